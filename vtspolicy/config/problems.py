@@ -1,0 +1,31 @@
+"""A problem in a file that a person wrote: where it is, what is wrong, and what to do."""
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+
+@frozen(kw_only=True, order=True)
+class Problem:
+    """One thing that is wrong, or doubtful, in a configuration, rules, families or tests file."""
+
+    file: str  # as the user named it; "command line" or "environment" for an override
+    line: int  # 1-based
+    column: int  # 1-based
+    message: str  # what was found
+    remedy: str = ""  # what is allowed, or the nearest right word
+    warning: bool = False  # doubtful, but does not stop the program
+
+    def __str__(self) -> str:
+        """`file:line:column: message; remedy`, one line."""
+        kind = "warning: " if self.warning else ""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{self.file}:{self.line}:{self.column}: {kind}{self.message}{remedy}"
+
+
+class ConfigurationError(Exception):
+    """Files that cannot be used: all their problems at once, in the order of the files' lines."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))

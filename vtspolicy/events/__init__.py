@@ -1,0 +1,1 @@
+"""Bytes from a host become events: the display of a distributor, JSON lines, or syslog."""

@@ -1,0 +1,75 @@
+"""An EMS event as a host shows it, and what could not be read as one."""
+
+import hashlib
+from datetime import datetime
+
+from attrs import frozen
+
+OWN_SUBSYSTEM = "VTS.POLICY."
+"""The subsystem id of our own notices begins so: one that a host shows back is never a command."""
+
+
+@frozen(kw_only=True)
+class Event:
+    """One event. A plain command (no header) has a text only: all fields of the header are None."""
+
+    text: str  # the whole text, continuation lines joined by one blank, without BEL and NUL
+    time: datetime | None = None  # generation time as displayed: local time of the host, or GMT
+    system: str | None = None  # with its backslash: \NSK1
+    process: str | None = None  # $NAME or cpu,pin
+    ssid: str | None = None  # OWNER.SUBSYSTEM.VERSION
+    number: int | None = None  # signed 16 bit
+    critical: bool = False  # an asterisk in the display
+    user: str | None = None  # who generated it, where the format can tell (JSON)
+    action_needed: bool = False  # JSON only
+    action_id: str | None = None  # JSON only
+    id: str | None = None  # JSON only: the sender's own id, repeated in every notice about it
+    wire: str = "ems"  # the format it came in: ems, json, syslog, or plain for a bare command
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it came without a header, and so has no identity to de-duplicate by."""
+        return self.time is None
+
+    @property
+    def is_own_notice(self) -> bool:
+        """Whether it is one of our notices, shown back to us by a distributor."""
+        return self.ssid is not None and self.ssid.startswith(OWN_SUBSYSTEM)
+
+    @property
+    def is_command(self) -> bool:
+        """Whether its text is a VTSPolicy command (DOMAIN.md 3: recognised by the text alone)."""
+        return self.text.startswith("VTSPolicy") and not self.is_own_notice
+
+    @property
+    def is_mount(self) -> bool:
+        """Whether its text is a tape message ($ZSVR:)."""
+        return self.text.startswith("$ZSVR:")
+
+
+@frozen(kw_only=True)
+class Refusal:
+    """Input that could not become an event: it is counted and answered, and the connection kept."""
+
+    kind: str  # one word for the metric: line, event, json, syslog, frame
+    reason: str  # what was wrong and what is allowed, for the notice
+    id: str | None = None  # the sender's id, where it could still be read
+
+
+def identity(host: str, event: Event) -> bytes | None:
+    """Return the 32 bytes by which a repeated event is known, or None for a plain command.
+
+    Made of host, generation time, process, subsystem id, number and the whole text (DOMAIN.md 3,
+    a decision of ours); the system's name is part of the process's.
+    """
+    if event.time is None:
+        return None
+    parts = (
+        host,
+        event.time.isoformat(),
+        f"{event.system}.{event.process}",
+        event.ssid or "",
+        str(event.number),
+        event.text,
+    )
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
