@@ -1,0 +1,74 @@
+"""The configuration as the program uses it: checked, resolved, frozen."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from attrs import field, frozen
+
+Format = Literal["auto", "ems", "json", "syslog"]
+
+
+@frozen(kw_only=True)
+class Listen:
+    """One door for hosts."""
+
+    endpoint: str  # a Twisted server endpoint; `tls:` is ours and takes the three files below
+    format: Format = "auto"  # what is spoken on it
+    wrapped: bool = True  # False: every line is an event at once
+    key: Path | None = None  # tls: the server's key (PEM)
+    cert: Path | None = None  # tls: the server's certificate (PEM)
+    clients: Path | None = None  # tls: the authority that must have signed the hosts' certificates
+
+
+@frozen(kw_only=True)
+class Dial:
+    """A host that we call: Telnet, TACL, EMSDIST."""
+
+    host: str  # its name under `hosts`
+    endpoint: str  # a Twisted client endpoint
+    user: str | None = None  # GROUP.USER
+    password_file: Path | None = None  # its first line is the password
+
+
+@frozen(kw_only=True)
+class Host:
+    """What one host may do. Whatever is not listed it may not."""
+
+    name: str
+    peers: tuple[str, ...] = ()  # addresses, networks, or CN=name of a certificate
+    systems: tuple[str, ...] = ()  # \SYSTEM names in its events' headers
+    vaults: tuple[str, ...] = ()  # whose tapes it may name
+    families: tuple[str, ...] = ()  # and verbs
+    notices: Literal["final", "all"] = "final"  # all: also STARTED, PROGRESS, RETRYING
+    keepalive: float = 0.0  # seconds between HEARTBEATs on an idle link; 0 is off
+    mount_delay: float = 0.0  # least seconds between a mount request and its answer
+
+
+@frozen(kw_only=True)
+class Configuration:
+    """One site's settings."""
+
+    file: str  # where it was read from
+    node: str  # this machine's name, compared with `s=`
+    listen: tuple[Listen, ...]
+    dial: tuple[Dial, ...] = ()
+    ledger: str  # sqlite:///... or postgresql://...
+    spool: Path  # one folder per run
+    web: str | None = None  # a Twisted server endpoint
+    vaults: Mapping[str, Path] = field(factory=dict)  # VAULT01 -> its directory
+    hosts: Mapping[str, Host] = field(factory=dict)
+    rules: tuple[Path, ...] = ()  # rules tables, read as one in this order
+    tests: tuple[Path, ...] = ()  # rule tests, run before a table is taken
+    families: tuple[Path, ...] = ()  # the site's own families and keywords
+    settle: float = 0.2  # seconds after which an event without continuation is complete
+    connections: int = 1000  # at once; further ones are closed and counted
+    waiting: int = 200_000  # jobs that may wait; above it the hosts' sockets are paused
+    retention: float = 90 * 86400.0  # seconds that finished requests are kept
+    notices_kept: float = 7 * 86400.0  # seconds that undelivered notices are kept
+    output: int = 16 * 2**20  # bytes of output kept per run
+    cluster: bool = False  # whether commands must name the server with s=
+
+    def is_this_node(self, name: str) -> bool:
+        """Whether `s=NAME` means this machine: whole name or first label, case ignored."""
+        return name.lower() in {self.node.lower(), self.node.split(".")[0].lower()}

@@ -1,0 +1,231 @@
+"""Requests, jobs and attempts: their records, their life cycle, and how a request ends."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Protocol
+
+from attrs import field, frozen
+from automat import TypeMachineBuilder
+from automat._typed import TypedState, TypeMachine  # the names for annotations
+
+from vtspolicy.notices import Word
+from vtspolicy.rules.work import Work
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    WAITING = "waiting"  # for its hours, its lock, a seat, or the delay before the next attempt
+    RUNNING = "running"  # an attempt is under way
+    STOPPING = "stopping"  # somebody cancelled it and its processes are being ended
+    COMPLETED = "completed"
+    WARNING = "warning"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMEDOUT = "timedout"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has not ended."""
+        return self in {JobState.WAITING, JobState.RUNNING, JobState.STOPPING}
+
+
+LIVE = (JobState.WAITING, JobState.RUNNING, JobState.STOPPING)
+ENDS = tuple(state for state in JobState if not state.is_live)
+
+
+class JobLife(Protocol):
+    """What can happen to a job; each answers the state that follows."""
+
+    def start(self) -> JobState:
+        """An attempt is recorded and about to run."""
+
+    def retry(self) -> JobState:
+        """The attempt ended badly and another will follow."""
+
+    def cancel(self) -> JobState:
+        """Somebody wants it stopped."""
+
+    def complete(self) -> JobState:
+        """It succeeded."""
+
+    def warn(self) -> JobState:
+        """It is done, with warnings."""
+
+    def fail(self) -> JobState:
+        """It failed for good."""
+
+    def stopped(self) -> JobState:
+        """Its processes are verified gone after a cancellation."""
+
+    def time_out(self) -> JobState:
+        """One of its time-outs passed for good."""
+
+    def interrupt(self) -> JobState:
+        """The machine or the program stopped it and it is not to be run again."""
+
+
+TRANSITIONS = (
+    # state            what happens         state after
+    (JobState.WAITING, JobLife.start, JobState.RUNNING),
+    (JobState.WAITING, JobLife.cancel, JobState.CANCELLED),
+    (JobState.WAITING, JobLife.time_out, JobState.TIMEDOUT),
+    (JobState.WAITING, JobLife.fail, JobState.FAILED),
+    (JobState.RUNNING, JobLife.retry, JobState.WAITING),
+    (JobState.RUNNING, JobLife.cancel, JobState.STOPPING),
+    (JobState.RUNNING, JobLife.complete, JobState.COMPLETED),
+    (JobState.RUNNING, JobLife.warn, JobState.WARNING),
+    (JobState.RUNNING, JobLife.fail, JobState.FAILED),
+    (JobState.RUNNING, JobLife.time_out, JobState.TIMEDOUT),
+    (JobState.RUNNING, JobLife.interrupt, JobState.INTERRUPTED),
+    # A run that ended by itself before the signal reached it keeps its own end.
+    (JobState.STOPPING, JobLife.complete, JobState.COMPLETED),
+    (JobState.STOPPING, JobLife.warn, JobState.WARNING),
+    (JobState.STOPPING, JobLife.fail, JobState.FAILED),
+    (JobState.STOPPING, JobLife.stopped, JobState.CANCELLED),
+    (JobState.STOPPING, JobLife.interrupt, JobState.CANCELLED),
+)
+"""The life cycle of a job, to be read as a table; whatever is not in it cannot happen."""
+
+
+def _job_machine() -> (
+    "tuple[TypeMachine[JobLife, object], dict[JobState, TypedState[JobLife, object]]]"
+):
+    builder = TypeMachineBuilder(JobLife, type(None))
+    states = {each: builder.state(each.value) for each in JobState}
+    for before, happening, after in TRANSITIONS:
+        states[before].upon(happening).to(states[after]).returns(after)
+    return builder.build(), states
+
+
+_MACHINE, _STATES = _job_machine()
+
+
+def life(state: JobState) -> JobLife:
+    """Return the life of a job that is in `state`.
+
+    An input that TRANSITIONS does not have for the state raises `automat.NoTransition`.
+    """
+    return _MACHINE(None, _STATES[state])
+
+
+class RequestState(StrEnum):
+    """What became of a recognised command."""
+
+    OPEN = "open"  # accepted; at least one of its jobs is live
+    REJECTED = "rejected"
+    DENIED = "denied"
+    NORULE = "norule"
+    ANSWERED = "answered"  # a Status command
+    COMPLETED = "completed"
+    WARNING = "warning"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMEDOUT = "timedout"
+    INTERRUPTED = "interrupted"
+
+
+@frozen(kw_only=True)
+class Request:
+    """One recognised command, as the ledger keeps it."""
+
+    id: int  # `req=` in notices
+    host: str  # the configured host; "" for an operator's
+    received: float  # seconds since the epoch
+    text: str  # the event's text
+    state: RequestState  # what became of it
+    family: str | None = None  # None when it was rejected
+    operation: str | None = None
+    ref: str | None = None  # the host's reference
+    event_id: str | None = None  # a JSON event's id
+    rule: str | None = None  # the rule that decided
+    table: str | None = None  # the hash of the table that decided
+    reason: str | None = None  # of a denial, an error, a failure
+    jobs: int = 0  # how many it became
+    live: int = 0  # how many of them have not ended
+    ok: int = 0  # ended completed
+    warn: int = 0  # ended with warnings
+    failed: int = 0  # ended in any other way
+    finished: float | None = None  # when its final notice was recorded
+
+
+@frozen(kw_only=True)
+class Job:
+    """One job, as the ledger keeps it."""
+
+    id: int  # `job=` in notices
+    request: int  # the request that it belongs to
+    host: str  # of the request
+    work: Work  # what to do
+    values: Mapping[str, str]  # for the places of the work
+    rule: str  # that decided
+    lock: str | None  # jobs with overlapping locks never run together
+    priority: int  # higher first
+    handle: str  # of the copy that an archive makes: unique, ours
+    state: JobState
+    tape: str | None = None  # the tape's or the pool's name, as in commands
+    path: str | None = None  # of the real file
+    attempt: int = 0  # how many were started
+    due: float = 0.0  # not to be started before, seconds since the epoch
+    created: float = 0.0
+    started: float | None = None  # the first attempt
+    finished: float | None = None
+    code: int | None = None  # exit code of the last attempt
+    reason: str | None = None  # why it ended so
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """One run of a job's application, as the ledger keeps it."""
+
+    job: int
+    number: int  # from 1
+    started: float
+    finished: float | None = None
+    kind: str | None = None  # how the run ended: see vtspolicy.runner.protocol.Ended
+    code: int | None = None
+    signal: int | None = None
+    state: JobState | None = None  # what the job became by it
+    reason: str | None = None
+    output: str | None = None  # the end of what it wrote
+    readings: Mapping[str, str] = field(factory=dict)  # what was read from its output
+
+
+@frozen(kw_only=True)
+class Transition:
+    """One line of the history: it is only ever added to."""
+
+    at: float  # seconds since the epoch
+    subject: str  # "request 17", "job 23", "tape /VAULT01/PAYROLL/A00017", "lock ...", "table"
+    before: str | None
+    after: str
+    cause: str  # why
+    actor: str  # "engine", "host NSK1", "operator alice"
+
+
+def run_key(job: int, attempt: int, part: str = "") -> str:
+    """Return the name of a run's folder in the spool: `000023-1`, or `000023-1-verify`."""
+    key = f"{job:06d}-{attempt}"
+    return f"{key}-{part}" if part else key
+
+
+_WORST_FIRST = (
+    (JobState.FAILED, Word.FAILED),
+    (JobState.TIMEDOUT, Word.TIMEDOUT),
+    (JobState.INTERRUPTED, Word.INTERRUPTED),
+    (JobState.CANCELLED, Word.CANCELLED),
+    (JobState.WARNING, Word.WARNING),
+    (JobState.COMPLETED, Word.COMPLETED),
+)
+
+
+def final_word(ends: Mapping[JobState, int]) -> Word:
+    """Return the final word of a request from how many of its jobs ended how: the worst wins.
+
+    A request without any job was about nothing: WARNING.
+    """
+    for state, word in _WORST_FIRST:
+        if ends.get(state):
+            return word
+    return Word.WARNING

@@ -1,0 +1,152 @@
+"""Notices: what the host is told about its commands, and how that looks on the wire."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+
+from attrs import field, frozen
+
+TEXT_LIMIT = 240
+"""The longest text of a notice, in characters (DESIGN.md 4)."""
+
+KEYS = (
+    *("req", "jobs", "job", "ref", "family", "operation", "tape", "ok", "warn", "failed"),
+    *("rc", "attempt", "in", "secs", "pct", "column", "reason", "id"),
+)
+"""The keys of a notice in the order in which they are written; absent ones are left out."""
+
+NODE_KEYS = ("seq", *KEYS)
+"""Mount notices name their request first: `MOUNTREADY seq=`."""
+
+
+class Word(Enum):
+    """The words of the notices with their event numbers, and whether people must act."""
+
+    ACCEPTED = 1001
+    DUPLICATE = 1002
+    REJECTED = 1101
+    DENIED = 1102
+    NORULE = 1103
+    STARTED = 1201
+    PROGRESS = 1202
+    RETRYING = 1203
+    COMPLETED = 1301
+    WARNING = 1302
+    FAILED = 1303
+    CANCELLED = 1304
+    TIMEDOUT = 1305
+    INTERRUPTED = 1306
+    MOUNTREADY = 1401
+    MOUNTFAILED = 1402
+    STATUS = 1501
+    HEARTBEAT = 1901
+
+    @property
+    def number(self) -> int:
+        """The event number."""
+        return self.value
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it ends its request."""
+        return 1300 <= self.value < 1400
+
+    @property
+    def is_progress(self) -> bool:
+        """Whether only hosts with `notices: all` are told."""
+        return 1200 <= self.value < 1300
+
+    @property
+    def needs_action(self) -> bool:
+        """Whether somebody has to look (FAILED, TIMEDOUT, INTERRUPTED)."""
+        return self in {Word.FAILED, Word.TIMEDOUT, Word.INTERRUPTED}
+
+
+FINAL_WORDS = tuple(word for word in Word if word.is_final)
+
+
+@frozen(kw_only=True)
+class Notice:
+    """One notice, before it is put into the form of a connection."""
+
+    word: Word  # what happened
+    host: str  # the configured host that it is for
+    fields: Mapping[str, str | int] = field(factory=dict)  # a subset of KEYS (and seq)
+    id: int | None = None  # its number in the ledger, once it is recorded
+    created: float = 0.0  # when, seconds since the epoch
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def _clean(value: str | int) -> str:
+    """One line without quotes of its own: a value can never end its field or its notice."""
+    return _CONTROL.sub(" ", str(value)).replace('"', "'").strip()
+
+
+def _pair(key: str, value: str) -> str:
+    return f'{key}="{value}"' if not value or " " in value else f"{key}={value}"
+
+
+def text(notice: Notice) -> str:
+    """Return the text of a notice: `VTSPolicy WORD key=value ...`, at most 240 characters.
+
+    A reason that is too long is cut and ends in `...`; should the rest still be too long, the
+    other values are cut one by one, the longest first, never a number, `ref` or `id`.
+    """
+    values = {
+        key: _clean(notice.fields[key])
+        for key in NODE_KEYS
+        if key in notice.fields and notice.fields[key] is not None
+    }
+    line = _line(notice.word, values)
+    for key in ("reason", "tape", "operation", "family"):
+        surplus = len(line) - TEXT_LIMIT
+        if surplus <= 0:
+            break
+        if key in values:
+            # Quotes may come with the dots; two characters are kept for them.
+            keep = max(len(values[key]) - surplus - 5, 0)
+            values[key] = values[key][:keep].rstrip() + "..."
+            line = _line(notice.word, values)
+    return line[:TEXT_LIMIT]
+
+
+def _line(word: Word, values: Mapping[str, str]) -> str:
+    return " ".join(["VTSPolicy", word.name, *(_pair(k, v) for k, v in values.items())])
+
+
+def system_name(node: str) -> str:
+    r"""Return `\NODE` for a node's name: its first label, in capitals, letters and digits only."""
+    label = re.sub(r"[^A-Za-z0-9]", "", node.split(".", maxsplit=1)[0]).upper()
+    return "\\" + (label or "VTS")
+
+
+def ems_line(notice: Notice, *, node: str, at: datetime) -> bytes:
+    """Return the notice as one display line with its line feed; `at` is local time."""
+    header = f"{at:%y-%m-%d %H:%M:%S} {system_name(node)}.$VTSP VTS.POLICY.A01"
+    return f"{header} {notice.word.number} {text(notice)}\n".encode()
+
+
+def json_line(notice: Notice, *, node: str, at: datetime) -> bytes:
+    """Return the notice as one JSON object with its line feed.
+
+    The fields of a JSON event, with the notice's keys beside them; `notice` is the number by which
+    a session acknowledges it.
+    """
+    record: dict[str, object] = {
+        "time": at.isoformat(timespec="seconds"),
+        "system": system_name(node),
+        "process": "$VTSP",
+        "ssid": "VTS.POLICY.A01",
+        "number": notice.word.number,
+        "text": text(notice),
+        "word": notice.word.name,
+        "action_needed": notice.word.needs_action,
+    }
+    if notice.id is not None:
+        record["notice"] = notice.id
+    record.update({key: notice.fields[key] for key in NODE_KEYS if key in notice.fields})
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

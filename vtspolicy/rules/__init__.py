@@ -1,0 +1,1 @@
+"""The rules table: which command becomes which work, and why."""

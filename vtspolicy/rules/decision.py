@@ -1,0 +1,67 @@
+"""What was decided about a command, and the trace of how."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from vtspolicy.rules.work import Work
+from vtspolicy.tapes import Tape
+
+
+@frozen(kw_only=True)
+class Circumstances:
+    """What besides the command decides: who sent it, when, and what is known of its tapes."""
+
+    node: str  # this node's name
+    at: datetime  # local time of this node
+    host: str | None = None  # the configured host; None for an operator's command
+    system: str | None = None  # of the event's header
+    user: str | None = None  # only where the event can prove it
+    tapes: tuple[Tape, ...] = ()  # the command's targets, a pool resolved to its cartridges
+
+
+class Verdict(StrEnum):
+    """How a decision ended."""
+
+    RUN = "run"
+    DENIED = "denied"
+    NO_RULE = "norule"
+
+
+@frozen(kw_only=True)
+class PlannedJob:
+    """One job of a decision: the work, and the values for its places."""
+
+    work: Work  # shared by the jobs of one rule
+    values: Mapping[str, str]  # from command, tape and event; run values are added at the start
+    lock: str | None  # expanded; two jobs with overlapping locks never run together
+    priority: int = 0  # higher runs first
+    tape: Tape | None = None  # None when one job does a whole pool
+    pool: str | None = None  # the pool's path, when one job does it
+
+
+@frozen(kw_only=True)
+class Step:
+    """How one rule was looked at."""
+
+    number: int  # its place in the table, from 1
+    rule: str  # its name
+    matched: bool  # whether it decided
+    condition: str | None = None  # the first condition that failed: `pool: PAY*`
+    found: str | None = None  # what stood against it: `LEDGER`
+
+
+@frozen(kw_only=True)
+class Decision:
+    """The answer of the table to one command."""
+
+    verdict: Verdict
+    table: str  # the hash of the table that decided
+    rule: str | None = None  # the rule that matched
+    number: int | None = None  # its place in the table, from 1
+    reason: str | None = None  # for a denial
+    jobs: tuple[PlannedJob, ...] = ()  # for a run; empty when there is no tape to do it with
+    left_out: tuple[tuple[str, str], ...] = ()  # (tape's path, condition that it does not fit)
+    steps: tuple[Step, ...] = field(default=(), repr=False)  # every rule up to the one that matched

@@ -1,0 +1,99 @@
+"""Work: what a matched rule asks for, with its `{name}` places still open.
+
+A job keeps its work and its values as they were decided, so that a table which is reloaded later
+changes nothing that was already accepted.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+Template = str
+"""One argument; `{name}` is replaced by a value, in a single pass: values are never read again."""
+
+OutcomeName = Literal["completed", "warning", "failed"]
+Then = Literal["migrated", "restored", "erased", "deleted"]
+
+
+@frozen(kw_only=True)
+class Retry:
+    """How often a failed attempt is repeated."""
+
+    attempts: int = 1  # in all, the first one counted
+    delay: float = 60.0  # seconds before the second attempt
+    backoff: float = 1.0  # each further delay is so many times longer
+    on: tuple[str, ...] = ("failed", "timeout")  # which ends are repeated: failed, timeout, lost
+
+
+@frozen(kw_only=True)
+class Limits:
+    """The four time-outs of a job, in seconds; None is no limit."""
+
+    waiting: float | None = None  # from accepted to the first start
+    attempt: float | None = None  # one attempt (`timeout` in a rule)
+    total: float | None = None  # all attempts together, from the first start
+    silence: float | None = None  # no output for so long
+    grace: float = 30.0  # from TERM to KILL
+
+
+@frozen(kw_only=True)
+class Reading:
+    """A value to read from the output of an application."""
+
+    name: str  # the place it fills: files, bytes, application_job, savetime, percent
+    pattern: str | None = None  # a regular expression with one group; the last match counts
+    field: str | None = None  # or the dotted name of a field of a JSON line; the last one counts
+
+
+@frozen(kw_only=True)
+class Expectation:
+    """What a reading must be for the run to count as a success."""
+
+    reading: str  # the name of a Reading
+    equals: Template | None = None  # "1", "{size}"
+    at_least: Template | None = None  # a number
+    outcome: OutcomeName = "failed"  # what the job becomes when it does not hold
+
+
+@frozen(kw_only=True)
+class Query:
+    """A separate call whose answer tells something: a verification, or a poll."""
+
+    run: tuple[Template, ...]  # the argument list
+    outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code -> outcome, with default
+    readings: tuple[Reading, ...] = ()  # what to read from its output
+    expect: tuple[Expectation, ...] = ()  # what must hold
+
+
+@frozen(kw_only=True)
+class Poll:
+    """How to follow a job that the application queues itself (Bacula)."""
+
+    query: Query  # asked again and again; its reading `state` decides
+    every: float = 10.0  # seconds
+    running: str = ""  # a regular expression of the states in flight
+    completed: str = ""  # of the states that are a success
+    warning: str = ""  # of those that are done with warnings; every other state failed
+
+
+@frozen(kw_only=True)
+class Work:
+    """Everything that is needed to run one job and to judge its end."""
+
+    application: str  # whose seats it takes
+    run: tuple[Template, ...] = ()  # the argument list; empty for what the engine does itself
+    then: Then | None = None  # what success means for the tape
+    env: Mapping[str, Template] = field(factory=dict)  # added to the bare environment of a run
+    outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code or "default" -> outcome
+    readings: tuple[Reading, ...] = ()  # what to read from the output
+    expect: tuple[Expectation, ...] = ()  # what must hold besides the exit code
+    verify: Query | None = None  # a separate query that must find the copy
+    poll: Poll | None = None  # for queued applications
+    cancel: tuple[Template, ...] = ()  # tells a queued application to stop its job
+    ready: tuple[Template, ...] = ()  # a program to run when a recalled tape is ready
+    limits: Limits = Limits()  # time-outs
+    retry: Retry = Retry()  # repetition
+    on_interrupt: Literal["retry", "fail"] = "fail"  # after the machine or the run died
+    between: str | None = None  # hours in which it may start, as written
+    calendar: Mapping[str, tuple[str, ...]] = field(factory=dict)  # named days that it refers to
