@@ -92,7 +92,7 @@ TRANSITIONS = (
 def _job_machine() -> (
     "tuple[TypeMachine[JobLife, object], dict[JobState, TypedState[JobLife, object]]]"
 ):
-    builder = TypeMachineBuilder(JobLife, type(None))
+    builder = TypeMachineBuilder(JobLife, object)
     states = {each: builder.state(each.value) for each in JobState}
     for before, happening, after in TRANSITIONS:
         states[before].upon(happening).to(states[after]).returns(after)
