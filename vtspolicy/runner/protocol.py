@@ -1,0 +1,107 @@
+"""What the engine asks of whatever runs applications, and what it is told of how a run ended."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred
+
+
+class End(StrEnum):
+    """How a run ended."""
+
+    EXITED = "exited"  # by itself, with `code`
+    SIGNALLED = "signalled"  # by `signal`, which was not ours
+    TIMEOUT = "timeout"  # we stopped it: it took longer than `timeout`
+    SILENT = "silent"  # we stopped it: no output for as long as `silence`
+    CANCELLED = "cancelled"  # we stopped it: somebody asked for it
+    LOST = "lost"  # it ran, or may have run, and its exit status cannot be known
+    UNSTARTED = "unstarted"  # it never ran, and will not unless it is started again
+    UNSTARTABLE = "unstartable"  # its program cannot be run: not found, not executable, ...
+
+
+class SpoolError(Exception):
+    """The spool cannot take the run: nothing was started; the same run may be tried again."""
+
+
+class KeeperError(Exception):
+    """The process that keeps the runs cannot be started or reached."""
+
+
+@frozen(kw_only=True)
+class Run:
+    """One program to run: an attempt of a job, or the query that verifies one."""
+
+    key: str  # names its folder in the spool, e.g. 000123-1 or 000123-1-verify; never used twice
+    argv: tuple[str, ...]  # the argument list; no shell ever sees it
+    env: Mapping[str, str] = field(factory=dict)  # the whole environment
+    job: int = 0  # the job it belongs to
+    attempt: int = 1  # which attempt of that job, from 1
+    timeout: float | None = None  # seconds from its start; None: it may take for ever
+    silence: float | None = None  # seconds without output; None: it may be silent
+    grace: float = 30.0  # seconds from TERM to KILL when it is stopped
+
+
+@frozen(kw_only=True)
+class Ended:
+    """How a run ended. With TIMEOUT, SILENT and CANCELLED all its processes are verified gone."""
+
+    key: str  # the run's
+    kind: End  # how it ended
+    code: int | None = None  # exit code, if it exited
+    signal: int | None = None  # the signal that ended it
+    reason: str = ""  # for people; "" where the code says it all
+    started: float | None = None  # seconds since the epoch
+    finished: float | None = None  # seconds since the epoch; when we noticed, if LOST
+
+
+class Runner(Protocol):
+    """Runs programs so that they outlive this process."""
+
+    async def open(self) -> None:
+        """Get ready to run. Raises KeeperError."""
+
+    def start(self, run: Run) -> Deferred[Ended]:
+        """Start `run`; the Deferred fires once it has ended, or fails with SpoolError.
+
+        A run whose key was already started is never started again: it is adopted.
+        """
+        ...
+
+    def adopt(self, run: Run) -> Deferred[Ended]:
+        """Take up a run that an earlier server may have started, by what its folder says.
+
+        It is never started here. UNSTARTED is final: a request of the earlier server that is
+        still under way can no longer start it; only a new `start` can. Its time-out counts from
+        its first start.
+        """
+        ...
+
+    def stop(self, key: str, reason: str) -> None:
+        """Cancel a run: TERM to all its processes, then KILL. Unknown and ended keys are ignored.
+
+        A run that ended by itself before that keeps its own end.
+        """
+
+    def tail(self, key: str, limit: int = 4000) -> str:
+        """Return the last `limit` bytes of the output; "" if there is none."""
+        ...
+
+    def folder(self, key: str) -> Path:
+        """Return the run's folder: the working directory of its program."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove the folder of a run that has ended. Raises SpoolError if it is running."""
+
+    def sweep(self, older_than: float, limit: int = 1000) -> int:
+        """Remove folders of ended runs, untouched for `older_than` seconds; return how many.
+
+        At most `limit` in one call.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of all runs and leave them alone; their Deferreds never fire."""
