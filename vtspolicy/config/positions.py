@@ -1,0 +1,372 @@
+"""A YAML file as a tree in which every value knows its line and column.
+
+Anchors, aliases and merges (`<<`) work. What YAML 1.1 would silently turn into something else
+(`no` into false, `010` into 8, `20:00` into 1200) is refused with the way to write it, and so is
+everything that could make a small file large: the nodes after aliases and the depth are bounded.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import yaml
+from attrs import field, frozen
+
+from vtspolicy.config.problems import ConfigurationError, Problem
+
+SIZE_LIMIT = 4 * 2**20  # bytes of one file
+NODE_LIMIT = 100_000  # values in one file, each alias counted as what it stands for
+DEPTH_LIMIT = 40  # mappings and lists within one another
+
+
+@frozen(kw_only=True, order=True)
+class Place:
+    """A place in a file that a person can find."""
+
+    file: str  # as the user named it
+    line: int = 1  # 1-based
+    column: int = 1  # 1-based, in characters
+
+    def problem(self, message: str, remedy: str = "", *, warning: bool = False) -> Problem:
+        """Return a problem at this place."""
+        return Problem(
+            file=self.file,
+            line=self.line,
+            column=self.column,
+            message=message,
+            remedy=remedy,
+            warning=warning,
+        )
+
+
+@frozen(kw_only=True)
+class Scalar:
+    """A single value."""
+
+    place: Place
+    text: str  # as written, without its quotes
+    value: str | int | float | bool | None  # as it is meant
+    quoted: bool = False  # in quotes or a block: a string, whatever it looks like
+
+
+@frozen(kw_only=True)
+class Items:
+    """A list."""
+
+    place: Place
+    items: tuple["Node", ...]
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One key of a mapping with its value."""
+
+    key: Scalar
+    value: "Node"
+
+
+@frozen(kw_only=True)
+class Table:
+    """A mapping; what was merged into it comes after its own keys."""
+
+    place: Place
+    entries: Mapping[str, Entry] = field(factory=dict)  # by the key as written
+
+
+Node = Scalar | Items | Table
+
+
+def describe(node: Node) -> str:
+    """Return what a node is, in words for a message."""
+    if isinstance(node, Table):
+        return "a mapping"
+    if isinstance(node, Items):
+        return "a list"
+    if node.value is None:
+        return "nothing"
+    shown = node.text if len(node.text) <= 60 else node.text[:57] + "..."
+    return f'"{shown}"' if isinstance(node.value, str) else shown
+
+
+def read_file(path: Path | str, *, name: str | None = None) -> tuple[Node | None, list[Problem]]:
+    """Return the tree of a file (None when it is empty or unreadable) and its problems.
+
+    `name` is how messages call the file, if not by its path.
+    """
+    place = Place(file=name or str(path))
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        return None, [place.problem(f"the file cannot be read: {error.strerror}")]
+    if len(content) > SIZE_LIMIT:
+        return None, [place.problem(f"the file is larger than {SIZE_LIMIT // 2**20} MiB")]
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        place = Place(
+            file=place.file,
+            line=before.count(b"\n") + 1,
+            column=len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1,
+        )
+        return None, [place.problem("this is not UTF-8", "save the file in UTF-8")]
+    return read_text(text, file=place.file)
+
+
+def read_text(text: str, *, file: str) -> tuple[Node | None, list[Problem]]:
+    """Return the tree of a text (None when it is empty or no YAML) and its problems."""
+    strange = _STRANGE.search(text)
+    if strange:
+        before = text[: strange.start()]
+        place = Place(
+            file=file,
+            line=before.count("\n") + 1,
+            column=len(before.rpartition("\n")[2]) + 1,
+        )
+        return None, [
+            place.problem(f"the character U+{ord(strange.group()):04X} is not allowed in YAML")
+        ]
+    composer = _Composer(file)
+    try:
+        node = composer.compose(text)
+    except ConfigurationError as error:
+        return None, [*composer.problems, *error.problems]
+    return node, composer.problems
+
+
+def load(path: Path | str) -> Node | None:
+    """Return the tree of a file; raises ConfigurationError with all that is wrong in its form."""
+    node, problems = read_file(path)
+    if problems:
+        raise ConfigurationError(problems)
+    return node
+
+
+# The fast parser of libyaml is used where PyYAML has it; its messages are poorer, so that a text
+# which it refuses is read again by the slow one for the sake of the message.
+_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_STRANGE = re.compile(
+    r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+
+_REMEDIES = (
+    (
+        r"cannot start any token",
+        "a tab or one of @ ` % begins no value: indent with blanks, or quote it",
+    ),
+    (r"mapping values are not allowed", "a value with a colon and a blank in it needs quotes"),
+    (r"quoted scalar", "the closing quote is missing"),
+    (r"could not find expected ':'", "a key needs a colon and a blank after it"),
+    (r"undefined alias", "an anchor &NAME must stand before its first *NAME"),
+    (r"block (mapping|collection|sequence)", "look at the indentation of this line"),
+    (r"expected ',' or", "the list or mapping is not closed, or a comma is missing"),
+)
+
+
+class _Composer:
+    """Builds the tree from the parser's events."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self._anchors: dict[str, tuple[Node, int]] = {}  # with the size of what it stands for
+        self._trapped: set[Place] = set()
+        self._count = 0
+
+    def compose(self, text: str) -> Node | None:
+        try:
+            return self._document(yaml.parse(text, Loader=_FAST))
+        except yaml.YAMLError as error:
+            self.problems.clear()
+            raise self._syntax(self._explained(text) or error) from None
+
+    def _explained(self, text: str) -> yaml.YAMLError | None:
+        try:
+            for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+                pass
+        except yaml.YAMLError as error:
+            return error
+        return None
+
+    def _syntax(self, error: yaml.YAMLError) -> ConfigurationError:
+        place, message, remedy = Place(file=self.file), str(error), ""
+        if isinstance(error, yaml.MarkedYAMLError):
+            mark = error.problem_mark or error.context_mark
+            if mark is not None:
+                place = Place(file=self.file, line=mark.line + 1, column=mark.column + 1)
+            parts = [error.problem or "", error.context or ""]
+            message = " ".join(part for part in parts if part)
+            if error.context and error.context_mark is not None:
+                message += f" (begun in line {error.context_mark.line + 1})"
+            remedy = next((hint for word, hint in _REMEDIES if re.search(word, message)), "")
+        return ConfigurationError([place.problem(f"this is not YAML: {message}", remedy)])
+
+    def _place(self, event: yaml.Event) -> Place:
+        mark = event.start_mark
+        if mark is None:  # the parser's type allows it; it does not happen
+            return Place(file=self.file)
+        return Place(file=self.file, line=mark.line + 1, column=mark.column + 1)
+
+    def _stop(self, place: Place, message: str, remedy: str = "") -> ConfigurationError:
+        return ConfigurationError([place.problem(message, remedy)])
+
+    def _document(self, events: Iterator[yaml.Event]) -> Node | None:
+        root: Node | None = None
+        documents = 0
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise self._stop(
+                        self._place(event),
+                        "a second document begins here",
+                        "one file, one document",
+                    )
+                root = self._node(next(events), events, 0)
+        return root
+
+    def _node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
+        place = self._place(event)
+        before = self._count
+        self._spend(1, place)
+        if depth > DEPTH_LIMIT:
+            raise self._stop(place, f"more than {DEPTH_LIMIT} levels within one another")
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, place)
+        if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            raise self._stop(place, "a value is expected here")
+        tag = event.tag
+        if tag is not None and tag not in {"!", _STR}:
+            self.problems.append(place.problem(f"the tag {tag} is not used here", "leave it out"))
+        node: Node
+        if isinstance(event, yaml.ScalarEvent):
+            node = self._scalar(event, place)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            items = []
+            while not isinstance(following := next(events), yaml.SequenceEndEvent):
+                items.append(self._checked(self._node(following, events, depth + 1)))
+            node = Items(place=place, items=tuple(items))
+        else:
+            node = self._table(place, events, depth)
+        if event.anchor:
+            self._anchors[event.anchor] = (node, self._count - before)
+        return node
+
+    def _alias(self, event: yaml.AliasEvent, place: Place) -> Node:
+        known = self._anchors.get(event.anchor or "")
+        if known is None:
+            raise self._stop(
+                place,
+                f"*{event.anchor} has no anchor before it",
+                f"an anchor &{event.anchor} must stand, and end, before it is referred to",
+            )
+        node, size = known
+        self._spend(size, place)
+        return node
+
+    def _spend(self, nodes: int, place: Place) -> None:
+        self._count += nodes
+        if self._count > NODE_LIMIT:
+            raise self._stop(place, f"more than {NODE_LIMIT} values, aliases counted in full")
+
+    def _scalar(self, event: yaml.ScalarEvent, place: Place) -> Scalar:
+        text = event.value
+        plain = event.style in (None, "") and event.tag is None
+        if not plain:
+            return Scalar(place=place, text=text, value=text, quoted=True)
+        return Scalar(place=place, text=text, value=_meaning(text))
+
+    def _checked(self, node: Node) -> Node:
+        """Report a plain value that programs reading YAML 1.1 take for something else."""
+        if isinstance(node, Scalar) and not node.quoted:
+            for pattern, message, remedy in _TRAPS:
+                if pattern.fullmatch(node.text):
+                    if node.place not in self._trapped:  # an alias leads here twice
+                        self._trapped.add(node.place)
+                        self.problems.append(
+                            node.place.problem(message.format(node.text), remedy.format(node.text))
+                        )
+                    break
+        return node
+
+    def _table(self, place: Place, events: Iterator[yaml.Event], depth: int) -> Table:
+        own: dict[str, Entry] = {}
+        merged: list[Node] = []
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            key = self._node(event, events, depth + 1)
+            value = self._checked(self._node(next(events), events, depth + 1))
+            if not isinstance(key, Scalar):
+                message = f"a key must be a word, and this is {describe(key)}"
+                self.problems.append(key.place.problem(message, "quote a value that begins with {"))
+            elif key.text == "<<" and not key.quoted:
+                merged.append(value)
+            elif key.text in own:
+                first = own[key.text].key.place.line
+                message = f'the key "{key.text}" stands here twice'
+                self.problems.append(
+                    key.place.problem(message, f"it stands in line {first} already: remove one")
+                )
+            else:
+                own[key.text] = Entry(key=key, value=value)
+        for node in merged:
+            for table in node.items if isinstance(node, Items) else (node,):
+                if not isinstance(table, Table):
+                    message = f"<< merges mappings, and this is {describe(table)}"
+                    self.problems.append(table.place.problem(message, "write <<: *ANCHOR"))
+                    continue
+                for name, entry in table.entries.items():
+                    own.setdefault(name, entry)
+        return Table(place=place, entries=MappingProxyType(own))
+
+
+_STR = "tag:yaml.org,2002:str"
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+_TRAPS = (
+    (
+        re.compile(r"yes|Yes|YES|on|On|ON"),
+        "{} can mean the word or true",
+        'write true, or "{}" in quotes',
+    ),
+    (
+        re.compile(r"no|No|NO|off|Off|OFF"),
+        "{} can mean the word or false",
+        'write false, or "{}" in quotes',
+    ),
+    (
+        re.compile(r"[-+]?0[0-9_]+|[-+]?0[oxb][0-9a-fA-F_]+"),
+        "{} can be read as a number of another base",
+        'write "{}" in quotes, or the number without leading zeros',
+    ),
+    (
+        re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"),
+        "{} can be read as a number of base 60",
+        'write "{}" in quotes',
+    ),
+    (
+        re.compile(r"[-+]?[0-9]+_[0-9_]*"),
+        "{} can be read as a number",
+        'write it without _, or "{}" in quotes',
+    ),
+)
+"""Plain values that YAML 1.1 and 1.2 read differently: pattern, message, remedy."""
+
+
+def _meaning(text: str) -> str | int | float | bool | None:
+    """What a plain value means in YAML 1.2; dates stay as they are written."""
+    if text in {"", "~", "null", "Null", "NULL"}:
+        return None
+    if text in {"true", "True", "TRUE"}:
+        return True
+    if text in {"false", "False", "FALSE"}:
+        return False
+    if len(text) <= 30:
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text):
+            return float(text)
+    return text
