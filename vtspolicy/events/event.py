@@ -1,12 +1,15 @@
 """An EMS event as a host shows it, and what could not be read as one."""
 
 import hashlib
+import re
 from datetime import datetime
 
 from attrs import frozen
 
 OWN_SUBSYSTEM = "VTS.POLICY."
 """The subsystem id of our own notices begins so: one that a host shows back is never a command."""
+COMMAND_TEXT = re.compile(r"VTSPolicy(?=\s|\Z)")
+"""A text that begins so is a command; a longer word, such as VTSPolicyX, is not."""
 
 
 @frozen(kw_only=True)
@@ -39,12 +42,17 @@ class Event:
     @property
     def is_command(self) -> bool:
         """Whether its text is a VTSPolicy command (DOMAIN.md 3: recognised by the text alone)."""
-        return self.text.startswith("VTSPolicy") and not self.is_own_notice
+        return COMMAND_TEXT.match(self.text) is not None and not self.is_own_notice
 
     @property
     def is_mount(self) -> bool:
         """Whether its text is a tape message ($ZSVR:)."""
-        return self.text.startswith("$ZSVR:")
+        return self.text.startswith("$ZSVR:") and not self.is_own_notice
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether anything is done about it: a command or a tape message, and not our own."""
+        return self.is_command or self.is_mount
 
 
 @frozen(kw_only=True)
@@ -54,6 +62,17 @@ class Refusal:
     kind: str  # one word for the metric: line, event, json, syslog, frame
     reason: str  # what was wrong and what is allowed, for the notice
     id: str | None = None  # the sender's id, where it could still be read
+
+
+@frozen(kw_only=True)
+class Acknowledgement:
+    """The host's word that notices arrived (JSON connections only): they need not be sent again."""
+
+    ids: tuple[int, ...]  # the notices' own numbers, in the order given
+
+
+Item = Event | Refusal | Acknowledgement
+"""What a decoder hands out."""
 
 
 def identity(host: str, event: Event) -> bytes | None:

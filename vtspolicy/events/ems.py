@@ -1,0 +1,245 @@
+"""The display of a printing distributor becomes events (DOMAIN.md 3).
+
+One small state machine, `_line`, knows what a line does to the event that is open. Where only
+candidates are wanted, `_search` shows it only the lines that can matter; all others are never
+looked at one by one.
+"""
+
+from attrs import define
+
+from vtspolicy.events.event import Event, Item, Refusal
+from vtspolicy.events.header import (
+    CANDIDATE,
+    COMMAND,
+    STAMP,
+    Header,
+    count_headers,
+    decode_text,
+    parse_header,
+)
+from vtspolicy.events.limits import Counted, Limits
+from vtspolicy.events.lines import Lines
+
+_UNPRINTED = b"\x00\x07"  # NUL and BEL can stand anywhere in a display
+
+
+@define
+class _Open:
+    """The event that the next lines may continue."""
+
+    header: Header
+    parts: list[bytes]  # its text so far, one stripped line each; empty until the text begins
+    size: int  # of the parts, joined
+
+
+class EmsDecoder:
+    """Reads one connection's display lines. See `Decoder` for the methods' meaning."""
+
+    wire: str | None = "ems"
+
+    def __init__(
+        self,
+        *,
+        wrapped: bool = True,
+        only_candidates: bool = True,
+        limits: Limits | None = None,
+        counted: Counted | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.counted = counted or Counted()
+        self._wrapped = wrapped
+        self._only_candidates = only_candidates
+        self._open: _Open | None = None
+        self._out: list[Item] = []
+        self._lines = Lines(
+            limit=self.limits.line,
+            counted=self.counted,
+            run=self._search if only_candidates else self._every,
+            too_long=self._too_long,
+        )
+
+    @property
+    def pending(self) -> bool:
+        """Whether an event is open that the next line may continue."""
+        return self._open is not None and (bool(self._open.parts) or not self._only_candidates)
+
+    def feed(self, data: bytes) -> list[Item]:
+        """Take the next bytes."""
+        self.counted.bytes += len(data)
+        if b"\0" in data or b"\a" in data:
+            data = data.translate(None, _UNPRINTED)
+        self._lines.feed(data)
+        return self._take()
+
+    def settle(self) -> list[Item]:
+        """Complete the open event.
+
+        Not while a part of its next line is here already: an event cut in the middle would be
+        another command than the one that was sent. That line's end, or the connection's, is
+        certain to come.
+        """
+        half = self._lines.half
+        if not half or STAMP.match(half):
+            self._complete()
+        return self._take()
+
+    def close(self) -> list[Item]:
+        """Take a last line without its end, and complete the open event."""
+        self._lines.close()
+        self._complete()
+        return self._take()
+
+    def _take(self) -> list[Item]:
+        out = self._out
+        if out:
+            self._out = []
+            return out
+        return []
+
+    # Whole lines
+
+    def _every(self, data: bytes, start: int, stop: int) -> None:
+        self.counted.events += count_headers(data, start, stop)
+        for line in data[start : stop - 1].split(b"\n"):
+            self._line(line)
+
+    def _search(self, data: bytes, start: int, stop: int) -> None:
+        """Show `_line` every line that can begin or continue a candidate, and no other."""
+        self.counted.events += count_headers(data, start, stop)
+        position = start  # lines before it are done with
+        command = mount = -1  # where the next of either word is; found lazily
+        while position < stop:
+            if self._open is not None:
+                end = data.find(b"\n", position, stop)
+                self._line(data[position:end])
+                position = end + 1
+                continue
+            if command < position:
+                command = data.find(b"VTSPolicy", position, stop)
+                command = stop if command < 0 else command
+            if mount < position:
+                mount = data.find(b"$ZSVR:", position, stop)
+                mount = stop if mount < 0 else mount
+            hit = min(command, mount)
+            if hit == stop:
+                break
+            begin = data.rfind(b"\n", position, hit) + 1 or position
+            end = data.find(b"\n", hit, stop)
+            line = data[begin:end]
+            if not STAMP.match(line) and CANDIDATE.match(line.lstrip()):
+                self._line_without_text_before(data, position, begin)
+            self._line(line)
+            position = end + 1
+        if self._open is None and position < stop:
+            # The text of the last header here may begin in the next bytes.
+            self._line_without_text_before(data, position, stop)
+
+    def _line_without_text_before(self, data: bytes, start: int, stop: int) -> None:
+        """Show `_line` the last line before `stop` if it is a header whose text is to follow."""
+        if not self._wrapped:
+            return
+        end = stop
+        while end > start:
+            begin = data.rfind(b"\n", start, end - 1) + 1 or start
+            line = data[begin : end - 1]
+            if line and not line.isspace():
+                if STAMP.match(line):
+                    parsed = parse_header(line)
+                    if parsed is not None and not parsed[1]:
+                        self._line(line)
+                return
+            end = begin
+
+    # One line
+
+    def _line(self, line: bytes) -> None:
+        if STAMP.match(line):
+            self._complete()
+            self._begin(line)
+        elif COMMAND.match(line) and not self._takes_any_line:
+            self._complete()
+            self.counted.events += 1
+            self._deliver(None, line.strip())
+        elif self._open is not None:
+            self._continue(self._open, line.strip())
+
+    @property
+    def _takes_any_line(self) -> bool:
+        """Whether even a line that looks like a plain command continues the open event.
+
+        It is the text itself after a header without one; and what a notice of ours quotes must
+        not come back as a command when the display is wrapped just there.
+        """
+        event = self._open
+        if event is None:
+            return False
+        return not event.parts or (
+            event.header.is_own and COMMAND.match(event.parts[0]) is not None
+        )
+
+    def _begin(self, line: bytes) -> None:
+        parsed = parse_header(line)
+        if parsed is None:
+            self.counted.malformed += 1
+            return
+        header, text = parsed
+        if not self._wrapped:
+            if not self._only_candidates or CANDIDATE.match(text):
+                self._deliver(header, text)
+            return
+        self._open = _Open(header, [], 0)
+        self._continue(self._open, text)
+
+    def _continue(self, event: _Open, text: bytes) -> None:
+        if not text:
+            return
+        if not event.parts and self._only_candidates and not CANDIDATE.match(text):
+            self._open = None
+            return
+        event.size += len(text) + bool(event.parts)
+        event.parts.append(text)
+        if event.size > self.limits.text:
+            self._open = None
+            self._refuse_text()
+
+    def _complete(self) -> None:
+        event, self._open = self._open, None
+        if event is not None and (event.parts or not self._only_candidates):
+            self._deliver(event.header, b" ".join(event.parts))
+
+    def _deliver(self, header: Header | None, raw: bytes) -> None:
+        if len(raw) > self.limits.text:
+            self._refuse_text()
+            return
+        if header is not None and header.is_own and self._only_candidates:
+            return
+        text = decode_text(raw)
+        event = header.event(text, "ems") if header else Event(text=text, wire="plain")
+        self._out.append(event)
+
+    # What is too long
+
+    def _too_long(self, prefix: bytes) -> None:
+        is_header = STAMP.match(prefix) is not None
+        is_plain = COMMAND.match(prefix) is not None
+        if is_header or (is_plain and not self._takes_any_line):
+            self._complete()
+            self.counted.events += 1
+        event, self._open = self._open, None
+        if event and not event.header.is_own and event.parts and CANDIDATE.match(event.parts[0]):
+            self._refuse(
+                "event",
+                f"a line of this event is longer than {self.limits.line} bytes: it was not taken",
+            )
+        else:
+            self._refuse("line", f"a line longer than {self.limits.line} bytes: it was skipped")
+
+    def _refuse_text(self) -> None:
+        self._refuse(
+            "event",
+            f"the text is longer than the {self.limits.text} bytes that an event can have",
+        )
+
+    def _refuse(self, kind: str, reason: str) -> None:
+        self.counted.refuse(kind)
+        self._out.append(Refusal(kind=kind, reason=reason))

@@ -1,0 +1,112 @@
+r"""The first line of an event in a distributor's display: its header, and how its bytes are read.
+
+    YY-MM-DD HH:MM:SS \SYSTEM.PROCESS OWNER.SUBSYSTEM.VERSION NUMBER text
+
+Fields stand between blanks, in no fixed columns (DOMAIN.md 3).
+"""
+
+import re
+from datetime import datetime
+
+from attrs import frozen
+
+from vtspolicy.events.event import OWN_SUBSYSTEM, Event
+
+STAMP = re.compile(rb"\d\d-\d\d-\d\d[ \t]+\d\d:\d\d:\d\d")
+"""A line that begins so begins an event; every other line continues one."""
+DATE = re.compile(rb"\d\d-\d\d-\d\d[ \t]")
+COMMAND = re.compile(rb"VTSPolicy(?=\s|\Z)")
+CANDIDATE = re.compile(rb"VTSPolicy(?=\s|\Z)|\$ZSVR:")
+"""What a text begins with when anything is to be done about it."""
+
+# Possessive repeats (`++`): a line of eight thousand blanks must not be tried twice.
+_HEADER = re.compile(
+    rb"""
+    (\d\d)-(\d\d)-(\d\d) [ \t]++ (\d\d):(\d\d):(\d\d) [ \t]++
+    (\\[A-Za-z0-9]{1,8}) \. (\$[A-Za-z0-9][A-Za-z0-9.\#:]{0,34} | \d{1,2},\d{1,5})
+    (?: [ \t]*+ (\*) [ \t]*+ | [ \t]++ )
+    ([A-Za-z0-9-]{1,8} \. [A-Za-z0-9_-]{1,16} \. [A-Za-z]\d\d)
+    (?: [ \t]*+ (\*) [ \t]*+ | [ \t]++ )
+    ([+-]?\d{1,6}) (?: [ \t\r\n]++ | \Z )
+    """,
+    re.VERBOSE,
+)
+# Only these bytes matter for counting headers: any digit is as good as another, a tab as a blank.
+_SHAPE = bytes.maketrans(b"0123456789\t", b"0000000000 ")
+
+
+@frozen(kw_only=True)
+class Header:
+    """The fields before the text."""
+
+    time: datetime  # as displayed, no zone
+    system: str  # with its backslash
+    process: str  # $NAME or cpu,pin
+    ssid: str  # OWNER.SUBSYSTEM.VERSION
+    number: int  # signed 16 bit
+    critical: bool  # an asterisk stood somewhere between process and number
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the header of one of our own notices."""
+        return self.ssid.startswith(OWN_SUBSYSTEM)
+
+    def event(self, text: str, wire: str) -> Event:
+        """Return the event with this header."""
+        return Event(
+            text=text,
+            time=self.time,
+            system=self.system,
+            process=self.process,
+            ssid=self.ssid,
+            number=self.number,
+            critical=self.critical,
+            wire=wire,
+        )
+
+
+def parse_header(line: bytes) -> tuple[Header, bytes] | None:
+    """Return the header that `line` begins with and its stripped text, or None for no header."""
+    match = _HEADER.match(line)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
+    number = int(match[12])
+    if not -32768 <= number <= 32767:
+        return None
+    try:
+        time = datetime(posix_year(year), month, day, hour, minute, second)  # noqa: DTZ001 (the display names no zone)
+    except ValueError:
+        return None
+    header = Header(
+        time=time,
+        system=match[7].decode(),
+        process=match[8].decode(),
+        ssid=match[10].decode(),
+        number=number,
+        critical=match[9] is not None or match[11] is not None,
+    )
+    return header, line[match.end() :].strip()
+
+
+def posix_year(two_digits: int) -> int:
+    """Return the year meant by its last two digits: 69 to 99 are 19xx (POSIX)."""
+    return two_digits + (1900 if two_digits >= 69 else 2000)
+
+
+def count_headers(data: bytes, start: int, stop: int) -> int:
+    """Return how many lines begin with a date and a blank.
+
+    A count for the metrics, made without looking at single lines.
+    """
+    if start or stop != len(data):
+        data = data[start:stop]
+    return data.translate(_SHAPE).count(b"\n00-00-00 ") + (DATE.match(data) is not None)
+
+
+def decode_text(raw: bytes) -> str:
+    """Return the characters of one event: UTF-8 where it is valid, else Windows-1252."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
