@@ -36,8 +36,18 @@ class Command:
 class CommandError(ValueError):
     """A text that is not a command of the language: the place, what was expected, the remedy."""
 
-    def __init__(self, *, column: int, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        column: int,
+        message: str,
+        hint: str | None = None,
+        ref: str | None = None,
+        source: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.column = column  # 1-based, in characters of the text as given
         self.message = message  # what was found and what was expected there
         self.hint = hint  # the nearest right word or the remedy
+        self.ref = ref  # the host's reference if it can be read all the same, for the answer
+        self.source = source  # the server that it is meant for, likewise: others do not answer

@@ -1,0 +1,75 @@
+"""The grammar of the language in pyparsing: what a text must look like, built once per vocabulary.
+
+Every terminal is one regular expression whose neighbours can never match the same character, and
+whose loops give nothing back, so that matching takes time in proportion to the text. Words are
+checked against the vocabulary after the match; why a text does not match is found by
+vtspolicy.grammar.diagnosis.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from pyparsing import ParserElement, Regex
+
+from vtspolicy.grammar.values import LONGEST_PART, PART_CHARACTER, REQUEST, VAULT_PART
+from vtspolicy.grammar.vocabulary import Vocabulary
+
+BLANK = r"[ \t\r\n]"
+START = rf"{BLANK}*+VTSPolicy{BLANK}++"
+FINISH = rf"{BLANK}*+\Z"
+END_OF_WORD = rf"(?={BLANK}|['\"]|\Z)"
+PART = rf"(?!-|\.{{1,2}}(?:/|{END_OF_WORD})){PART_CHARACTER}{{1,{LONGEST_PART}}}+"
+"""The name of a pool or tape; a `/` or the end of the word must follow."""
+
+
+def _terminal(pattern: str, name: str) -> ParserElement:
+    """One regular expression whose groups become one tuple of the result."""
+    return Regex(pattern, as_group_list=True).leave_whitespace().set_name(name)
+
+
+def _one_of(words: Iterable[str]) -> str:
+    """Return the alternatives, longest first, so that none hides another; at least one."""
+    return "|".join(sorted(words, key=lambda word: (-len(word), word))) or "(?!)"
+
+
+PAIR = _terminal(
+    rf"{BLANK}++([A-Za-z][A-Za-z0-9_-]*+){BLANK}*+={BLANK}*+([!#-&(-<>-~]++){END_OF_WORD}",
+    "keyword=value",
+)
+TAPE = _terminal(rf"{BLANK}++({PART}){END_OF_WORD}(?!{BLANK}*+=)", "tape")
+
+
+@lru_cache(maxsize=16)
+def grammar_of(vocabulary: Vocabulary) -> ParserElement:
+    """Return the grammar for the families of `vocabulary`.
+
+    Its result is a list of tuples. The first one begins with the family; then, for a family with
+    a path, comes (operation, vault, pool, cartridge), for a verb the tapes as (tape,) each or
+    the number in the first tuple; every pair of a keyword and its value follows as (name, value).
+    """
+
+    def names(takes: str) -> str:
+        return _one_of(f.name for f in vocabulary.families.values() if f.takes == takes)
+
+    operations = {word for family in vocabulary.applications for word in family.operations}
+    # One pair of quotes and none between them: once this has matched, END finds the right one.
+    quoted = rf"(['\"])(?=[^'\"]*+\2{FINISH})"
+    head = _terminal(rf"{START}({names('path')}){BLANK}++{quoted}{BLANK}*+", "VTSPolicy FAMILY '")
+    target = _terminal(
+        rf"(?:({_one_of(operations)}){BLANK}++)?"
+        rf"/({VAULT_PART.pattern}+)/({PART})(?:/({PART}))?{END_OF_WORD}",
+        "[operation] /VAULTxx/pool[/cartridge]",
+    )
+    end = Regex(rf"{BLANK}*+['\"]{FINISH}").leave_whitespace().suppress().set_name("'")
+    application = head + target + PAIR[...] + end
+
+    tapes_verb = _terminal(rf"{START}({names('tapes')}){BLANK}++-", "VTSPolicy VERB -")
+    request_verb = _terminal(
+        rf"{START}({names('request')}){BLANK}++-{BLANK}++({REQUEST.pattern}){END_OF_WORD}",
+        "VTSPolicy VERB - request",
+    )
+    finish = Regex(FINISH).leave_whitespace().suppress().set_name("end of text")
+    verb = (tapes_verb + TAPE[1, ...] | request_verb) + PAIR[...] + finish
+
+    # Tabs stay what they are: columns are counted in the text as it was sent.
+    return (application | verb).leave_whitespace().parse_with_tabs()
