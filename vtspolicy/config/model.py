@@ -43,6 +43,7 @@ class Host:
     notices: Literal["final", "all"] = "final"  # all: also STARTED, PROGRESS, RETRYING
     keepalive: float = 0.0  # seconds between HEARTBEATs on an idle link; 0 is off
     mount_delay: float = 0.0  # least seconds between a mount request and its answer
+    acknowledge: bool = False  # True: a notice has arrived only when a JSON session says so
 
 
 @frozen(kw_only=True)

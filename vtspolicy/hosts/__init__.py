@@ -1,0 +1,1 @@
+"""The links to hosts: doors, sessions on them, and the outbox of notices."""

@@ -1,0 +1,174 @@
+"""The outbox: recorded notices go to a live session of their host, and again until they arrive."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vtspolicy.hosts.session import HostSession
+from vtspolicy.notices import Notice, Word
+
+PAGE = 200
+"""Notices read from the ledger at a time."""
+
+UNDECIDED = 0.5
+"""Seconds that a new session may take to show its format before missed notices are sent."""
+
+
+class Store(Protocol):
+    """Where the notices are kept until they are delivered."""
+
+    def pending(self, host: str, after: int, limit: int) -> Deferred[list[Notice]]:
+        """Return undelivered notices of a host with numbers above `after`, in order."""
+        ...
+
+    def delivered(self, ids: Sequence[int]) -> Deferred[None]:
+        """Note that these have arrived."""
+        ...
+
+
+class Outbox:
+    """Gives every notice to one live session of its host; the newest one if its own is gone."""
+
+    def __init__(self, reactor: IReactorTime, store: Store) -> None:
+        self._reactor = reactor
+        self._store = store
+        self._sessions: dict[str, list[HostSession]] = defaultdict(list)
+        self._loading: dict[HostSession, list[Notice]] = {}  # what came while it was loading
+        self._behind: set[HostSession] = set()  # full, or not yet loaded: the ledger has more
+        self._in_flight: dict[int, HostSession] = {}
+        self._confirmed: set[int] = set()  # on their way into the ledger
+        self._log = Logger("vtspolicy.outbox")
+
+    def sessions(self, host: str) -> int:
+        """Return how many live sessions a host has."""
+        return len(self._sessions.get(host, ()))
+
+    def push(self, notices: Iterable[Notice], origin: HostSession | None = None) -> None:
+        """Send notices that were just recorded; without a live session they wait in the ledger."""
+        answered: set[HostSession] = set()
+        for notice in notices:
+            session = self._choose(notice.host, origin)
+            if session is None:
+                continue
+            answered.update(self._follow(notice, origin))
+            if session in self._loading:
+                self._loading[session].append(notice)
+            elif session in self._behind or not session.can_take:
+                self._behind.add(session)
+            else:
+                self._send(session, notice)
+        for session in answered:
+            session.close_if_done()
+
+    def attach(self, session: HostSession) -> None:
+        """Take a new session, and send it what its hosts have missed."""
+        for host in session.hosts:
+            self._sessions[host.name].append(session)
+        self._behind.add(session)
+        if session.wire is None:
+            self._reactor.callLater(UNDECIDED, self._load, session)
+        else:
+            self._load(session)
+
+    def detach(self, session: HostSession) -> None:
+        """Forget a session; what it had not confirmed goes to another one, or waits."""
+        names = [host.name for host in session.hosts if session in self._sessions[host.name]]
+        for name in names:
+            self._sessions[name].remove(session)
+        self._behind.discard(session)
+        for each in session.take_back():
+            self._in_flight.pop(each, None)
+        for name in names:
+            other = self._choose(name, None)
+            if other is not None:
+                self._behind.add(other)
+                self._load(other)
+
+    def confirmed(self, session: HostSession, ids: list[int]) -> None:
+        """Note in the ledger that the peer has got these."""
+        mine = [each for each in ids if self._in_flight.get(each) is session]
+        if not mine:
+            return
+        for each in mine:
+            del self._in_flight[each]
+        self._confirmed.update(mine)
+        done = self._store.delivered(mine)
+
+        def forget(_: object) -> None:
+            self._confirmed.difference_update(mine)
+
+        done.addCallbacks(forget, self._failed)
+
+    def ready(self, session: HostSession) -> None:
+        """A full session can take more."""
+        if session in self._behind:
+            self._load(session)
+
+    def _choose(self, host: str, origin: HostSession | None) -> HostSession | None:
+        live = self._sessions.get(host)
+        if not live:
+            return None
+        if origin in live:
+            return origin
+        return next((each for each in reversed(live) if not each.is_half_closed), live[-1])
+
+    def _follow(self, notice: Notice, origin: HostSession | None) -> list[HostSession]:
+        """Note which sessions wait for a final notice; return those that wait for it no more."""
+        request = notice.fields.get("req")
+        if not isinstance(request, int):
+            return []
+        if notice.word is Word.ACCEPTED and origin is not None:
+            origin.waiting.add(request)
+        if not notice.word.is_final:
+            return []
+        waited = [s for s in self._sessions.get(notice.host, ()) if request in s.waiting]
+        for session in waited:
+            session.waiting.discard(request)
+        return waited
+
+    def _send(self, session: HostSession, notice: Notice) -> None:
+        if notice.id is None or (
+            notice.id not in self._in_flight and notice.id not in self._confirmed
+        ):
+            if notice.id is not None:
+                self._in_flight[notice.id] = session
+            session.tell(notice)
+
+    def _load(self, session: HostSession) -> None:
+        if session in self._behind and session not in self._loading and session.can_take:
+            self._loading[session] = []
+            Deferred.fromCoroutine(self._load_all(session)).addErrback(self._failed)
+
+    async def _load_all(self, session: HostSession) -> None:
+        """Send page after page; then what was recorded meanwhile, so that nothing falls between."""
+        try:
+            self._behind.discard(session)
+            for host in session.hosts:
+                after = 0
+                while session.can_take and session in self._sessions[host.name]:
+                    page = await self._store.pending(host.name, after, PAGE)
+                    for notice in page:
+                        self._send(session, notice)
+                        after = max(after, notice.id or 0)
+                    if len(page) < PAGE:
+                        break
+        finally:
+            held = self._loading.pop(session)
+        live = any(session in self._sessions[host.name] for host in session.hosts)
+        if not live:
+            return
+        if not session.can_take:
+            self._behind.add(session)
+            return
+        for notice in held:
+            self._send(session, notice)
+        if session in self._behind:
+            self._load(session)
+
+    def _failed(self, failure: Failure) -> None:
+        self._log.failure("Notices could not be handled.", failure, action="outbox_failed")

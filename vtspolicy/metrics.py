@@ -1,0 +1,77 @@
+"""What dashboards watch: every metric of the program, in one table.
+
+Label values come from the configuration, never from what a host sends (DESIGN.md 9).
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_JOB_SECONDS = (0.1, 1, 10, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.events = self._counter("events_received", "Events received.", "host")
+        self.refused = self._counter("input_refused", "Input that was no event.", "host", "kind")
+        self.commands = self._counter(
+            "commands", "Commands by what became of them.", "family", "result"
+        )
+        self.commit_seconds = Histogram(
+            "vtspolicy_event_commit_seconds",
+            "From the arrival of a command to its record on disk.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.rule_matches = self._counter("rule_matches", "Commands decided by a rule.", "rule")
+        self.jobs = self._gauge("jobs", "Jobs by state.", "state")
+        self.job_seconds = Histogram(
+            "vtspolicy_job_seconds",
+            "Run time of jobs.",
+            ["application", "outcome"],
+            buckets=_JOB_SECONDS,
+            registry=self.registry,
+        )
+        self.retries = self._counter("job_retries", "Attempts repeated.", "application")
+        self.seats = self._gauge("seats_in_use", "Seats taken.", "application")
+        self.lock_wait = Histogram(
+            "vtspolicy_lock_wait_seconds",
+            "From due to started: waiting for a lock and a seat.",
+            buckets=_JOB_SECONDS,
+            registry=self.registry,
+        )
+        self.notices_pending = self._gauge("notices_pending", "Notices not delivered.", "host")
+        self.notices_oldest = self._gauge(
+            "notices_oldest_seconds", "Age of the oldest notice not delivered.", "host"
+        )
+        self.connected = self._gauge("host_connected", "Connections of a host.", "host")
+        self.last_event = self._gauge(
+            "host_last_event_timestamp_seconds", "When a host last sent anything.", "host"
+        )
+        self.tapes = self._gauge("tapes", "Virtual tapes by state.", "state")
+        self.reload_ok = self._gauge(
+            "config_last_reload_successful", "1 when the last reload was taken, else 0."
+        )
+        self.reloads = self._counter("config_reloads", "Reloads by result.", "result")
+        self.config_hash = self._gauge("config_hash_info", "The rules table in force.", "hash")
+        self.paused = self._counter("paused_seconds", "Time in which hosts' sockets were paused.")
+        self.connections_refused = self._counter(
+            "connections_refused", "Connections closed at the door.", "reason"
+        )
+        self.ledger_trouble = self._gauge(
+            "ledger_trouble", "1 while the ledger cannot be written, else 0."
+        )
+
+    def render(self) -> bytes:
+        """Return all metrics in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"vtspolicy_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"vtspolicy_{name}", text, labels, registry=self.registry)
