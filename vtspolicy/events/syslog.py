@@ -1,0 +1,169 @@
+"""Syslog messages become events (RFC 5424, over TCP as in RFC 6587, both framings).
+
+A message is one whole event: a display line, or a plain command. The first byte of a connection
+shows its framing: a digit begins a length, anything else a line.
+"""
+
+import re
+
+from vtspolicy.events.event import Event, Item, Refusal
+from vtspolicy.events.frames import Frames
+from vtspolicy.events.header import CANDIDATE, COMMAND, STAMP, Header, decode_text, parse_header
+from vtspolicy.events.limits import Counted, Limits
+from vtspolicy.events.lines import Lines
+
+_UNPRINTED = b"\x00\x07"
+_WORDS = (b"VTSPolicy", b"$ZSVR:")
+
+_MESSAGE = re.compile(
+    rb"""
+    <\d{1,3}> [1-9]\d{0,2}                      # priority and version
+    (?: [ ][!-~]{1,255} ){5}                    # time, host, application, process, message id
+    [ ] (?: - | (?: \[ [^ =\]"]++ (?: [ ]++ [^ =\]"]++ = "(?:[^"\\\]] | \\.)*+" )*+ [ ]*+ \] )++ )
+    (?: [ ] (?:\xef\xbb\xbf)? (.*) )? \Z
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class SyslogDecoder:
+    """Reads one connection's syslog messages. See `Decoder` for the methods' meaning."""
+
+    wire: str | None = "syslog"
+    pending = False  # a message is complete in itself
+
+    def __init__(
+        self,
+        *,
+        only_candidates: bool = True,
+        limits: Limits | None = None,
+        counted: Counted | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.counted = counted or Counted()
+        self._only_candidates = only_candidates
+        self._out: list[Item] = []
+        self._framing: Lines | Frames | None = None
+
+    def feed(self, data: bytes) -> list[Item]:
+        """Take the next bytes."""
+        self.counted.bytes += len(data)
+        if self._framing is None:
+            data = data.lstrip(b" \t\r\n\0\a")
+            if not data:
+                return []
+            self._framing = self._shown_by(data)
+        if isinstance(self._framing, Lines) and (b"\0" in data or b"\a" in data):
+            data = data.translate(None, _UNPRINTED)
+        self._framing.feed(data)
+        return self._take()
+
+    def settle(self) -> list[Item]:
+        """Return nothing: there is nothing to wait for."""
+        return []
+
+    def close(self) -> list[Item]:
+        """Take a last line without its end."""
+        if self._framing is not None:
+            self._framing.close()
+        return self._take()
+
+    def _take(self) -> list[Item]:
+        out, self._out = self._out, []
+        return out
+
+    def _shown_by(self, data: bytes) -> Lines | Frames:
+        limit = self.limits.line
+        if data[:1].isdigit():
+            return Frames(
+                limit=limit,
+                run=self._frames,
+                refuse=lambda reason: self._refuse("frame", reason),
+            )
+        return Lines(limit=limit, counted=self.counted, run=self._run, too_long=self._too_long)
+
+    # The two framings
+
+    def _run(self, data: bytes, start: int, stop: int) -> None:
+        if start or stop != len(data):
+            data = data[start:stop]
+        lines = data.count(b"\n")
+        if not self._only_candidates or data.count(b"\n<") + data.startswith(b"<") != lines:
+            for line in data[:-1].split(b"\n"):
+                if line and not line.isspace():
+                    self.counted.events += 1
+                    self._message(line)
+            return
+        self.counted.events += lines
+        position, stop = 0, len(data)
+        following = [0] * len(_WORDS)
+        while position < stop:
+            for index, word in enumerate(_WORDS):
+                if following[index] <= position:
+                    found = data.find(word, position)
+                    following[index] = stop if found < 0 else found
+            hit = min(following)
+            if hit == stop:
+                return
+            begin = data.rfind(b"\n", position, hit) + 1 or position
+            position = data.find(b"\n", hit) + 1
+            self._message(data[begin : position - 1])
+
+    def _frames(self, data: bytes, messages: list[tuple[int, int]]) -> None:
+        self.counted.lines += len(messages)
+        self.counted.events += len(messages)
+        if self._only_candidates and not any(word in data for word in (*_WORDS, *(b"\0", b"\a"))):
+            return
+        for begin, end in messages:
+            self._message(data[begin:end])
+
+    # One message
+
+    def _message(self, message: bytes) -> None:
+        if self._only_candidates and not any(
+            word in message.translate(None, _UNPRINTED) for word in _WORDS
+        ):
+            if not message.startswith(b"<"):
+                self._refuse_message()
+            return
+        match = _MESSAGE.match(message.rstrip(b"\r"))
+        if match is None:
+            self._refuse_message()
+            return
+        lines = (match[1] or b"").translate(None, _UNPRINTED).split(b"\n")
+        raw = b" ".join(filter(None, (line.strip() for line in lines)))
+        if STAMP.match(raw):
+            parsed = parse_header(raw)
+            if parsed is None:
+                self.counted.malformed += 1
+                return
+            self._deliver(*parsed)
+        elif COMMAND.match(raw):
+            self._deliver(None, raw)
+
+    def _deliver(self, header: Header | None, raw: bytes) -> None:
+        own = header is not None and header.is_own
+        if self._only_candidates and (own or not CANDIDATE.match(raw)):
+            return
+        if len(raw) > self.limits.text:
+            limit = f"the text is longer than the {self.limits.text} bytes that an event can have"
+            self._refuse("event", limit)
+            return
+        text = decode_text(raw)
+        event = header.event(text, "syslog") if header else Event(text=text, wire="plain")
+        self._out.append(event)
+
+    def _refuse_message(self) -> None:
+        self._refuse(
+            "syslog",
+            "not a syslog message of RFC 5424: <PRI>1 TIME HOST APP PROCID MSGID [DATA] MSG",
+        )
+
+    def _too_long(self, prefix: bytes) -> None:
+        del prefix
+        self.counted.events += 1
+        self._refuse("line", f"a line longer than {self.limits.line} bytes: it was skipped")
+
+    def _refuse(self, kind: str, reason: str) -> None:
+        self.counted.refuse(kind)
+        self._out.append(Refusal(kind=kind, reason=reason))
