@@ -1,0 +1,480 @@
+"""The runner of real programs: starts, watches, stops and adopts them by way of the keeper."""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectError
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from vtspolicy.runner import identity, keeper
+from vtspolicy.runner.identity import Process
+from vtspolicy.runner.link import KeeperLink
+from vtspolicy.runner.protocol import End, Ended, KeeperError, Run, SpoolError
+from vtspolicy.runner.spool import Journal, Spool, environment, explained, program
+
+OUTPUT_LIMIT = 64 << 20  # bytes of output kept for each run
+SETTLING = 1.0  # seconds from a keeper's death until a process that it did not note must show
+
+
+@define(eq=False)
+class _Watched:
+    """A run that somebody waits for."""
+
+    run: Run
+    ended: Deferred[Ended]
+    program: str = ""  # absolute path
+    asked: bool = False  # the keeper was asked to start it, and has not answered
+    held: bool = False  # the keeper that we are connected to will tell us of its end
+    leader: Process | None = None
+    started: float | None = None  # seconds since the epoch
+    stop: End | None = None  # we want it to end, and why
+    reason: str = ""
+    signalled: bool = False  # TERM was sent
+    noted: bool = False  # that we stop it is written down
+    kill_at: float = 0.0  # clock of the reactor
+    over: Ended | None = None  # its leader has ended; other processes may be left
+    size: int = -1  # of the output, when last looked at
+    grown: float = 0.0  # age of the leader when the output last changed
+    missed: float | None = None  # reactor's time when its process was first not found
+
+
+class ProcessRunner:
+    """Runs programs detached, each in a folder of the spool. See `protocol.Runner`."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,  # IReactorTime and IReactorUNIX, which zope cannot combine for mypy
+        spool: Path,
+        *,
+        output_limit: int = OUTPUT_LIMIT,
+        idle: float = 30.0,
+        interval: float = 0.5,
+    ) -> None:
+        """Use `spool`; a keeper without work leaves after `idle` seconds.
+
+        Time-outs, silence and runs whose keeper is gone are looked at every `interval` seconds.
+        """
+        self._reactor = reactor
+        self._spool = Spool(spool)
+        self._limit = output_limit
+        self._interval = interval
+        self._watched: dict[str, _Watched] = {}
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
+        self._boot = identity.this_boot()
+        self._link = KeeperLink(
+            reactor, self._spool.root, idle=idle, up=self._up, down=self._down, told=self._told
+        )
+
+    @property
+    def keeper(self) -> int | None:
+        """The process id of the keeper, if it can be reached now."""
+        return self._link.pid
+
+    @property
+    def live(self) -> Iterable[str]:
+        """The keys of the runs that have not ended."""
+        return tuple(self._watched)
+
+    async def open(self) -> None:
+        """Connect to the keeper of the spool, or start it. Raises KeeperError."""
+        try:
+            self._spool.create()
+            await self._link.open()
+        except (SpoolError, OSError, ConnectError) as error:
+            raise KeeperError(str(error)) from error
+
+    async def close(self) -> None:
+        """Let go of all runs; they go on. Their Deferreds never fire."""
+        self._watched.clear()
+        if self._looking.running:
+            self._looking.stop()
+        await self._link.close()
+
+    # What the engine asks
+
+    def start(self, run: Run) -> Deferred[Ended]:
+        """Start a run; one that was claimed before is watched instead."""
+        if run.key in self._watched:
+            return fail(SpoolError(f"{run.key} is running already"))
+        path, fault = program(run)
+        try:
+            fresh = self._spool.prepare(run)
+        except SpoolError:
+            return fail()
+        if fresh and fault:
+            with suppress(OSError):
+                self._spool.void(run.key)
+            return succeed(Ended(key=run.key, kind=End.UNSTARTABLE, reason=fault))
+        watched = self._watch(run)
+        watched.program = path
+        if fresh:
+            watched.asked = True
+            self._ask(watched)
+        else:
+            self._examine(watched)
+        return watched.ended
+
+    def adopt(self, run: Run) -> Deferred[Ended]:
+        """Take up what an earlier server may have started."""
+        if run.key in self._watched:
+            return fail(SpoolError(f"{run.key} is watched already"))
+        try:
+            self._spool.folder(run.key)
+        except SpoolError:
+            return fail()
+        watched = self._watch(run)
+        self._examine(watched)
+        return watched.ended
+
+    def stop(self, key: str, reason: str) -> None:
+        """Cancel a run."""
+        watched = self._watched.get(key)
+        if watched is not None and watched.stop is None:
+            self._stop(watched, End.CANCELLED, reason)
+
+    def tail(self, key: str, limit: int = 4000) -> str:
+        """Return the end of the output; bytes that are not UTF-8 are shown as such."""
+        return self._spool.tail(key, limit)
+
+    def folder(self, key: str) -> Path:
+        """Return the run's folder. Raises SpoolError for what cannot be a key."""
+        return self._spool.folder(key)
+
+    def remove(self, key: str) -> None:
+        """Remove the folder of an ended run. Raises SpoolError if it has not ended."""
+        if key in self._watched:
+            raise SpoolError(f"{key} has not ended")
+        self._spool.remove(key)
+
+    def sweep(self, older_than: float, limit: int = 1000) -> int:
+        """Remove old folders, at most `limit`; return how many."""
+        swept = 0
+        for key in self._spool.old(older_than):
+            if swept == limit:
+                break
+            if key not in self._watched:
+                self._spool.remove(key)
+                swept += 1
+        return swept
+
+    # What the keeper says
+
+    def _up(self) -> None:
+        for watched in list(self._watched.values()):
+            if watched.asked:
+                self._ask(watched)
+
+    def _down(self) -> None:
+        for watched in self._watched.values():
+            watched.held = False
+
+    def _ask(self, watched: _Watched) -> None:
+        run = watched.run
+        self._link.send(
+            keeper.encoded(
+                {
+                    "start": run.key,
+                    "program": watched.program,
+                    "argv": run.argv,
+                    "env": environment(run, self._spool.folder(run.key)),
+                    "limit": self._limit,
+                }
+            )[:-1]
+        )
+
+    def _told(self, message: dict[str, Any]) -> None:
+        if (watched := self._watched.get(message.get("started", ""))) is not None:
+            watched.held = True
+            self._begun(watched, Process(message["pid"], message["ticks"]), message["at"])
+        elif (watched := self._watched.get(message.get("ended", ""))) is not None:
+            self._ending(watched, message)
+        elif (watched := self._watched.get(message.get("claimed", ""))) is not None:
+            watched.asked = False
+            self._examine(watched)
+        elif (watched := self._watched.pop(message.get("refused", ""), None)) is not None:
+            self._rest()
+            if watched.stop is not None:
+                watched.ended.callback(self._end(watched, End.CANCELLED))
+            else:
+                watched.ended.errback(SpoolError(message["reason"]))
+
+    # The life of a run
+
+    def _watch(self, run: Run) -> _Watched:
+        watched = self._watched[run.key] = _Watched(run, Deferred())
+        if not self._looking.running:
+            self._looking.start(self._interval, now=False)
+        return watched
+
+    def _begun(self, watched: _Watched, leader: Process, started: float) -> None:
+        watched.asked = False
+        if watched.leader is None:
+            watched.leader, watched.started = leader, started
+            watched.grown = leader.age
+            if (growth := self._spool.growth(watched.run.key)) is not None:
+                # An adopted run may have been silent for long.
+                watched.size = growth[0]
+                watched.grown -= max(0.0, time.time() - max(growth[1], started))
+            if watched.stop is not None:
+                self._signal(watched)
+
+    def _examine(self, watched: _Watched) -> None:
+        """Find out from the files how a run is that no keeper tells us about."""
+        key = watched.run.key
+        try:
+            journal = self._spool.journal(key)
+            if journal is None and not watched.asked:
+                if watched.leader is None and self._spool.void(key):
+                    journal = Journal(void=True)
+                else:
+                    journal = self._spool.journal(key)
+        except OSError as error:
+            self._log.warn(
+                "{key} cannot be looked at yet: {error}",
+                action="run-unseen",
+                key=key,
+                error=str(error),
+            )
+            return
+        if journal is not None:
+            self._compare(watched, journal)
+        elif watched.leader is not None and not watched.leader.is_alive:
+            self._lost(watched, "its folder was removed while it ran: how it ended is not known")
+
+    def _compare(self, watched: _Watched, journal: Journal) -> None:
+        if journal.stop is not None and watched.stop is None:
+            watched.stop, watched.reason = journal.stop, journal.reason
+        if journal.leader is not None and journal.boot == self._boot and journal.ending is None:
+            self._begun(watched, journal.leader, journal.started or 0.0)
+        if watched.over is not None:
+            return
+        if journal.void:
+            kind = End.CANCELLED if watched.stop else End.UNSTARTED
+            self._finish(watched, self._end(watched, kind))
+        elif journal.ending is not None:
+            if watched.leader is None and journal.boot == self._boot:
+                watched.leader = journal.leader
+            watched.started = journal.started
+            self._ending(watched, journal.ending)
+        elif journal.boot and journal.boot != self._boot:
+            watched.started = journal.started
+            self._lost(watched, "the machine was started anew while it ran")
+        elif watched.leader is not None and watched.leader.is_alive:
+            watched.missed = None
+        elif journal.keeper is not None and journal.keeper.is_alive:
+            watched.missed = None  # its keeper is about to write down what happened
+        else:
+            self._search(watched)
+
+    def _search(self, watched: _Watched) -> None:
+        """Look for a run whose keeper died before it could write down the process, or the end."""
+        if watched.leader is None:
+            found = identity.find(self._spool.folder(watched.run.key))
+            if found is not None:
+                started = time.time() - found.age
+                with suppress(OSError):  # it is found again in the same way
+                    self._spool.note_leader(watched.run.key, found, started)
+                self._begun(watched, found, started)
+                watched.missed = None
+                return
+        if watched.missed is None:
+            watched.missed = self._reactor.seconds()
+        elif self._reactor.seconds() - watched.missed >= SETTLING:
+            if watched.leader is None:
+                why = "the keeper died while it started it: whether it ran is not known"
+            else:
+                why = "the keeper died while it ran: its exit status is not known"
+            self._lost(watched, why)
+
+    def _lost(self, watched: _Watched, why: str) -> None:
+        kind = watched.stop or End.LOST
+        self._over(watched, self._end(watched, kind, reason=watched.reason or why))
+
+    def _ending(self, watched: _Watched, line: dict[str, Any]) -> None:
+        """Take in the keeper's line about an end."""
+        if watched.over is not None:
+            return
+        if "failed" in line:
+            reason = explained(watched.program or "its program", line["errno"], line["failed"])
+            self._finish(watched, self._end(watched, End.UNSTARTABLE, reason=reason, at=line["at"]))
+            return
+        kind = End.EXITED if line["signal"] is None else End.SIGNALLED
+        reason = "" if line["signal"] is None else f"ended by signal {_name(line['signal'])}"
+        if watched.stop is not None and self._was_stopped(watched):
+            kind, reason = watched.stop, watched.reason
+        else:
+            watched.stop = None
+        self._over(
+            watched,
+            self._end(
+                watched,
+                kind,
+                code=line["exit"],
+                signal=line["signal"],
+                reason=reason,
+                at=line["at"],
+            ),
+        )
+
+    def _was_stopped(self, watched: _Watched) -> bool:
+        """Whether our wish to stop it was written down before its end was."""
+        try:
+            journal = self._spool.journal(watched.run.key)
+        except OSError:
+            journal = None
+        if journal is None or not watched.noted:
+            return watched.signalled
+        return journal.stop is not None
+
+    def _end(
+        self,
+        watched: _Watched,
+        kind: End,
+        *,
+        code: int | None = None,
+        signal: int | None = None,
+        reason: str = "",
+        at: float | None = None,
+    ) -> Ended:
+        return Ended(
+            key=watched.run.key,
+            kind=kind,
+            code=code,
+            signal=signal,
+            reason=reason or watched.reason,
+            started=watched.started,
+            finished=time.time() if at is None and watched.started is not None else at,
+        )
+
+    def _over(self, watched: _Watched, ended: Ended) -> None:
+        """The leader has ended: when we stopped it, so must all others before that is told."""
+        if watched.stop is None or watched.leader is None:
+            self._finish(watched, ended)
+            return
+        watched.over = ended
+        self._clear(watched)
+
+    def _clear(self, watched: _Watched) -> None:
+        """Finish a stopped run if nothing of it is left; end what is left when grace is over."""
+        if watched.leader is None:
+            return
+        groups = identity.groups_of(watched.leader)
+        if watched.over is not None and not groups:
+            self._finish(watched, watched.over)
+        elif self._reactor.seconds() >= watched.kill_at:
+            _send(groups, signal.SIGKILL)
+
+    def _finish(self, watched: _Watched, ended: Ended) -> None:
+        if self._watched.pop(watched.run.key, None) is not None:
+            self._rest()
+            watched.ended.callback(ended)
+
+    def _rest(self) -> None:
+        if not self._watched and self._looking.running:
+            self._looking.stop()
+
+    # Stopping
+
+    def _stop(self, watched: _Watched, kind: End, reason: str) -> None:
+        watched.stop, watched.reason = kind, reason
+        if watched.leader is not None:
+            self._signal(watched)
+        elif watched.asked:
+            # Not started yet, perhaps never: then it must not be.
+            with suppress(OSError):
+                watched.asked = not self._spool.void(watched.run.key)
+                if not watched.asked:
+                    self._finish(watched, self._end(watched, End.CANCELLED))
+
+    def _signal(self, watched: _Watched) -> None:
+        """Write down that we stop it, then ask its processes to end."""
+        if watched.signalled or watched.stop is None or watched.leader is None:
+            return
+        key = watched.run.key
+        try:
+            journal = self._spool.journal(key)
+            if journal is None or journal.stop is None:
+                self._spool.note_stop(key, watched.stop, watched.reason)
+            watched.noted = True
+        except OSError as error:  # a full disk must not keep a run alive
+            self._log.error(
+                "{key} is stopped, which could not be written down: {error}",
+                action="stop-unwritten",
+                key=key,
+                error=str(error),
+            )
+        watched.signalled = True
+        watched.kill_at = self._reactor.seconds() + watched.run.grace
+        groups = identity.groups_of(watched.leader)
+        _send(groups, signal.SIGTERM)
+        _send(groups, signal.SIGCONT)  # what was halted would not hear it
+
+    # What time brings
+
+    def _look(self) -> None:
+        for watched in list(self._watched.values()):
+            try:
+                self._look_at(watched)
+            except Exception:  # noqa: BLE001 - one run must not keep the others from being seen
+                self._log.failure("{key} cannot be looked at", key=watched.run.key)
+
+    def _look_at(self, watched: _Watched) -> None:
+        if watched.asked:
+            if watched.stop is not None:
+                self._stop(watched, watched.stop, watched.reason)
+            return
+        if watched.over is None and not watched.held:
+            self._examine(watched)
+            self._bound(watched)
+        if watched.run.key not in self._watched:
+            return
+        if watched.signalled:
+            self._clear(watched)
+        elif watched.leader is not None and watched.over is None:
+            self._deadlines(watched, watched.leader)
+
+    def _deadlines(self, watched: _Watched, leader: Process) -> None:
+        run, age = watched.run, leader.age
+        if run.timeout is not None and age >= run.timeout:
+            self._stop(watched, End.TIMEOUT, f"it took longer than {run.timeout:g} s")
+            return
+        if run.silence is None:
+            return
+        growth = self._spool.growth(run.key)
+        if growth is not None and growth[0] != watched.size:
+            watched.size, watched.grown = growth[0], age
+        elif age - watched.grown >= run.silence:
+            self._stop(watched, End.SILENT, f"it wrote no output for {run.silence:g} s")
+
+    def _bound(self, watched: _Watched) -> None:
+        """Do a dead keeper's work on the output."""
+        with suppress(OSError):
+            if (
+                watched.size > self._limit
+                or self._limit < ((self._spool.growth(watched.run.key) or (0, 0.0))[0])
+            ):
+                keeper.bound(str(self._spool.folder(watched.run.key) / keeper.OUTPUT), self._limit)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def _send(groups: set[int], number: signal.Signals) -> None:
+    for group in groups:
+        with suppress(ProcessLookupError):
+            os.killpg(group, number)

@@ -1,0 +1,248 @@
+"""The spool: one folder per run, and the journal in it from which a run is known again."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from vtspolicy.runner.identity import MARK, Process
+from vtspolicy.runner.keeper import OUTPUT, STATE, encoded, write_whole
+from vtspolicy.runner.protocol import End, Run, SpoolError
+
+KEY = re.compile(r"(?!keeper)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+REASON = 240  # characters of a reason that are kept: the journal has to stay within its block
+
+
+@frozen(kw_only=True)
+class Journal:
+    """What the journal of a run tells."""
+
+    claimed: bool = False  # by a keeper: its program was, or was about to be, started
+    void: bool = False  # taken back before any keeper claimed it
+    boot: str = ""  # the start of the machine in which it was claimed
+    keeper: Process | None = None  # who claimed it
+    leader: Process | None = None  # the program's process
+    started: float | None = None  # seconds since the epoch
+    ending: dict[str, Any] | None = None  # the keeper's line about the end, values are JSON
+    stop: End | None = None  # we asked for its end, before it had ended
+    reason: str = ""  # why we did
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it can run any more."""
+        return self.void or self.ending is not None
+
+
+def told(data: bytes) -> Journal:
+    """Read a journal. A last line without its end was being written when its writer died."""
+    known: dict[str, Any] = {}  # fields of Journal
+    for text in data.split(b"\n")[:-1]:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if "claim" in line:
+            keeper = Process(line["keeper"]["pid"], line["keeper"]["ticks"])
+            known |= {"claimed": True, "boot": line["boot"], "keeper": keeper}
+        elif "void" in line:
+            known["void"] = True
+        elif "pid" in line:
+            known |= {"leader": Process(line["pid"], line["ticks"]), "started": line["at"]}
+        elif "stop" in line and "ending" not in known:
+            known |= {"stop": End(line["stop"]), "reason": line["reason"]}
+        elif "exit" in line or "failed" in line:
+            known["ending"] = line
+    return Journal(**known)
+
+
+@frozen
+class Spool:
+    """The folder of all runs."""
+
+    root: Path = field(converter=Path.absolute)  # type: ignore[misc]  # mypy knows no methods here
+
+    def folder(self, key: str) -> Path:
+        """Return the folder of a run. Raises SpoolError for what cannot be a key."""
+        if not KEY.fullmatch(key):
+            raise SpoolError(f"{key!r} cannot name a run: letters, digits, '.', '_' and '-' only")
+        return self.root / key
+
+    def create(self) -> None:
+        """Make the spool itself. Raises SpoolError."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SpoolError(f"{self.root}: {error.strerror}") from error
+
+    def prepare(self, run: Run) -> bool:
+        """Make the folder of a run; answer whether it may be started: nobody has claimed it.
+
+        `run.json` is for people: what was run, with the names of the environment's variables.
+        """
+        folder = self.folder(run.key)
+        about = {
+            "job": run.job,
+            "attempt": run.attempt,
+            "argv": run.argv,
+            "env": sorted(run.env),
+            "timeout": run.timeout,
+            "silence": run.silence,
+            "asked": time.time(),
+        }
+        try:
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                if (journal := self.journal(run.key)) is not None:
+                    if not journal.void:
+                        return False
+                    (folder / STATE).unlink()
+            fd = os.open(folder / "run.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                write_whole(fd, json.dumps(about).encode() + b"\n")
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise SpoolError(f"{folder}: {error.strerror}") from error
+        return True
+
+    def journal(self, key: str) -> Journal | None:
+        """Read the journal of a run; None: there is none, nobody has claimed it."""
+        try:
+            data = (self.folder(key) / STATE).read_bytes()
+        except FileNotFoundError:
+            return None
+        return told(data)
+
+    def void(self, key: str) -> bool:
+        """Make sure that no keeper will ever start this run; False: one has claimed it.
+
+        Raises OSError when the disk does not take it: then nothing is sure.
+        """
+        folder = self.folder(key)
+        if not folder.exists():
+            return True
+        draft = folder / f"{STATE}.void"
+        draft.write_bytes(encoded({"void": True, "at": time.time()}))
+        try:
+            os.link(draft, folder / STATE)
+        except FileExistsError:
+            journal = self.journal(key)
+            return journal is not None and journal.void
+        finally:
+            draft.unlink()
+        return True
+
+    def note(self, key: str, line: dict[str, object]) -> None:
+        """Add a line to a journal. Raises OSError."""
+        fd = os.open(self.folder(key) / STATE, os.O_WRONLY | os.O_APPEND)
+        try:
+            write_whole(fd, encoded(line))
+        finally:
+            os.close(fd)
+
+    def note_stop(self, key: str, kind: End, reason: str) -> None:
+        """Write down that we end the run, before we do. Raises OSError."""
+        self.note(key, {"stop": kind.value, "reason": reason[:REASON], "at": time.time()})
+
+    def note_leader(self, key: str, leader: Process, started: float) -> None:
+        """Write down a process that its keeper had no time to write down. Raises OSError."""
+        self.note(key, {"pid": leader.pid, "ticks": leader.ticks, "at": started})
+
+    def tail(self, key: str, limit: int) -> str:
+        """Return the last `limit` bytes of the output, or ""."""
+        try:
+            with (self.folder(key) / OUTPUT).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - limit))
+                return file.read(limit).decode(errors="replace")
+        except OSError:
+            return ""
+
+    def growth(self, key: str) -> tuple[int, float] | None:
+        """Return size and time of the last change of the output."""
+        try:
+            status = (self.folder(key) / OUTPUT).stat()
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime
+
+    def remove(self, key: str) -> None:
+        """Remove the folder of a run."""
+        shutil.rmtree(self.folder(key), ignore_errors=True)
+
+    def old(self, older_than: float) -> Iterator[str]:
+        """Yield the runs whose journal, or folder if they have none, is older than that (seconds).
+
+        Those that may still have a process are left out.
+        """
+        before = time.time() - older_than
+        with os.scandir(self.root) as entries:
+            for entry in entries:
+                if not KEY.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
+                    continue
+                journal = self.journal(entry.name)
+                place = Path(entry.path) / (STATE if journal else "")
+                if place.stat().st_mtime < before and not may_live(journal):
+                    yield entry.name
+
+
+def may_live(journal: Journal | None) -> bool:
+    """Whether a process of that run may be there."""
+    if journal is None or journal.is_over:
+        return False
+    alive = [each for each in (journal.leader, journal.keeper) if each is not None]
+    return any(each.is_alive for each in alive)
+
+
+def program(run: Run) -> tuple[str, str]:
+    """Return the program of a run as an absolute path, or "" and why there is none.
+
+    A name without a slash is looked up in the PATH of the run, not in ours.
+    """
+    name = run.argv[0] if run.argv else ""
+    if not name:
+        return "", "there is no program to run: the argument list is empty"
+    if any("\0" in word for word in (*run.argv, *run.env, *run.env.values())):
+        return "", "an argument or environment value holds a NUL, which no program can be given"
+    if "/" in name:
+        if name.startswith("/"):
+            return name, ""
+        return "", f"{name} is neither a plain name nor an absolute path"
+    path = run.env.get("PATH", os.defpath)
+    found = shutil.which(name, path=path)
+    if found is None:
+        return "", f"{name} was not found in PATH ({path})"
+    if not found.startswith("/"):
+        return "", f"{name} was found as {found}: PATH holds a relative folder"
+    return found, ""
+
+
+def explained(path: str, number: int | None, text: str) -> str:
+    """Say for people why the system would not run a program."""
+    match number:
+        case errno.ENOENT if Path(path).exists():
+            return f"{path} is there, but the interpreter that its first line names is not"
+        case errno.ENOENT:
+            return f"{path} was not found"
+        case errno.EACCES if Path(path).is_dir():
+            return f"{path} is a folder, not a program"
+        case errno.EACCES:
+            return f"{path} may not be executed by this user"
+        case errno.ENOEXEC:
+            return f"{path} is no program: a script needs a first line that names its interpreter"
+        case errno.E2BIG:
+            return f"{path}: argument list and environment are longer than the system allows"
+    return f"{path} could not be started: {text}"
+
+
+def environment(run: Run, folder: Path) -> dict[str, str]:
+    """Return the environment of a run: its own, and the mark by which it is found again."""
+    return {**run.env, MARK: str(folder)}
