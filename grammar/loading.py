@@ -1,14 +1,14 @@
 """Vocabulary files read and checked: the shipped families.yaml, and a site's own beside it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import cast
 
-import yaml
 from attrs import evolve, field, frozen
 
+from vtspolicy.config.positions import Entry, Items, Node, Place, Scalar, Table, describe, read_file
 from vtspolicy.config.problems import ConfigurationError, Problem
 from vtspolicy.grammar.values import TYPES
 from vtspolicy.grammar.vocabulary import Family, Keyword, Required, Status, Takes, Vocabulary
@@ -17,7 +17,12 @@ from vtspolicy.suggest import did_you_mean
 SHIPPED = Path(__file__).with_name("families.yaml")
 
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}", re.ASCII)
-RESERVED = frozenset({"ref", "request"})
+LONGEST_LINE = 200  # characters of a title, a help or a source
+RESERVED = frozenset(
+    {"ref", "request", "VTSPolicy"}  # words of the language itself
+    | {"vault", "cartridge", "path", "host", "system"}  # what the rules take from elsewhere
+    | {"req", "job", "handle", "rundir", "node"}
+)
 FILE_KEYS = ("core", "families")
 FAMILY_KEYS = ("title", "status", "source", "takes", "operations", "keywords")
 KEYWORD_KEYS = ("short", "type", "required", "help", "source")
@@ -30,124 +35,146 @@ CHOICES = {
 
 
 @frozen
-class _Entry:
-    """One key of a mapping in the file, with its value, both still at their places."""
-
-    key: str
-    key_node: yaml.Node
-    node: yaml.Node
-
-
-@frozen
 class _Reader:
     """One file being read: finds every problem, not only the first."""
 
-    file: str
     shipped: bool
+    families: dict[str, Family]  # known so far, from this file and those before it
+    core: dict[str, Keyword]  # keywords of every family that takes a path, likewise
     problems: list[Problem] = field(factory=list)
 
-    def problem(self, node: yaml.Node, message: str, remedy: str = "") -> None:
-        mark = node.start_mark
-        self.problems.append(
-            Problem(
-                file=self.file,
-                line=mark.line + 1,
-                column=mark.column + 1,
-                message=message,
-                remedy=remedy,
-            )
-        )
-
-    def root(self) -> yaml.Node | None:
-        try:
-            text = Path(self.file).read_text(encoding="utf-8")
-            return cast("yaml.Node | None", yaml.compose(text, Loader=yaml.SafeLoader))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8"
-            self._whole(1, 1, f"cannot be read: {reason}")
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            self._whole(line, column, f"not YAML: {error.problem}")
-        except yaml.YAMLError as error:
-            self._whole(1, 1, f"not YAML: {error}")
-        return None
-
-    def _whole(self, line: int, column: int, message: str) -> None:
-        problem = Problem(file=self.file, line=line, column=column, message=message)
-        self.problems.append(problem)
-
-    def entries(
-        self, node: yaml.Node, what: str, allowed: Sequence[str] | None = None
-    ) -> Iterator[_Entry]:
-        if not isinstance(node, yaml.MappingNode):
-            self.problem(node, f"{what} must be a mapping", "write key: value")
+    def read(self, root: Node) -> None:
+        """Add what the file declares to the families and the core."""
+        sections = {
+            item.key.text: item.value for item in self._entries(root, "the file", FILE_KEYS)
+        }
+        if "core" in sections:
+            self._read_core(sections["core"])
+        if "families" not in sections:
             return
-        seen: set[str] = set()
-        for key_node, value in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key is None or key_node.tag != "tag:yaml.org,2002:str":
-                self.problem(
-                    key_node, f"{what} has a key that is not a word", "put it in double quotes"
-                )
-            elif key in seen:
-                self.problem(key_node, f'duplicate key "{key}" in {what}', "remove one of them")
-            elif allowed is not None and key not in allowed:
-                remedy = did_you_mean(key, allowed) or f"allowed: {', '.join(allowed)}"
-                self.problem(key_node, f'unknown key "{key}" in {what}', remedy)
-            else:
-                seen.add(key)
-                yield _Entry(key, key_node, value)
+        for entry in self._entries(sections["families"], "families"):
+            known = self.families.get(entry.key.text)
+            family = self._more_keywords(entry, known) if known else self._new_family(entry)
+            if family is not None:
+                self.families[family.name] = family
 
-    def line(self, node: yaml.Node, what: str, longest: int = 200) -> str:
-        """One line of text."""
-        if not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str":
-            self.problem(node, f"{what} must be text", "put it in double quotes")
-            return ""
-        value = str(node.value)
-        if not value or len(value) > longest or not value.isprintable():
-            self.problem(node, f"{what} must be one line of 1 to {longest} characters")
-            return ""
-        return value
+    # Families
 
-    def choice(self, node: yaml.Node, what: str) -> str:
-        value = self.line(node, what)
-        allowed = CHOICES[what]
-        if value and value not in allowed:
-            remedy = did_you_mean(value, allowed) or f"allowed: {', '.join(allowed)}"
-            self.problem(node, f'"{value}" is no {what}', remedy)
-        return value if value in allowed else allowed[0]
+    def _read_core(self, node: Node) -> None:
+        """Add keywords to every family that takes a path, the known ones and those to come."""
+        for entry in self._entries(node, "core"):
+            keyword = self._keyword(entry)
+            if keyword is None:
+                continue
+            takers = [family for family in self.families.values() if not family.verb]
+            taken = [(family.name, family.words) for family in takers] or [("core", self._words())]
+            if any(self._clashes(entry.key.place, keyword, *words) for words in taken):
+                continue
+            self.core[keyword.long] = keyword
+            for family in takers:
+                keywords = {**family.keywords, keyword.long: keyword}
+                self.families[family.name] = evolve(family, keywords=keywords)
 
-    def word(self, node: yaml.Node, value: str, what: str) -> bool:
-        """Whether `value` can stand as a word of the language; reports it if not."""
-        if not WORD.fullmatch(value):
-            self.problem(
-                node,
-                f'"{value}" cannot be {what}',
-                "a letter, then up to 31 letters, digits, _ or -",
-            )
-            return False
-        if value in RESERVED:
-            self.problem(node, f'"{value}" has a meaning in every family', "choose another name")
-            return False
-        return True
+    def _words(self) -> dict[str, Keyword]:
+        return {word: k for k in self.core.values() for word in (k.long, k.short) if word}
 
-    def keyword(self, entry: _Entry) -> Keyword | None:
-        what = f"keyword {entry.key}"
+    def _new_family(self, entry: Entry) -> Family | None:
+        name = entry.key.text
         fields: dict[str, str] = {}
-        for item in self.entries(entry.node, what, KEYWORD_KEYS):
-            if item.key in {"type", "required"}:
-                fields[item.key] = self.choice(item.node, item.key)
+        operations: tuple[str, ...] = ("archive", "selective")
+        keywords_node: Node | None = None
+        for item in self._entries(entry.value, f"family {name}", FAMILY_KEYS):
+            key = item.key.text
+            if key == "keywords":
+                keywords_node = item.value
+            elif key == "operations":
+                operations = self._operations(item.value)
+            elif key in CHOICES:
+                fields[key] = self._choice(item.value, key)
+                if key == "takes" and fields[key] != "path" and not self.shipped:
+                    self._problem(item.value, "only the shipped verbs take that", "leave it out")
             else:
-                fields[item.key] = self.line(item.node, item.key)
-            if item.key == "short":
-                self.word(item.node, fields["short"], "a keyword's short name")
-        for missing in [key for key in ("type", "help") if key not in fields]:
-            self.problem(entry.key_node, f"{what} has no {missing}", f"add {missing}: ...")
-        if not self.word(entry.key_node, entry.key, "a keyword"):
+                fields[key] = self._line(item.value, key)
+        self._missing(entry, ("title",), fields)
+        takes = fields.get("takes", "path")
+        family = Family(
+            name=name,
+            title=fields.get("title", ""),
+            status=cast("Status", fields.get("status", "ours")),
+            takes=cast("Takes", takes),
+            operations=operations,
+            keywords=self.core if takes == "path" else {},
+            source=fields.get("source", "ours"),
+        )
+        if keywords_node is not None:
+            family = self._add_keywords(keywords_node, family)
+        return family if self._is_word(entry.key, name, "a family") else None
+
+    def _more_keywords(self, entry: Entry, family: Family) -> Family:
+        """Add a site's keywords to a family that is known already; anything else clashes."""
+        for item in self._entries(entry.value, f"family {family.name}", FAMILY_KEYS):
+            if item.key.text == "keywords":
+                family = self._add_keywords(item.value, family)
+            else:
+                self._problem(
+                    item.key,
+                    f"family {family.name} is there already: its {item.key.text} stays",
+                    "give only keywords: to add to it, or choose another name for the family",
+                )
+        return family
+
+    def _operations(self, node: Node) -> tuple[str, ...]:
+        if not isinstance(node, Items):
+            self._problem(node, "operations must be a list", "write [archive, selective]")
+            return ()
+        found: list[str] = []
+        for item in node.items:
+            value = self._line(item, "an operation")
+            if value in found:
+                self._problem(item, f'operation "{value}" is there twice', "remove one of them")
+            elif value and self._is_word(item, value, "an operation"):
+                found.append(value)
+        return tuple(found)
+
+    # Keywords
+
+    def _add_keywords(self, node: Node, family: Family) -> Family:
+        """Return the family with more keywords, without those that clash."""
+        for entry in self._entries(node, f"the keywords of {family.name}"):
+            keyword = self._keyword(entry)
+            if keyword is None:
+                continue
+            if not self._clashes(entry.key.place, keyword, family.name, family.words):
+                family = evolve(family, keywords={**family.keywords, keyword.long: keyword})
+        return family
+
+    def _clashes(
+        self, place: Place, keyword: Keyword, family: str, words: Mapping[str, Keyword]
+    ) -> bool:
+        """Whether one of the keyword's names is taken in the family; reports it if so."""
+        for word in (keyword.long, keyword.short):
+            if word and word in words:
+                message = f'keyword "{word}" of {family} is there already, as {words[word].long}'
+                self.problems.append(place.problem(message, "choose another name"))
+                return True
+        return False
+
+    def _keyword(self, entry: Entry) -> Keyword | None:
+        long = entry.key.text
+        fields: dict[str, str] = {}
+        for item in self._entries(entry.value, f"keyword {long}", KEYWORD_KEYS):
+            key = item.key.text
+            choice = key in CHOICES
+            fields[key] = self._choice(item.value, key) if choice else self._line(item.value, key)
+            if key == "short" and fields[key]:
+                self._is_word(item.value, fields[key], "a keyword's short name")
+                if fields[key] == long:
+                    self._problem(item.value, "the short name is the long one", "leave it out")
+        self._missing(entry, ("type", "help"), fields)
+        if not self._is_word(entry.key, long, "a keyword"):
             return None
         return Keyword(
-            long=entry.key,
+            long=long,
             short=fields.get("short") or None,
             type=fields.get("type", "text"),
             required=cast("Required", fields.get("required", "never")),
@@ -155,115 +182,58 @@ class _Reader:
             source=fields.get("source", "ours"),
         )
 
-    def add_keywords(self, node: yaml.Node, family: str, known: dict[str, Keyword]) -> None:
-        """Add the keywords of a mapping to `known`, unless they clash with one of it."""
-        for entry in self.entries(node, f"the keywords of {family}"):
-            keyword = self.keyword(entry)
-            if keyword is None:
-                continue
-            taken = {word: k for k in known.values() for word in (k.long, k.short) if word}
-            for word in (keyword.long, keyword.short):
-                if word in taken:
-                    self.problem(
-                        entry.key_node,
-                        f'keyword "{word}" of {family} is there already, as {taken[word].long}',
-                        "choose another name",
-                    )
-                    break
-            else:
-                known[keyword.long] = keyword
+    # Values
 
-    def operations(self, node: yaml.Node) -> tuple[str, ...]:
-        if not isinstance(node, yaml.SequenceNode):
-            self.problem(node, "operations must be a list", "write [archive, selective]")
-            return ()
-        found: list[str] = []
-        for item in node.value:
-            value = self.line(item, "an operation")
-            if value in found:
-                self.problem(item, f'operation "{value}" is there twice', "remove one of them")
-            elif value and self.word(item, value, "an operation"):
-                found.append(value)
-        return tuple(found)
+    def _problem(self, node: Node, message: str, remedy: str = "") -> None:
+        self.problems.append(node.place.problem(message, remedy))
 
-    def family(self, entry: _Entry, core: dict[str, Keyword]) -> Family | None:
-        """Read a family that is not known yet."""
-        fields: dict[str, str] = {}
-        operations: tuple[str, ...] | None = None
-        keywords_node: yaml.Node | None = None
-        for item in self.entries(entry.node, f"family {entry.key}", FAMILY_KEYS):
-            if item.key == "keywords":
-                keywords_node = item.node
-            elif item.key == "operations":
-                operations = self.operations(item.node)
-            elif item.key in CHOICES:
-                fields[item.key] = self.choice(item.node, item.key)
-                if item.key == "takes" and fields["takes"] != "path" and not self.shipped:
-                    self.problem(item.node, "only the shipped verbs take that", "write takes: path")
-            else:
-                fields[item.key] = self.line(item.node, item.key)
-        if "title" not in fields:
-            self.problem(entry.key_node, f"family {entry.key} has no title", "add title: ...")
-        takes = fields.get("takes", "path")
-        keywords = dict(core) if takes == "path" else {}
-        if keywords_node is not None:
-            self.add_keywords(keywords_node, entry.key, keywords)
-        if not self.word(entry.key_node, entry.key, "a family"):
-            return None
-        return Family(
-            name=entry.key,
-            title=fields.get("title", ""),
-            status=cast("Status", fields.get("status", "ours")),
-            takes=cast("Takes", takes),
-            operations=("archive", "selective") if operations is None else operations,
-            keywords=keywords,
-            source=fields.get("source", "ours"),
-        )
-
-    def more_keywords(self, entry: _Entry, family: Family) -> Family:
-        """Add a site's keywords to a family that is known already; anything else clashes."""
-        keywords = dict(family.keywords)
-        for item in self.entries(entry.node, f"family {entry.key}", FAMILY_KEYS):
-            if item.key == "keywords":
-                self.add_keywords(item.node, entry.key, keywords)
-            else:
-                self.problem(
-                    item.key_node,
-                    f'family {entry.key} is there already, its "{item.key}" cannot be changed',
-                    "give only keywords: to add to it, or choose another name",
-                )
-        return evolve(family, keywords=keywords)
-
-    def read(self, families: dict[str, Family], core: dict[str, Keyword]) -> None:
-        """Add what the file declares to `families` and `core`."""
-        root = self.root()
-        if root is None:
+    def _entries(
+        self, node: Node, what: str, allowed: Sequence[str] | None = None
+    ) -> Iterator[Entry]:
+        """Give the entries of a mapping, without those whose key is not `allowed`."""
+        if not isinstance(node, Table):
+            self._problem(node, f"{what} must be a mapping, found {describe(node)}")
             return
-        sections = {entry.key: entry.node for entry in self.entries(root, "the file", FILE_KEYS)}
-        if "core" in sections:
-            self.core(sections["core"], families, core)
-        if "families" not in sections:
-            return
-        for entry in self.entries(sections["families"], "families"):
-            known = families.get(entry.key)
-            family = self.more_keywords(entry, known) if known else self.family(entry, core)
-            if family is not None:
-                families[entry.key] = family
-
-    def core(self, node: yaml.Node, families: dict[str, Family], core: dict[str, Keyword]) -> None:
-        """Add keywords to every family that takes a path, the known ones and those to come."""
-        before = set(core)
-        self.add_keywords(node, "core", core)
-        added = {name: word for name, word in core.items() if name not in before}
-        for name, family in families.items():
-            if family.verb:
-                continue
-            clash = {w for k in added.values() for w in (k.long, k.short) if w in family.words}
-            if clash:
-                message = f'keyword "{min(clash)}" is there already in family {name}'
-                self.problem(node, message, "choose another name")
+        for key, entry in node.entries.items():
+            if allowed is None or key in allowed:
+                yield entry
             else:
-                families[name] = evolve(family, keywords={**family.keywords, **added})
+                remedy = did_you_mean(key, allowed) or f"allowed: {', '.join(allowed)}"
+                self._problem(entry.key, f'unknown key "{key}" in {what}', remedy)
+
+    def _missing(self, entry: Entry, required: Sequence[str], fields: Mapping[str, str]) -> None:
+        for key in required:
+            if key not in fields:
+                self._problem(entry.key, f"{entry.key.text} has no {key}", f"add {key}: ...")
+
+    def _line(self, node: Node, what: str) -> str:
+        """Return one line of text; empty, and reported, when it is something else."""
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            self._problem(node, f"{what} must be text, found {describe(node)}", "quote it")
+            return ""
+        if not node.value or len(node.value) > LONGEST_LINE or not node.value.isprintable():
+            self._problem(node, f"{what} must be one line of 1 to {LONGEST_LINE} characters")
+            return ""
+        return node.value
+
+    def _choice(self, node: Node, what: str) -> str:
+        value = self._line(node, what)
+        allowed = CHOICES[what]
+        if value and value not in allowed:
+            remedy = did_you_mean(value, allowed) or f"allowed: {', '.join(allowed)}"
+            self._problem(node, f'"{value}" is no {what}', remedy)
+        return value if value in allowed else allowed[0]
+
+    def _is_word(self, node: Node, value: str, what: str) -> bool:
+        """Whether `value` can stand as a word of the language; reports it if not."""
+        if not WORD.fullmatch(value):
+            remedy = "a letter, then up to 31 letters, digits, _ or -"
+            self._problem(node, f'"{value}" cannot be {what}', remedy)
+        elif value in RESERVED:
+            self._problem(node, f'"{value}" has its own meaning already', "choose another name")
+        else:
+            return True
+        return False
 
 
 def load_vocabulary(files: Sequence[str | Path] = ()) -> Vocabulary:
@@ -281,8 +251,10 @@ def load_vocabulary(files: Sequence[str | Path] = ()) -> Vocabulary:
     core: dict[str, Keyword] = {}
     problems: list[Problem] = []
     for file in (SHIPPED, *files):
-        reader = _Reader(str(file), shipped=file is SHIPPED)
-        reader.read(families, core)
+        root, found = read_file(file)
+        reader = _Reader(shipped=file is SHIPPED, families=families, core=core, problems=[*found])
+        if root is not None:
+            reader.read(root)
         problems += reader.problems
     if problems:
         raise ConfigurationError(problems)

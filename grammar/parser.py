@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from attrs import evolve
 from pyparsing import ParseException
 
-from vtspolicy.grammar.command import Command, CommandError, Target
+from vtspolicy.grammar.command import Command, Target
 from vtspolicy.grammar.diagnosis import explain
 from vtspolicy.grammar.loading import shipped
 from vtspolicy.grammar.syntax import grammar_of

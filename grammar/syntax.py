@@ -72,4 +72,5 @@ def grammar_of(vocabulary: Vocabulary) -> ParserElement:
     verb = (tapes_verb + TAPE[1, ...] | request_verb) + PAIR[...] + finish
 
     # Tabs stay what they are: columns are counted in the text as it was sent.
-    return (application | verb).leave_whitespace().parse_with_tabs()
+    grammar: ParserElement = (application | verb).leave_whitespace()
+    return grammar.parse_with_tabs()
