@@ -1,0 +1,119 @@
+"""What holds for any input: cuts change nothing, and the fast mode finds all that the slow does."""
+
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategies import cut, displays, events
+from vtspolicy.events.decoder import FORMATS, Decoder, decoder
+from vtspolicy.events.event import Event, Item
+from vtspolicy.events.limits import Limits
+
+SMALL = Limits(line=90, text=60, json_line=150)
+
+HEADER = b"26-11-22 02:14:09 \\NSK1.$ZBAT TANDEM.EMS.L01 001234"
+LINES = [
+    HEADER,
+    HEADER + b" ",
+    HEADER + b" VTSPolicy TSM",
+    HEADER + b" VTSPolicyX TSM",
+    HEADER + b" the word VTSPolicy stands inside",
+    HEADER + b" $ZSVR: 0412 MOUNT A00017",
+    HEADER.replace(b"TANDEM.EMS", b"VTS.POLICY"),
+    HEADER.replace(b"TANDEM.EMS", b"VTS.POLICY") + b" VTSPolicy ACCEPTED",
+    HEADER.replace(b"11-22", b"13-32") + b" VTSPolicy TSM",
+    HEADER.replace(b" 02:", b"\t  02:") + b" * noise",
+    b"26-11-22 is a date and no time",
+    b"VTSPolicy TSM 'archive'",
+    b"VTSPolicy",
+    b"VTSPolicyX",
+    b"VTS\x07Pol\x00icy",
+    b"   VTSPolicy indented",
+    b"\tVTSPolicy\t",
+    b"$ZSVR: 0412 MOUNT",
+    b"   $ZSVR: 0412 MOUNT",
+    b"   and so on \xfc\x81",
+    b"   and so on \xc3\xbc",
+    b":::: ::",
+    b"",
+    b"   ",
+    b"VTSPolicy " + b"x" * 61,
+    b"VTSPolicy " + b"x" * 90,
+    HEADER + b" VTSPolicy " + b"y" * 40,
+    b" " * 5 + b"z" * 100,
+    b'{"ack": [1, 2]}',
+    b'{"ack": true}',
+    b'{"id": "a", "text": "VTSPolicy"}',
+    rb'{"time": "26-11-22 02:14:09", "system": "\\N", "process": "1,2", "ssid": "A.1.L01",'
+    rb' "number": 1, "text": "\u0056TSPolicy"}',
+    b'{"text": "noise"}',
+    b"<13>1 - - - - - - VTSPolicy TSM",
+    b"<13>1 - - - - - [a b=\"]\\\"]\"] \xef\xbb\xbf" + HEADER[:40],
+    b"<13>Nov 22 VTSPolicy",
+    b"<13>1 - - - - - - noise",
+    b"20 <13>1 - - - - - - xy",
+    b"32 <13>1 - - - - - - VTSPolicy TSM!",
+    b"500 <",
+    b"99999999 <",
+]
+soups = st.lists(
+    st.builds(
+        bytes.__add__,
+        st.one_of(st.sampled_from(LINES), st.sampled_from(LINES), st.binary(max_size=20)),
+        st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b""]),
+    ),
+    max_size=15,
+).map(b"".join)
+
+
+def run(reading: Decoder, chunks: list[bytes]) -> list[Item]:
+    return [item for chunk in chunks for item in reading.feed(chunk)] + reading.close()
+
+
+@given(
+    st.data(), soups, st.sampled_from(FORMATS), st.booleans(), st.booleans(), st.booleans()
+)
+def test_any_cutting_into_chunks_gives_the_same_items(data, soup, form, wrapped, only, auto):
+    options = {"wrapped": wrapped, "only_candidates": only, "limits": SMALL}
+    whole = decoder("auto" if auto else form, **options)
+    pieces = decoder("auto" if auto else form, **options)
+
+    assert run(pieces, data.draw(cut(soup))) == run(whole, [soup])
+    assert pieces.counted == whole.counted
+
+
+@given(soups, st.sampled_from(FORMATS), st.booleans())
+def test_the_fast_mode_yields_exactly_the_candidates_of_all_events(soup, form, wrapped):
+    fast = run(decoder(form, wrapped=wrapped, limits=SMALL), [soup])
+    every = run(decoder(form, wrapped=wrapped, limits=SMALL, only_candidates=False), [soup])
+
+    assert [i for i in fast if isinstance(i, Event)] == [
+        i for i in every if isinstance(i, Event) and i.is_candidate
+    ]
+
+
+@given(st.data(), soups, st.booleans())
+def test_settling_at_any_byte_is_the_same_in_both_modes(data, soup, wrapped):
+    at = data.draw(st.integers(0, len(soup)))
+    found = []
+    for only in (True, False):
+        reading = decoder("ems", wrapped=wrapped, limits=SMALL, only_candidates=only)
+        items = reading.feed(soup[:at]) + reading.settle() + reading.feed(soup[at:])
+        items += reading.close()
+        found.append([i for i in items if isinstance(i, Event) and i.is_candidate])
+
+    assert found[0] == found[1]
+
+
+@given(st.data(), st.lists(events(), max_size=8))
+def test_an_event_is_read_back_from_any_way_of_displaying_it(data, shown):
+    display = "".join(data.draw(displays(event)) for event in shown).encode()
+
+    items = run(decoder("ems", only_candidates=False), data.draw(cut(display)))
+
+    assert items == [evolve(event, text=" ".join(event.text.split())) for event in shown]
+
+
+@given(st.binary(max_size=400), st.sampled_from(FORMATS), st.booleans())
+def test_no_bytes_at_all_raise_an_error(garbage, form, only):
+    run(decoder(form, limits=SMALL, only_candidates=only), [garbage])
