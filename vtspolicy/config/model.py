@@ -6,6 +6,8 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from vtspolicy.config.problems import Problem
+
 Format = Literal["auto", "ems", "json", "syslog"]
 
 
@@ -69,6 +71,7 @@ class Configuration:
     notices_kept: float = 7 * 86400.0  # seconds that undelivered notices are kept
     output: int = 16 * 2**20  # bytes of output kept per run
     cluster: bool = False  # whether commands must name the server with s=
+    warnings: tuple[Problem, ...] = ()  # what is doubtful in it
 
     def is_this_node(self, name: str) -> bool:
         """Whether `s=NAME` means this machine: whole name or first label, case ignored."""

@@ -301,3 +301,15 @@ def matching(pattern: str, expected: str) -> Read[str]:
         return None
 
     return read
+
+
+def section_of(keys: Mapping[str, Key], what: str) -> Read[Section]:
+    """Make a reader of mappings that have a table of keys."""
+
+    def read(node: Node, findings: Findings) -> Section | None:
+        if not isinstance(node, Table):
+            findings.add(node, f"{what} must be a mapping of keys, and this is {describe(node)}")
+            return None
+        return section(node, keys, findings, what=what, place=node.place)
+
+    return read

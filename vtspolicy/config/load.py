@@ -1,0 +1,300 @@
+"""Loads the configuration: file, environment and command line become one checked Configuration."""
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import evolve
+
+from vtspolicy.config.endpoints import kind_of
+from vtspolicy.config.keys import HOST, KEYS, NO_KEYS, PREFIX
+from vtspolicy.config.model import Configuration, Dial, Host, Listen
+from vtspolicy.config.positions import (
+    Entry,
+    Node,
+    Place,
+    Scalar,
+    Table,
+    read_file,
+    read_text,
+)
+from vtspolicy.config.reading import Findings, Section, section, text
+from vtspolicy.suggest import did_you_mean
+
+SHIPPED = Path(__file__).parent.parent / "rules" / "default"
+"""The rules tables that come with the program; `shipped/dsk.yaml` in a configuration."""
+
+
+def load_configuration(
+    path: str | Path,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Configuration:
+    """Return the configuration in `path`.
+
+    `environ` may hold VTSPOLICY_KEY variables, which win over the file, and `overrides` keys of
+    the command line, which win over both; their values are YAML. Relative paths are relative to
+    the file, those of an override to the working directory.
+
+    Raises ConfigurationError with every problem that was found. Warnings alone do not stop: they
+    are in the configuration's `warnings`.
+    """
+    findings = Findings()
+    root, problems = read_file(path)
+    findings.extend(problems)
+    if problems and root is None:
+        findings.raise_errors()
+    changed = _overridden(overrides or {}, environ or {}, findings)
+    place = Place(file=str(path))
+    if isinstance(root, Table) or root is None:
+        root = Table(place=place, entries={**(root.entries if root else {}), **changed})
+    read = section(root, KEYS, findings, what="the configuration", place=place)
+    configuration = _Loader(read, Path(path).absolute().parent, frozenset(changed), findings).make(
+        str(path)
+    )
+    findings.raise_errors()
+    return evolve(configuration, warnings=findings.problems)
+
+
+def _overridden(
+    overrides: Mapping[str, str],
+    environ: Mapping[str, str],
+    findings: Findings,
+) -> dict[str, Entry]:
+    """The keys that environment and command line give, the latter last."""
+    given = [
+        (name.removeprefix(PREFIX).lower(), f"environment {name}", value, True)
+        for name, value in sorted(environ.items())
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in NO_KEYS
+    ]
+    given += [
+        (key, f"command line --{key.replace('_', '-')}", value, False)
+        for key, value in overrides.items()
+    ]
+    changed: dict[str, Entry] = {}
+    for key, file, value, is_variable in given:
+        place = Place(file=file)
+        if key not in KEYS:
+            message = f'the configuration has no key "{key}"'
+            findings.add(place, message, did_you_mean(key, KEYS), warning=is_variable)
+            continue
+        node, problems = read_text(value, file=file)
+        findings.extend(problems)
+        if node is not None:
+            changed[key] = Entry(key=Scalar(place=place, text=key, value=key), value=node)
+    return changed
+
+
+class _Loader:
+    """Makes the configuration from the section that was read, and looks at files."""
+
+    def __init__(
+        self, read: Section, folder: Path, overridden: frozenset[str], findings: Findings
+    ) -> None:
+        self.read = read
+        self.folder = folder
+        self.overridden = overridden
+        self.findings = findings
+
+    def make(self, file: str) -> Configuration:
+        read = self.read
+        vaults = self._vaults()
+        hosts = self._hosts(vaults)
+        listen = tuple(self._listen(each) for each in read["listen"])
+        dial = tuple(self._dial(each, hosts) for each in read["dial"])
+        if not {"listen", "dial"} & read.given:
+            self.findings.add(
+                read.table.place,
+                "there is neither a listener nor a host to dial, so that no command can arrive",
+                'listen: [{endpoint: "tcp:port=7171:interface=127.0.0.1"}]',
+                warning=True,
+            )
+        rules = self._files("rules")
+        return Configuration(
+            file=file,
+            node=read["node"] or socket.gethostname(),
+            listen=listen,
+            dial=dial,
+            ledger=self._ledger(),
+            spool=self._base("spool") / read["spool"],
+            web=read["web"],
+            vaults=vaults,
+            hosts=hosts,
+            rules=rules if "rules" in read.given else (SHIPPED / "dsk.yaml",),
+            tests=self._files("tests"),
+            families=self._files("families"),
+            **{
+                name: read[name]
+                for name in (
+                    *("settle", "connections", "waiting", "retention", "notices_kept"),
+                    *("output", "cluster"),
+                )
+            },
+        )
+
+    def _base(self, key: str) -> Path:
+        return Path.cwd() if key in self.overridden else self.folder
+
+    def _file(self, key: str, node: Node | Place, written: str, *, secret: bool = False) -> Path:
+        """Return a file that must be there, and must be nobody else's to read if it is secret."""
+        path = self._base(key) / written
+        try:
+            mode = path.stat().st_mode
+            if not path.is_file():
+                self.findings.add(node, f"{path} is not a file")
+            elif secret and mode & 0o007:
+                message = f"{path} holds a secret and can be read by others (mode {mode & 0o777:o})"
+                self.findings.add(node, message, f"chmod o= {path}")
+        except OSError as error:
+            self.findings.add(node, f"{path} cannot be used: {error.strerror}")
+        return path
+
+    def _files(self, key: str) -> tuple[Path, ...]:
+        found = []
+        for node in self.read[key]:
+            written = text(node, self.findings)
+            if written is None:
+                continue
+            if written.startswith("shipped/"):
+                found.append(self._shipped(node, written))
+            else:
+                found.append(self._file(key, node, written))
+        return tuple(found)
+
+    def _shipped(self, node: Node, written: str) -> Path:
+        path = SHIPPED / written.removeprefix("shipped/")
+        known = [f"shipped/{each.name}" for each in sorted(SHIPPED.glob("*.yaml"))]
+        if written not in known:
+            remedy = did_you_mean(written, known) or f"these come with it: {', '.join(known)}"
+            self.findings.add(node, f"{written} does not come with the program", remedy)
+        return path
+
+    def _vaults(self) -> dict[str, Path]:
+        vaults: dict[str, Path] = {}
+        real: dict[str, Path] = {}
+        for name, node in self.read["vaults"].items():
+            written = text(node, self.findings)
+            if written is None:
+                continue
+            path = Path(written)
+            if not path.is_absolute():
+                self.findings.add(
+                    node, f"{written} is not absolute", "a vault's directory begins with /"
+                )
+                continue
+            if not path.is_dir():
+                self.findings.add(node, f"{written} is not a directory", "create it, or mount it")
+                continue
+            vaults[name] = path
+            resolved = path.resolve()
+            for other, its in real.items():
+                if its.is_relative_to(resolved) or resolved.is_relative_to(its):
+                    message = f"{name} and {other} overlap: {resolved} and {its}"
+                    self.findings.add(node, message, "each vault needs a directory of its own")
+            real[name] = resolved
+        return vaults
+
+    def _hosts(self, vaults: Mapping[str, Path]) -> dict[str, Host]:
+        hosts: dict[str, Host] = {}
+        for name, read in self.read["hosts"].items():
+            for vault in read["vaults"]:
+                # A name that is wrong in itself was said to be so under `vaults`.
+                if not any(mark in vault for mark in "*?[") and vault not in self.read["vaults"]:
+                    self.findings.add(
+                        read.place("vaults"),
+                        f"host {name} names the vault {vault}, which is not configured",
+                        did_you_mean(vault, self.read["vaults"]) or f"vaults: {', '.join(vaults)}",
+                    )
+            hosts[name] = Host(name=name, **{key: read[key] for key in HOST})
+            self._overlaps(read.table.place, hosts[name], hosts)
+        return hosts
+
+    def _overlaps(self, place: Place, host: Host, hosts: Mapping[str, Host]) -> None:
+        for other in hosts.values():
+            if other is host or not _meet(host.peers, other.peers):
+                continue
+            if set(host.systems) & set(other.systems) or not (host.systems and other.systems):
+                self.findings.add(
+                    place,
+                    f"{host.name} and {other.name} can come from the same peer with the same"
+                    " system: the first one is taken",
+                    "give them different peers or systems",
+                    warning=True,
+                )
+
+    def _listen(self, read: Section) -> Listen:
+        endpoint = read["endpoint"] or ""
+        tls = ("key", "cert", "clients")
+        files: dict[str, Any] = {}  # Any: handed on to attrs, which has the types
+        for name in tls:
+            if kind_of(endpoint) == "tls" and read[name] is None:
+                self.findings.add(
+                    read.place("endpoint"),
+                    f"a tls endpoint needs {name}",
+                    f"{name}: {LISTEN_FILES[name]}",
+                )
+            elif kind_of(endpoint) != "tls" and read[name] is not None and endpoint:
+                self.findings.add(
+                    read.key_place(name), f"{name} is for tls endpoints only", "write tls:port=..."
+                )
+            elif read[name] is not None:
+                files[name] = self._file(
+                    "listen", read.place(name), read[name], secret=name == "key"
+                )
+        return Listen(endpoint=endpoint, format=read["format"], wrapped=read["wrapped"], **files)
+
+    def _dial(self, read: Section, hosts: Mapping[str, Host]) -> Dial:
+        if read["host"] is not None and read["host"] not in hosts:
+            self.findings.add(
+                read.place("host"),
+                f"the host {read['host']} is not configured",
+                did_you_mean(read["host"], hosts) or f"hosts: {', '.join(hosts) or 'none'}",
+            )
+        password = None
+        if read["password_file"] is not None:
+            place = read.place("password_file")
+            password = self._file("dial", place, read["password_file"], secret=True)
+        return Dial(
+            host=read["host"] or "",
+            endpoint=read["endpoint"] or "",
+            user=read["user"],
+            password_file=password,
+        )
+
+    def _ledger(self) -> str:
+        ledger: str = self.read["ledger"]
+        place = self.read.place("ledger")
+        if ledger.startswith("sqlite:///"):
+            return ledger
+        if ledger.startswith("sqlite:"):
+            name = ledger.removeprefix("sqlite:").removeprefix("//")
+            return f"sqlite://{self._base('ledger') / name}"
+        if urlsplit(ledger).password:
+            message = "the password of the ledger stands in the configuration"
+            self.findings.add(place, message, "write it into a .pgpass file", warning=True)
+        return ledger
+
+
+LISTEN_FILES = {
+    "key": "the file of the server's key",
+    "cert": "the file of the server's certificate",
+    "clients": "the file of the authority that signed the hosts' certificates",
+}
+
+
+def _meet(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+    """Whether a connection can be from a peer of both lists."""
+    from ipaddress import ip_network  # noqa: PLC0415 - see config.keys
+
+    for one in ours:
+        for two in theirs:
+            if "CN=" in one + two:
+                if one == two:
+                    return True
+                continue
+            first, second = ip_network(one, strict=False), ip_network(two, strict=False)
+            if first.version == second.version and first.overlaps(second):
+                return True
+    return False
