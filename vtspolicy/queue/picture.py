@@ -1,0 +1,99 @@
+"""Pictures: what an operator sees of the embedded queue, without looking at all that waits."""
+
+from collections.abc import Callable, Collection
+from heapq import heappop, heappush
+from itertools import islice
+from operator import attrgetter
+from typing import TypeVar
+
+from vtspolicy.queue.locks import Claim, Line, Lock
+from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Why
+from vtspolicy.queue.seats import Job, Seats, State
+
+LOOKS = 2000
+"""How many waiting jobs are looked at to find the locks that they want."""
+
+_WHY = {State.BEHIND: Why.LOCK, State.LATER: Why.TIME, State.READY: Why.SEAT}
+
+T = TypeVar("T")
+
+
+def picture(
+    seats: Collection[Seats], jobs: Collection[Job], *, at: float, draining: bool, first: int
+) -> Snapshot:
+    """Return who holds and who waits, with the `first` places of each list.
+
+    It takes a few milliseconds, however many wait.
+    """
+    running = sorted(job for each in seats for job in each.jobs.values())
+    return Snapshot(
+        at=at,
+        draining=draining,
+        running=len(running),
+        waiting=len(jobs) - len(running),
+        applications=tuple(
+            _application(each, first) for each in sorted(seats, key=attrgetter("name"))
+        ),
+        locks=tuple(_lock(each, running, first) for each in _first_locks(running, jobs, first)),
+    )
+
+
+def _application(seats: Seats, first: int) -> ApplicationUse:
+    ready = _front(seats.ready, first, lambda item: item[2].state is State.READY)
+    return ApplicationUse(
+        application=seats.name,
+        seats=seats.number,
+        running=len(seats.jobs),
+        waiting=seats.waiting,
+        holders=tuple(_place(job) for job in islice(seats.jobs.values(), first)),
+        waiters=tuple(_place(job) for _key, _order, job in ready),
+    )
+
+
+def _first_locks(running: list[Job], jobs: Collection[Job], first: int) -> list[Lock]:
+    """Held locks in the order of arrival, then those that the first waiting jobs want."""
+    looked_at = [*running, *islice(jobs, LOOKS)]
+    locks = dict.fromkeys(job.lock for job in looked_at if job.lock is not None and job.stand)
+    return list(islice(locks, first))
+
+
+def _lock(lock: Lock, running: list[Job], first: int) -> LockUse:
+    line = lock.here if lock.here is not None else Line()
+    front = _front(line, first + lock.held, _stands)
+    waiters = [each for each in front if isinstance(each, Job) and each.state is not State.RUNS]
+    holders = [job for job in running if job.lock is lock and job.stand]
+    return LockUse(
+        lock=lock.text,
+        holders=tuple(_place(job) for job in holders[:first]),
+        waiting=line.live - lock.held,
+        waiters=tuple(_place(job) for job in waiters[:first]),
+    )
+
+
+def _stands(claim: Claim) -> bool:
+    return bool(claim.stand)
+
+
+def _place(job: Job) -> Place:
+    return Place(
+        job=job.number,
+        application=job.seats.name,
+        lock=job.lock.text if job.lock is not None else None,
+        since=job.since,
+        due=job.due,
+        why=_WHY.get(job.state),
+    )
+
+
+def _front(heap: list[T], first: int, counts: Callable[[T], bool]) -> list[T]:
+    """Return the `first` smallest items of a heap that count, without looking at all of it."""
+    front: list[T] = []
+    edge = [(heap[0], 0)] if heap else []
+    while edge and len(front) < first:
+        item, at = heappop(edge)
+        if counts(item):
+            front.append(item)
+        for child in (2 * at + 1, 2 * at + 2):
+            if child < len(heap):
+                heappush(edge, (heap[child], child))
+    return front
