@@ -173,6 +173,7 @@ class Job:
     finished: float | None = None
     code: int | None = None  # exit code of the last attempt
     reason: str | None = None  # why it ended so
+    notify_all: bool = False  # its host wants to hear of progress too
 
 
 @frozen(kw_only=True)

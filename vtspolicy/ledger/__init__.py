@@ -1,0 +1,39 @@
+"""The ledger: what was asked, decided, run and answered, on the disk before anybody is told."""
+
+from vtspolicy.ledger.book import Book
+from vtspolicy.ledger.errors import (
+    LedgerDamaged,
+    LedgerError,
+    LedgerInUse,
+    LedgerMissing,
+    LedgerTooNew,
+    NoSuchRow,
+)
+from vtspolicy.ledger.file import open_book, path_of
+from vtspolicy.ledger.intake import Intake, Recorded
+from vtspolicy.ledger.jobs import Cancelled, Ending, Finished
+from vtspolicy.ledger.mounts import Mount, MountState
+from vtspolicy.ledger.protocol import Ledger
+from vtspolicy.ledger.reading import Counts, Pending
+
+__all__ = [
+    "Book",
+    "Cancelled",
+    "Counts",
+    "Ending",
+    "Finished",
+    "Intake",
+    "Ledger",
+    "LedgerDamaged",
+    "LedgerError",
+    "LedgerInUse",
+    "LedgerMissing",
+    "LedgerTooNew",
+    "Mount",
+    "MountState",
+    "NoSuchRow",
+    "Pending",
+    "Recorded",
+    "open_book",
+    "path_of",
+]

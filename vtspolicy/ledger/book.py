@@ -1,0 +1,23 @@
+"""The book: every verb of the ledger on one connection; its caller owns the transactions."""
+
+from vtspolicy.ledger.intake import IntakeDesk
+from vtspolicy.ledger.jobs import JobDesk
+from vtspolicy.ledger.mounts import MountDesk
+from vtspolicy.ledger.outbox import OutboxDesk
+from vtspolicy.ledger.retention import RetentionDesk
+
+
+class Book(IntakeDesk, JobDesk, MountDesk, OutboxDesk, RetentionDesk):
+    """All verbs. Each does one thing whole, inside a transaction that its caller began.
+
+    Times are passed in, in seconds since the epoch. A verb that raises may have written: the caller
+    rolls back and calls `forget`.
+    """
+
+    def mark_batch(self, batch: str) -> None:
+        """Name the transaction that is about to be committed."""
+        self._do("set_batch", batch)
+
+    def last_batch(self) -> str:
+        """Return the name of the last transaction that was committed."""
+        return str(self._need("meta", "batch")[0])

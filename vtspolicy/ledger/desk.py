@@ -1,0 +1,178 @@
+"""What every part of the book works with: a connection, the named queries, JSON and works."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cattrs.preconf.json import make_converter
+
+from vtspolicy.events.event import Event
+from vtspolicy.ledger.errors import LedgerError
+from vtspolicy.ledger.sql import queries
+from vtspolicy.notices import Notice, Word
+from vtspolicy.rules.work import Work
+
+Row = tuple[Any, ...]  # what a driver answers: the columns of one row, typed by the room that asks
+Value = str | int | float | bytes | None
+
+_CONVERTER = make_converter()
+_WORKS_KEPT = 1000
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def to_json(value: Mapping[str, str] | Mapping[str, str | int]) -> str:
+    """Return a flat mapping as the text of a column."""
+    return _encode(value if type(value) is dict else dict(value)) if value else "{}"
+
+
+def work_text(work: Work) -> str:
+    """Return the canonical JSON of a work: equal works have equal texts."""
+    return json.dumps(
+        _CONVERTER.unstructure(work), ensure_ascii=False, separators=(",", ":"), sort_keys=True
+    )
+
+
+def work_of(text: str) -> Work:
+    """Return the work that `work_text` wrote."""
+    return _CONVERTER.structure(json.loads(text), Work)
+
+
+def time_text(event: Event) -> str:
+    """Return the generation time as the column of events has it."""
+    return event.time.isoformat() if event.time is not None else ""
+
+
+class Desk:
+    """One connection, and the little that all verbs share."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._sql = queries("sqlite")
+        self._uid: str | None = None
+        self._work_by_id: dict[int, Work] = {}
+        # By identity: the jobs of one rule share one Work. It is kept here, so no id is used again.
+        self._id_by_work: dict[int, tuple[Work, int]] = {}
+
+    def run(self, statement: str) -> None:
+        """Run a statement that begins or ends a transaction, or a part of one."""
+        self._connection.execute(statement)
+
+    def forget(self) -> None:
+        """Forget what was remembered of rows: a transaction was rolled back."""
+        self._work_by_id.clear()
+        self._id_by_work.clear()
+
+    # -- statements
+
+    def _do(self, query: str, *values: Value) -> int:
+        """Run a statement; answer how many rows it changed."""
+        return self._connection.execute(self._sql[query], values).rowcount
+
+    def _one(self, query: str, *values: Value) -> Row | None:
+        row: Row | None = self._connection.execute(self._sql[query], values).fetchone()
+        return row
+
+    def _need(self, query: str, *values: Value) -> Row:
+        """Answer the row of a statement that always has one."""
+        row = self._one(query, *values)
+        if row is None:
+            raise LedgerError(f"the ledger has no answer to {query} {values!r}")
+        return row
+
+    def _all(self, query: str, *values: Value) -> list[Row]:
+        return self._connection.execute(self._sql[query], values).fetchall()
+
+    def _filtered(
+        self, query: str, first: Value, filters: Sequence[tuple[str, Value]], tail: str, limit: int
+    ) -> list[Row]:
+        """Run a query that ends in `WHERE ...`, with more conditions; columns are ours alone."""
+        present = [(condition, value) for condition, value in filters if value is not None]
+        more = "".join(f" AND {condition}" for condition, _ in present)
+        statement = f"{self._sql[query]}{more} {tail} LIMIT ?"
+        values = (first, *(value for _, value in present), limit)
+        return self._connection.execute(statement, values).fetchall()
+
+    # -- what several rooms need
+
+    def uid(self) -> str:
+        """Return the eight hexadecimal digits that were drawn once for this ledger."""
+        if self._uid is None:
+            self._uid = str(self._need("meta", "uid")[0])
+        return self._uid
+
+    def handle(self, request: int, job: int) -> str:
+        """Return the handle of the copy that a job makes: no other ledger gives it again."""
+        return f"vts-{self.uid()}-{request}-{job}"
+
+    def _work_id(self, work: Work) -> int:
+        known = self._id_by_work.get(id(work))
+        if known is not None:
+            return known[1]
+        text = work_text(work)
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        self._do("record_work", digest, text)
+        number = int(self._need("work_id", digest)[0])
+        if len(self._id_by_work) >= _WORKS_KEPT:
+            self._id_by_work.clear()
+        self._id_by_work[id(work)] = (work, number)
+        self._remember_work(number, work)
+        return number
+
+    def _work(self, number: int) -> Work:
+        work = self._work_by_id.get(number)
+        if work is None:
+            work = work_of(str(self._need("work_body", number)[0]))
+            self._remember_work(number, work)
+        return work
+
+    def _remember_work(self, number: int, work: Work) -> None:
+        if len(self._work_by_id) >= _WORKS_KEPT:
+            self._work_by_id.clear()
+        self._work_by_id[number] = work
+
+    def _record_event(
+        self, event: Event, host: str, digest: bytes | None, received: float
+    ) -> int | None:
+        """Record an event; None when one of its identity is there."""
+        row = self._one(
+            "record_event",
+            *(host, received, time_text(event), digest),
+            *(event.system, event.process, event.ssid, event.number, event.critical, event.user),
+            *(event.action_needed, event.action_id, event.id, event.wire, event.text),
+        )
+        return None if row is None else int(row[0])
+
+    def _note(
+        self,
+        at: float,
+        before: str | None,
+        after: str,
+        cause: str,
+        actor: str,
+        *,
+        request: int | None = None,
+        job: int | None = None,
+        subject: str | None = None,
+    ) -> None:
+        """Add a line to the history."""
+        self._do("record_transition", at, request, job, subject, before, after, cause, actor)
+
+    def _post(
+        self,
+        word: Word,
+        host: str,
+        at: float,
+        fields: Mapping[str, str | int],
+        request: int | None = None,
+    ) -> Notice:
+        """Put a notice into the outbox; nobody waits for those of an operator (host "")."""
+        delivered = None if host else at
+        row = self._need("record_notice", host, request, word.value, to_json(fields), at, delivered)
+        return Notice(word=word, host=host, fields=fields, id=row[0], created=at)
+
+
+def present(**fields: str | int | None) -> dict[str, str | int]:
+    """Return the fields of a notice that have a value."""
+    return {key: value for key, value in fields.items() if value is not None}

@@ -1,0 +1,54 @@
+"""What can be wrong with a ledger, said to the person who has to put it right."""
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used."""
+
+
+class LedgerMissing(LedgerError):  # noqa: N818 - reads as what it says
+    """There is no ledger at this place."""
+
+
+class LedgerDamaged(LedgerError):  # noqa: N818
+    """The file is not a ledger, or not whole; it is never replaced silently."""
+
+    def __init__(self, file: str, found: str) -> None:
+        super().__init__(
+            f"{file}: the ledger is damaged: {found}. It is left as it is. Stop the server, keep a"
+            f" copy of {file} and {file}-wal, then put back the newest copy made with"
+            f' `vtspolicy backup-ledger`, or save what can be read with `sqlite3 {file} ".recover"`'
+        )
+        self.file = file
+        self.found = found
+
+
+class LedgerInUse(LedgerError):  # noqa: N818
+    """Another server has the ledger open."""
+
+    def __init__(self, file: str, pid: int | None) -> None:
+        whose = f"process {pid}" if pid is not None else "another process"
+        super().__init__(
+            f"{file}: the ledger is in use by {whose}; one ledger serves one server. Stop that one,"
+            " or give this one a `ledger` of its own"
+        )
+        self.file = file
+        self.pid = pid
+
+
+class LedgerTooNew(LedgerError):  # noqa: N818
+    """The ledger was written by a newer version of the program."""
+
+    def __init__(self, file: str, found: int, known: int) -> None:
+        super().__init__(
+            f"{file}: the ledger has schema {found}, this program knows schemas up to {known}."
+            " Install the newer version of vtspolicy that wrote it"
+        )
+        self.found = found
+        self.known = known
+
+
+class NoSuchRow(LedgerError, LookupError):  # noqa: N818
+    """A request, job or attempt of this number is not in the ledger."""
+
+    def __init__(self, what: str, number: int | str) -> None:
+        super().__init__(f"there is no {what} {number} in the ledger")

@@ -1,0 +1,124 @@
+"""Hosts' requests to mount a tape, from the event to the answer."""
+
+from enum import StrEnum
+
+from attrs import evolve, frozen
+
+from vtspolicy.events.event import Event
+from vtspolicy.ledger.desk import Desk, Row
+from vtspolicy.ledger.errors import NoSuchRow
+
+
+class MountState(StrEnum):
+    """What became of a request to mount."""
+
+    NOTED = "noted"  # the tape has its data, or is not ours: nothing to do
+    RESTORING = "restoring"  # the tape is being brought back
+    READY = "ready"  # it was brought back and the host told so
+    FAILED = "failed"  # it could not be brought back and the host told so
+    CLOSED = "closed"  # the host let go of it
+
+
+@frozen(kw_only=True)
+class Mount:
+    """One request of a host to mount a tape, as the ledger keeps it."""
+
+    id: int
+    host: str  # the configured host
+    seq: str  # four digits: the host's number of its request
+    volume: str  # as the host calls the tape
+    path: str | None = None  # of the tape's file; None for one that is not known
+    request: int | None = None  # that brings the tape back
+    state: MountState
+    reason: str | None = None
+    opened: float  # seconds since the epoch
+    closed: float | None = None  # no answer is owed any more
+
+
+def mount_of(row: Row) -> Mount:
+    """Return a mount from mount_columns."""
+    return Mount(
+        id=row[0],
+        host=row[1],
+        seq=row[2],
+        volume=row[3],
+        path=row[4],
+        request=row[5],
+        state=MountState(row[6]),
+        reason=row[7],
+        opened=row[8],
+        closed=row[9],
+    )
+
+
+class MountDesk(Desk):
+    """Verbs about mounts."""
+
+    def record_mount(
+        self,
+        *,
+        event: Event,
+        host: str,
+        digest: bytes | None,
+        received: float,
+        seq: str,
+        volume: str,
+        path: str | None = None,
+        request: int | None = None,
+        state: MountState = MountState.NOTED,
+        reason: str | None = None,
+    ) -> Mount | None:
+        """Record a mount event; None when this event was recorded before.
+
+        A mount that is only NOTED is closed at once.
+        """
+        number = self._record_event(event, host, digest, received)
+        if number is None:
+            return None
+        closed = received if state is MountState.NOTED else None
+        row = self._need(
+            "record_mount",
+            *(host, seq, volume, path, number, request, state.value, reason, received, closed),
+        )
+        return Mount(
+            id=row[0],
+            host=host,
+            seq=seq,
+            volume=volume,
+            path=path,
+            request=request,
+            state=state,
+            reason=reason,
+            opened=received,
+            closed=closed,
+        )
+
+    def open_mounts(self, host: str | None = None, seq: str | None = None) -> list[Mount]:
+        """Return mounts that are owed an answer; of one host's request when both are given."""
+        if host is not None and seq is not None:
+            return [mount_of(row) for row in self._all("open_mount", host, seq)]
+        return [mount_of(row) for row in self._all("open_mounts")]
+
+    def move_mount(
+        self,
+        mount_id: int,
+        state: MountState,
+        at: float,
+        *,
+        reason: str | None = None,
+        request: int | None = None,
+    ) -> Mount | None:
+        """Move an open mount on; None when it is closed already. All but RESTORING close it."""
+        row = self._one("mount", mount_id)
+        if row is None:
+            raise NoSuchRow("mount", mount_id)
+        before = mount_of(row)
+        closed = None if state is MountState.RESTORING else at
+        if not self._do("move_mount", state.value, reason, request, closed, mount_id):
+            return None
+        self._note(
+            at, before.state.value, state.value, reason or "", "engine", subject=f"mount {mount_id}"
+        )
+        return evolve(
+            before, state=state, reason=reason, request=request or before.request, closed=closed
+        )

@@ -1,0 +1,54 @@
+"""What the engine asks of a ledger, whatever it is kept in."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from vtspolicy.ledger.book import Book
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Ledger(Protocol):
+    """Runs verbs of the book: `ledger.write(Book.record, intake)` answers a Deferred[Recorded].
+
+    Verbs are run in the order in which they were asked for, one after the other, and what one
+    wrote is on the disk before its Deferred fires.
+    """
+
+    @property
+    def backlog(self) -> int:
+        """How many writes wait, or are under way."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written just now; None when all is well."""
+
+    def on_trouble(self, callback: Callable[[str | None], object]) -> None:
+        """Have a callback told when trouble begins (why) and ends (None)."""
+
+    async def open(self) -> None:
+        """Open it, made when there is none. Raises a LedgerError."""
+
+    async def close(self) -> None:
+        """Write what waits, then close."""
+
+    def write(
+        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run a verb that writes; the answer is on the disk when it comes.
+
+        While the disk is in trouble the verb is kept and tried again until it succeeds. What the
+        verb itself raises comes back as its failure, and nothing of it stays.
+        """
+
+    def read(
+        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run a verb that only reads, on what is committed."""
+
+    def backup(self, path: Path) -> Deferred[None]:
+        """Make a consistent copy while all goes on."""

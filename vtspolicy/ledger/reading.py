@@ -1,0 +1,251 @@
+"""Questions to the ledger that change nothing."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+
+from vtspolicy.events.event import Event
+from vtspolicy.jobs import Attempt, Job, JobState, Request, RequestState, Transition
+from vtspolicy.ledger.desk import Desk, Row
+from vtspolicy.ledger.errors import NoSuchRow
+
+
+@frozen(kw_only=True)
+class Pending:
+    """What waits in the outbox for one host."""
+
+    host: str
+    count: int  # notices
+    oldest: float  # when the first of them was recorded, seconds since the epoch
+
+
+@frozen(kw_only=True)
+class Counts:
+    """How much of what the ledger holds."""
+
+    jobs: Mapping[JobState, int] = field(factory=dict)  # every state, live and finished
+    pending: tuple[Pending, ...] = ()  # by host; hosts without any are left out
+
+
+def _subject(request: int | None, job: int | None, subject: str | None) -> str:
+    if subject is not None:
+        return subject
+    return f"job {job}" if job is not None else f"request {request}"
+
+
+def transition_of(row: Row) -> Transition:
+    """Return a line of the history."""
+    at, request, job, subject, before, after, cause, actor = row
+    return Transition(
+        at=at,
+        subject=_subject(request, job, subject),
+        before=before,
+        after=after,
+        cause=cause,
+        actor=actor,
+    )
+
+
+def request_of(row: Row) -> Request:
+    """Return a request from request_columns."""
+    return Request(
+        id=row[0],
+        host=row[1],
+        received=row[2],
+        text=row[3],
+        state=RequestState(row[4]),
+        family=row[5],
+        operation=row[6],
+        ref=row[7],
+        event_id=row[8],
+        rule=row[9],
+        table=row[10],
+        reason=row[11],
+        jobs=row[12],
+        live=row[13],
+        ok=row[14],
+        warn=row[15],
+        failed=row[16],
+        finished=row[17],
+    )
+
+
+def attempt_of(row: Row) -> Attempt:
+    """Return an attempt from attempt_columns."""
+    return Attempt(
+        job=row[0],
+        number=row[1],
+        started=row[2],
+        finished=row[3],
+        kind=row[4],
+        code=row[5],
+        signal=row[6],
+        state=None if row[7] is None else JobState(row[7]),
+        reason=row[8],
+        output=row[9],
+        readings=json.loads(row[10]) if row[10] else {},
+    )
+
+
+class ReadingDesk(Desk):
+    """Verbs that answer and change nothing."""
+
+    def _job_of(self, row: Row) -> Job:
+        """Return a job from job_columns."""
+        return Job(
+            id=row[0],
+            request=row[1],
+            host=row[2],
+            work=self._work(row[3]),
+            values=json.loads(row[4]),
+            rule=row[5],
+            lock=row[6],
+            priority=row[7],
+            handle=self.handle(row[1], row[0]),
+            state=JobState(row[8]),
+            tape=row[9],
+            path=row[10],
+            attempt=row[11],
+            due=row[12],
+            created=row[13],
+            started=row[14],
+            finished=row[15],
+            code=row[16],
+            reason=row[17],
+            notify_all=bool(row[18]),
+        )
+
+    def _need_job(self, job_id: int) -> Job:
+        job = self.job(job_id)
+        if job is None:
+            raise NoSuchRow("job", job_id)
+        return job
+
+    def job(self, job_id: int) -> Job | None:
+        """Return a job, or None."""
+        row = self._one("job", job_id)
+        return self._job_of(row) if row else None
+
+    def live_jobs(self, after_id: int = 0, limit: int = 1000) -> list[Job]:
+        """Return jobs that have not ended, by number: pages for the start of a server."""
+        return [self._job_of(row) for row in self._all("live_jobs", after_id, limit)]
+
+    def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        host: str | None = None,
+        request: int | None = None,
+        tape: str | None = None,
+        family: str | None = None,
+        ref: str | None = None,
+        rule: str | None = None,
+        since: float | None = None,
+        limit: int = 100,
+        before_id: int | None = None,
+    ) -> list[Job]:
+        """Return the newest jobs that fit every filter given, the newest first."""
+        filters = [
+            ("jobs.state = ?", None if state is None else state.value),
+            ("jobs.host = ?", host),
+            ("jobs.request = ?", request),
+            ("jobs.tape = ?", tape),
+            ("requests.family = ?", family),
+            ("requests.ref = ?", ref),
+            ("jobs.rule = ?", rule),
+            ("jobs.created >= ?", since),
+        ]
+        first = before_id if before_id is not None else 2**62
+        rows = self._filtered("jobs_before", first, filters, "ORDER BY jobs.id DESC", limit)
+        return [self._job_of(row) for row in rows]
+
+    def request(self, request_id: int) -> Request | None:
+        """Return a request, or None."""
+        row = self._one("request", request_id)
+        return request_of(row) if row else None
+
+    def requests(
+        self,
+        *,
+        state: RequestState | None = None,
+        host: str | None = None,
+        family: str | None = None,
+        ref: str | None = None,
+        since: float | None = None,
+        limit: int = 100,
+        before_id: int | None = None,
+    ) -> list[Request]:
+        """Return the newest requests that fit every filter given, the newest first."""
+        filters = [
+            ("requests.state = ?", None if state is None else state.value),
+            ("requests.host = ?", host),
+            ("requests.family = ?", family),
+            ("requests.ref = ?", ref),
+            ("requests.received >= ?", since),
+        ]
+        first = before_id if before_id is not None else 2**62
+        rows = self._filtered("requests_before", first, filters, "ORDER BY id DESC", limit)
+        return [request_of(row) for row in rows]
+
+    def live_requests(self, after_id: int = 0, limit: int = 1000) -> list[Request]:
+        """Return requests with a live job, by number."""
+        return [request_of(row) for row in self._all("live_requests", after_id, limit)]
+
+    def why(self, request_id: int) -> str | None:
+        """Return the JSON text of how a request was decided; None when none was kept."""
+        row = self._one("why", request_id)
+        if row is None:
+            raise NoSuchRow("request", request_id)
+        text: str | None = row[0]
+        return text
+
+    def event_of(self, request_id: int) -> Event | None:
+        """Return the event that held a command; None for an operator's."""
+        row = self._one("event_of", request_id)
+        if row is None:
+            return None
+        return Event(
+            text=row[0],
+            time=datetime.fromisoformat(row[1]) if row[1] else None,
+            system=row[2],
+            process=row[3],
+            ssid=row[4],
+            number=row[5],
+            critical=bool(row[6]),
+            user=row[7],
+            action_needed=bool(row[8]),
+            action_id=row[9],
+            id=row[10],
+            wire=row[11],
+        )
+
+    def attempts(self, job_id: int) -> list[Attempt]:
+        """Return the attempts of a job, the first one first."""
+        return [attempt_of(row) for row in self._all("attempts", job_id)]
+
+    def live_attempts(self) -> list[Attempt]:
+        """Return the attempt under way of each job that runs or is being stopped."""
+        return [attempt_of(row) for row in self._all("live_attempts")]
+
+    def history(self, subject: str) -> list[Transition]:
+        """Return the lines about "request 17" (with its jobs), "job 23", "tape ...", "lock ..."."""
+        kind, _, rest = subject.partition(" ")
+        if kind in {"request", "job"} and rest.isdecimal():
+            rows = self._all(f"history_of_{kind}", int(rest))
+        else:
+            rows = self._all("history_of_subject", subject)
+        return [transition_of(row) for row in rows]
+
+    def counts(self) -> Counts:
+        """Return jobs by state and pending notices by host; cheap however much has finished."""
+        jobs = dict.fromkeys(JobState, 0)
+        for query in ("live_counts", "finished_counts"):
+            for state, number in self._all(query):
+                jobs[JobState(state)] = number
+        pending = [
+            Pending(host=host, count=count, oldest=self._need("notice_created", first)[0])
+            for host, count, first in self._all("pending_counts")
+        ]
+        return Counts(jobs=jobs, pending=tuple(pending))

@@ -1,0 +1,35 @@
+"""What is kept how long: finished requests are removed in small steps, live ones never."""
+
+from vtspolicy.ledger.desk import Desk
+
+_OF_A_REQUEST = ("prune_attempts", "prune_jobs", "prune_notices", "prune_transitions")
+
+
+class RetentionDesk(Desk):
+    """The verb that removes."""
+
+    def prune(self, before: float, limit: int = 100) -> int:
+        """Remove up to `limit` requests that finished before `before`, with all that is theirs.
+
+        A request with a notice that nobody has yet got stays. The identity of an event goes with
+        its request: so an event that is shown again is known for at least as long as finished
+        requests are kept, counted from its arrival. Returns how many were removed: fewer than
+        `limit` means that nothing is left to remove.
+        """
+        found = self._all("prunable", before, limit)
+        if found:
+            self._do("allow_pruning")
+            for number, event in found:
+                self._do("uncount_jobs", number)
+                for query in _OF_A_REQUEST:
+                    self._do(query, number)
+                self._do("forget_mounts_request", number)
+                self._do("prune_request", number)
+                if event is not None:
+                    self._do("prune_event", event)
+            self._do("end_pruning")
+        mounts = self._all("prune_mounts", before, limit)
+        for (event,) in mounts:
+            if event is not None:
+                self._do("prune_event", event)
+        return max(len(found), len(mounts))

@@ -1,0 +1,46 @@
+"""SQL in files: named queries and numbered migrations."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"\{(\w+)\}")
+_COMMENT = re.compile(r"^--.*$\n?", re.MULTILINE)
+
+
+def parse(text: str) -> dict[str, str]:
+    """Return the queries of one file: each stands below its `-- name: word`."""
+    parts = _NAME.split(text)[1:]
+    return {
+        name: _COMMENT.sub("", body).strip()
+        for name, body in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+@cache
+def queries(dialect: str) -> dict[str, str]:
+    """Return all queries of a dialect by name, `{name}` replaced by the query of that name.
+
+    A name that occurs twice, or an unknown `{name}`, is a KeyError: a fault of the program.
+    """
+    found: dict[str, str] = {}
+    for file in sorted(files(__package__).joinpath(dialect).iterdir(), key=lambda each: each.name):
+        if file.name.endswith(".sql"):
+            more = parse(file.read_text("utf-8"))
+            if twice := found.keys() & more.keys():
+                raise KeyError(f"{file.name}: {', '.join(sorted(twice))} is named twice")
+            found.update(more)
+    return {
+        name: _INCLUDE.sub(lambda match: found[match[1]], query) for name, query in found.items()
+    }
+
+
+@cache
+def migrations(dialect: str) -> dict[int, str]:
+    """Return the migrations of a dialect by number, in their order, from 1 without a gap."""
+    folder = files(__package__).joinpath(dialect, "migrations")
+    found = {int(file.name[:4]): file.read_text("utf-8") for file in folder.iterdir()}
+    if sorted(found) != list(range(1, len(found) + 1)):
+        raise KeyError(f"migrations of {dialect} are not numbered 1 to {len(found)}")
+    return dict(sorted(found.items()))

@@ -1,0 +1,28 @@
+-- Requests of hosts to mount a tape.
+
+-- name: mount_columns
+id, host, seq, volume, path, request, state, reason, opened, closed
+
+-- name: record_mount
+INSERT INTO mounts (host, seq, volume, path, event, request, state, reason, opened, closed)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+RETURNING id
+
+-- name: mount
+SELECT {mount_columns} FROM mounts WHERE id = ?
+
+-- name: open_mounts
+SELECT {mount_columns} FROM mounts WHERE closed IS NULL ORDER BY id
+
+-- name: open_mount
+SELECT {mount_columns} FROM mounts WHERE closed IS NULL AND host = ? AND seq = ? ORDER BY id
+
+-- name: move_mount
+UPDATE mounts SET state = ?, reason = ?, request = coalesce(?, request), closed = ?
+WHERE id = ? AND closed IS NULL
+
+-- name: prune_mounts
+DELETE FROM mounts WHERE id IN (
+    SELECT id FROM mounts WHERE closed IS NOT NULL AND closed < ? ORDER BY closed LIMIT ?
+)
+RETURNING event

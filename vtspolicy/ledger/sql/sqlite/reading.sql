@@ -1,0 +1,78 @@
+-- Questions that change nothing.
+
+-- name: request_columns
+requests.id, requests.host, requests.received, requests.text, requests.state, requests.family,
+requests.operation, requests.ref, requests.event_id, requests.rule, requests."table",
+requests.reason, requests.jobs, requests.live, requests.completed, requests.warning,
+requests.failed + requests.cancelled + requests.timedout + requests.interrupted, requests.finished
+
+-- name: request
+SELECT {request_columns} FROM requests WHERE id = ?
+
+-- name: requests_before
+SELECT {request_columns} FROM requests WHERE id < ?
+
+-- name: live_requests
+SELECT {request_columns} FROM requests WHERE finished IS NULL AND id > ? ORDER BY id LIMIT ?
+
+-- name: why
+SELECT why FROM requests WHERE id = ?
+
+-- name: event_of
+SELECT events.text, events.time, events.system, events.process, events.ssid, events.number,
+       events.critical, events."user", events.action_needed, events.action_id, events.event_id,
+       events.wire
+FROM requests JOIN events ON events.id = requests.event
+WHERE requests.id = ?
+
+-- name: jobs_before
+SELECT {job_columns} FROM jobs JOIN requests ON requests.id = jobs.request WHERE jobs.id < ?
+
+-- name: live_jobs
+SELECT {job_columns} FROM jobs WHERE finished IS NULL AND id > ? ORDER BY id LIMIT ?
+
+-- name: attempt_columns
+attempts.job, attempts.number, attempts.started, attempts.finished, attempts.kind, attempts.code,
+attempts.signal, attempts.state, attempts.reason, attempts.output, attempts.readings
+
+-- name: attempt
+SELECT {attempt_columns} FROM attempts WHERE job = ? AND number = ?
+
+-- name: attempts
+SELECT {attempt_columns} FROM attempts WHERE job = ? ORDER BY number
+
+-- name: live_attempts
+SELECT {attempt_columns}
+FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt
+WHERE jobs.finished IS NULL AND jobs.state IN ('running', 'stopping')
+ORDER BY jobs.id
+
+-- name: history_of_request
+SELECT at, request, job, subject, before, after, cause, actor
+FROM transitions WHERE request = ? ORDER BY id
+
+-- name: history_of_job
+SELECT at, request, job, subject, before, after, cause, actor
+FROM transitions WHERE request = (SELECT request FROM jobs WHERE id = ?1) AND job = ?1 ORDER BY id
+
+-- name: history_of_subject
+SELECT at, request, job, subject, before, after, cause, actor
+FROM transitions WHERE subject = ? ORDER BY id
+
+-- name: live_counts
+SELECT state, count(*) FROM jobs WHERE finished IS NULL GROUP BY state
+
+-- name: finished_counts
+SELECT state, n FROM tallies
+
+-- name: pending_counts
+SELECT host, count(*), min(id) FROM notices WHERE delivered IS NULL GROUP BY host
+
+-- name: notice_created
+SELECT created FROM notices WHERE id = ?
+
+-- name: meta
+SELECT value FROM meta WHERE key = ?
+
+-- name: set_batch
+UPDATE meta SET value = ? WHERE key = 'batch'

@@ -1,0 +1,109 @@
+"""A ledger in memory: the same book, its answers at once, and faults where a test wants them."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred, execute
+
+from vtspolicy.ledger.book import Book
+from vtspolicy.ledger.errors import LedgerError
+from vtspolicy.ledger.file import migrate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class MemoryLedger:
+    """See vtspolicy.ledger.protocol.Ledger. Every Deferred has fired when it is returned.
+
+    `before`, when set, is called with the name of each verb that writes, before it runs: what it
+    raises becomes the failure of that verb, and nothing is written.
+    """
+
+    def __init__(self, before: Callable[[str], object] | None = None) -> None:
+        self.before = before
+        self.backlog = 0  # tests may set it
+        self._trouble: str | None = None
+        self._listeners: list[Callable[[str | None], object]] = []
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+        migrate(self._connection, ":memory:")
+        self.book = Book(self._connection)  # for looking at it without a Deferred
+        self._open = True
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written just now; tests set it, and the listeners are told."""
+        return self._trouble
+
+    @trouble.setter
+    def trouble(self, why: str | None) -> None:
+        self._trouble = why
+        for callback in self._listeners:
+            callback(why)
+
+    def on_trouble(self, callback: Callable[[str | None], object]) -> None:
+        """Have a callback told when trouble begins (why) and ends (None)."""
+        self._listeners.append(callback)
+
+    async def open(self) -> None:
+        """Open it; what was written before a `close` is still there: a restart."""
+        self._open = True
+
+    async def close(self) -> None:
+        """Take no more verbs."""
+        self._open = False
+
+    def write(
+        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run a verb in a transaction of its own."""
+
+        def run() -> T:
+            self._check()
+            if self.before is not None:
+                self.before(verb.__name__)
+            self.book.run("BEGIN IMMEDIATE")
+            try:
+                answer = verb(self.book, *args, **kwargs)
+            except BaseException:
+                self.book.run("ROLLBACK")
+                self.book.forget()
+                raise
+            self.book.run("COMMIT")
+            return answer
+
+        return execute(run)
+
+    def read(
+        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run a verb that only reads."""
+
+        def run() -> T:
+            self._check()
+            return verb(self.book, *args, **kwargs)
+
+        return execute(run)
+
+    def backup(self, path: Path) -> Deferred[None]:
+        """Write all of it into a file."""
+
+        def run() -> None:
+            target = sqlite3.connect(path)
+            try:
+                self._connection.backup(target)
+            finally:
+                target.close()
+
+        return execute(run)
+
+    def destroy(self) -> None:
+        """Give the memory back; nothing can be asked after this."""
+        self._open = False
+        self._connection.close()
+
+    def _check(self) -> None:
+        if not self._open:
+            raise LedgerError("the ledger is closed")
