@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from vtspolicy.events.event import Event
 
-WORDS = (
-    "VTSPolicy VTSPolicyX $ZSVR: TSM DSK 'archive /VAULT01/PAYROLL/A00017' ref=n1 opened closed : "
-    "$DATA2 RC=0 SUPER.OPER Überlauf 26-11-22 02:14:09 MOUNT A00017 WITH RING Delete - error 45"
-).split()
+_SENTENCE = """
+VTSPolicy VTSPolicyX $ZSVR: TSM DSK 'archive /VAULT01/PAYROLL/A00017' ref=n1 opened closed : $DATA2
+RC=0 SUPER.OPER Überlauf 26-11-22 02:14:09 MOUNT A00017 WITH RING Delete - error 45
+"""
+WORDS = _SENTENCE.split()
 
 _subsystems = st.sampled_from(
     ["TANDEM.EMS.L01", "TANDEM.TAPE.L01", "TANDEM.42.G06", "ACME-1.9.D30", "VTS.POLICY.A01"]
@@ -81,6 +82,8 @@ def displays(draw: st.DrawFn, event: Event) -> str:
 
 @st.composite
 def cut(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """The same bytes in chunks, some of them perhaps empty or of one byte."""
-    at = sorted(draw(st.lists(st.integers(0, len(data)), max_size=12)))
+    """The same bytes in chunks, some of them empty or of one byte, some cut just at a line end."""
+    anywhere = st.integers(0, len(data))
+    line_ends = [place + 1 for place, byte in enumerate(data) if byte == ord("\n")] or [0]
+    at = sorted(draw(st.lists(anywhere | st.sampled_from(line_ends), max_size=12)))
     return [data[a:b] for a, b in zip([0, *at], [*at, len(data)], strict=True)]
