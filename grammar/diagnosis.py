@@ -15,6 +15,7 @@ from vtspolicy.grammar.reading import QUOTES, Reading, WrongPlaceError, guess, l
 from vtspolicy.grammar.values import CUT_AT, LONGEST_TEXT, REQUEST
 from vtspolicy.grammar.vocabulary import Family, Vocabulary
 
+LONGEST_ANSWER = 160  # characters of message and hint together: a notice holds 240 in all
 OTHER_QUOTES = "\u00b4`\u201a\u201e\u00ab\u2039"
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\x96\x97"
 STRANGE = re.compile(r"[\x00-\x1f\x7f-\xa0\u2000-\u200f\u2028-\u202f\u3000\ufeff]")
@@ -37,6 +38,8 @@ def explain(text: str, vocabulary: Vocabulary) -> CommandError:
             message = f"found {show(strange[0])}, expected a character that can be seen"
     else:  # the grammar is stricter than this module: a property test looks for such texts
         at, message, hint = 0, "found no command of the language", "see vtspolicy grammar"
+    if hint is not None and len(message) + len(hint) > LONGEST_ANSWER:
+        hint = hint[: max(0, LONGEST_ANSWER - len(message) - 3)] + "..."
     head = text[:LONGEST_TEXT]
     ref, source = REF_GIVEN.search(head), SOURCE_GIVEN.search(head)
     return CommandError(

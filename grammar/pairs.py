@@ -100,7 +100,9 @@ class Pairs:
         if family.takes == "tapes":
             return WrongPlaceError(start, message, "tapes come before the keywords")
         hint = guess(word, words)
-        return WrongPlaceError(start, message, hint or "a value holds no blank")
+        if hint is None and self.given:
+            hint = "a value holds no blank"
+        return WrongPlaceError(start, message, hint)
 
     def _unknown(self, start: int, name: str) -> WrongPlaceError:
         """Return what is wrong with a keyword that the family does not have."""

@@ -10,7 +10,7 @@ from vtspolicy.suggest import nearest
 QUOTES = "'\""
 LONGEST_SHOWN = 24  # characters of the text that a message repeats
 LONGEST_GUESSED = 40  # characters of a word for which a right one is looked for
-MOST_LISTED = 100  # characters of a list of the words that are right
+MOST_LISTED = 96  # characters of a list of the words that are right
 
 WORD = re.compile(r"[^ \t\r\n='\"]*")
 SPACE = re.compile(r"[ \t\r\n]*")
