@@ -14,7 +14,8 @@ does.
 The output of a run is bounded so: when the file has grown above its limit, the first half of the
 limit stays, the last part is kept (`TAIL` at most), and what lay between is dropped, with a line
 that says how much. That needs no reader that could block the program, works on every file system,
-and keeps the two parts that people look at. The sizes are looked at once a second.
+and keeps the two parts that people look at. The price: what a program writes in the very instant of
+the cut can be lost, or stand before the kept end. The sizes are looked at once a second.
 
 SIGTERM makes it hand over: it lets go of its socket and lock at once, so that a new keeper can
 take further runs, and ends when the last of its own runs has. Without runs and connections it ends
@@ -277,12 +278,15 @@ class Keeper:
         for line in turn:
             try:
                 request = json.loads(line)
-                self.start(connection, request["start"], request)
+                key, limit = str(request["start"]), int(request["limit"])
+                program, argv = str(request["program"]), [str(each) for each in request["argv"]]
+                env = {str(name): str(value) for name, value in request["env"].items()}
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 complain(f"not a request: {error!r}")
                 connection.requests.clear()
                 connection.open = False
                 break
+            self.start(connection, key, limit, (program, argv, env))
 
     def deliver(self, connection: Connection) -> None:
         """Send what a server is to be told."""
@@ -303,7 +307,13 @@ class Keeper:
         for connection in self.connections.values():
             connection.out += line
 
-    def start(self, connection: Connection, key: str, request: dict[str, object]) -> None:
+    def start(
+        self,
+        connection: Connection,
+        key: str,
+        limit: int,
+        what: tuple[str, list[str], dict[str, str]],
+    ) -> None:
         """Start a run unless somebody has claimed it before."""
         if key in self.keys:
             connection.out += encoded(self.keys[key].started)
@@ -319,8 +329,7 @@ class Keeper:
         except OSError as error:
             connection.out += encoded({"refused": key, "reason": f"{folder}: {error.strerror}"})
         else:
-            child = Child(key, f"{folder}/{OUTPUT}", int(str(request["limit"])), state)
-            self.spawn(connection, child, output, request)
+            self.spawn(connection, Child(key, f"{folder}/{OUTPUT}", limit, state), output, what)
         finally:
             if output >= 0:
                 os.close(output)
@@ -339,14 +348,16 @@ class Keeper:
         return state
 
     def spawn(
-        self, connection: Connection, child: Child, output: int, request: dict[str, object]
+        self,
+        connection: Connection,
+        child: Child,
+        output: int,
+        what: tuple[str, list[str], dict[str, str]],
     ) -> None:
         """Start the program of a run that is claimed, or write down why it cannot be."""
         try:
             pid = os.posix_spawn(
-                str(request["program"]),
-                [str(each) for each in request["argv"]],  # type: ignore[attr-defined]  # a list
-                request["env"],  # type: ignore[arg-type]  # an object of strings
+                *what,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, output, 1),
@@ -356,7 +367,7 @@ class Keeper:
                 setsigmask=[],
                 setsigdef=RESTORED,
             )
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in PASSING:
                 os.unlink(STATE)  # noqa: PTH108 - small
                 os.close(child.state)

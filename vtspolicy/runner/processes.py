@@ -314,7 +314,7 @@ class ProcessRunner:
         if watched.stop is not None and self._was_stopped(watched):
             kind, reason = watched.stop, watched.reason
         else:
-            watched.stop = None
+            watched.stop, watched.reason = None, ""
         self._over(
             watched,
             self._end(
