@@ -119,6 +119,26 @@ class Lock:
         return not (self.children or self.here or self.stopped)
 
 
+def barrier(claim: Claim) -> Lock | None:
+    """Return the lock that a waiting claim has to wait for, its own or one above; None: it is free.
+
+    What stands below its own lock counts as its own.
+    """
+    node = claim.lock
+    if node is None:
+        return None
+    if node.held or node.first() is not claim:
+        return node
+    if node.below:
+        earliest = node.below.first()
+        if node.held_below or (earliest is not None and earliest < claim):
+            return node
+    above = node.parent
+    while above is not None and not above.bars(claim):
+        above = above.parent
+    return above
+
+
 class LockTree:
     """All locks that somebody claims."""
 
@@ -175,26 +195,15 @@ class LockTree:
 
     def may_hold(self, claim: Claim) -> bool:
         """Whether the lock is free for the claim; if not, `leave` or `wake` name it again later."""
-        node = claim.lock
-        if node is None:
+        stopped_by = barrier(claim)
+        if stopped_by is None:
             return True
-        if node.held or node.first() is not claim:
-            return False
-        if node.below:
-            earliest = node.below.first()
-            if node.held_below or (earliest is not None and earliest < claim):
-                return False
-        above = node.parent
-        while above is not None:
-            if above.bars(claim):
-                if claim.stopped_by is None:
-                    claim.stopped_by = above
-                    if above.stopped is None:
-                        above.stopped = Line()
-                    above.stopped.enter(claim)
-                return False
-            above = above.parent
-        return True
+        if stopped_by is not claim.lock and claim.stopped_by is None:
+            claim.stopped_by = stopped_by
+            if stopped_by.stopped is None:
+                stopped_by.stopped = Line()
+            stopped_by.stopped.enter(claim)
+        return False
 
     def hold(self, claim: Claim) -> None:
         """The claim gets its lock."""

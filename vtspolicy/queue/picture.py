@@ -6,14 +6,12 @@ from itertools import islice
 from operator import attrgetter
 from typing import TypeVar
 
-from vtspolicy.queue.locks import Claim, Line, Lock
+from vtspolicy.queue.locks import Claim, Line, Lock, barrier
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Why
 from vtspolicy.queue.seats import Job, Seats, State
 
 LOOKS = 2000
 """How many waiting jobs are looked at to find the locks that they want."""
-
-_WHY = {State.BEHIND: Why.LOCK, State.LATER: Why.TIME, State.READY: Why.SEAT}
 
 T = TypeVar("T")
 
@@ -81,8 +79,16 @@ def _place(job: Job) -> Place:
         lock=job.lock.text if job.lock is not None else None,
         since=job.since,
         due=job.due,
-        why=_WHY.get(job.state),
+        why=_why(job),
     )
+
+
+def _why(job: Job) -> Why | None:
+    if job.state is State.RUNS:
+        return None
+    if barrier(job) is not None:  # an earlier job may have been put since the job was looked at
+        return Why.LOCK
+    return Why.TIME if job.state is State.LATER else Why.SEAT
 
 
 def _front(heap: list[T], first: int, counts: Callable[[T], bool]) -> list[T]:

@@ -1,1 +1,9 @@
-"""Fakes for tests of rules, hosts and the engine: a public part of the program."""
+"""Public fakes and suites, so that you can test your own rules, scripts and queues.
+
+- `vtspolicy.testing.application`: a program that acts out whatever a backup application can do;
+- `vtspolicy.testing.host`: a host that sends events and collects notices;
+- `vtspolicy.testing.clock`: time that passes when the test says so;
+- `vtspolicy.testing.queue_suite`: what every queue must pass (needs pytest and hypothesis).
+
+Nothing is imported here: the application has to start as fast as the programs that it stands for.
+"""
