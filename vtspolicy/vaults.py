@@ -36,7 +36,7 @@ class Vaults:
     """The vaults of this node. All methods touch the disk: call them in a thread."""
 
     def __init__(self, roots: Mapping[str, Path]) -> None:
-        self._roots = dict(roots)
+        self.roots = dict(roots)  # name -> directory; a reload replaces it
 
     def find(self, target: Target) -> Found:
         """Return the tapes that a target names, with what their files say now.
@@ -56,7 +56,7 @@ class Vaults:
 
     def path(self, target: Target) -> str:
         """Return the real path of a target; it is not touched."""
-        root = self._roots.get(target.vault or "")
+        root = self.roots.get(target.vault or "")
         if root is None:
             raise VaultError(f"there is no vault {target.vault} on this node")
         return str(root.joinpath(*(part for part in (target.pool, target.cartridge) if part)))
@@ -88,7 +88,7 @@ class Vaults:
 
     def pools(self) -> Iterator[tuple[str, str]]:
         """Yield every (vault, pool) that there is."""
-        for vault, root in self._roots.items():
+        for vault, root in self.roots.items():
             try:
                 with os.scandir(root) as entries:
                     names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -112,7 +112,7 @@ class Vaults:
 
     @contextmanager
     def _pool(self, vault: str, name: str) -> Iterator[int]:
-        root = self._roots.get(vault)
+        root = self.roots.get(vault)
         if root is None:
             raise VaultError(f"there is no vault {vault} on this node")
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -149,7 +149,7 @@ class Vaults:
             yield self._tape(pool, vault, name, cartridge)
 
     def _tape(self, pool: int, vault: str, name: str, cartridge: str) -> Tape:
-        path = str(self._roots[vault] / name / cartridge)
+        path = str(self.roots[vault] / name / cartridge)
         try:
             facts = os.stat(cartridge, dir_fd=pool, follow_symlinks=False)
         except FileNotFoundError:

@@ -40,6 +40,7 @@ class Doors:
     on_count: Callable[[HostSession, int], None]  # a session came (+1) or went (-1)
     sessions: set[HostSession] = field(factory=set)
     ports: list[IListeningPort] = field(factory=list)
+    held: bool = False  # nothing is read from new connections either
 
     async def open(self, reactor: Any, listens: Sequence[Listen]) -> None:  # a whole reactor
         """Open all doors. Raises CannotListenError, OSError or ValueError."""
@@ -54,6 +55,18 @@ class Doors:
         self.ports.clear()
         for session in list(self.sessions):
             session.close()
+
+    def hold(self) -> None:
+        """Read nothing more from anybody: senders wait, nothing is lost; notices still go out."""
+        self.held = True
+        for session in self.sessions:
+            session.hold()
+
+    def let_go(self) -> None:
+        """Read again."""
+        self.held = False
+        for session in self.sessions:
+            session.let_go()
 
     def admit(self, hosts: tuple[Host, ...]) -> bool:
         """Whether one more connection fits."""
@@ -141,7 +154,7 @@ class _Handshake(TwistedProtocol):
         if self._session is None:
             self.transport.loseConnection()
             return False
-        self._session.makeConnection(self.transport)
+        self._session.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Twisted
         return True
 
 

@@ -26,7 +26,7 @@ class Store(Protocol):
         """Return undelivered notices of a host with numbers above `after`, in order."""
         ...
 
-    def delivered(self, ids: Sequence[int]) -> Deferred[None]:
+    def delivered(self, ids: Sequence[int]) -> Deferred[int]:
         """Note that these have arrived."""
         ...
 

@@ -95,6 +95,7 @@ class HostSession(Protocol):
         self._busy = False
         self._input_ended = False
         self._held_back = False
+        self._on_hold = False
         self._full = False
         self._unconfirmed: deque[int] = deque()
         self._timers: dict[str, IDelayedCall] = {}
@@ -194,8 +195,18 @@ class HostSession(Protocol):
         self._work()
         if not self._busy and self._held_back:
             self._held_back = False
-            self._reading(on=True)
+            self._reading(on=not self._on_hold)
         self.close_if_done()
+
+    def hold(self) -> None:
+        """Read nothing more until `let_go`: the peer's system keeps what it sends."""
+        self._on_hold = True
+        self._reading(on=False)
+
+    def let_go(self) -> None:
+        """Read again."""
+        self._on_hold = False
+        self._reading(on=not self._held_back)
 
     def _reading(self, *, on: bool) -> None:
         transport = self.transport

@@ -1,0 +1,5 @@
+"""`python -m vtspolicy` is the installed command."""
+
+from vtspolicy.cli import main
+
+main()

@@ -1,0 +1,79 @@
+"""The command line: one module for each group of commands, loaded only when it is asked for."""
+
+import importlib
+from collections.abc import Sequence
+
+import click
+
+from vtspolicy import __version__
+from vtspolicy.suggest import did_you_mean
+
+COMMANDS = {
+    # name -> (module, what `vtspolicy --help` says of it)
+    "serve": ("serve", "listen to hosts and run what they ask for"),
+    "check": ("check", "report every problem of configuration, families and rules"),
+    "parse": ("language", "show how a command is understood"),
+    "grammar": ("language", "print the language: forms, families, keywords"),
+    "decode": ("decode", "show the events of a display"),
+    "explain": ("explain", "show what the rules would do with a command, and why"),
+    "test": ("test", "run rule tests"),
+    "send": ("send", "play the host: send a command, print the notices"),
+    "status": ("status", "show the server: hosts, seats, locks, jobs, notices"),
+    "jobs": ("jobs", "list jobs"),
+    "job": ("jobs", "show one job: times, argument list, output, history"),
+    "why": ("why", "show why a request was decided so"),
+    "cancel": ("control", "stop a request or a job"),
+    "retry": ("control", "run a failed job again, as a new request"),
+    "drain": ("control", "finish what runs and take nothing new"),
+    "reload": ("control", "take new rules, if they and their tests are right"),
+    "release-lock": ("control", "take a lock from a job that will not give it back"),
+    "backup-ledger": ("ledger", "make a consistent copy of the ledger while all goes on"),
+    "disk": ("disk", "the embedded disk archive: archive, restore, query, delete"),
+    "demo": ("demo", "play a night of a host on this machine and check that all came out right"),
+}
+"""Every command, in the order in which they are shown."""
+
+
+class Commands(click.Group):
+    """Knows all commands by name, imports one only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in our order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"vtspolicy.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for an unknown word name the nearest one."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            hint = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f'there is no command "{args[0]}"; {hint or "see vtspolicy --help"}')
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vtspolicy", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Take VTSPolicy commands out of EMS events, run them, and tell the host how they ended.
+
+    Exit codes: 0 done; 1 the work failed; 2 bad usage or configuration; 3 done with warnings;
+    4 rejected, denied or no rule; 5 gave up waiting; 6 cannot reach the server.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program; the entry point of the installed command."""
+    cli.main(args=None if arguments is None else list(arguments), prog_name="vtspolicy")

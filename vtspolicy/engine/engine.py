@@ -1,0 +1,230 @@
+"""The line from an event to its notices: read, decide, record, queue, run, tell."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.intake import (
+    VERBS_ON_REQUESTS,
+    Elsewhere,
+    Reader,
+    Understood,
+    Unheard,
+    find,
+    settle,
+    understand,
+)
+from vtspolicy.engine.ourselves import known
+from vtspolicy.engine.requests import Answer, answer
+from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
+from vtspolicy.hosts.outbox import Outbox
+from vtspolicy.hosts.session import HostSession
+from vtspolicy.jobs import Job, JobState
+from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger.intake import Intake, Recorded
+from vtspolicy.metrics import Metrics
+from vtspolicy.notices import Notice, Word
+from vtspolicy.queue.protocol import Entry, Queue
+from vtspolicy.runner.protocol import Runner
+from vtspolicy.vaults import Found, Vaults
+
+PAGE = 1000
+"""Jobs taken from the ledger at a time when the queue is rebuilt."""
+
+FULL_PAUSE = 0.25
+"""Seconds between looks at a queue that is full."""
+
+
+@define(kw_only=True)
+class Engine:
+    """One server's engine. Start it before the doors open."""
+
+    clock: IReactorTime
+    reader: Reader
+    ledger: Ledger
+    queue: Queue
+    runner: Runner
+    outbox: Outbox
+    vaults: Vaults
+    conductor: Conductor
+    metrics: Metrics
+    last_event: dict[str, float] = field(factory=dict)  # host -> seconds since the epoch
+    log: Logger = field(factory=lambda: Logger("vtspolicy.engine"))
+
+    async def start(self) -> None:
+        """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
+        await self.runner.open()
+        self.use(self.reader)
+        after, adopted = 0, []
+        while page := await self.ledger.read(Book.live_jobs, after, PAGE):
+            for job in page:
+                if job.state is JobState.WAITING:
+                    self.queue.put(entry(job))
+                else:
+                    self.queue.adopt(entry(job))
+                    adopted.append(job)
+            after = page[-1].id
+        for job in adopted:
+            self.conductor.resume(job)
+        self.queue.open(self.conductor.begin)
+        self.log.info(
+            "Taken up: {running} running and {waiting} waiting jobs.",
+            action="recovered",
+            running=len(adopted),
+            waiting=self.queue.waiting,
+        )
+
+    def use(self, reader: Reader) -> None:
+        """Decide by other files from now on; what was decided before keeps its decision."""
+        self.reader = reader
+        self.vaults.roots = dict(reader.configuration.vaults)
+        self.queue.seats(reader.table.seats)
+        self.metrics.config_hash.clear()
+        self.metrics.config_hash.labels(reader.table.hash).set(1)
+
+    def receive(self, session: HostSession, items: list[Item]) -> Deferred[None]:
+        """Take what a host sent; fires when all of it is recorded and answered.
+
+        The session reads no more until then: whatever holds up the ledger holds up the host.
+        """
+        return Deferred.fromCoroutine(self._receive(session, items))
+
+    async def _receive(self, session: HostSession, items: Sequence[Item]) -> None:
+        began = self.clock.seconds()
+        for host in session.hosts:
+            self.last_event[host.name] = began
+            self.metrics.last_event.labels(host.name).set(began)
+        commands: list[Understood | Intake] = []
+        for item in items:
+            if isinstance(item, Acknowledgement):
+                session.acknowledge(item.ids)
+            elif isinstance(item, Refusal):
+                self._refuse(session, item)
+            elif item.is_command:
+                command = self._understand(session, item, began)
+                if command is not None:
+                    commands.append(command)
+        if commands:
+            await self._decide_and_record(session, commands, began)
+        while self.queue.waiting >= self.reader.configuration.waiting:
+            await deferLater(self.clock, FULL_PAUSE)
+        self.metrics.paused.inc(self.clock.seconds() - began)
+
+    def _refuse(self, session: HostSession, refusal: Refusal) -> None:
+        """Answer and count input that is no event; there is nothing to record."""
+        name = session.hosts[0].name if session.hosts else ""
+        self.metrics.refused.labels(name, refusal.kind).inc()
+        fields = {"reason": refusal.reason} | ({"id": refusal.id} if refusal.id else {})
+        now = self.clock.seconds()
+        session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
+
+    def _understand(
+        self, session: HostSession, event: Event, received: float
+    ) -> Understood | Intake | None:
+        result = understand(
+            self.reader,
+            event,
+            hosts=session.hosts,
+            address=session.address,
+            received=received,
+        )
+        if isinstance(result, Elsewhere):
+            self.metrics.commands.labels("", "elsewhere").inc()
+            return None
+        if isinstance(result, Unheard):
+            self.metrics.commands.labels("", "unheard").inc()
+            fields = {"reason": result.reason} | ({"id": event.id} if event.id else {})
+            session.tell(Notice(word=Word.DENIED, host="", fields=fields, created=received))
+            self.log.warn(
+                "Command of {address} denied: {reason}.",
+                action="unheard",
+                address=session.address,
+                reason=result.reason,
+            )
+            return None
+        return result
+
+    async def _decide_and_record(
+        self, session: HostSession, commands: Sequence[Understood | Intake], began: float
+    ) -> None:
+        """Record all commands of one batch: their transactions share a flush to disk."""
+        found = await self._find([each for each in commands if isinstance(each, Understood)])
+        now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
+        writes: list[tuple[Understood | Intake, Deferred[Recorded] | Deferred[Answer]]] = []
+        for command in commands:
+            if isinstance(command, Intake):
+                writes.append((command, self.ledger.write(Book.record, command)))
+            elif command.command.operation in VERBS_ON_REQUESTS:
+                writes.append((command, self.ledger.write(answer, command)))
+            else:
+                intake = settle(self.reader, command, found[id(command)], now)
+                writes.append((intake, self.ledger.write(Book.record, intake)))
+        for command, write in writes:
+            result = await write
+            self.metrics.commit_seconds.observe(self.clock.seconds() - began)
+            recorded = result.recorded if isinstance(result, Answer) else result
+            self._count(command, recorded)
+            for job in recorded.jobs:
+                self.queue.put(entry(job))
+            self.outbox.push(recorded.notices, session)
+            if isinstance(result, Answer):
+                self.carry_out(result)
+
+    async def _find(self, commands: Sequence[Understood]) -> dict[int, Found | str]:
+        """Return for each command its tapes, as their files are and as the ledger knows them."""
+        about_tapes = [each for each in commands if each.command.targets]
+        if not about_tapes:
+            return {}
+
+        def look() -> list[Found | str]:
+            return [find(self.vaults, each.command.targets) for each in about_tapes]
+
+        def add_known(book: Book, found: list[Found | str]) -> list[Found | str]:
+            return [
+                each
+                if isinstance(each, str)
+                else Found(tapes=known(book, each.tapes), pool=each.pool)
+                for each in found
+            ]
+
+        found = await deferToThread(look)
+        found = await self.ledger.read(add_known, found)
+        return {id(each): result for each, result in zip(about_tapes, found, strict=True)}
+
+    def carry_out(self, result: Answer) -> None:
+        """Do what a cancellation recorded: withdraw what waits, stop what runs, tell the host."""
+        for job in result.ended:
+            self.queue.withdraw(job.id)
+        for job in result.running:
+            self.conductor.cancel(job.id)
+        self.outbox.push(result.notices)
+
+    def _count(self, command: Understood | Intake, recorded: Recorded) -> None:
+        if isinstance(command, Understood):
+            family, rule = command.command.family, None
+        else:
+            family, rule = command.family or "", command.rule
+        word = recorded.notices[0].word.name.lower() if recorded.notices else "accepted"
+        self.metrics.commands.labels(family, word).inc()
+        if rule is not None and not recorded.duplicate:
+            self.metrics.rule_matches.labels(rule).inc()
+
+
+def entry(job: Job) -> Entry:
+    """Return a job as the queue knows it."""
+    return Entry(
+        job=job.id,
+        application=job.work.application,
+        lock=job.lock,
+        priority=job.priority,
+        due=job.due,
+        order=job.id,
+        since=job.created,
+    )

@@ -1,0 +1,243 @@
+"""From an event to a recorded request: who sent it, what it says, which tapes, what the table says.
+
+Everything up to the record is a decision; the record itself is one transaction of the ledger.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from vtspolicy.config.model import Configuration, Host
+from vtspolicy.events.event import Event, identity
+from vtspolicy.grammar import Command, CommandError, Target, Vocabulary, missing_in_cluster, parse
+from vtspolicy.jobs import JobState, RequestState
+from vtspolicy.ledger.intake import Intake
+from vtspolicy.rights import host_of_event, why_not_command, why_not_tapes
+from vtspolicy.rules.decision import Circumstances, Decision, Verdict
+from vtspolicy.rules.match import decide
+from vtspolicy.rules.table import Table
+from vtspolicy.tapes import Tape
+from vtspolicy.vaults import Found, VaultError, Vaults
+
+VERBS_ON_REQUESTS = ("status", "cancel")
+"""Operations that the engine answers itself, without the rules: they are about a request."""
+
+
+@frozen(kw_only=True)
+class Reader:
+    """What is needed to understand a command; replaced whole by a reload."""
+
+    configuration: Configuration
+    vocabulary: Vocabulary
+    table: Table
+
+
+@frozen(kw_only=True)
+class Understood:
+    """A command that its host may give, before its tapes are looked at."""
+
+    event: Event
+    host: Host
+    command: Command
+    received: float  # seconds since the epoch
+
+
+@frozen(kw_only=True)
+class Unheard:
+    """A command that is answered but not recorded: nobody knows a host that it belongs to."""
+
+    event: Event
+    reason: str
+
+
+@frozen(kw_only=True)
+class Elsewhere:
+    """A command for another server: it answers, not this one."""
+
+    event: Event
+    server: str
+
+
+def understand(
+    reader: Reader, event: Event, *, hosts: Collection[Host], address: str, received: float
+) -> Understood | Intake | Unheard | Elsewhere:
+    """Return what a command asks for, or how it is refused before any tape is looked at."""
+    host = host_of_event(hosts, event, address=address)
+    if isinstance(host, str):
+        return Unheard(event=event, reason=host)
+    try:
+        command = parse(event.text, reader.vocabulary)
+    except CommandError as error:
+        return _rejected(event, host, error, received)
+    server = command.keywords.get("source")
+    configuration = reader.configuration
+    if server is not None and not configuration.is_this_node(server):
+        return Elsewhere(event=event, server=server)
+    understood = Understood(event=event, host=host, command=command, received=received)
+    if configuration.cluster:
+        missing = missing_in_cluster(command, reader.vocabulary)
+        if missing:
+            reason = f"in a cluster {command.family} needs {missing[0]}="
+            missed = CommandError(column=len(event.text) + 1, message=reason)
+            return _rejected(event, host, missed, received)
+    denial = why_not_command(host, command)
+    if denial is not None:
+        return refused(understood, RequestState.DENIED, denial)
+    return understood
+
+
+def find(vaults: Vaults, targets: Sequence[Target]) -> Found | str:
+    """Return the tapes of a command, or why they cannot be had. Touches the disk: in a thread."""
+    tapes: list[Tape] = []
+    pool: str | None = None
+    try:
+        for target in targets:
+            found = vaults.find(target)
+            tapes.extend(found.tapes)
+            pool = found.pool
+    except VaultError as error:
+        return str(error)
+    except OSError as error:
+        return f"the vault cannot be read: {error.strerror or error}"
+    return Found(tapes=tuple(tapes), pool=pool)
+
+
+def settle(reader: Reader, understood: Understood, found: Found | str, now: datetime) -> Intake:
+    """Return the record of a command, now that its tapes are known: what the table decides."""
+    if isinstance(found, str):
+        return refused(understood, RequestState.OPEN, found, end=JobState.FAILED)
+    denial = why_not_tapes(understood.host, found.tapes)
+    if denial is not None:
+        return refused(understood, RequestState.DENIED, denial)
+    event = understood.event
+    decision = decide(
+        reader.table,
+        understood.command,
+        Circumstances(
+            node=reader.configuration.node,
+            at=now,
+            host=understood.host.name,
+            system=event.system,
+            user=proven_user(event),
+            tapes=found.tapes,
+        ),
+    )
+    return _decided(understood, decision)
+
+
+def proven_user(event: Event) -> str | None:
+    """Return the user only where the event can prove it.
+
+    The header of a console text (TANDEM.EMS 512) bears the collector's user, not the writer's.
+    """
+    if event.number == 512 and (event.ssid or "").startswith("TANDEM.EMS."):
+        return None
+    return event.user
+
+
+def _decided(understood: Understood, decision: Decision) -> Intake:
+    states = {
+        Verdict.RUN: RequestState.OPEN,
+        Verdict.DENIED: RequestState.DENIED,
+        Verdict.NO_RULE: RequestState.NORULE,
+    }
+    reason = decision.reason
+    if decision.verdict is Verdict.RUN and not decision.jobs:
+        reason = "there is no tape to do it with"
+        if decision.left_out:
+            reason += f": {decision.left_out[0][1]}"
+    return evolve(
+        refused(understood, states[decision.verdict], reason, decision=decision),
+        rule=decision.rule,
+        table=decision.table,
+        jobs=decision.jobs,
+    )
+
+
+def refused(
+    understood: Understood,
+    state: RequestState,
+    reason: str | None,
+    *,
+    end: JobState | None = None,
+    decision: Decision | None = None,
+) -> Intake:
+    """Return the record of a command without jobs."""
+    command = understood.command
+    fields: dict[str, str | int] = {}
+    if state is RequestState.OPEN and command.warnings:
+        fields["reason"] = "; ".join(command.warnings)
+    tape = tape_of(command)
+    if tape is not None:
+        fields["tape"] = tape
+    return Intake(
+        event=understood.event,
+        host=understood.host.name,
+        received=understood.received,
+        state=state,
+        digest=identity(understood.host.name, understood.event),
+        family=command.family,
+        operation=command.operation,
+        ref=command.ref,
+        reason=reason,
+        why=why(command, decision, reason),
+        fields=fields,
+        end=end,
+        notify_all=understood.host.notices == "all",
+    )
+
+
+def _rejected(event: Event, host: Host, error: CommandError, received: float) -> Intake:
+    reason = f"{error.message}; {error.hint}" if error.hint else error.message
+    trace = {"error": {"column": error.column, "message": error.message, "hint": error.hint}}
+    return Intake(
+        event=event,
+        host=host.name,
+        received=received,
+        state=RequestState.REJECTED,
+        digest=identity(host.name, event),
+        reason=reason,
+        why=json.dumps(trace, ensure_ascii=False),
+        fields={"column": error.column},
+        notify_all=host.notices == "all",
+    )
+
+
+def tape_of(command: Command) -> str | None:
+    """Return what a notice calls the target of a command: its path, or the tapes' names."""
+    names = [target.path or target.cartridge or "" for target in command.targets]
+    return " ".join(names) or None
+
+
+def why(command: Command, decision: Decision | None, reason: str | None) -> str:
+    """Return as JSON why a command was decided so: kept with the request."""
+    trace: dict[str, object] = {
+        "command": {
+            "family": command.family,
+            "operation": command.operation,
+            "targets": [target.path or target.cartridge for target in command.targets],
+            "keywords": dict(command.keywords),
+            "ref": command.ref,
+            "warnings": list(command.warnings),
+        },
+    }
+    if reason is not None:
+        trace["reason"] = reason
+    if decision is not None:
+        trace["table"] = decision.table
+        trace["rule"] = decision.rule
+        trace["number"] = decision.number
+        trace["steps"] = [
+            {
+                "number": step.number,
+                "rule": step.rule,
+                "matched": step.matched,
+                "condition": step.condition,
+                "found": step.found,
+            }
+            for step in decision.steps
+        ]
+        trace["left_out"] = [list(pair) for pair in decision.left_out[:100]]
+    return json.dumps(trace, ensure_ascii=False, separators=(",", ":"))

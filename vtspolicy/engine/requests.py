@@ -1,0 +1,71 @@
+"""Commands about requests: Status answers, Cancel stops; both only for the host's own requests."""
+
+from collections.abc import Mapping
+
+from attrs import evolve, frozen
+
+from vtspolicy.engine.intake import Understood, refused
+from vtspolicy.jobs import Job, JobState, Request, RequestState
+from vtspolicy.ledger import Book
+from vtspolicy.ledger.errors import NoSuchRow
+from vtspolicy.ledger.intake import Recorded
+from vtspolicy.notices import Notice
+
+
+@frozen(kw_only=True)
+class Answer:
+    """What a Status or Cancel command brought about."""
+
+    recorded: Recorded  # the command itself
+    notices: tuple[Notice, ...] = ()  # of the request that was cancelled
+    running: tuple[Job, ...] = ()  # to be stopped now
+    ended: tuple[Job, ...] = ()  # that had not been started
+
+
+def answer(book: Book, understood: Understood) -> Answer:
+    """Record a Status or Cancel command and carry it out, in one transaction."""
+    request = _own_request(book, understood)
+    if isinstance(request, str):
+        return Answer(recorded=book.record(refused(understood, RequestState.DENIED, request)))
+    if understood.command.operation == "status":
+        intake = refused(understood, RequestState.ANSWERED, None)
+        return Answer(recorded=book.record(evolve(intake, fields=status_fields(request))))
+    reason = f"request {request.id} had ended: {request.state.value}"
+    if request.live:
+        reason = f"{request.live} job(s) of request {request.id} are told to stop"
+    intake = refused(understood, RequestState.OPEN, reason, end=JobState.COMPLETED)
+    recorded = book.record(intake)
+    if recorded.duplicate:
+        return Answer(recorded=recorded)
+    actor = f"host {understood.host.name}"
+    done = book.cancel_request(request.id, actor, understood.received)
+    return Answer(recorded=recorded, notices=done.notices, running=done.running, ended=done.ended)
+
+
+def status_fields(request: Request) -> Mapping[str, str | int]:
+    """Return what a STATUS notice says of a request."""
+    fields: dict[str, str | int] = {"req": request.id, "jobs": request.jobs}
+    if request.family is not None:
+        fields["family"] = request.family
+    if request.operation is not None:
+        fields["operation"] = request.operation
+    fields |= {"ok": request.ok, "warn": request.warn, "failed": request.failed}
+    state = request.state.value
+    if request.state is RequestState.OPEN:
+        state = f"open, {request.live} of {request.jobs} jobs to go"
+    elif request.reason:
+        state = f"{state}: {request.reason}"
+    fields["reason"] = state
+    return fields
+
+
+def _own_request(book: Book, understood: Understood) -> Request | str:
+    text = understood.command.keywords.get("request", "")
+    try:
+        request = book.request(int(text)) if text.isdigit() and len(text) < 19 else None
+    except NoSuchRow:
+        request = None
+    if request is None or request.host != understood.host.name:
+        # The same words for both: a host learns nothing of the requests of others.
+        return f"host {understood.host.name} has no request {text}"
+    return request

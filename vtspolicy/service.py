@@ -1,0 +1,256 @@
+"""The server as a process: builds the parts, opens the doors, answers signals, stops cleanly."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vtspolicy.config.model import Configuration
+from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.engine import Engine
+from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.intake import Reader
+from vtspolicy.engine.operating import Operator
+from vtspolicy.engine.ourselves import Ourselves
+from vtspolicy.grammar import load_vocabulary
+from vtspolicy.hosts.listener import Doors
+from vtspolicy.hosts.outbox import Outbox
+from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.ledger import Book, Ledger, LedgerError, make_ledger
+from vtspolicy.metrics import Metrics
+from vtspolicy.notices import Notice
+from vtspolicy.queue.embedded import EmbeddedQueue
+from vtspolicy.rules.cases import failed_cases
+from vtspolicy.rules.load import load_table
+from vtspolicy.runner.processes import ProcessRunner
+from vtspolicy.runner.protocol import KeeperError
+from vtspolicy.vaults import Vaults
+from vtspolicy.web import listen_on_control, make_site
+
+HOUSEKEEPING = 60.0
+"""Seconds between rounds of housekeeping."""
+
+PRUNED_AT_ONCE = 100
+"""Requests that one step of housekeeping removes: few enough not to hold up the writer."""
+
+RUNS_KEPT = 7 * 86400.0
+"""Seconds that the folder of an ended run is kept."""
+
+START_ERRORS = (LedgerError, KeeperError, CannotListenError, OSError, ValueError)
+"""What a person can put right when the server does not start."""
+
+
+def reader_of(configuration: Configuration) -> Reader:
+    """Read vocabulary and rules of a configuration, and run its rule tests.
+
+    Raises ConfigurationError.
+    """
+    vocabulary = load_vocabulary(configuration.families)
+    table = load_table(configuration.rules, vocabulary=vocabulary, configuration=configuration)
+    failures = failed_cases(configuration.tests, table=table, vocabulary=vocabulary)
+    if failures:
+        raise ConfigurationError(failures)
+    return Reader(configuration=configuration, vocabulary=vocabulary, table=table)
+
+
+@frozen
+class LedgerStore:
+    """The outbox's view of the ledger."""
+
+    ledger: Ledger
+    clock: Any  # IReactorTime
+
+    def pending(self, host: str, after: int, limit: int) -> Deferred[list[Notice]]:
+        """Return undelivered notices of a host with numbers above `after`."""
+        return self.ledger.read(Book.pending_notices, host, after, limit)
+
+    def delivered(self, ids: Sequence[int]) -> Deferred[int]:
+        """Note that these have arrived."""
+        return self.ledger.write(Book.delivered, ids, self.clock.seconds())
+
+
+@define(kw_only=True)
+class Service:
+    """One server."""
+
+    reactor: Any  # a whole reactor: time, TCP, UNIX sockets, threads
+    reader: Reader
+    reread: Callable[[], Reader]  # reads all files again, for a reload
+    log: Logger = field(factory=lambda: Logger("vtspolicy.service"))
+    ledger: Ledger = field(init=False)
+    engine: Engine = field(init=False)
+    doors: Doors = field(init=False)
+    metrics: Metrics = field(init=False, factory=Metrics)
+    ports: list[IListeningPort] = field(init=False, factory=list)
+    operator: Operator = field(init=False)
+    _housekeeping: LoopingCall = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        configuration = self.reader.configuration
+        self.ledger = make_ledger(configuration.ledger, self.reactor)
+        outbox = Outbox(self.reactor, LedgerStore(self.ledger, self.reactor))
+        queue = EmbeddedQueue(self.reactor)
+        runner = ProcessRunner(self.reactor, configuration.spool, output_limit=configuration.output)
+        vaults = Vaults(configuration.vaults)
+        conductor = Conductor(
+            clock=self.reactor,
+            ledger=self.ledger,
+            queue=queue,
+            runner=runner,
+            outbox=outbox,
+            ourselves=Ourselves(ledger=self.ledger, vaults=vaults),
+            metrics=self.metrics,
+            node=configuration.node,
+        )
+        self.engine = Engine(
+            clock=self.reactor,
+            reader=self.reader,
+            ledger=self.ledger,
+            queue=queue,
+            runner=runner,
+            outbox=outbox,
+            vaults=vaults,
+            conductor=conductor,
+            metrics=self.metrics,
+        )
+        link = Link(
+            reactor=self.reactor,
+            engine=self.engine,
+            outbox=outbox,
+            node=configuration.node,
+            settle=configuration.settle,
+        )
+        self.doors = Doors(
+            link=link,
+            hosts=lambda: tuple(self.engine.reader.configuration.hosts.values()),
+            limit=configuration.connections,
+            on_refused=lambda reason: self.metrics.connections_refused.labels(reason).inc(),
+            on_count=self._count_session,
+        )
+        self.operator = Operator(
+            engine=self.engine, doors=self.doors, reread=self.reread, started=0.0
+        )
+        self._housekeeping = LoopingCall(
+            lambda: Deferred.fromCoroutine(self.housekeeping()).addErrback(self._defect)
+        )
+
+    async def start(self) -> None:
+        """Open the ledger, take up what was left, then open the doors."""
+        configuration = self.reader.configuration
+        await self.ledger.open()
+        self.ledger.on_trouble(self._trouble)
+        await self.engine.start()
+        self.operator.started = self.reactor.seconds()
+        await self.doors.open(self.reactor, configuration.listen)
+        await self._open_web()
+        self._housekeeping.clock = self.reactor
+        self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
+        self.log.info(
+            "Ready: {doors}.",
+            action="ready",
+            doors=", ".join(address(port) for port in (*self.doors.ports, *self.ports)),
+        )
+
+    async def _open_web(self) -> None:
+        """The web endpoint only reads; the control socket, for this user alone, also acts."""
+        where = self.reader.configuration.web
+        if where is not None:
+            site = make_site(self.operator, self.ledger, self.metrics, writable=False)
+            self.ports.append(await serverFromString(self.reactor, where).listen(site))
+        site = make_site(self.operator, self.ledger, self.metrics, writable=True)
+        self.ports.append(listen_on_control(self.reactor, self.reader.configuration.spool, site))
+
+    async def stop(self) -> None:
+        """Close the doors, finish what is being recorded; running applications go on."""
+        self.log.info("Stopping; running applications go on.", action="stopping")
+        if self._housekeeping.running:
+            self._housekeeping.stop()
+        for port in self.ports:
+            await maybeDeferred(port.stopListening)
+        await self.doors.close()
+        self.engine.queue.close()
+        await self.engine.runner.close()
+        await self.ledger.close()
+
+    async def housekeeping(self) -> None:
+        """Let go of what is old, in small steps: notices, requests, folders of ended runs."""
+        configuration, now = self.engine.reader.configuration, self.reactor.seconds()
+        before = now - configuration.notices_kept
+        await self.ledger.write(Book.expire_notices, before, now)
+        while await self.ledger.write(Book.prune, now - configuration.retention, PRUNED_AT_ONCE):
+            await deferLater(self.reactor, 0.05)
+        await deferToThread(self.engine.runner.sweep, RUNS_KEPT)
+
+    def _trouble(self, trouble: str | None) -> None:
+        self.metrics.ledger_trouble.set(trouble is not None)
+        if trouble is None:
+            self.log.info("The ledger can be written again.", action="ledger_well")
+        else:
+            self.log.critical(
+                "The ledger cannot be written, nothing is accepted: {trouble}.",
+                action="ledger_trouble",
+                trouble=trouble,
+            )
+
+    def _count_session(self, session: HostSession, change: int) -> None:
+        for host in session.hosts:
+            self.metrics.connected.labels(host.name).inc(change)
+            if change < 0:
+                self.metrics.events.labels(host.name).inc(session.events)
+
+    def _defect(self, failure: Failure) -> None:
+        self.log.failure("Housekeeping failed.", failure, action="housekeeping_failed")
+
+
+def address(port: IListeningPort) -> str:
+    """Return where a port listens, as people write it."""
+    where = port.getHost()
+    number = getattr(where, "port", None)
+    return (
+        f"{getattr(where, 'host', '')}:{number}"
+        if number
+        else os.fsdecode(getattr(where, "name", b""))
+    )
+
+
+def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a whole reactor
+    """Run a server until it is told to stop; return its exit code.
+
+    TERM and INT stop it, HUP reloads.
+    """
+    service = Service(reactor=reactor, reader=reader, reread=reread)
+    code = 0
+
+    def failed(failure: Failure) -> None:
+        nonlocal code
+        code = 2 if failure.check(*START_ERRORS) else 1
+        if code == 2:
+            sys.stderr.write(f"vtspolicy: {failure.getErrorMessage()}\n")
+        else:
+            service.log.failure("The server cannot start.", failure, action="start_failed")
+        reactor.stop()
+
+    def hang_up(*_: object) -> None:
+        reactor.callFromThread(service.operator.reload, "signal HUP")
+
+    def begin() -> None:
+        signal.signal(signal.SIGHUP, hang_up)
+        Deferred.fromCoroutine(service.start()).addErrback(failed)
+
+    reactor.callWhenRunning(begin)
+    reactor.addSystemEventTrigger(
+        "before", "shutdown", lambda: Deferred.fromCoroutine(service.stop())
+    )
+    reactor.run()
+    return code
