@@ -1,7 +1,18 @@
-"""Makes this folder importable, so that every test can say `from strategies import events`."""
+"""What all tests share: the choice of leaving out those that need installed programs."""
 
-from hypothesis import settings
+import pytest
 
-# A slow or busy machine must not turn a right answer into a failure.
-settings.register_profile("shared machine", deadline=None)
-settings.load_profile("shared machine")
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--without-programs",
+        action="store_true",
+        help="leave out the tests that run programs of .ci/packages",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--without-programs"):
+        left_out = [item for item in items if item.get_closest_marker("programs")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("programs")]

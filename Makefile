@@ -1,0 +1,46 @@
+# What a developer needs: `make demo`, `make test`, `make bench`. All set-up is done here.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+TESTS ?= tests/unit tests/integration tests/acceptance
+
+.PHONY: demo test lint types check-names unit packages bench fuzz crash docs clean
+
+demo: $(READY)  ## play a host's night on this machine, without root; exits 0 only if all came out right
+	@$(BIN)/vtspolicy demo
+
+test: lint types packages  ## everything that must hold before a change lands
+	$(BIN)/pytest $(TESTS) $$(sh .ci/left-out)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy -p vtspolicy
+
+unit: $(READY)  ## the quick part
+	$(BIN)/pytest -q tests/unit
+
+packages: $(READY)  ## the programs that the integration tests run, from Debian, as root or with sudo
+	@sh .ci/install-packages
+
+bench: $(READY)  ## every speed beside its floor and its peer, in one table
+	$(BIN)/python -m tests.benchmarks
+
+fuzz: $(READY)  ## the grammar under atheris, for FUZZ_RUNS inputs
+	$(BIN)/python tests/fuzz/fuzz_grammar.py -runs=$(or $(FUZZ_RUNS),5000000)
+
+docs: $(READY)  ## the pages that are made from the code's own tables
+	$(BIN)/python -m vtspolicy.grammar.pages
+
+# One environment, made again whenever the list of dependencies changes.
+$(READY): setup.cfg pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing vtspolicy and its dependencies into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $(READY)
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

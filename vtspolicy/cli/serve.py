@@ -1,0 +1,96 @@
+"""`vtspolicy serve`: listen to hosts and run what they ask for, until told to stop."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from vtspolicy.cli.options import config_option
+from vtspolicy.config.keys import option_table
+from vtspolicy.config.load import load_configuration
+from vtspolicy.config.problems import ConfigurationError
+
+if TYPE_CHECKING:
+    from twisted.logger import LogEvent
+
+
+def _keys(command: Callable[..., None]) -> Callable[..., None]:
+    """Add every key of the configuration as an option."""
+    for option in reversed(option_table()):
+        default = f"; {option.default} if not given" if option.default else ""
+        command = click.option(
+            option.flag,
+            f"key_{option.key}",
+            metavar=option.type.upper().replace(" ", "-"),
+            help=f"{option.help}{default}.",
+        )(command)
+    return command
+
+
+@click.command()
+@config_option
+@click.option("--log-json", is_flag=True, help="Write the log as JSON, an object a line.")
+@_keys
+def serve(config: Path, log_json: bool, **keys: str | None) -> None:
+    """Listen to hosts and run what they ask for, until told to stop.
+
+    TERM and INT stop the server; running applications go on and are taken up by the next one. HUP
+    takes new rules. Every key of the configuration file can also be given as an option, or as
+    VTSPOLICY_KEY, with its value written as in the file.
+    """
+    # The reactor is installed, and the engine loaded, only for a server.
+    from twisted.internet import reactor  # noqa: PLC0415
+    from twisted.logger import globalLogBeginner  # noqa: PLC0415
+
+    from vtspolicy.service import reader_of, run  # noqa: PLC0415
+
+    overrides = {name.removeprefix("key_"): value for name, value in keys.items() if value}
+
+    def read() -> Any:  # a Reader, whose module is loaded above
+        return reader_of(load_configuration(config, overrides, os.environ))
+
+    try:
+        reader = read()
+    except ConfigurationError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        raise SystemExit(2) from None
+    globalLogBeginner.beginLoggingTo(
+        [_observer(sys.stderr, as_json=log_json)], redirectStandardIO=False
+    )
+    raise SystemExit(run(reactor, reader, read))
+
+
+def _observer(out: TextIO, *, as_json: bool) -> "Callable[[LogEvent], None]":
+    """Return what writes the log: for people, or an object a line for machines."""
+    from twisted.logger import eventAsText, formatEvent, formatTime  # noqa: PLC0415
+
+    def for_people(event: "LogEvent") -> None:
+        level = event["log_level"].name
+        text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+        line = f"{formatTime(event['log_time'])} {level:<8} {text}"
+        out.write(line.rstrip().replace("\n", "\n    ") + "\n")
+        out.flush()
+
+    def for_machines(event: "LogEvent") -> None:
+        record = {
+            "time": formatTime(event["log_time"]),
+            "level": event["log_level"].name,
+            "system": event.get("log_namespace"),
+            "text": formatEvent(event),
+        }
+        if "log_failure" in event:
+            record["failure"] = event["log_failure"].getTraceback()
+        record |= {
+            key: value if isinstance(value, int | float | str) else str(value)
+            for key, value in event.items()
+            if not key.startswith("log_") and key not in {"message", "isError", "time", "system"}
+        }
+        out.write(json.dumps(record, ensure_ascii=False) + "\n")
+        out.flush()
+
+    return for_machines if as_json else for_people
