@@ -4,6 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring as _quoted
 from typing import Any
 
 from cattrs.preconf.json import make_converter
@@ -19,12 +20,16 @@ Value = str | int | float | bytes | None
 
 _CONVERTER = make_converter()
 _WORKS_KEPT = 1000
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def to_json(value: Mapping[str, str] | Mapping[str, str | int]) -> str:
     """Return a flat mapping as the text of a column."""
-    return _encode(value if type(value) is dict else dict(value)) if value else "{}"
+    # Three times as fast as json.dumps, and every command has two of them.
+    pairs = [
+        f"{_quoted(key)}:{_quoted(each) if isinstance(each, str) else int(each)}"
+        for key, each in value.items()
+    ]
+    return "{" + ",".join(pairs) + "}"
 
 
 def work_text(work: Work) -> str:
@@ -68,10 +73,10 @@ class Desk:
 
     def _do(self, query: str, *values: Value) -> int:
         """Run a statement; answer how many rows it changed."""
-        return self._connection.execute(self._sql[query], values).rowcount
+        return self._execute(self._sql[query], values).rowcount
 
     def _one(self, query: str, *values: Value) -> Row | None:
-        row: Row | None = self._connection.execute(self._sql[query], values).fetchone()
+        row: Row | None = self._execute(self._sql[query], values).fetchone()
         return row
 
     def _need(self, query: str, *values: Value) -> Row:
@@ -82,7 +87,18 @@ class Desk:
         return row
 
     def _all(self, query: str, *values: Value) -> list[Row]:
-        return self._connection.execute(self._sql[query], values).fetchall()
+        return self._execute(self._sql[query], values).fetchall()
+
+    def _execute(self, statement: str, values: Sequence[Value]) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(statement, values)
+        except UnicodeEncodeError:
+            # A JSON text can hold half a surrogate pair, which no UTF-8 can: it is shown as `?`.
+            plain = [
+                each.encode("utf-8", "replace").decode() if isinstance(each, str) else each
+                for each in values
+            ]
+            return self._connection.execute(statement, plain)
 
     def _filtered(
         self, query: str, first: Value, filters: Sequence[tuple[str, Value]], tail: str, limit: int
@@ -92,7 +108,7 @@ class Desk:
         more = "".join(f" AND {condition}" for condition, _ in present)
         statement = f"{self._sql[query]}{more} {tail} LIMIT ?"
         values = (first, *(value for _, value in present), limit)
-        return self._connection.execute(statement, values).fetchall()
+        return self._execute(statement, values).fetchall()
 
     # -- what several rooms need
 
@@ -133,14 +149,22 @@ class Desk:
         self._work_by_id[number] = work
 
     def _record_event(
-        self, event: Event, host: str, digest: bytes | None, received: float
+        self,
+        event: Event,
+        host: str,
+        digest: bytes | None,
+        received: float,
+        *,
+        actor: str,
+        why: str | None = None,
     ) -> int | None:
-        """Record an event; None when one of its identity is there."""
+        """Record an event; answer its number, or None when one of its identity is there."""
         row = self._one(
             "record_event",
             *(host, received, time_text(event), digest),
             *(event.system, event.process, event.ssid, event.number, event.critical, event.user),
             *(event.action_needed, event.action_id, event.id, event.wire, event.text),
+            *(actor, why),
         )
         return None if row is None else int(row[0])
 

@@ -65,30 +65,30 @@ class IntakeDesk(ReadingDesk):
 
         A request without jobs is final at once and gets its final notice here.
         """
-        event = intake.event
-        event_id = intake.event_id if intake.event_id is not None else event.id
-        number = self._record_event(event, intake.host, intake.digest, intake.received)
+        number = self._record_event(
+            *(intake.event, intake.host, intake.digest, intake.received),
+            actor=_actor(intake),
+            why=intake.why,
+        )
         if number is None:
-            return self._record_duplicate(intake, event_id)
-        return self._record_request(intake, number, event_id)
+            return self._record_duplicate(intake)
+        return self._record_request(intake, number)
 
-    def _record_duplicate(self, intake: Intake, event_id: str | None) -> Recorded:
-        found = self._one("first_request", time_text(intake.event), intake.digest)
-        if found is None:  # the identity belongs to an event that is no command: a mount
-            raise LedgerError("the event was recorded before, and not as a command")
+    def _record_duplicate(self, intake: Intake) -> Recorded:
+        first = int(self._need("first_event", time_text(intake.event), intake.digest)[0])
         fields = present(
-            req=found[0],
+            req=first,
             ref=intake.ref,
             family=intake.family,
             operation=intake.operation,
-            id=event_id,
+            id=_event_id(intake),
         )
-        notice = self._post(Word.DUPLICATE, intake.host, intake.received, fields, found[0])
-        return Recorded(request=found[0], duplicate=True, notices=(notice,))
+        notice = self._post(Word.DUPLICATE, intake.host, intake.received, fields, first)
+        return Recorded(request=first, duplicate=True, notices=(notice,))
 
-    def _record_request(self, intake: Intake, event: int | None, event_id: str | None) -> Recorded:
+    def _record_request(self, intake: Intake, number: int) -> Recorded:
         at = intake.received
-        actor = intake.actor or (f"host {intake.host}" if intake.host else "operator")
+        event_id = _event_id(intake)
         accepted = intake.state is RequestState.OPEN
         count = len(intake.jobs)
         state = intake.state
@@ -96,14 +96,13 @@ class IntakeDesk(ReadingDesk):
         if accepted and not count:
             end = Word[intake.end.name] if intake.end is not None else final_word({})
             state = RequestState[end.name]
-        number = self._need(
+        self._do(
             "record_request",
-            *(event, intake.host, at, state.value, intake.family, intake.operation, intake.ref),
+            *(number, intake.host, at, state.value, intake.family, intake.operation, intake.ref),
             *(event_id, intake.rule, intake.table, intake.reason, count, count),
-            *(None if count else at, intake.event.text, intake.why),
-        )[0]
-        self._note(at, None, state.value, intake.rule or "", actor, request=number)
-        jobs = tuple(self._record_job(intake, number, planned, actor) for planned in intake.jobs)
+            None if count else at,
+        )
+        jobs = tuple(self._record_job(intake, number, planned) for planned in intake.jobs)
         known = present(
             req=number,
             ref=intake.ref,
@@ -124,7 +123,7 @@ class IntakeDesk(ReadingDesk):
             notices.append(self._post(end, intake.host, at, final, number))
         return Recorded(request=number, duplicate=False, jobs=jobs, notices=tuple(notices))
 
-    def _record_job(self, intake: Intake, request: int, planned: PlannedJob, actor: str) -> Job:
+    def _record_job(self, intake: Intake, request: int, planned: PlannedJob) -> Job:
         tape = planned.tape
         name = tape.name if tape is not None else planned.pool
         path = tape.path if tape is not None else None
@@ -135,7 +134,6 @@ class IntakeDesk(ReadingDesk):
             *(planned.lock, planned.priority, intake.notify_all, "waiting", name, path),
             intake.received,
         )[0]
-        self._note(intake.received, None, "waiting", rule, actor, request=request, job=number)
         return Job(
             id=number,
             request=request,
@@ -163,7 +161,7 @@ class IntakeDesk(ReadingDesk):
         if old.state.is_live:
             raise LedgerError(f"job {job_id} is {old.state}; only one that has ended is run again")
         request = self.request(old.request)
-        event = self.event_of(old.request) or Event(text=request.text if request else "")
+        event = self.event_of(old.request) or Event(text="")
         intake = Intake(
             event=event,
             host=old.host,
@@ -180,12 +178,23 @@ class IntakeDesk(ReadingDesk):
             notify_all=old.notify_all,
             actor=actor,
         )
-        recorded = self._record_request(intake, None, intake.event_id)
+        number = self._record_event(event, old.host, None, at, actor=actor, why=intake.why)
+        if number is None:
+            raise LedgerError("an event without an identity was taken for one seen before")
+        recorded = self._record_request(intake, number)
         cause = f"job {job_id} is run again as job {recorded.jobs[0].id}"
         state = old.state.value
         self._note(at, state, state, cause, actor, request=old.request, job=job_id)
         self._note(at, "open", "open", cause, actor, request=recorded.request)
         return recorded
+
+
+def _actor(intake: Intake) -> str:
+    return intake.actor or (f"host {intake.host}" if intake.host else "operator")
+
+
+def _event_id(intake: Intake) -> str | None:
+    return intake.event_id if intake.event_id is not None else intake.event.id
 
 
 def _planned(job: Job) -> PlannedJob:

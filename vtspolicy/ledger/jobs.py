@@ -1,13 +1,15 @@
 """Jobs from their start to their end, and the one final notice of each request."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from attrs import evolve, field, frozen
 
-from vtspolicy.jobs import Job, JobLife, JobState, Request, RequestState, final_word, life
+from vtspolicy.jobs import Job, JobLife, JobState, RequestState, final_word, life
 from vtspolicy.ledger.desk import present, to_json
 from vtspolicy.ledger.errors import NoSuchRow
+from vtspolicy.ledger.reading import JOB_WIDTH
 from vtspolicy.ledger.tapes import TapeDesk
 from vtspolicy.notices import Notice, Word
 from vtspolicy.tapes import Tape
@@ -27,7 +29,21 @@ _COUNTED = (
 )
 """In the order of the columns that settle_request answers."""
 
-_GOOD = (JobState.COMPLETED, JobState.WARNING)
+_WITH_REASON = frozenset(word for word in Word if word.is_final) - {Word.COMPLETED}
+
+
+@frozen(kw_only=True)
+class _Place:
+    """A job's request: what notices repeat of it, and how its jobs stand."""
+
+    ref: str | None
+    family: str | None
+    operation: str | None
+    event_id: str | None
+    received: float
+    jobs: int
+    live: int
+    ends: Mapping[JobState, int]
 
 
 @lru_cache
@@ -66,12 +82,20 @@ class Ending:
 
 
 @frozen(kw_only=True)
+class Started:
+    """An attempt that may be run now."""
+
+    job: Job  # as it is now: running
+    notices: tuple[Notice, ...] = ()  # STARTED, for hosts that want progress
+
+
+@frozen(kw_only=True)
 class Finished:
     """What the end of an attempt, or of a job, brought about."""
 
     changed: bool  # False: it had ended before, and nothing was recorded
     job: Job  # as it is now
-    request: Request | None = None  # as it is now, when it ended by this
+    request_state: RequestState | None = None  # of its request, when that ended by this
     notices: tuple[Notice, ...] = ()  # that were put into the outbox
 
 
@@ -87,20 +111,31 @@ class Cancelled:
 class JobDesk(TapeDesk):
     """Verbs that move jobs."""
 
-    def start_attempt(self, job_id: int, at: float, notify_all: bool | None = None) -> Job | None:
+    def start_attempt(self, job_id: int, at: float, before: Iterable[Tape] = ()) -> Started | None:
         """Record that the next attempt of a waiting job starts; STARTED for who wants progress.
 
+        `before` are the tapes that it copies, as they are now: a later write will be noticed.
         None when the job does not wait any more: nothing was recorded, and nothing may be run.
         """
         row = self._one("start_job", at, job_id)
         if row is None:
             return None
         job = self._job_of(row)
-        self._do("start_attempt", job_id, job.attempt, at)
+        facts = [(tape.path, tape.size, tape.written) for tape in before]
+        self._do("start_attempt", job_id, job.attempt, at, json.dumps(facts) if facts else None)
         self._move(at, job, JobState.WAITING, f"attempt {job.attempt}", "engine")
-        if job.notify_all if notify_all is None else notify_all:
-            self._tell(Word.STARTED, job, at, attempt=job.attempt)
-        return job
+        if not job.notify_all:
+            return Started(job=job)
+        _, place = self._place(job_id)
+        notice = self._tell(Word.STARTED, job, place, at, attempt=job.attempt)
+        return Started(job=job, notices=(notice,))
+
+    def tapes_before(self, job_id: int, attempt: int) -> dict[str, tuple[int, float]]:
+        """Return size (bytes) and last write of each tape, by path, when an attempt started."""
+        row = self._one("tapes_before", job_id, attempt)
+        if row is None or row[0] is None:
+            return {}
+        return {path: (size, written) for path, size, written in json.loads(row[0])}
 
     def finish_attempt(
         self, job_id: int, attempt: int, ending: Ending, at: float, notify_all: bool | None = None
@@ -110,7 +145,7 @@ class JobDesk(TapeDesk):
         The second report of one attempt changes nothing. An end that the life cycle does not have
         raises `automat.NoTransition`; an attempt that is not in the ledger NoSuchRow.
         """
-        before = self._need_job(job_id)
+        before, place = self._place(job_id)
         state = follow(before.state, ending.state) if before.state.is_live else before.state
         done = self._do(
             "finish_attempt",
@@ -141,9 +176,9 @@ class JobDesk(TapeDesk):
             if job.notify_all if notify_all is None else notify_all:
                 delay = max(round(ending.due - at), 0)
                 told = {"rc": ending.code, "attempt": attempt, "in": delay, "reason": reason}
-                notices = (self._tell(Word.RETRYING, job, at, **told),)
+                notices = (self._tell(Word.RETRYING, job, place, at, **told),)
             return Finished(changed=True, job=job, notices=notices)
-        return self._settle(job, at)
+        return self._settle(job, place, at)
 
     def end_job(
         self, job_id: int, state: JobState, reason: str, at: float, actor: str = "engine"
@@ -152,14 +187,14 @@ class JobDesk(TapeDesk):
 
         A job that does not wait any more is left as it is.
         """
-        before = self._need_job(job_id)
+        before, place = self._place(job_id)
         if before.state is not JobState.WAITING:
             return Finished(changed=False, job=before)
         after = follow(JobState.WAITING, state)
         job = evolve(before, state=after, finished=at, reason=reason)
         self._do("move_job", after.value, job.due, at, job.code, reason, job_id)
         self._move(at, job, before.state, reason, actor)
-        return self._settle(job, at)
+        return self._settle(job, place, at)
 
     def postpone_job(self, job_id: int, due: float) -> bool:
         """Set when a waiting job may start; False when it does not wait."""
@@ -169,7 +204,7 @@ class JobDesk(TapeDesk):
         self, job_id: int, actor: str, at: float, reason: str | None = None
     ) -> Cancelled:
         """Cancel a job: a waiting one ends, a running one is to be stopped by the caller."""
-        return self._cancel([self._need_job(job_id)], actor, at, reason)
+        return self._cancel([job_id], actor, at, reason)
 
     def cancel_request(
         self, request_id: int, actor: str, at: float, reason: str | None = None
@@ -177,15 +212,18 @@ class JobDesk(TapeDesk):
         """Cancel all live jobs of a request. NoSuchRow when there is no such request."""
         if self.request(request_id) is None:
             raise NoSuchRow("request", request_id)
-        rows = self._all("live_jobs_of", request_id)
-        return self._cancel([self._job_of(row) for row in rows], actor, at, reason)
+        numbers = [int(row[0]) for row in self._all("live_jobs_of", request_id)]
+        return self._cancel(numbers, actor, at, reason)
 
-    def _cancel(self, jobs: Sequence[Job], actor: str, at: float, reason: str | None) -> Cancelled:
+    def _cancel(
+        self, numbers: Sequence[int], actor: str, at: float, reason: str | None
+    ) -> Cancelled:
         cause = reason or f"cancelled by {actor}"
         ended: list[Job] = []
         running: list[Job] = []
         notices: list[Notice] = []
-        for job in jobs:
+        for number in numbers:
+            job = self._need_job(number)
             if job.state is JobState.WAITING:
                 finished = self.end_job(job.id, JobState.CANCELLED, cause, at, actor)
                 ended.append(finished.job)
@@ -202,68 +240,81 @@ class JobDesk(TapeDesk):
     def _move(self, at: float, job: Job, before: JobState, cause: str, actor: str) -> None:
         self._note(at, before.value, job.state.value, cause, actor, request=job.request, job=job.id)
 
-    def _tell(self, word: Word, job: Job, at: float, **more: str | int | None) -> Notice:
-        """Put a notice about one job into the outbox."""
-        ref, family, operation, event_id = self._need("request_marks", job.request)
-        fields = present(
-            req=job.request,
-            job=job.id,
+    def _place(self, job_id: int) -> tuple[Job, _Place]:
+        row = self._one("job_and_request", job_id)
+        if row is None:
+            raise NoSuchRow("job", job_id)
+        ref, family, operation, event_id, received, jobs, live, *ends = row[JOB_WIDTH:]
+        return self._job_of(row), _Place(
             ref=ref,
             family=family,
             operation=operation,
+            event_id=event_id,
+            received=received,
+            jobs=jobs,
+            live=live,
+            ends=dict(zip(_COUNTED, ends, strict=True)),
+        )
+
+    def _tell(
+        self, word: Word, job: Job, place: _Place, at: float, **more: str | int | None
+    ) -> Notice:
+        """Put a notice about one job into the outbox."""
+        fields = present(
+            req=job.request,
+            job=job.id,
+            ref=place.ref,
+            family=place.family,
+            operation=place.operation,
             tape=job.tape,
             **more,
-            id=event_id,
+            id=place.event_id,
         )
         return self._post(word, job.host, at, fields, job.request)
 
-    def _settle(self, job: Job, at: float) -> Finished:
+    def _settle(self, job: Job, place: _Place, at: float) -> Finished:
         """Count an ended job for its request; the last one brings the final notice."""
         self._do("count_job", job.state.value)
-        row = self._need("settle_request", job.state.value, job.request)
-        live, *numbers = row[:7]
-        if live:
+        ends = {**place.ends, job.state: place.ends[job.state] + 1}
+        live = place.live - 1
+        word = None if live else final_word(ends)
+        reason = job.reason if word in _WITH_REASON else None
+        self._do(
+            "settle_request",
+            *(live, *ends.values(), None if word is None else RequestState[word.name].value),
+            *(None if word is None else at, reason, job.request),
+        )
+        if word is None:
             return Finished(changed=True, job=job)
-        count, host, ref, family, operation, event_id, received = row[7:]
-        ends = dict(zip(_COUNTED, numbers, strict=True))
-        word = final_word(ends)
-        state = RequestState[word.name]
-        if count == 1:
-            reason = job.reason if word is not Word.COMPLETED else None
-            fields = present(
-                req=job.request,
-                job=job.id,
-                ref=ref,
-                family=family,
-                operation=operation,
-                tape=job.tape,
+        if place.jobs == 1:
+            notice = self._tell(
+                word,
+                job,
+                place,
+                at,
                 rc=job.code,
                 attempt=job.attempt or None,
                 secs=round(at - job.started) if job.started is not None else None,
                 reason=reason,
-                id=event_id,
             )
         else:
             ok, warn = ends[JobState.COMPLETED], ends[JobState.WARNING]
-            bad = count - ok - warn
-            reason = job.reason if bad and job.state not in _GOOD else None
             fields = present(
                 req=job.request,
-                jobs=count,
-                ref=ref,
-                family=family,
-                operation=operation,
+                jobs=place.jobs,
+                ref=place.ref,
+                family=place.family,
+                operation=place.operation,
                 ok=ok,
                 warn=warn,
-                failed=bad,
-                secs=round(at - received),
-                id=event_id,
+                failed=place.jobs - ok - warn,
+                secs=round(at - place.received),
+                id=place.event_id,
             )
-        self._do("close_request", state.value, at, reason, job.request)
-        cause = reason or f"all {count} jobs ended" if count > 1 else reason or "its job ended"
-        self._note(at, "open", state.value, cause, "engine", request=job.request)
-        notice = self._post(word, host, at, fields, job.request)
-        return Finished(changed=True, job=job, request=self.request(job.request), notices=(notice,))
+            notice = self._post(word, job.host, at, fields, job.request)
+        return Finished(
+            changed=True, job=job, request_state=RequestState[word.name], notices=(notice,)
+        )
 
     def _mark_tapes(self, job: Job, ending: Ending, at: float) -> None:
         """Write into the catalogue what a run proved of its tapes."""

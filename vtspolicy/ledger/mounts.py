@@ -72,16 +72,16 @@ class MountDesk(Desk):
 
         A mount that is only NOTED is closed at once.
         """
-        number = self._record_event(event, host, digest, received)
+        number = self._record_event(event, host, digest, received, actor=f"host {host}")
         if number is None:
             return None
         closed = received if state is MountState.NOTED else None
-        row = self._need(
+        self._do(
             "record_mount",
-            *(host, seq, volume, path, number, request, state.value, reason, received, closed),
+            *(number, host, seq, volume, path, request, state.value, reason, received, closed),
         )
         return Mount(
-            id=row[0],
+            id=number,
             host=host,
             seq=seq,
             volume=volume,

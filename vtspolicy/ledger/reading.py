@@ -11,6 +11,9 @@ from vtspolicy.jobs import Attempt, Job, JobState, Request, RequestState, Transi
 from vtspolicy.ledger.desk import Desk, Row
 from vtspolicy.ledger.errors import NoSuchRow
 
+JOB_WIDTH = 19
+"""How many columns job_columns has: what a query has besides them stands behind."""
+
 
 @frozen(kw_only=True)
 class Pending:
@@ -186,7 +189,7 @@ class ReadingDesk(Desk):
             ("requests.received >= ?", since),
         ]
         first = before_id if before_id is not None else 2**62
-        rows = self._filtered("requests_before", first, filters, "ORDER BY id DESC", limit)
+        rows = self._filtered("requests_before", first, filters, "ORDER BY requests.id DESC", limit)
         return [request_of(row) for row in rows]
 
     def live_requests(self, after_id: int = 0, limit: int = 1000) -> list[Request]:
@@ -196,13 +199,13 @@ class ReadingDesk(Desk):
     def why(self, request_id: int) -> str | None:
         """Return the JSON text of how a request was decided; None when none was kept."""
         row = self._one("why", request_id)
-        if row is None:
+        if row is None or self._one("request", request_id) is None:
             raise NoSuchRow("request", request_id)
         text: str | None = row[0]
         return text
 
     def event_of(self, request_id: int) -> Event | None:
-        """Return the event that held a command; None for an operator's."""
+        """Return the event that held a command, or what an operator gave instead; or None."""
         row = self._one("event_of", request_id)
         if row is None:
             return None
@@ -236,7 +239,7 @@ class ReadingDesk(Desk):
             rows = self._all(f"history_of_{kind}", int(rest))
         else:
             rows = self._all("history_of_subject", subject)
-        return [transition_of(row) for row in rows]
+        return sorted((transition_of(row) for row in rows), key=lambda each: each.at)
 
     def counts(self) -> Counts:
         """Return jobs by state and pending notices by host; cheap however much has finished."""

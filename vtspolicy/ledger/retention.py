@@ -19,17 +19,15 @@ class RetentionDesk(Desk):
         found = self._all("prunable", before, limit)
         if found:
             self._do("allow_pruning")
-            for number, event in found:
+            for (number,) in found:
                 self._do("uncount_jobs", number)
                 for query in _OF_A_REQUEST:
                     self._do(query, number)
                 self._do("forget_mounts_request", number)
                 self._do("prune_request", number)
-                if event is not None:
-                    self._do("prune_event", event)
+                self._do("prune_event", number)
             self._do("end_pruning")
         mounts = self._all("prune_mounts", before, limit)
-        for (event,) in mounts:
-            if event is not None:
-                self._do("prune_event", event)
+        for (number,) in mounts:
+            self._do("prune_event", number)
         return max(len(found), len(mounts))

@@ -2,21 +2,18 @@
 
 -- name: record_event
 INSERT INTO events (host, received, time, digest, system, process, ssid, number, critical, "user",
-                    action_needed, action_id, event_id, wire, text)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    action_needed, action_id, event_id, wire, text, actor, why)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 RETURNING id
 
--- name: first_request
-SELECT requests.id
-FROM events JOIN requests ON requests.event = events.id
-WHERE events.time = ? AND events.digest = ?
+-- name: first_event
+SELECT id FROM events WHERE time = ? AND digest = ?
 
 -- name: record_request
-INSERT INTO requests (event, host, received, state, family, operation, ref, event_id, rule, "table",
-                      reason, jobs, live, finished, text, why)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-RETURNING id
+INSERT INTO requests (id, host, received, state, family, operation, ref, event_id, rule, "table",
+                      reason, jobs, live, finished)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: record_work
 INSERT INTO works (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING

@@ -14,7 +14,10 @@ WHERE id = ? AND state = 'waiting'
 RETURNING {job_columns}
 
 -- name: start_attempt
-INSERT INTO attempts (job, number, started) VALUES (?, ?, ?)
+INSERT INTO attempts (job, number, started, before) VALUES (?, ?, ?, ?)
+
+-- name: tapes_before
+SELECT before FROM attempts WHERE job = ? AND number = ?
 
 -- name: finish_attempt
 UPDATE attempts
@@ -33,21 +36,19 @@ UPDATE jobs SET due = ? WHERE id = ? AND state = 'waiting'
 -- name: count_job
 UPDATE tallies SET n = n + 1 WHERE state = ?
 
+-- name: job_and_request
+SELECT {job_columns},
+       requests.ref, requests.family, requests.operation, requests.event_id, requests.received,
+       requests.jobs, requests.live, requests.completed, requests.warning, requests.failed,
+       requests.cancelled, requests.timedout, requests.interrupted
+FROM jobs JOIN requests ON requests.id = jobs.request
+WHERE jobs.id = ?
+
 -- name: settle_request
 UPDATE requests
-SET live = live - 1,
-    completed = completed + (?1 = 'completed'), warning = warning + (?1 = 'warning'),
-    failed = failed + (?1 = 'failed'), cancelled = cancelled + (?1 = 'cancelled'),
-    timedout = timedout + (?1 = 'timedout'), interrupted = interrupted + (?1 = 'interrupted')
-WHERE id = ?2
-RETURNING live, completed, warning, failed, cancelled, timedout, interrupted,
-          jobs, host, ref, family, operation, event_id, received
-
--- name: request_marks
-SELECT ref, family, operation, event_id FROM requests WHERE id = ?
-
--- name: close_request
-UPDATE requests SET state = ?, finished = ?, reason = ? WHERE id = ? AND finished IS NULL
+SET live = ?, completed = ?, warning = ?, failed = ?, cancelled = ?, timedout = ?, interrupted = ?,
+    state = coalesce(?, state), finished = ?, reason = coalesce(?, reason)
+WHERE id = ?
 
 -- name: live_jobs_of
-SELECT {job_columns} FROM jobs WHERE request = ? AND finished IS NULL ORDER BY id
+SELECT id FROM jobs WHERE request = ? AND finished IS NULL ORDER BY id

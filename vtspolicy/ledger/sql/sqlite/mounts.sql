@@ -4,9 +4,7 @@
 id, host, seq, volume, path, request, state, reason, opened, closed
 
 -- name: record_mount
-INSERT INTO mounts (host, seq, volume, path, event, request, state, reason, opened, closed)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-RETURNING id
+INSERT INTO mounts ({mount_columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: mount
 SELECT {mount_columns} FROM mounts WHERE id = ?
@@ -25,4 +23,4 @@ WHERE id = ? AND closed IS NULL
 DELETE FROM mounts WHERE id IN (
     SELECT id FROM mounts WHERE closed IS NOT NULL AND closed < ? ORDER BY closed LIMIT ?
 )
-RETURNING event
+RETURNING id

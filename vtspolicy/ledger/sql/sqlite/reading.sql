@@ -1,29 +1,30 @@
 -- Questions that change nothing.
 
 -- name: request_columns
-requests.id, requests.host, requests.received, requests.text, requests.state, requests.family,
+requests.id, requests.host, requests.received, events.text, requests.state, requests.family,
 requests.operation, requests.ref, requests.event_id, requests.rule, requests."table",
 requests.reason, requests.jobs, requests.live, requests.completed, requests.warning,
 requests.failed + requests.cancelled + requests.timedout + requests.interrupted, requests.finished
 
 -- name: request
-SELECT {request_columns} FROM requests WHERE id = ?
+SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id
+WHERE requests.id = ?
 
 -- name: requests_before
-SELECT {request_columns} FROM requests WHERE id < ?
+SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id
+WHERE requests.id < ?
 
 -- name: live_requests
-SELECT {request_columns} FROM requests WHERE finished IS NULL AND id > ? ORDER BY id LIMIT ?
+SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id
+WHERE requests.finished IS NULL AND requests.id > ? ORDER BY requests.id LIMIT ?
 
 -- name: why
-SELECT why FROM requests WHERE id = ?
+SELECT why FROM events WHERE id = ?
 
 -- name: event_of
-SELECT events.text, events.time, events.system, events.process, events.ssid, events.number,
-       events.critical, events."user", events.action_needed, events.action_id, events.event_id,
-       events.wire
-FROM requests JOIN events ON events.id = requests.event
-WHERE requests.id = ?
+SELECT text, time, system, process, ssid, number, critical, "user", action_needed, action_id,
+       event_id, wire
+FROM events WHERE id = ?
 
 -- name: jobs_before
 SELECT {job_columns} FROM jobs JOIN requests ON requests.id = jobs.request WHERE jobs.id < ?
@@ -48,12 +49,26 @@ WHERE jobs.finished IS NULL AND jobs.state IN ('running', 'stopping')
 ORDER BY jobs.id
 
 -- name: history_of_request
+SELECT requests.received, requests.id, NULL, NULL, NULL, CASE WHEN jobs > 0 THEN 'open' ELSE state END,
+       coalesce(rule, ''), actor
+FROM requests JOIN events ON events.id = requests.id WHERE requests.id = ?1
+UNION ALL
+SELECT created, request, id, NULL, NULL, 'waiting', rule, 'engine' FROM jobs WHERE request = ?1
+UNION ALL
 SELECT at, request, job, subject, before, after, cause, actor
-FROM transitions WHERE request = ? ORDER BY id
+FROM (SELECT * FROM transitions WHERE request = ?1 ORDER BY id)
+UNION ALL
+SELECT finished, id, NULL, NULL, 'open', state, coalesce(reason, ''), 'engine'
+FROM requests WHERE id = ?1 AND finished IS NOT NULL AND jobs > 0
 
 -- name: history_of_job
+SELECT created, request, id, NULL, NULL, 'waiting', rule, 'engine' FROM jobs WHERE id = ?1
+UNION ALL
 SELECT at, request, job, subject, before, after, cause, actor
-FROM transitions WHERE request = (SELECT request FROM jobs WHERE id = ?1) AND job = ?1 ORDER BY id
+FROM (
+    SELECT * FROM transitions
+    WHERE request = (SELECT request FROM jobs WHERE id = ?1) AND job = ?1 ORDER BY id
+)
 
 -- name: history_of_subject
 SELECT at, request, job, subject, before, after, cause, actor

@@ -6,10 +6,12 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Events that hold commands or mounts. (time, digest) is the identity: the digest holds the time
--- already, but events come in the order of time, and so the index grows at its end only.
+-- Events that hold commands or mounts, and an operator's commands: what never changes of them, the
+-- cold half of requests and mounts, which have the same number. (time, digest) is the identity: the
+-- digest holds the time already, but events come in the order of time, and so the index grows at
+-- its end only. AUTOINCREMENT: a number that retention removed is never given again.
 CREATE TABLE events (
-    id            INTEGER PRIMARY KEY,
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
     host          TEXT NOT NULL,
     received      REAL NOT NULL,
     time          TEXT NOT NULL,           -- generation time as displayed, ISO; '' for a plain command
@@ -24,14 +26,14 @@ CREATE TABLE events (
     action_id     TEXT,
     event_id      TEXT,
     wire          TEXT NOT NULL,
-    text          TEXT NOT NULL
+    text          TEXT NOT NULL,
+    actor         TEXT NOT NULL,           -- for the history: "host NSK1", "operator alice"
+    why           TEXT                     -- JSON: how the command was decided
 );
 CREATE UNIQUE INDEX events_identity ON events (time, digest) WHERE digest IS NOT NULL;
 
--- AUTOINCREMENT: the number of a request or a job that retention removed is never given again.
 CREATE TABLE requests (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
-    event       INTEGER REFERENCES events (id),  -- NULL: an operator's
+    id          INTEGER PRIMARY KEY REFERENCES events (id),
     host        TEXT NOT NULL,
     received    REAL NOT NULL,
     state       TEXT NOT NULL,
@@ -50,14 +52,11 @@ CREATE TABLE requests (
     cancelled   INTEGER NOT NULL DEFAULT 0,
     timedout    INTEGER NOT NULL DEFAULT 0,
     interrupted INTEGER NOT NULL DEFAULT 0,
-    finished    REAL,
-    text        TEXT NOT NULL,
-    why         TEXT                             -- JSON: how it was decided
+    finished    REAL
 );
 CREATE INDEX requests_live ON requests (id) WHERE finished IS NULL;
 CREATE INDEX requests_finished ON requests (finished) WHERE finished IS NOT NULL;
 CREATE INDEX requests_ref ON requests (ref, host) WHERE ref IS NOT NULL;
-CREATE INDEX requests_event ON requests (event) WHERE event IS NOT NULL;
 
 -- What to do, stored once for all the jobs that do it.
 CREATE TABLE works (
@@ -103,6 +102,7 @@ CREATE TABLE attempts (
     reason   TEXT,
     output   TEXT,
     readings TEXT,                               -- JSON
+    before   TEXT,                               -- JSON: [path, size, written] of each tape at the start
     PRIMARY KEY (job, number)
 ) WITHOUT ROWID;
 
@@ -131,7 +131,8 @@ CREATE INDEX notices_request ON notices (request) WHERE request IS NOT NULL;
 -- Promise 3, kept by the database itself: one final notice for a request.
 CREATE UNIQUE INDEX notices_final ON notices (request) WHERE word >= 1300 AND word < 1400;
 
--- The history: only ever added to. Rows of requests and jobs name them by number.
+-- The history: only ever added to. Rows of requests and jobs name them by number. How those began,
+-- and how a request ended, stands in their own rows and is not written twice.
 CREATE TABLE transitions (
     id      INTEGER PRIMARY KEY,
     at      REAL NOT NULL,
@@ -178,12 +179,11 @@ CREATE INDEX tapes_cartridge ON tapes (cartridge);
 CREATE INDEX tapes_handle ON tapes (handle) WHERE handle IS NOT NULL;
 
 CREATE TABLE mounts (
-    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id      INTEGER PRIMARY KEY REFERENCES events (id),
     host    TEXT NOT NULL,
     seq     TEXT NOT NULL,                       -- four digits: the host's number of the request
     volume  TEXT NOT NULL,
     path    TEXT,                                -- of the tape's file; NULL for one not known
-    event   INTEGER REFERENCES events (id),
     request INTEGER REFERENCES requests (id),    -- that brings the tape back
     state   TEXT NOT NULL,
     reason  TEXT,
