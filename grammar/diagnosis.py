@@ -12,7 +12,7 @@ from vtspolicy.grammar.command import CommandError
 from vtspolicy.grammar.names import check_name, check_target
 from vtspolicy.grammar.pairs import Pairs
 from vtspolicy.grammar.reading import QUOTES, Reading, WrongPlaceError, guess, listed, show
-from vtspolicy.grammar.values import CUT_AT, LONGEST_TEXT, REQUEST
+from vtspolicy.grammar.values import CUT_AT, LONGEST_TEXT, REQUEST, plain_quotes
 from vtspolicy.grammar.vocabulary import Family, Vocabulary
 
 LONGEST_ANSWER = 160  # characters of message and hint together: a notice holds 240 in all
@@ -27,10 +27,11 @@ REF_GIVEN = re.compile(rf"{BEFORE}ref{EQUALS}([A-Za-z0-9_.-]{{1,32}}+){AFTER}")
 SOURCE_GIVEN = re.compile(rf"{BEFORE}(?:s|source){EQUALS}([A-Za-z0-9.-]{{1,253}}+){AFTER}")
 
 
-def explain(text: str, vocabulary: Vocabulary) -> CommandError:
-    """Return the error that tells why `text`, in which quotes are plain, does not parse."""
+def explain(sent: str, vocabulary: Vocabulary) -> CommandError:
+    """Return the error that tells why the text that was sent does not parse."""
+    text = plain_quotes(sent)
     try:
-        _Forms(Reading(text), text, vocabulary).check()
+        _Forms(Reading(text), text, vocabulary, bytes_sent(sent)).check()
     except WrongPlaceError as wrong:
         at, message, hint = wrong.at, wrong.message, wrong.hint
         if strange := STRANGE.search(text, at, at + len(Reading(text).word(at))):
@@ -65,6 +66,7 @@ class _Forms:
     reading: Reading
     text: str
     vocabulary: Vocabulary
+    size: int  # bytes of the text as it was sent
 
     def check(self) -> None:
         """Raise WrongPlaceError for the first wrong place of the text."""
@@ -105,7 +107,7 @@ class _Forms:
             message = f"found {quote} right after {family.name}, expected a blank before it"
             raise WrongPlaceError(at, message)
         close = text.find(quote, at + 1)
-        if close < 0 and bytes_sent(text) == CUT_AT:
+        if close < 0 and self.size == CUT_AT:
             raise WrongPlaceError(
                 len(text),
                 f"found the end at {CUT_AT} bytes with the quote open: FUP or a plain write to the "

@@ -119,7 +119,7 @@ class _Reader:
                 self._problem(
                     item.key,
                     f"family {family.name} is there already: its {item.key.text} stays",
-                    "give only keywords: to add to it, or choose another name for the family",
+                    "give only keywords: to add to it",
                 )
         return family
 

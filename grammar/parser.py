@@ -31,7 +31,7 @@ def parse(text: str, vocabulary: Vocabulary | None = None) -> Command:
     plain = plain_quotes(text)
     command = _match(plain, vocabulary)
     if command is None:
-        raise explain(plain, vocabulary)
+        raise explain(text, vocabulary)
     if plain is not text and plain != text:
         command = evolve(command, warnings=(*command.warnings, QUOTES_WARNING))
     return command
