@@ -1,7 +1,7 @@
 """What holds for any input: cuts change nothing, and the fast mode finds all that the slow does."""
 
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cut, displays, events
 
@@ -80,6 +80,7 @@ def run(reading: Decoder, chunks: list[bytes]) -> list[Item]:
     return [item for chunk in chunks for item in reading.feed(chunk)] + reading.close()
 
 
+@settings(max_examples=400)
 @given(st.data(), either, st.booleans(), st.booleans())
 def test_any_cutting_into_chunks_gives_the_same_items(data, form_and_soup, wrapped, only):
     form, soup = form_and_soup
@@ -90,6 +91,7 @@ def test_any_cutting_into_chunks_gives_the_same_items(data, form_and_soup, wrapp
     assert pieces.counted == whole.counted
 
 
+@settings(max_examples=400)
 @given(either, st.booleans())
 def test_the_fast_mode_yields_exactly_the_candidates_of_all_events(form_and_soup, wrapped):
     form, soup = form_and_soup
@@ -101,6 +103,7 @@ def test_the_fast_mode_yields_exactly_the_candidates_of_all_events(form_and_soup
     ]
 
 
+@settings(max_examples=400)
 @given(st.data(), display_soups, st.booleans())
 def test_settling_at_any_byte_is_the_same_in_both_modes(data, soup, wrapped):
     before, *after = data.draw(cut(soup))

@@ -1,0 +1,245 @@
+"""The display of a distributor becomes events: the cases that bite."""
+
+from datetime import datetime
+
+import pytest
+
+from vtspolicy.events.decoder import decoder
+from vtspolicy.events.event import Event, Refusal
+from vtspolicy.events.limits import Limits
+
+HEADER = b"26-11-22 02:14:09 \\NSK1.$ZBAT SITE.BACKUP.A01 001234"
+both_modes = pytest.mark.parametrize("only_candidates", [True, False])
+
+
+def texts(items):
+    return [item.text if isinstance(item, Event) else item.kind for item in items]
+
+
+def ems(**options):
+    return decoder("ems", **options)
+
+
+def test_every_field_of_a_header_is_read():
+    reading = ems()
+    reading.feed(b"26-11-22 02:14:10 \\NSK1.02,171* TANDEM.TAPE.L01 -00600 $ZSVR: 0412 MOUNT X\n")
+
+    assert reading.close() == [
+        Event(
+            text="$ZSVR: 0412 MOUNT X",
+            time=datetime.fromisoformat("2026-11-22T02:14:10"),
+            system="\\NSK1",
+            process="02,171",
+            ssid="TANDEM.TAPE.L01",
+            number=-600,
+            critical=True,
+            wire="ems",
+        )
+    ]
+
+
+@both_modes
+def test_an_event_is_complete_when_the_next_begins(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+
+    assert reading.feed(HEADER + b" VTSPolicy TSM\n   'archive'\n") == []
+    assert texts(reading.feed(HEADER + b" VTSPolicy DSK\n")) == ["VTSPolicy TSM 'archive'"]
+
+
+@both_modes
+def test_an_event_is_complete_when_the_settle_time_passes(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    reading.feed(HEADER + b" VTSPolicy TSM\n")
+
+    assert reading.pending
+    assert texts(reading.settle()) == ["VTSPolicy TSM"]
+    assert not reading.pending
+    assert reading.close() == []
+
+
+@both_modes
+def test_settling_waits_for_the_end_of_a_line_that_has_begun_to_arrive(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    reading.feed(HEADER + b" VTSPolicy Erase - A00017\n   A000")
+
+    assert reading.settle() == []
+    assert reading.pending
+    reading.feed(b"18 s=vts1\n")
+    assert texts(reading.settle()) == ["VTSPolicy Erase - A00017 A00018 s=vts1"]
+
+
+@both_modes
+def test_settling_does_not_wait_for_the_end_of_the_next_header(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    reading.feed(HEADER + b" VTSPolicy Erase - A00017\n" + HEADER)
+
+    assert texts(reading.settle()) == ["VTSPolicy Erase - A00017"]
+
+
+def test_noise_is_never_waited_for():
+    reading = ems()
+
+    for line in (b" noise\n", b"\n", b" VTSPolicyX\n"):
+        reading.feed(HEADER + line)
+        assert not reading.pending
+
+
+@both_modes
+def test_the_end_of_the_connection_ends_a_line(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+
+    assert reading.feed(b"VTSPolicy TSM 'archive'") == []
+    assert texts(reading.close()) == ["VTSPolicy TSM 'archive'"]
+    assert reading.counted.lines == 1
+
+
+@both_modes
+@pytest.mark.parametrize("between", [b"\n", b"\r\n", b" \n\n   \n", b"\t\r\n"])
+@pytest.mark.parametrize("indent", [b"", b"    "])
+def test_a_text_may_begin_below_its_header_in_another_chunk(only_candidates, between, indent):
+    reading = ems(only_candidates=only_candidates)
+    reading.feed(HEADER + between)
+    reading.feed(indent + b"VTSPolicy TSM\n")
+
+    (event,) = reading.close()
+
+    assert (event.text, event.number) == ("VTSPolicy TSM", 1234)
+
+
+@both_modes
+def test_a_plain_command_ends_the_open_event_and_is_one_line(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    items = reading.feed(HEADER + b" VTSPolicy TSM\nVTSPolicy Erase - A00017\n   A00018\n")
+
+    assert texts(items) == ["VTSPolicy TSM", "VTSPolicy Erase - A00017"]
+    assert [item.is_plain for item in items] == [False, True]
+    assert [item.wire for item in items] == ["ems", "plain"]
+    assert reading.close() == []
+
+
+@both_modes
+def test_a_command_word_after_a_header_that_is_none_is_a_plain_command(only_candidates):
+    bad = HEADER.replace(b"11-22", b"11-31")
+    reading = ems(only_candidates=only_candidates)
+
+    items = reading.feed(bad + b"\nVTSPolicy Erase - A00017\n")
+
+    assert [item.is_plain for item in items] == [True]
+
+
+def test_a_header_that_is_none_is_counted_when_it_is_looked_at():
+    reading = ems()
+    reading.feed(HEADER.replace(b"02:14", b"25:14") + b" VTSPolicy TSM\n")
+
+    assert reading.close() == []
+    assert reading.counted.malformed == 1
+
+
+def test_our_own_notices_are_never_candidates():
+    own = HEADER.replace(b"SITE.BACKUP", b"VTS.POLICY")
+    reading = ems()
+    items = reading.feed(own + b" VTSPolicy REJECTED reason=\nVTSPolicy Erase\n" + own + b"\n")
+    items += reading.feed(b"VTSPolicy ACCEPTED\n" + own + b" $ZSVR: 1\n") + reading.close()
+
+    assert items == []
+
+
+@both_modes
+def test_unwrapped_lines_are_events_at_once(only_candidates):
+    reading = ems(wrapped=False, only_candidates=only_candidates)
+    items = reading.feed(HEADER + b" VTSPolicy TSM\n  'archive'\nVTSPolicy\n" + HEADER + b"\n")
+
+    assert texts(items)[:2] == ["VTSPolicy TSM", "VTSPolicy"]
+    assert not reading.pending
+    assert texts(reading.feed(b"VTSPolicy after a header\n")) == ["VTSPolicy after a header"]
+
+
+@both_modes
+@pytest.mark.parametrize("cut", [1, 7, 9000])
+def test_a_line_too_long_is_refused_once_and_the_next_is_read(only_candidates, cut):
+    reading = ems(only_candidates=only_candidates)
+    data = b"x" * 8192 + b"\n" + b"x" * 8193 + b"\nVTSPolicy TSM\n"
+
+    items = [item for at in range(0, len(data), cut) for item in reading.feed(data[at : at + cut])]
+
+    assert texts(items) == ["line", "VTSPolicy TSM"]
+    assert "8192" in items[0].reason
+    assert reading.counted.refused == {"line": 1}
+    assert reading.counted.lines == 3
+
+
+def test_a_megabyte_without_a_line_end_is_not_kept():
+    reading = ems()
+    items = []
+    for _ in range(16):
+        items += reading.feed(b"VTSPolicy " + b"x" * 65536)
+        assert len(reading._lines.half) <= 8192
+    items += reading.feed(b"\nVTSPolicy TSM\n")
+
+    assert texts(items) == ["line", "VTSPolicy TSM"]
+
+
+@both_modes
+def test_a_candidate_with_a_line_too_long_is_refused_and_not_delivered(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    items = reading.feed(HEADER + b" VTSPolicy TSM\n" + b" " * 9000 + b"\n   'archive'\n")
+
+    assert texts(items + reading.close()) == ["event"]
+
+
+@both_modes
+def test_a_line_too_long_that_begins_with_a_header_completes_the_event_before(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    items = reading.feed(HEADER + b" VTSPolicy TSM\n" + HEADER + b" " * 9000 + b"\n  'archive'\n")
+
+    assert texts(items + reading.close()) == ["VTSPolicy TSM", "line"]
+
+
+@both_modes
+@pytest.mark.parametrize("header", [HEADER + b" ", b""])
+def test_a_text_of_4024_bytes_is_an_event_and_one_of_4025_is_refused(only_candidates, header):
+    reading = ems(only_candidates=only_candidates)
+    longest = b"VTSPolicy " + b"x" * 4014
+
+    items = reading.feed(header + longest + b"\n" + header + longest + b"x\n") + reading.close()
+
+    assert texts(items) == [longest.decode(), "event"]
+
+
+@both_modes
+def test_the_joined_lines_of_a_text_are_measured_with_their_blanks(only_candidates):
+    reading = ems(only_candidates=only_candidates, limits=Limits(text=19))
+    items = reading.feed(
+        HEADER + b" VTSPolicy\n  123456789\n" + HEADER + b" VTSPolicy\n 0123456789\n"
+    )
+
+    assert texts(items + reading.close()) == ["VTSPolicy 123456789", "event"]
+
+
+@both_modes
+def test_headers_and_plain_commands_are_counted_as_events(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    for data in (
+        HEADER + b" noise\n  more\n" + HEADER + b" x",
+        b"\n\nVTSPolicy TSM\n",
+        HEADER + b"\n",
+    ):
+        reading.feed(data.replace(b" 02:", b"\t 02:"))
+
+    assert reading.counted.events == 4
+    assert reading.counted.lines == 6
+
+
+def test_an_unfinished_wide_character_is_read_after_the_event_is_whole():
+    reading = ems()
+    for byte in HEADER + " VTSPolicy TSM 'Jürgen'\n".encode():
+        reading.feed(bytes([byte]))
+
+    assert texts(reading.close()) == ["VTSPolicy TSM 'Jürgen'"]
+
+
+def test_a_refusal_says_what_is_allowed():
+    (refusal,) = ems(limits=Limits(text=10)).feed(b"VTSPolicy 1\n")
+
+    assert isinstance(refusal, Refusal)
+    assert "10 bytes" in refusal.reason

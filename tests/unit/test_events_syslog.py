@@ -1,0 +1,162 @@
+"""Syslog messages in both framings become events."""
+
+import pytest
+
+from vtspolicy.events.decoder import decoder
+from vtspolicy.events.event import Event
+from vtspolicy.events.limits import Limits
+
+PLAIN = b"<13>1 2026-11-22T02:14:09Z nsk1 ems 17 - - VTSPolicy TSM 'archive /VAULT01/P/A00017'"
+SHOWN = b"26-11-22 02:14:09 \\NSK1.$ZBAT SITE.BACKUP.A01 001234"
+NOISE = b"<13>1 2026-11-22T02:14:09Z nsk1 ems 17 - - nothing of interest"
+
+
+def message(msg, data=b"-"):
+    return b"<13>1 - nsk1 ems - - " + data + b" " + msg
+
+
+def by_line(*messages):
+    return b"".join(one + b"\n" for one in messages)
+
+
+def by_length(*messages):
+    return b"".join(b"%d %b" % (len(one), one) for one in messages)
+
+
+framings = pytest.mark.parametrize("framed", [by_line, by_length])
+both_modes = pytest.mark.parametrize("only_candidates", [True, False])
+
+
+def read(data, **options):
+    reading = decoder("syslog", **options)
+    return reading.feed(data) + reading.close()
+
+
+def shown(items):
+    return [item.text if isinstance(item, Event) else item.kind for item in items]
+
+
+@framings
+@both_modes
+def test_a_plain_command_is_read_from_its_message(framed, only_candidates):
+    items = read(framed(NOISE, PLAIN, NOISE, PLAIN), only_candidates=only_candidates)
+
+    assert shown(items) == ["VTSPolicy TSM 'archive /VAULT01/P/A00017'"] * 2
+    assert items[0].wire == "plain"
+
+
+@framings
+@both_modes
+def test_a_display_line_is_one_whole_event(framed, only_candidates):
+    data = framed(message(SHOWN + b" VTSPolicy TSM"), message(b"  'archive'"), PLAIN)
+
+    first, second = read(data, only_candidates=only_candidates)
+
+    assert (first.text, first.number, first.wire) == ("VTSPolicy TSM", 1234, "syslog")
+    assert second.is_plain
+
+
+def test_the_lines_of_a_counted_message_are_joined():
+    (event,) = read(by_length(message(SHOWN + b"\r\n  VTS\x00Policy TSM\n  'archive'\n")))
+
+    assert event.text == "VTSPolicy TSM 'archive'"
+
+
+@framings
+@pytest.mark.parametrize(
+    "data",
+    [b"-", b'[a@1 b="c"]', rb'[a@1 b="\"] VTSPolicy \]"][c]', b'[x y="1" z=""]'],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf", b" "])
+def test_the_message_begins_after_structured_data_and_mark(framed, data, mark):
+    items = read(framed(message(mark + "VTSPolicy 'Jürgen'".encode(), data)))
+
+    assert shown(items) == ["VTSPolicy 'Jürgen'"]
+
+
+@framings
+def test_a_message_of_another_standard_is_refused(framed):
+    items = read(framed(b"<34>Nov 22 02:14:09 nsk1 su: VTSPolicy TSM", PLAIN))
+
+    assert shown(items)[0] == "syslog"
+    assert "RFC 5424" in items[0].reason
+    assert len(items) == 2
+
+
+def test_a_line_that_is_no_message_is_refused_and_the_next_is_read():
+    assert shown(read(by_line(PLAIN, b"garbage", PLAIN)))[1] == "syslog"
+
+
+@framings
+def test_our_own_notices_are_never_candidates(framed):
+    own = SHOWN.replace(b"SITE.BACKUP", b"VTS.POLICY")
+
+    assert read(framed(message(own + b" VTSPolicy ACCEPTED"))) == []
+
+
+@framings
+def test_an_impossible_header_is_noise(framed):
+    reading = decoder("syslog")
+
+    assert reading.feed(framed(message(SHOWN.replace(b"11-22", b"11-31") + b" VTSPolicy"))) == []
+    assert reading.counted.malformed == 1
+
+
+def test_line_ends_after_counted_messages_are_let_pass():
+    data = by_length(PLAIN) + b"\n" + by_length(PLAIN) + b"\r\n" + by_length(PLAIN)
+
+    assert len(shown(read(data))) == 3
+
+
+@pytest.mark.parametrize("cut", [1, 3, 100000])
+def test_a_counted_message_too_long_is_skipped_by_its_length(cut):
+    long = message(b"VTSPolicy \n" + PLAIN * 200)
+    data = by_length(PLAIN, long, PLAIN)
+    reading = decoder("syslog")
+
+    items = [i for at in range(0, len(data), cut) for i in reading.feed(data[at : at + cut])]
+
+    assert [kind[:9] for kind in shown(items)] == ["VTSPolicy", "frame", "VTSPolicy"]
+    assert reading.counted.refused == {"frame": 1}
+
+
+@pytest.mark.parametrize("lie", [b"20 ", b"x ", b"9999999999 ", b"0 ", b"-1 ", b""])
+def test_after_a_length_that_lies_reading_goes_on_at_the_next_line_end(lie):
+    data = by_length(PLAIN) + lie + PLAIN + b"\n" + by_length(PLAIN)
+
+    items = read(data)
+
+    assert shown(items) == [shown(items)[0], "frame", shown(items)[0]]
+
+
+def test_a_message_cut_by_the_end_of_the_connection_is_not_taken():
+    assert shown(read(by_length(PLAIN)[:-1])) == ["frame"]
+
+
+@both_modes
+def test_a_line_too_long_is_refused_once(only_candidates):
+    items = read(by_line(NOISE + b"x" * 9000, PLAIN), only_candidates=only_candidates)
+
+    assert shown(items)[0] == "line"
+    assert len(items) == 2
+
+
+@framings
+def test_a_text_too_long_is_refused(framed):
+    assert shown(read(framed(PLAIN), limits=Limits(text=20))) == ["event"]
+
+
+def test_nothing_more_than_a_message_is_kept():
+    reading = decoder("syslog")
+    for _ in range(10):
+        reading.feed(b"8000 <" + b"x" * 7000)
+        assert len(reading._framing._held) <= 8192
+
+
+@framings
+@both_modes
+def test_every_message_is_counted(framed, only_candidates):
+    reading = decoder("syslog", only_candidates=only_candidates)
+    reading.feed(framed(NOISE, PLAIN, NOISE))
+
+    assert (reading.counted.events, reading.counted.lines) == (3, 3)
