@@ -10,7 +10,10 @@ from typing import Literal
 from attrs import field, frozen
 
 Template = str
-"""One argument; `{name}` is replaced by a value, in a single pass: values are never read again."""
+"""One argument; `{name}` is replaced by a value, in a single pass: values are never read again.
+
+Arguments that stand or fall together are one template; `rules.expand` takes it apart.
+"""
 
 OutcomeName = Literal["completed", "warning", "failed"]
 Then = Literal["migrated", "restored", "erased", "deleted"]
@@ -44,6 +47,7 @@ class Reading:
     name: str  # the place it fills: files, bytes, application_job, savetime, percent
     pattern: str | None = None  # a regular expression with one group; the last match counts
     field: str | None = None  # or the dotted name of a field of a JSON line; the last one counts
+    scale: float = 1.0  # what a number is multiplied by: 100 makes a percentage of a share
 
 
 @frozen(kw_only=True)
@@ -61,6 +65,8 @@ class Query:
     """A separate call whose answer tells something: a verification, or a poll."""
 
     run: tuple[Template, ...]  # the argument list
+    input: tuple[Template, ...] = ()  # lines for its standard input; see rules.expand
+    timeout: float = 300.0  # seconds; a query that hangs is a failed query
     outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code -> outcome, with default
     readings: tuple[Reading, ...] = ()  # what to read from its output
     expect: tuple[Expectation, ...] = ()  # what must hold
@@ -83,6 +89,7 @@ class Work:
 
     application: str  # whose seats it takes
     run: tuple[Template, ...] = ()  # the argument list; empty for what the engine does itself
+    input: tuple[Template, ...] = ()  # lines for its standard input, which is empty without them
     then: Then | None = None  # what success means for the tape
     env: Mapping[str, Template] = field(factory=dict)  # added to the bare environment of a run
     outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code or "default" -> outcome
@@ -91,6 +98,7 @@ class Work:
     verify: Query | None = None  # a separate query that must find the copy
     poll: Poll | None = None  # for queued applications
     cancel: tuple[Template, ...] = ()  # tells a queued application to stop its job
+    cancel_input: tuple[Template, ...] = ()  # lines for the standard input of that
     ready: tuple[Template, ...] = ()  # a program to run when a recalled tape is ready
     limits: Limits = Limits()  # time-outs
     retry: Retry = Retry()  # repetition

@@ -1,0 +1,315 @@
+"""The keys of `when`: what is written there becomes conditions that are fast to ask."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase, translate
+
+from attrs import frozen
+
+from vtspolicy.config import reading
+from vtspolicy.config.positions import Node, Scalar, describe
+from vtspolicy.config.reading import Findings, Key, Section, keys_of
+from vtspolicy.grammar.command import Command
+from vtspolicy.rules.decision import Circumstances
+from vtspolicy.rules.table import Condition, TapeCondition
+from vtspolicy.tapes import Tape, TapeState
+
+Value = str | float | None
+
+patterns = reading.items(reading.text, single=True, least=1)
+"""A value, a glob, or a list of them."""
+
+
+def is_glob(pattern: str) -> bool:
+    """Return whether a pattern is more than a value."""
+    return any(mark in pattern for mark in "*?[")
+
+
+def accepts_any(written: tuple[str, ...]) -> Callable[[Value], bool]:
+    """Return the test whether a value is one of some values, or fits one of some globs."""
+    literals = frozenset(each for each in written if not is_glob(each))
+    globs = "|".join(translate(each) for each in written if is_glob(each))
+    if not globs:
+        return literals.__contains__
+    fits = re.compile(globs).match
+    return lambda value: isinstance(value, str) and (value in literals or fits(value) is not None)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Return whether all that fits `narrow` fits `wide`, as far as can be told; False if unsure."""
+    if wide in {narrow, "*"}:
+        return True
+    if not is_glob(narrow):
+        return fnmatchcase(narrow, wide)
+    stem = wide.removesuffix("*")
+    return wide.endswith("*") and not is_glob(stem) and _literal_start(narrow).startswith(stem)
+
+
+def _literal_start(pattern: str) -> str:
+    return re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+
+
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+}
+_COMPARISON = re.compile(r"(>=|<=|>|<|=)\s*(\S.*)")
+
+
+@frozen(kw_only=True)
+class Comparison:
+    """`>= 10M`."""
+
+    written: str
+    compare: Callable[[float, float], bool]
+    limit: float
+
+    def holds(self, value: Value) -> bool:
+        """Whether a number fits; nothing never does."""
+        return isinstance(value, int | float) and self.compare(value, self.limit)
+
+
+def _comparisons(unit: Callable[[str], float | None], sample: str) -> reading.Read[object]:
+    def one(node: Node, findings: Findings) -> Comparison | None:
+        match = _COMPARISON.fullmatch(node.text) if isinstance(node, Scalar) else None
+        limit = unit(match[2]) if match else None
+        if match is None or limit is None:
+            findings.add(
+                node,
+                f"a comparison is expected here, and this is {describe(node)}",
+                f'one of >= > <= < = and a value, in quotes, as in "{sample}"',
+            )
+            return None
+        return Comparison(written=match[0], compare=_OPERATORS[match[1]], limit=limit)
+
+    return reading.items(one, single=True, least=1)
+
+
+def _keyword_patterns(node: Node, findings: Findings) -> tuple[str, ...] | None:
+    found = patterns(node, findings)
+    if found is not None and len(found) > 1 and {"present", "absent"} & set(found):
+        findings.add(node, "present and absent stand alone", "write one of them, or values")
+        return None
+    return found
+
+
+TAPE = keys_of(
+    Key(
+        name="size",
+        read=_comparisons(reading.size_in_bytes, ">= 10M"),
+        type="a comparison or a list",
+        help='its bytes, as in ">= 10M"; of a list all must hold',
+    ),
+    Key(
+        name="age",
+        read=_comparisons(reading.seconds, "> 30d"),
+        type="a comparison or a list",
+        help='the time since its last write, as in "> 30d"; of a list all must hold',
+    ),
+    Key(
+        name="migrated",
+        read=reading.boolean,
+        type="true or false",
+        help="whether a verified copy holds what is on the tape now",
+    ),
+    Key(
+        name="state",
+        read=reading.items(reading.choice(*TapeState), single=True, least=1),
+        type="a state or a list",
+        help=f"where its data is: {', '.join(TapeState)}",
+    ),
+    Key(
+        name="application",
+        read=patterns,
+        type="a value, a glob or a list",
+        help="the application that has its newest copy",
+    ),
+)
+"""The keys of `tape` in `when`."""
+
+
+def _pattern_key(name: str, text: str) -> Key:
+    return Key(name=name, read=patterns, type="a value, a glob or a list", help=text)
+
+
+WHEN = keys_of(
+    _pattern_key("family", "the family or verb"),
+    _pattern_key("operation", "the operation; none for a command without one"),
+    _pattern_key("host", "the configured host that sent it"),
+    _pattern_key("system", "the \\SYSTEM in the header of its event"),
+    _pattern_key("user", "the user, where the event proves it; a console text never does"),
+    _pattern_key("node", "the node that decides"),
+    _pattern_key("vault", "the vault of its pool or tape"),
+    _pattern_key("pool", "the pool"),
+    _pattern_key("cartridge", "the tape; selects among the tapes of a pool"),
+    Key(
+        name="keywords",
+        read=reading.mapping(reading.text, _keyword_patterns),
+        type="a mapping",
+        help="for each keyword's long name: present, absent, a value, a glob or a list",
+    ),
+    Key(
+        name="tape",
+        read=reading.section_of(TAPE, "tape"),
+        type="a mapping",
+        help="what the tape must be; selects among the tapes of the command",
+    ),
+    Key(
+        name="between",
+        read=patterns,
+        type="hours or a list",
+        help="hours in which it may start, outside of which it waits, as Mon-Fri 20:00-06:00",
+    ),
+)
+"""The keys of `when`."""
+
+_COMMAND_VALUES: Mapping[str, Callable[[Command, Circumstances], str | None]] = {
+    "family": lambda command, _: command.family,
+    "operation": lambda command, _: command.operation,
+    "host": lambda _, around: around.host,
+    "system": lambda _, around: around.system,
+    "user": lambda _, around: around.user,
+    "node": lambda _, around: around.node,
+}
+_NOTHING = {"host": "an operator's command", "user": "not proven by the event"}
+
+_TARGET_VALUES: Mapping[str, Callable[[Tape, Circumstances], Value]] = {
+    "vault": lambda tape, _: tape.vault,
+    "pool": lambda tape, _: tape.pool,
+    "cartridge": lambda tape, _: tape.cartridge,
+}
+
+
+def command_conditions(when: Section) -> tuple[Condition, ...]:
+    """Return the conditions on the command itself."""
+    conditions = []
+    for key, value in _COMMAND_VALUES.items():
+        written: tuple[str, ...] | None = when[key]
+        if written is None:
+            continue
+        accepts = accepts_any(written)
+        if key == "operation" and "none" in written:
+            accepts = _or_nothing(accepts)
+        conditions.append(
+            Condition(
+                key=key,
+                patterns=written,
+                value=value,
+                accepts=accepts,
+                nothing=_NOTHING.get(key, "none"),
+            )
+        )
+    for name, written in (when["keywords"] or {}).items():
+        conditions.append(_keyword_condition(name, written))
+    return tuple(conditions)
+
+
+def _or_nothing(accepts: Callable[[Value], bool]) -> Callable[[Value], bool]:
+    return lambda value: value is None or accepts(value)
+
+
+def _keyword_condition(name: str, written: tuple[str, ...]) -> Condition:
+    accepts: Callable[[Value], bool]
+    if written == ("present",):
+        accepts = _is_present
+    elif written == ("absent",):
+        accepts = _is_absent
+    else:
+        accepts = accepts_any(written)
+    return Condition(
+        key=f"keywords.{name}",
+        patterns=written,
+        value=lambda command, _: command.keywords.get(name),
+        accepts=accepts,
+        nothing="absent",
+    )
+
+
+def _is_present(value: Value) -> bool:
+    return value is not None
+
+
+def _is_absent(value: Value) -> bool:
+    return value is None
+
+
+def target_conditions(when: Section) -> tuple[TapeCondition, ...]:
+    """Return the conditions on what the command is about."""
+    return tuple(
+        TapeCondition(key=key, patterns=when[key], value=value, accepts=accepts_any(when[key]))
+        for key, value in _TARGET_VALUES.items()
+        if when[key] is not None
+    )
+
+
+def tape_conditions(when: Section) -> tuple[TapeCondition, ...]:
+    """Return the conditions on the state of each tape."""
+    tape: Section | None = when["tape"]
+    if tape is None:
+        return ()
+    conditions = []
+    for key, value, shown in (
+        ("size", lambda tape, _: tape.size, _shown_size),
+        ("age", _age, _shown_age),
+    ):
+        comparisons: tuple[Comparison, ...] | None = tape[key]
+        if comparisons:
+            conditions.append(
+                TapeCondition(
+                    key=f"tape.{key}",
+                    patterns=tuple(each.written for each in comparisons),
+                    value=value,
+                    accepts=_all_hold(comparisons),
+                    shown=shown,
+                )
+            )
+    if tape["migrated"] is not None:
+        word = "true" if tape["migrated"] else "false"
+        conditions.append(
+            TapeCondition(
+                key="tape.migrated",
+                patterns=(word,),
+                value=lambda tape, _: "true" if tape.has_copy else "false",
+                accepts=frozenset({word}).__contains__,
+            )
+        )
+    if tape["state"]:
+        conditions.append(
+            TapeCondition(
+                key="tape.state",
+                patterns=tape["state"],
+                value=lambda tape, _: tape.state.value,
+                accepts=frozenset(tape["state"]).__contains__,
+            )
+        )
+    if tape["application"]:
+        conditions.append(
+            TapeCondition(
+                key="tape.application",
+                patterns=tape["application"],
+                value=lambda tape, _: tape.application,
+                accepts=accepts_any(tape["application"]),
+                shown=lambda value: "none" if value is None else str(value),
+            )
+        )
+    return tuple(conditions)
+
+
+def _all_hold(comparisons: tuple[Comparison, ...]) -> Callable[[Value], bool]:
+    return lambda value: all(each.holds(value) for each in comparisons)
+
+
+def _age(tape: Tape, around: Circumstances) -> float | None:
+    return None if tape.written is None else around.at.timestamp() - tape.written
+
+
+def _shown_size(value: Value) -> str:
+    return "no file" if value is None else f"{value} bytes"
+
+
+def _shown_age(value: Value) -> str:
+    return "never written" if value is None else f"{float(value) / 86400:.1f}d"

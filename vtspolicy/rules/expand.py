@@ -1,0 +1,148 @@
+"""Templates become arguments: every `{name}` is replaced, in a single pass, or the reason why not.
+
+An argument that names a value which is absent is left out as a whole; arguments that stand or
+fall together are one template with GROUP between them. `{{` and `}}` are braces.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+
+from vtspolicy.rules.work import Template
+
+GROUP = "\x1f"
+"""Stands between the arguments of one template that are left out together."""
+
+
+class TemplateError(ValueError):
+    """A text that is no template: a brace that is not closed or not opened, or an empty name."""
+
+
+class ExpansionError(ValueError):
+    """A value that must not stand where its template wants it."""
+
+
+Part = tuple[bool, str]
+"""A piece of a template: (True, name) or (False, literal text)."""
+
+_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_-]+)?", re.ASCII)
+
+
+@lru_cache(maxsize=4096)
+def parts_of(template: Template) -> tuple[Part, ...]:
+    """Return the pieces of one template; raises TemplateError."""
+    parts: list[Part] = []
+    for match in _PIECE.finditer(template):
+        piece = match.group()
+        if piece in {"{{", "}}"}:
+            parts.append((False, piece[0]))
+        elif match[1] is not None:
+            if not _NAME.fullmatch(match[1]):
+                raise TemplateError(f"{piece} is no place: a name must stand in it")
+            parts.append((True, match[1]))
+        elif piece in {"{", "}"}:
+            raise TemplateError(f"a single {piece} stands here")
+        else:
+            parts.append((False, piece))
+    return tuple(parts)
+
+
+def names_in(template: Template) -> tuple[str, ...]:
+    """Return the names that a template wants, in order; raises TemplateError."""
+    return tuple(text for is_name, text in parts_of(template) if is_name)
+
+
+def escaped(text: str) -> Template:
+    """Return a template that is `text` itself."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def with_constants(template: Template, constants: Mapping[str, str]) -> Template:
+    """Return the template with the places of `constants` filled in for good."""
+    return "".join(
+        escaped(constants[text] if is_name else text)
+        if not is_name or text in constants
+        else f"{{{text}}}"
+        for is_name, text in parts_of(template)
+    )
+
+
+def fill(
+    template: Template, values: Mapping[str, str], *, keep: Collection[str] = ()
+) -> str | None:
+    """Return one template with its values, or None when one of them is absent.
+
+    Names in `keep` that have no value stay as they are written. Raises ExpansionError for a NUL.
+    """
+    filled = []
+    for is_name, text in parts_of(template):
+        if not is_name:
+            filled.append(text)
+        elif text in values:
+            filled.append(values[text])
+        elif text in keep:
+            filled.append(f"{{{text}}}")
+        else:
+            return None
+    result = "".join(filled)
+    if "\0" in result:
+        raise ExpansionError(f"a value for {template} has a NUL in it")
+    return result
+
+
+def expand(
+    templates: Iterable[Template], values: Mapping[str, str], *, keep: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Return the argument list of templates.
+
+    Raises ExpansionError for a NUL, and for a value that would make an argument begin with `-`
+    where the template does not: a program would take it for an option.
+    """
+    arguments: list[str] = []
+    for template in templates:
+        group = []
+        for member in template.split(GROUP):
+            argument = fill(member, values, keep=keep)
+            if argument is None:
+                break
+            if argument.startswith("-") and not member.startswith("-"):
+                raise ExpansionError(
+                    f'{member} would become the argument "{argument}", which begins with -'
+                )
+            group.append(argument)
+        else:
+            arguments.extend(group)
+    return tuple(arguments)
+
+
+def expand_environment(
+    env: Mapping[str, Template], values: Mapping[str, str], *, keep: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the variables of an environment; one that names an absent value is left out."""
+    filled = {name: fill(template, values, keep=keep) for name, template in env.items()}
+    return {name: value for name, value in filled.items() if value is not None}
+
+
+_SAFE_WORD = re.compile(r"[A-Za-z0-9_.,:/@#$+%=~-]*", re.ASCII)
+
+
+def expand_input(
+    lines: Iterable[Template], values: Mapping[str, str], *, keep: Collection[str] = ()
+) -> str:
+    """Return the text for a program's standard input, a line for each template.
+
+    A template's words stand between GROUPs and are joined by blanks; a word that names an absent
+    value is left out. Raises ExpansionError for a value that could end its word: such programs
+    have quotes and separators of their own.
+    """
+    text = []
+    for line in lines:
+        words = []
+        for member in line.split(GROUP):
+            for name in names_in(member):
+                if not _SAFE_WORD.fullmatch(values.get(name, "")):
+                    raise ExpansionError(f"the value of {name} cannot stand in a program's input")
+            words.append(fill(member, values, keep=keep))
+        text.append(" ".join(word for word in words if word is not None) + "\n")
+    return "".join(text)

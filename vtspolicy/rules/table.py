@@ -1,0 +1,124 @@
+"""The rules table as the program uses it: applications, rules with their conditions, calendar."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from attrs import field, frozen
+
+from vtspolicy.config.positions import Place
+from vtspolicy.config.problems import Problem
+from vtspolicy.grammar.command import Command
+from vtspolicy.rules.decision import Circumstances
+from vtspolicy.rules.work import Query, Template, Work
+from vtspolicy.tapes import Tape
+
+Each = Literal["cartridge", "pool"]
+Status = Literal["verified", "unverified"]
+
+ENGINE_SEATS = 16
+"""How many tapes are erased or deleted at once: what the engine does itself takes no time."""
+
+
+@frozen(kw_only=True)
+class Condition:
+    """A condition on the command and who sent it."""
+
+    key: str  # host, keywords.retention
+    patterns: tuple[str, ...]  # as written
+    value: Callable[[Command, Circumstances], str | None]  # what it looks at
+    accepts: Callable[[str | None], bool]  # whether that fits
+    nothing: str = "none"  # how an absent value is called
+
+    def __str__(self) -> str:
+        """`pool: PAY*`."""
+        return f"{self.key}: {', '.join(self.patterns)}"
+
+
+@frozen(kw_only=True)
+class TapeCondition:
+    """A condition on a tape, which selects among the tapes of a command."""
+
+    key: str  # pool, tape.size
+    patterns: tuple[str, ...]  # as written
+    value: Callable[[Tape, Circumstances], str | float | None]  # what it looks at
+    accepts: Callable[[str | float | None], bool]  # whether that fits
+    shown: Callable[[str | float | None], str] = str  # for the trace
+
+    def __str__(self) -> str:
+        """`tape.size: >= 10M`."""
+        return f"{self.key}: {', '.join(self.patterns)}"
+
+
+@frozen(kw_only=True)
+class Application:
+    """A program of the site that takes and keeps copies of tapes."""
+
+    name: str  # TSM
+    title: str  # in words
+    status: Status = "verified"  # unverified: a template that the site has to complete
+    source: str = ""  # where the facts come from
+    seats: int = 1  # runs at once, per node
+    programs: Mapping[str, str] = field(factory=dict)  # {program.NAME}
+    places: Mapping[str, str] = field(factory=dict)  # {NAME}: the site's own constants
+    query: Query | None = None  # finds a copy by its handle
+    delete: Query | None = None  # removes a copy by its handle
+    place: Place  # where it is defined
+
+
+@frozen(kw_only=True)
+class Rule:
+    """One rule: when it matches, and what then."""
+
+    number: int  # its place in the table, from 1
+    name: str  # unique in the table
+    place: Place  # where it is written
+    conditions: tuple[Condition, ...] = ()  # on the command, looked at in this order
+    targets: tuple[TapeCondition, ...] = ()  # vault, pool, cartridge
+    tapes: tuple[TapeCondition, ...] = ()  # on the state of each tape
+    families: tuple[str, ...] | None = None  # families and verbs that it may match; None: any
+    deny: str | None = None  # the reason of a denial
+    work: Work | None = None  # None for a denial
+    each: Each = "cartridge"  # pool: one job for all tapes of a pool
+    lock: Template | None = "{path}"  # None: no lock
+    priority: int = 0  # higher runs first
+    places: Mapping[str, Place] = field(factory=dict, repr=False)  # where its keys stand
+
+
+@frozen(kw_only=True)
+class Table:
+    """All applications and rules, in the order in which they are tried."""
+
+    applications: Mapping[str, Application]
+    rules: tuple[Rule, ...]
+    calendar: Mapping[str, tuple[str, ...]] = field(factory=dict)  # named days, ISO dates
+    hash: str  # of its content: 12 hexadecimal digits
+    files: tuple[Path, ...] = ()  # that it was read from
+    warnings: tuple[Problem, ...] = field(default=(), repr=False)  # what is doubtful in it
+
+    @cached_property
+    def seats(self) -> Mapping[str, int]:
+        """How many runs of each application may go at once, per node."""
+        seats = {name: each.seats for name, each in self.applications.items()}
+        for rule in self.rules:
+            if rule.work is not None:
+                own = 1 if rule.work.run else ENGINE_SEATS
+                seats.setdefault(rule.work.application, own)
+        return seats
+
+    @cached_property
+    def by_family(self) -> dict[str, tuple[Rule, ...]]:
+        """The rules that may match a family, filled as families come."""
+        return {}
+
+    def candidates(self, family: str) -> tuple[Rule, ...]:
+        """Return the rules that may match a family, in order."""
+        found = self.by_family.get(family)
+        if found is None:
+            found = tuple(
+                rule for rule in self.rules if rule.families is None or family in rule.families
+            )
+            if len(self.by_family) < 1000:  # families are few; a caller's mistakes may be many
+                self.by_family[family] = found
+        return found
