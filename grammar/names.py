@@ -32,7 +32,11 @@ def _path_start(reading: Reading, family: Family, at: int) -> int:
         if reading.text.startswith("/", following):
             return following
         path = reading.word(following)
-        hint = f'write "/{path}"' if VAULT_PART.match(path) and len(path) < LONGEST_SHOWN else None
+        hint = (
+            f"write {show('/' + path)}"
+            if VAULT_PART.match(path) and len(path) < LONGEST_SHOWN
+            else None
+        )
         message = f"found {reading.found(following)}, expected /VAULTxx/pool after {word}"
         raise WrongPlaceError(following, message, hint)
     if "/" in word or VAULT_PART.match(word):
@@ -41,7 +45,7 @@ def _path_start(reading: Reading, family: Family, at: int) -> int:
             message = f"found / right after {word[:slash]}, expected a blank before it"
             raise WrongPlaceError(at + slash, message)
         vault = VAULT_PART.match(word) and len(word) < LONGEST_SHOWN
-        hint = f'write "/{word}"' if vault else "write /VAULTxx/pool[/cartridge]"
+        hint = f"write {show('/' + word)}" if vault else "write /VAULTxx/pool[/cartridge]"
         raise WrongPlaceError(at, f"found {show(word)}, but a path is absolute: expected /", hint)
     raise WrongPlaceError(
         at, f"found {show(word)}, expected {expected}", guess(word, family.operations)

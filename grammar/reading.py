@@ -59,9 +59,9 @@ class Reading:
 
 def show(word: str) -> str:
     """Return `word` in quotes as a message repeats it: short, and with nothing unprintable."""
-    short = word if len(word) <= LONGEST_SHOWN else word[: LONGEST_SHOWN - 3] + "..."
-    clean = "".join(c if c.isprintable() else f"<{ord(c):02X}>" for c in short)
-    return f'"{clean}"'
+    clean = "".join(c if c.isprintable() else f"<{ord(c):02X}>" for c in word[: LONGEST_SHOWN + 1])
+    short = clean if len(clean) <= LONGEST_SHOWN else clean[: LONGEST_SHOWN - 3] + "..."
+    return f'"{short}"'
 
 
 def guess(word: str, choices: Collection[str]) -> str | None:

@@ -109,6 +109,7 @@ MISTAKES = [
     # What cannot be seen
     ("VTSPolicy TSM '/VAULT01/P\xa0s=a'", 26, 'found "<A0>"', "plain blank"),
     ("VTSPolicy TSM '/VAULT01/P s=a\x07'", 30, 'found "<07>"', "remove it"),
+    ("VTSPolicy Status " + "\udcff" * 30, 18, "found", "Status - 42"),
     ("VTSPolicy\u2003TSM '/VAULT01/P'", 10, "found", "plain blank"),
 ]
 

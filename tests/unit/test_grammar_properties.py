@@ -45,6 +45,7 @@ def test_any_edit_parses_or_is_explained_within_the_text(command, data):
         assert 1 <= found.column <= len(text) + 1
         assert found.message != UNEXPLAINED
         assert len(found.message) + len(found.hint or "") <= 160
+        assert f"{found.message}{found.hint}".isprintable()
         shown, caret, *_ = diagnose(text, found).splitlines()
         assert len(shown) <= 100
         assert len(caret) <= 100
