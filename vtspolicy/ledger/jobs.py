@@ -29,6 +29,7 @@ _COUNTED = (
 )
 """In the order of the columns that settle_request answers."""
 
+_UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
 _WITH_REASON = frozenset(word for word in Word if word.is_final) - {Word.COMPLETED}
 
 
@@ -51,7 +52,8 @@ def follow(before: JobState, ending: JobState) -> JobState:
     """Return the state that follows when an attempt, or a wait, ends as `ending`.
 
     A job that is being stopped is not tried again: whatever end its run did not reach by itself is
-    a cancellation. What the life cycle does not have raises `automat.NoTransition`.
+    a cancellation. What the life cycle does not have raises `automat.NoTransition`; a
+    state that is no end ValueError.
     """
     current = life(before)
     if before is JobState.STOPPING and ending in {
@@ -61,7 +63,10 @@ def follow(before: JobState, ending: JobState) -> JobState:
     }:
         return current.stopped()
     if ending is JobState.CANCELLED:
-        return current.cancel()
+        after = current.cancel()
+        return life(after).stopped() if after.is_live else after
+    if ending not in _HAPPENINGS:
+        raise ValueError(f"nothing ends as {ending.value}")
     return _HAPPENINGS[ending](current)
 
 
@@ -146,16 +151,16 @@ class JobDesk(TapeDesk):
         raises `automat.NoTransition`; an attempt that is not in the ledger NoSuchRow.
         """
         before, place = self._place(job_id)
-        state = follow(before.state, ending.state) if before.state.is_live else before.state
-        done = self._do(
+        if attempt != before.attempt or before.state not in _UNDER_WAY:
+            if not self._one("attempt", job_id, attempt):
+                raise NoSuchRow("attempt", f"{job_id}-{attempt}")
+            return Finished(changed=False, job=before)
+        state = follow(before.state, ending.state)
+        self._do(
             "finish_attempt",
             *(at, ending.kind, ending.code, ending.signal, state.value, ending.reason),
             *(ending.output, to_json(ending.readings), job_id, attempt),
         )
-        if not done:
-            if not self._one("attempt", job_id, attempt):
-                raise NoSuchRow("attempt", f"{job_id}-{attempt}")
-            return Finished(changed=False, job=before)
         reason = ending.reason
         if before.state is JobState.STOPPING and state is JobState.CANCELLED:
             reason = before.reason  # who cancelled it says more than the signal that it died of

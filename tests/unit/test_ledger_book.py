@@ -1,0 +1,648 @@
+"""The book's verbs, one after the other, as the engine and the operators use them."""
+
+import sqlite3
+from datetime import datetime
+
+import pytest
+from automat import NoTransition
+
+from vtspolicy.events.event import Event, identity
+from vtspolicy.jobs import JobState, RequestState
+from vtspolicy.ledger import Ending, Intake, LedgerError, MountState, NoSuchRow
+from vtspolicy.ledger.desk import work_of, work_text
+from vtspolicy.notices import Notice, Word
+from vtspolicy.rules.decision import PlannedJob
+from vtspolicy.rules.work import Expectation, Limits, Poll, Query, Reading, Retry, Work
+from vtspolicy.tapes import Tape, TapeState, why_not_empty
+from vtspolicy.testing.ledger import MemoryLedger
+
+ARCHIVE = Work(application="DSK", run=("vtspolicy", "disk", "archive", "{path}"), then="migrated")
+DONE = Ending(state=JobState.COMPLETED, kind="exited", code=0)
+FAILED = Ending(state=JobState.FAILED, kind="exited", code=12, reason="exit code 12")
+
+
+@pytest.fixture
+def book():
+    ledger = MemoryLedger()
+    yield ledger.book
+    ledger.destroy()
+
+
+def a_tape(number=17, **more):
+    name = f"A{number:05d}"
+    more = {"size": 10, "written": 5.0, **more}
+    return Tape(vault="VAULT01", pool="PAY", cartridge=name, path=f"/data/PAY/{name}", **more)
+
+
+def an_event(minute=1, **more):
+    given = {
+        "text": "VTSPolicy DSK 'archive /VAULT01/PAY ref=R1'",
+        "time": datetime(2026, 11, 22, 2, minute),  # noqa: DTZ001 - as displayed: no zone
+        "system": "\\NSK1",
+        "process": "$ZBAT",
+        "ssid": "TANDEM.EMS.L01",
+        "number": 1234,
+    }
+    return Event(**{**given, **more})
+
+
+def an_intake(count=1, *, work=ARCHIVE, event=None, **more):
+    event = event or an_event()
+    tapes = [a_tape(number) for number in range(count)]
+    jobs = tuple(
+        PlannedJob(work=work, values={"path": tape.path}, lock=tape.name, tape=tape)
+        for tape in tapes
+    )
+    given = {
+        "event": event,
+        "host": "NSK1",
+        "received": 100.0,
+        "state": RequestState.OPEN,
+        "digest": identity("NSK1", event),
+        "family": "DSK",
+        "operation": "archive",
+        "ref": "R1",
+        "rule": "all to disk",
+        "table": "abc",
+        "jobs": jobs,
+    }
+    return Intake(**{**given, **more})
+
+
+def words(book, request):
+    return [notice.word for notice in book.notices_of(request)]
+
+
+def finals(book, request):
+    return [word for word in words(book, request) if word.is_final]
+
+
+# -- recording
+
+
+def test_an_accepted_command_becomes_a_request_with_jobs_and_one_notice(book):
+    recorded = book.record(an_intake(2, why='{"steps": []}'))
+
+    assert [notice.word for notice in recorded.notices] == [Word.ACCEPTED]
+    assert recorded.notices[0].fields == {
+        "req": recorded.request,
+        "jobs": 2,
+        "ref": "R1",
+        "family": "DSK",
+        "operation": "archive",
+    }
+    request = book.request(recorded.request)
+    assert (request.state, request.jobs, request.live) == (RequestState.OPEN, 2, 2)
+    assert request.text == an_event().text
+    assert book.event_of(recorded.request) == an_event()
+    assert book.why(recorded.request) == '{"steps": []}'
+
+
+def test_the_jobs_that_are_returned_are_those_that_are_read_again(book):
+    recorded = book.record(an_intake(2, notify_all=True))
+    book.forget()
+    assert book.live_jobs() == list(recorded.jobs)
+
+
+def test_a_repeated_event_gets_a_duplicate_with_the_first_number_and_nothing_else(book):
+    first = book.record(an_intake())
+    again = book.record(an_intake(received=200.0, event=an_event(), event_id="E7"))
+
+    assert again.duplicate
+    assert again.request == first.request
+    assert again.jobs == ()
+    (notice,) = again.notices
+    assert notice.word is Word.DUPLICATE
+    assert notice.fields["req"] == first.request
+    assert notice.fields["id"] == "E7"
+    assert len(book.live_jobs()) == 1
+    assert len(book.requests()) == 1
+
+
+def test_a_plain_command_has_no_identity_and_is_never_a_duplicate(book):
+    plain = an_intake(event=Event(text="VTSPolicy DSK '/VAULT01/PAY'", wire="plain"), digest=None)
+    assert not book.record(plain).duplicate
+    assert not book.record(plain).duplicate
+
+
+def test_a_rejected_command_tells_column_and_reason_and_is_over(book):
+    recorded = book.record(
+        an_intake(
+            0,
+            state=RequestState.REJECTED,
+            family=None,
+            operation=None,
+            reason="no such family",
+            fields={"column": 11},
+        )
+    )
+    (notice,) = recorded.notices
+    assert notice.word is Word.REJECTED
+    assert (notice.fields["column"], notice.fields["reason"]) == (11, "no such family")
+    assert "jobs" not in notice.fields
+    assert book.request(recorded.request).finished == 100.0
+    assert book.live_requests() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "word"), [(RequestState.DENIED, Word.DENIED), (RequestState.NORULE, Word.NORULE)]
+)
+def test_a_refused_command_gets_its_word_and_no_final_notice(book, state, word):
+    recorded = book.record(an_intake(0, state=state, reason="not yours"))
+    assert words(book, recorded.request) == [word]
+
+
+def test_a_status_command_is_answered(book):
+    recorded = book.record(an_intake(0, state=RequestState.ANSWERED, fields={"ok": 3}))
+    assert words(book, recorded.request) == [Word.STATUS]
+    assert recorded.notices[0].fields["ok"] == 3
+
+
+@pytest.mark.parametrize(
+    ("end", "word"), [(None, Word.WARNING), (JobState.COMPLETED, Word.COMPLETED)]
+)
+def test_an_accepted_command_without_jobs_is_final_at_once(book, end, word):
+    recorded = book.record(an_intake(0, end=end, reason="the pool is empty"))
+    assert [notice.word for notice in recorded.notices] == [Word.ACCEPTED, word]
+    assert recorded.notices[1].fields["reason"] == "the pool is empty"
+    assert book.request(recorded.request).state == RequestState[word.name]
+
+
+def test_half_a_surrogate_pair_from_a_json_event_is_no_reason_to_fail(book):
+    recorded = book.record(an_intake(event=an_event(user="\ud800bad"), event_id="\udfff"))
+    assert book.event_of(recorded.request).user == "?bad"
+
+
+def test_every_byte_of_a_fields_value_comes_back(book):
+    odd = 'quote " backslash \\ tab \t NUL \0 snow \u2603 line\nend'
+    recorded = book.record(an_intake(0, state=RequestState.DENIED, reason=odd))
+    assert book.pending_notices("NSK1")[0].fields["reason"] == odd
+    assert book.request(recorded.request).reason == odd
+
+
+def test_an_operators_command_waits_in_nobodys_outbox(book):
+    recorded = book.record(an_intake(host="", actor="operator alice"))
+    assert book.counts().pending == ()
+    assert words(book, recorded.request) == [Word.ACCEPTED]
+    assert book.history(f"request {recorded.request}")[0].actor == "operator alice"
+
+
+# -- running
+
+
+def run(book, job, ending=DONE, at=110.0):
+    started = book.start_attempt(job.id, at)
+    return book.finish_attempt(job.id, started.job.attempt, ending, at + 5.0)
+
+
+def test_a_job_starts_once(book):
+    (job,) = book.record(an_intake()).jobs
+    started = book.start_attempt(job.id, 110.0)
+    assert (started.job.state, started.job.attempt) == (JobState.RUNNING, 1)
+    assert started.job.started == 110.0
+    assert started.notices == ()
+    assert book.start_attempt(job.id, 111.0) is None
+    assert book.start_attempt(999, 111.0) is None
+    assert [attempt.number for attempt in book.live_attempts()] == [1]
+
+
+def test_the_only_job_ends_its_request_with_one_notice_that_tells_all(book):
+    (job,) = book.record(an_intake(event=an_event(id="E1"))).jobs
+    finished = run(book, job, FAILED)
+
+    assert finished.changed
+    assert finished.request_state is RequestState.FAILED
+    (notice,) = finished.notices
+    assert notice.word is Word.FAILED
+    assert notice.fields == {
+        "req": job.request,
+        "job": job.id,
+        "ref": "R1",
+        "family": "DSK",
+        "operation": "archive",
+        "tape": "/VAULT01/PAY/A00000",
+        "rc": 12,
+        "attempt": 1,
+        "secs": 5,
+        "reason": "exit code 12",
+        "id": "E1",
+    }
+    request = book.request(job.request)
+    assert (request.state, request.failed, request.live) == (RequestState.FAILED, 1, 0)
+    assert request.finished == 115.0
+    assert request.reason == "exit code 12"
+    assert book.live_jobs() == []
+    assert book.live_attempts() == []
+
+
+def test_the_second_report_of_an_attempt_changes_nothing(book):
+    (job,) = book.record(an_intake()).jobs
+    run(book, job)
+    again = book.finish_attempt(job.id, 1, FAILED, 200.0)
+    assert not again.changed
+    assert again.notices == ()
+    assert again.job.state is JobState.COMPLETED
+    assert finals(book, job.request) == [Word.COMPLETED]
+
+
+def test_the_report_of_an_attempt_that_never_was_is_refused(book):
+    (job,) = book.record(an_intake()).jobs
+    book.start_attempt(job.id, 110.0)
+    with pytest.raises(NoSuchRow, match=f"attempt {job.id}-2"):
+        book.finish_attempt(job.id, 2, DONE, 111.0)
+    with pytest.raises(NoSuchRow, match="job 99"):
+        book.finish_attempt(99, 1, DONE, 111.0)
+
+
+def test_what_the_life_cycle_does_not_have_is_refused(book):
+    (job,) = book.record(an_intake()).jobs
+    with pytest.raises(NoTransition):
+        book.end_job(job.id, JobState.COMPLETED, "", 111.0)
+    book.start_attempt(job.id, 110.0)
+    with pytest.raises(ValueError, match="nothing ends as stopping"):
+        book.finish_attempt(job.id, 1, Ending(state=JobState.STOPPING), 111.0)
+
+
+def test_the_second_report_of_an_attempt_that_is_to_be_repeated_changes_nothing(book):
+    (job,) = book.record(an_intake()).jobs
+    retry = Ending(state=JobState.WAITING, code=1, due=300.0)
+    run(book, job, retry)
+    assert not book.finish_attempt(job.id, 1, DONE, 120.0).changed
+    book.start_attempt(job.id, 300.0)
+    assert not book.finish_attempt(job.id, 1, DONE, 310.0).changed
+    assert book.job(job.id).state is JobState.RUNNING
+
+
+def test_a_run_that_was_ended_from_outside_is_cancelled(book):
+    (job,) = book.record(an_intake()).jobs
+    finished = run(book, job, Ending(state=JobState.CANCELLED, kind="signal", signal=15))
+    assert finished.job.state is JobState.CANCELLED
+    assert finals(book, job.request) == [Word.CANCELLED]
+
+
+def test_a_pool_gets_one_final_notice_with_counts_and_the_worst_word(book):
+    jobs = book.record(an_intake(3)).jobs
+    warned = Ending(state=JobState.WARNING, kind="exited", code=4)
+    assert run(book, jobs[0], warned).notices == ()
+    assert run(book, jobs[1], FAILED).notices == ()
+    (notice,) = run(book, jobs[2]).notices
+
+    assert notice.word is Word.FAILED
+    counts = {key: notice.fields[key] for key in ("jobs", "ok", "warn", "failed")}
+    assert counts == {"jobs": 3, "ok": 1, "warn": 1, "failed": 1}
+    request = book.request(jobs[0].request)
+    assert (request.ok, request.warn, request.failed) == (1, 1, 1)
+
+
+def test_a_retry_makes_the_job_wait_and_tells_who_wants_to_know(book):
+    (job,) = book.record(an_intake(notify_all=True)).jobs
+    started = book.start_attempt(job.id, 110.0)
+    assert [notice.word for notice in started.notices] == [Word.STARTED]
+    again = Ending(state=JobState.WAITING, code=75, reason="no seat", due=170.0)
+    finished = book.finish_attempt(job.id, 1, again, 120.0)
+
+    (notice,) = finished.notices
+    assert notice.word is Word.RETRYING
+    assert (notice.fields["rc"], notice.fields["attempt"], notice.fields["in"]) == (75, 1, 50)
+    assert (finished.job.state, finished.job.due) == (JobState.WAITING, 170.0)
+    second = book.start_attempt(job.id, 170.0)
+    assert (second.job.attempt, second.job.started) == (2, 110.0)
+    attempts = book.attempts(job.id)
+    assert [(each.number, each.code, each.state) for each in attempts] == [
+        (1, 75, JobState.WAITING),
+        (2, None, None),
+    ]
+
+
+def test_a_job_that_waited_too_long_ends_without_an_attempt(book):
+    (job,) = book.record(an_intake()).jobs
+    finished = book.end_job(job.id, JobState.TIMEDOUT, "waited 3600 s", 4000.0)
+    (notice,) = finished.notices
+    assert notice.word is Word.TIMEDOUT
+    assert "attempt" not in notice.fields
+    assert not book.end_job(job.id, JobState.FAILED, "", 4001.0).changed
+
+
+def test_an_attempt_keeps_what_was_said_of_its_run(book):
+    (job,) = book.record(an_intake()).jobs
+    told = Ending(
+        state=JobState.FAILED, kind="signal", signal=9, output="the end", readings={"files": "1"}
+    )
+    run(book, job, told)
+    (attempt,) = book.attempts(job.id)
+    assert (attempt.kind, attempt.signal, attempt.output) == ("signal", 9, "the end")
+    assert attempt.readings == {"files": "1"}
+
+
+# -- cancelling
+
+
+def test_cancelling_a_waiting_job_ends_it(book):
+    (job,) = book.record(an_intake()).jobs
+    cancelled = book.cancel_job(job.id, "operator alice", 120.0)
+    assert [each.state for each in cancelled.ended] == [JobState.CANCELLED]
+    assert cancelled.running == ()
+    assert finals(book, job.request) == [Word.CANCELLED]
+    assert book.cancel_job(job.id, "operator alice", 121.0).ended == ()
+
+
+def test_cancelling_a_running_job_leaves_its_end_to_its_run(book):
+    first, second = book.record(an_intake(2)).jobs
+    book.start_attempt(first.id, 110.0)
+    cancelled = book.cancel_request(first.request, "host NSK1", 120.0)
+    assert [job.id for job in cancelled.running] == [first.id]
+    assert [job.id for job in cancelled.ended] == [second.id]
+    assert cancelled.notices == ()
+
+    killed = Ending(state=JobState.CANCELLED, kind="signal", signal=15)
+    finished = book.finish_attempt(first.id, 1, killed, 125.0)
+    assert finished.job.state is JobState.CANCELLED
+    assert finished.job.reason == "cancelled by host NSK1"
+    assert finals(book, first.request) == [Word.CANCELLED]
+
+
+def test_a_cancelled_run_that_ended_well_before_the_signal_keeps_its_end(book):
+    (job,) = book.record(an_intake()).jobs
+    book.start_attempt(job.id, 110.0)
+    book.cancel_job(job.id, "operator alice", 120.0)
+    assert book.finish_attempt(job.id, 1, DONE, 121.0).job.state is JobState.COMPLETED
+
+
+def test_a_cancelled_job_is_not_tried_again(book):
+    (job,) = book.record(an_intake()).jobs
+    book.start_attempt(job.id, 110.0)
+    book.cancel_job(job.id, "operator alice", 120.0)
+    retry = Ending(state=JobState.WAITING, code=1, due=300.0)
+    assert book.finish_attempt(job.id, 1, retry, 121.0).job.state is JobState.CANCELLED
+
+
+# -- again
+
+
+def test_a_job_that_failed_is_run_again_under_a_new_handle(book):
+    (job,) = book.record(an_intake()).jobs
+    with pytest.raises(LedgerError, match="is waiting"):
+        book.renew(job.id, "operator alice", 200.0)
+    run(book, job, FAILED)
+    recorded = book.renew(job.id, "operator alice", 200.0)
+
+    (again,) = recorded.jobs
+    assert not recorded.duplicate
+    assert (again.work, again.values, again.tape) == (job.work, job.values, job.tape)
+    assert (again.path, again.lock) == (job.path, job.lock)
+    assert again.handle != job.handle
+    assert book.request(recorded.request).ref == "R1"
+    for subject in (f"job {job.id}", f"request {recorded.request}"):
+        assert f"job {job.id} is run again as job {again.id}" in [
+            line.cause for line in book.history(subject)
+        ]
+
+
+def test_no_other_ledger_gives_the_same_handle():
+    handles = set()
+    for _ in range(2):
+        ledger = MemoryLedger()
+        handles.add(ledger.book.record(an_intake()).jobs[0].handle)
+        ledger.destroy()
+    assert len(handles) == 2
+
+
+# -- outbox
+
+
+def test_notices_wait_in_their_order_until_they_are_delivered(book):
+    for minute in range(3):
+        book.record(an_intake(event=an_event(minute)))
+    waiting = book.pending_notices("NSK1")
+    assert [notice.id for notice in waiting] == sorted(notice.id for notice in waiting)
+    assert book.pending_notices("NSK2") == []
+
+    assert book.delivered([waiting[0].id], 200.0) == 1
+    assert book.delivered([waiting[0].id], 201.0) == 0
+    assert book.pending_notices("NSK1") == waiting[1:]
+    assert book.pending_notices("NSK1", after_id=waiting[1].id) == waiting[2:]
+
+
+def test_notices_that_nobody_fetched_expire_by_age(book):
+    book.record(an_intake(received=100.0))
+    book.record(an_intake(received=900.0, event=an_event(2)))
+    assert book.expire_notices(500.0) == 1
+    (left,) = book.pending_notices("NSK1")
+    assert left.created == 900.0
+
+
+def test_the_database_itself_refuses_a_second_final_notice(book):
+    (job,) = book.record(an_intake()).jobs
+    run(book, job)
+    second = Notice(word=Word.FAILED, host="NSK1", fields={"req": job.request}, created=1.0)
+    with pytest.raises(sqlite3.IntegrityError):
+        book.add_notice(second, job.request)
+
+
+def test_counts_tell_jobs_by_state_and_what_hosts_have_not_got(book):
+    jobs = book.record(an_intake(3)).jobs
+    run(book, jobs[0])
+    run(book, jobs[1], FAILED)
+    counts = book.counts()
+    assert counts.jobs[JobState.COMPLETED] == 1
+    assert counts.jobs[JobState.FAILED] == 1
+    assert counts.jobs[JobState.WAITING] == 1
+    (pending,) = counts.pending
+    assert (pending.host, pending.count, pending.oldest) == ("NSK1", 1, 100.0)
+
+
+# -- history and retention
+
+
+def test_the_history_tells_every_step_with_its_cause_and_actor(book):
+    (job,) = book.record(an_intake()).jobs
+    run(book, job, FAILED)
+    lines = book.history(f"request {job.request}")
+    assert [(each.subject, each.before, each.after, each.actor) for each in lines] == [
+        (f"request {job.request}", None, "open", "host NSK1"),
+        (f"job {job.id}", None, "waiting", "engine"),
+        (f"job {job.id}", "waiting", "running", "engine"),
+        (f"job {job.id}", "running", "failed", "engine"),
+        (f"request {job.request}", "open", "failed", "engine"),
+    ]
+    assert lines[3].cause == "exit code 12"
+    assert book.history(f"job {job.id}") == lines[1:4]
+
+
+@pytest.mark.parametrize("change", ["UPDATE transitions SET cause = ''", "DELETE FROM transitions"])
+def test_the_history_can_not_be_rewritten(book, change):
+    (job,) = book.record(an_intake()).jobs
+    run(book, job)
+    with pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
+        book._connection.execute(change)
+
+
+def test_retention_removes_what_finished_long_ago_and_nothing_that_lives(book):
+    old = book.record(an_intake(2)).jobs
+    live = book.record(an_intake(1, event=an_event(2))).jobs
+    for job in old:
+        run(book, job)
+    assert book.prune(1000.0) == 0, "a notice waits for its host"
+    book.delivered([notice.id for notice in book.pending_notices("NSK1")], 120.0)
+    assert book.prune(100.0) == 0
+
+    assert book.prune(1000.0) == 1
+
+    assert book.request(old[0].request) is None
+    assert book.attempts(old[0].id) == []
+    assert book.history(f"request {old[0].request}") == []
+    assert [job.id for job in book.jobs()] == [live[0].id]
+    assert book.counts().jobs[JobState.COMPLETED] == 0
+    assert book.prune(1000.0) == 0
+    assert book._connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    book.record(an_intake(event=an_event(3)))
+    assert book.history(f"request {live[0].request}") != []
+
+
+def test_retention_goes_in_steps(book):
+    for minute in range(5):
+        (job,) = book.record(an_intake(event=an_event(minute))).jobs
+        run(book, job)
+    book.delivered([notice.id for notice in book.pending_notices("NSK1")], 120.0)
+    assert [book.prune(1000.0, limit=2) for _ in range(3)] == [2, 2, 1]
+
+
+def test_a_number_that_retention_removed_is_not_given_again(book):
+    (job,) = book.record(an_intake()).jobs
+    run(book, job)
+    book.delivered([notice.id for notice in book.pending_notices("NSK1")], 120.0)
+    book.prune(1000.0)
+    (later,) = book.record(an_intake()).jobs
+    assert later.id > job.id
+    assert later.request > job.request
+
+
+# -- filters
+
+
+def test_jobs_are_found_by_what_they_are_and_by_pages(book):
+    first = book.record(an_intake(2)).jobs
+    second = book.record(an_intake(1, event=an_event(2), host="NSK2", ref="R2")).jobs
+    run(book, first[0], FAILED)
+    assert [job.id for job in book.jobs(state=JobState.FAILED)] == [first[0].id]
+    assert [job.id for job in book.jobs(host="NSK2")] == [second[0].id]
+    assert [job.id for job in book.jobs(ref="R2")] == [second[0].id]
+    assert [job.id for job in book.jobs(tape="/VAULT01/PAY/A00001")] == [first[1].id]
+    assert [job.id for job in book.jobs(limit=2)] == [second[0].id, first[1].id]
+    assert [job.id for job in book.jobs(before_id=first[1].id)] == [first[0].id]
+    assert [each.id for each in book.requests(ref="R2", host="NSK2")] == [second[0].request]
+    assert book.requests(ref="R2", host="NSK1") == []
+
+
+# -- tapes
+
+
+def test_a_migration_marks_the_tape_as_it_was_copied(book):
+    (job,) = book.record(an_intake(1)).jobs
+    copied = a_tape(0, size=4096, written=50.0)
+    run(book, job, Ending(state=JobState.COMPLETED, code=0, tapes=(copied,)))
+    tape = book.tape(copied.path)
+    assert (tape.state, tape.handle, tape.application) == (TapeState.MIGRATED, job.handle, "DSK")
+    assert (tape.copied_size, tape.copied_written) == (4096, 50.0)
+    assert why_not_empty(tape) is None
+    assert book.tapes(handle=job.handle) == [tape]
+    (line,) = book.history("tape /VAULT01/PAY/A00000")
+    assert line.after == "migrated"
+
+
+def test_a_migration_that_failed_marks_nothing(book):
+    (job,) = book.record(an_intake(1)).jobs
+    run(book, job, Ending(state=JobState.FAILED, code=1, tapes=(a_tape(0),)))
+    assert book.tape(a_tape(0).path) is None
+
+
+def test_a_tape_that_was_erased_and_restored_still_has_its_copy(book):
+    book.save_tape(
+        a_tape(0, handle="H", application="DSK", migrated=1.0, copied_size=10, copied_written=5.0)
+    )
+    for minute, then, size, state in [
+        (1, "erased", 0, TapeState.ERASED),
+        (2, "restored", 10, TapeState.MIGRATED),
+        (3, "deleted", None, TapeState.DELETED),
+    ]:
+        work = Work(application="DSK", then=then)
+        (job,) = book.record(an_intake(1, work=work, event=an_event(minute))).jobs
+        now = a_tape(0, size=size, written=90.0 + minute)
+        run(book, job, Ending(state=JobState.COMPLETED, code=0, tapes=(now,)))
+        assert book.tape(now.path).state is state
+
+
+def test_a_scan_never_touches_the_marks_of_copies(book):
+    book.save_tape(a_tape(0, handle="H", migrated=1.0))
+    assert book.save_files([a_tape(0, size=99), a_tape(1)]) == 2
+    assert book.save_files([a_tape(0, size=99), a_tape(1)]) == 0
+    tape = book.tape(a_tape(0).path)
+    assert (tape.size, tape.handle) == (99, "H")
+    assert len(book.tapes()) == 2
+    assert len(book.tapes(pool="PAY", after=tape.path)) == 1
+
+
+def test_names_that_occur_twice_are_both_found(book):
+    book.save_tapes([a_tape(1), Tape(vault="V2", pool="P", cartridge="A00001", path="/x/A00001")])
+    assert len(book.tapes_named("A00001")) == 2
+
+
+def test_an_override_is_kept_with_who_and_why(book):
+    book.save_tape(a_tape(0))
+    tape = book.set_override(a_tape(0).path, "tested by hand", "operator alice", 10.0)
+    assert tape.override == "tested by hand"
+    assert book.tape(tape.path) == tape
+    (line,) = book.history(f"tape {tape.name}")
+    assert (line.before, line.after, line.cause) == ("guarded", "overridden", "tested by hand")
+    assert line.actor == "operator alice"
+    with pytest.raises(NoSuchRow):
+        book.set_override("/nowhere", "", "operator alice", 10.0)
+
+
+# -- mounts
+
+
+def test_a_mount_that_waits_for_its_tape_is_closed_once(book):
+    event = an_event(text="$ZSVR: 0412 MOUNT A00017 WITH RING")
+    digest = identity("NSK1", event)
+    told = {"event": event, "host": "NSK1", "digest": digest, "seq": "0412", "volume": "A00017"}
+    mount = book.record_mount(**told, received=10.0, state=MountState.RESTORING)
+    assert book.record_mount(**told, received=11.0) is None
+    assert book.open_mounts() == [mount]
+    assert book.open_mounts("NSK1", "0412") == [mount]
+    ready = book.move_mount(mount.id, MountState.READY, 20.0)
+    assert (ready.state, ready.closed) == (MountState.READY, 20.0)
+    assert book.move_mount(mount.id, MountState.FAILED, 21.0) is None
+    assert book.open_mounts() == []
+    assert book.prune(100.0) == 1
+    assert book.record_mount(**told, received=12.0) is not None
+
+
+# -- works
+
+
+def test_a_work_comes_back_as_it_was(book):
+    query = Query(
+        run=("q", "{handle}"),
+        outcome={"0": "completed"},
+        readings=(Reading(name="files", pattern="(\\d+) files"),),
+        expect=(Expectation(reading="files", equals="1"),),
+    )
+    work = Work(
+        application="BAC",
+        run=("a",),
+        then="restored",
+        env={"A": "{b}"},
+        outcome={"default": "failed"},
+        verify=query,
+        poll=Poll(query=query, every=3.0),
+        limits=Limits(attempt=3.5),
+        retry=Retry(attempts=3),
+        calendar={"end": ("2026-12-31",)},
+    )
+    assert work_of(work_text(work)) == work
+    (job,) = book.record(an_intake(work=work)).jobs
+    book.forget()
+    assert book.job(job.id).work == work
+    book.record(an_intake(event=an_event(2), work=work_of(work_text(work))))
+    assert book._connection.execute("SELECT count(*) FROM works").fetchone() == (1,)

@@ -1,0 +1,74 @@
+"""The SQL files: every query is understood by the schema, every name that is used is there."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from vtspolicy import ledger
+from vtspolicy.ledger.errors import LedgerTooNew
+from vtspolicy.ledger.file import migrate
+from vtspolicy.ledger.sql import migrations, parse, queries
+
+FRAGMENTS = re.compile(r"_columns$")
+
+
+@pytest.fixture
+def connection():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def test_every_query_fits_the_schema(connection):
+    migrate(connection, ":memory:")
+    for name, query in queries("sqlite").items():
+        if not FRAGMENTS.search(name):
+            places = max(query.count("?"), 1)
+            numbered = [int(each) for each in re.findall(r"\?(\d)", query)]
+            values = [None] * (max(numbered) if numbered else places * bool(query.count("?")))
+            connection.execute(f"EXPLAIN {query}", values)
+
+
+def test_every_query_is_used_and_every_used_one_is_there():
+    rooms = Path(ledger.__file__).parent.glob("*.py")
+    words = set(re.findall(r'"(\w+)"', "".join(room.read_text() for room in rooms)))
+    words |= {"history_of_request", "history_of_job"}  # put together from the subject
+    named = {name for name in queries("sqlite") if not FRAGMENTS.search(name)}
+    assert named <= words
+
+
+def test_a_query_includes_another_by_its_name():
+    assert "{" not in queries("sqlite")["job"]
+    assert "jobs.priority" in queries("sqlite")["job"]
+
+
+def test_comments_above_and_below_a_name_are_no_part_of_the_query():
+    text = "-- A file.\n\n-- name: one\n-- why\nSELECT 1\n\n-- name: two\nSELECT 2\n"
+    assert parse(text) == {"one": "SELECT 1", "two": "SELECT 2"}
+
+
+def test_a_ledger_is_brought_to_the_newest_schema_once(connection):
+    migrate(connection, ":memory:")
+    newest = len(migrations("sqlite"))
+    assert connection.execute("PRAGMA user_version").fetchone() == (newest,)
+    uid = connection.execute("SELECT value FROM meta WHERE key = 'uid'").fetchone()
+    migrate(connection, ":memory:")
+    assert connection.execute("SELECT value FROM meta WHERE key = 'uid'").fetchone() == uid
+
+
+def test_a_ledger_of_a_newer_program_is_refused(connection):
+    connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(LedgerTooNew, match=r"schema 99.*newer version"):
+        migrate(connection, "ledger.db")
+
+
+def test_a_migration_that_fails_leaves_nothing(connection, monkeypatch):
+    broken = {1: "CREATE TABLE a (b INTEGER);\nNONSENSE;"}
+    monkeypatch.setattr("vtspolicy.ledger.file.migrations", lambda _dialect: broken)
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, ":memory:")
+    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (0,)
+    assert not connection.in_transaction
