@@ -34,6 +34,7 @@ import socket
 import sys
 import time
 
+ENCODER = json.JSONEncoder(separators=(",", ":"))
 VERSION = 1
 """Of the protocol on the socket, which bears it in its name, and of the lines in `state`."""
 SOCKET = f"keeper-{VERSION}.sock"
@@ -46,6 +47,7 @@ LONGEST = (
 )  # bytes of one request; an argument list of 2 MiB can need six times that as JSON
 UNREAD = 1 << 20  # bytes that wait for a server that does not read, before it is cut off
 WAITING = 256  # requests of one server that wait here; the others wait in its socket
+FIRST = 5.0  # seconds to wait for the first connection: whoever started us wants to connect
 TURN = 16  # requests handled before the children are looked at again
 PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 """Errors of posix_spawn that say nothing about the program: it may be tried again."""
@@ -97,7 +99,7 @@ def bound(path: str, limit: int) -> int:
 
 def encoded(message: dict[str, object]) -> bytes:
     """Return one line."""
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return ENCODER.encode(message).encode() + b"\n"
 
 
 def write_whole(fd: int, data: bytes) -> None:
@@ -184,7 +186,8 @@ class Keeper:
 
     def __init__(self, spool: str, idle: float, lock: int, listener: socket.socket) -> None:
         self.spool = spool
-        self.idle = idle
+        self.idle = max(idle, FIRST)
+        self.usual = idle
         self.lock = lock
         self.listener = listener
         self.children: dict[int, Child] = {}  # by process id
@@ -262,6 +265,7 @@ class Keeper:
         except OSError:  # it went away again, or we are out of descriptors
             return
         sock.setblocking(False)
+        self.idle = self.usual
         connection = self.connections[sock.fileno()] = Connection(sock)
         self.poll.register(sock, select.EPOLLIN)
         connection.out += encoded({"keeper": VERSION, **self.me})

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from vtspolicy.runner import identity, keeper
 from vtspolicy.runner.identity import Process
 from vtspolicy.runner.link import KeeperLink
-from vtspolicy.runner.protocol import End, Ended, KeeperError, Run, SpoolError
+from vtspolicy.runner.protocol import End, Ended, KeeperError, Run, Runner, SpoolError
 from vtspolicy.runner.spool import Journal, Spool, environment, explained, program
 
 OUTPUT_LIMIT = 64 << 20  # bytes of output kept for each run
@@ -46,7 +46,7 @@ class _Watched:
     missed: float | None = None  # reactor's time when its process was first not found
 
 
-class ProcessRunner:
+class ProcessRunner(Runner):
     """Runs programs detached, each in a folder of the spool. See `protocol.Runner`."""
 
     _log = Logger()
@@ -71,6 +71,7 @@ class ProcessRunner:
         self._watched: dict[str, _Watched] = {}
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
+        self._sweeping = self._spool.keys()
         self._boot = identity.this_boot()
         self._link = KeeperLink(
             reactor, self._spool.root, idle=idle, up=self._up, down=self._down, told=self._told
@@ -158,12 +159,14 @@ class ProcessRunner:
         self._spool.remove(key)
 
     def sweep(self, older_than: float, limit: int = 1000) -> int:
-        """Remove old folders, at most `limit`; return how many."""
+        """Look at the next `limit` folders and remove the old ones; return how many those were."""
         swept = 0
-        for key in self._spool.old(older_than):
-            if swept == limit:
+        for _ in range(limit):
+            key = next(self._sweeping, None)
+            if key is None:
+                self._sweeping = self._spool.keys()
                 break
-            if key not in self._watched:
+            if key not in self._watched and self._spool.is_old(key, older_than):
                 self._spool.remove(key)
                 swept += 1
         return swept
@@ -221,11 +224,13 @@ class ProcessRunner:
         watched.asked = False
         if watched.leader is None:
             watched.leader, watched.started = leader, started
-            watched.grown = leader.age
-            if (growth := self._spool.growth(watched.run.key)) is not None:
+            if (
+                watched.run.silence is not None
+                and (growth := self._spool.growth(watched.run.key)) is not None
+            ):
                 # An adopted run may have been silent for long.
-                watched.size = growth[0]
-                watched.grown -= max(0.0, time.time() - max(growth[1], started))
+                silent = max(0.0, time.time() - max(growth[1], started))
+                watched.size, watched.grown = growth[0], leader.age - silent
             if watched.stop is not None:
                 self._signal(watched)
 
@@ -290,12 +295,11 @@ class ProcessRunner:
                 return
         if watched.missed is None:
             watched.missed = self._reactor.seconds()
+        elif watched.leader is not None:
+            # Looked at again, because the exit may have been written after the first look.
+            self._lost(watched, "the keeper died while it ran: its exit status is not known")
         elif self._reactor.seconds() - watched.missed >= SETTLING:
-            if watched.leader is None:
-                why = "the keeper died while it started it: whether it ran is not known"
-            else:
-                why = "the keeper died while it ran: its exit status is not known"
-            self._lost(watched, why)
+            self._lost(watched, "the keeper died while it started it: whether it ran is not known")
 
     def _lost(self, watched: _Watched, why: str) -> None:
         kind = watched.stop or End.LOST

@@ -99,7 +99,8 @@ class Runner(Protocol):
     def sweep(self, older_than: float, limit: int = 1000) -> int:
         """Remove folders of ended runs, untouched for `older_than` seconds; return how many.
 
-        At most `limit` in one call.
+        One call looks at `limit` folders at most, and the next goes on from there: a spool of any
+        size is swept in steps that hold nobody up.
         """
         ...
 

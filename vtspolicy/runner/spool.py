@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,25 +42,28 @@ class Journal:
 
 
 def told(data: bytes) -> Journal:
-    """Read a journal. A last line without its end was being written when its writer died."""
+    """Read a journal. What is no line of it, or was cut as its writer died, tells nothing."""
     known: dict[str, Any] = {}  # fields of Journal
     for text in data.split(b"\n")[:-1]:
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if "claim" in line:
-            keeper = Process(line["keeper"]["pid"], line["keeper"]["ticks"])
-            known |= {"claimed": True, "boot": line["boot"], "keeper": keeper}
-        elif "void" in line:
-            known["void"] = True
-        elif "pid" in line:
-            known |= {"leader": Process(line["pid"], line["ticks"]), "started": line["at"]}
-        elif "stop" in line and "ending" not in known:
-            known |= {"stop": End(line["stop"]), "reason": line["reason"]}
-        elif "exit" in line or "failed" in line:
-            known["ending"] = line
+        with suppress(ValueError, KeyError, TypeError):
+            known |= _fields(json.loads(text), known)
     return Journal(**known)
+
+
+def _fields(line: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a Journal that a line of it tells, given the lines before."""
+    if "claim" in line:
+        keeper = Process(line["keeper"]["pid"], line["keeper"]["ticks"])
+        return {"claimed": True, "boot": line["boot"], "keeper": keeper}
+    if "void" in line:
+        return {"void": True}
+    if "pid" in line:
+        return {"leader": Process(line["pid"], line["ticks"]), "started": line["at"]}
+    if "stop" in line and "ending" not in known:
+        return {"stop": End(line["stop"]), "reason": line["reason"]}
+    if "exit" in line or "failed" in line:
+        return {"ending": line}
+    return {}
 
 
 @frozen
@@ -87,7 +91,8 @@ class Spool:
         `run.json` is for people: what was run, with the names of the environment's variables.
         """
         folder = self.folder(run.key)
-        about = {
+        path = str(folder)
+        about: dict[str, object] = {
             "job": run.job,
             "attempt": run.attempt,
             "argv": run.argv,
@@ -98,15 +103,15 @@ class Spool:
         }
         try:
             try:
-                folder.mkdir(mode=0o700)
+                os.mkdir(path, 0o700)  # noqa: PTH102 - this is done for every run: be quick
             except FileExistsError:
                 if (journal := self.journal(run.key)) is not None:
                     if not journal.void:
                         return False
                     (folder / STATE).unlink()
-            fd = os.open(folder / "run.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            fd = os.open(f"{path}/run.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             try:
-                write_whole(fd, json.dumps(about).encode() + b"\n")
+                write_whole(fd, encoded(about))
             finally:
                 os.close(fd)
         except OSError as error:
@@ -178,20 +183,25 @@ class Spool:
         """Remove the folder of a run."""
         shutil.rmtree(self.folder(key), ignore_errors=True)
 
-    def old(self, older_than: float) -> Iterator[str]:
-        """Yield the runs whose journal, or folder if they have none, is older than that (seconds).
-
-        Those that may still have a process are left out.
-        """
-        before = time.time() - older_than
-        with os.scandir(self.root) as entries:
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of the folders that are there, in no order."""
+        with suppress(OSError), os.scandir(self.root) as entries:
             for entry in entries:
-                if not KEY.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
-                    continue
-                journal = self.journal(entry.name)
-                place = Path(entry.path) / (STATE if journal else "")
-                if place.stat().st_mtime < before and not may_live(journal):
+                if KEY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                     yield entry.name
+
+    def is_old(self, key: str, age: float) -> bool:
+        """Whether nothing of a run can live and nothing was noted for `age` seconds."""
+        before = time.time() - age
+        try:
+            if self.folder(key).stat().st_mtime >= before:
+                return False
+            journal = self.journal(key)
+            if journal is not None and (self.folder(key) / STATE).stat().st_mtime >= before:
+                return False
+        except OSError:  # somebody else removes it
+            return False
+        return not may_live(journal)
 
 
 def may_live(journal: Journal | None) -> bool:

@@ -1,0 +1,200 @@
+"""What the files of a run tell, and how programs and processes are told apart."""
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtspolicy.runner import identity, keeper
+from vtspolicy.runner.identity import Process
+from vtspolicy.runner.protocol import End, Run, SpoolError
+from vtspolicy.runner.spool import Spool, environment, explained, program, told
+
+CLAIM = {"claim": 1, "keeper": {"pid": 10, "ticks": 100}, "boot": "b", "at": 1.0}
+BEGUN = {"pid": 11, "ticks": 110, "at": 2.0}
+STOP = {"stop": "timeout", "reason": "too long", "at": 3.0}
+EXIT = {"exit": 0, "signal": None, "at": 4.0}
+
+
+def journal(*lines):
+    return b"".join(keeper.encoded(line) for line in lines)
+
+
+class TestAJournal:
+    def test_tells_who_claimed_what_runs_and_how_it_ended(self):
+        known = told(journal(CLAIM, BEGUN, EXIT))
+        assert (known.claimed, known.boot, known.keeper) == (True, "b", Process(10, 100))
+        assert (known.leader, known.started, known.ending) == (Process(11, 110), 2.0, EXIT)
+        assert known.is_over
+
+    def test_of_a_keeper_that_died_at_once_tells_that_it_was_claimed_only(self):
+        known = told(journal(CLAIM))
+        assert known.claimed
+        assert known.leader is None
+        assert not known.is_over
+
+    def test_counts_a_stop_only_when_it_came_before_the_exit(self):
+        assert told(journal(CLAIM, BEGUN, STOP, EXIT)).stop is End.TIMEOUT
+        assert told(journal(CLAIM, BEGUN, EXIT, STOP)).stop is None
+
+    def test_ignores_what_is_no_line_of_it(self):
+        known = told(journal(CLAIM) + b'\0\0\nnull\n5\n["claim"]\n{"stop": "x"}\n' + journal(EXIT))
+        assert known.ending == EXIT
+
+    @given(st.integers(min_value=0))
+    def test_cut_anywhere_tells_what_its_whole_lines_tell(self, at):
+        whole = journal(CLAIM, BEGUN, STOP, EXIT)
+        at %= len(whole) + 1
+        assert told(whole[:at]) == told(whole[: whole[:at].rfind(b"\n") + 1])
+
+    def test_fits_into_the_block_that_the_claim_has_taken(self):
+        long = {"stop": "cancelled", "reason": "\N{SNOWMAN}" * 240, "at": 1795346405.9547832}
+        wide = {"exit": None, "signal": 64, "at": 1795346405.9547832, "maxrss": 1 << 60}
+        assert len(journal(CLAIM, BEGUN, long, wide)) < 4096
+
+
+class TestAKeeperOnAFullDisk:
+    def test_owes_the_line_until_there_is_room(self, tmp_path):
+        full = os.open("/dev/full", os.O_WRONLY)
+        child = keeper.Child("1-1", "output", 1, full)
+        child.record(EXIT)
+        assert not child.write()
+        path = tmp_path / "state"
+        child.state = os.open(path, os.O_WRONLY | os.O_CREAT)
+        assert child.write()
+        assert json.loads(path.read_text()) == EXIT
+        os.close(full)
+        os.close(child.state)
+
+    def test_a_claim_is_all_or_nothing(self):
+        with (
+            Path("/dev/full").open("wb", buffering=0) as full,
+            pytest.raises(OSError, match="left"),
+        ):
+            keeper.write_whole(full.fileno(), b"x")
+
+
+class TestTheSpool:
+    def test_a_run_that_nobody_claimed_can_be_made_unstartable_and_startable_again(self, tmp_path):
+        spool = Spool(tmp_path)
+        run = Run(key="1-1", argv=("true",))
+        assert spool.prepare(run)
+        assert spool.void("1-1")
+        assert spool.journal("1-1").void
+        assert sorted(path.name for path in (tmp_path / "1-1").iterdir()) == ["run.json", "state"]
+        assert spool.prepare(run)
+        assert spool.journal("1-1") is None
+
+    def test_a_run_that_was_claimed_can_not(self, tmp_path):
+        spool = Spool(tmp_path)
+        run = Run(key="1-1", argv=("true",))
+        spool.prepare(run)
+        (tmp_path / "1-1" / "state").write_bytes(journal(CLAIM))
+        assert not spool.void("1-1")
+        assert not spool.prepare(run)
+        assert spool.journal("1-1").claimed
+
+    def test_a_spool_that_cannot_be_made_is_named(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(SpoolError, match="file/spool"):
+            Spool(tmp_path / "file" / "spool").create()
+
+    def test_the_end_of_an_output_may_begin_within_a_character(self, tmp_path):
+        spool = Spool(tmp_path)
+        (tmp_path / "1-1").mkdir()
+        (tmp_path / "1-1" / "output").write_bytes("aé€".encode() + b"\xff")
+        assert spool.tail("1-1", 5) == "\N{REPLACEMENT CHARACTER}€\N{REPLACEMENT CHARACTER}"
+        assert spool.tail("2-1", 5) == ""
+
+    def test_the_mark_of_a_run_cannot_be_given_by_its_rule(self, tmp_path):
+        run = Run(key="1-1", argv=("true",), env={"A": "1", identity.MARK: "/elsewhere"})
+        assert environment(run, tmp_path) == {"A": "1", identity.MARK: str(tmp_path)}
+
+
+class TestTheBoundOfAnOutput:
+    @given(size=st.integers(0, 300), limit=st.integers(64, 200))
+    def test_keeps_beginning_and_end(self, size, limit, tmp_path_factory):
+        path = tmp_path_factory.getbasetemp() / "output"
+        before = bytes(33 + n % 90 for n in range(size))
+        path.write_bytes(before)
+        lost = keeper.bound(str(path), limit)
+        after = path.read_bytes()
+        if size <= limit:
+            assert (after, lost) == (before, 0)
+        else:
+            head, tail = limit // 2, limit // 4
+            assert after.startswith(before[:head] + b"\n[... %d bytes" % lost)
+            assert after.endswith(b"dropped ...]\n" + before[-tail:])
+            assert lost == size - head - tail
+
+
+class TestAProgram:
+    def test_is_looked_up_in_the_path_of_the_run(self, tmp_path):
+        (tmp_path / "dsmc").touch(mode=0o755)
+        run = Run(key="1", argv=("dsmc",), env={"PATH": f"/nowhere:{tmp_path}"})
+        assert program(run) == (f"{tmp_path}/dsmc", "")
+
+    def test_is_never_looked_for_in_a_relative_folder(self, tmp_path, monkeypatch):
+        (tmp_path / "dsmc").touch(mode=0o755)
+        monkeypatch.chdir(tmp_path)
+        path, fault = program(Run(key="1", argv=("dsmc",), env={"PATH": "."}))
+        assert path == ""
+        assert "relative" in fault
+
+    @pytest.mark.parametrize("number", [errno.EIO, errno.ELOOP])
+    def test_that_fails_in_a_rare_way_is_told_in_the_system_s_words(self, number):
+        text = os.strerror(number)
+        assert explained("/bin/x", number, text) == f"/bin/x could not be started: {text}"
+
+
+class TestAProcess:
+    def test_is_read_rightly_whatever_its_name_is(self):
+        comm = Path("/proc/self/comm")
+        name, known = comm.read_text(), keeper.process(os.getpid())
+        try:
+            comm.write_text(") Z 1 (2 (")
+            assert keeper.process(os.getpid()) == known
+        finally:
+            comm.write_text(name)
+        assert known[1:3] == (os.getpgrp(), os.getsid(0))
+
+    def test_is_another_one_when_it_started_at_another_time(self):
+        ticks = keeper.process(os.getpid())[3]
+        assert Process(os.getpid(), ticks).is_alive
+        assert not Process(os.getpid(), ticks - 1).is_alive
+
+    def test_that_has_ended_but_was_not_asked_for_is_not_alive(self):
+        pid = os.posix_spawn("/bin/true", ["true"], {})
+        ticks = keeper.process(pid)[3]
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert keeper.process(pid)[0] == "Z"
+        assert not Process(pid, ticks).is_alive
+        os.waitpid(pid, 0)
+        assert keeper.process(pid) is None
+
+    def test_has_an_age(self):
+        ticks = keeper.process(os.getpid())[3]
+        assert 0 < Process(os.getpid(), ticks).age < Process(1, 0).age
+
+
+def test_the_keeper_imports_nothing_of_ours_nor_of_others():
+    code = f"""
+import sys, runpy
+sys.path.append({str(Path(keeper.__file__).parent)!r})
+import keeper
+known = sys.stdlib_module_names
+print(*sorted(name for name in sys.modules if name.partition(".")[0] not in known))
+"""
+    read, write = os.pipe()
+    actions = [(os.POSIX_SPAWN_DUP2, write, 1)]
+    words = [sys.executable, "-I", "-S", "-c", code]
+    pid = os.posix_spawn(sys.executable, words, {}, file_actions=actions)
+    os.close(write)
+    with os.fdopen(read) as output:
+        assert output.read().split() == ["__main__", "keeper"]
+    assert os.waitpid(pid, 0)[1] == 0
