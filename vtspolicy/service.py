@@ -27,7 +27,8 @@ from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession, Link
-from vtspolicy.ledger import Book, Ledger, LedgerError, make_ledger
+from vtspolicy.ledger import Book, Ledger, LedgerError, path_of
+from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
 from vtspolicy.queue.embedded import EmbeddedQueue
@@ -36,7 +37,7 @@ from vtspolicy.rules.load import load_table
 from vtspolicy.runner.processes import ProcessRunner
 from vtspolicy.runner.protocol import KeeperError
 from vtspolicy.vaults import Vaults
-from vtspolicy.web import listen_on_control, make_site
+from vtspolicy.web import ControlDoor, make_site
 
 HOUSEKEEPING = 60.0
 """Seconds between rounds of housekeeping."""
@@ -94,11 +95,12 @@ class Service:
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
     operator: Operator = field(init=False)
+    control: ControlDoor | None = field(init=False, default=None)
     _housekeeping: LoopingCall = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         configuration = self.reader.configuration
-        self.ledger = make_ledger(configuration.ledger, self.reactor)
+        self.ledger = SqliteLedger(path_of(configuration.ledger), self.reactor)
         outbox = Outbox(self.reactor, LedgerStore(self.ledger, self.reactor))
         queue = EmbeddedQueue(self.reactor)
         runner = ProcessRunner(self.reactor, configuration.spool, output_limit=configuration.output)
@@ -169,7 +171,7 @@ class Service:
             site = make_site(self.operator, self.ledger, self.metrics, writable=False)
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
         site = make_site(self.operator, self.ledger, self.metrics, writable=True)
-        self.ports.append(listen_on_control(self.reactor, self.reader.configuration.spool, site))
+        self.control = ControlDoor.open(self.reactor, self.reader.configuration.spool, site)
 
     async def stop(self) -> None:
         """Close the doors, finish what is being recorded; running applications go on."""
@@ -178,6 +180,8 @@ class Service:
             self._housekeeping.stop()
         for port in self.ports:
             await maybeDeferred(port.stopListening)
+        if self.control is not None:
+            await self.control.close()
         await self.doors.close()
         self.engine.queue.close()
         await self.engine.runner.close()
@@ -242,7 +246,11 @@ def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a
         reactor.stop()
 
     def hang_up(*_: object) -> None:
-        reactor.callFromThread(service.operator.reload, "signal HUP")
+        reactor.callFromThread(reload)
+
+    def reload() -> None:
+        told = service.operator.reload("signal HUP")
+        told.addErrback(lambda failure: failure.trap(ConfigurationError))  # it is in the log
 
     def begin() -> None:
         signal.signal(signal.SIGHUP, hang_up)

@@ -54,6 +54,12 @@ class Vaults:
                 return Found(tapes=(tape,))
             return Found(tapes=tuple(self._all(pool, target)), pool=self.path(target))
 
+    def all(self) -> Iterator[Tape]:
+        """Yield every tape of every vault, by vault, pool and name."""
+        for vault, name in self.pools():
+            with self._pool(vault, name) as pool:
+                yield from self._all(pool, Target(vault=vault, pool=name))
+
     def path(self, target: Target) -> str:
         """Return the real path of a target; it is not touched."""
         root = self.roots.get(target.vault or "")

@@ -1,10 +1,12 @@
 """What operators do with a running server: look, cancel, retry, drain, reload, free a lock."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from pathlib import Path
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from vtspolicy import __version__
@@ -12,10 +14,14 @@ from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.engine.engine import Engine, entry
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.requests import Answer
+from vtspolicy.grammar import Target
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import Book, Cancelled, Recorded
-from vtspolicy.records import record
+from vtspolicy.records import plain
+from vtspolicy.status import HostStatus, Status
+from vtspolicy.vaults import VaultError
+from vtspolicy.web.control import Told, UnknownThing
 
 FIXED = ("node", "listen", "dial", "ledger", "spool", "web")
 """Keys of the configuration that a reload cannot change: they need a restart."""
@@ -30,38 +36,43 @@ class Operator:
     reread: Callable[[], Reader]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch
     draining: bool = False
-    last_reload: Mapping[str, object] | None = None
-    _drained: list[Deferred[None]] = field(factory=list)
     log: Logger = field(factory=lambda: Logger("vtspolicy.operator"))
 
-    def status(self) -> Deferred[Mapping[str, object]]:
+    def status(self) -> Deferred[Told]:
         """Return what there is to know about the server now."""
         return Deferred.fromCoroutine(self._status())
 
-    async def _status(self) -> Mapping[str, object]:
-        engine = self.engine
-        now = engine.clock.seconds()
+    async def _status(self) -> Told:
+        engine, reader = self.engine, self.engine.reader
         counts = await engine.ledger.read(Book.counts)
-        configuration = engine.reader.configuration
-        connected = engine.outbox.sessions
-        return {
-            "node": configuration.node,
-            "version": __version__,
-            "pid": os.getpid(),
-            "uptime": now - self.started,
-            "draining": self.draining,
-            "trouble": engine.ledger.trouble,
-            "table": engine.reader.table.hash,
-            "rules": len(engine.reader.table.rules),
-            "last_reload": self.last_reload,
-            "hosts": {
-                name: {"connections": connected(name), "last_event": engine.last_event.get(name)}
-                for name in configuration.hosts
-            },
-            "queue": record(engine.queue.snapshot()),
-            "jobs": {state.value: counts.jobs.get(state, 0) for state in JobState},
-            "notices": [record(each) | {"age": now - each.oldest} for each in counts.pending],
-        }
+        ready, reasons = self.ready()
+        told: Told = plain(
+            Status(
+                node=reader.configuration.node,
+                pid=os.getpid(),
+                version=__version__,
+                at=engine.clock.seconds(),
+                started=self.started,
+                ready=ready,
+                reasons=reasons,
+                table=reader.table.hash,
+                rules=len(reader.table.rules),
+                queue=engine.queue.snapshot(),
+                hosts=tuple(
+                    HostStatus(
+                        name=name,
+                        connections=engine.outbox.sessions(name),
+                        last_event=engine.last_event.get(name),
+                    )
+                    for name in reader.configuration.hosts
+                ),
+                jobs={state.value: counts.jobs.get(state, 0) for state in JobState},
+                pending=counts.pending,
+                backlog=engine.ledger.backlog,
+                trouble=engine.ledger.trouble,
+            )
+        )
+        return told
 
     def ready(self) -> tuple[bool, tuple[str, ...]]:
         """Whether new commands can be taken, and why not."""
@@ -95,15 +106,11 @@ class Operator:
         """Bring the metrics up to date."""
         return Deferred.fromCoroutine(self._collect())
 
-    def cancel(
-        self, *, request: int | None, job: int | None, actor: str
-    ) -> Deferred[Mapping[str, object]]:
+    def cancel(self, request: int | None, job: int | None, actor: str) -> Deferred[Told]:
         """Stop a request, or one job. Fails with NoSuchRow."""
         return Deferred.fromCoroutine(self._cancel(request, job, actor))
 
-    async def _cancel(
-        self, request: int | None, job: int | None, actor: str
-    ) -> Mapping[str, object]:
+    async def _cancel(self, request: int | None, job: int | None, actor: str) -> Told:
         ledger, now = self.engine.ledger, self.engine.clock.seconds()
         done: Cancelled
         if job is not None:
@@ -117,28 +124,28 @@ class Operator:
             Answer(recorded=nothing, notices=done.notices, running=done.running, ended=done.ended)
         )
         return {
-            "cancelled": [each.id for each in done.ended],
+            "ended": [each.id for each in done.ended],
             "stopping": [each.id for each in done.running],
         }
 
-    def retry(self, job: int, actor: str) -> Deferred[Mapping[str, object]]:
+    def retry(self, job: int, actor: str) -> Deferred[Told]:
         """Run a finished job's work again as a new request. Fails with NoSuchRow, LedgerError."""
         return Deferred.fromCoroutine(self._retry(job, actor))
 
-    async def _retry(self, job: int, actor: str) -> Mapping[str, object]:
+    async def _retry(self, job: int, actor: str) -> Told:
         recorded = await self.engine.ledger.write(
             Book.renew, job, actor, self.engine.clock.seconds()
         )
         for each in recorded.jobs:
             self.engine.queue.put(entry(each))
         self.engine.outbox.push(recorded.notices)
-        return {"request": recorded.request, "jobs": [each.id for each in recorded.jobs]}
+        return {"request": recorded.request, "job": recorded.jobs[0].id}
 
-    def release_lock(self, lock: str, actor: str) -> Deferred[Mapping[str, object]]:
+    def release_lock(self, lock: str, actor: str) -> Deferred[Told]:
         """Take a lock from whoever holds it; the ledger keeps who did so."""
         return Deferred.fromCoroutine(self._release_lock(lock, actor))
 
-    async def _release_lock(self, lock: str, actor: str) -> Mapping[str, object]:
+    async def _release_lock(self, lock: str, actor: str) -> Told:
         released = self.engine.queue.release(lock)
         if released:
             now = self.engine.clock.seconds()
@@ -153,50 +160,46 @@ class Operator:
             )
         return {"lock": lock, "released": released}
 
-    def drain(self, actor: str) -> Deferred[None]:
-        """Read nothing more, start nothing more; fires when the last running job has ended."""
+    def drain(self, actor: str) -> Deferred[Told]:
+        """Read nothing more from hosts, start nothing more; what runs goes on to its end."""
         self.log.info("Draining, asked by {actor}.", action="drain", actor=actor)
         self.draining = True
         self.engine.queue.drain()
         self.doors.hold()
-        drained: Deferred[None] = Deferred()
-        self._drained.append(drained)
-        self.engine.conductor.on_idle = self._look_if_drained
-        self._look_if_drained()
-        return drained
+        return succeed({"running": self.engine.queue.running})
 
-    def _look_if_drained(self) -> None:
-        if self.draining and not self.engine.queue.running:
-            waiting, self._drained = self._drained, []
-            for each in waiting:
-                each.callback(None)
-
-    def resume(self, actor: str) -> None:
+    def resume(self, actor: str) -> Deferred[Told]:
         """End a drain."""
         self.log.info("Taking commands again, asked by {actor}.", action="resume", actor=actor)
         self.draining = False
         self.doors.let_go()
         self.engine.queue.resume()
+        return succeed({"waiting": self.engine.queue.waiting})
 
-    def reload(self, actor: str) -> Deferred[Mapping[str, object]]:
-        """Take the files as they are now, whole, if they and their tests are right."""
+    def reload(self, actor: str) -> Deferred[Told]:
+        """Take the files as they are now, whole, if they and their tests are right.
+
+        Fails with ConfigurationError; then everything stays as it was.
+        """
         return Deferred.fromCoroutine(self._reload(actor))
 
-    async def _reload(self, actor: str) -> Mapping[str, object]:
+    async def _reload(self, actor: str) -> Told:
         engine, before = self.engine, self.engine.reader
         try:
             after = self.reread()
         except ConfigurationError as error:
-            problems = [str(problem) for problem in error.problems]
-            self._note_reload(taken=False)
+            engine.metrics.reload_ok.set(0)
+            engine.metrics.reloads.labels("refused").inc()
             self.log.error(
-                "Reload refused, the old table stays: {problems}.",
+                "Reload refused, table {table} stays: {problems}",
                 action="reload_refused",
-                problems="; ".join(problems),
+                table=before.table.hash,
+                problems="; ".join(str(problem) for problem in error.problems),
             )
-            return self._reloaded(actor, taken=False, problems=problems)
+            raise
         engine.use(after)
-        self._note_reload(taken=True)
+        engine.metrics.reload_ok.set(1)
+        engine.metrics.reloads.labels("taken").inc()
         await engine.ledger.write(
             Book.add_history,
             "table",
@@ -206,34 +209,58 @@ class Operator:
             actor=actor,
             at=engine.clock.seconds(),
         )
-        restart = [
-            key
+        self.log.info(
+            "Reloaded by {actor}: table {table}.",
+            action="reloaded",
+            table=after.table.hash,
+            actor=actor,
+        )
+        warnings = [str(problem) for problem in after.table.warnings] + [
+            f"{key} has changed; it is taken at the next start"
             for key in FIXED
             if getattr(before.configuration, key) != getattr(after.configuration, key)
         ]
-        self.log.info(
-            "Reloaded: table {table}.", action="reloaded", table=after.table.hash, actor=actor
-        )
-        return self._reloaded(actor, taken=True, needs_restart=restart)
+        return {"table": after.table.hash, "rules": len(after.table.rules), "warnings": warnings}
 
-    def _note_reload(self, *, taken: bool) -> None:
-        self.engine.metrics.reload_ok.set(taken)
-        self.engine.metrics.reloads.labels("taken" if taken else "refused").inc()
+    def scan(self, actor: str) -> Deferred[Told]:
+        """Look through the vaults and bring the catalogue of tapes up to date."""
+        return Deferred.fromCoroutine(self._scan(actor))
 
-    def _reloaded(
-        self,
-        actor: str,
-        *,
-        taken: bool,
-        problems: Sequence[str] = (),
-        needs_restart: Sequence[str] = (),
-    ) -> Mapping[str, object]:
-        self.last_reload = {
-            "at": self.engine.clock.seconds(),
-            "actor": actor,
-            "taken": taken,
-            "table": self.engine.reader.table.hash,
-            "problems": list(problems),
-            "needs_restart": list(needs_restart),
-        }
-        return self.last_reload
+    async def _scan(self, actor: str) -> Told:
+        engine = self.engine
+        tapes = await deferToThread(lambda: tuple(engine.vaults.all()))
+        changed = await engine.ledger.write(Book.save_files, tapes)
+        self.log.info("{count} tapes seen.", action="scanned", count=len(tapes), actor=actor)
+        return {"tapes": len(tapes), "changed": changed}
+
+    def override(self, tape: str, reason: str, actor: str) -> Deferred[Told]:
+        """Let one tape past the deletion gate, once; who and why is kept."""
+        return Deferred.fromCoroutine(self._override(tape, reason, actor))
+
+    async def _override(self, tape: str, reason: str, actor: str) -> Told:
+        engine = self.engine
+        parts = tape.strip("/").split("/")
+        if len(parts) != 3:
+            raise UnknownThing(f"{tape} is no tape; it is named /VAULT/POOL/CARTRIDGE")
+        target = Target(vault=parts[0], pool=parts[1], cartridge=parts[2])
+        try:
+            found = await deferToThread(engine.vaults.find, target)
+        except VaultError as error:
+            raise UnknownThing(str(error)) from error
+        at = engine.clock.seconds()
+
+        def mark(book: Book) -> None:
+            book.save_files(found.tapes)
+            book.set_override(found.tapes[0].path, reason, actor, at)
+
+        await engine.ledger.write(mark)
+        return {"tape": tape}
+
+    def backup(self, path: str, actor: str) -> Deferred[Told]:
+        """Write a consistent copy of the ledger while all goes on."""
+        return Deferred.fromCoroutine(self._backup(path, actor))
+
+    async def _backup(self, path: str, actor: str) -> Told:
+        await self.engine.ledger.backup(Path(path))
+        self.log.info("Ledger copied to {path}.", action="backup", path=path, actor=actor)
+        return {"path": path}
