@@ -119,10 +119,11 @@ def _write(
     sync_folder(place.index.parent)
     unfinished_data, unfinished_manifest = place.unfinished
     sha256, stored = _compress(descriptor, before.st_size, unfinished_data, progress)
-    if not (
-        unchanged(before, os.fstat(descriptor)) and unchanged(before, checked_tape(place.tape))
-    ):
-        raise _changed(place)
+    if not unchanged(before, checked_tape(place.tape)):
+        raise DiskError(
+            f"{shown(place.tape)}: the tape was written or replaced while it was read;"
+            " no copy was kept"
+        )
     unfinished_data.rename(place.data)
     sync_folder(place.folder)
     manifest = Manifest(
@@ -148,12 +149,6 @@ def _write(
     unfinished_manifest.rename(place.manifest)
     sync_folder(place.folder)
     return Copy(place=place, manifest=manifest)
-
-
-def _changed(place: Place) -> DiskError:
-    return DiskError(
-        f"{shown(place.tape)}: the tape was written or replaced while it was read; no copy was kept"
-    )
 
 
 def _compress(descriptor: int, size: int, path: Path, progress: Progress) -> tuple[str, int]:
@@ -184,7 +179,10 @@ def _compress(descriptor: int, size: int, path: Path, progress: Progress) -> tup
 
         total = pump(fill, [digest.update, compress], lambda done: progress(done, size))
         if total != size:
-            raise DiskError(f"the tape became shorter while it was read; {total} of {size} bytes")
+            raise DiskError(
+                f"the tape became shorter while it was read: {total} of {size} bytes;"
+                " no copy was kept"
+            )
         write(compression.flush())
         os.fsync(output)
         return digest.hexdigest(), os.fstat(output).st_size
