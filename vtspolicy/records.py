@@ -1,0 +1,135 @@
+"""Records as plain data: the one form in which the web interface and `--json` show them.
+
+Enums are their values, times are ISO 8601 in UTC with their offset, absent times are null.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import fields, has
+from cattrs import Converter
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from vtspolicy.jobs import Attempt, Job, Request, Transition
+
+T = TypeVar("T")
+
+TIMES = frozenset(
+    {
+        *("at", "received", "created", "due", "started", "finished", "since", "oldest"),
+        *("last_event", "written", "migrated", "copied_written", "erased", "restored"),
+        *("opened", "closed"),
+    }
+)
+"""Fields of records that hold seconds since the epoch; 0 stands for never."""
+
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
+
+def moment(seconds: float | None) -> str | None:
+    """Return a time as ISO 8601 with its offset, or None for no time at all."""
+    if not seconds or not 0 < seconds <= _LATEST:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def seconds(text: str | None) -> float | None:
+    """Return the time that `moment` wrote, in seconds since the epoch."""
+    return None if text is None else datetime.fromisoformat(text).timestamp()
+
+
+def plain(record: object) -> Any:  # Any: JSON has no narrower type
+    """Return a record, or anything made of records, as what `json.dumps` takes."""
+    return _CONVERTER.unstructure(record)
+
+
+def typed(data: object, kind: type[T]) -> T:
+    """Return the record that `plain` made; unknown keys are ignored. Raises cattrs' errors."""
+    return _CONVERTER.structure(data, kind)
+
+
+def job_row(job: Job) -> dict[str, Any]:
+    """Return what a list of jobs shows of one."""
+    row = plain(job)
+    for key in ("work", "values", "notify_all"):
+        del row[key]
+    row["application"] = job.work.application
+    row["then"] = job.work.then
+    return _in_order(row, _JOB_FIRST)
+
+
+def job_page(
+    job: Job, attempts: Iterable[Attempt] = (), history: Iterable[Transition] = ()
+) -> dict[str, Any]:
+    """Return all about one job. Of its environment only the names: values can be secrets."""
+    page = job_row(job)
+    work = plain(job.work)
+    work["env"] = sorted(job.work.env)
+    page["work"] = work
+    page["values"] = dict(job.values)
+    page["attempts"] = plain(list(attempts))
+    page["history"] = plain(list(history))
+    return page
+
+
+def request_row(request: Request) -> dict[str, Any]:
+    """Return what a list of requests shows of one."""
+    row: dict[str, Any] = plain(request)
+    return row
+
+
+def request_page(
+    request: Request, jobs: Iterable[Job] = (), history: Iterable[Transition] = ()
+) -> dict[str, Any]:
+    """Return all about one request; `jobs` there is their number, the list is `job_list`."""
+    page = request_row(request)
+    page["job_list"] = [job_row(job) for job in jobs]
+    page["history"] = plain(list(history))
+    return page
+
+
+_JOB_FIRST = ("id", "request", "host", "state", "application", "then", "tape", "rule", "reason")
+
+
+def _in_order(row: Mapping[str, Any], first: Iterable[str]) -> dict[str, Any]:
+    return {key: row[key] for key in first} | dict(row)
+
+
+def _make_converter() -> Converter:
+    converter = Converter()
+
+    def unstructure(cls: type[Any]) -> Any:  # cattrs' own hooks are untyped
+        times = {
+            each.name: override(unstruct_hook=moment)
+            for each in fields(cls)
+            if each.name in TIMES and _is_time(each.type)
+        }
+        return make_dict_unstructure_fn(cls, converter, **times)  # type: ignore[arg-type]  # cattrs
+
+    def structure(cls: type[Any]) -> Any:
+        times = {
+            each.name: override(struct_hook=lambda text, _: seconds(text))
+            for each in fields(cls)
+            if each.name in TIMES and _is_time(each.type)
+        }
+        return make_dict_structure_fn(cls, converter, **times)  # type: ignore[arg-type]  # cattrs
+
+    converter.register_unstructure_hook_factory(has, unstructure)
+    converter.register_structure_hook_factory(has, structure)
+    converter.register_unstructure_hook(datetime, datetime.isoformat)
+    converter.register_unstructure_hook_func(lambda kind: issubclass_of(kind, Path), str)
+    return converter
+
+
+def issubclass_of(kind: object, parent: type) -> bool:
+    """Whether `kind` is a class at all, and one of `parent`'s."""
+    return isinstance(kind, type) and issubclass(kind, parent)
+
+
+def _is_time(kind: object) -> bool:
+    return kind in {float, float | None}
+
+
+_CONVERTER = _make_converter()

@@ -1,0 +1,39 @@
+"""The state of a server as `vtspolicy status` and the web interface show it."""
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from vtspolicy.ledger.reading import Pending
+from vtspolicy.queue.protocol import Snapshot
+
+
+@frozen(kw_only=True)
+class HostStatus:
+    """One configured host."""
+
+    name: str
+    connections: int = 0  # open now
+    last_event: float | None = None  # when it last sent anything, seconds since the epoch
+
+
+@frozen(kw_only=True)
+class Status:
+    """One server, at one moment. `vtspolicy.records.plain` makes it the answer of the API."""
+
+    node: str  # this machine's name
+    pid: int
+    version: str  # of the program
+    at: float  # the moment, seconds since the epoch
+    started: float  # the server's start
+    ready: bool  # it takes commands
+    reasons: tuple[str, ...] = ()  # why it does not
+    table: str = ""  # the hash of the rules table in force
+    rules: int = 0  # how many rules it has
+    queue: Snapshot  # seats and locks: who holds, who waits
+    hosts: tuple[HostStatus, ...] = ()  # every configured host
+    jobs: Mapping[str, int] = field(factory=dict)  # state -> how many
+    pending: tuple[Pending, ...] = ()  # notices that wait for their hosts
+    tapes: Mapping[str, int] = field(factory=dict)  # state -> how many
+    backlog: int = 0  # writes that wait for the ledger
+    trouble: str | None = None  # why the ledger cannot be written

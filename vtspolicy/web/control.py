@@ -1,0 +1,125 @@
+"""What the doors ask of the engine, and the table of the verbs that change something."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred
+
+Told = Mapping[str, object]
+"""An answer that goes out as a JSON object."""
+
+
+class UnknownThing(LookupError):  # noqa: N818 - reads as what it says
+    """There is no job, request, lock or tape of that name: its message is what the caller reads."""
+
+
+class Refused(Exception):  # noqa: N818
+    """It is there, but this cannot be done to it now: its message is what the caller reads."""
+
+
+class Control(Protocol):
+    """The engine, as the web interface and the control socket see it.
+
+    `actor` is who asks, for the history: "operator alice". Verbs may raise UnknownThing, Refused,
+    NoSuchRow, ConfigurationError or LedgerError, at once or through their Deferred; each has its
+    own HTTP status.
+    """
+
+    def status(self) -> Deferred[Told]:
+        """Return `vtspolicy.records.plain` of a `vtspolicy.status.Status`."""
+        ...
+
+    def ready(self) -> tuple[bool, tuple[str, ...]]:
+        """Return whether commands are taken, and if not, why."""
+        ...
+
+    def collect(self) -> Deferred[None]:
+        """Bring the gauges of the metrics up to date."""
+        ...
+
+    def drain(self, actor: str) -> Deferred[Told]:
+        """Start nothing new; what runs goes on. Answers {"running": how many}."""
+        ...
+
+    def resume(self, actor: str) -> Deferred[Told]:
+        """End a drain. Answers {"waiting": how many}."""
+        ...
+
+    def reload(self, actor: str) -> Deferred[Told]:
+        """Take new rules whole or not at all; ConfigurationError when not.
+
+        Answers {"table": hash, "rules": how many, "warnings": [text]}.
+        """
+        ...
+
+    def cancel(self, request: int | None, job: int | None, actor: str) -> Deferred[Told]:
+        """Cancel a request or one job; exactly one of both is given.
+
+        Answers {"ended": [job], "stopping": [job]}: those that had not started, and those whose
+        processes are being ended.
+        """
+        ...
+
+    def retry(self, job: int, actor: str) -> Deferred[Told]:
+        """Do an ended job once more, as a new request. Answers {"request": ..., "job": ...}."""
+        ...
+
+    def release_lock(self, lock: str, actor: str) -> Deferred[Told]:
+        """Take a lock from whoever holds it. Answers {"lock": ..., "released": bool}."""
+        ...
+
+    def scan(self, actor: str) -> Deferred[Told]:
+        """Look through the vaults now. Answers {"tapes": how many}."""
+        ...
+
+    def override(self, tape: str, reason: str, actor: str) -> Deferred[Told]:
+        """Let one tape past the deletion gate. Answers {"tape": ...}."""
+        ...
+
+    def backup(self, path: str, actor: str) -> Deferred[Told]:
+        """Write a consistent copy of the ledger. Answers {"path": ...}."""
+        ...
+
+
+@frozen(kw_only=True)
+class Argument:
+    """One member of the JSON object that a verb takes."""
+
+    kind: type[int] | type[str]  # numbers are 1 or more; texts have 1 to LONGEST characters
+    required: bool = True
+
+
+LONGEST = 4096
+"""Characters of the longest text that a verb takes: a path's limit."""
+
+
+@frozen(kw_only=True)
+class Verb:
+    """One thing that an operator can have done: `POST /api/v1/NAME` on the control socket."""
+
+    method: str  # of Control; it takes the arguments by name, and the actor
+    arguments: Mapping[str, Argument] = field(factory=dict)
+    one_of: tuple[str, ...] = ()  # exactly one of these must be given
+
+
+_NUMBER = Argument(kind=int)
+_TEXT = Argument(kind=str)
+_EITHER = Argument(kind=int, required=False)
+
+VERBS: Mapping[str, Verb] = {
+    "drain": Verb(method="drain"),
+    "resume": Verb(method="resume"),
+    "reload": Verb(method="reload"),
+    "cancel": Verb(
+        method="cancel",
+        arguments={"request": _EITHER, "job": _EITHER},
+        one_of=("request", "job"),
+    ),
+    "retry": Verb(method="retry", arguments={"job": _NUMBER}),
+    "release-lock": Verb(method="release_lock", arguments={"lock": _TEXT}),
+    "scan": Verb(method="scan"),
+    "override": Verb(method="override", arguments={"tape": _TEXT, "reason": _TEXT}),
+    "backup": Verb(method="backup", arguments={"path": _TEXT}),
+}
+"""Every verb. They exist on the control socket only."""

@@ -1,0 +1,72 @@
+"""The control socket: SPOOL/control.sock, for this user and root only."""
+
+import socket
+import stat
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.web.server import Site
+
+from vtspolicy.client import SOCKET, reachable
+
+
+class SocketInUseError(OSError):
+    """Another server answers on this control socket."""
+
+
+@define(kw_only=True)
+class ControlDoor:
+    """One listening control socket."""
+
+    path: Path
+    port: IListeningPort
+    inode: tuple[int, int]  # device and number of the file that is ours
+    kept: ExitStack  # what the socket's address needs for as long as it is open
+
+    @classmethod
+    def open(cls, reactor: Any, spool: Path, site: Site) -> "ControlDoor":  # a whole reactor
+        """Listen; a socket that a dead server left is replaced.
+
+        Raises OSError, or CannotListenError, when that cannot be done. Nobody can connect before
+        the mode of the file is set: Twisted sets it between binding and listening.
+        """
+        path = spool / SOCKET
+        if path.exists() and not stat.S_ISSOCK(path.lstat().st_mode):
+            raise FileExistsError(f"{path} is there, and it is no socket")
+        if _is_answered(path):
+            raise SocketInUseError(f"{path}: another server answers on it")
+        path.unlink(missing_ok=True)
+        with ExitStack() as kept:
+            address = kept.enter_context(reachable(path))
+            port = reactor.listenUNIX(address, site, mode=0o600)
+            about = path.lstat()
+            return cls(
+                path=path, port=port, inode=(about.st_dev, about.st_ino), kept=kept.pop_all()
+            )
+
+    async def close(self) -> None:
+        """Listen no more. A file that is not ours any more is left alone, and so is the port."""
+        try:
+            about = self.path.lstat()
+        except OSError:
+            return
+        if (about.st_dev, about.st_ino) == self.inode:
+            await maybeDeferred(self.port.stopListening)  # which removes the file
+            self.kept.close()
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(1.0)
+        try:
+            with reachable(path) as address:
+                asking.connect(address)
+        except TimeoutError:
+            return True  # its backlog is full: somebody is there
+        except OSError:
+            return False
+    return True

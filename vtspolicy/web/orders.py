@@ -1,0 +1,64 @@
+"""Orders: what a POST on the control socket asks for, checked by the table of verbs."""
+
+import json
+import pwd
+from http import HTTPStatus
+
+from vtspolicy.suggest import did_you_mean
+from vtspolicy.web.answers import Mistake
+from vtspolicy.web.control import LONGEST, VERBS, Argument, Verb
+
+PREFIX = "/api/v1/"
+
+Value = int | str | None
+
+
+def verb_of(path: str) -> Verb | None:
+    """Return the verb at a path."""
+    return VERBS.get(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else None
+
+
+def read_order(verb: Verb, body: bytes) -> dict[str, Value]:
+    """Return the arguments of a verb, None for those not given. Raises Mistake."""
+    try:
+        given = json.loads(body) if body.strip() else {}
+    except (ValueError, RecursionError):
+        raise _bad("the body is not JSON") from None
+    if not isinstance(given, dict):
+        raise _bad("the body must be a JSON object")
+    for name in given:
+        if name not in verb.arguments:
+            known = ", ".join(verb.arguments) or "none"
+            hint = did_you_mean(name, verb.arguments) or f"known are {known}"
+            raise _bad("there is no such argument", hint)
+    values = {name: _value(name, each, given.get(name)) for name, each in verb.arguments.items()}
+    if verb.one_of and sum(values[name] is not None for name in verb.one_of) != 1:
+        raise _bad(f"give one of {' and '.join(verb.one_of)}")
+    return values
+
+
+def actor_of(uid: int) -> str:
+    """Return who a peer is, for the history."""
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return f"operator {name}"
+
+
+def _value(name: str, argument: Argument, value: object) -> Value:
+    if value is None:
+        if argument.required:
+            raise _bad(f"{name} is missing")
+        return None
+    if argument.kind is int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**62:
+            raise _bad(f"{name} must be a number of 1 or more")
+        return value
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST or "\0" in value:
+        raise _bad(f"{name} must be a text of 1 to {LONGEST} characters")
+    return value
+
+
+def _bad(message: str, hint: str = "") -> Mistake:
+    return Mistake(HTTPStatus.BAD_REQUEST, message, hint)

@@ -1,0 +1,195 @@
+"""The pages that are read: metrics, health, and the jobs and requests of the ledger."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.logger import Logger
+
+from vtspolicy.jobs import JobState, RequestState
+from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger.errors import NoSuchRow
+from vtspolicy.metrics import CONTENT_TYPE, Metrics
+from vtspolicy.records import job_page, job_row, request_page, request_row
+from vtspolicy.web.answers import Answer, json_answer
+from vtspolicy.web.control import Control
+from vtspolicy.web.query import MOST, USUAL, Reader, limit, number, one_of, read_query, word
+
+_log = Logger("vtspolicy.web")
+
+
+@frozen(kw_only=True)
+class House:
+    """What pages are about."""
+
+    control: Control
+    ledger: Ledger
+    metrics: Metrics
+
+
+Given = Mapping[str, Any]  # what the query readers of a page read, and the number in its path
+
+
+async def index(_house: House, _given: Given) -> Answer:
+    """What there is to read."""
+    return json_answer({"paths": [page.path for page in PAGES]})
+
+
+async def metrics(house: House, _given: Given) -> Answer:
+    """The metrics, in the text format of Prometheus."""
+    try:
+        await house.control.collect()
+    except Exception:  # noqa: BLE001 - the counters are still worth more than none
+        _log.failure("Gauges could not be brought up to date.", action="collect")
+    return Answer(house.metrics.render(), kind=CONTENT_TYPE)
+
+
+async def health(_house: House, _given: Given) -> Answer:
+    """The process answers."""
+    return json_answer({"status": "ok"})
+
+
+async def readiness(house: House, _given: Given) -> Answer:
+    """Whether commands are taken."""
+    ready, reasons = house.control.ready()
+    status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return json_answer({"ready": ready, "reasons": list(reasons)}, status)
+
+
+async def status(house: House, _given: Given) -> Answer:
+    """The state of the server."""
+    return json_answer(dict(await house.control.status()))
+
+
+async def jobs(house: House, given: Given) -> Answer:
+    """Jobs, the newest first."""
+    found = await house.ledger.read(Book.jobs, **_filters(given))
+    return _list("jobs", [job_row(job) for job in found], given)
+
+
+async def job(house: House, given: Given) -> Answer:
+    """All about one job."""
+
+    def look(book: Book, number: int) -> dict[str, Any]:
+        found = book.job(number)
+        if found is None:
+            raise NoSuchRow("job", number)
+        return job_page(found, book.attempts(number), book.history(f"job {number}"))
+
+    return json_answer(await house.ledger.read(look, given["number"]))
+
+
+async def requests(house: House, given: Given) -> Answer:
+    """Requests, the newest first."""
+    found = await house.ledger.read(Book.requests, **_filters(given))
+    return _list("requests", [request_row(request) for request in found], given)
+
+
+async def request(house: House, given: Given) -> Answer:
+    """All about one request, with the newest of its jobs."""
+
+    def look(book: Book, number: int) -> dict[str, Any]:
+        found = book.request(number)
+        if found is None:
+            raise NoSuchRow("request", number)
+        newest = book.jobs(request=number, limit=MOST)
+        return request_page(found, newest, book.history(f"request {number}"))
+
+    return json_answer(await house.ledger.read(look, given["number"]))
+
+
+async def why(house: House, given: Given) -> Answer:
+    """Why a command was decided so."""
+
+    def look(book: Book, number: int) -> dict[str, Any]:
+        found = book.request(number)
+        if found is None:
+            raise NoSuchRow("request", number)
+        return why_page(request_row(found), book.why(number))
+
+    return json_answer(await house.ledger.read(look, given["number"]))
+
+
+def why_page(row: Mapping[str, Any], trace: str | None) -> dict[str, Any]:
+    """Return a request with the trace of its decision."""
+    return {"request": dict(row), "why": json.loads(trace) if trace else None}
+
+
+def _filters(given: Given) -> dict[str, Any]:
+    filters = {"limit": USUAL, **given}
+    if "before" in filters:
+        filters["before_id"] = filters.pop("before")
+    return filters
+
+
+def _list(name: str, rows: Sequence[Mapping[str, Any]], given: Given) -> Answer:
+    """Answer a list, and what `before` must be to get the next one."""
+    more = rows[-1]["id"] if len(rows) == given.get("limit", USUAL) else None
+    return json_answer({name: list(rows), "before": more})
+
+
+_LIST: Mapping[str, Reader] = {"limit": limit, "before": number}
+_JOBS: Mapping[str, Reader] = {
+    "state": one_of(JobState),
+    "host": word,
+    "request": number,
+    "tape": word,
+    "family": word,
+    "ref": word,
+    "rule": word,
+    **_LIST,
+}
+_REQUESTS: Mapping[str, Reader] = {
+    "state": one_of(RequestState),
+    "host": word,
+    "family": word,
+    "ref": word,
+    **_LIST,
+}
+
+
+@define
+class Page:
+    """One page: its path, where `{number}` stands for one, what answers, what its query takes."""
+
+    path: str
+    answer: Callable[[House, Given], Awaitable[Answer]]
+    query: Mapping[str, Reader] = field(factory=dict)
+    form: re.Pattern[str] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.form = re.compile(self.path.replace("{number}", r"([1-9][0-9]{0,17})"), re.ASCII)
+
+    async def get(self, house: House, path: str, arguments: Mapping[bytes, list[bytes]]) -> Answer:
+        """Return the answer to one question."""
+        given = read_query(arguments, self.query)
+        found = self.form.fullmatch(path)
+        if found is not None and found.groups():
+            given["number"] = int(found[1])
+        return await self.answer(house, given)
+
+
+PAGES = (
+    Page("/", index),
+    Page("/metrics", metrics),
+    Page("/healthz", health),
+    Page("/readyz", readiness),
+    Page("/api/v1/status", status),
+    Page("/api/v1/jobs", jobs, _JOBS),
+    Page("/api/v1/jobs/{number}", job),
+    Page("/api/v1/requests", requests, _REQUESTS),
+    Page("/api/v1/requests/{number}", request),
+    Page("/api/v1/requests/{number}/why", why),
+)
+"""Every page, on the web and on the control socket."""
+
+
+def page_of(path: str) -> Page | None:
+    """Return the page at a path."""
+    for page in PAGES:
+        if page.form.fullmatch(path):
+            return page
+    return None

@@ -1,0 +1,74 @@
+"""The query of an address (`?state=running&limit=20`), read by a table of what a page takes."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+from vtspolicy.suggest import did_you_mean
+from vtspolicy.web.answers import Mistake
+
+MOST = 500
+"""The longest list that is answered; `before` asks for the next one."""
+
+USUAL = 100
+"""How long a list is when nobody says so."""
+
+_LARGEST = 2**62
+_LONGEST = 256
+
+Reader = Callable[[str, str], Any]
+"""Takes the name and the text of a parameter; raises Mistake."""
+
+
+def read_query(arguments: Mapping[bytes, list[bytes]], readers: Mapping[str, Reader]) -> Any:
+    """Return the parameters that are given, read; whatever a page does not take is a mistake."""
+    read: dict[str, Any] = {}
+    for raw, values in arguments.items():
+        name = raw.decode("utf-8", "replace")
+        reader = readers.get(name)
+        if reader is None:
+            known = f"known are {', '.join(readers)}" if readers else "this page takes none"
+            raise _bad("there is no such parameter", did_you_mean(name, readers) or known)
+        if len(values) > 1:
+            raise _bad(f"{name} is given {len(values)} times")
+        read[name] = reader(name, values[0].decode("utf-8", "replace"))
+    return read
+
+
+def number(name: str, text: str) -> int:
+    """Read the number of a job or a request."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= _LARGEST):
+        raise _bad(f"{name} must be a number of 1 or more")
+    return int(text)
+
+
+def limit(name: str, text: str) -> int:
+    """Read the length of a list."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MOST):
+        raise _bad(f"{name} must be a number from 1 to {MOST}")
+    return int(text)
+
+
+def word(name: str, text: str) -> str:
+    """Read a text that is compared as it is."""
+    if not 0 < len(text) <= _LONGEST:
+        raise _bad(f"{name} must have 1 to {_LONGEST} characters")
+    return text
+
+
+def one_of(kind: type[Enum]) -> Reader:
+    """Return the reader of an enum's value."""
+    values = {str(each.value): each for each in kind}
+
+    def read(name: str, text: str) -> Enum:
+        if text not in values:
+            known = f"one of {', '.join(values)}"
+            raise _bad(f"{name} has no such value", did_you_mean(text, values) or known)
+        return values[text]
+
+    return read
+
+
+def _bad(message: str, hint: str = "") -> Mistake:
+    return Mistake(HTTPStatus.BAD_REQUEST, message, hint)

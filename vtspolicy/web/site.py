@@ -1,0 +1,195 @@
+"""The site: from an HTTP request to a page or an order, everything bounded on the way."""
+
+import socket
+import struct
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import http, server
+from twisted.web.resource import Resource
+
+from vtspolicy.ledger import Ledger
+from vtspolicy.metrics import Metrics
+from vtspolicy.web.answers import (
+    SECURITY_HEADERS,
+    Answer,
+    Mistake,
+    as_mistake,
+    json_answer,
+    mistake_answer,
+)
+from vtspolicy.web.control import Control
+from vtspolicy.web.orders import actor_of, read_order, verb_of
+from vtspolicy.web.pages import House, page_of
+
+CONNECTIONS = 64
+"""Connections of one site at once; further ones are closed."""
+
+BODY = 65536
+"""Bytes of the longest body that is taken."""
+
+IDLE = 30.0
+"""Seconds after which a silent connection is closed."""
+
+_CREDENTIALS = struct.Struct("3i")  # struct ucred of Linux: process, user, group
+
+
+def make_site(
+    control: Control, ledger: Ledger, metrics: Metrics, *, writable: bool
+) -> "BoundedSite":
+    """Return the site to listen with; the verbs are there only when it is writable."""
+    house = House(control=control, ledger=ledger, metrics=metrics)
+    root = Root(house, writable=writable)
+    return BoundedSite(root, BoundedRequest, timeout=IDLE)  # type: ignore[no-untyped-call]  # Twisted
+
+
+class Root(Resource):
+    """All paths."""
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def __init__(self, house: House, *, writable: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted
+        self._house = house
+        self._writable = writable
+        self._log = Logger("vtspolicy.web")
+
+    def render(self, request: server.Request) -> int:
+        """Begin to answer."""
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        answer = Deferred.fromCoroutine(self._answer(request))
+        answer.addErrback(self._failed, request)
+        answer.addCallback(self._send, request, gone)
+        answer.addErrback(lambda failure: self._log.failure("No answer sent.", failure))
+        return server.NOT_DONE_YET
+
+    async def _answer(self, request: Any) -> Answer:  # BoundedRequest, whose base is untyped
+        path = request.path.decode("ascii", "replace")
+        page = page_of(path)
+        verb = verb_of(path) if self._writable else None
+        if page is None and verb is None:
+            raise Mistake(HTTPStatus.NOT_FOUND, "there is no such page", "GET / lists them")
+        if page is not None:
+            if request.method not in {b"GET", b"HEAD"}:
+                raise _not_allowed("GET, HEAD")
+            return await page.get(self._house, path, request.args)
+        if request.method != b"POST":
+            raise _not_allowed("POST")
+        assert verb is not None  # noqa: S101 - said above, for mypy
+        actor = actor_of(peer_of(request))
+        do = getattr(self._house.control, verb.method)
+        given = read_order(verb, request.content.read())
+        self._log.info(
+            "{actor} asks for {path} {given}.",
+            action="order",
+            actor=actor,
+            path=path,
+            given={name: value for name, value in given.items() if value is not None},
+        )
+        return json_answer(dict(await do(**given, actor=actor)))
+
+    def _failed(self, failure: Failure, request: server.Request) -> Answer:
+        mistake = as_mistake(failure.value) if failure.value is not None else None
+        if mistake is None:
+            self._log.failure("A request cannot be answered.", failure, action="web_defect")
+            message = "the server has a defect here; its log says more"
+            mistake = Mistake(HTTPStatus.INTERNAL_SERVER_ERROR, message)
+        return mistake_answer(mistake)
+
+    def _send(self, answer: Answer, request: server.Request, gone: list[Failure]) -> None:
+        if gone:
+            return
+        request.setResponseCode(int(answer.status))
+        headers = {
+            **SECURITY_HEADERS,
+            **answer.headers,
+            "Content-Type": answer.kind,
+            "Content-Length": str(len(answer.body)),
+        }
+        for name, value in headers.items():
+            request.setHeader(name, value)
+        request.write(answer.body)  # which sends nothing to who asked with HEAD
+        request.finish()
+
+
+def _not_allowed(allowed: str) -> Mistake:
+    return Mistake(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "this cannot be done here",
+        f"{allowed} can",
+        {"Allow": allowed},
+    )
+
+
+def peer_of(request: Any) -> int:  # BoundedRequest, whose base is untyped
+    """Return the user at the other end of a UNIX socket, as the kernel knows it."""
+    connection = request.channel.transport.socket
+    if connection.family != socket.AF_UNIX:
+        raise Mistake(HTTPStatus.FORBIDDEN, "orders are taken on the control socket only")
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    uid: int = _CREDENTIALS.unpack(credentials)[1]
+    return uid
+
+
+class BoundedRequest(server.Request):
+    """A request whose body cannot fill the memory or the disk."""
+
+    _left = BODY
+
+    def gotLength(self, length: int | None) -> None:
+        """Keep the body in memory: it is small, or it is refused."""
+        self.content = BytesIO()
+        if length is not None and length > BODY:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a part of the body."""
+        if self._left < 0:
+            return
+        self._left -= len(data)
+        if self._left < 0:
+            self._refuse()
+        else:
+            super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Twisted
+
+    def _refuse(self) -> None:
+        self._left = -1
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        head = (
+            f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        transport: Any = self.channel.transport  # an interface, or None before it is connected
+        transport.write(head.encode())
+        self.channel.loseConnection()
+
+
+class BoundedChannel(http.HTTPChannel):
+    """A connection that counts."""
+
+    def connectionMade(self) -> None:
+        """Take it, or close it when there are too many."""
+        super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted
+        self.factory.connections += 1
+        if self.factory.connections > CONNECTIONS:
+            self.loseConnection()  # type: ignore[no-untyped-call]  # Twisted
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Make room for another one."""
+        self.factory.connections -= 1
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted
+
+
+class BoundedSite(server.Site):
+    """A site with a bounded number of connections, and no log of what was only read."""
+
+    protocol = BoundedChannel  # type: ignore[assignment]  # HTTP/1.1 alone, without the proxy for 2
+    connections = 0
+
+    def log(self, request: http.Request) -> None:
+        """Leave out what every scrape would repeat."""
