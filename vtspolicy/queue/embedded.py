@@ -90,7 +90,7 @@ class EmbeddedQueue:
         known.due = due
         known.since = self._clock.seconds()
         if known.lock is not None and not known.stand:
-            self._locks.enter(known)  # an operator had released it
+            self._locks.enter_again(known)
         self._look_at(self._locks.let_go(known))
         self._look(known)
         self._work()

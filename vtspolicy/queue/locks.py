@@ -56,8 +56,12 @@ class Line(list[Claim]):
         if not self.live:
             self.clear()
         elif len(self) > 2 * self.live + 16:
-            self[:] = {each for each in self if each.stand}
-            heapify(self)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove the claims that have left."""
+        self[:] = [each for each in self if each.stand]
+        heapify(self)
 
     def first(self) -> Claim | None:
         """Return the earliest claim that has not left."""
@@ -178,10 +182,9 @@ class LockTree:
 
     def enter(self, claim: Claim) -> None:
         """The claim takes its place in the order of arrival."""
-        if claim.lock is None:
+        node = claim.lock
+        if node is None:
             return
-        # The node may have been pruned since, while an operator had released the lock.
-        node = claim.lock = self.lock(claim.lock.text)
         claim.stand = Stand.WAITS
         if node.here is None:
             node.here = Line()
@@ -192,6 +195,20 @@ class LockTree:
                 above.below = Line()
             above.below.enter(claim)
             above = above.parent
+
+    def enter_again(self, claim: Claim) -> None:
+        """A claim whose lock an operator had released takes its old place in the order."""
+        if claim.lock is None:
+            return
+        # The node may have been forgotten since; and where it was not, the claim that left may
+        # still lie in the lines, and must not come to life there a second time.
+        node: Lock | None = claim.lock = self.lock(claim.lock.text)
+        while node is not None:
+            for line in (node.here, node.below, node.stopped):
+                if line is not None:
+                    line.sweep()
+            node = node.parent
+        self.enter(claim)
 
     def may_hold(self, claim: Claim) -> bool:
         """Whether the lock is free for the claim; if not, `leave` or `wake` name it again later."""

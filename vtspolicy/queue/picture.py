@@ -30,21 +30,21 @@ def picture(
         running=len(running),
         waiting=len(jobs) - len(running),
         applications=tuple(
-            _application(each, first) for each in sorted(seats, key=attrgetter("name"))
+            _application(each, at, first) for each in sorted(seats, key=attrgetter("name"))
         ),
-        locks=tuple(_lock(each, running, first) for each in _first_locks(running, jobs, first)),
+        locks=tuple(_lock(each, running, at, first) for each in _first_locks(running, jobs, first)),
     )
 
 
-def _application(seats: Seats, first: int) -> ApplicationUse:
+def _application(seats: Seats, at: float, first: int) -> ApplicationUse:
     ready = _front(seats.ready, first, lambda item: item[2].state is State.READY)
     return ApplicationUse(
         application=seats.name,
         seats=seats.number,
         running=len(seats.jobs),
         waiting=seats.waiting,
-        holders=tuple(_place(job) for job in islice(seats.jobs.values(), first)),
-        waiters=tuple(_place(job) for _key, _order, job in ready),
+        holders=tuple(_place(job, at) for job in islice(seats.jobs.values(), first)),
+        waiters=tuple(_place(job, at) for _key, _order, job in ready),
     )
 
 
@@ -55,16 +55,16 @@ def _first_locks(running: list[Job], jobs: Collection[Job], first: int) -> list[
     return list(islice(locks, first))
 
 
-def _lock(lock: Lock, running: list[Job], first: int) -> LockUse:
+def _lock(lock: Lock, running: list[Job], at: float, first: int) -> LockUse:
     line = lock.here if lock.here is not None else Line()
     front = _front(line, first + lock.held, _stands)
     waiters = [each for each in front if isinstance(each, Job) and each.state is not State.RUNS]
     holders = [job for job in running if job.lock is lock and job.stand]
     return LockUse(
         lock=lock.text,
-        holders=tuple(_place(job) for job in holders[:first]),
+        holders=tuple(_place(job, at) for job in holders[:first]),
         waiting=line.live - lock.held,
-        waiters=tuple(_place(job) for job in waiters[:first]),
+        waiters=tuple(_place(job, at) for job in waiters[:first]),
     )
 
 
@@ -72,23 +72,23 @@ def _stands(claim: Claim) -> bool:
     return bool(claim.stand)
 
 
-def _place(job: Job) -> Place:
+def _place(job: Job, at: float) -> Place:
     return Place(
         job=job.number,
         application=job.seats.name,
         lock=job.lock.text if job.lock is not None else None,
         since=job.since,
         due=job.due,
-        why=_why(job),
+        why=_why(job, at),
     )
 
 
-def _why(job: Job) -> Why | None:
+def _why(job: Job, at: float) -> Why | None:
     if job.state is State.RUNS:
         return None
     if barrier(job) is not None:  # an earlier job may have been put since the job was looked at
         return Why.LOCK
-    return Why.TIME if job.state is State.LATER else Why.SEAT
+    return Why.TIME if job.due > at else Why.SEAT
 
 
 def _front(heap: list[T], first: int, counts: Callable[[T], bool]) -> list[T]:

@@ -434,6 +434,20 @@ class QueueSuite:
         rig.queue.give_back(1)
         assert rig.new() == [3]
 
+    def test_a_job_whose_lock_was_released_takes_its_old_place_when_it_waits_again(self) -> None:
+        rig = self.rig().open()
+        rig.queue.seats({"A": 2})
+        for job in (1, 2, 3):
+            rig.queue.put(entry(job, "/V/P/1"))
+        rig.queue.release("/V/P/1")
+        assert rig.new() == [1, 2]
+        rig.queue.again(1, 0.0)
+        (lock,) = rig.queue.snapshot().locks
+        assert [place.job for place in lock.holders] == [2]
+        assert [place.job for place in lock.waiters] == [1, 3]
+        rig.queue.give_back(2)
+        assert rig.new() == [1]
+
     # Seats
 
     def test_an_application_without_a_number_has_one_seat(self) -> None:
