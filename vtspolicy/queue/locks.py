@@ -202,7 +202,8 @@ class LockTree:
             return
         # The node may have been forgotten since; and where it was not, the claim that left may
         # still lie in the lines, and must not come to life there a second time.
-        node: Lock | None = claim.lock = self.lock(claim.lock.text)
+        claim.lock = self.lock(claim.lock.text)
+        node: Lock | None = claim.lock
         while node is not None:
             for line in (node.here, node.below, node.stopped):
                 if line is not None:
