@@ -11,10 +11,11 @@ from attrs import frozen
 from vtspolicy.grammar.command import CommandError
 from vtspolicy.grammar.names import check_name, check_target
 from vtspolicy.grammar.pairs import Pairs
-from vtspolicy.grammar.reading import QUOTES, Reading, WrongPlaceError, guess, listed, show
+from vtspolicy.grammar.reading import NAMED, QUOTES, Reading, WrongPlaceError, guess, listed, show
 from vtspolicy.grammar.values import CUT_AT, LONGEST_TEXT, REQUEST, plain_quotes
 from vtspolicy.grammar.vocabulary import Family, Vocabulary
 
+ALMOST_CUT = 92  # bytes: blanks at the cut and where a display wraps are lost on the way
 LONGEST_ANSWER = 160  # characters of message and hint together: a notice holds 240 in all
 OTHER_QUOTES = "\u00b4`\u201a\u201e\u00ab\u2039"
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\x96\x97"
@@ -104,7 +105,7 @@ class _Forms:
         if not quote:
             raise self._unquoted(family, at)
         if at == after:
-            message = f"found {quote} right after {family.name}, expected a blank before it"
+            message = f"found {NAMED[quote]} right after {family.name}, expected a blank"
             raise WrongPlaceError(at, message)
         close = text.find(quote, at + 1)
         if close < 0 and self.size == CUT_AT:
@@ -125,10 +126,11 @@ class _Forms:
                 raise
         if other >= 0:
             hint = "close with the quote that opened" if close < 0 else "values hold no quotes"
-            raise WrongPlaceError(other, f"found {text[other]}, expected {quote}", hint)
+            message = f"found {NAMED[text[other]]}, expected {NAMED[quote]}"
+            raise WrongPlaceError(other, message, hint)
         if close < 0:
-            message = f"found the end, but the quote of column {at + 1} is open: expected {quote}"
-            raise WrongPlaceError(len(text), message, f"add {quote} at the end")
+            message = f"found the end, expected {NAMED[quote]} to close that of column {at + 1}"
+            raise WrongPlaceError(len(text), message, self._unclosed(quote))
         rest = reading.space(close + 1)
         if rest < len(text):
             raise WrongPlaceError(
@@ -137,12 +139,18 @@ class _Forms:
                 f"put all words after {family.name} inside the quotes",
             )
 
+    def _unclosed(self, quote: str) -> str:
+        """Return the remedy for a text that ends with its quote open."""
+        if ALMOST_CUT <= self.size < CUT_AT:
+            return f"add {quote}; or was it cut at {CUT_AT} bytes, as FUP does? use the host macro"
+        return f"add {quote} at the end"
+
     def _unquoted(self, family: Family, at: int) -> WrongPlaceError:
         """Return what is wrong where the opening quote should be."""
         word = self.reading.word(at)
-        message = f"found {self.reading.found(at)}, expected ' or \""
+        message = f"found {self.reading.found(at)}, expected a single or double quote"
         if at >= len(self.text):
-            return WrongPlaceError(at, f"{message} and a path after {family.name}")
+            return WrongPlaceError(at, f"{message}, and a path in it")
         if word == "-":
             verbs = [verb.name for verb in self.vocabulary.verbs if verb.takes == "tapes"]
             return WrongPlaceError(at, message, f"- is for {listed(verbs, ' and ')}")
@@ -193,7 +201,9 @@ class _Forms:
             check_name(start, word, "tape")
             at = start + len(word)
             if quote := reading.quote(at):
-                raise WrongPlaceError(at, f"found {quote}, expected a blank", "no quotes here")
+                raise WrongPlaceError(
+                    at, f"found {NAMED[quote]}, expected a blank", "no quotes here"
+                )
             start = reading.space(at)
         return at
 

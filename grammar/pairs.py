@@ -4,7 +4,15 @@ import re
 
 from attrs import field, frozen
 
-from vtspolicy.grammar.reading import LONGEST_SHOWN, Reading, WrongPlaceError, guess, listed, show
+from vtspolicy.grammar.reading import (
+    LONGEST_SHOWN,
+    NAMED,
+    Reading,
+    WrongPlaceError,
+    guess,
+    listed,
+    show,
+)
 from vtspolicy.grammar.values import REFERENCE, TYPES, remedy
 from vtspolicy.grammar.vocabulary import Family, Keyword, Vocabulary
 
@@ -27,7 +35,7 @@ class Pairs:
             if self.reading.text[start] == "=":
                 raise WrongPlaceError(start, "found =, expected a keyword before it")
             if quote := self.reading.quote(start):
-                raise WrongPlaceError(start, f"found {quote}, expected a keyword or the end")
+                raise WrongPlaceError(start, f"found {NAMED[quote]}, expected a keyword")
             at = self._pair(start, end)
         for long in self.family.always_required:
             if long not in self.given:

@@ -8,6 +8,7 @@ from attrs import frozen
 from vtspolicy.suggest import nearest
 
 QUOTES = "'\""
+NAMED = {"'": "a single quote", '"': "a double quote"}  # a notice cannot hold a double quote
 LONGEST_SHOWN = 24  # characters of the text that a message repeats
 LONGEST_GUESSED = 40  # characters of a word for which a right one is looked for
 MOST_LISTED = 96  # characters of a list of the words that are right
@@ -50,7 +51,7 @@ class Reading:
         if at >= len(self.text):
             return "the end"
         word = self.word(at)
-        return show(word) if word else self.text[at]
+        return show(word) if word else NAMED.get(self.text[at], self.text[at])
 
     def is_pair(self, after: int) -> bool:
         """Whether an `=` follows the word that ends before `after`."""

@@ -19,16 +19,36 @@ MISTAKES = [
     ("VTSPolicy erase - A", 11, 'found "erase"', '"Erase"'),
     ("VTSPolicy QQQQ 'x'", 11, "expected a family", "TSM, NBU, LEG"),
     # Quotes
-    ("VTSPolicy TSM", 14, "expected ' or \" and a path after TSM", None),
-    ("VTSPolicy TSM /VAULT01/P", 15, 'found "/VAULT01/P", expected \' or "', "quotes"),
-    ("VTSPolicy TSM'/VAULT01/P'", 14, "expected a blank before it", None),
-    ("VTSPolicy TSM - A00017", 15, 'found "-", expected \' or "', "Erase, Delete and Restore"),
-    ("VTSPolicy TSM `/VAULT01/P`", 15, "expected ' or \"", "plain quotes"),
-    (P, 26, "the quote of column 15 is open: expected '", "add '"),
-    (P + '"', 26, "found \", expected '", "the quote that opened"),
+    ("VTSPolicy TSM", 14, "expected a single or double quote, and a path", None),
+    (
+        "VTSPolicy TSM /VAULT01/P",
+        15,
+        'found "/VAULT01/P", expected a single or double quote',
+        "quotes",
+    ),
+    (
+        "VTSPolicy TSM'/VAULT01/P'",
+        14,
+        "found a single quote right after TSM, expected a blank",
+        None,
+    ),
+    (
+        "VTSPolicy TSM - A00017",
+        15,
+        'found "-", expected a single or double quote',
+        "Erase, Delete and Restore",
+    ),
+    ("VTSPolicy TSM `/VAULT01/P`", 15, "expected a single or double quote", "plain quotes"),
+    (P, 26, "expected a single quote to close that of column 15", "add '"),
+    (P + '"', 26, "found a double quote, expected a single quote", "the quote that opened"),
     (P + "' s=a", 28, 'found "s" after the closing quote', "inside the quotes"),
     (P + "''", 27, "after the closing quote, expected the end", None),
-    ("VTSPolicy TSM ''", 16, "found ', expected archive, selective or /VAULTxx/pool", None),
+    (
+        "VTSPolicy TSM ''",
+        16,
+        "found a single quote, expected archive, selective or /VAULTxx/pool",
+        None,
+    ),
     # Operation and path
     ("VTSPolicy TSM 'archve /VAULT01/P'", 16, 'found "archve"', '"archive"'),
     ("VTSPolicy TSM 'Archive /VAULT01/P'", 16, 'found "Archive"', '"archive"'),
@@ -62,13 +82,13 @@ MISTAKES = [
     (P + " s=a source=b'", 31, "given before as s=", "s and source are the same"),
     (P + " s=a s=b'", 31, "found s= a second time", "remove one"),
     (P + " ref=a ref=b'", 33, "found ref= a second time", "remove one"),
-    (P + " s'", 28, "found ' after s, expected =", None),
+    (P + " s'", 28, "found a single quote after s, expected =", None),
     (P + " s:a'", 28, "found : after s, expected =", None),
     (P + " hello'", 27, 'found "hello", expected keyword=value', None),
     (P + " s=a b'", 31, 'found "b", expected keyword=value', "a value holds no blank"),
     (P + " =a'", 27, "found = after the path", None),
     (P + " s=a =b'", 31, "found =, expected a keyword before it", None),
-    (P + " s='", 29, "found ', expected the value of s", None),
+    (P + " s='", 29, "found a single quote, expected the value of s", None),
     (P + " s= d=b'", 30, 'found "d=", expected the value of s', None),
     (P + " s==a'", 29, "found =, expected the value of s", None),
     (P + " s=a=b'", 30, "found = within the value of s", "no = and no blank"),
@@ -141,8 +161,17 @@ def test_the_102_bytes_are_counted_as_they_were_sent():
     assert len(text.encode()) == 102
     with pytest.raises(CommandError, match="102 bytes"):
         parse(text)
-    with pytest.raises(CommandError, match="the quote of column 15 is open"):
+    with pytest.raises(CommandError, match="to close that of column 15"):
         parse(text[:-1])
+
+
+@pytest.mark.parametrize("size", [92, 101])
+def test_a_text_a_little_shorter_may_have_lost_blanks_and_been_cut(size):
+    text = ("VTSPolicy TSM 'archive /VAULT01/PAYROLL/A00017 s=vts1 o=/" + "x" * 100)[:size]
+    with pytest.raises(CommandError) as caught:
+        parse(text)
+    assert caught.value.column == size + 1
+    assert "cut at 102 bytes" in (caught.value.hint or "")
 
 
 def test_a_rejected_command_still_tells_its_reference_and_its_server():
