@@ -118,6 +118,15 @@ def test_a_plain_command_ends_the_open_event_and_is_one_line(only_candidates):
 
 
 @both_modes
+def test_a_header_without_text_takes_no_line_that_stands_before_it(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    items = reading.feed(b"VTSPolicy TSM\n" + HEADER + b"\n  \n" + HEADER + b"\n")
+
+    assert items[0].is_plain
+    assert [i for i in items + reading.close() if i.is_candidate] == items[:1]
+
+
+@both_modes
 def test_a_command_word_after_a_header_that_is_none_is_a_plain_command(only_candidates):
     bad = HEADER.replace(b"11-22", b"11-31")
     reading = ems(only_candidates=only_candidates)

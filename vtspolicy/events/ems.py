@@ -15,6 +15,7 @@ from vtspolicy.events.header import (
     Header,
     count_headers,
     decode_text,
+    find_word,
     parse_header,
 )
 from vtspolicy.events.limits import Counted, Limits
@@ -107,21 +108,14 @@ class EmsDecoder:
         """Show `_line` every line that can begin or continue a candidate, and no other."""
         self.counted.events += count_headers(data, start, stop)
         position = start  # lines before it are done with
-        command = mount = -1  # where the next of either word is; found lazily
         while position < stop:
             if self._open is not None:
                 end = data.find(b"\n", position, stop)
                 self._line(data[position:end])
                 position = end + 1
                 continue
-            if command < position:
-                command = data.find(b"VTSPolicy", position, stop)
-                command = stop if command < 0 else command
-            if mount < position:
-                mount = data.find(b"$ZSVR:", position, stop)
-                mount = stop if mount < 0 else mount
-            hit = min(command, mount)
-            if hit == stop:
+            hit = find_word(data, position, stop)
+            if hit < 0:
                 break
             begin = data.rfind(b"\n", position, hit) + 1 or position
             end = data.find(b"\n", hit, stop)
@@ -136,19 +130,17 @@ class EmsDecoder:
 
     def _line_without_text_before(self, data: bytes, start: int, stop: int) -> None:
         """Show `_line` the last line before `stop` if it is a header whose text is to follow."""
-        if not self._wrapped:
+        if not self._wrapped or start == stop:
             return
-        end = stop
-        while end > start:
-            begin = data.rfind(b"\n", start, end - 1) + 1 or start
-            line = data[begin : end - 1]
-            if line and not line.isspace():
-                if STAMP.match(line):
-                    parsed = parse_header(line)
-                    if parsed is not None and not parsed[1]:
-                        self._line(line)
-                return
-            end = begin
+        begin = data.rfind(b"\n", start, stop - 1) + 1 or start
+        line = data[begin:stop].rstrip()
+        if not line:  # blank lines are no text
+            before = data[start:begin].rstrip()
+            line = before[before.rfind(b"\n") + 1 :]
+        if STAMP.match(line):
+            parsed = parse_header(line)
+            if parsed is not None and not parsed[1]:
+                self._line(line)
 
     # One line
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 
-_LENGTH = re.compile(rb"([1-9]\d{0,5}) (?=<)")
+_LENGTH = re.compile(rb"[\r\n]*+([1-9]\d{0,5}) (?=<)")  # some senders add a line end to each
 _LENGTH_TO_COME = re.compile(rb"(?:[1-9]\d{0,5} ?)?\Z")
-_LINE_ENDS = re.compile(rb"[\r\n]*")  # some senders add one to each frame
+_LINE_ENDS = re.compile(rb"[\r\n]*")
 
 Run = Callable[[bytes, list[tuple[int, int]]], None]
 """Takes a buffer and where in it whole messages begin and end."""
@@ -59,10 +59,10 @@ class Frames:
                 self._lost = not end
                 position = end or stop
                 continue
-            if match := _LINE_ENDS.match(buffer, position):
-                position = match.end()
             length = _LENGTH.match(buffer, position)
             if length is None:
+                if ends := _LINE_ENDS.match(buffer, position):
+                    position = ends.end()
                 if _LENGTH_TO_COME.match(buffer, position):
                     break
                 self._lost = True

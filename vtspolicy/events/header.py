@@ -19,6 +19,11 @@ COMMAND = re.compile(rb"VTSPolicy(?=\s|\Z)")
 CANDIDATE = re.compile(rb"VTSPolicy(?=\s|\Z)|\$ZSVR:")
 """What a text begins with when anything is to be done about it."""
 
+# What both words have in common, so that one search at the speed of `memchr` finds either; two
+# calls of `bytes.find` take more than twice as long, `VTSPolicy|\$ZSVR:` ten times.
+_ANY_WORD = re.compile(rb"V(?:TSPolicy|R:)")
+_T = ord("T")
+
 # Possessive repeats (`++`): a line of eight thousand blanks must not be tried twice.
 _HEADER = re.compile(
     rb"""
@@ -87,6 +92,18 @@ def parse_header(line: bytes) -> tuple[Header, bytes] | None:
         critical=match[9] is not None or match[11] is not None,
     )
     return header, line[match.end() :].strip()
+
+
+def find_word(data: bytes, start: int, stop: int) -> int:
+    """Return where `VTSPolicy` or `$ZSVR:` next stands, or -1."""
+    while match := _ANY_WORD.search(data, start, stop):
+        at = match.start()
+        if data[at + 1] == _T:
+            return at
+        if data[at - 3 : at] == b"$ZS" and at - 3 >= start:
+            return at - 3
+        start = match.end()
+    return -1
 
 
 def posix_year(two_digits: int) -> int:

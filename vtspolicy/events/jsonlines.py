@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
-from vtspolicy.events.header import posix_year
+from vtspolicy.events.header import find_word, posix_year
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
 from vtspolicy.suggest import did_you_mean
@@ -21,9 +21,13 @@ _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", re.ASCII)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LONGEST_WORD = 255  # of `user`, `id` and `action_id`, in characters
 
-# A line without any of these is neither a command nor a tape message nor an acknowledgement; a
-# letter may hide behind a \u escape.
-_WORDS = (b"VTSPolicy", b"$ZSVR:", b'"ack"', rb"\u")
+# A line in which none of these finds anything is neither a command nor a tape message nor an
+# acknowledgement; a letter may hide behind a \u escape.
+_SEARCHES: tuple[Callable[[bytes, int, int], int], ...] = (
+    find_word,
+    lambda data, start, stop: data.find(b'"ack"', start, stop),
+    lambda data, start, stop: data.find(rb"\u", start, stop),
+)
 
 
 class _LineError(ValueError):
@@ -163,25 +167,25 @@ class JsonDecoder:
             data = data[start:stop]
         lines = data.count(b"\n")
         begun = data.count(b"\n{") + data.startswith(b"{")
-        ended = data.count(b"}\n") + data.count(b"}\r\n")
+        ended = data.count(b"}\n") + (data.count(b"}\r\n") if b"\r" in data else 0)
         if not lines == begun == ended:
             for line in map(bytes.strip, data.split(b"\n")):
                 looks_whole = line.startswith(b"{") and line.endswith(b"}")
-                if looks_whole and not any(word in line for word in _WORDS):
+                if looks_whole and all(search(line, 0, len(line)) < 0 for search in _SEARCHES):
                     self.counted.events += 1
                 else:
                     self._line(line)
             return
         self.counted.events += lines
-        following = [0] * len(_WORDS)
         position, stop = 0, len(data)
-        while True:
-            for index, word in enumerate(_WORDS):
-                if following[index] <= position < stop:
-                    found = data.find(word, position)
+        following = [-1] * len(_SEARCHES)  # where each finds something next
+        while position < stop:
+            for index, search in enumerate(_SEARCHES):
+                if following[index] < position:
+                    found = search(data, position, stop)
                     following[index] = stop if found < 0 else found
             hit = min(following)
-            if stop in (hit, position):
+            if hit == stop:
                 return
             begin = data.rfind(b"\n", position, hit) + 1 or position
             position = data.find(b"\n", hit) + 1

@@ -8,12 +8,19 @@ import re
 
 from vtspolicy.events.event import Event, Item, Refusal
 from vtspolicy.events.frames import Frames
-from vtspolicy.events.header import CANDIDATE, COMMAND, STAMP, Header, decode_text, parse_header
+from vtspolicy.events.header import (
+    CANDIDATE,
+    COMMAND,
+    STAMP,
+    Header,
+    decode_text,
+    find_word,
+    parse_header,
+)
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
 
 _UNPRINTED = b"\x00\x07"
-_WORDS = (b"VTSPolicy", b"$ZSVR:")
 
 _MESSAGE = re.compile(
     rb"""
@@ -96,15 +103,7 @@ class SyslogDecoder:
             return
         self.counted.events += lines
         position, stop = 0, len(data)
-        following = [0] * len(_WORDS)
-        while position < stop:
-            for index, word in enumerate(_WORDS):
-                if following[index] <= position:
-                    found = data.find(word, position)
-                    following[index] = stop if found < 0 else found
-            hit = min(following)
-            if hit == stop:
-                return
+        while (hit := find_word(data, position, stop)) >= 0:
             begin = data.rfind(b"\n", position, hit) + 1 or position
             position = data.find(b"\n", hit) + 1
             self._message(data[begin : position - 1])
@@ -112,7 +111,8 @@ class SyslogDecoder:
     def _frames(self, data: bytes, messages: list[tuple[int, int]]) -> None:
         self.counted.lines += len(messages)
         self.counted.events += len(messages)
-        if self._only_candidates and not any(word in data for word in (*_WORDS, *(b"\0", b"\a"))):
+        hidden = b"\0" in data or b"\a" in data  # perhaps in the middle of a word
+        if self._only_candidates and not hidden and find_word(data, 0, len(data)) < 0:
             return
         for begin, end in messages:
             self._message(data[begin:end])
@@ -120,9 +120,8 @@ class SyslogDecoder:
     # One message
 
     def _message(self, message: bytes) -> None:
-        if self._only_candidates and not any(
-            word in message.translate(None, _UNPRINTED) for word in _WORDS
-        ):
+        plain = message.translate(None, _UNPRINTED)
+        if self._only_candidates and find_word(plain, 0, len(plain)) < 0:
             if not message.startswith(b"<"):
                 self._refuse_message()
             return
