@@ -45,6 +45,7 @@ rules:
     run: [{root}/application, archive, "{{path}}", "{{handle}}"]
     then: migrated
   - rule: the site's script brings it back
+    application: DSK
     when: {{family: Restore}}
     run: [{root}/application, restore, "{{path}}", "{{handle}}"]
     then: restored

@@ -85,6 +85,7 @@ rules:
     timeout: 1h
     then: migrated
   - rule: bring a tape back from disk
+    application: DSK
     when: {{family: Restore, tape: {{application: DSK}}}}
     run: [vtspolicy, disk, restore, "{{path}}", "--store={{store}}", "--handle={{handle}}"]
     then: restored
@@ -290,4 +291,3 @@ def _wrong_tapes(vault: Path, checksums: dict[str, str]) -> Iterator[str]:
     for name, checksum in checksums.items():
         if hashlib.sha256((vault / name).read_bytes()).hexdigest() != checksum:
             yield f"{name} is not what it was"
-

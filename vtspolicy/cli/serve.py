@@ -44,7 +44,7 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
     """
     # The reactor is installed, and the engine loaded, only for a server.
     from twisted.internet import reactor  # noqa: PLC0415
-    from twisted.logger import globalLogBeginner  # noqa: PLC0415
+    from twisted.logger import FilteringLogObserver, globalLogBeginner  # noqa: PLC0415
 
     from vtspolicy.service import reader_of, run  # noqa: PLC0415
 
@@ -63,6 +63,16 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
         [_observer(sys.stderr, as_json=log_json)], redirectStandardIO=False
     )
     raise SystemExit(run(reactor, reader, read))
+
+
+def _ours(event: "LogEvent") -> Any:  # a constant of Twisted's filter
+    """Let our own lines through, and of the libraries' only what is wrong."""
+    from twisted.logger import LogLevel, PredicateResult  # noqa: PLC0415
+
+    ours = str(event.get("log_namespace", "")).startswith("vtspolicy")
+    return (
+        PredicateResult.yes if ours or event["log_level"] >= LogLevel.warn else PredicateResult.no
+    )
 
 
 def _observer(out: TextIO, *, as_json: bool) -> "Callable[[LogEvent], None]":

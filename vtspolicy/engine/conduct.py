@@ -35,9 +35,6 @@ OUTPUT_JUDGED = 1 << 20
 SPOOL_PATIENCE = 5.0
 """Seconds between tries while the spool cannot take a run."""
 
-VERIFY_TIMEOUT = 3600.0
-"""Seconds that a verification may take."""
-
 
 @frozen(kw_only=True)
 class Deadline:
@@ -224,7 +221,7 @@ class Conductor:
             env=self._environment(job),
             job=job.id,
             attempt=job.attempt,
-            timeout=VERIFY_TIMEOUT,
+            timeout=query.timeout,
         )
         ended = await self._start(run, adopt=False)
         return self.runner.tail(key, OUTPUT_JUDGED), ended

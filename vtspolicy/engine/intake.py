@@ -4,6 +4,7 @@ Everything up to the record is a decision; the record itself is one transaction 
 """
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -15,11 +16,14 @@ from vtspolicy.grammar import Command, CommandError, Target, Vocabulary, missing
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.rights import host_of_event, why_not_command, why_not_tapes
-from vtspolicy.rules.decision import Circumstances, Decision, Verdict
+from vtspolicy.rules.decision import Circumstances, Decision, Step, Verdict
+from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, VaultError, Vaults
+
+_REF = re.compile(r"\bref *= *([A-Za-z0-9._-]{1,32})(?![A-Za-z0-9._-])", re.ASCII)
 
 VERBS_ON_REQUESTS = ("status", "cancel")
 """Operations that the engine answers itself, without the rules: they are about a request."""
@@ -112,18 +116,19 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
     if denial is not None:
         return refused(understood, RequestState.DENIED, denial)
     event = understood.event
-    decision = decide(
-        reader.table,
-        understood.command,
-        Circumstances(
-            node=reader.configuration.node,
-            at=now,
-            host=understood.host.name,
-            system=event.system,
-            user=proven_user(event),
-            tapes=found.tapes,
-        ),
+    circumstances = Circumstances(
+        node=reader.configuration.node,
+        at=now,
+        host=understood.host.name,
+        system=event.system,
+        user=proven_user(event),
+        tapes=found.tapes,
     )
+    trace: list[Step] = []  # kept with the request, for `vtspolicy why`
+    try:
+        decision = decide(reader.table, understood.command, circumstances, trace=trace)
+    except ExpansionError as error:
+        return refused(understood, RequestState.DENIED, str(error))
     return _decided(understood, decision)
 
 
@@ -191,6 +196,8 @@ def refused(
 
 def _rejected(event: Event, host: Host, error: CommandError, received: float) -> Intake:
     reason = f"{error.message}; {error.hint}" if error.hint else error.message
+    # A text that is no command may still say whose answer it waits for.
+    ref = _REF.search(event.text)
     trace = {"error": {"column": error.column, "message": error.message, "hint": error.hint}}
     return Intake(
         event=event,
@@ -200,6 +207,7 @@ def _rejected(event: Event, host: Host, error: CommandError, received: float) ->
         digest=identity(host.name, event),
         reason=reason,
         why=json.dumps(trace, ensure_ascii=False),
+        ref=ref[1] if ref else None,
         fields={"column": error.column},
         notify_all=host.notices == "all",
     )
