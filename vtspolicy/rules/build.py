@@ -111,9 +111,6 @@ class Builder:
             if not is_name:
                 result += text.replace("{", "{{").replace("}", "}}")
             elif text in scope.constants:
-                if text in keywords:
-                    message = f"{{{text}}} is a keyword of the command and a place of the site"
-                    self.findings.add(written.place, message, "give the site's place another name")
                 constant = scope.constants[text]
                 result += constant.replace("{", "{{").replace("}", "}}")
             else:
@@ -261,7 +258,7 @@ class Builder:
             **read["places"],
             **{PROGRAM + each: path for each, path in read["programs"].items()},
         }
-        self._check_constants(read, family)
+        self._check_constants(read)
         sections = [each for each in (read, read["archive"], read["restore"]) if each is not None]
         readings = frozenset(
             each.name
@@ -291,16 +288,13 @@ class Builder:
             readings=readings,
         )
 
-    def _check_constants(self, read: Section, family: Family | None) -> None:
+    def _check_constants(self, read: Section) -> None:
         entry = read.table.entries.get("places")
         if entry is None or not isinstance(entry.value, Table):
             return
         for name, place in entry.value.entries.items():
-            if name in PLACES or (family is not None and name in family.keywords):
-                owner = "a name of every rule" if name in PLACES else f"a keyword of {read}"
-                if family is not None and name in family.keywords:
-                    owner = f"a keyword of {family.name}"
-                message = f"{{{name}}} is {owner} already"
+            if name in PLACES:
+                message = f"{{{name}}} has its own meaning in every rule"
                 self.findings.add(place.key, message, "choose another name")
 
     # -- rules
@@ -474,6 +468,8 @@ class Builder:
                 )
         if name is None and len(families) == 1 and (engine_does or not families[0].verb):
             name = families[0].name
+        if name is None:
+            name = self._copied_by(read["when"])
         if name is None and "application" not in read.given:
             if not engine_does:
                 self.findings.add(
@@ -486,6 +482,13 @@ class Builder:
         if name in self.defaults:
             return self.defaults[name]
         return Defaults(application=Application(name=name, title=name, place=read.table.place))
+
+    def _copied_by(self, when: Section | None) -> str | None:
+        """The one application that has the tapes' copies, if `when` says so."""
+        tape: Section | None = when["tape"] if when is not None else None
+        written = tape["application"] if tape is not None else None
+        known = {*self.defaults, *self.vocabulary.families}
+        return written[0] if written and len(written) == 1 and written[0] in known else None
 
     def _families(self, when: Section | None) -> tuple[Family, ...]:
         """The families and verbs that a rule may match, unknown words reported."""

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from vtspolicy.events.event import Event
 from vtspolicy.rules.work import Work
 from vtspolicy.tapes import Tape
 
@@ -20,6 +21,16 @@ class Circumstances:
     system: str | None = None  # of the event's header
     user: str | None = None  # only where the event can prove it
     tapes: tuple[Tape, ...] = ()  # the command's targets, a pool resolved to its cartridges
+
+
+def proven_user(event: Event) -> str | None:
+    """Return the user only where the event can prove it.
+
+    The header of a console text (TANDEM.EMS 512) bears the collector's user, not the writer's.
+    """
+    if event.number == 512 and (event.ssid or "").startswith("TANDEM.EMS."):
+        return None
+    return event.user
 
 
 class Verdict(StrEnum):

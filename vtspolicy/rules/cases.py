@@ -1,0 +1,214 @@
+"""Rule tests: a command and its circumstances, what must be decided, and whether it is."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from vtspolicy.config.positions import Place
+from vtspolicy.config.problems import Problem
+from vtspolicy.config.reading import Findings
+from vtspolicy.events.decoder import decoder
+from vtspolicy.events.event import Event
+from vtspolicy.grammar import Command, CommandError, Vocabulary, parse
+from vtspolicy.rules.decision import Circumstances, Decision, Verdict, proven_user
+from vtspolicy.rules.expand import ExpansionError, expand
+from vtspolicy.rules.facts import imagined
+from vtspolicy.rules.hours import next_start
+from vtspolicy.rules.match import decide
+from vtspolicy.rules.places import RUN_PLACES
+from vtspolicy.rules.table import Table
+from vtspolicy.tapes import Tape
+
+EXAMPLE_NODE = "vts1.example.com"
+"""The node of cases that name none."""
+
+EXAMPLE_TIME = datetime(2026, 1, 5, 12, 0)  # noqa: DTZ001 - local time of whatever machine
+"""The time of cases that give none: a Monday at noon."""
+
+
+@frozen(kw_only=True)
+class Case:
+    """One rule test."""
+
+    name: str
+    place: Place  # where it is written
+    command: str | None = None  # the text of a command
+    event: str | None = None  # or a displayed event that holds it
+    host: str | None = None
+    system: str | None = None
+    user: str | None = None
+    node: str = EXAMPLE_NODE
+    at: datetime = EXAMPLE_TIME
+    tapes: tuple[Tape, ...] | None = None  # None: those that the command names by path
+    expected: Mapping[str, Any] = field(factory=dict)  # by the keys of rules.case_file.EXPECTED
+
+
+@frozen(kw_only=True)
+class Result:
+    """How one case came out."""
+
+    case: Case
+    rule: str | None  # that decided
+    difference: str = ""  # expected against found, as a unified diff; "" when it passed
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything expected was found."""
+        return not self.difference
+
+
+@frozen(kw_only=True)
+class Report:
+    """How all cases came out."""
+
+    results: tuple[Result, ...]
+    uncovered: tuple[str, ...]  # the rules that decided none of them
+    rules: int  # in the table
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """Those that did not pass."""
+        return tuple(result for result in self.results if not result.passed)
+
+    @property
+    def coverage(self) -> float:
+        """Which share of the rules decided a case, in percent."""
+        return 100.0 * (self.rules - len(self.uncovered)) / self.rules if self.rules else 100.0
+
+
+def run_cases(table: Table, vocabulary: Vocabulary, cases: Iterable[Case]) -> Report:
+    """Run cases against a table, with the engine's own function."""
+    results = tuple(_run(table, vocabulary, case) for case in cases)
+    decided = {result.rule for result in results}
+    return Report(
+        results=results,
+        uncovered=tuple(rule.name for rule in table.rules if rule.name not in decided),
+        rules=len(table.rules),
+    )
+
+
+def failed_cases(
+    paths: Sequence[str | Path], *, table: Table, vocabulary: Vocabulary
+) -> list[Problem]:
+    """Return a problem for each case of some files that does not pass.
+
+    Raises ConfigurationError for files that cannot be read.
+    """
+    from vtspolicy.rules.case_file import read_cases  # noqa: PLC0415 - it imports this module
+
+    cases = [case for path in paths for case in read_cases(path)]
+    findings = Findings()
+    for result in run_cases(table, vocabulary, cases).failed:
+        changed = [
+            line
+            for line in result.difference.splitlines()
+            if line[:1] in {"-", "+"} and not line.startswith(("---", "+++"))
+        ]
+        message = f'the rule test "{result.case.name}" fails: {" ".join(changed)}'
+        findings.add(result.case.place, message, "`vtspolicy test` shows the difference")
+    return list(findings.problems)
+
+
+def _run(table: Table, vocabulary: Vocabulary, case: Case) -> Result:
+    rule: str | None = None
+    try:
+        command, system, user = _command(case, vocabulary)
+        around = Circumstances(
+            node=case.node,
+            at=case.at,
+            host=case.host,
+            system=system,
+            user=user,
+            tapes=imagined(command, at=case.at) if case.tapes is None else case.tapes,
+        )
+        decision = decide(table, command, around)
+        rule = decision.rule
+        found = _found(case, decision)
+    except CommandError as error:
+        found = {"error": {"column": error.column, "message": error.message}}
+    except ExpansionError as error:
+        found = {"error": {"message": str(error)}}
+    return Result(case=case, rule=rule, difference=_difference(case, found))
+
+
+class _NoCommandError(CommandError):
+    """An event that holds no command."""
+
+
+def _command(case: Case, vocabulary: Vocabulary) -> tuple[Command, str | None, str | None]:
+    """The command of a case, and what its event says of system and user."""
+    if case.event is None:
+        return parse(case.command or "", vocabulary), case.system, case.user
+    reading = decoder("auto", only_candidates=False)
+    items = [*reading.feed(case.event.encode()), *reading.close()]
+    event = next((item for item in items if isinstance(item, Event) and item.is_command), None)
+    if event is None:
+        raise _NoCommandError(column=1, message="the event holds no command")
+    user = proven_user(event) if event.user is not None else case.user
+    if proven_user(Event(text="", number=event.number, ssid=event.ssid, user="x")) is None:
+        user = None
+    return parse(event.text, vocabulary), event.system or case.system, user
+
+
+def _found(case: Case, decision: Decision) -> dict[str, Any]:
+    """What was decided, in the words that a case expects it in."""
+    works = [job.work for job in decision.jobs]
+    starts = [next_start(work.between, work.calendar, case.at) for work in works]
+    return {
+        "rule": decision.rule,
+        "denied": decision.reason if decision.verdict is Verdict.DENIED else None,
+        "norule": decision.verdict is Verdict.NO_RULE,
+        "run": [
+            list(expand(job.work.run, job.values, keep=RUN_PLACES))
+            for job in decision.jobs
+            if job.work.run
+        ],
+        "jobs": len(decision.jobs),
+        "application": works[0].application if works else None,
+        "then": works[0].then if works else None,
+        "locks": [job.lock for job in decision.jobs],
+        "starts": starts[0].isoformat(" ", "minutes") if starts and starts[0] else None,
+        "left_out": [path for path, _ in decision.left_out],
+        "error": None,
+    }
+
+
+def _difference(case: Case, found: Mapping[str, Any]) -> str:
+    """What was expected against what was found, as a unified diff; "" when nothing differs."""
+    expected_lines, found_lines = [], []
+    for key, wanted in case.expected.items():
+        value = found.get(key)
+        if _holds(key, wanted, value):
+            value = wanted
+        expected_lines += _lines(key, wanted)
+        found_lines += _lines(key, value)
+    if found.get("error") and "error" not in case.expected:
+        found_lines += _lines("error", found["error"])
+    diff = difflib.unified_diff(expected_lines, found_lines, "expected", "found", lineterm="")
+    return "\n".join(diff)
+
+
+def _holds(key: str, wanted: Any, found: Any) -> bool:
+    """Whether what was found is what was wanted: of reasons and messages a part is enough."""
+    if key == "denied":
+        return isinstance(found, str) and (wanted is True or str(wanted) in found)
+    if key == "error":
+        return isinstance(found, Mapping) and all(
+            value in found.get("message", "") if part == "message" else found.get(part) == value
+            for part, value in wanted.items()
+        )
+    if key == "starts":
+        return isinstance(found, str) and found.startswith(wanted)
+    return bool(wanted == found)
+
+
+def _lines(key: str, value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [f"{key}:", *(f"  - {each}" for each in value)]
+    if isinstance(value, Mapping):
+        return [f"{key}:", *(f"  {name}: {each}" for name, each in value.items())]
+    return [f"{key}: {value}"]
