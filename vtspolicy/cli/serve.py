@@ -59,9 +59,8 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         raise SystemExit(2) from None
-    globalLogBeginner.beginLoggingTo(
-        [_observer(sys.stderr, as_json=log_json)], redirectStandardIO=False
-    )
+    observer = FilteringLogObserver(_observer(sys.stderr, as_json=log_json), [_ours])
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     raise SystemExit(run(reactor, reader, read))
 
 
