@@ -54,8 +54,8 @@ def test_what_is_absent_is_null(run):
 def test_a_mistake_is_shown_with_its_caret_and_exit_status_4(run):
     result = run(parse, ["VTSPolicy tsm '/VAULT01/P'"])
     assert result.exit_code == 4
-    assert result.stdout == ""
-    assert result.stderr.splitlines()[:2] == ["VTSPolicy tsm '/VAULT01/P'", " " * 10 + "^"]
+    assert result.stderr == ""
+    assert result.stdout.splitlines()[:2] == ["VTSPolicy tsm '/VAULT01/P'", " " * 10 + "^"]
 
 
 def test_a_mistake_is_one_json_object_and_exit_status_4(run):

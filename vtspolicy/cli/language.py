@@ -40,7 +40,7 @@ def parse(text: str, families: tuple[Path, ...], *, as_json: bool) -> None:
             place = {"column": error.column, "message": error.message, "hint": error.hint}
             click.echo(json.dumps({"error": place}))
         else:
-            click.echo(diagnose(text, error), err=True)
+            click.echo(diagnose(text, error))
         raise SystemExit(REJECTED) from None
     click.echo(json.dumps(as_data(command)) if as_json else _as_text(command))
 
