@@ -195,7 +195,7 @@ class TestAnOrdinaryRun(RunnerCase):
     async def test_what_was_run_can_be_read_without_the_values_of_the_environment(self):
         env = {**PATH, "SECRET_FILE": "/secret"}
         await self.runner.start(Run(key="1-1", argv=("true",), env=env, job=7, attempt=2))
-        about = json.loads(self.file("run.json").read_text())
+        about = json.loads(self.file("state").read_text().split("\n")[0])
         assert (about["job"], about["attempt"], about["argv"]) == (7, 2, ["true"])
         assert about["env"] == ["PATH", "SECRET_FILE"]
         assert stat.S_IMODE(self.runner.folder("1-1").stat().st_mode) == 0o700

@@ -30,13 +30,12 @@ class TestAJournal:
         known = told(journal(CLAIM, BEGUN, EXIT))
         assert (known.claimed, known.boot, known.keeper) == (True, "b", Process(10, 100))
         assert (known.leader, known.started, known.ending) == (Process(11, 110), 2.0, EXIT)
-        assert known.is_over
 
     def test_of_a_keeper_that_died_at_once_tells_that_it_was_claimed_only(self):
         known = told(journal(CLAIM))
         assert known.claimed
         assert known.leader is None
-        assert not known.is_over
+        assert known.ending is None
 
     def test_counts_a_stop_only_when_it_came_before_the_exit(self):
         assert told(journal(CLAIM, BEGUN, STOP, EXIT)).stop is End.TIMEOUT
@@ -52,10 +51,16 @@ class TestAJournal:
         at %= len(whole) + 1
         assert told(whole[:at]) == told(whole[: whole[:at].rfind(b"\n") + 1])
 
-    def test_fits_into_the_block_that_the_claim_has_taken(self):
+    def test_fits_into_the_block_that_its_first_line_has_taken(self, tmp_path):
         long = {"stop": "cancelled", "reason": "\N{SNOWMAN}" * 240, "at": 1795346405.9547832}
         wide = {"exit": None, "signal": 64, "at": 1795346405.9547832, "maxrss": 1 << 60}
-        assert len(journal(CLAIM, BEGUN, long, wide)) < 4096
+        Spool(tmp_path).prepare(
+            Run(key="1-1", argv=("\N{SNOWMAN}",) * 999, env=dict.fromkeys(map(str, range(999)), ""))
+        )
+        asked = (tmp_path / "1-1" / "asked").read_bytes()
+        claim = CLAIM | {"boot": identity.this_boot(), "at": 1795346405.9547832}
+        assert len(asked + journal(claim, BEGUN, long, wide)) < 4096
+        assert json.loads(asked)["argv"][-2:] == ["\N{SNOWMAN}", "..."]
 
 
 class TestAKeeperOnAFullDisk:
@@ -80,24 +85,24 @@ class TestAKeeperOnAFullDisk:
 
 
 class TestTheSpool:
-    def test_a_run_that_nobody_claimed_can_be_made_unstartable_and_startable_again(self, tmp_path):
+    def test_a_run_that_nobody_claimed_can_be_taken_back_and_asked_for_again(self, tmp_path):
         spool = Spool(tmp_path)
         run = Run(key="1-1", argv=("true",))
         assert spool.prepare(run)
-        assert spool.void("1-1")
-        assert spool.journal("1-1").void
-        assert sorted(path.name for path in (tmp_path / "1-1").iterdir()) == ["run.json", "state"]
+        assert spool.take_back("1-1")
+        assert list((tmp_path / "1-1").iterdir()) == []
+        assert spool.take_back("1-1")
         assert spool.prepare(run)
-        assert spool.journal("1-1") is None
+        assert [path.name for path in (tmp_path / "1-1").iterdir()] == ["asked"]
 
     def test_a_run_that_was_claimed_can_not(self, tmp_path):
         spool = Spool(tmp_path)
         run = Run(key="1-1", argv=("true",))
         spool.prepare(run)
-        (tmp_path / "1-1" / "state").write_bytes(journal(CLAIM))
-        assert not spool.void("1-1")
+        os.link(tmp_path / "1-1" / "asked", tmp_path / "1-1" / "state")  # as a keeper claims
+        assert not spool.take_back("1-1")
         assert not spool.prepare(run)
-        assert spool.journal("1-1").claimed
+        assert json.loads((tmp_path / "1-1" / "state").read_text())["argv"] == ["true"]
 
     def test_a_spool_that_cannot_be_made_is_named(self, tmp_path):
         (tmp_path / "file").touch()

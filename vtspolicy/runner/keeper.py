@@ -5,11 +5,12 @@ only, because it outlives the server, and upgrades of it: every module it will e
 imported at its start. One keeper of each protocol version serves a spool (it holds the lock file);
 whoever connects to its socket there is greeted and told of every run that starts and ends.
 
-A run is started at most once: its `state` file is created exclusively, before the program is. That
-file is a journal of JSON lines, appended by single writes: the claim, the process, a stop that was
-asked for, the exit. They fit into the block that the claim has taken, so that on most file systems
-the exit status finds its place on a full disk too; where it does not, it is tried again until it
-does.
+A run is started at most once. The server leaves a file `asked` in its folder; the keeper claims the
+run by linking that file to the name `state`, which only one can do, before it starts the program.
+From then on it is the run's journal of JSON lines, appended by single writes: what was asked for,
+the claim, the process, a stop that was asked for, the exit. They fit into the block that the first
+of them has taken, so that on most file systems the exit status finds its place on a full disk too;
+where it does not, it is tried again until it does. It also makes a run cost one file less.
 
 The output of a run is bounded so: when the file has grown above its limit, the first half of the
 limit stays, the last part is kept (`TAIL` at most), and what lay between is dropped, with a line
@@ -40,6 +41,7 @@ VERSION = 1
 SOCKET = f"keeper-{VERSION}.sock"
 LOCK = f"keeper-{VERSION}.lock"
 OUTPUT = "output"
+ASKED = "asked"
 STATE = "state"
 TAIL = 1 << 20  # bytes of the end of an output that are kept when it is cut
 LONGEST = (
@@ -328,8 +330,8 @@ class Keeper:
             os.chdir(folder)
             output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             state = self.claim()
-        except FileExistsError:
-            connection.out += encoded({"claimed": key})
+        except (FileExistsError, FileNotFoundError):
+            connection.out += encoded({"claimed": key})  # or taken back: the files tell
         except OSError as error:
             connection.out += encoded({"refused": key, "reason": f"{folder}: {error.strerror}"})
         else:
@@ -339,9 +341,12 @@ class Keeper:
                 os.close(output)
 
     def claim(self) -> int:
-        """Create the journal of the run whose folder is the current one; return its descriptor."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        state = os.open(STATE, flags, 0o600)
+        """Claim the run whose folder is the current one; return its journal's descriptor.
+
+        Raises FileExistsError or FileNotFoundError if it was claimed or taken back before.
+        """
+        os.link(ASKED, STATE)
+        state = os.open(STATE, os.O_WRONLY | os.O_APPEND)
         line = encoded({"claim": VERSION, "keeper": self.me, "boot": self.boot, "at": time.time()})
         try:
             write_whole(state, line)
@@ -349,6 +354,8 @@ class Keeper:
             os.unlink(STATE)  # noqa: PTH108 - small
             os.close(state)
             raise
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(ASKED)  # noqa: PTH108 - small
         return state
 
     def spawn(

@@ -115,7 +115,7 @@ class ProcessRunner(Runner):
             return fail()
         if fresh and fault:
             with suppress(OSError):
-                self._spool.void(run.key)
+                self._spool.take_back(run.key)
             return succeed(Ended(key=run.key, kind=End.UNSTARTABLE, reason=fault))
         watched = self._watch(run)
         watched.program = path
@@ -239,11 +239,12 @@ class ProcessRunner(Runner):
         key = watched.run.key
         try:
             journal = self._spool.journal(key)
-            if journal is None and not watched.asked:
-                if watched.leader is None and self._spool.void(key):
-                    journal = Journal(void=True)
-                else:
-                    journal = self._spool.journal(key)
+            if journal is None and watched.leader is None:
+                if self._spool.take_back(key):
+                    kind = End.CANCELLED if watched.stop else End.UNSTARTED
+                    self._finish(watched, self._end(watched, kind))
+                    return
+                journal = self._spool.journal(key)
         except OSError as error:
             self._log.warn(
                 "{key} cannot be looked at yet: {error}",
@@ -264,10 +265,7 @@ class ProcessRunner(Runner):
             self._begun(watched, journal.leader, journal.started or 0.0)
         if watched.over is not None:
             return
-        if journal.void:
-            kind = End.CANCELLED if watched.stop else End.UNSTARTED
-            self._finish(watched, self._end(watched, kind))
-        elif journal.ending is not None:
+        if journal.ending is not None:
             if watched.leader is None and journal.boot == self._boot:
                 watched.leader = journal.leader
             watched.started = journal.started
@@ -397,7 +395,7 @@ class ProcessRunner(Runner):
         elif watched.asked:
             # Not started yet, perhaps never: then it must not be.
             with suppress(OSError):
-                watched.asked = not self._spool.void(watched.run.key)
+                watched.asked = not self._spool.take_back(watched.run.key)
                 if not watched.asked:
                     self._finish(watched, self._end(watched, End.CANCELLED))
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 from attrs import field, frozen
 
 from vtspolicy.runner.identity import MARK, Process
-from vtspolicy.runner.keeper import OUTPUT, STATE, encoded, write_whole
+from vtspolicy.runner.keeper import ASKED, OUTPUT, STATE, encoded, write_whole
 from vtspolicy.runner.protocol import End, Run, SpoolError
 
 KEY = re.compile(r"(?!keeper)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REASON = 240  # characters of a reason that are kept: the journal has to stay within its block
+ROOM = 1200  # characters of an argument list that are kept in the journal, for the same reason
 
 
 @frozen(kw_only=True)
@@ -26,7 +27,6 @@ class Journal:
     """What the journal of a run tells."""
 
     claimed: bool = False  # by a keeper: its program was, or was about to be, started
-    void: bool = False  # taken back before any keeper claimed it
     boot: str = ""  # the start of the machine in which it was claimed
     keeper: Process | None = None  # who claimed it
     leader: Process | None = None  # the program's process
@@ -34,11 +34,6 @@ class Journal:
     ending: dict[str, Any] | None = None  # the keeper's line about the end, values are JSON
     stop: End | None = None  # we asked for its end, before it had ended
     reason: str = ""  # why we did
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing of it can run any more."""
-        return self.void or self.ending is not None
 
 
 def told(data: bytes) -> Journal:
@@ -55,8 +50,6 @@ def _fields(line: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     if "claim" in line:
         keeper = Process(line["keeper"]["pid"], line["keeper"]["ticks"])
         return {"claimed": True, "boot": line["boot"], "keeper": keeper}
-    if "void" in line:
-        return {"void": True}
     if "pid" in line:
         return {"leader": Process(line["pid"], line["ticks"]), "started": line["at"]}
     if "stop" in line and "ending" not in known:
@@ -86,30 +79,29 @@ class Spool:
             raise SpoolError(f"{self.root}: {error.strerror}") from error
 
     def prepare(self, run: Run) -> bool:
-        """Make the folder of a run; answer whether it may be started: nobody has claimed it.
+        """Leave what is asked for in the run's folder; False: it was claimed before.
 
-        `run.json` is for people: what was run, with the names of the environment's variables.
+        What is left is for people, and becomes the first line of the journal: the argument list,
+        as far as there is room for it, and the names of the environment's variables.
         """
-        folder = self.folder(run.key)
-        path = str(folder)
+        folder = str(self.folder(run.key))
         about: dict[str, object] = {
             "job": run.job,
             "attempt": run.attempt,
-            "argv": run.argv,
-            "env": sorted(run.env),
+            "argv": fitting(run.argv, ROOM),
+            "env": fitting(run.env, ROOM // 4),
             "timeout": run.timeout,
             "silence": run.silence,
             "asked": time.time(),
         }
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         try:
             try:
-                os.mkdir(path, 0o700)  # noqa: PTH102 - this is done for every run: be quick
+                os.mkdir(folder, 0o700)  # noqa: PTH102 - this is done for every run: be quick
             except FileExistsError:
-                if (journal := self.journal(run.key)) is not None:
-                    if not journal.void:
-                        return False
-                    (folder / STATE).unlink()
-            fd = os.open(f"{path}/run.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                if not self.take_back(run.key):
+                    return False
+            fd = os.open(f"{folder}/{ASKED}", flags, 0o600)
             try:
                 write_whole(fd, encoded(about))
             finally:
@@ -126,24 +118,15 @@ class Spool:
             return None
         return told(data)
 
-    def void(self, key: str) -> bool:
-        """Make sure that no keeper will ever start this run; False: one has claimed it.
+    def take_back(self, key: str) -> bool:
+        """Make sure that no keeper will start this run any more; False: one has claimed it.
 
-        Raises OSError when the disk does not take it: then nothing is sure.
+        Raises OSError if that cannot be made sure.
         """
         folder = self.folder(key)
-        if not folder.exists():
-            return True
-        draft = folder / f"{STATE}.void"
-        draft.write_bytes(encoded({"void": True, "at": time.time()}))
-        try:
-            os.link(draft, folder / STATE)
-        except FileExistsError:
-            journal = self.journal(key)
-            return journal is not None and journal.void
-        finally:
-            draft.unlink()
-        return True
+        (folder / ASKED).unlink(missing_ok=True)
+        # A keeper that still claimed it has done so before: there is nothing left to claim.
+        return not (folder / STATE).exists()
 
     def note(self, key: str, line: dict[str, object]) -> None:
         """Add a line to a journal. Raises OSError."""
@@ -204,9 +187,20 @@ class Spool:
         return not may_live(journal)
 
 
+def fitting(words: Iterable[str], room: int) -> list[str]:
+    """Return the words that fit, as JSON, into so many characters; "..." stands for the others."""
+    kept: list[str] = []
+    for word in words:
+        room -= len(json.dumps(word)) + 1
+        if room < 0:
+            return [*kept, "..."]
+        kept.append(word)
+    return kept
+
+
 def may_live(journal: Journal | None) -> bool:
     """Whether a process of that run may be there."""
-    if journal is None or journal.is_over:
+    if journal is None or journal.ending is not None:
         return False
     alive = [each for each in (journal.leader, journal.keeper) if each is not None]
     return any(each.is_alive for each in alive)
