@@ -142,6 +142,7 @@ def open_book(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator
             if found == 0:
                 raise LedgerMissing(f"{path}: this file holds no ledger")
             connection.execute("BEGIN" if readonly else "BEGIN IMMEDIATE")
+            connection.execute("SELECT 1 FROM meta").fetchone()  # the moment is chosen here
             yield Book(connection)
             connection.execute("ROLLBACK" if readonly else "COMMIT")
         finally:

@@ -1,0 +1,356 @@
+"""The ledger's file in all weathers: killed, full, locked, damaged, in use, copied."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from ledger_ground import PATIENCE, Pump, an_intake
+from twisted.internet.defer import Deferred
+
+from vtspolicy.jobs import JobState
+from vtspolicy.ledger import (
+    Book,
+    LedgerDamaged,
+    LedgerError,
+    LedgerInUse,
+    LedgerMissing,
+    LedgerTooNew,
+    open_book,
+    path_of,
+)
+from vtspolicy.ledger.sqlite import SqliteLedger
+
+WRITER = Path(__file__).with_name("ledger_writer.py")
+
+
+@pytest.fixture
+def pump():
+    return Pump()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def opening(pump):
+    """Open ledgers that are closed after the test."""
+    opened = []
+
+    def open_one(path):
+        ledger = SqliteLedger(path, pump)
+        pump.ask(Deferred.fromCoroutine(ledger.open()))
+        opened.append(ledger)
+        return ledger
+
+    yield open_one
+    for ledger in opened:
+        pump.ask(Deferred.fromCoroutine(ledger.close()))
+
+
+@pytest.fixture
+def writer(path):
+    """Start servers that only write; those that a test leaves behind are killed."""
+    started = []
+
+    def start(first, *more):
+        process = subprocess.Popen(
+            [sys.executable, WRITER, path, str(first), *more],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate(timeout=PATIENCE)
+
+
+def confirmed(lines):
+    """Return number -> request of the lines that came out whole."""
+    found = {}
+    for line in lines:
+        if line.startswith("confirmed") and line.endswith("\n"):
+            _, number, request = line.split()
+            found[int(number)] = int(request)
+    return found
+
+
+# -- killed
+
+
+def test_a_kill_at_any_instant_loses_nothing_that_was_confirmed(path, pump, opening, writer):
+    promised = {}
+    chance = random.Random(7)
+    for round_number in range(4):
+        process = writer(round_number * 100_000)
+        lines = [process.stdout.readline() for _ in range(chance.randint(2, 400))]
+        process.kill()
+        rest, _ = process.communicate(timeout=PATIENCE)
+        promised |= confirmed([*lines, *rest.splitlines(keepends=True)])
+    assert len(promised) > 10
+
+    ledger = opening(path)
+    for number, request in promised.items():
+        again = pump.ask(ledger.write(Book.record, an_intake(number)))
+        assert (again.duplicate, again.request) == (True, request)
+    with open_book(path) as book:
+        assert book._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert book._connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        whole = "SELECT count(*) FROM requests WHERE live = 1 AND id IN (SELECT request FROM jobs)"
+        requests = book._connection.execute("SELECT count(*) FROM requests").fetchone()
+        assert book._connection.execute(whole).fetchone() == requests
+        told = "SELECT count(*) FROM notices WHERE word = 1001"
+        assert book._connection.execute(told).fetchone() == requests
+
+
+# -- the disk
+
+
+def test_a_disk_that_can_not_grow_is_waited_for_and_nothing_is_lost(path, pump, opening, writer):
+    process = writer(0, "--limit", "800000")
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("trouble"):
+            break
+    assert "ledger.db" in line
+    assert int(line.split()[-1]) > 0, "what waits is kept"
+    before = len(confirmed(lines))
+    assert before > 0
+    process.stdin.write("the disk grew\n")
+    process.stdin.flush()
+    rest, _ = process.communicate(timeout=PATIENCE)
+    assert "over None\n" in rest
+    assert rest.endswith("end\n")
+    assert process.returncode == 0
+    promised = confirmed([*lines, *rest.splitlines(keepends=True)])
+    assert len(promised) >= 40
+    ledger = opening(path)
+    requests = pump.ask(ledger.read(Book.requests, limit=10_000))
+    assert sorted(request.id for request in requests) == sorted(promised.values())
+
+
+def test_a_full_ledger_goes_on_by_itself_when_there_is_room_again(path, pump, opening):
+    ledger = opening(path)
+    told = []
+    ledger.on_trouble(told.append)
+
+    def limit(book, pages):
+        book.run(f"PRAGMA max_page_count = {pages}")
+
+    pages = ledger._writing.execute("PRAGMA page_count").fetchone()[0]
+    pump.ask(ledger.write(limit, pages + 3))
+    asked = [ledger.write(Book.record, an_intake(number)) for number in range(200)]
+    pump.until(lambda: told)
+    assert "full" in ledger.trouble
+    assert 0 < ledger.backlog <= 200
+
+    ledger._writing.execute("PRAGMA max_page_count = 100000")
+
+    numbers = [pump.ask(deferred).request for deferred in asked]
+    assert len(set(numbers)) == 200
+    pump.until(lambda: len(told) == 2)
+    assert told[1] is None
+    assert ledger.trouble is None
+
+
+def test_a_ledger_that_another_process_locks_is_waited_for(path, pump, opening):
+    ledger = opening(path)
+    told = []
+    ledger.on_trouble(told.append)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    asked = ledger.write(Book.record, an_intake(1))
+    pump.until(lambda: told)
+    assert "locked" in ledger.trouble
+    assert pump.ask(ledger.read(Book.requests)) == [], "reading goes on"
+    other.execute("ROLLBACK")
+    other.close()
+    assert not pump.ask(asked).duplicate
+    pump.until(lambda: len(told) == 2)
+
+
+def test_a_commit_of_unknown_outcome_is_looked_up_and_not_repeated(path, pump, opening):
+    ledger = opening(path)
+    book = ledger._book
+    run = book.run
+
+    def commit_then_fail(statement):
+        run(statement)
+        if statement == "COMMIT":
+            book.run = run
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+
+    book.run = commit_then_fail
+    plain = an_intake(1, digest=None)  # nothing but the ledger itself would notice the repetition
+    recorded = pump.ask(ledger.write(Book.record, plain))
+    assert [each.id for each in pump.ask(ledger.read(Book.requests))] == [recorded.request]
+
+
+def test_closing_in_trouble_fails_what_waits_instead_of_waiting_for_ever(path, pump, opening):
+    ledger = opening(path)
+    told = []
+    ledger.on_trouble(told.append)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    asked = ledger.write(Book.record, an_intake(1))
+    pump.until(lambda: told)
+    closing = Deferred.fromCoroutine(ledger.close())
+    with pytest.raises(LedgerError, match="closed in trouble"):
+        pump.ask(asked)
+    pump.ask(closing)
+    other.close()
+
+
+def test_closing_writes_what_waits(path, pump, opening):
+    ledger = opening(path)
+    asked = [ledger.write(Book.record, an_intake(number)) for number in range(3000)]
+    closing = Deferred.fromCoroutine(ledger.close())
+    pump.ask(closing)
+    assert [pump.ask(deferred).duplicate for deferred in asked] == [False] * 3000
+    with open_book(path) as book:
+        assert book.counts().jobs[JobState.WAITING] == 3000
+
+
+def test_a_group_has_one_flush_for_many_verbs(path, pump, opening):
+    ledger = opening(path)
+    commits = []
+    held = threading.Event()
+
+    def hold(_book):
+        held.wait(PATIENCE)
+
+    ledger._book._connection.set_trace_callback(
+        lambda text: commits.append(text) if text == "COMMIT" else None
+    )
+    ledger.write(hold)
+    asked = [ledger.write(Book.record, an_intake(number)) for number in range(500)]
+    held.set()
+    for deferred in asked:
+        pump.ask(deferred)
+    assert len(commits) <= 2
+    ledger._book._connection.set_trace_callback(None)
+
+
+# -- damaged
+
+
+def test_a_file_that_is_no_ledger_is_named_and_left_as_it_is(path, pump, opening):
+    path.write_bytes(b"not a ledger at all, but long enough to be looked at" * 100)
+    before = path.read_bytes()
+    with pytest.raises(LedgerDamaged, match=r"ledger\.db: the ledger is damaged.*backup-ledger"):
+        opening(path)
+    assert path.read_bytes() == before
+    with pytest.raises(LedgerDamaged), open_book(path) as book:
+        book.uid()
+
+
+@pytest.mark.parametrize("where", ["cut", "overwritten"])
+def test_a_damaged_ledger_is_named_and_left_as_it_is(path, pump, opening, where):
+    ledger = opening(path)
+    for number in range(300):
+        ledger.write(Book.record, an_intake(number))
+    pump.ask(Deferred.fromCoroutine(ledger.close()))
+    whole = path.read_bytes()
+    if where == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    else:  # the roots of the tables
+        path.write_bytes(whole[:4096] + b"\xff" * 40960 + whole[45056:])
+    damaged = path.read_bytes()
+    with pytest.raises(LedgerDamaged, match="damaged"):
+        opening(path)
+    assert path.read_bytes() == damaged
+
+
+def test_a_ledger_of_a_newer_program_is_refused(path, opening):
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(LedgerTooNew):
+        opening(path)
+    with pytest.raises(LedgerTooNew), open_book(path):
+        pass
+
+
+# -- in use, and beside the server
+
+
+def test_a_second_server_is_told_who_has_the_ledger(path, opening):
+    opening(path)
+    with pytest.raises(LedgerInUse, match=f"process {os.getpid()}"):
+        opening(path)
+
+
+def test_the_lock_dies_with_the_server(path, opening, writer):
+    process = writer(0)
+    assert process.stdout.readline() == "ready\n"
+    with pytest.raises(LedgerInUse, match=f"process {process.pid}"):
+        opening(path)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)
+    opening(path)
+
+
+def test_a_ledger_is_read_while_its_server_writes_and_when_there_is_none(path, pump, opening):
+    ledger = opening(path)
+    recorded = pump.ask(ledger.write(Book.record, an_intake(1)))
+    with open_book(path) as book:
+        pump.ask(ledger.write(Book.record, an_intake(2)))
+        assert [each.id for each in book.requests()] == [recorded.request], "one moment"
+    pump.ask(Deferred.fromCoroutine(ledger.close()))
+    with open_book(f"sqlite://{path}") as book:
+        assert len(book.requests()) == 2
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            book.record(an_intake(3))
+
+
+def test_a_ledger_that_is_not_there_is_not_made_by_looking_at_it(path):
+    with pytest.raises(LedgerMissing, match="there is no ledger"), open_book(path):
+        pass
+    assert not path.exists()
+
+
+def test_a_url_names_a_file():
+    assert path_of("sqlite:///var/lib/ledger.db") == Path("/var/lib/ledger.db")
+    assert path_of("ledger.db") == Path("ledger.db")
+    with pytest.raises(LedgerMissing, match="postgresql"):
+        path_of("postgresql://db/vts")
+
+
+def test_a_place_that_can_not_be_written_is_named(tmp_path, opening):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        opening(tmp_path / "file" / "ledger.db")
+
+
+# -- copied
+
+
+def test_a_copy_made_while_others_write_is_one_moment_and_whole(tmp_path, path, pump, opening):
+    ledger = opening(path)
+    asked = [ledger.write(Book.record, an_intake(number)) for number in range(4000)]
+    pump.ask(asked[1000])
+    copying = ledger.backup(tmp_path / "copy.db")
+    asked += [ledger.write(Book.record, an_intake(number)) for number in range(4000, 8000)]
+    pump.ask(copying)
+    with open_book(tmp_path / "copy.db") as book:
+        assert book._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        count = book.counts().jobs[JobState.WAITING]
+        assert 1000 < count <= 8000
+        assert book.pending_notices("NSK1", limit=1)
+    assert sorted(each.name for each in tmp_path.iterdir() if "copy" in each.name) == ["copy.db"]
+    pump.ask(asked[-1])

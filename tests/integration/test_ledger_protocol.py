@@ -1,0 +1,124 @@
+"""One suite for every ledger: on the disk and in memory they promise the same."""
+
+import pytest
+from ledger_ground import Pump, an_intake
+from twisted.internet.defer import Deferred
+
+from vtspolicy.jobs import JobState
+from vtspolicy.ledger import Book, Ending, LedgerError, NoSuchRow, open_book
+from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.testing.ledger import MemoryLedger
+
+
+class Opened:
+    """A ledger with its pump."""
+
+    def __init__(self, ledger, pump):
+        self.ledger = ledger
+        self.pump = pump
+
+    def write(self, verb, *args, **more):
+        return self.pump.ask(self.ledger.write(verb, *args, **more))
+
+    def read(self, verb, *args, **more):
+        return self.pump.ask(self.ledger.read(verb, *args, **more))
+
+    def wait(self, coroutine):
+        return self.pump.ask(Deferred.fromCoroutine(coroutine))
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def opened(request, tmp_path):
+    pump = Pump()
+    if request.param == "sqlite":
+        ledger = SqliteLedger(tmp_path / "ledger.db", pump)
+    else:
+        ledger = MemoryLedger()
+    opened = Opened(ledger, pump)
+    opened.wait(ledger.open())
+    yield opened
+    opened.wait(ledger.close())
+    if request.param == "memory":
+        ledger.destroy()
+
+
+def test_what_was_written_is_read(opened):
+    recorded = opened.write(Book.record, an_intake(1))
+    assert opened.read(Book.live_jobs) == list(recorded.jobs)
+
+
+def test_answers_come_in_the_order_of_the_questions(opened):
+    answered = []
+    several = [opened.ledger.write(Book.record, an_intake(number)) for number in range(50)]
+    for deferred in several:
+        deferred.addCallback(lambda recorded: answered.append(recorded.request))
+    opened.pump.until(lambda: len(answered) == 50)
+    assert answered == sorted(answered)
+
+
+def test_a_verb_that_raises_takes_back_its_own_part_and_no_other(opened):
+    def half(book, number):
+        book.record(an_intake(number))
+        raise KeyError("after writing")
+
+    before = opened.ledger.write(Book.record, an_intake(1))
+    failing = opened.ledger.write(half, 2)
+    after = opened.ledger.write(Book.record, an_intake(3))
+
+    first, third = opened.pump.ask(before), None
+    with pytest.raises(KeyError, match="after writing"):
+        opened.pump.ask(failing)
+    third = opened.pump.ask(after)
+    requests = opened.read(Book.requests)
+    assert [request.id for request in requests] == [third.request, first.request]
+    assert not opened.write(Book.record, an_intake(2)).duplicate
+
+
+def test_a_work_first_seen_by_a_verb_that_failed_is_stored_by_the_next(opened):
+    def half(book):
+        book.record(an_intake(1))
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        opened.write(half)
+    recorded = opened.write(Book.record, an_intake(2))
+    assert opened.read(Book.job, recorded.jobs[0].id) == recorded.jobs[0]
+
+
+def test_the_failure_of_a_question_is_its_own(opened):
+    with pytest.raises(NoSuchRow):
+        opened.read(Book.why, 99)
+    assert opened.read(Book.requests) == []
+
+
+def test_a_command_runs_from_its_arrival_to_its_final_notice(opened):
+    (job,) = opened.write(Book.record, an_intake(1)).jobs
+    opened.write(Book.start_attempt, job.id, 1.0)
+    done = Ending(state=JobState.COMPLETED, code=0)
+    finished = opened.write(Book.finish_attempt, job.id, 1, done, 2.0)
+    pending = opened.read(Book.pending_notices, "NSK1")
+    assert pending[-1] == finished.notices[0]
+    assert opened.write(Book.delivered, [notice.id for notice in pending], 3.0) == 2
+    assert opened.read(Book.pending_notices, "NSK1") == []
+
+
+def test_a_closed_ledger_says_so(opened):
+    opened.wait(opened.ledger.close())
+    for ask in (opened.ledger.write, opened.ledger.read):
+        with pytest.raises(LedgerError, match="closed"):
+            opened.pump.ask(ask(Book.uid))
+
+
+def test_a_copy_made_while_it_is_open_holds_all_that_was_written(opened, tmp_path):
+    recorded = opened.write(Book.record, an_intake(1))
+    opened.pump.ask(opened.ledger.backup(tmp_path / "copy.db"))
+    opened.write(Book.record, an_intake(2))
+    with open_book(tmp_path / "copy.db") as book:
+        assert [request.id for request in book.requests()] == [recorded.request]
+
+
+def test_there_is_no_trouble_and_no_backlog_when_nothing_is_asked(opened):
+    opened.write(Book.record, an_intake(1))
+    assert opened.ledger.trouble is None
+    opened.read(Book.uid)
+    assert opened.ledger.backlog == 0
