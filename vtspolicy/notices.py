@@ -17,6 +17,11 @@ KEYS = (
 )
 """The keys of a notice in the order in which they are written; absent ones are left out."""
 
+NUMBERS = frozenset(
+    {"req", "jobs", "job", "ok", "warn", "failed", "rc", "attempt", "in", "secs", "pct", "column"}
+)
+"""The keys whose values are whole numbers."""
+
 NODE_KEYS = ("seq", *KEYS)
 """Mount notices name their request first: `MOUNTREADY seq=`."""
 
@@ -150,3 +155,77 @@ def json_line(notice: Notice, *, node: str, at: datetime) -> bytes:
         record["notice"] = notice.id
     record.update({key: notice.fields[key] for key in NODE_KEYS if key in notice.fields})
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+@frozen(kw_only=True)
+class ReceivedNotice:
+    """One notice as the other side of a connection has it: the same facts, read from the wire."""
+
+    word: Word  # what happened
+    fields: Mapping[str, str | int]  # those of NODE_KEYS that it has, NUMBERS as numbers
+    time: datetime  # when it was written, local time of the node
+    system: str  # the node, with its backslash
+    text: str  # `VTSPolicy WORD ...`
+    number: int | None = None  # by which a JSON session acknowledges it
+
+
+_DISPLAY = re.compile(
+    r"(?P<time>\d\d-\d\d-\d\d \d\d:\d\d:\d\d) (?P<system>\\[^ .]+)\.\$VTSP"
+    r" VTS\.POLICY\.[A-Z]\d\d \d+ (?P<text>VTSPolicy (?P<word>[A-Z]+)(?: .*)?)"
+)
+_FIELD = re.compile(r' ([a-z]+)=(?:"([^"]*)"?|([^ ]*))')
+
+
+def read_line(line: bytes) -> ReceivedNotice | None:
+    """Return the notice of a line that `ems_line` or `json_line` wrote; None for any other line.
+
+    A value that was cut with its text, at 240 characters, is what is left of it.
+    """
+    shown = line.decode("utf-8", "replace").rstrip("\r\n")
+    return _read_json(shown) if shown.startswith("{") else _read_display(shown)
+
+
+def _read_display(line: str) -> ReceivedNotice | None:
+    found = _DISPLAY.fullmatch(line)
+    if found is None or found["word"] not in Word.__members__:
+        return None
+    try:
+        # A display names no zone: it is the node's own time.
+        written = datetime.strptime(found["time"], "%y-%m-%d %H:%M:%S")  # noqa: DTZ007
+    except ValueError:
+        return None
+    pairs = ((key, quoted or bare) for key, quoted, bare in _FIELD.findall(found["text"]))
+    return ReceivedNotice(
+        word=Word[found["word"]],
+        fields={key: _value(key, value) for key, value in pairs if key in NODE_KEYS},
+        time=written,
+        system=found["system"],
+        text=found["text"],
+    )
+
+
+def _read_json(line: str) -> ReceivedNotice | None:
+    try:
+        record = json.loads(line)
+        word = Word[record["word"]]
+        number = record.get("notice")
+        return ReceivedNotice(
+            word=word,
+            fields={
+                key: _value(key, record[key])
+                for key in NODE_KEYS
+                if isinstance(record.get(key), str | int)
+            },
+            time=datetime.fromisoformat(record["time"]),
+            system=str(record["system"]),
+            text=str(record["text"]),
+            number=number if isinstance(number, int) else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _value(key: str, value: str | int) -> str | int:
+    if key in NUMBERS and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return int(value)
+    return value
