@@ -1,0 +1,112 @@
+"""Vaults on disk: nothing that a host names leads out of its vault."""
+
+import os
+
+import pytest
+
+from vtspolicy.grammar import Target
+from vtspolicy.vaults import VaultError, Vaults
+
+
+@pytest.fixture
+def root(tmp_path):
+    pool = tmp_path / "VAULT01" / "PAY"
+    pool.mkdir(parents=True)
+    (pool / "A00017").write_bytes(b"data")
+    (pool / "A00018").write_bytes(b"")
+    (pool / ".hidden").write_bytes(b"")
+    (tmp_path / "outside").write_bytes(b"secret")
+    return tmp_path
+
+
+@pytest.fixture
+def vaults(root):
+    return Vaults({"VAULT01": root / "VAULT01"})
+
+
+def target(pool="PAY", cartridge=None):
+    return Target(vault="VAULT01", pool=pool, cartridge=cartridge)
+
+
+def test_a_pool_is_its_tapes_in_the_order_of_their_names(vaults, root):
+    found = vaults.find(target())
+    assert [tape.cartridge for tape in found.tapes] == ["A00017", "A00018"]
+    assert [tape.size for tape in found.tapes] == [4, 0]
+    assert found.pool == str(root / "VAULT01" / "PAY")
+
+
+def test_a_tape_that_is_not_there_has_no_size(vaults):
+    (tape,) = vaults.find(target(cartridge="A99999")).tapes
+    assert tape.size is None
+    assert tape.name == "/VAULT01/PAY/A99999"
+
+
+def test_a_bare_name_is_found_in_whatever_pool_it_is(vaults):
+    (tape,) = vaults.find(Target(cartridge="A00017")).tapes
+    assert tape.name == "/VAULT01/PAY/A00017"
+
+
+def test_a_bare_name_that_is_there_twice_is_refused_with_both_places(vaults, root):
+    other = root / "VAULT01" / "LEDGER"
+    other.mkdir()
+    (other / "A00017").write_bytes(b"")
+    with pytest.raises(VaultError, match="/VAULT01/LEDGER/A00017, /VAULT01/PAY/A00017"):
+        vaults.find(Target(cartridge="A00017"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (Target(vault="VAULT02", pool="PAY"), "no vault VAULT02"),
+        (Target(vault="VAULT01", pool="NONE"), "no pool NONE"),
+        (Target(cartridge="A99999"), "no vault has a tape A99999"),
+        (Target(vault="VAULT01", pool="LINK"), "is not a folder"),
+        (Target(vault="VAULT01", pool="PAY", cartridge="LINK"), "is not a plain file"),
+        (Target(vault="VAULT01", pool="PAY", cartridge="FIFO"), "is not a plain file"),
+    ],
+)
+def test_what_is_no_tape_of_a_vault_is_refused(vaults, root, wanted, reason):
+    (root / "VAULT01" / "LINK").symlink_to(root)
+    (root / "VAULT01" / "PAY" / "LINK").symlink_to(root / "outside")
+    os.mkfifo(root / "VAULT01" / "PAY" / "FIFO")
+    with pytest.raises(VaultError, match=reason):
+        vaults.find(wanted)
+
+
+def test_erasing_keeps_the_file_and_empties_it(vaults, root):
+    (tape,) = vaults.find(target(cartridge="A00017")).tapes
+    vaults.erase(tape)
+    vaults.erase(tape)
+    assert vaults.look(tape).size == 0
+
+
+def test_deleting_removes_the_file_once(vaults, root):
+    (tape,) = vaults.find(target(cartridge="A00017")).tapes
+    vaults.delete(tape)
+    vaults.delete(tape)
+    assert vaults.look(tape).size is None
+
+
+@pytest.mark.parametrize("act", ["erase", "delete"])
+def test_a_name_that_became_a_link_is_neither_erased_nor_deleted(vaults, root, act):
+    (tape,) = vaults.find(target(cartridge="A00017")).tapes
+    file = root / "VAULT01" / "PAY" / "A00017"
+    file.unlink()
+    file.symlink_to(root / "outside")
+    with pytest.raises(VaultError):
+        getattr(vaults, act)(tape)
+    assert (root / "outside").read_bytes() == b"secret"
+    assert file.is_symlink()
+
+
+@pytest.mark.parametrize("act", ["erase", "delete"])
+def test_a_file_with_two_names_is_neither_erased_nor_deleted(vaults, root, act):
+    (tape,) = vaults.find(target(cartridge="A00017")).tapes
+    (root / "second").hardlink_to(root / "VAULT01" / "PAY" / "A00017")
+    with pytest.raises(VaultError, match="one name"):
+        getattr(vaults, act)(tape)
+    assert (root / "second").read_bytes() == b"data"
+
+
+def test_all_tapes_of_all_vaults_are_listed(vaults):
+    assert [tape.name for tape in vaults.all()] == ["/VAULT01/PAY/A00017", "/VAULT01/PAY/A00018"]
