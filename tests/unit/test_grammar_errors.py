@@ -5,7 +5,7 @@ import time
 import pytest
 from grammar_texts import outcome
 
-from vtspolicy.grammar import CommandError, diagnose, parse, shipped
+from vtspolicy.grammar import CommandError, diagnose, load_vocabulary, parse, shipped
 
 P = "VTSPolicy TSM '/VAULT01/P"
 
@@ -261,3 +261,15 @@ def test_no_answer_of_any_family_is_longer_than_a_notice_can_hold():
                 with pytest.raises(CommandError) as caught:
                     parse(f"VTSPolicy {family.name} {start} {keyword}={value}")
                 assert len(caught.value.message) + len(caught.value.hint or "") <= 160
+
+
+def test_a_hint_that_would_be_too_long_for_a_notice_ends_in_dots(tmp_path):
+    keyword = "k" * 32
+    site = tmp_path / "site.yaml"
+    site.write_text(f"families: {{TSM: {{keywords: {{{keyword}: {{type: name, help: x}}}}}}}}\n")
+    with pytest.raises(CommandError) as caught:
+        parse(f"{P} {keyword}={'?' * 50}'", load_vocabulary([site]))
+    hint = caught.value.hint or ""
+    assert hint.startswith("such as kkk")
+    assert hint.endswith("...")
+    assert len(caught.value.message) + len(hint) == 160
