@@ -1,0 +1,1 @@
+"""Real backup applications, set up for a test session: independent of vtspolicy."""
