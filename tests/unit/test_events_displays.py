@@ -48,7 +48,7 @@ def test_the_night_comes_out_of_its_script_byte_for_byte():
     assert made.stdout == (DISPLAYS / "night.txt").read_bytes()
 
 
-def test_the_night_holds_520_events_and_ten_commands():
+def test_the_night_holds_520_events_and_eleven_commands():
     night = events_of("night", only_candidates=False)
 
     assert all(isinstance(item, Event) for item in night)
@@ -63,6 +63,7 @@ def test_the_night_holds_520_events_and_ten_commands():
         "DSK 'archive /VAULT01/BROKEN/B00001 ref=broken'",
         "DSK 'archive /VAULT01/LEDGER ref=pool'",
         "DSK 'archive /VAULT01/PAYROLL/A00018 retention = 14,d ref=payroll-18'",
+        "Erase - A00018 ref=empty",
         "Restore - A00018 ref=recall",
     ]
 

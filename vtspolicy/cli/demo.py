@@ -6,6 +6,7 @@ host is played, from a display file.
 
 import hashlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -202,11 +203,11 @@ def _fill(vault: Path) -> dict[str, str]:
 
 def _acts(display: bytes) -> list[bytes]:
     """Cut the display before each Erase and Restore: the host's script waits for its archives."""
-    acts: list[bytes] = [b""]
-    for line in display.splitlines(keepends=True):
-        if b"VTSPolicy Erase" in line or b"VTSPolicy Restore" in line:
+    acts = [b""]
+    for event in re.split(rb"(?m)^(?=\d\d-\d\d-\d\d )", display):
+        if re.search(rb"VTSPolicy\s+(Erase|Restore)\b", event):
             acts.append(b"")
-        acts[-1] += line
+        acts[-1] += event
     return acts
 
 

@@ -32,6 +32,9 @@ OUTPUT_KEPT = 4000
 OUTPUT_JUDGED = 1 << 20
 """Bytes of an attempt's output in which readings are looked for."""
 
+LAST_WORDS = 200
+"""Characters of the last line of an output that become part of a reason."""
+
 SPOOL_PATIENCE = 5.0
 """Seconds between tries while the spool cannot take a run."""
 
@@ -153,7 +156,7 @@ class Conductor:
                 judgement = await self._verify(job, judgement)
             tapes, judgement = await self.ourselves.proof(job, judgement)
             ending = Ending(state=_STATES[judgement.state], readings=judgement.readings)
-            ending = evolve(ending, reason=judgement.reason or None, tapes=tapes)
+            ending = evolve(ending, reason=_told(judgement, output), tapes=tapes)
         else:
             ending = self._unnatural(job, ended, deadline)
         return evolve(
@@ -310,6 +313,14 @@ class Conductor:
             "HOME": os.environ.get("HOME", "/"),
         }
         return bare | expand_environment(job.work.env, self._values(job))
+
+
+def _told(judgement: Judgement, output: str) -> str | None:
+    """Return the reason for people: a failed application's own last words say most."""
+    if not judgement.reason or judgement.state == "completed":
+        return judgement.reason or None
+    last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
+    return f"{judgement.reason}: {last[:LAST_WORDS]}" if last else judgement.reason
 
 
 def program_path() -> str:
