@@ -85,3 +85,13 @@ def test_the_counts_go_on_from_the_first_byte():
         reading.feed(bytes([byte]))
 
     assert (counted.bytes, counted.lines, counted.events) == (14, 1, 1)
+
+
+@pytest.mark.parametrize("cut", [1, 100])
+def test_the_byte_order_mark_of_an_edited_file_is_no_part_of_its_first_line(cut):
+    reading = decoder("auto")
+    data = b"\xef\xbb\xbfVTSPolicy TSM\n"
+
+    items = [item for at in range(0, len(data), cut) for item in reading.feed(data[at : at + cut])]
+
+    assert [item.text for item in items] == ["VTSPolicy TSM"]

@@ -110,7 +110,7 @@ def test_the_comment_is_never_searched():
     [
         (605, "$ZSVR: 0412 MOUNT IBM SCRATCH TAPE WITH RING"),
         (600, "$ZSVR: 0412 MOUNT IBM SCRATCH TAPE WITH RING"),
-        (600, "$ZSVR: 0412 MOUNT TOOLONGNAME WITH RING"),
+        (600, "$ZSVR: 0412 MOUNT SEVENTH WITH RING"),
         (600, "$ZSVR: 412 MOUNT A00017 WITH RING"),
         (600, "$ZSVR: 0412 MOUNT A00017"),
         (600, "$ZSVR: 0412 MOUNT ../../X WITH RING"),
@@ -139,3 +139,10 @@ def test_only_the_tape_subsystem_speaks_of_tapes(ssid, is_read):
     found = message(600, "$ZSVR: 0412 MOUNT A00017 WITH RING", ssid=ssid)
 
     assert (found is not None) is is_read
+
+
+def test_our_own_notice_is_no_tape_message_whatever_it_says():
+    text = "$ZSVR: 0412 MOUNT A00017 WITH RING"
+
+    assert Event(text=text, number=600, ssid="TANDEM.TAPE.L01").is_candidate
+    assert not Event(text=text, number=600, ssid="VTS.POLICY.A01").is_candidate

@@ -129,6 +129,21 @@ def test_after_a_length_that_lies_reading_goes_on_at_the_next_line_end(lie):
     assert shown(items) == [shown(items)[0], "frame", shown(items)[0]]
 
 
+@pytest.mark.parametrize("cut", [1, 5, 1000])
+def test_lost_framing_is_told_once_however_long_it_lasts(cut):
+    data = by_length(PLAIN) + b"garbage " * 40 + b"\n" + by_length(PLAIN)
+    reading = decoder("syslog")
+
+    items = [i for at in range(0, len(data), cut) for i in reading.feed(data[at : at + cut])]
+
+    assert reading.counted.refused == {"frame": 1}
+    assert len(items) == 3
+
+
+def test_a_message_may_say_nothing_and_end_in_cr_lf():
+    assert read(b"<13>1 - - - - - -\r\n<13>1 - - - - - - \r\n", only_candidates=False) == []
+
+
 def test_a_message_cut_by_the_end_of_the_connection_is_not_taken():
     assert shown(read(by_length(PLAIN)[:-1])) == ["frame"]
 

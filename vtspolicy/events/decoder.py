@@ -38,7 +38,11 @@ class Decoder(Protocol):
         """Take the next bytes and return what they complete."""
 
     def settle(self) -> list[Item]:
-        """Return what is open: the time for its continuation has passed."""
+        """Return what is open: the time for its continuation has passed.
+
+        While a continuation line has arrived in part, the event stays open and `pending`; wait for
+        more bytes, not for `pending` to end.
+        """
 
     def close(self) -> list[Item]:
         """Return what is left: the connection has ended."""
