@@ -32,6 +32,7 @@ from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
 from vtspolicy.queue.embedded import EmbeddedQueue
+from vtspolicy.rules.cases import failed_cases
 from vtspolicy.rules.load import load_table
 from vtspolicy.runner.processes import ProcessRunner
 from vtspolicy.runner.protocol import KeeperError
@@ -58,12 +59,9 @@ def reader_of(configuration: Configuration) -> Reader:
     """
     vocabulary = load_vocabulary(configuration.families)
     table = load_table(configuration.rules, vocabulary=vocabulary, configuration=configuration)
-    if configuration.tests:
-        from vtspolicy.rules.cases import failed_cases
-
-        failures = failed_cases(configuration.tests, table=table, vocabulary=vocabulary)
-        if failures:
-            raise ConfigurationError(failures)
+    failures = failed_cases(configuration.tests, table=table, vocabulary=vocabulary)
+    if failures:
+        raise ConfigurationError(failures)
     return Reader(configuration=configuration, vocabulary=vocabulary, table=table)
 
 

@@ -118,7 +118,7 @@ def test_a_running_job_outlives_the_server_and_is_reported_once(site, how):
     site.let_go()
     again.wait("COMPLETED", ref="one")
     assert len(site.record) == 1
-    assert site.json("jobs")[0]["state"] == "completed"
+    assert site.json("jobs")["jobs"][0]["state"] == "completed"
 
 
 def test_a_job_that_ended_while_the_server_was_down_is_reported_by_the_next(site):
