@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from vtspolicy.client import SOCKET, Client, Refusal, Unreachable
+from vtspolicy.client import SOCKET, Client, Refusal, Unreachable, reachable
 from vtspolicy.config.problems import ConfigurationError, Problem
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
@@ -435,8 +435,8 @@ class ControlSocketTests(TestCase):
 
     @inlineCallbacks
     def test_the_socket_of_a_dead_server_is_replaced(self):
-        with socket.socket(socket.AF_UNIX) as dead:
-            dead.bind(str(self.spool / SOCKET))
+        with socket.socket(socket.AF_UNIX) as dead, reachable(self.spool / SOCKET) as address:
+            dead.bind(address)
         with pytest.raises(Unreachable):
             yield deferToThread(self.client().get, "status")
         self.open()
@@ -475,8 +475,8 @@ class ControlSocketTests(TestCase):
 
     @inlineCallbacks
     def test_a_server_that_does_not_answer_is_given_up(self):
-        with socket.socket(socket.AF_UNIX) as silent:
-            silent.bind(str(self.spool / SOCKET))
+        with socket.socket(socket.AF_UNIX) as silent, reachable(self.spool / SOCKET) as address:
+            silent.bind(address)
             silent.listen(1)
             with pytest.raises(Unreachable) as caught:
                 yield deferToThread(Client(spool=self.spool, timeout=0.05).get, "status")

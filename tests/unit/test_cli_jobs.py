@@ -1,0 +1,562 @@
+"""`vtspolicy jobs`, `job`, `why`, `status` and the control verbs, against a real ledger's file."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import UnixStreamServer
+
+import pytest
+from click.testing import CliRunner
+
+from vtspolicy.cli.control import cancel, drain, release_lock, reload, retry
+from vtspolicy.cli.jobs import job, jobs
+from vtspolicy.cli.status import status
+from vtspolicy.cli.why import why
+from vtspolicy.client import SOCKET, reachable
+from vtspolicy.events.event import Event
+from vtspolicy.jobs import JobState, RequestState
+from vtspolicy.ledger import Book, Ending, Intake, open_book
+from vtspolicy.ledger.file import open_file
+from vtspolicy.ledger.reading import Pending
+from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Why
+from vtspolicy.records import plain
+from vtspolicy.rules.decision import PlannedJob
+from vtspolicy.rules.work import Work
+from vtspolicy.status import HostStatus, Status
+from vtspolicy.tapes import Tape
+
+NOW = time.time()
+BEGAN = NOW - 600
+TEXT = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 r=14,d'"
+
+
+class Site:
+    """A configuration, its ledger and its spool in a folder."""
+
+    def __init__(self, folder: Path):
+        self.spool = folder / "spool"
+        self.spool.mkdir()
+        self.ledger = folder / "ledger.db"
+        self.config = folder / "vtspolicy.yaml"
+        self.config.write_text(
+            f"node: vts1.example.com\nledger: sqlite:///{self.ledger}\nspool: {self.spool}\n"
+            'listen: [{endpoint: "tcp:port=0:interface=127.0.0.1"}]\n'
+        )
+        open_file(self.ledger).close()
+
+    def write(self, verb, *args, **given):
+        with open_book(self.ledger, readonly=False) as book:
+            return verb(book, *args, **given)
+
+    def run(self, command, *arguments, env=None):
+        given = ["--config", str(self.config), *map(str, arguments)]
+        return CliRunner().invoke(command, given, env={"COLUMNS": "", **(env or {})})
+
+    def run_json(self, command, *arguments):
+        result = self.run(command, "--json", *arguments)
+        return result.exit_code, json.loads(result.stdout)
+
+    def record(self, *, cartridges=("A00017",), text=TEXT, **more):
+        work = Work(application="DSK", run=("disk", "archive", "{path}", "--handle={handle}"))
+        planned = tuple(
+            PlannedJob(
+                work=work,
+                values={"path": f"/VAULT01/PAYROLL/{each}"},
+                lock=f"/VAULT01/PAYROLL/{each}",
+                tape=Tape(
+                    vault="VAULT01",
+                    pool="PAYROLL",
+                    cartridge=each,
+                    path=f"/VAULT01/PAYROLL/{each}",
+                ),
+            )
+            for each in cartridges
+        )
+        trace = {
+            "command": {
+                "family": "DSK",
+                "operation": "archive",
+                "targets": ["/VAULT01/PAYROLL/A00017"],
+                "keywords": {"retention": "14,d"},
+                "ref": None,
+                "warnings": [],
+            },
+            "table": "3f2a77",
+            "rule": "payroll to disk",
+            "number": 2,
+            "steps": [
+                {
+                    "number": 1,
+                    "rule": "ledgers",
+                    "matched": False,
+                    "condition": "pool: LED*",
+                    "found": "PAYROLL",
+                },
+                {
+                    "number": 2,
+                    "rule": "payroll to disk",
+                    "matched": True,
+                    "condition": None,
+                    "found": None,
+                },
+            ],
+            "left_out": [["/VAULT01/PAYROLL/A00099", "size: over 1G"]],
+        }
+        known = {
+            "event": Event(text=text),
+            "host": "NSK1",
+            "received": BEGAN,
+            "state": RequestState.OPEN,
+            "family": "DSK",
+            "rule": "payroll to disk",
+            "table": "3f2a77",
+            "why": json.dumps(trace),
+            "jobs": planned,
+        }
+        return self.write(Book.record, Intake(**(known | more)))
+
+    def start(self, number, at=BEGAN + 5):
+        self.write(Book.start_attempt, number, at)
+
+    def finish(self, number, state=JobState.COMPLETED, *, attempt=1, at=BEGAN + 125, **more):
+        self.write(Book.finish_attempt, number, attempt, Ending(state=state, **more), at)
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+class Server:
+    """Answers on the control socket, one answer after the other, and remembers the questions."""
+
+    def __init__(self, spool):
+        self.asked = []
+        self.answers = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def address_string(self):
+                return "peer"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                self.answer(None)
+
+            def do_POST(self):
+                self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def answer(self, body):
+                server.asked.append((self.path, body))
+                code, told = server.answers.pop(0)
+                text = json.dumps(told).encode()
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+        with reachable(spool / SOCKET) as address:
+            self._server = UnixStreamServer(address, Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def server(site):
+    server = Server(site.spool)
+    yield server
+    server.close()
+
+
+# -- jobs
+
+
+def test_jobs_are_listed_with_the_newest_first(site):
+    site.record(cartridges=("A00017", "A00018"))
+    site.start(1)
+    site.finish(1, JobState.FAILED, code=12, reason="exit code 12")
+    result = site.run(jobs)
+    assert result.exit_code == 0
+    heading, second, first = result.stdout.splitlines()
+    assert heading.split()[:4] == ["id", "req", "state", "host"]
+    assert second.split()[:6] == ["2", "1", "waiting", "NSK1", "DSK", "/VAULT01/PAYROLL/A00018"]
+    assert first.split()[:3] == ["1", "1", "failed"]
+    assert "2m00s" in first
+    assert first.endswith("exit code 12")
+
+
+def test_jobs_are_filtered_and_limited(site):
+    site.record(cartridges=("A00017", "A00018", "A00019"))
+    site.start(2)
+    assert [each["id"] for each in site.run_json(jobs, "--state=running")[1]["jobs"]] == [2]
+    assert [each["id"] for each in site.run_json(jobs, "--limit=1")[1]["jobs"]] == [3]
+    assert site.run_json(jobs, "--host=NSK9")[1]["jobs"] == []
+    tape = site.run_json(jobs, "--tape=/VAULT01/PAYROLL/A00017")[1]["jobs"]
+    assert [each["id"] for each in tape] == [1]
+
+
+def test_an_unknown_state_is_bad_usage(site):
+    result = site.run(jobs, "--state=broken")
+    assert result.exit_code == 2
+    assert "'broken' is not one of" in result.stderr
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 120])
+def test_no_line_is_wider_than_the_terminal_and_none_is_wrapped(site, columns):
+    site.record(cartridges=("A00017", "A00018"), rule="a rule whose name is long " * 6)
+    site.start(1)
+    site.finish(1, JobState.FAILED, code=12, reason="the library says that it has no media " * 9)
+    result = site.run(jobs, env={"COLUMNS": str(columns)})
+    lines = result.stdout.splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= columns
+    assert "\u2026" in lines[2]
+
+
+def test_what_a_host_sent_cannot_command_the_terminal(site):
+    site.record(rule="red \x1b[31m alert\nnext")
+    site.start(1)
+    site.finish(1, output="50%\r100%\n\x1b]0;title\x07done\n")
+    for result in (site.run(jobs), site.run(job, 1), site.run(why, 1)):
+        assert result.exit_code == 0
+        assert "\x1b" not in result.stdout
+        assert "\\x1b[31m alert" in result.stdout
+    shown = site.run(job, 1).stdout
+    assert "  | 100%\n" in shown
+    assert "  | \\x1b]0;title\\x07done\n" in shown
+
+
+# -- job
+
+
+def test_a_job_is_shown_with_its_attempts_their_output_and_its_history(site):
+    site.record()
+    site.start(1)
+    retry_at = BEGAN + 130
+    site.finish(
+        1, JobState.WAITING, code=8, reason="exit code 8", due=retry_at, output="no media\n"
+    )
+    site.start(1, retry_at)
+    site.finish(
+        1, attempt=2, at=BEGAN + 190, code=0, output="".join(f"line {n}\n" for n in range(50))
+    )
+    result = site.run(job, 1)
+    assert result.exit_code == 0
+    shown = result.stdout
+    assert shown.startswith("job 1 of request 1: completed\n")
+    assert "output of attempt 1\n  | no media\n" in shown
+    assert "output of attempt 2, its last 20 lines\n  | line 30\n" in shown
+    assert shown.count("  | line ") == 20
+    (history,) = [part for part in shown.split("\n\n") if part.lstrip().startswith("when")]
+    became = [line.split()[4] for line in history.splitlines()[1:]]
+    assert became == ["waiting", "running", "waiting", "running", "completed"]
+
+
+def test_the_argument_list_is_the_one_that_was_run(site):
+    site.record()
+    site.start(1)
+    folder = site.spool / "000001-1"
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"argv": ["/usr/bin/disk", "a b"]}))
+    assert "arguments\n  /usr/bin/disk 'a b'\n" in site.run(job, 1).stdout
+    _, told = site.run_json(job, 1)
+    assert (told["argv"], told["argv_as_run"]) == (["/usr/bin/disk", "a b"], True)
+
+
+def test_without_the_runs_folder_the_argument_list_is_made_from_the_rule(site):
+    site.record()
+    _, told = site.run_json(job, 1)
+    handle = told["handle"]
+    expected = ["disk", "archive", "/VAULT01/PAYROLL/A00017", f"--handle={handle}"]
+    assert (told["argv"], told["argv_as_run"]) == (expected, False)
+    assert "arguments, from the rule\n" in site.run(job, 1).stdout
+
+
+def test_the_output_of_a_running_job_is_read_from_the_spool(site):
+    site.record()
+    site.start(1)
+    for key, text in (("000001-1", "copied 50%\n"), ("000001-1-verify", "looking\n")):
+        (site.spool / key).mkdir()
+        (site.spool / key / "output").write_text(text)
+    shown = site.run(job, 1).stdout
+    assert "output so far, 000001-1\n  | copied 50%\n" in shown
+    assert "output so far, 000001-1-verify\n  | looking\n" in shown
+    site.finish(1)
+    assert "output so far" not in site.run(job, 1).stdout
+
+
+def test_a_job_that_is_not_there_is_a_failure(site):
+    result = site.run(job, 7)
+    assert (result.exit_code, result.stderr) == (1, "there is no job 7\n")
+
+
+def test_times_are_the_same_in_the_terminals_json_and_in_that_of_the_web(site):
+    site.record()
+    _, told = site.run_json(job, 1)
+    assert told["created"] == plain(site.write(Book.job, 1))["created"]
+    assert told["created"].endswith("+00:00")
+
+
+def test_without_a_ledger_the_reading_commands_say_so(site):
+    site.ledger.unlink()
+    for command, arguments in ((jobs, ()), (job, (1,)), (why, (1,))):
+        result = site.run(command, *arguments)
+        assert result.exit_code == 1
+        assert "there is no ledger" in result.stderr
+
+
+def test_every_problem_of_the_configuration_is_named(site):
+    site.config.write_text("nodee: x\nspol: y\n")
+    result = site.run(jobs)
+    assert result.exit_code == 2
+    assert f"{site.config}:1:1:" in result.stderr
+    assert f"{site.config}:2:1:" in result.stderr
+
+
+# -- why
+
+
+def test_why_shows_each_rule_and_the_one_that_decided(site):
+    site.record()
+    shown = site.run(why, 1).stdout
+    assert shown.startswith("request 1: open\n")
+    assert TEXT in shown
+    assert "retention  14,d" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["1", "ledgers", "no", "pool:", "LED*", "PAYROLL"] in lines
+    assert ["2", "payroll", "to", "disk", "matches"] in lines
+    assert "decided by rule 2, payroll to disk (table 3f2a77)" in shown
+    assert "left out: /VAULT01/PAYROLL/A00099: size: over 1G" in shown
+
+
+def test_why_shows_a_mistake_under_its_column(site):
+    text = "VTSPolicy DSK 'archve /VAULT01/PAYROLL'"
+    trace = {"error": {"column": 16, "message": "archve is no operation", "hint": "write archive"}}
+    site.record(
+        cartridges=(),
+        text=text,
+        state=RequestState.REJECTED,
+        rule=None,
+        table=None,
+        family=None,
+        why=json.dumps(trace),
+    )
+    lines = site.run(why, 1).stdout.splitlines()
+    place = lines.index(text)
+    assert lines[place + 1] == " " * 15 + "^"
+    assert lines[place + 2 : place + 4] == ["column 16: archve is no operation", "write archive"]
+
+
+def test_why_gives_the_reason_of_a_denial_before_the_rules(site):
+    trace = {"command": {"family": "TSM", "targets": []}, "reason": "host NSK1 may not use TSM"}
+    site.record(
+        cartridges=(), state=RequestState.DENIED, rule=None, table=None, why=json.dumps(trace)
+    )
+    shown = site.run(why, 1).stdout
+    assert "denied before any rule was asked\nreason: host NSK1 may not use TSM" in shown
+
+
+def test_why_as_json_holds_the_trace_as_the_ledger_has_it(site):
+    site.record()
+    code, told = site.run_json(why, 1)
+    assert code == 0
+    assert told["why"]["number"] == 2
+    assert [each["id"] for each in told["request"]["job_list"]] == [1]
+    assert site.run(why, 9).exit_code == 1
+
+
+# -- status
+
+
+def full_status():
+    running = Place(
+        job=23, application="DSK", lock="/VAULT01/PAYROLL", since=NOW - 250, due=0, why=None
+    )
+    waiting = Place(
+        job=24, application="DSK", lock="/VAULT01/PAYROLL", since=NOW - 35, due=0, why=Why.LOCK
+    )
+    return Status(
+        node="vts1.example.com",
+        pid=4711,
+        version="0.1.0",
+        at=NOW,
+        started=NOW - 7384,
+        ready=False,
+        reasons=("the queue is full",),
+        table="3f2a77",
+        rules=12,
+        queue=Snapshot(
+            at=NOW,
+            draining=False,
+            running=1,
+            waiting=1,
+            applications=(
+                ApplicationUse(
+                    application="DSK",
+                    seats=2,
+                    running=1,
+                    waiting=1,
+                    holders=(running,),
+                    waiters=(),
+                ),
+            ),
+            locks=(
+                LockUse(lock="/VAULT01/PAYROLL", holders=(running,), waiting=1, waiters=(waiting,)),
+            ),
+        ),
+        hosts=(HostStatus(name="NSK1", connections=2, last_event=NOW - 3), HostStatus(name="NSK2")),
+        jobs={"waiting": 1, "running": 1, "completed": 120, "failed": 0},
+        pending=(Pending(host="NSK2", count=4, oldest=NOW - 3700),),
+    )
+
+
+def test_status_shows_hosts_seats_locks_jobs_and_notices(site, server):
+    server.answers = [(200, plain(full_status()))]
+    result = site.run(status)
+    assert result.exit_code == 0
+    assert server.asked == [("/api/v1/status", None)]
+    shown = result.stdout
+    assert "not ready: the queue is full" in shown
+    assert "pid 4711, version 0.1.0" in shown
+    assert "2h03m" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["NSK1", "2", "3.0s", "ago", "0"] in lines
+    assert ["NSK2", "0", "4", "1h01m"] in lines
+    assert ["DSK", "1/2", "1", "23", "for", "4m10s"] in lines
+    assert [*["/VAULT01/PAYROLL", "23", "for", "4m10s", "1", "24", "for", "35s"]] in lines
+    assert "jobs: 1 waiting, 1 running, 120 completed" in shown
+
+
+def test_status_as_json_is_the_servers_answer(site, server):
+    answer = plain(full_status())
+    server.answers = [(200, answer)]
+    assert site.run_json(status) == (0, answer)
+
+
+def test_without_a_server_status_tells_what_the_ledger_knows_and_exits_6(site):
+    site.record(cartridges=("A00017", "A00018"))
+    site.start(1)
+    result = site.run(status)
+    assert result.exit_code == 6
+    assert "no server runs here" in result.stderr
+    assert "jobs: 1 waiting, 1 running" in result.stdout
+    assert "NSK1" in result.stdout
+    code, told = site.run_json(status)
+    assert code == 6
+    assert (told["jobs"]["waiting"], told["jobs"]["running"]) == (1, 1)
+    assert [each["id"] for each in told["live"]] == [1, 2]
+
+
+def test_without_a_server_and_a_ledger_status_exits_6_too(site):
+    site.ledger.unlink()
+    result = site.run(status)
+    assert result.exit_code == 6
+    assert "there is no ledger" in result.stderr
+
+
+# -- control
+
+
+def test_cancel_tells_what_it_brought_about(site, server):
+    server.answers = [(200, {"ended": [1, 2], "stopping": [3]})]
+    result = site.run(cancel, 17)
+    assert (result.exit_code, result.stdout) == (0, "2 jobs cancelled; 1 job being stopped\n")
+    assert server.asked == [("/api/v1/cancel", {"request": 17})]
+
+
+def test_a_single_job_is_cancelled_by_its_number(site, server):
+    server.answers = [(200, {"ended": [3], "stopping": []})]
+    assert site.run(cancel, "--job=3").exit_code == 0
+    assert server.asked == [("/api/v1/cancel", {"job": 3})]
+
+
+def test_cancelling_what_has_ended_is_a_failure(site, server):
+    server.answers = [(200, {"ended": [], "stopping": []})]
+    result = site.run(cancel, 17)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "request 17 had ended already" in result.stderr
+
+
+def test_cancel_wants_exactly_one_thing(site):
+    for arguments in ((), (17, "--job=3")):
+        assert site.run(cancel, *arguments).exit_code == 2
+
+
+def test_retry_names_the_new_job(site, server):
+    server.answers = [(200, {"request": 18, "job": 41})]
+    result = site.run(retry, 23)
+    assert result.stdout == "job 23 is done again as job 41 of request 18\n"
+
+
+def test_what_the_server_refuses_is_a_failure_with_its_words(site, server):
+    server.answers = [(404, {"error": {"message": "there is no job 23", "hint": None}})]
+    result = site.run(retry, 23)
+    assert (result.exit_code, result.stderr) == (1, "there is no job 23\n")
+
+
+def test_a_reload_that_is_refused_names_the_problems(site, server):
+    message = "rules.yaml:3:5: no such key\nrules.yaml:9:1: no rule"
+    server.answers = [(422, {"error": {"message": message, "hint": None}})]
+    result = site.run(reload)
+    assert (result.exit_code, result.stderr) == (2, message + "\n")
+
+
+def test_a_reload_tells_the_table_and_its_warnings(site, server):
+    server.answers = [(200, {"table": "77aa", "rules": 3, "warnings": ["rules.yaml:1:1: doubt"]})]
+    result = site.run(reload)
+    assert (result.exit_code, result.stdout) == (0, "table 77aa with 3 rules is in force\n")
+    assert result.stderr == "rules.yaml:1:1: doubt\n"
+
+
+def test_a_lock_that_nobody_holds_is_a_failure(site, server):
+    server.answers = [
+        (200, {"lock": "/V/P", "released": True}),
+        (200, {"lock": "/V/P", "released": False}),
+    ]
+    assert site.run(release_lock, "/V/P").stdout == "/V/P is free\n"
+    result = site.run(release_lock, "/V/P")
+    assert (result.exit_code, result.stderr) == (1, "nobody holds /V/P\n")
+
+
+def test_a_drain_is_waited_for(site, server, monkeypatch):
+    monkeypatch.setattr("vtspolicy.cli.control.LOOK", 0.001)
+    server.answers = [
+        (200, {"running": 2}),
+        (200, {"queue": {"running": 1}}),
+        (200, {"queue": {"running": 0}}),
+    ]
+    result = site.run(drain, "--wait")
+    assert (result.exit_code, result.stdout) == (0, "drained\n")
+    assert [path for path, _ in server.asked] == ["/api/v1/drain", *["/api/v1/status"] * 2]
+
+
+def test_a_drain_that_takes_too_long_is_given_up_with_5(site, server):
+    server.answers = [(200, {"running": 1}), (200, {"queue": {"running": 1}})]
+    result = site.run(drain, "--wait", "--timeout=0.01")
+    assert result.exit_code == 5
+    assert "1 job still running" in result.stderr
+
+
+def test_a_drain_can_be_ended(site, server):
+    server.answers = [(200, {"waiting": 3})]
+    assert site.run(drain, "--end").exit_code == 0
+    assert server.asked == [("/api/v1/resume", {})]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [(cancel, ("1",)), (retry, ("1",)), (drain, ()), (reload, ()), (release_lock, ("/V/P",))],
+)
+def test_control_needs_a_server(site, command, arguments):
+    result = site.run(command, *arguments)
+    assert result.exit_code == 6
+    assert "no server runs here" in result.stderr

@@ -1,0 +1,86 @@
+"""What commands share: their exit codes, `--config`, `--json`, and the ledger to read from."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from vtspolicy.config.keys import DEFAULT_FILE, PREFIX
+from vtspolicy.config.load import load_configuration
+from vtspolicy.config.model import Configuration
+from vtspolicy.config.problems import ConfigurationError
+
+if TYPE_CHECKING:
+    from vtspolicy.ledger import Book
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Exit(IntEnum):
+    """The exit codes of all commands (DESIGN.md 7)."""
+
+    DONE = 0
+    FAILED = 1  # the work failed
+    USAGE = 2  # bad usage or configuration
+    WARNINGS = 3  # done, with warnings
+    REFUSED = 4  # rejected, denied or no rule
+    GAVE_UP = 5  # waiting took too long
+    UNREACHABLE = 6  # the server cannot be reached
+
+
+def config_option(command: F) -> F:
+    """Add `--config FILE`; the command gets `config: Path`."""
+    return click.option(
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar=f"{PREFIX}CONFIG",
+        default=DEFAULT_FILE,
+        show_default=True,
+        help=f"The configuration file; also {PREFIX}CONFIG.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Add `--json`; the command gets `as_json: bool`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+def configured(config: Path) -> Configuration:
+    """Return the configuration; problems go to the standard error, and the program ends."""
+    try:
+        return load_configuration(config, {}, os.environ)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        raise SystemExit(Exit.USAGE) from None
+
+
+@contextmanager
+def reading(configuration: Configuration) -> Iterator["Book"]:
+    """Open the ledger to read from, whether a server runs or not; end the program if it cannot."""
+    from vtspolicy.ledger import LedgerError, open_book  # noqa: PLC0415 - not needed for --help
+
+    try:
+        with open_book(configuration.ledger, readonly=True) as book:
+            yield book
+    except LedgerError as error:
+        give_up(str(error), Exit.FAILED)
+    except (sqlite3.Error, OSError) as error:
+        give_up(f"{configuration.ledger} cannot be read: {error}", Exit.FAILED)
+
+
+def give_up(message: str, code: Exit) -> NoReturn:
+    """Say why on the standard error, and end the program."""
+    click.echo(message, err=True)
+    raise SystemExit(code)
+
+
+def print_json(data: object) -> None:
+    """Print one object, in ASCII: whatever a host sent, it is JSON on every terminal."""
+    click.echo(json.dumps(data, indent=2))

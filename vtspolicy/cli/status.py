@@ -1,0 +1,174 @@
+"""`vtspolicy status`: the running server, or what the ledger knows while there is none."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from vtspolicy.cli.jobs import job_table
+from vtspolicy.cli.options import Exit, config_option, configured, json_option, print_json, reading
+from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, table
+from vtspolicy.client import Client, Refusal, Unreachable
+from vtspolicy.config.model import Configuration
+from vtspolicy.jobs import Job
+from vtspolicy.ledger.reading import Counts, Pending
+from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place
+from vtspolicy.records import job_row, plain, typed
+from vtspolicy.status import HostStatus, Status
+
+LIVE = 20
+"""Live jobs that are shown while no server runs."""
+
+
+@click.command()
+@config_option
+@json_option
+def status(*, config: Path, as_json: bool) -> None:
+    """Show the server: hosts, seats, locks, jobs, notices.
+
+    When no server answers, what the ledger knows is shown, and the exit code is 6.
+    """
+    configuration = configured(config)
+    try:
+        answer = Client(spool=configuration.spool).get("status")
+    except (Unreachable, Refusal) as error:
+        click.echo(str(error), err=True)
+        _without_server(configuration, str(error), as_json=as_json)
+        raise SystemExit(Exit.UNREACHABLE) from None
+    if as_json:
+        print_json(answer)
+    else:
+        emit("\n\n".join(_sections(typed(answer, Status))))
+
+
+def _without_server(configuration: Configuration, error: str, *, as_json: bool) -> None:
+    try:
+        with reading(configuration) as book:
+            counts = book.counts()
+            live = book.live_jobs(limit=LIVE)
+    except SystemExit:  # the ledger cannot be read either; that has been said
+        return
+    if as_json:
+        jobs = [job_row(job) for job in live]
+        print_json({"error": {"message": error}, **plain(counts), "live": jobs})
+    else:
+        emit("\n\n".join(_offline(counts, live)))
+
+
+def _offline(counts: Counts, live: Sequence[Job]) -> list[str]:
+    now = time.time()
+    sections = [_jobs({state.value: count for state, count in counts.jobs.items()})]
+    if live:
+        sections.append(job_table(list(live), now))
+    if counts.pending:
+        sections.append(_hosts((), counts.pending, now))
+    return sections
+
+
+def _sections(status: Status) -> list[str]:
+    sections = [_heading(status)]
+    if status.hosts or status.pending:
+        sections.append(_hosts(status.hosts, status.pending, status.at))
+    if status.queue.applications:
+        sections.append(_applications(status.queue.applications, status.at))
+    if status.queue.locks:
+        sections.append(_locks(status.queue.locks, status.at))
+    sections.append(_jobs(status.jobs))
+    if status.tapes:
+        sections.append(f"tapes: {_counted(status.tapes)}")
+    return sections
+
+
+def _heading(status: Status) -> str:
+    state = "ready" if status.ready else f"not ready: {'; '.join(status.reasons)}"
+    if status.queue.draining:
+        state += ", draining"
+    rules = f"{status.rules} rules" if status.rules != 1 else "1 rule"
+    about = pairs(
+        (
+            ("state", state),
+            ("trouble", status.trouble),
+            ("server", f"pid {status.pid}, version {status.version}"),
+            ("up", f"{duration(status.at - status.started)}, since {clock(status.started)}"),
+            ("rules", f"{rules}, table {status.table}"),
+            ("ledger", f"{status.backlog} writes wait" if status.backlog else None),
+        )
+    )
+    return f"{status.node}\n{about}"
+
+
+def _hosts(hosts: Sequence[HostStatus], pending: Sequence[Pending], at: float) -> str:
+    waiting = {each.host: each for each in pending}
+    known = {host.name: host for host in hosts}
+    columns = (
+        Column("host", gives=True),
+        Column("connections", right=True),
+        Column("last event"),
+        Column("notices pending", right=True),
+        Column("oldest", right=True),
+    )
+
+    def row(name: str) -> tuple[object, ...]:
+        host, notices = known.get(name), waiting.get(name)
+        return (
+            name,
+            host.connections if host else None,
+            f"{duration(at - host.last_event)} ago" if host and host.last_event else None,
+            notices.count if notices else 0,
+            duration(at - notices.oldest) if notices else None,
+        )
+
+    return table(columns, (row(name) for name in dict.fromkeys([*known, *waiting])))
+
+
+def _applications(applications: Sequence[ApplicationUse], at: float) -> str:
+    columns = (
+        Column("application", gives=True),
+        Column("seats", right=True),
+        Column("waiting", right=True),
+        Column("running jobs", gives=True),
+        Column("next", gives=True),
+    )
+    return table(
+        columns,
+        (
+            (
+                use.application,
+                f"{use.running}/{use.seats}",
+                use.waiting,
+                _places(use.holders, at),
+                _places(use.waiters, at),
+            )
+            for use in applications
+        ),
+    )
+
+
+def _locks(locks: Sequence[LockUse], at: float) -> str:
+    columns = (
+        Column("lock", gives=True),
+        Column("held by", gives=True),
+        Column("waiting", right=True),
+        Column("next", gives=True),
+    )
+    return table(
+        columns,
+        (
+            (use.lock, _places(use.holders, at), use.waiting, _places(use.waiters, at))
+            for use in locks
+        ),
+    )
+
+
+def _places(places: Sequence[Place], at: float) -> str:
+    """Return jobs with how long they have run or waited: `23 for 4m10s, 24 for 35s`."""
+    return ", ".join(f"{place.job} for {duration(at - place.since)}" for place in places)
+
+
+def _jobs(jobs: Mapping[str, int]) -> str:
+    return f"jobs: {_counted(jobs)}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"

@@ -1,0 +1,172 @@
+"""Tables and texts for a terminal: they fit its width, and nothing in them can command it."""
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from io import StringIO
+
+import click
+from attrs import frozen
+
+UNBOUNDED = 20_000
+"""Columns of a table that goes into a file or a pipe: nothing is cut there."""
+
+ELLIPSIS = "\u2026"
+
+STYLES = {
+    "completed": "green",
+    "ready": "green",
+    "warning": "yellow",
+    "waiting": "dim",
+    "running": "cyan",
+    "stopping": "cyan",
+    "open": "cyan",
+    "failed": "red",
+    "timedout": "red",
+    "interrupted": "red",
+    "denied": "red",
+    "rejected": "red",
+    "norule": "red",
+}
+"""Colours of words about states; others have none."""
+
+
+@frozen
+class Column:
+    """One column of a table."""
+
+    name: str
+    right: bool = False  # numbers stand to the right
+    gives: bool = False  # it becomes narrower when the table is wider than the terminal
+    needs: int = 0  # it is left out on terminals with fewer columns
+
+
+def width() -> int:
+    """Return how many columns there are: COLUMNS, or the terminal's, or all that are wanted."""
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
+        return UNBOUNDED
+    return max(shutil.get_terminal_size().columns, 20)
+
+
+def visible(text: object) -> str:
+    """Return a text with everything that is no letter shown as an escape, line ends as blanks.
+
+    Texts of hosts and applications can hold the control sequences of terminals.
+    """
+    return "".join(
+        each if each.isprintable() else " " if each in "\n\t\r" else _escape(each)
+        for each in str(text)
+    )
+
+
+def visible_lines(text: str, last: int | None = None) -> list[str]:
+    """Return the (last) lines of an output, each of them made visible.
+
+    What a carriage return has overwritten, as progress bars do, is left out.
+    """
+    lines = text.rstrip("\n").split("\n") if text.strip() else []
+    kept = lines if last is None else lines[-last:]
+    return [visible(line.rstrip("\r").rpartition("\r")[2]).expandtabs() for line in kept]
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table. None is an empty cell; in a terminal words of states have their colour."""
+    # Loaded only by commands that show tables: it takes longer than all the rest of them.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    columns_there = width()
+    shown = [place for place, each in enumerate(columns) if columns_there >= each.needs]
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for place in shown:
+        each = columns[place]
+        grid.add_column(
+            Text(each.name, no_wrap=True, overflow="ellipsis"),
+            justify="right" if each.right else "left",
+            no_wrap=not each.gives,
+            overflow="ellipsis",
+        )
+    for row in rows:
+        cells = ["" if row[place] is None else visible(row[place]) for place in shown]
+        grid.add_row(
+            *(Text(cell, STYLES.get(cell, ""), no_wrap=True, overflow="ellipsis") for cell in cells)
+        )
+    out = StringIO()
+    in_terminal = sys.stdout.isatty()
+    Console(
+        file=out,
+        width=columns_there,
+        force_terminal=in_terminal,
+        color_system="standard" if in_terminal else None,
+    ).print(grid)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
+
+
+def pairs(rows: Iterable[tuple[str, object]], indent: str = "  ") -> str:
+    """Return names with their values, one under the other; rows without a value are left out."""
+    present = [(name, visible(value)) for name, value in rows if value not in {None, ""}]
+    broad = max((len(name) for name, _ in present), default=0)
+    lines: list[str] = []
+    for name, value in present:
+        first = f"{indent}{name:{broad}}  "
+        lines += paragraph(value, first, " " * len(first))
+    return "\n".join(lines)
+
+
+def paragraph(text: str, first: str = "", further: str = "") -> list[str]:
+    """Return a text in lines of the terminal's width; words, such as paths, are never broken."""
+    return textwrap.wrap(
+        text,
+        max(width(), len(first) + 20),
+        initial_indent=first,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [first.rstrip()]
+
+
+def emit(text: str) -> None:
+    """Print a text, with a question mark for what the terminal's encoding does not have."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding))
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time span in at most six characters: 0.4s, 35s, 12m05s, 3h20m, 9d04h."""
+    if seconds is None:
+        return ""
+    seconds = max(seconds, 0.0)
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for one, name, part, part_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m")):
+        if whole >= one:
+            return f"{whole // one}{name}{whole % one // part:02}{part_name}"
+    return f"{whole // 60}m{whole % 60:02}s" if whole >= 60 else f"{whole}s"
+
+
+def clock(seconds: float | None) -> str:
+    """Return a time in the local zone: 11-22 02:14:09, or with its year when that is another."""
+    if not seconds:
+        return ""
+    when = datetime.fromtimestamp(seconds).astimezone()
+    now = datetime.now().astimezone()
+    return when.strftime("%m-%d %H:%M:%S" if when.year == now.year else "%Y-%m-%d %H:%M")
+
+
+def instant(seconds: float | None) -> str | None:
+    """Return a time in full, in the local zone with its offset; None for no time."""
+    if not seconds:
+        return None
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "milliseconds")
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
