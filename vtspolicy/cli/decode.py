@@ -52,8 +52,13 @@ def decode(
 
 
 def _show(items: Iterable[Item], *, as_json: bool) -> None:
+    lines = []
     for item in items:
         if isinstance(item, Event):
-            click.echo(json.dumps(to_json(item), ensure_ascii=False) if as_json else to_line(item))
+            lines.append(
+                json.dumps(to_json(item), ensure_ascii=False) if as_json else to_line(item)
+            )
         elif isinstance(item, Refusal):
             click.echo(f"refused ({item.kind}): {item.reason}", err=True)
+    if lines:
+        click.echo("\n".join(lines))  # one write for all that a chunk completed
