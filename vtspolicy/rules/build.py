@@ -7,6 +7,7 @@ from attrs import evolve, field, frozen
 
 from vtspolicy.config.positions import Node, Place, Table
 from vtspolicy.config.reading import Findings, Section
+from vtspolicy.grammar.values import TYPES
 from vtspolicy.grammar.vocabulary import Family, Vocabulary
 from vtspolicy.rules.conditions import (
     accepts_any,
@@ -49,6 +50,7 @@ class Scope:
     families: tuple[Family, ...]  # whose keywords may be there
     constants: Mapping[str, str] = field(factory=dict)  # the site's places and programs
     readings: frozenset[str] = frozenset()  # what was read from the output before
+    defaults: Mapping[str, str] = field(factory=dict)  # keywords that always have a value
     denied: frozenset[str] = frozenset()  # names that mean nothing here
     reason: str = ""  # why they do not
 
@@ -60,6 +62,9 @@ class Scope:
             for long in family.keywords:
                 names[place_of_keyword(long)] = place_of_keyword(long)
                 names[KEYWORD + long] = place_of_keyword(long)
+        for long in self.defaults:
+            names[place_of_keyword(long)] = place_of_keyword(long)
+            names[KEYWORD + long] = place_of_keyword(long)
         return names
 
     @property
@@ -149,9 +154,6 @@ class Builder:
                 self.findings.add(first.place, message, "write its name, or {program.NAME}")
         return tuple(self.finish(each, scope) for each in argv)
 
-    def _all(self, written: Iterable[Template], scope: Scope) -> tuple[Template, ...]:
-        return tuple(self.finish(each, scope) for each in written)
-
     # -- parts of the work
 
     def query(
@@ -163,7 +165,6 @@ class Builder:
         self._check_expected(read, own)
         return Query(
             run=self.arguments(read["run"] or (), scope),
-            input=self._all(read["input"], scope),
             timeout=read["timeout"],
             outcome=read["outcome"] or outcome or DEFAULT_OUTCOME,
             readings=read["read"],
@@ -230,10 +231,7 @@ class Builder:
                 None if verify == "none" else self.query(verify, scope, outcome)
             ),
             "poll": lambda poll: self._poll(poll, scope),
-            "cancel": lambda cancel: (
-                self.arguments(cancel["run"] or (), scope),
-                self._all(cancel["input"], scope),
-            ),
+            "cancel": lambda cancel: self.arguments(cancel, scope),
             "ready": lambda ready: self.arguments(ready, scope),
             "retry": lambda retry: Retry(**{key: retry[key] for key in retry.values}),
             "between": lambda between: self.hours(between, read.place("between")),
@@ -259,13 +257,16 @@ class Builder:
             **{PROGRAM + each: path for each, path in read["programs"].items()},
         }
         self._check_constants(read)
+        self._check_defaults(read, families)
         sections = [each for each in (read, read["archive"], read["restore"]) if each is not None]
         readings = frozenset(
             each.name
             for section in sections
             for each in (*section["read"], *filter(None, [section["progress"]]))
         )
-        scope = Scope(families=families, constants=constants, readings=readings)
+        scope = Scope(
+            families=families, constants=constants, readings=readings, defaults=read["defaults"]
+        )
         query = self.query(read["query"], scope) if read["query"] else None
         outcome = query.outcome if query else None
         application = Application(
@@ -276,6 +277,7 @@ class Builder:
             seats=read["seats"],
             programs=read["programs"],
             places=read["places"],
+            defaults=read["defaults"],
             query=query,
             delete=self.query(read["delete"], scope) if read["delete"] else None,
             place=read.table.place,
@@ -296,6 +298,22 @@ class Builder:
             if name in PLACES:
                 message = f"{{{name}}} has its own meaning in every rule"
                 self.findings.add(place.key, message, "choose another name")
+
+    def _check_defaults(self, read: Section, families: tuple[Family, ...]) -> None:
+        entry = read.table.entries.get("defaults")
+        if entry is None or not isinstance(entry.value, Table):
+            return
+        known = {long: keyword for family in families for long, keyword in family.keywords.items()}
+        for name, given in entry.value.entries.items():
+            if name not in known:
+                remedy = did_you_mean(name, known) or f"keywords: {', '.join(known)}"
+                self.findings.add(given.key, f'"{name}" is no keyword of {read["title"]}', remedy)
+                continue
+            kind = TYPES[known[name].type]
+            value = read["defaults"].get(name)
+            if value is not None and not kind.pattern.fullmatch(value):
+                message = f'{name} takes {kind.expected}, and this is "{value}"'
+                self.findings.add(given.value, message, f"as {kind.sample}")
 
     # -- rules
 
@@ -352,6 +370,7 @@ class Builder:
                 **application.places,
                 **{PROGRAM + name: path for name, path in application.programs.items()},
             },
+            defaults=application.defaults,
         )
         special = {"migrated": defaults.archive, "restored": defaults.restore}
         layers = [defaults.top, special.get(read["then"], {})]
@@ -370,7 +389,6 @@ class Builder:
         after = evolve(scope, readings=defaults.readings | own)
         values = self.work_values(read, after, outcome)
         values["run"] = self.arguments(read["run"] or (), scope)
-        values["input"] = self._all(read["input"], scope)
         values["between"] = self._between(read, values)
         lock = self._lock(read, scope)
         layers.append(
@@ -386,6 +404,9 @@ class Builder:
             work=work,
             each=each,
             lock=lock,
+            defaults={
+                place_of_keyword(name): value for name, value in application.defaults.items()
+            },
             priority=_last(layers, "priority", 0),
         )
 
@@ -422,14 +443,12 @@ class Builder:
             if layer.get("progress"):
                 readings["percent"] = layer["progress"]
             timeouts.update(layer.get("timeouts", {}))
-        run, lines = _last(layers, "run", ()), _last(layers, "input", ())
+        run = _last(layers, "run", ())
         default_verify = application.query if then == "migrated" else None
-        argv, cancel_input = _last(layers, "cancel", ((), ()))
         between = _last(layers, "between", None)
         return Work(
             application=application.name,
             run=run,
-            input=lines,
             then=then,
             env=env,
             outcome=_last(layers, "outcome", DEFAULT_OUTCOME),
@@ -437,8 +456,7 @@ class Builder:
             expect=_last(layers, "expect", ()),
             verify=_last(layers, "verify", default_verify),
             poll=_last(layers, "poll", None),
-            cancel=argv,
-            cancel_input=cancel_input,
+            cancel=_last(layers, "cancel", ()),
             ready=_last(layers, "ready", ()),
             limits=Limits(
                 attempt=_last(layers, "timeout", DEFAULT_TIMEOUT if run else None), **timeouts

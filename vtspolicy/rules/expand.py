@@ -122,27 +122,3 @@ def expand_environment(
     """Return the variables of an environment; one that names an absent value is left out."""
     filled = {name: fill(template, values, keep=keep) for name, template in env.items()}
     return {name: value for name, value in filled.items() if value is not None}
-
-
-_SAFE_WORD = re.compile(r"[A-Za-z0-9_.,:/@#$+%=~-]*", re.ASCII)
-
-
-def expand_input(
-    lines: Iterable[Template], values: Mapping[str, str], *, keep: Collection[str] = ()
-) -> str:
-    """Return the text for a program's standard input, a line for each template.
-
-    A template's words stand between GROUPs and are joined by blanks; a word that names an absent
-    value is left out. Raises ExpansionError for a value that could end its word: such programs
-    have quotes and separators of their own.
-    """
-    text = []
-    for line in lines:
-        words = []
-        for member in line.split(GROUP):
-            for name in names_in(member):
-                if not _SAFE_WORD.fullmatch(values.get(name, "")):
-                    raise ExpansionError(f"the value of {name} cannot stand in a program's input")
-            words.append(fill(member, values, keep=keep))
-        text.append(" ".join(word for word in words if word is not None) + "\n")
-    return "".join(text)

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any, Literal
 
 from attrs import evolve, field, frozen
@@ -19,6 +18,9 @@ LINE_LIMIT = 64 * 2**10
 
 VALUE_LIMIT = 1000
 """Characters of a reading that are kept."""
+
+FAILURES = 1000
+"""How many lines that only look like JSON are tried."""
 
 EXITED = "exited"
 """The one kind of end that has an exit code; see vtspolicy.runner.protocol.End."""
@@ -201,15 +203,20 @@ def _scaled(value: str, scale: float) -> str:
 
 
 def _documents(output: str) -> Iterator[Any]:  # Any: JSON
-    """The JSON documents in an output: the whole of it, or each line that is one."""
-    if output.lstrip()[:1] in {"{", "["}:
-        with suppress(ValueError, RecursionError):
-            yield json.loads(output)
-            return
-    for line in output.splitlines():
-        if line.lstrip()[:1] in {"{", "["}:
-            with suppress(ValueError, RecursionError):
-                yield json.loads(line)
+    """The JSON documents in an output: whatever begins a line and is one, in one line or more."""
+    decoder = json.JSONDecoder()
+    position = failures = 0
+    while failures < FAILURES and (begin := _BEGIN.search(output, position)):
+        position = begin.end()
+        try:
+            document, position = decoder.raw_decode(output, begin.start())
+        except (ValueError, RecursionError):
+            failures += 1
+        else:
+            yield document
+
+
+_BEGIN = re.compile(r"^[{\[]", re.MULTILINE)
 
 
 def _inside(document: Any, name: str) -> Any:  # Any: JSON

@@ -58,9 +58,6 @@ def _group(node: Node, findings: Findings) -> Written | None:
 arguments = reading.items(_group, least=1)
 """An argument list."""
 
-input_lines = reading.items(_group, single=True, least=1)
-"""Lines for a program's standard input; a list is a line of words."""
-
 environment = reading.mapping(
     reading.matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable"), template
 )
@@ -286,7 +283,6 @@ QUERY = keys_of(
     Key(
         name="run", read=arguments, type="an argument list", default=REQUIRED, help="what is asked"
     ),
-    Key(name="input", read=input_lines, type="lines", default=(), help="its standard input"),
     Key(name="outcome", read=outcome, type="a mapping", help="what its exit codes mean"),
     Key(name="read", read=readings, type="a mapping", default=(), help="what its output tells"),
     Key(name="expect", read=expectations, type="a mapping", default=(), help="what must hold"),
@@ -336,12 +332,6 @@ POLL = {
     ),
 }
 """The keys of `poll`."""
-
-CANCEL = keys_of(
-    Key(name="run", read=arguments, type="an argument list", default=REQUIRED, help="what is told"),
-    Key(name="input", read=input_lines, type="lines", default=(), help="its standard input"),
-)
-"""The keys of `cancel`, when it is more than an argument list."""
 
 
 def _list_or_section(keys: Mapping[str, Key], what: str) -> reading.Read[Section]:
@@ -448,8 +438,9 @@ WORK = keys_of(
     ),
     Key(
         name="cancel",
-        read=_list_or_section(CANCEL, "cancel"),
-        type="an argument list or a mapping",
+        read=arguments,
+        type="an argument list",
+        default=(),
         help="tells a queued application to stop its job",
     ),
     Key(
@@ -519,6 +510,14 @@ APPLICATION = {
             help="the site's own constants, for {NAME}",
         ),
         Key(
+            name="defaults",
+            read=reading.mapping(reading.text, reading.text),
+            type="a mapping",
+            default={},
+            default_text="none",
+            help="values of keywords, by their long names, for commands that do not give them",
+        ),
+        Key(
             name="query",
             read=_list_or_section(QUERY, "query"),
             type="an argument list or a query",
@@ -570,13 +569,6 @@ RULE = {
             help="whose program it runs",
         ),
         Key(name="run", read=arguments, type="an argument list", help="the program and arguments"),
-        Key(
-            name="input",
-            read=input_lines,
-            type="lines",
-            default=(),
-            help="the program's standard input, which is empty without it",
-        ),
         Key(name="deny", read=reading.text, type="a text", help="the reason why it is forbidden"),
         Key(
             name="then",

@@ -19,7 +19,7 @@ from vtspolicy.rules.keys import APPLICATION, RULE, TOP
 from vtspolicy.rules.table import Rule, Table
 from vtspolicy.suggest import did_you_mean
 
-MERGED = frozenset({"env", "places", "programs", "archive", "restore"})
+MERGED = frozenset({"env", "places", "programs", "defaults", "archive", "restore"})
 """Keys of an application that a site's file completes instead of replacing them."""
 
 

@@ -128,7 +128,7 @@ def _decided(
             number=rule.number,
             reason=rule.deny,
         )
-    common = _common_values(command, around)
+    common = {**rule.defaults, **_common_values(command, around)}
     if rule.each == "pool" and not _names_a_cartridge(command):
         jobs = _pool_jobs(rule, rule.work, common, tapes)
     else:
@@ -183,6 +183,7 @@ def _tape_jobs(
             "pool": tape.pool,
             "cartridge": tape.cartridge,
             "path": tape.path,
+            "relpath": tape.path[1:],
         }
         if tape.size is not None:
             values["size"] = str(tape.size)
@@ -213,7 +214,9 @@ def _pool_jobs(
     """One job for each pool; the tapes of a command by bare names may lie in several."""
     jobs = []
     for pool, tape in {f"/{tape.vault}/{tape.pool}": tape for tape in reversed(tapes)}.items():
-        values = {**common, "vault": tape.vault, "pool": tape.pool, "path": dirname(tape.path)}
+        path = dirname(tape.path)
+        values = {**common, "vault": tape.vault, "pool": tape.pool, "path": path}
+        values["relpath"] = path[1:]
         jobs.append(
             PlannedJob(
                 work=work,
@@ -235,7 +238,7 @@ def _lock(rule: Rule, values: dict[str, str]) -> str | None:
 
 def _wants_handle(work: Work) -> bool:
     queries: tuple[Query, ...] = () if work.verify is None else (work.verify,)
-    templates = [*work.run, *work.input]
+    templates = [*work.run]
     for query in queries:
-        templates += [*query.run, *query.input]
+        templates += query.run
     return any("{handle}" in template and "handle" in names_in(template) for template in templates)

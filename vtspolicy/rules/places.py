@@ -29,6 +29,7 @@ PLACES = _names(
     ("pool", "tape", "the name of the pool; a keyword of this name is {keyword.pool}"),
     ("cartridge", "tape", "the name of the tape; absent with each: pool"),
     ("path", "tape", "the real path of the tape, or of the pool with each: pool"),
+    ("relpath", "tape", "the same path without its first /, for programs that want it so"),
     ("size", "tape", "the size of the tape in bytes; absent with each: pool"),
     ("host", "event", "the configured host; absent for an operator's command"),
     ("system", "event", "the \\SYSTEM of the event's header; absent where there is none"),

@@ -62,6 +62,7 @@ class Application:
     seats: int = 1  # runs at once, per node
     programs: Mapping[str, str] = field(factory=dict)  # {program.NAME}
     places: Mapping[str, str] = field(factory=dict)  # {NAME}: the site's own constants
+    defaults: Mapping[str, str] = field(factory=dict)  # of keywords that a command leaves out
     query: Query | None = None  # finds a copy by its handle
     delete: Query | None = None  # removes a copy by its handle
     place: Place  # where it is defined
@@ -83,6 +84,7 @@ class Rule:
     each: Each = "cartridge"  # pool: one job for all tapes of a pool
     lock: Template | None = "{path}"  # None: no lock
     priority: int = 0  # higher runs first
+    defaults: Mapping[str, str] = field(factory=dict)  # values for keywords, by their places
     places: Mapping[str, Place] = field(factory=dict, repr=False)  # where its keys stand
 
 

@@ -65,7 +65,6 @@ class Query:
     """A separate call whose answer tells something: a verification, or a poll."""
 
     run: tuple[Template, ...]  # the argument list
-    input: tuple[Template, ...] = ()  # lines for its standard input; see rules.expand
     timeout: float = 300.0  # seconds; a query that hangs is a failed query
     outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code -> outcome, with default
     readings: tuple[Reading, ...] = ()  # what to read from its output
@@ -89,7 +88,6 @@ class Work:
 
     application: str  # whose seats it takes
     run: tuple[Template, ...] = ()  # the argument list; empty for what the engine does itself
-    input: tuple[Template, ...] = ()  # lines for its standard input, which is empty without them
     then: Then | None = None  # what success means for the tape
     env: Mapping[str, Template] = field(factory=dict)  # added to the bare environment of a run
     outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code or "default" -> outcome
@@ -98,7 +96,6 @@ class Work:
     verify: Query | None = None  # a separate query that must find the copy
     poll: Poll | None = None  # for queued applications
     cancel: tuple[Template, ...] = ()  # tells a queued application to stop its job
-    cancel_input: tuple[Template, ...] = ()  # lines for the standard input of that
     ready: tuple[Template, ...] = ()  # a program to run when a recalled tape is ready
     limits: Limits = Limits()  # time-outs
     retry: Retry = Retry()  # repetition
