@@ -1,0 +1,310 @@
+"""`vtspolicy send`: play the host, send one command and tell by the exit code how it ended."""
+
+import json
+import re
+import secrets
+import socket
+import sys
+import time
+from contextlib import suppress
+from datetime import datetime
+from typing import IO, Literal
+
+import click
+from attrs import define, frozen
+
+from vtspolicy.cli.link import Address, Conversation, GaveUp, Unreachable
+from vtspolicy.notices import NODE_KEYS, ReceivedNotice, Word, read_line
+
+DONE, FAILED, WITH_WARNINGS, REFUSED, GAVE_UP, UNREACHABLE = 0, 1, 3, 4, 5, 6  # DESIGN.md 7
+
+FIRST_ANSWER = 30.0
+"""Seconds to wait for the first answer when nothing else is said."""
+
+AGAIN = 1.0
+"""Seconds before a connection that was lost while waiting is tried again."""
+
+_EXIT = {
+    Word.ACCEPTED: DONE,
+    Word.DUPLICATE: DONE,
+    Word.REJECTED: REFUSED,
+    Word.DENIED: REFUSED,
+    Word.NORULE: REFUSED,
+    Word.COMPLETED: DONE,
+    Word.WARNING: WITH_WARNINGS,
+    Word.FAILED: FAILED,
+    Word.CANCELLED: FAILED,
+    Word.TIMEDOUT: FAILED,
+    Word.INTERRUPTED: FAILED,
+    Word.MOUNTREADY: DONE,
+    Word.MOUNTFAILED: FAILED,
+    Word.STATUS: DONE,
+}
+_TAKEN = (Word.ACCEPTED, Word.DUPLICATE)
+_COLOURS = {DONE: "green", FAILED: "red", WITH_WARNINGS: "yellow", REFUSED: "red"}
+_REF = re.compile(r"\bref\s*=\s*([A-Za-z0-9_.-]{1,32})")
+
+Format = Literal["json", "ems", "plain"]
+
+
+@frozen(kw_only=True)
+class Sending:
+    """One command on its way, in the envelope of an event."""
+
+    text: str  # exactly as it was given
+    format: Format
+    system: str
+    process: str
+    number: int
+    at: datetime  # generation time: local
+    id: str  # ours: the notices of a JSON event repeat it
+
+    def line(self) -> bytes:
+        """Return what goes over the wire."""
+        if self.format == "json":
+            event = {
+                "time": self.at.isoformat(timespec="microseconds"),
+                "system": self.system,
+                "process": self.process,
+                "ssid": "USER.SEND.A01",
+                "number": self.number,
+                "text": self.text,
+                "id": self.id,
+            }
+            return json.dumps(event).encode() + b"\n"
+        text = "\n        ".join(self.text.splitlines())
+        if self.format == "ems":
+            header = f"{self.at:%y-%m-%d %H:%M:%S} {self.system}.{self.process} USER.SEND.A01"
+            text = f"{header} {self.number:06d} {text}"
+        return text.encode() + b"\n"
+
+
+@define
+class Follow:
+    """Tells the notices about our own command from all others on the connection."""
+
+    sending: Sending
+    request: int | str | None = None  # its number, once an answer named it
+
+    def is_ours(self, notice: ReceivedNotice) -> bool:
+        """Whether it is about our command; learns the request's number from the first answer."""
+        fields = notice.fields
+        if self.request is not None and "req" in fields:
+            ours = fields["req"] == self.request
+        elif self.sending.format == "json":
+            ours = fields.get("id") == self.sending.id
+        else:
+            ours = self._answers(notice)
+        if ours and self.request is None:
+            self.request = fields.get("req")
+        return ours
+
+    def _answers(self, notice: ReceivedNotice) -> bool:
+        """Guess whether it is the first answer: by our reference, or else by the family."""
+        if notice.word.number >= Word.STARTED.number and notice.word is not Word.STATUS:
+            return False
+        if ref := _REF.search(self.sending.text):
+            return notice.fields.get("ref") == ref[1]
+        words = self.sending.text.split(maxsplit=2)
+        family = notice.fields.get("family")
+        return family is None or family in words[1:2]
+
+
+@frozen(kw_only=True)
+class Printer:
+    """Shows notices as they arrive."""
+
+    as_json: bool
+    everything: bool  # also notices about other commands
+
+    def show(self, notice: ReceivedNotice, line: bytes, *, ours: bool) -> None:
+        """Print one notice."""
+        if not ours and not self.everything:
+            return
+        if self.as_json:
+            click.echo(line.decode() if line.startswith(b"{") else _as_object(notice))
+            return
+        pairs = (f"{k}={_quoted(notice.fields[k])}" for k in NODE_KEYS if k in notice.fields)
+        # Our id is in every one of them, and says nothing to people.
+        shown = " ".join(pair for pair in pairs if not pair.startswith("id="))
+        word = f"{notice.word.name:<11}"
+        if not ours:
+            click.secho(f"{notice.time:%H:%M:%S} {word} {shown}", dim=True)
+            return
+        colour = _COLOURS.get(_EXIT.get(notice.word, -1), "cyan")
+        click.echo(f"{notice.time:%H:%M:%S} {click.style(word, fg=colour, bold=True)} {shown}")
+
+
+def _as_object(notice: ReceivedNotice) -> str:
+    head = {"time": notice.time.isoformat(), "system": notice.system}
+    about = {"number": notice.word.number, "text": notice.text, "word": notice.word.name}
+    return json.dumps({**head, **about, **notice.fields}, ensure_ascii=False)
+
+
+def _quoted(value: str | int) -> str:
+    return f'"{value}"' if " " in str(value) or value == "" else str(value)
+
+
+def talk(sending: Sending, conversation: Conversation, printer: Printer, *, wait: bool) -> int:
+    """Send the command, show what is said about it, and return the exit code.
+
+    Raises Unreachable when there was no answer at all, and GaveUp. A connection that breaks after
+    the first answer is made again: the server may be restarted, and tells the end afterwards.
+    """
+    follow = Follow(sending)
+    conversation.say(sending.line())
+    while True:
+        for line in conversation.lines():
+            notice = read_line(line)
+            if notice is None:
+                continue
+            ours = follow.is_ours(notice)
+            printer.show(notice, line, ours=ours)
+            if not ours:
+                continue
+            _acknowledge(conversation, notice)
+            code = _EXIT.get(notice.word)
+            if code is not None and not (wait and notice.word in _TAKEN):
+                return code
+        if follow.request is None:
+            raise Unreachable(
+                f"{conversation.address} closed the connection without an answer; "
+                "is this machine one of the peers of a configured host?"
+            )
+        _reach_again(conversation)
+
+
+def _acknowledge(conversation: Conversation, notice: ReceivedNotice) -> None:
+    """Tell a JSON session that we have got it; notices about other commands stay undelivered."""
+    if notice.number is not None:
+        with suppress(Unreachable, GaveUp):  # it is kept for the host then
+            conversation.say(json.dumps({"ack": notice.number}).encode() + b"\n")
+
+
+def _reach_again(conversation: Conversation) -> None:
+    while True:
+        left = conversation.left()
+        time.sleep(AGAIN if left is None else min(AGAIN, left))
+        try:
+            conversation.say(b'{"ack": []}\n')  # shows that we speak JSON, and asks for nothing
+        except Unreachable:
+            continue
+        return
+
+
+def _place(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, int]:
+    """HOST:PORT, or [ADDRESS]:PORT for IPv6."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:\[\]]+)):([0-9]{1,5})", value)
+    if found is None or not 0 < int(found[3]) < 65536:
+        raise click.BadParameter(f'"{value}" is no HOST:PORT, as in vts1:7171 or [::1]:7171')
+    return found[1] or found[2], int(found[3])
+
+
+def _duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """Seconds, or a number with s, m, h or d."""
+    if value is None:
+        return None
+    from vtspolicy.config.reading import seconds  # noqa: PLC0415 - only who asks pays for it
+
+    found = seconds(value)
+    if found is None:
+        raise click.BadParameter(f'"{value}" is no duration, as in 90s, 10m, 12h')
+    return found
+
+
+def _this_system() -> str:
+    label = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname().split(".")[0]).upper()
+    return "\\" + (label[:7] or "HOST")
+
+
+def _text(text: str | None, file: IO[str] | None) -> str:
+    if (text is None) == (file is None):
+        raise click.UsageError("give the command as TEXT or in a file with --file, one of them")
+    found = text if text is not None else file.read().removesuffix("\n") if file else ""
+    if not found.strip():
+        raise click.UsageError("there is no command: the text is empty")
+    return found
+
+
+_file = click.Path(exists=True, dir_okay=False)
+
+
+@click.command()
+@click.option(
+    "--to", metavar="HOST:PORT", callback=_place, required=True, help="Where the server listens."
+)
+@click.option("--wait", is_flag=True, help="Wait for the final notice, not only for the first.")
+@click.option(
+    "--timeout", metavar="T", callback=_duration, help="Give up after so long (30s without --wait)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each notice as one JSON object.")
+@click.option("--all", "everything", is_flag=True, help="Show notices about other commands, too.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "ems", "plain"]),
+    default="json",
+    help="The event's form: JSON (its notices bear our id), a display line, or the bare text.",
+)
+@click.option("--system", help=r"The event's system; \ and this machine's name if not given.")
+@click.option("--process", default="$SEND", help="The event's process.", show_default=True)
+@click.option("--number", type=click.IntRange(-32768, 32767), default=1, help="The event's number.")
+@click.option("--file", type=click.File(), help="Read TEXT from a file; - is standard input.")
+@click.option("--tls", is_flag=True, help="Speak TLS.")
+@click.option("--cert", type=_file, help="Our certificate (PEM).")
+@click.option("--key", type=_file, help="Its key (PEM), if it is not in the same file.")
+@click.option("--ca", type=_file, help="The authority of the server's certificate (PEM).")
+@click.argument("text", required=False)
+def send(
+    *,
+    to: tuple[str, int],
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    everything: bool,
+    form: Format,
+    system: str | None,
+    process: str,
+    number: int,
+    file: IO[str] | None,
+    tls: bool,
+    cert: str | None,
+    key: str | None,
+    ca: str | None,
+    text: str | None,
+) -> None:
+    r"""Send TEXT, a command such as "VTSPolicy DSK 'archive /VAULT01/POOL/TAPE'", as a host does.
+
+    Exit status: 0 accepted, or completed with --wait; 1 it failed, was cancelled, timed out or was
+    interrupted; 3 done with warnings; 4 rejected, denied or no rule; 5 gave up waiting; 6 cannot
+    reach the server. What was accepted goes on, whatever becomes of this command.
+    """
+    if not tls and (cert or key or ca):
+        raise click.UsageError("--cert, --key and --ca need --tls")
+    sending = Sending(
+        text=_text(text, file),
+        format=form,
+        system=system or _this_system(),
+        process=process,
+        number=number,
+        at=datetime.now(),  # noqa: DTZ005 - an event bears its host's local time
+        id=f"send-{secrets.token_hex(8)}",
+    )
+    patience = timeout if timeout is not None or wait else FIRST_ANSWER
+    address = Address(host=to[0], port=to[1], tls=tls, cert=cert, key=key, ca=ca)
+    conversation = Conversation(address, None if patience is None else time.monotonic() + patience)
+    printer = Printer(as_json=as_json, everything=everything)
+    try:
+        code = talk(sending, conversation, printer, wait=wait)
+    except Unreachable as error:
+        click.echo(str(error), err=True)
+        code = UNREACHABLE
+    except GaveUp:
+        click.echo(f"gave up waiting for {address} after {patience:g} s", err=True)
+        code = GAVE_UP
+    except KeyboardInterrupt:
+        click.echo("gave up waiting; what was accepted goes on", err=True)
+        code = GAVE_UP
+    finally:
+        conversation.close()
+    sys.exit(code)
