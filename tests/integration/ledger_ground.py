@@ -3,6 +3,8 @@
 import queue
 from datetime import datetime, timedelta
 
+from twisted.internet.task import Clock
+
 from vtspolicy.events.event import Event, identity
 from vtspolicy.jobs import RequestState
 from vtspolicy.ledger import Intake
@@ -16,18 +18,33 @@ PATIENCE = 30.0  # seconds until a test that waits for nothing fails
 
 
 class Pump:
-    """The one thing that a ledger asks of a reactor; the test's own thread is its thread."""
+    """What a ledger asks of a reactor; the test's own thread is its thread."""
 
     def __init__(self):
         self._calls = queue.Queue()
+        self._later = Clock()
 
     def callFromThread(self, function, *args, **kwargs):
         self._calls.put((function, args, kwargs))
 
+    def callLater(self, delay, function, *args, **kwargs):
+        return self._later.callLater(delay, function, *args, **kwargs)
+
+    def turn(self):
+        """Do what is due; with nothing due, let time pass until the next call is."""
+        due = self._later.getDelayedCalls()
+        try:
+            function, args, kwargs = self._calls.get(timeout=0 if due else PATIENCE)
+        except queue.Empty:
+            if not due:
+                raise
+            self._later.advance(max(due[0].getTime() - self._later.seconds(), 0))
+        else:
+            function(*args, **kwargs)
+
     def until(self, holds):
         while not holds():
-            function, args, kwargs = self._calls.get(timeout=PATIENCE)
-            function(*args, **kwargs)
+            self.turn()
 
     def ask(self, deferred):
         """Return what a Deferred brings, or raise it."""

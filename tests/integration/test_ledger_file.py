@@ -150,14 +150,14 @@ def test_a_full_ledger_goes_on_by_itself_when_there_is_room_again(path, pump, op
     def limit(book, pages):
         book.run(f"PRAGMA max_page_count = {pages}")
 
-    pages = ledger._writing.execute("PRAGMA page_count").fetchone()[0]
+    pages = ledger._writer._connection.execute("PRAGMA page_count").fetchone()[0]
     pump.ask(ledger.write(limit, pages + 3))
     asked = [ledger.write(Book.record, an_intake(number)) for number in range(200)]
     pump.until(lambda: told)
     assert "full" in ledger.trouble
     assert 0 < ledger.backlog <= 200
 
-    ledger._writing.execute("PRAGMA max_page_count = 100000")
+    ledger._writer._connection.execute("PRAGMA max_page_count = 100000")
 
     numbers = [pump.ask(deferred).request for deferred in asked]
     assert len(set(numbers)) == 200
@@ -184,7 +184,7 @@ def test_a_ledger_that_another_process_locks_is_waited_for(path, pump, opening):
 
 def test_a_commit_of_unknown_outcome_is_looked_up_and_not_repeated(path, pump, opening):
     ledger = opening(path)
-    book = ledger._book
+    book = ledger._writer._book
     run = book.run
 
     def commit_then_fail(statement):
@@ -229,21 +229,38 @@ def test_closing_writes_what_waits(path, pump, opening):
 def test_a_group_has_one_flush_for_many_verbs(path, pump, opening):
     ledger = opening(path)
     commits = []
-    held = threading.Event()
+    run = ledger._writer._book.run
 
-    def hold(_book):
-        held.wait(PATIENCE)
+    def count(statement):
+        commits.extend([statement] if statement == "COMMIT" else [])
+        run(statement)
 
-    ledger._book._connection.set_trace_callback(
-        lambda text: commits.append(text) if text == "COMMIT" else None
-    )
-    ledger.write(hold)
-    asked = [ledger.write(Book.record, an_intake(number)) for number in range(500)]
-    held.set()
+    ledger._writer._book.run = count
+    asked = [ledger.write(Book.record, an_intake(number)) for number in range(1000)]
     for deferred in asked:
         pump.ask(deferred)
-    assert len(commits) <= 2
-    ledger._book._connection.set_trace_callback(None)
+    assert len(commits) == 1
+
+
+def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, opening):
+    ledger = opening(path)
+    run = ledger._writer._book.run
+    flushing, held = threading.Event(), threading.Event()
+
+    def hold(statement):
+        if statement == "COMMIT":
+            flushing.set()
+            held.wait(PATIENCE)
+        run(statement)
+
+    ledger._writer._book.run = hold
+    first = ledger.write(Book.record, an_intake(1))
+    pump.turn()
+    assert flushing.wait(PATIENCE)
+    second = ledger.write(Book.record, an_intake(2))
+    assert (first.called, second.called) == (False, False), "nothing is told before it is flushed"
+    held.set()
+    assert pump.ask(first).request < pump.ask(second).request
 
 
 # -- damaged

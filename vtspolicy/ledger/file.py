@@ -26,7 +26,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     return result_code(error) in _DAMAGE
 
 
-def connect(path: Path, *, readonly: bool = False, busy: float = 0.5) -> sqlite3.Connection:
+def connect(path: Path, *, readonly: bool = False, busy: float = 5.0) -> sqlite3.Connection:
     """Return a connection that begins no transaction by itself; any thread may use it in turn.
 
     `busy` is for how many seconds a lock of another process is waited for.
@@ -90,7 +90,8 @@ def open_file(path: Path) -> sqlite3.Connection:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        connection = connect(path)
+        # Short: it is waited for in the reactor's thread, and tried again later.
+        connection = connect(path, busy=0.05)
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             raise LedgerDamaged(str(path), str(error)) from error

@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Ledger(Protocol):
     """Runs verbs of the book: `ledger.write(Book.record, intake)` answers a Deferred[Recorded].
 
-    Verbs are run in the order in which they were asked for, one after the other, and what one
+    Verbs that write are run in the order in which they were asked for, and what one
     wrote is on the disk before its Deferred fires.
     """
 
