@@ -1,6 +1,5 @@
 """What all tests share: the choice of leaving out those that need installed programs."""
 
-import pytest
 
 
 def pytest_addoption(parser):

@@ -208,10 +208,9 @@ class Service:
             )
 
     def _count_session(self, session: HostSession, change: int) -> None:
+        self.operator.count_events(session)
         for host in session.hosts:
             self.metrics.connected.labels(host.name).inc(change)
-            if change < 0:
-                self.metrics.events.labels(host.name).inc(session.events)
 
     def _defect(self, failure: Failure) -> None:
         self.log.failure("Housekeeping failed.", failure, action="housekeeping_failed")

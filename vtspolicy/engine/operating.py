@@ -16,6 +16,7 @@ from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.requests import Answer
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.listener import Doors
+from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import Book, Cancelled, Recorded
 from vtspolicy.records import plain
@@ -88,6 +89,8 @@ class Operator:
     async def _collect(self) -> None:
         """Bring the gauges up to date that nothing else keeps so."""
         engine, metrics = self.engine, self.engine.metrics
+        for session in self.doors.sessions:
+            self.count_events(session)
         counts = await engine.ledger.read(Book.counts)
         for state in JobState:
             metrics.jobs.labels(state.value).set(counts.jobs.get(state, 0))
@@ -101,6 +104,12 @@ class Operator:
         for use in engine.queue.snapshot(first=0).applications:
             metrics.seats.labels(use.application).set(use.running)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
+
+    def count_events(self, session: HostSession) -> None:
+        """Add the events of a session to its hosts' metric; the decoder counts faster than it."""
+        fresh = session.new_events()
+        for host in session.hosts:
+            self.engine.metrics.events.labels(host.name).inc(fresh)
 
     def collect(self) -> Deferred[None]:
         """Bring the metrics up to date."""

@@ -97,6 +97,7 @@ class HostSession(Protocol):
         self._held_back = False
         self._on_hold = False
         self._full = False
+        self._counted = 0
         self._unconfirmed: deque[int] = deque()
         self._timers: dict[str, IDelayedCall] = {}
         self.on_closed: Callable[[HostSession], None] = lambda _: None
@@ -115,10 +116,11 @@ class HostSession(Protocol):
         """Whether the peer sends no more, and stays only for its answers."""
         return self._input_ended
 
-    @property
-    def events(self) -> int:
-        """How many events came in, noise and all."""
-        return self._decoder.counted.events
+    def new_events(self) -> int:
+        """Return how many events came in since this was last asked, noise and all."""
+        events = self._decoder.counted.events
+        fresh, self._counted = events - self._counted, events
+        return fresh
 
     # Input
 
@@ -195,7 +197,7 @@ class HostSession(Protocol):
         self._work()
         if not self._busy and self._held_back:
             self._held_back = False
-            self._reading(on=not self._on_hold)
+            self._reading(on=not (self._full or self._on_hold))
         self.close_if_done()
 
     def hold(self) -> None:
@@ -206,7 +208,7 @@ class HostSession(Protocol):
     def let_go(self) -> None:
         """Read again."""
         self._on_hold = False
-        self._reading(on=not self._held_back)
+        self._reading(on=not (self._full or self._held_back))
 
     def _reading(self, *, on: bool) -> None:
         transport = self.transport
@@ -250,12 +252,14 @@ class HostSession(Protocol):
         return ids
 
     def pauseProducing(self) -> None:
-        """The peer reads slower than we write: no more notices for now."""
+        """The peer reads slower than we write: no more notices, and nothing more to answer."""
         self._full = True
+        self._reading(on=False)
 
     def resumeProducing(self) -> None:
         """The peer has caught up."""
         self._full = False
+        self._reading(on=not (self._held_back or self._on_hold))
         self._link.outbox.ready(self)
 
     def stopProducing(self) -> None:
