@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from attrs import fields, has
 from cattrs import Converter
+from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from vtspolicy.jobs import Attempt, Job, Request, Transition
@@ -46,8 +47,11 @@ def plain(record: object) -> Any:  # Any: JSON has no narrower type
 
 
 def typed(data: object, kind: type[T]) -> T:
-    """Return the record that `plain` made; unknown keys are ignored. Raises cattrs' errors."""
-    return _CONVERTER.structure(data, kind)
+    """Return the record that `plain` made; unknown keys are ignored. Raises ValueError."""
+    try:
+        return _CONVERTER.structure(data, kind)
+    except (BaseValidationError, KeyError, TypeError) as error:
+        raise ValueError(f"this is no {kind.__name__}") from error
 
 
 def job_row(job: Job) -> dict[str, Any]:
@@ -119,13 +123,12 @@ def _make_converter() -> Converter:
     converter.register_unstructure_hook_factory(has, unstructure)
     converter.register_structure_hook_factory(has, structure)
     converter.register_unstructure_hook(datetime, datetime.isoformat)
-    converter.register_unstructure_hook_func(lambda kind: issubclass_of(kind, Path), str)
+    converter.register_unstructure_hook_func(_is_path, str)
     return converter
 
 
-def issubclass_of(kind: object, parent: type) -> bool:
-    """Whether `kind` is a class at all, and one of `parent`'s."""
-    return isinstance(kind, type) and issubclass(kind, parent)
+def _is_path(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Path)
 
 
 def _is_time(kind: object) -> bool:

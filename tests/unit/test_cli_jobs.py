@@ -1,6 +1,7 @@
 """`vtspolicy jobs`, `job`, `why`, `status` and the control verbs, against a real ledger's file."""
 
 import json
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from vtspolicy.cli.control import cancel, drain, release_lock, reload, retry
 from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.status import status
+from vtspolicy.cli.tables import Column, duration, table
 from vtspolicy.cli.why import why
 from vtspolicy.client import SOCKET, reachable
 from vtspolicy.events.event import Event
@@ -257,7 +259,7 @@ def test_a_job_is_shown_with_its_attempts_their_output_and_its_history(site):
     assert "output of attempt 2, its last 20 lines\n  | line 30\n" in shown
     assert shown.count("  | line ") == 20
     (history,) = [part for part in shown.split("\n\n") if part.lstrip().startswith("when")]
-    became = [line.split()[4] for line in history.splitlines()[1:]]
+    became = [line.split()[2] for line in history.splitlines()[1:]]
     assert became == ["waiting", "running", "waiting", "running", "completed"]
 
 
@@ -320,6 +322,51 @@ def test_every_problem_of_the_configuration_is_named(site):
     assert result.exit_code == 2
     assert f"{site.config}:1:1:" in result.stderr
     assert f"{site.config}:2:1:" in result.stderr
+
+
+def test_states_have_their_colour_in_a_terminal_only(monkeypatch):
+    columns = (Column("id"), Column("state"))
+    rows = [(1, "failed"), (2, "completed")]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert table(columns, rows) == "id  state\n1   failed\n2   completed"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[31mfailed" in table(columns, rows)
+
+
+def test_the_end_of_a_tapes_name_is_kept_when_it_has_to_fit(site):
+    pool = "/VAULT01/A-POOL-WITH-A-LONG-NAME"
+    tape = Tape(vault="VAULT01", pool=pool[9:], cartridge="A00017", path=f"{pool}/A00017")
+    planned = PlannedJob(work=Work(application="DSK"), values={}, lock=None, tape=tape)
+    site.record(jobs=(planned,))
+    assert f"{pool}/A00017" in site.run(jobs).stdout
+    assert "\u2026L-WITH-A-LONG-NAME/A00017" in site.run(jobs, env={"COLUMNS": "80"}).stdout
+
+
+def test_long_lines_of_an_output_stay_behind_their_bar(site):
+    site.record()
+    site.start(1)
+    site.finish(1, output="x" * 100 + "\n")
+    shown = site.run(job, 1, env={"COLUMNS": "60"}).stdout
+    assert f"  | {'x' * 56}\n    {'x' * 44}\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (None, ""),
+        (-3, "0.0s"),
+        (9.94, "9.9s"),
+        (9.96, "10s"),
+        (59.6, "1m00s"),
+        (3599.6, "1h00m"),
+        (86399, "23h59m"),
+        (86400 * 9 + 3600 * 4, "9d04h"),
+    ],
+)
+def test_a_time_span_fits_six_characters(seconds, shown):
+    assert duration(seconds) == shown
 
 
 # -- why
@@ -461,6 +508,13 @@ def test_without_a_server_and_a_ledger_status_exits_6_too(site):
     result = site.run(status)
     assert result.exit_code == 6
     assert "there is no ledger" in result.stderr
+
+
+def test_the_state_of_a_server_of_another_version_is_not_guessed_at(site, server):
+    server.answers = [(200, {"node": "vts1"})]
+    result = site.run(status)
+    assert result.exit_code == 1
+    assert "another version" in result.stderr
 
 
 # -- control

@@ -93,7 +93,7 @@ class WebCase(TestCase):
         self.addCleanup(self.ledger.destroy)
         self.metrics = Metrics()
         self.site = make_site(self.control, self.ledger, self.metrics, writable=self.writable)
-        self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
+        self.port = reactor.listenTCP(0, self.site, 2 * CONNECTIONS, interface="127.0.0.1")
         self.addCleanup(self.port.stopListening)
 
     def ask(self, path, method="GET"):
@@ -414,6 +414,7 @@ class ControlSocketTests(TestCase):
         for error, status in (
             (UnknownThing("there is no job 7"), 404),
             (Refused("job 7 has not ended"), 409),
+            (FileExistsError(17, "File exists", "/tmp/copy"), 409),
             (ConfigurationError([problem]), 422),
         ):
             self.control.answer = error

@@ -22,8 +22,10 @@ from vtspolicy.cli.tables import (
     clock,
     duration,
     emit,
+    ending,
     instant,
     pairs,
+    quoted,
     table,
     visible_lines,
 )
@@ -37,6 +39,9 @@ LINES = 20
 OUTPUT = 64 * 1024
 """Bytes of the output of a running job that are read."""
 
+TAPE = 26
+"""Characters of a tape's name in a table that has to fit; names of usual length are shorter."""
+
 MOST = 100_000
 """Jobs in the longest list."""
 
@@ -45,8 +50,8 @@ COLUMNS = (
     Column("req", right=True),
     Column("state"),
     Column("host", needs=100),
-    Column("application", gives=True, needs=70),
-    Column("tape", gives=True),
+    Column("application", needs=100),
+    Column("tape"),
     Column("rule", gives=True, needs=90),
     Column("started", needs=60),
     Column("took", right=True),
@@ -101,7 +106,7 @@ def _cells(job: Job, now: float) -> tuple[object, ...]:
     took = None if job.started is None else duration(until - job.started)
     return (
         *(job.id, job.request, job.state.value, job.host, job.work.application),
-        *(job.tape, job.rule, clock(job.started), took, _reason(job, now)),
+        *(ending(job.tape, TAPE), job.rule, clock(job.started), took, _reason(job, now)),
     )
 
 
@@ -232,7 +237,7 @@ def _output(title: str, output: str) -> str:
     kept = lines[-LINES:]
     if len(kept) < len(lines):
         title = f"{title}, its last {LINES} lines"
-    return "\n".join([title, *(f"  | {line}" for line in kept)])
+    return "\n".join([title, *quoted(kept)])
 
 
 def _attempt_table(attempts: list[Attempt], now: float) -> str:
@@ -266,12 +271,11 @@ def history_table(history: list[Transition]) -> str:
     """Return what happened, when, why and by whom."""
     columns = (
         Column("when"),
-        Column("about", needs=90),
         Column("became"),
         Column("by", gives=True),
         Column("cause", gives=True),
     )
     return table(
         columns,
-        ((clock(each.at), each.subject, each.after, each.actor, each.cause) for each in history),
+        ((clock(each.at), each.after, each.actor, each.cause) for each in history),
     )

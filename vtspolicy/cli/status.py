@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from vtspolicy.cli.jobs import job_table
-from vtspolicy.cli.options import Exit, config_option, configured, json_option, print_json, reading
+from vtspolicy.cli.options import (
+    Exit,
+    config_option,
+    configured,
+    give_up,
+    json_option,
+    print_json,
+    reading,
+)
 from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
@@ -38,8 +46,13 @@ def status(*, config: Path, as_json: bool) -> None:
         raise SystemExit(Exit.UNREACHABLE) from None
     if as_json:
         print_json(answer)
-    else:
-        emit("\n\n".join(_sections(typed(answer, Status))))
+        return
+    try:
+        sections = _sections(typed(answer, Status))
+    except ValueError:
+        message = "the server is of another version, and its state cannot be shown; --json can"
+        give_up(message, Exit.FAILED)
+    emit("\n\n".join(sections))
 
 
 def _without_server(configuration: Configuration, error: str, *, as_json: bool) -> None:

@@ -106,6 +106,13 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
 
 
+def ending(text: str | None, most: int) -> str | None:
+    """Return the end of a name, where names of tapes differ; whole when nothing has to fit."""
+    if text is None or len(text) <= most or width() == UNBOUNDED:
+        return text
+    return ELLIPSIS + text[1 - most :]
+
+
 def pairs(rows: Iterable[tuple[str, object]], indent: str = "  ") -> str:
     """Return names with their values, one under the other; rows without a value are left out."""
     present = [(name, visible(value)) for name, value in rows if value not in {None, ""}]
@@ -127,6 +134,16 @@ def paragraph(text: str, first: str = "", further: str = "") -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     ) or [first.rstrip()]
+
+
+def quoted(lines: Iterable[str]) -> list[str]:
+    """Return lines behind a bar; what is wider than the terminal goes on without one."""
+    wide = max(width() - 4, 20)
+    shown: list[str] = []
+    for line in lines:
+        pieces = [line[at : at + wide] for at in range(0, len(line), wide)] or [""]
+        shown += [f"  {'|' if not place else ' '} {each}" for place, each in enumerate(pieces)]
+    return shown
 
 
 def emit(text: str) -> None:

@@ -92,7 +92,10 @@ class Root(Resource):
             path=path,
             given={name: value for name, value in given.items() if value is not None},
         )
-        return json_answer(dict(await do(**given, actor=actor)))
+        try:
+            return json_answer(dict(await do(**given, actor=actor)))
+        except OSError as error:  # of a file that the operator named
+            raise Mistake(HTTPStatus.CONFLICT, str(error)) from error
 
     def _failed(self, failure: Failure, request: server.Request) -> Answer:
         mistake = as_mistake(failure.value) if failure.value is not None else None
