@@ -116,7 +116,7 @@ class Host:
     def _answers(self) -> list[ReceivedNotice]:
         return [notice for notice in self.notices if notice.word.value < 1200]
 
-    def _open(self) -> set[str]:
+    def _open(self) -> set[str | int]:
         accepted = {n.fields["req"] for n in self.notices if n.word is Word.ACCEPTED}
         return accepted - {n.fields["req"] for n in self.notices if n.word.is_final}
 
@@ -278,10 +278,10 @@ def _wrong_answers(notices: Sequence[ReceivedNotice]) -> Iterator[str]:
     for ref, word in EXPECTED.items():
         found = ends.pop(ref, [])
         if found != [word]:
-            words = " ".join(each.name for each in found) or "no final notice"
-            yield f"{ref}: {words}, expected {word.name}"
-    for ref, words in ends.items():
-        yield f"{ref}: {words[0].name}, nothing expected"
+            shown = " ".join(each.name for each in found) or "no final notice"
+            yield f"{ref}: {shown}, expected {word.name}"
+    for ref, found in ends.items():
+        yield f"{ref}: {found[0].name}, nothing expected"
     for word in EXPECTED_ONCE:
         count = sum(1 for notice in notices if notice.word is word)
         if count != 1:

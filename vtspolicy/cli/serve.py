@@ -5,9 +5,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
+from zope.interface import implementer
 
 from vtspolicy.cli.options import config_option
 from vtspolicy.config.keys import option_table
@@ -15,7 +16,7 @@ from vtspolicy.config.load import load_configuration
 from vtspolicy.config.problems import ConfigurationError
 
 if TYPE_CHECKING:
-    from twisted.logger import LogEvent
+    from twisted.logger import ILogObserver, LogEvent
 
 
 def _keys(command: Callable[..., None]) -> Callable[..., None]:
@@ -44,7 +45,7 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
     """
     # The reactor is installed, and the engine loaded, only for a server.
     from twisted.internet import reactor  # noqa: PLC0415
-    from twisted.logger import FilteringLogObserver, globalLogBeginner  # noqa: PLC0415
+    from twisted.logger import globalLogBeginner  # noqa: PLC0415
 
     from vtspolicy.service import reader_of, run  # noqa: PLC0415
 
@@ -59,24 +60,20 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         raise SystemExit(2) from None
-    observer = FilteringLogObserver(_observer(sys.stderr, as_json=log_json), [_ours])
+    observer = _observer(sys.stderr, as_json=log_json)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     raise SystemExit(run(reactor, reader, read))
 
 
-def _ours(event: "LogEvent") -> Any:  # a constant of Twisted's filter
-    """Let our own lines through, and of the libraries' only what is wrong."""
-    from twisted.logger import LogLevel, PredicateResult  # noqa: PLC0415
-
-    ours = str(event.get("log_namespace", "")).startswith("vtspolicy")
-    return (
-        PredicateResult.yes if ours or event["log_level"] >= LogLevel.warn else PredicateResult.no
-    )
-
-
-def _observer(out: TextIO, *, as_json: bool) -> "Callable[[LogEvent], None]":
+def _observer(out: TextIO, *, as_json: bool) -> "ILogObserver":
     """Return what writes the log: for people, or an object a line for machines."""
-    from twisted.logger import eventAsText, formatEvent, formatTime  # noqa: PLC0415
+    from twisted.logger import (  # noqa: PLC0415
+        ILogObserver,
+        LogLevel,
+        eventAsText,
+        formatEvent,
+        formatTime,
+    )
 
     def for_people(event: "LogEvent") -> None:
         level = event["log_level"].name
@@ -102,4 +99,13 @@ def _observer(out: TextIO, *, as_json: bool) -> "Callable[[LogEvent], None]":
         out.write(json.dumps(record, ensure_ascii=False) + "\n")
         out.flush()
 
-    return for_machines if as_json else for_people
+    write = for_machines if as_json else for_people
+
+    @implementer(ILogObserver)
+    def ours(event: "LogEvent") -> None:
+        """Write our own lines, and of the libraries' only what is wrong."""
+        own = str(event.get("log_namespace", "")).startswith("vtspolicy")
+        if own or event["log_level"] >= LogLevel.warn:
+            write(event)
+
+    return cast("ILogObserver", ours)  # implementer() is untyped

@@ -4,7 +4,6 @@ Everything up to the record is a decision; the record itself is one transaction 
 """
 
 import json
-import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -22,8 +21,6 @@ from vtspolicy.rules.match import decide
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, VaultError, Vaults
-
-_REF = re.compile(r"\bref *= *([A-Za-z0-9._-]{1,32})(?![A-Za-z0-9._-])", re.ASCII)
 
 VERBS_ON_REQUESTS = ("status", "cancel")
 """Operations that the engine answers itself, without the rules: they are about a request."""
@@ -74,6 +71,8 @@ def understand(
     try:
         command = parse(event.text, reader.vocabulary)
     except CommandError as error:
+        if error.source is not None and not reader.configuration.is_this_node(error.source):
+            return Elsewhere(event=event, server=error.source)
         return _rejected(event, host, error, received)
     server = command.keywords.get("source")
     configuration = reader.configuration
@@ -196,8 +195,6 @@ def refused(
 
 def _rejected(event: Event, host: Host, error: CommandError, received: float) -> Intake:
     reason = f"{error.message}; {error.hint}" if error.hint else error.message
-    # A text that is no command may still say whose answer it waits for.
-    ref = _REF.search(event.text)
     trace = {"error": {"column": error.column, "message": error.message, "hint": error.hint}}
     return Intake(
         event=event,
@@ -207,7 +204,7 @@ def _rejected(event: Event, host: Host, error: CommandError, received: float) ->
         digest=identity(host.name, event),
         reason=reason,
         why=json.dumps(trace, ensure_ascii=False),
-        ref=ref[1] if ref else None,
+        ref=error.ref,
         fields={"column": error.column},
         notify_all=host.notices == "all",
     )

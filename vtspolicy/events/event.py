@@ -6,6 +6,8 @@ from datetime import datetime
 
 from attrs import frozen
 
+from vtspolicy.notices import Word
+
 OWN_SUBSYSTEM = "VTS.POLICY."
 """The subsystem id of our own notices begins so: one that a host shows back is never a command."""
 COMMAND_TEXT = re.compile(r"VTSPolicy(?=\s|\Z)")
@@ -36,8 +38,14 @@ class Event:
 
     @property
     def is_own_notice(self) -> bool:
-        """Whether it is one of our notices, shown back to us by a distributor."""
-        return self.ssid is not None and self.ssid.startswith(OWN_SUBSYSTEM)
+        """Whether it is one of our notices, shown back to us by a distributor.
+
+        A host may post it again under a subsystem id of its own: the word tells it then.
+        """
+        if self.ssid is not None and self.ssid.startswith(OWN_SUBSYSTEM):
+            return True
+        word = self.text[len("VTSPolicy ") :].split(" ", 1)[0]
+        return word in Word.__members__ and self.text.startswith("VTSPolicy ")
 
     @property
     def is_command(self) -> bool:
