@@ -41,6 +41,20 @@ def load_configuration(
     Raises ConfigurationError with every problem that was found. Warnings alone do not stop: they
     are in the configuration's `warnings`.
     """
+    configuration, findings = read_configuration(path, overrides, environ)
+    findings.raise_errors()
+    return configuration
+
+
+def read_configuration(
+    path: str | Path,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Configuration, Findings]:
+    """Return what could be read of a configuration, and what is wrong with it, for `check`.
+
+    Raises ConfigurationError when the file cannot be read at all.
+    """
     findings = Findings()
     root, problems = read_file(path)
     findings.extend(problems)
@@ -54,8 +68,7 @@ def load_configuration(
     configuration = _Loader(read, Path(path).absolute().parent, frozenset(changed), findings).make(
         str(path)
     )
-    findings.raise_errors()
-    return evolve(configuration, warnings=findings.problems)
+    return evolve(configuration, warnings=findings.problems), findings
 
 
 def _overridden(
@@ -125,6 +138,11 @@ class _Loader:
             rules=rules if "rules" in read.given else (SHIPPED / "dsk.yaml",),
             tests=self._files("tests"),
             families=self._files("families"),
+            places={
+                f"hosts.{name}.{key}": each.place(key)
+                for name, each in read["hosts"].items()
+                for key in each.given
+            },
             **{
                 name: read[name]
                 for name in (

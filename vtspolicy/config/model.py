@@ -6,6 +6,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
 
 Format = Literal["auto", "ems", "json", "syslog"]
@@ -72,6 +73,7 @@ class Configuration:
     output: int = 16 * 2**20  # bytes of output kept per run
     cluster: bool = False  # whether commands must name the server with s=
     warnings: tuple[Problem, ...] = ()  # what is doubtful in it
+    places: Mapping[str, Place] = field(factory=dict, repr=False, eq=False)  # hosts.NSK1.families
 
     def is_this_node(self, name: str) -> bool:
         """Whether `s=NAME` means this machine: whole name or first label, case ignored."""

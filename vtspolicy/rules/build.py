@@ -20,6 +20,7 @@ from vtspolicy.rules.expand import GROUP, names_in, parts_of
 from vtspolicy.rules.hours import SEPARATOR, HoursError, named_days, parse_hours
 from vtspolicy.rules.keys import DEFAULT_OUTCOME, DEFAULT_TIMEOUT, WORK, Written
 from vtspolicy.rules.places import KEYWORD, PLACES, PROGRAM, place_of_keyword
+from vtspolicy.rules.secrets import BY_FILE, doubtful_pair, secret_argument, secret_variable
 from vtspolicy.rules.table import Application, Rule
 from vtspolicy.rules.work import (
     Expectation,
@@ -152,7 +153,20 @@ class Builder:
             elif loose:
                 message = f"the program cannot depend on the command: {{{loose[0]}}}"
                 self.findings.add(first.place, message, "write its name, or {program.NAME}")
+        self._check_secrets(each for each in argv if isinstance(each, Written))
         return tuple(self.finish(each, scope) for each in argv)
+
+    def _check_secrets(self, argv: Iterable[Written]) -> None:
+        before = ""
+        for each in argv:
+            secret = secret_argument(each)
+            if secret is not None:
+                self.findings.add(each.place, secret, BY_FILE)
+            for member in each.split(GROUP):
+                doubt = doubtful_pair(before, member)
+                if doubt is not None:
+                    self.findings.add(each.place, doubt, BY_FILE, warning=True)
+                before = member
 
     # -- parts of the work
 
@@ -223,7 +237,7 @@ class Builder:
     ) -> Values:
         """Return the WORK keys that a section gives; `outcome` is that of the query."""
         make: Mapping[str, Callable[[Any], Any]] = {  # Any: as in Values
-            "env": lambda env: {key: self.finish(each, scope) for key, each in env.items()},
+            "env": lambda env: self._env(env, scope),
             "timeout": _or_none,
             "timeouts": _timeouts,
             "expect": lambda _: self._work_expectations(read, scope),
@@ -241,6 +255,14 @@ class Builder:
             for name in WORK
             if name in read.given and read[name] is not None
         }
+
+    def _env(self, env: Mapping[str, Template], scope: Scope) -> dict[str, Template]:
+        finished = {name: self.finish(each, scope) for name, each in env.items()}
+        for name, written in env.items():
+            secret = secret_variable(name, finished[name])
+            if secret is not None and isinstance(written, Written):
+                self.findings.add(written.place, secret, "give a file that holds it")
+        return finished
 
     def _work_expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:
         self._check_expected(read, scope.readings)
@@ -325,6 +347,8 @@ class Builder:
         if when is not None:
             self._check_words(when, families)
         places = {key: read.place(key) for key in read.given}
+        if read["run"]:
+            places["run"] = read["run"][0].place  # the program's own
         base = Rule(
             number=number,
             name=name or f"rule {number}",

@@ -36,6 +36,18 @@ def load_table(
 
     Raises ConfigurationError with every problem of every file; warnings alone are in the table.
     """
+    table, findings = read_table(paths, vocabulary=vocabulary, configuration=configuration)
+    findings.raise_errors()
+    return table
+
+
+def read_table(
+    paths: Iterable[str | Path],
+    *,
+    vocabulary: Vocabulary,
+    configuration: Configuration | None = None,
+) -> tuple[Table, Findings]:
+    """Return what could be read of some files, and what is wrong with them, for `check`."""
     findings = Findings()
     files = tuple(Path(path) for path in paths)
     trees: list[tuple[bool, Tree]] = []
@@ -65,8 +77,7 @@ def load_table(
     rules = _rules(tops, builder, findings)
     if configuration is not None:
         _check_names(rules, configuration, findings)
-    findings.raise_errors()
-    return Table(
+    table = Table(
         applications={name: each.application for name, each in builder.defaults.items()},
         rules=tuple(rules),
         calendar=calendar,
@@ -74,6 +85,7 @@ def load_table(
         files=files,
         warnings=findings.problems,
     )
+    return table, findings
 
 
 def _canonical(node: Node) -> object:

@@ -1,0 +1,141 @@
+"""`vtspolicy check`: every problem of configuration, families, rules and rule tests."""
+
+import os
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+import click
+
+from vtspolicy.cli.options import Exit, config_option, json_option, print_json
+from vtspolicy.config.load import read_configuration
+from vtspolicy.config.model import Configuration
+from vtspolicy.config.problems import ConfigurationError, Problem
+from vtspolicy.config.reading import Findings
+from vtspolicy.grammar import Vocabulary, load_vocabulary, shipped
+from vtspolicy.rules.cases import failed_cases
+from vtspolicy.rules.check import Surroundings, check_table
+from vtspolicy.rules.load import read_table
+from vtspolicy.rules.table import Table
+from vtspolicy.suggest import did_you_mean
+
+
+@click.command()
+@config_option
+@json_option
+def check(config: Path, *, as_json: bool) -> None:
+    """Report every problem of configuration, families, rules and rule tests.
+
+    Exit status: 0 when all is well, 3 with warnings only, 2 with problems.
+    """
+    problems, table = problems_of(config)
+    errors = [problem for problem in problems if not problem.warning]
+    if as_json:
+        print_json(_as_data(problems, table))
+    else:
+        for problem in problems:
+            click.echo(str(problem))
+        click.echo(_summary(problems, table))
+    raise SystemExit(Exit.USAGE if errors else Exit.WARNINGS if problems else Exit.DONE)
+
+
+def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
+    """Return every problem of a configuration and all that it names, and its rules table."""
+    try:
+        configuration, findings = read_configuration(config, {}, os.environ)
+    except ConfigurationError as error:
+        return list(error.problems), None
+    problems = [*findings.problems]
+    vocabulary = _vocabulary(configuration, problems)
+    problems += _unknown_families(configuration, vocabulary)
+    table, found = read_table(
+        [path for path in configuration.rules if path.is_file()],
+        vocabulary=vocabulary,
+        configuration=configuration,
+    )
+    problems += found.problems
+    problems += check_table(
+        table, Surroundings(find_program=find_program, why_secret_unsafe=why_secret_unsafe)
+    )
+    if not found.errors:
+        problems += _failed_tests(configuration, table, vocabulary)
+    return sorted(set(problems)), table
+
+
+def _vocabulary(configuration: Configuration, problems: list[Problem]) -> Vocabulary:
+    try:
+        return load_vocabulary([path for path in configuration.families if path.is_file()])
+    except ConfigurationError as error:
+        problems += error.problems
+        return shipped()
+
+
+def _failed_tests(
+    configuration: Configuration, table: Table, vocabulary: Vocabulary
+) -> tuple[Problem, ...] | list[Problem]:
+    files = [path for path in configuration.tests if path.is_file()]
+    try:
+        return failed_cases(files, table=table, vocabulary=vocabulary)
+    except ConfigurationError as error:
+        return error.problems
+
+
+def _unknown_families(configuration: Configuration, vocabulary: Vocabulary) -> list[Problem]:
+    findings = Findings()
+    for host in configuration.hosts.values():
+        for family in host.families:
+            if family not in vocabulary.families and not any(mark in family for mark in "*?["):
+                findings.add(
+                    configuration.places[f"hosts.{host.name}.families"],
+                    f'host {host.name} may use "{family}", which is no family or verb',
+                    did_you_mean(family, vocabulary.families),
+                )
+    return list(findings.problems)
+
+
+def find_program(name: str) -> str | None:
+    """Return where a program is, as the server finds it: by PATH, or beside Python itself."""
+    own = Path(sys.executable).parent
+    return shutil.which(name) or shutil.which(name, path=str(own))
+
+
+def why_secret_unsafe(path: str) -> str | None:
+    """Return why a file with a secret is not safe, or None."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        return f"{path} cannot be used: {error.strerror}"
+    if not stat.S_ISREG(mode):
+        return f"{path} is not a file"
+    if mode & 0o007:
+        return f"{path} holds a secret and can be read by others (mode {mode & 0o777:o})"
+    return None
+
+
+def _summary(problems: list[Problem], table: Table | None) -> str:
+    errors = sum(not problem.warning for problem in problems)
+    warnings = len(problems) - errors
+    if table is None:
+        return f"{errors} problems"
+    what = f"{len(table.rules)} rules for {len(table.applications)} applications"
+    how = f"{errors} problems, {warnings} warnings" if problems else "no problems"
+    return f"{what} (table {table.hash}): {how}"
+
+
+def _as_data(problems: list[Problem], table: Table | None) -> dict[str, object]:
+    return {
+        "table": table.hash if table else None,
+        "rules": len(table.rules) if table else 0,
+        "problems": [
+            {
+                "file": problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "message": problem.message,
+                "remedy": problem.remedy,
+                "warning": problem.warning,
+            }
+            for problem in problems
+        ],
+    }

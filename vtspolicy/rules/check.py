@@ -1,0 +1,165 @@
+"""What is wrong or doubtful in a table that can be read: unreachable rules, programs, secrets."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from attrs import frozen
+
+from vtspolicy.config.positions import Place
+from vtspolicy.config.problems import Problem
+from vtspolicy.rules.conditions import covers
+from vtspolicy.rules.expand import parts_of
+from vtspolicy.rules.table import Condition, Rule, Table, TapeCondition
+from vtspolicy.rules.work import Template, Work
+
+FindProgram = Callable[[str], str | None]
+"""Returns where a program is that can be run, or None."""
+
+WhySecretUnsafe = Callable[[str], str | None]
+"""Returns why a file that holds a secret is not safe, or None."""
+
+
+@frozen(kw_only=True)
+class Surroundings:
+    """What the machine tells about the files that a table names."""
+
+    find_program: FindProgram
+    why_secret_unsafe: WhySecretUnsafe
+
+
+def check_table(table: Table, surroundings: Surroundings) -> list[Problem]:
+    """Return every problem of a table that loading it does not show."""
+    problems = [
+        *_unreachable(table),
+        *_programs(table, surroundings.find_program),
+        *_secret_files(table, surroundings.why_secret_unsafe),
+        *_unproven(table),
+    ]
+    return sorted(set(problems))
+
+
+# -- rules that never match
+
+
+def _unreachable(table: Table) -> Iterator[Problem]:
+    for index, rule in enumerate(table.rules):
+        for earlier in table.rules[:index]:
+            if rule_covers(earlier, rule):
+                first = f"{earlier.place.file}:{earlier.place.line}"
+                yield rule.place.problem(
+                    f'the rule "{rule.name}" can never match: rule {earlier.number},'
+                    f' "{earlier.name}", takes all its commands',
+                    f"put it before that one ({first}), or narrow that one",
+                )
+                break
+
+
+def rule_covers(wide: Rule, narrow: Rule) -> bool:
+    """Return whether every command that fits `narrow` fits `wide` too; False where unsure."""
+    ours = {each.key: each for each in narrow.conditions}
+    our_tapes = {each.key: each for each in (*narrow.targets, *narrow.tapes)}
+    return all(_covered(each, ours.get(each.key)) for each in wide.conditions) and all(
+        _covered(each, our_tapes.get(each.key)) for each in (*wide.targets, *wide.tapes)
+    )
+
+
+def _covered(wide: Condition | TapeCondition, narrow: Condition | TapeCondition | None) -> bool:
+    if narrow is None:
+        return False
+    if wide.key in {"tape.size", "tape.age"}:
+        return wide.patterns == narrow.patterns
+    if wide.patterns == ("present",) and wide.key.startswith("keywords."):
+        return narrow.patterns != ("absent",)
+    if {"present", "absent"} & {*wide.patterns, *narrow.patterns}:
+        return wide.patterns == narrow.patterns
+    return all(any(covers(each, ours) for each in wide.patterns) for ours in narrow.patterns)
+
+
+# -- programs
+
+
+def _programs(table: Table, find_program: FindProgram) -> Iterator[Problem]:
+    reported: set[str] = set()
+    for place, argv in _argument_lists(table):
+        program = argv[0] if argv else ""
+        if not program or program in reported:
+            continue
+        name = "".join(text for _, text in parts_of(program))
+        if "/" in name and not name.startswith("/"):
+            message = f"the program {name} has a path that is not absolute"
+            yield place.problem(message, "write the whole path, or the name alone")
+        elif find_program(name) is None:
+            reported.add(program)
+            yield place.problem(
+                f"the program {name} is not there or cannot be executed",
+                "install it, or give its path under programs of its application",
+            )
+
+
+def _argument_lists(table: Table) -> Iterator[tuple[Place, tuple[Template, ...]]]:
+    for application in table.applications.values():
+        for query in (application.query, application.delete):
+            if query is not None:
+                yield application.place, query.run
+    for rule in table.rules:
+        if rule.work is not None:
+            for key, argv in _of_work(rule.work):
+                yield rule.places.get(key, rule.place), argv
+
+
+def _of_work(work: Work) -> Iterator[tuple[str, tuple[Template, ...]]]:
+    yield "run", work.run
+    if work.verify is not None:
+        yield "verify", work.verify.run
+    if work.poll is not None:
+        yield "poll", work.poll.query.run
+    yield "cancel", work.cancel
+    yield "ready", work.ready
+
+
+# -- secrets
+
+
+_SECRET_FILE = re.compile(r"(PASSWORD|PASSWD|PASSPHRASE|PASS|SECRET|TOKEN|KEY)_?FILE$")
+
+
+def _secret_files(table: Table, why_unsafe: WhySecretUnsafe) -> Iterator[Problem]:
+    for rule in table.rules:
+        for name, template in (rule.work.env if rule.work else {}).items():
+            text = "".join(piece for is_name, piece in parts_of(template) if not is_name)
+            path = text if _SECRET_FILE.search(name) else text.removeprefix("cat ")
+            if path.startswith("/") and (_SECRET_FILE.search(name) or text != path):
+                why = why_unsafe(path)
+                if why is not None:
+                    yield _home(table, rule).problem(
+                        f"{name} of rule {rule.number}: {why}", f"chmod 600 {path}"
+                    )
+
+
+def _home(table: Table, rule: Rule) -> Place:
+    """Where the environment of a rule most probably stands."""
+    application = table.applications.get(rule.work.application if rule.work else "")
+    if "env" in rule.places or application is None:
+        return rule.places.get("env", rule.place)
+    return application.place
+
+
+# -- what is not known to work
+
+
+def _unproven(table: Table) -> Iterator[Problem]:
+    for application in table.applications.values():
+        if application.status == "unverified":
+            yield application.place.problem(
+                f"the application {application.name} is a template that nobody has verified here",
+                "try it, complete it, then say status: verified in a file of the site's own",
+                warning=True,
+            )
+    for rule in table.rules:
+        work = rule.work
+        if work is not None and work.then == "migrated" and work.verify is None:
+            yield rule.place.problem(
+                f'no query verifies the copies of the rule "{rule.name}"',
+                "verify: [PROGRAM, ...] that finds the copy by {handle}",
+                warning=True,
+            )

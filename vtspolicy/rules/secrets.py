@@ -1,0 +1,42 @@
+"""Secrets that stand where others can see them: argument lists and variables."""
+
+import re
+
+from vtspolicy.rules.expand import GROUP, names_in
+from vtspolicy.rules.work import Template
+
+_WORD = r"(password|passwd|passphrase|passwort|pwd|secret|token|api[-_]?key)"
+_OPTION = re.compile(rf"--?(?!no-)[a-z]*-?{_WORD}(=.*)?", re.IGNORECASE | re.DOTALL)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+_VARIABLE = re.compile(rf".*{_WORD}", re.IGNORECASE)
+
+BY_FILE = (
+    "every user of the machine can see argument lists: give a file, or the product's own store"
+)
+"""What to do instead."""
+
+
+def secret_argument(template: Template) -> str | None:
+    """Return what looks like a password in an argument, or None."""
+    for member in template.split(GROUP):
+        if _OPTION.fullmatch(member):
+            return f"{member.partition('=')[0]} puts a password on the argument list"
+        if _URL.match(member):
+            return "a URL with a password stands on the argument list"
+    return None
+
+
+def doubtful_pair(flag: str, value: Template) -> str | None:
+    """Return why two arguments may be a password, or None: -p is also a port or a policy."""
+    if flag == "-p" and not names_in(value) and re.search(r"[A-Za-z]", value):
+        return f"-p {value} may be a password on the argument list"
+    return None
+
+
+def secret_variable(name: str, template: Template) -> str | None:
+    """Return what looks like a password in the environment, or None; a path of a file is none."""
+    if _VARIABLE.fullmatch(name) and not template.startswith("/"):
+        return f"{name} holds a password"
+    if _URL.match(template):
+        return f"{name} holds a URL with a password"
+    return None
