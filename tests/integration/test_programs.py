@@ -92,12 +92,12 @@ def test_bacula_changes_tapes_by_itself_when_one_is_full(bacula, tape):
     assert checksum(tape) == before
 
 
-def test_bacula_without_its_file_daemon_fails_the_job_and_works_again_with_it(bacula, tape):
+def test_a_bacula_job_without_its_file_daemon_can_be_cancelled_and_the_next_one_works(bacula, tape):
     bacula.client.kill()
     try:
         job = bacula.archive(tape, "req3-job1")
         bacula.console(f"cancel jobid={job} yes")
-        assert bacula.finished(job)["jobstatus"] in {"A", "f", "E"}
+        assert bacula.finished(job)["jobstatus"] == "A"
     finally:
         bacula.client.start()
     job = bacula.archive(tape, "req3-job2")
