@@ -3,8 +3,10 @@
     python tests/benchmarks/bench_runner.py [--json] [--runs N] [--rounds N] [--seats N]
 
 The two are measured in turns and the medians compared, because the machine may be doing other
-things too. The floor runs one program at a time, as the system's own fastest loop does; through
-the keeper `seats` runs are under way at once, as in a server that has work.
+things too; the processor time that server and keeper add to a run depends less on that. The floor
+runs one program at a time, as the system's own fastest loop does; through the keeper `seats` runs
+are under way at once, as in a server that has work. The spool lies where TMPDIR says: three new
+files for each run are a good part of the cost on a disk, and next to nothing on a tmpfs.
 """
 
 import argparse
@@ -48,6 +50,12 @@ async def kept(runner: ProcessRunner, name: str, runs: int, seats: int) -> float
     return (time.perf_counter() - begun) / runs
 
 
+def used(pid: int) -> float:
+    """Return the seconds of processor time that a process, not its children, has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
 def resident(pid: int, field: str) -> int:
     """Return KiB of a process's memory, from /proc/PID/status."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -62,15 +70,21 @@ async def measure(runs: int, rounds: int, seats: int) -> dict[str, float]:
         assert runner.keeper is not None
         idle = resident(runner.keeper, "VmRSS")
         floors, many, single = [], [], []
+        ours = theirs = 0.0
         for number in range(rounds):
             floors.append(floor(runs))
+            before = time.process_time(), used(runner.keeper)
             many.append(await kept(runner, f"m{number}", runs, seats))
+            ours += time.process_time() - before[0]
+            theirs += used(runner.keeper) - before[1]
             single.append(await kept(runner, f"s{number}", runs // 4, 1))
         figures = {
             "floor_us": statistics.median(floors) * 1e6,
             "kept_us": statistics.median(many) * 1e6,
             "alone_us": statistics.median(single) * 1e6,
             "times_floor": statistics.median(a / b for a, b in zip(many, floors, strict=True)),
+            "server_cpu_us": ours / runs / rounds * 1e6,
+            "keeper_cpu_us": theirs / runs / rounds * 1e6,
             "keeper_idle_kib": idle,
             "keeper_after_kib": resident(runner.keeper, "VmRSS"),
             "keeper_private_kib": resident(runner.keeper, "RssAnon"),

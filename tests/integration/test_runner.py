@@ -116,6 +116,8 @@ class RunnerCase(TestCase):
         return value
 
     def sh(self, script, key="1-1", **settings):
+        # A child that a shell is just forking can miss a TERM: the grace is how long that costs.
+        settings = {"grace": 0.5, **settings}
         return Run(key=key, argv=("sh", "-c", script), env=PATH, **settings)
 
     def file(self, name, key="1-1"):
@@ -507,6 +509,14 @@ class TestAdoption(RunnerCase):
         self.runner._ask(self.runner._watch(run))
         await self.until(lambda: not self.runner.live)
         assert not self.file("began").exists()
+
+    async def test_a_late_request_cannot_run_again_what_has_ended(self):
+        run = self.sh("echo x >> count; exit 3")
+        await self.runner.start(run)
+        again = self.runner._watch(run)
+        self.runner._ask(again)
+        assert (await again.ended).code == 3
+        assert self.file("count").read_text() == "x\n"
 
     async def test_what_is_unstarted_can_be_started(self):
         run = self.sh("exit 9")
