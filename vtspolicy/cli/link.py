@@ -51,7 +51,7 @@ class Address:
                 context.load_cert_chain(self.cert, self.key)
             return context.wrap_socket(plain, server_hostname=self.host)
         except OSError as error:  # of TLS and of the resolver, too
-            raise Unreachable(f"cannot reach {self}: {error}") from None
+            raise Unreachable(f"cannot reach {self}: {error.strerror or error}") from None
 
 
 @define
@@ -85,7 +85,7 @@ class Conversation:
             raise GaveUp from None
         except OSError as error:
             self.close()
-            raise Unreachable(f"lost {self.address}: {error}") from None
+            raise Unreachable(f"lost {self.address}: {error.strerror or error}") from None
 
     def lines(self) -> Iterator[bytes]:
         """Give out lines until the other side closes. Raises GaveUp."""

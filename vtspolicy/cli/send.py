@@ -1,8 +1,8 @@
 """`vtspolicy send`: play the host, send one command and tell by the exit code how it ended."""
 
 import json
+import os
 import re
-import secrets
 import socket
 import sys
 import time
@@ -288,7 +288,7 @@ def send(
         process=process,
         number=number,
         at=datetime.now(),  # noqa: DTZ005 - an event bears its host's local time
-        id=f"send-{secrets.token_hex(8)}",
+        id=f"send-{os.urandom(8).hex()}",
     )
     patience = timeout if timeout is not None or wait else FIRST_ANSWER
     address = Address(host=to[0], port=to[1], tls=tls, cert=cert, key=key, ca=ca)

@@ -2,6 +2,8 @@
 
 - `vtspolicy.testing.application`: a program that acts out whatever a backup application can do;
 - `vtspolicy.testing.host`: a host that sends events and collects notices;
+- `vtspolicy.testing.display`: an event as a distributor displays it, wrapped and all;
+- `vtspolicy.testing.ledger`: a ledger in memory, with faults where a test wants them;
 - `vtspolicy.testing.clock`: time that passes when the test says so;
 - `vtspolicy.testing.queue_suite`: what every queue must pass (needs pytest and hypothesis).
 
