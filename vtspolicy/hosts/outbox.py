@@ -60,6 +60,8 @@ class Outbox:
                 self._loading[session].append(notice)
             elif session in self._behind or not session.can_take:
                 self._behind.add(session)
+                if session.wire is not None:
+                    self._load(session)  # nobody has to wait any longer for its format
             else:
                 self._send(session, notice)
         for session in answered:
@@ -103,6 +105,10 @@ class Outbox:
             self._confirmed.difference_update(mine)
 
         done.addCallbacks(forget, self._failed)
+
+    def owes(self, session: HostSession) -> bool:
+        """Whether there may be notices that the session has not been given yet."""
+        return session in self._behind or session in self._loading
 
     def ready(self, session: HostSession) -> None:
         """A full session can take more."""
@@ -169,6 +175,7 @@ class Outbox:
             self._send(session, notice)
         if session in self._behind:
             self._load(session)
+        session.close_if_done()
 
     def _failed(self, failure: Failure) -> None:
         self._log.failure("Notices could not be handled.", failure, action="outbox_failed")

@@ -61,6 +61,10 @@ class Outbox(TypingProtocol):
     def ready(self, session: "HostSession") -> None:
         """The session can take more notices again."""
 
+    def owes(self, session: "HostSession") -> bool:
+        """Whether there may be notices that the session has not been given yet."""
+        ...
+
 
 @define(kw_only=True)
 class Link:
@@ -272,7 +276,8 @@ class HostSession(Protocol):
 
     def close_if_done(self) -> None:
         """End a connection whose peer sends no more once its commands have their answers."""
-        if self._input_ended and not self._busy and not self._items and not self.waiting:
+        idle = not self._busy and not self._items and not self.waiting
+        if self._input_ended and idle and not self._link.outbox.owes(self):
             self._lose()
 
     def _lose(self) -> None:
