@@ -206,9 +206,14 @@ def _holds(key: str, wanted: Any, found: Any) -> bool:
     return bool(wanted == found)
 
 
-def _lines(key: str, value: Any) -> list[str]:
+def _lines(key: str, value: Any) -> list[str]:  # Any: what YAML can hold
+    """A value as lines, one for each argument, so that a difference stands alone."""
     if isinstance(value, list):
-        return [f"{key}:", *(f"  - {each}" for each in value)]
+        lines = [f"{key}:"]
+        for each in value:
+            first, *rest = each if isinstance(each, list) and each else [each]
+            lines += [f"  - {first}", *(f"    {argument}" for argument in rest)]
+        return lines
     if isinstance(value, Mapping):
         return [f"{key}:", *(f"  {name}: {each}" for name, each in value.items())]
     return [f"{key}: {value}"]

@@ -1,0 +1,129 @@
+"""What the table would do with a command, as data: the engine's own decision with its trace."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from vtspolicy.grammar.command import Command
+from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Step
+from vtspolicy.rules.expand import expand, expand_environment
+from vtspolicy.rules.hours import next_start
+from vtspolicy.rules.match import decide
+from vtspolicy.rules.places import RUN_PLACES
+from vtspolicy.rules.table import Table
+from vtspolicy.rules.work import Expectation, Limits, Query, Template, Work
+
+Data = dict[str, Any]
+"""JSON; Any: its values are of all JSON's types."""
+
+
+def explain(table: Table, command: Command, around: Circumstances) -> Data:
+    """Return every rule with its first failing condition, the verdict, and what would run.
+
+    Names that are known only when a job runs, such as {handle}, stay as they are written.
+
+    Raises ExpansionError when a value must not stand where a rule wants it.
+    """
+    trace: list[Step] = []
+    decision = decide(table, command, around, trace=trace)
+    return {
+        "table": table.hash,
+        "verdict": decision.verdict.value,
+        "rule": decision.rule,
+        "number": decision.number,
+        "reason": decision.reason,
+        "rules": _rules(table, trace),
+        "jobs": _jobs(table, decision, around.at),
+        "left_out": [{"tape": path, "reason": reason} for path, reason in decision.left_out],
+    }
+
+
+def _rules(table: Table, trace: list[Step]) -> list[Data]:
+    looked_at = {step.number: step for step in trace}
+    rows = []
+    for rule in table.rules:
+        step = looked_at.get(rule.number)
+        row: Data = {"number": rule.number, "rule": rule.name, "reached": step is not None}
+        row["place"] = f"{rule.place.file}:{rule.place.line}"
+        row["matched"] = step is not None and step.matched
+        row["condition"] = step.condition if step else None
+        row["found"] = step.found if step else None
+        rows.append(row)
+    return rows
+
+
+def _jobs(table: Table, decision: Decision, at: datetime) -> list[Data]:
+    return [_job(table, job, at) for job in decision.jobs]
+
+
+def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
+    work, values = job.work, job.values
+    starts = next_start(work.between, work.calendar, at)
+    return {
+        "tape": job.tape.name if job.tape else None,
+        "pool": job.pool,
+        "application": work.application,
+        "seats": table.seats.get(work.application),
+        "run": _arguments(work.run, values),
+        "env": expand_environment(work.env, values, keep=RUN_PLACES),
+        "lock": job.lock,
+        "priority": job.priority,
+        "between": work.between,
+        "starts": None if starts is None else starts.isoformat(sep=" ", timespec="minutes"),
+        "waits": starts != at,
+        "timeouts": _timeouts(work.limits),
+        "retry": {
+            "attempts": work.retry.attempts,
+            "delay": work.retry.delay,
+            "backoff": work.retry.backoff,
+            "on": list(work.retry.on),
+        },
+        "on_interrupt": work.on_interrupt,
+        "outcome": dict(work.outcome),
+        "expect": [_expectation(each) for each in work.expect],
+        "verify": _query(work.verify, _after(work, values)),
+        "poll": _query(work.poll.query if work.poll else None, _after(work, values)),
+        "cancel": _arguments(work.cancel, _after(work, values)),
+        "ready": _arguments(work.ready, _after(work, values)),
+        "then": work.then,
+    }
+
+
+def _after(work: Work, values: Mapping[str, str]) -> Mapping[str, str]:
+    """The values when the output has been read: each reading stands for itself."""
+    return {**{each.name: f"{{{each.name}}}" for each in work.readings}, **values}
+
+
+def _arguments(templates: tuple[Template, ...], values: Mapping[str, str]) -> list[str] | None:
+    return list(expand(templates, values, keep=RUN_PLACES)) if templates else None
+
+
+def _query(query: Query | None, values: Mapping[str, str]) -> Data | None:
+    if query is None:
+        return None
+    return {
+        "run": list(expand(query.run, values, keep=RUN_PLACES)),
+        "outcome": dict(query.outcome),
+        "expect": [_expectation(each) for each in query.expect],
+        "timeout": query.timeout,
+    }
+
+
+def _expectation(expectation: Expectation) -> str:
+    """`files = 1`, `bytes >= {size}`."""
+    wanted = []
+    if expectation.equals is not None:
+        wanted.append(f"{expectation.reading} = {expectation.equals}")
+    if expectation.at_least is not None:
+        wanted.append(f"{expectation.reading} >= {expectation.at_least}")
+    return " and ".join(wanted)
+
+
+def _timeouts(limits: Limits) -> Mapping[str, float | None]:
+    return {
+        "waiting": limits.waiting,
+        "attempt": limits.attempt,
+        "total": limits.total,
+        "silence": limits.silence,
+        "grace": limits.grace,
+    }
