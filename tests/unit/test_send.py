@@ -3,11 +3,18 @@
 import json
 import re
 import socket
+import ssl
 import threading
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from vtspolicy.cli import link as link_module
 from vtspolicy.cli import send as send_module
@@ -22,8 +29,9 @@ ARCHIVE = "VTSPolicy DSK 'archive  /VAULT01/PAYROLL/A00017'"
 class Server:
     """Takes connections one after the other, and lets a script of the test speak on each."""
 
-    def __init__(self, *scripts):
+    def __init__(self, *scripts, context=None):
         self._scripts = scripts
+        self._context = context
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.settimeout(10)
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
@@ -44,6 +52,12 @@ class Server:
         for script in self._scripts:
             connection, _ = self._socket.accept()
             connection.settimeout(10)
+            if self._context is not None:
+                try:
+                    connection = self._context.wrap_socket(connection, server_side=True)
+                except ssl.SSLError:
+                    connection.close()
+                    continue
             with connection, connection.makefile("rb") as stream:
                 line = stream.readline()
                 self.lines.append(line)
@@ -218,6 +232,17 @@ def test_a_display_connection_without_a_reference_is_matched_by_the_first_answer
         assert run(server, "--format", "plain", "--wait", ARCHIVE).exit_code == 1
 
 
+def test_somebody_elses_question_about_our_request_is_no_answer_to_us():
+    def script(event):
+        yield notice("ACCEPTED", id=event["id"], req=4)
+        yield notice("STATUS", id="another", req=4)
+        yield notice("FAILED", id=event["id"], req=4)
+        yield None
+
+    with Server(script) as server:
+        assert run(server, "--wait", ARCHIVE).exit_code == 1
+
+
 def test_json_prints_the_notices_as_they_came():
     lines = []
 
@@ -324,6 +349,43 @@ def test_wrong_usage_is_code_two_and_says_what_is_right(arguments, complaint):
     result = CliRunner().invoke(send, arguments)
     assert result.exit_code == 2
     assert complaint in result.stderr
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1 that vouches for itself, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(key.private_bytes(*form) + made.public_bytes(Encoding.PEM))
+    return str(path)
+
+
+def test_tls_shows_our_certificate_and_looks_at_the_servers(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    tls = ("--tls", "--cert", certificate)
+    with Server(saying("ACCEPTED"), context=context) as server:
+        assert run(server, *tls, "--ca", certificate, ARCHIVE).exit_code == 0
+    with Server(saying("ACCEPTED"), context=context) as server:
+        stranger = run(server, *tls, ARCHIVE)  # the system's authorities do not know it
+    assert stranger.exit_code == 6
+    assert "certificate" in stranger.stderr.lower()
+    assert not server.lines
 
 
 def test_the_clock_of_a_notice_is_shown_in_front():

@@ -41,15 +41,15 @@ class Address:
     def connect(self, patience: float) -> socket.socket:
         """Return a connection. Raises Unreachable."""
         try:
-            plain = socket.create_connection((self.host, self.port), timeout=patience)
-            if not self.tls:
-                return plain
-            import ssl  # noqa: PLC0415 - most links to a server on the same machine are plain
+            context = None
+            if self.tls:
+                import ssl  # noqa: PLC0415 - most links to a server on the same machine are plain
 
-            context = ssl.create_default_context(cafile=self.ca)
-            if self.cert:
-                context.load_cert_chain(self.cert, self.key)
-            return context.wrap_socket(plain, server_hostname=self.host)
+                context = ssl.create_default_context(cafile=self.ca)
+                if self.cert:
+                    context.load_cert_chain(self.cert, self.key)
+            plain = socket.create_connection((self.host, self.port), timeout=patience)
+            return context.wrap_socket(plain, server_hostname=self.host) if context else plain
         except OSError as error:  # of TLS and of the resolver, too
             raise Unreachable(f"cannot reach {self}: {error.strerror or error}") from None
 

@@ -89,7 +89,7 @@ class Follow:
     def is_ours(self, notice: ReceivedNotice) -> bool:
         """Whether it is about our command; learns the request's number from the first answer."""
         fields = notice.fields
-        if self.request is not None and "req" in fields:
+        if self.request is not None and "req" in fields and notice.word is not Word.STATUS:
             ours = fields["req"] == self.request
         elif self.sending.format == "json":
             ours = fields.get("id") == self.sending.id
@@ -142,7 +142,8 @@ def _as_object(notice: ReceivedNotice) -> str:
 
 
 def _quoted(value: str | int) -> str:
-    return f'"{value}"' if " " in str(value) or value == "" else str(value)
+    shown = str(value).replace('"', "'")
+    return f'"{shown}"' if " " in shown or not shown else shown
 
 
 def talk(sending: Sending, conversation: Conversation, printer: Printer, *, wait: bool) -> int:
