@@ -26,6 +26,9 @@ from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, W
 from vtspolicy.records import plain
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
+from vtspolicy.runner.keeper import ASKED, STATE
+from vtspolicy.runner.protocol import Run
+from vtspolicy.runner.spool import Spool
 from vtspolicy.status import HostStatus, Status
 from vtspolicy.tapes import Tape
 
@@ -263,15 +266,29 @@ def test_a_job_is_shown_with_its_attempts_their_output_and_its_history(site):
     assert became == ["waiting", "running", "waiting", "running", "completed"]
 
 
+def claimed(site, key, *argv):
+    """Leave the folder of a run that a keeper has claimed."""
+    spool = Spool(site.spool)
+    assert spool.prepare(Run(key=key, argv=argv))
+    (spool.folder(key) / ASKED).rename(spool.folder(key) / STATE)
+
+
 def test_the_argument_list_is_the_one_that_was_run(site):
     site.record()
     site.start(1)
-    folder = site.spool / "000001-1"
-    folder.mkdir()
-    (folder / "run.json").write_text(json.dumps({"argv": ["/usr/bin/disk", "a b"]}))
+    claimed(site, "000001-1", "/usr/bin/disk", "a b")
     assert "arguments\n  /usr/bin/disk 'a b'\n" in site.run(job, 1).stdout
     _, told = site.run_json(job, 1)
     assert (told["argv"], told["argv_as_run"]) == (["/usr/bin/disk", "a b"], True)
+
+
+def test_an_argument_list_too_long_for_the_journal_is_made_from_the_rule(site):
+    site.record()
+    site.start(1)
+    claimed(site, "000001-1", "/usr/bin/disk", *["word"] * 1000)
+    _, told = site.run_json(job, 1)
+    assert told["argv_as_run"] is False
+    assert told["argv"][:2] == ["disk", "archive"]
 
 
 def test_without_the_runs_folder_the_argument_list_is_made_from_the_rule(site):
@@ -292,7 +309,7 @@ def test_the_output_of_a_running_job_is_read_from_the_spool(site):
     shown = site.run(job, 1).stdout
     assert "output so far, 000001-1\n  | copied 50%\n" in shown
     assert "output so far, 000001-1-verify\n  | looking\n" in shown
-    site.finish(1)
+    site.finish(1, JobState.WAITING, due=NOW + 60)
     assert "output so far" not in site.run(job, 1).stdout
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
@@ -321,6 +322,43 @@ class BoundTests(WebCase):
         chunk = b"1000\r\n" + b"x" * 4096 + b"\r\n"
         got = yield deferToThread(self.talk, head + chunk * (BODY // 4096 + 1))
         assert got.startswith(b"HTTP/1.1 413 ")
+
+    @inlineCallbacks
+    def test_who_hangs_up_before_the_answer_leaves_no_trouble(self):
+        asked, late = Deferred(), Deferred()
+
+        def wait():
+            asked.callback(None)
+            return late
+
+        self.control.status = wait
+        raw = socket.create_connection(("127.0.0.1", self.port.getHost().port), 10)
+        raw.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
+        yield asked
+        raw.close()
+        while self.site.connections:
+            yield deferLater(reactor, 0.001)
+        late.callback({"node": "vts1"})
+        assert self.flushLoggedErrors() == []
+        assert (yield self.ask_json("/healthz"))[0] == 200
+
+    @inlineCallbacks
+    def test_what_is_no_request_is_refused_and_nothing_of_it_is_repeated(self):
+        rest = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        for sent in (
+            b"GET /<script>" + rest,
+            b"<script> /" + rest,
+            b"BREW /?<script>" + rest,
+            b"GET /\xff\x00\x1b" + rest,
+            b"GET /?%ff=<script>" + rest,
+            b"GET / HTTP/1.1\r\nContent-Length: x<script>\r\n\r\n",
+            b"<script>\r\n\r\n",
+            b"GET /" + b"a" * 20_000 + rest,
+            b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 600 + b"\r\n",
+        ):
+            got = yield deferToThread(self.talk, sent)
+            assert got.startswith(b"HTTP/1.1 4"), (sent[:40], got)
+            assert b"script" not in got
 
     @inlineCallbacks
     def test_one_connection_too_many_is_closed_and_leaves_the_others(self):

@@ -4,7 +4,6 @@ import json
 import shlex
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -38,6 +37,9 @@ LINES = 20
 
 OUTPUT = 64 * 1024
 """Bytes of the output of a running job that are read."""
+
+RUNNING = (JobState.RUNNING, JobState.STOPPING)
+"""States in which a run is under way."""
 
 TAPE = 26
 """Characters of a tape's name in a table that has to fit; names of usual length are shorter."""
@@ -103,7 +105,9 @@ def job_table(jobs: list[Job], now: float) -> str:
 
 def _cells(job: Job, now: float) -> tuple[object, ...]:
     until = job.finished if job.finished is not None else now
-    took = None if job.started is None else duration(until - job.started)
+    took = None
+    if job.started is not None and job.state is not JobState.WAITING:
+        took = duration(until - job.started)
     return (
         *(job.id, job.request, job.state.value, job.host, job.work.application),
         *(ending(job.tape, TAPE), job.rule, clock(job.started), took, _reason(job, now)),
@@ -132,7 +136,7 @@ def job(*, config: Path, as_json: bool, number: int) -> None:
         history = book.history(f"job {number}")
     spool = Spooled(configuration)
     argv, as_run = spool.argv(found)
-    live = spool.outputs(found) if found.state.is_live else {}
+    live = spool.outputs(found) if found.state in RUNNING else {}
     if as_json:
         page = job_page(found, attempts, history)
         print_json({**page, "argv": argv, "argv_as_run": as_run, "live_output": live})
@@ -152,13 +156,18 @@ class Spooled:
     def argv(self, job: Job) -> tuple[list[str], bool]:
         """Return the argument list, and whether it is the one that was run.
 
-        Once the run's folder is gone, or before it is there, it is made from the rule.
+        It is made from the rule when the run's folder is not there, not yet or no more, or when
+        the list was too long for the journal in it, whose first line has it.
         """
+        from vtspolicy.runner.keeper import STATE  # noqa: PLC0415
+
         key = run_key(job.id, job.attempt)
         try:
-            about: dict[str, Any] = json.loads((self._spool.folder(key) / "run.json").read_bytes())
-            return [str(each) for each in about["argv"]], True
-        except (OSError, ValueError, KeyError, TypeError):
+            with (self._spool.folder(key) / STATE).open("rb") as journal:
+                argv = json.loads(journal.readline(OUTPUT))["argv"]
+            if argv[-1] != "...":
+                return [str(each) for each in argv], True
+        except (OSError, ValueError, LookupError, TypeError):
             pass
         from vtspolicy.rules.expand import ExpansionError, expand  # noqa: PLC0415
 

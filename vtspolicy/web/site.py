@@ -192,6 +192,7 @@ class BoundedSite(server.Site):
     """A site with a bounded number of connections, and no log of what was only read."""
 
     protocol = BoundedChannel  # type: ignore[assignment]  # HTTP/1.1 alone, without the proxy for 2
+    noisy = False
     connections = 0
 
     def log(self, request: http.Request) -> None:
