@@ -353,12 +353,19 @@ class BoundTests(WebCase):
             b"GET /?%ff=<script>" + rest,
             b"GET / HTTP/1.1\r\nContent-Length: x<script>\r\n\r\n",
             b"<script>\r\n\r\n",
-            b"GET /" + b"a" * 20_000 + rest,
-            b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 600 + b"\r\n",
         ):
             got = yield deferToThread(self.talk, sent)
             assert got.startswith(b"HTTP/1.1 4"), (sent[:40], got)
             assert b"script" not in got
+
+    @inlineCallbacks
+    def test_endless_addresses_and_headers_are_not_listened_to(self):
+        for sent in (
+            b"GET /healthz?" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 600 + b"\r\n",
+        ):
+            got = yield deferToThread(self.talk, sent)  # ends: the connection was closed
+            assert b" 200 " not in got
 
     @inlineCallbacks
     def test_one_connection_too_many_is_closed_and_leaves_the_others(self):
