@@ -4,6 +4,7 @@ import json
 import sys
 import threading
 import time
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from vtspolicy.cli.control import cancel, drain, release_lock, reload, retry
 from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.status import status
-from vtspolicy.cli.tables import Column, duration, table
+from vtspolicy.cli.tables import Column, duration, recent, table
 from vtspolicy.cli.why import why
 from vtspolicy.client import SOCKET, reachable
 from vtspolicy.events.event import Event
@@ -384,6 +385,13 @@ def test_long_lines_of_an_output_stay_behind_their_bar(site):
 )
 def test_a_time_span_fits_six_characters(seconds, shown):
     assert duration(seconds) == shown
+
+
+def test_a_time_in_a_list_is_as_short_as_its_day_allows():
+    now = datetime.now().astimezone().replace(month=6, day=15)
+    assert len(recent(time.time())) == len("02:14:09")
+    assert recent(now.replace(year=now.year - 1).timestamp()) == f"{now.year - 1}-06-15"
+    assert recent(None) == ""
 
 
 # -- why

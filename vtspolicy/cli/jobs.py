@@ -25,6 +25,7 @@ from vtspolicy.cli.tables import (
     instant,
     pairs,
     quoted,
+    recent,
     table,
     visible_lines,
 )
@@ -54,8 +55,8 @@ COLUMNS = (
     Column("host", needs=100),
     Column("application", needs=100),
     Column("tape"),
-    Column("rule", gives=True, needs=90),
-    Column("started", needs=60),
+    Column("rule", gives=True, needs=130),
+    Column("started", needs=70),
     Column("took", right=True),
     Column("reason", gives=True),
 )
@@ -110,13 +111,13 @@ def _cells(job: Job, now: float) -> tuple[object, ...]:
         took = duration(until - job.started)
     return (
         *(job.id, job.request, job.state.value, job.host, job.work.application),
-        *(ending(job.tape, TAPE), job.rule, clock(job.started), took, _reason(job, now)),
+        *(ending(job.tape, TAPE), job.rule, recent(job.started), took, _reason(job, now)),
     )
 
 
 def _reason(job: Job, now: float) -> str | None:
     if job.state is JobState.WAITING and job.due > now:
-        again = f"not before {clock(job.due)}"
+        again = f"not before {recent(job.due)}"
         return f"{again}: {job.reason}" if job.reason else again
     return job.reason
 

@@ -175,6 +175,20 @@ def clock(seconds: float | None) -> str:
     return when.strftime("%m-%d %H:%M:%S" if when.year == now.year else "%Y-%m-%d %H:%M")
 
 
+def recent(seconds: float | None) -> str:
+    """Return a time in the local zone, as short as can be: 02:14:09 today, 11-22 02:14 this year.
+
+    In other years the date alone.
+    """
+    if not seconds:
+        return ""
+    when = datetime.fromtimestamp(seconds).astimezone()
+    now = datetime.now().astimezone()
+    if when.date() == now.date():
+        return when.strftime("%H:%M:%S")
+    return when.strftime("%m-%d %H:%M" if when.year == now.year else "%Y-%m-%d")
+
+
 def instant(seconds: float | None) -> str | None:
     """Return a time in full, in the local zone with its offset; None for no time."""
     if not seconds:
