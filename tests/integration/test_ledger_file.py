@@ -276,7 +276,7 @@ def test_a_file_that_is_no_ledger_is_named_and_left_as_it_is(path, pump, opening
         book.uid()
 
 
-@pytest.mark.parametrize("where", ["cut", "overwritten"])
+@pytest.mark.parametrize("where", ["cut", "overwritten", "jobs"])
 def test_a_damaged_ledger_is_named_and_left_as_it_is(path, pump, opening, where):
     ledger = opening(path)
     for number in range(300):
@@ -285,6 +285,11 @@ def test_a_damaged_ledger_is_named_and_left_as_it_is(path, pump, opening, where)
     whole = path.read_bytes()
     if where == "cut":
         path.write_bytes(whole[: len(whole) // 2])
+    elif where == "jobs":  # the root of that table alone
+        with open_book(path) as book:
+            find = "SELECT rootpage - 1 FROM sqlite_master WHERE name = 'jobs'"
+            start = 4096 * book._connection.execute(find).fetchone()[0]
+        path.write_bytes(whole[:start] + b"\xff" * 4096 + whole[start + 4096 :])
     else:  # the roots of the tables
         path.write_bytes(whole[:4096] + b"\xff" * 40960 + whole[45056:])
     damaged = path.read_bytes()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from vtspolicy import ledger
+from vtspolicy.jobs import JobState
+from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import LedgerTooNew
 from vtspolicy.ledger.file import migrate
 from vtspolicy.ledger.sql import migrations, parse, queries
@@ -29,6 +31,34 @@ def test_every_query_fits_the_schema(connection):
             numbered = [int(each) for each in re.findall(r"\?(\d)", query)]
             values = [None] * (max(numbered) if numbered else places * bool(query.count("?")))
             connection.execute(f"EXPLAIN {query}", values)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("live_jobs", "live_attempts", "live_counts", "live_requests", "live_jobs_of"),
+        *("pending_notices", "pending_counts", "expire_notices", "open_mounts", "open_mount"),
+        *("prunable", "prune_mounts", "first_event", "job_and_request"),
+    ],
+)
+def test_what_a_running_server_asks_never_walks_over_finished_rows(connection, name):
+    migrate(connection, ":memory:")
+    query = queries("sqlite")[name]
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {query}", [None] * query.count("?"))
+    steps = [row[3] for row in plan]
+    assert steps
+    for step in steps:
+        assert not step.startswith("SCAN") or re.search(r"INDEX \w+_(live|pending|open)", step)
+
+
+def test_jobs_that_went_wrong_are_found_without_walking_over_the_others(connection):
+    migrate(connection, ":memory:")
+    seen = []
+    connection.set_trace_callback(seen.append)
+    Book(connection).jobs(state=JobState.FAILED)
+    connection.set_trace_callback(None)
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {seen[-1]}").fetchall()
+    assert "jobs_bad" in plan[0][3]
 
 
 def test_every_query_is_used_and_every_used_one_is_there():

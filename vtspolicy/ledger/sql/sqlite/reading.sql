@@ -81,10 +81,7 @@ SELECT state, count(*) FROM jobs WHERE finished IS NULL GROUP BY state
 SELECT state, n FROM tallies
 
 -- name: pending_counts
-SELECT host, count(*), min(id) FROM notices WHERE delivered IS NULL GROUP BY host
-
--- name: notice_created
-SELECT created FROM notices WHERE id = ?
+SELECT host, count(*), min(created) FROM notices WHERE delivered IS NULL GROUP BY host
 
 -- name: meta
 SELECT value FROM meta WHERE key = ?

@@ -126,7 +126,7 @@ CREATE TABLE notices (
     delivered REAL,                              -- when it left the outbox
     expired   INTEGER NOT NULL DEFAULT 0         -- 1: it left by age, not by delivery
 );
-CREATE INDEX notices_pending ON notices (host, id) WHERE delivered IS NULL;
+CREATE INDEX notices_pending ON notices (host, id, created) WHERE delivered IS NULL;
 CREATE INDEX notices_request ON notices (request) WHERE request IS NOT NULL;
 -- Promise 3, kept by the database itself: one final notice for a request.
 CREATE UNIQUE INDEX notices_final ON notices (request) WHERE word >= 1300 AND word < 1400;
@@ -190,7 +190,7 @@ CREATE TABLE mounts (
     opened  REAL NOT NULL,
     closed  REAL
 );
-CREATE INDEX mounts_open ON mounts (host, seq) WHERE closed IS NULL;
+CREATE INDEX mounts_open ON mounts (id) WHERE closed IS NULL;
 CREATE INDEX mounts_closed ON mounts (closed) WHERE closed IS NOT NULL;
 CREATE INDEX mounts_request ON mounts (request) WHERE request IS NOT NULL;
 
