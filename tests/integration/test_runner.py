@@ -311,10 +311,14 @@ class TestStopping(RunnerCase):
         assert "run" not in processes_of(self.spool).values()
 
     async def test_a_halted_program_is_ended_too(self):
-        waiting = self.runner.start(self.sh("touch begun; kill -STOP $$; sleep 60"))
+        waiting = self.runner.start(self.sh("touch begun; kill -STOP $$; sleep 60", grace=20))
         await self.has("begun")
+        await self.until(lambda: self.runner._watched["1-1"].leader is not None)
+        leader = self.runner._watched["1-1"].leader
+        await self.until(lambda: keeper.process(leader.pid)[0] == "T")
         self.runner.stop("1-1", "")
-        assert (await waiting).kind is End.CANCELLED
+        ended = await waiting
+        assert (ended.kind, ended.signal) == (End.CANCELLED, signal.SIGTERM)
 
     async def test_our_signal_means_cancelled_whatever_the_code(self):
         waiting = self.runner.start(self.sh("trap 'exit 0' TERM; touch begun; sleep 60 & wait"))
@@ -390,6 +394,32 @@ class TestKills(RunnerCase):
         ended = await self.runner.adopt(self.sh("", timeout=0.5))
         assert ended.kind is End.TIMEOUT
         assert reactor.seconds() - before < 0.4
+
+    async def test_silence_counts_from_the_last_output(self):
+        await self.server_that_runs("sh", "-c", "echo x; touch begun; exec sleep 60")
+        leader = self.runner._spool.journal("1-1").leader
+        await self.until(lambda: leader.age > 1)
+        before = reactor.seconds()
+        ended = await self.runner.adopt(self.sh("", silence=0.9))
+        assert ended.kind is End.SILENT
+        assert reactor.seconds() - before < 0.8
+
+    async def test_an_exit_status_that_the_keeper_is_about_to_write_is_waited_for(self):
+        waiting = self.runner.start(
+            self.sh("touch begun; until [ -e go ]; do sleep 0.02; done; exit 8")
+        )
+        await self.has("begun")
+        await self.until(lambda: self.runner._watched["1-1"].leader is not None)
+        os.kill(self.runner.keeper, signal.SIGSTOP)
+        self.runner._down()  # as if it could not be heard
+        self.file("go").touch()
+        leader = self.runner._watched["1-1"].leader
+        await self.until(lambda: not leader.is_alive)
+        for _ in range(3):
+            self.runner._look()
+        assert not waiting.called
+        os.kill(self.runner.keeper, signal.SIGCONT)
+        assert (await waiting).code == 8
 
     async def test_a_stop_that_a_killed_server_had_begun_is_finished_and_remembered(self):
         await self.server_that_runs("sh", "-c", STUBBORN)
