@@ -325,6 +325,28 @@ def test_a_line_without_an_end_is_not_kept(monkeypatch):
         assert run(server, ARCHIVE).exit_code == 0
 
 
+def test_the_memory_for_a_line_without_an_end_is_bounded():
+    class Endless:
+        """A connection that never sends the end of its line."""
+
+        left = 100
+
+        def settimeout(self, seconds):
+            pass
+
+        def recv(self, size):
+            self.left -= 1
+            return b"x" * size if self.left else b""
+
+        def close(self):
+            pass
+
+    address = link_module.Address(host="vts1", port=7171)
+    conversation = link_module.Conversation(address, None, Endless())
+    assert list(conversation.lines()) == []
+    assert len(conversation.rest) <= 2 * link_module.LONGEST_LINE
+
+
 def test_the_command_can_come_from_a_file(tmp_path):
     path = tmp_path / "command"
     path.write_text(ARCHIVE + "\n")

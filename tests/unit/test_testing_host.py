@@ -82,8 +82,18 @@ words = st.text("abcXYZ019=/'\"-_.,", min_size=1, max_size=90)
 @given(st.lists(words, max_size=40), st.sampled_from([0, 80, 132]), st.integers(1, 12))
 def test_whatever_is_displayed_is_read_back(more, columns, indent):
     text = " ".join(["VTSPolicy", *more])
-    (event,) = read(display(text, time=AT, columns=columns, indent=indent), "ems")
+    shown = display(text, time=AT, columns=columns, indent=indent)
+    (event,) = read(shown, "ems")
     assert event.text == text
+    for line in shown.decode().splitlines()[1:]:
+        assert len(line) <= columns or " " not in line.strip()
+
+
+def test_a_word_that_just_fits_stays_on_its_line():
+    header = len(display("", time=AT)) - 1  # without the line feed, and without the last blank
+    fits = "VTSPolicy " + "x" * (80 - header - 1 - len("VTSPolicy "))
+    assert len(display(fits, time=AT)) == 81
+    assert display(fits + "x", time=AT).count(b"\n") == 2
 
 
 def test_line_breaks_of_a_text_stay_in_its_display():

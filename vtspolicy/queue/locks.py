@@ -41,9 +41,9 @@ class Line(list[Claim]):
 
     __slots__ = ("live",)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.live = 0  # how many have not left
+    def __init__(self, *claims: Claim) -> None:
+        super().__init__(claims)  # exactly as much memory as they need: most lines are of one
+        self.live = len(claims)  # how many have not left
 
     def enter(self, claim: Claim) -> None:
         """Add a claim."""
@@ -187,8 +187,9 @@ class LockTree:
             return
         claim.stand = Stand.WAITS
         if node.here is None:
-            node.here = Line()
-        node.here.enter(claim)
+            node.here = Line(claim)
+        else:
+            node.here.enter(claim)
         above = node.parent
         while above is not None:
             if above.below is None:
