@@ -19,6 +19,7 @@ from twisted.trial.unittest import TestCase
 
 from vtspolicy.client import SOCKET, Client, Refusal, Unreachable, reachable
 from vtspolicy.config.problems import ConfigurationError, Problem
+from vtspolicy.control import VERBS
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book, Ending, Intake
@@ -28,7 +29,6 @@ from vtspolicy.rules.work import Work
 from vtspolicy.testing.ledger import MemoryLedger
 from vtspolicy.web import Control, ControlDoor, Refused, UnknownThing, make_site
 from vtspolicy.web.answers import SECURITY_HEADERS
-from vtspolicy.web.control import VERBS
 from vtspolicy.web.door import SocketInUseError
 from vtspolicy.web.site import BODY, CONNECTIONS
 

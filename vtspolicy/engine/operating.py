@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.control import Refused, Told, UnknownThing
 from vtspolicy.engine.engine import Engine, entry
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.requests import Answer
@@ -18,11 +19,10 @@ from vtspolicy.grammar import Target
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import JobState
-from vtspolicy.ledger import Book, Cancelled, Recorded
+from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow, Recorded
 from vtspolicy.records import plain
 from vtspolicy.status import HostStatus, Status
 from vtspolicy.vaults import VaultError
-from vtspolicy.web.control import Told, UnknownThing
 
 FIXED = ("node", "listen", "dial", "ledger", "spool", "web")
 """Keys of the configuration that a reload cannot change: they need a restart."""
@@ -30,7 +30,7 @@ FIXED = ("node", "listen", "dial", "ledger", "spool", "web")
 
 @define(kw_only=True)
 class Operator:
-    """The operators' side of one server; vtspolicy.web.control.Control."""
+    """The operators' side of one server; vtspolicy.control.Control."""
 
     engine: Engine
     doors: Doors
@@ -142,9 +142,14 @@ class Operator:
         return Deferred.fromCoroutine(self._retry(job, actor))
 
     async def _retry(self, job: int, actor: str) -> Told:
-        recorded = await self.engine.ledger.write(
-            Book.renew, job, actor, self.engine.clock.seconds()
-        )
+        try:
+            recorded = await self.engine.ledger.write(
+                Book.renew, job, actor, self.engine.clock.seconds()
+            )
+        except NoSuchRow:
+            raise
+        except LedgerError as error:  # the job has not ended
+            raise Refused(str(error)) from error
         for each in recorded.jobs:
             self.engine.queue.put(entry(each))
         self.engine.outbox.push(recorded.notices)

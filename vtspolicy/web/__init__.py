@@ -1,6 +1,6 @@
 """The web interface: metrics, health and a reading API; what changes things is a socket's alone."""
 
-from vtspolicy.web.control import Control, Refused, UnknownThing
+from vtspolicy.control import Control, Refused, UnknownThing
 from vtspolicy.web.door import ControlDoor
 from vtspolicy.web.site import make_site
 

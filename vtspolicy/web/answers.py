@@ -7,8 +7,8 @@ from http import HTTPStatus
 from attrs import field, frozen
 
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.control import Refused, UnknownThing
 from vtspolicy.ledger.errors import LedgerError, NoSuchRow
-from vtspolicy.web.control import Refused, UnknownThing
 
 JSON = "application/json"
 

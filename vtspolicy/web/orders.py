@@ -4,9 +4,9 @@ import json
 import pwd
 from http import HTTPStatus
 
+from vtspolicy.control import LONGEST, VERBS, Argument, Verb
 from vtspolicy.suggest import did_you_mean
 from vtspolicy.web.answers import Mistake
-from vtspolicy.web.control import LONGEST, VERBS, Argument, Verb
 
 PREFIX = "/api/v1/"
 

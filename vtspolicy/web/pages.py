@@ -9,13 +9,13 @@ from typing import Any
 from attrs import define, field, frozen
 from twisted.logger import Logger
 
+from vtspolicy.control import Control
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.metrics import CONTENT_TYPE, Metrics
 from vtspolicy.records import job_page, job_row, request_page, request_row
 from vtspolicy.web.answers import Answer, json_answer
-from vtspolicy.web.control import Control
 from vtspolicy.web.query import MOST, USUAL, Reader, limit, number, one_of, read_query, word
 
 _log = Logger("vtspolicy.web")

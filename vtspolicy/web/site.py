@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.resource import Resource
 
+from vtspolicy.control import Control
 from vtspolicy.ledger import Ledger
 from vtspolicy.metrics import Metrics
 from vtspolicy.web.answers import (
@@ -23,7 +24,6 @@ from vtspolicy.web.answers import (
     json_answer,
     mistake_answer,
 )
-from vtspolicy.web.control import Control
 from vtspolicy.web.orders import actor_of, read_order, verb_of
 from vtspolicy.web.pages import House, page_of
 
