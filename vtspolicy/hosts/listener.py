@@ -83,6 +83,8 @@ class Doors:
         """A session begins."""
         self.sessions.add(session)
         session.on_closed = self._remove
+        if self.held:
+            session.hold()
         self.on_count(session, +1)
 
     def _remove(self, session: HostSession) -> None:

@@ -11,12 +11,16 @@ from twisted.python.failure import Failure
 
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.notices import Notice, Word
+from vtspolicy.sessions import SessionState
 
 PAGE = 200
 """Notices read from the ledger at a time."""
 
 UNDECIDED = 0.5
 """Seconds that a new session may take to show its format before missed notices are sent."""
+
+AGAIN = 5.0
+"""Seconds until notices that could not be read from the ledger are asked for again."""
 
 
 class Store(Protocol):
@@ -60,8 +64,6 @@ class Outbox:
                 self._loading[session].append(notice)
             elif session in self._behind or not session.can_take:
                 self._behind.add(session)
-                if session.wire is not None:
-                    self._load(session)  # nobody has to wait any longer for its format
             else:
                 self._send(session, notice)
         for session in answered:
@@ -106,14 +108,13 @@ class Outbox:
 
         done.addCallbacks(forget, self._failed)
 
-    def owes(self, session: HostSession) -> bool:
-        """Whether there may be notices that the session has not been given yet."""
-        return session in self._behind or session in self._loading
-
     def ready(self, session: HostSession) -> None:
-        """A full session can take more."""
-        if session in self._behind:
-            self._load(session)
+        """A session can take what it is behind with: its format is known, or it has caught up."""
+        self._load(session)
+
+    def owes(self, session: HostSession) -> bool:
+        """Whether notices wait that the session has not been given."""
+        return session in self._behind or session in self._loading
 
     def _choose(self, host: str, origin: HostSession | None) -> HostSession | None:
         live = self._sessions.get(host)
@@ -121,7 +122,8 @@ class Outbox:
             return None
         if origin in live:
             return origin
-        return next((each for each in reversed(live) if not each.is_half_closed), live[-1])
+        open_ones = (each for each in reversed(live) if each.state is SessionState.OPEN)
+        return next(open_ones, live[-1])
 
     def _follow(self, notice: Notice, origin: HostSession | None) -> list[HostSession]:
         """Note which sessions wait for a final notice; return those that wait for it no more."""
@@ -152,30 +154,40 @@ class Outbox:
 
     async def _load_all(self, session: HostSession) -> None:
         """Send page after page; then what was recorded meanwhile, so that nothing falls between."""
+        self._behind.discard(session)
         try:
-            self._behind.discard(session)
             for host in session.hosts:
-                after = 0
-                while session.can_take and session in self._sessions[host.name]:
-                    page = await self._store.pending(host.name, after, PAGE)
-                    for notice in page:
-                        self._send(session, notice)
-                        after = max(after, notice.id or 0)
-                    if len(page) < PAGE:
-                        break
+                await self._load_host(session, host.name)
+        except Exception:
+            self._behind.add(session)
+            self._reactor.callLater(AGAIN, self._load, session)
+            raise
         finally:
             held = self._loading.pop(session)
-        live = any(session in self._sessions[host.name] for host in session.hosts)
-        if not live:
+            if not self._is_live(session):
+                self._behind.discard(session)
+        if not self._is_live(session):
             return
-        if not session.can_take:
+        if session.can_take:
+            for notice in held:
+                self._send(session, notice)
+        else:
             self._behind.add(session)
-            return
-        for notice in held:
-            self._send(session, notice)
-        if session in self._behind:
-            self._load(session)
+        self._load(session)
         session.close_if_done()
+
+    async def _load_host(self, session: HostSession, host: str) -> None:
+        after = 0
+        while session.can_take and session in self._sessions[host]:
+            page = await self._store.pending(host, after, PAGE)
+            for notice in page:
+                self._send(session, notice)
+                after = max(after, notice.id or 0)
+            if len(page) < PAGE:
+                break
+
+    def _is_live(self, session: HostSession) -> bool:
+        return any(session in self._sessions[host.name] for host in session.hosts)
 
     def _failed(self, failure: Failure) -> None:
         self._log.failure("Notices could not be handled.", failure, action="outbox_failed")

@@ -1,9 +1,5 @@
 """One connection of a host: bytes in, items out to the engine; notices in, bytes out."""
 
-import fcntl
-import socket
-import struct
-import termios
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -16,7 +12,6 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IPushProducer,
     IReactorTime,
-    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -26,7 +21,9 @@ from zope.interface import implementer
 from vtspolicy.config.model import Host
 from vtspolicy.events.decoder import Decoder
 from vtspolicy.events.event import Item
+from vtspolicy.hosts.arrival import all_acknowledged, is_broken
 from vtspolicy.notices import Notice, Word, ems_line, json_line
+from vtspolicy.sessions import Pause, SessionState, life
 
 STRANGER_PATIENCE = 30.0
 """Seconds that a peer which is no configured host may stay."""
@@ -36,6 +33,15 @@ LINGER = 60.0
 
 CONFIRM = 0.25
 """Seconds between looks at whether the peer has acknowledged what was written."""
+
+FAREWELL = 60.0
+"""Seconds that a peer may take to read its last notices, once its connection is being closed."""
+
+PARTING = 0.05
+"""The same as CONFIRM for a peer that sends no more: it waits for nothing but the end."""
+
+UNCONFIRMED = 10_000
+"""The most notices that are written and not confirmed; the rest wait in the ledger."""
 
 
 class Engine(TypingProtocol):
@@ -62,7 +68,7 @@ class Outbox(TypingProtocol):
         """The session can take more notices again."""
 
     def owes(self, session: "HostSession") -> bool:
-        """Whether there may be notices that the session has not been given yet."""
+        """Whether notices wait that the session has not been given."""
         ...
 
 
@@ -92,23 +98,22 @@ class HostSession(Protocol):
     ) -> None:
         self.hosts = hosts  # those that connect from this address
         self.address = address
+        self.state = SessionState.OPEN
         self.waiting: set[int] = set()  # requests from here without a final notice
-        self._link = link
-        self._decoder = decoder
-        self._items: deque[list[Item]] = deque()
-        self._busy = False
-        self._input_ended = False
-        self._held_back = False
-        self._on_hold = False
-        self._full = False
-        self._counted = 0
-        self._unconfirmed: deque[int] = deque()
-        self._timers: dict[str, IDelayedCall] = {}
         self.on_closed: Callable[[HostSession], None] = lambda _: None
+        self._link = link
+        self._life = life()
+        self._decoder = decoder
+        self._batches: deque[list[Item]] = deque()  # complete, and not yet handed over
+        self._pauses: set[Pause] = set()
+        self._reads = True  # what the transport was told last
+        self._counted = 0
+        self._unconfirmed: dict[int, None] = {}  # notices that were written, in their order
+        self._timers: dict[str, IDelayedCall] = {}
 
     def __repr__(self) -> str:
         names = ",".join(host.name for host in self.hosts) or "stranger"
-        return f"<HostSession {names} {self.address}>"
+        return f"<HostSession {names} {self.address} {self.state}>"
 
     @property
     def wire(self) -> str | None:
@@ -116,9 +121,9 @@ class HostSession(Protocol):
         return self._decoder.wire
 
     @property
-    def is_half_closed(self) -> bool:
-        """Whether the peer sends no more, and stays only for its answers."""
-        return self._input_ended
+    def is_live(self) -> bool:
+        """Whether the peer can be told anything more."""
+        return self.state in {SessionState.OPEN, SessionState.HALF_CLOSED}
 
     def new_events(self) -> int:
         """Return how many events came in since this was last asked, noise and all."""
@@ -126,65 +131,103 @@ class HostSession(Protocol):
         fresh, self._counted = events - self._counted, events
         return fresh
 
-    # Input
+    # Life
 
     def connectionMade(self) -> None:
         """Greet nobody: hosts expect silence. Strangers do not stay long."""
         if self.transport is not None and hasattr(self.transport, "registerProducer"):
             self.transport.registerProducer(self, streaming=True)
+        self._steer()
         if self.hosts:
             self._link.outbox.attach(self)
             self._arm("keepalive")
         else:
             self._arm("patience")
 
-    def dataReceived(self, data: bytes) -> None:
-        """Decode; what may be acted on goes to the engine, in order."""
-        self._take(self._decoder.feed(data))
-        self._cancel("settle")
-        if self._decoder.pending:
-            self._arm("settle")
-        if "keepalive" in self._timers:
-            self._arm("keepalive")
-
     def readConnectionLost(self) -> None:
         """The peer sends no more: its last line counts, and its answers are still sent."""
         self._cancel("settle")
+        self.state = self._life.end_input()
         self._take(self._decoder.close())
-        self._input_ended = True
-        self._look_for_confirmation()
+        self._link.outbox.ready(self)
         self._arm("linger")
-        self.close_if_done()
+        self._look_for_confirmation()
 
     def writeConnectionLost(self) -> None:
         """The peer reads no more: there is nothing left to do on this connection."""
-        self._lose()
+        self.close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Take what was complete, give back what was not confirmed."""
-        if not self._input_ended:
-            self._input_ended = True
+        had_input = self.state is SessionState.HALF_CLOSED
+        self.state = self._life.lose()
+        if not had_input:
             self._take(self._decoder.close())
         for name in list(self._timers):
             self._cancel(name)
         self._link.outbox.detach(self)
         self.on_closed(self)
 
+    def close(self) -> None:
+        """End the connection; what is written still goes out, if the peer reads it in time."""
+        was_live = self.is_live
+        self.state = self._life.close()
+        if was_live and self.transport is not None:
+            if hasattr(self.transport, "unregisterProducer"):
+                self.transport.unregisterProducer()
+            self.transport.loseConnection()
+            self._arm("farewell")
+
+    def _abort(self) -> None:
+        """End the connection at once; what was not confirmed is due again."""
+        abort = getattr(self.transport, "abortConnection", None)
+        if abort is not None:
+            abort()
+
+    def close_if_done(self) -> None:
+        """End a connection whose peer sends no more once its commands have their answers.
+
+        The answers must have arrived, or they would be sent to its next connection again. A peer
+        that would have to say so itself can not do that any more.
+        """
+        if (
+            self.state is not SessionState.HALF_CLOSED
+            or Pause.RECORDING in self._pauses
+            or self.waiting
+            or self._link.outbox.owes(self)
+        ):
+            return
+        if not self._unconfirmed or self._must_acknowledge:
+            self.close()
+
+    # Input
+
+    def dataReceived(self, data: bytes) -> None:
+        """Decode; what may be acted on goes to the engine, in order."""
+        was_silent = self.wire is None
+        items = self._decoder.feed(data)
+        if was_silent and self.wire is not None:
+            self._link.outbox.ready(self)  # what the host has missed can be put into its format
+        self._take(items)
+        self._cancel("settle")
+        if self._decoder.pending:
+            self._arm("settle")
+        if "keepalive" in self._timers:
+            self._arm("keepalive")
+
     def _take(self, items: list[Item]) -> None:
         if items:
-            self._items.append(items)
-            self._work()
+            self._batches.append(items)
+            self._hand_over()
 
-    def _work(self) -> None:
+    def _hand_over(self) -> None:
         """Hand over one batch after the other; while one is being recorded, read no more."""
-        while self._items and not self._busy:
-            self._busy = True
-            done = self._link.engine.receive(self, self._items.popleft())
+        while self._batches and Pause.RECORDING not in self._pauses:
+            self._pauses.add(Pause.RECORDING)
+            done = self._link.engine.receive(self, self._batches.popleft())
             done.addErrback(self._failed)
-            done.addCallback(self._done)
-        if self._busy and not self._held_back and not self._input_ended:
-            self._held_back = True
-            self._reading(on=False)
+            done.addCallback(self._recorded)
+        self._steer()
 
     def _failed(self, failure: Failure) -> None:
         """A defect of ours: say so in the log and drop the link, so that the host sends again."""
@@ -194,32 +237,35 @@ class HostSession(Protocol):
             action="receive_failed",
             address=self.address,
         )
-        self._lose()
+        self.close()
 
-    def _done(self, _: None) -> None:
-        self._busy = False
-        self._work()
-        if not self._busy and self._held_back:
-            self._held_back = False
-            self._reading(on=not (self._full or self._on_hold))
+    def _recorded(self, _: None) -> None:
+        self._pauses.discard(Pause.RECORDING)
+        self._hand_over()
         self.close_if_done()
 
     def hold(self) -> None:
         """Read nothing more until `let_go`: the peer's system keeps what it sends."""
-        self._on_hold = True
-        self._reading(on=False)
+        self._pauses.add(Pause.HELD)
+        self._steer()
 
     def let_go(self) -> None:
         """Read again."""
-        self._on_hold = False
-        self._reading(on=not (self._full or self._held_back))
+        self._pauses.discard(Pause.HELD)
+        self._steer()
 
-    def _reading(self, *, on: bool) -> None:
-        transport = self.transport
-        if transport is None or getattr(transport, "disconnected", False):
+    def _steer(self) -> None:
+        """Have the transport read, or not, as the pauses say.
+
+        One that is being closed is only stopped: it must not take more than can be recorded.
+        """
+        wanted = not self._pauses
+        states = {SessionState.OPEN} if wanted else {SessionState.OPEN, SessionState.CLOSING}
+        if self.state not in states or self.transport is None or wanted == self._reads:
             return
-        change = getattr(transport, "resumeProducing" if on else "pauseProducing", None)
+        change = getattr(self.transport, "resumeProducing" if wanted else "pauseProducing", None)
         if change is not None:
+            self._reads = wanted
             change()
 
     # Output
@@ -227,7 +273,9 @@ class HostSession(Protocol):
     @property
     def can_take(self) -> bool:
         """Whether it may be given a notice now."""
-        return not self._full and self.transport is not None
+        return (
+            self.is_live and Pause.SLOW not in self._pauses and len(self._unconfirmed) < UNCONFIRMED
+        )
 
     def tell(self, notice: Notice) -> None:
         """Write a notice in the peer's format; the outbox learns when the peer has got it."""
@@ -236,18 +284,18 @@ class HostSession(Protocol):
         if self.transport is not None:
             self.transport.write(form(notice, node=self._link.node, at=at))
         if notice.id is not None:
-            self._unconfirmed.append(notice.id)
-            if "confirm" not in self._timers:
+            self._unconfirmed[notice.id] = None
+            if "confirm" not in self._timers and not self._must_acknowledge:
                 self._arm("confirm")
         if "keepalive" in self._timers:
             self._arm("keepalive")
 
     def acknowledge(self, ids: tuple[int, ...]) -> None:
         """The peer says itself which notices it has got (JSON)."""
-        known = [each for each in ids if each in self._unconfirmed]
+        known = [each for each in dict.fromkeys(ids) if each in self._unconfirmed]
         for each in known:
-            self._unconfirmed.remove(each)
-        self._link.outbox.confirmed(self, known)
+            del self._unconfirmed[each]
+        self._confirm(known)
 
     def take_back(self) -> list[int]:
         """Return the notices that were written and never confirmed."""
@@ -257,50 +305,50 @@ class HostSession(Protocol):
 
     def pauseProducing(self) -> None:
         """The peer reads slower than we write: no more notices, and nothing more to answer."""
-        self._full = True
-        self._reading(on=False)
+        self._pauses.add(Pause.SLOW)
+        self._steer()
 
     def resumeProducing(self) -> None:
         """The peer has caught up."""
-        self._full = False
-        self._reading(on=not (self._held_back or self._on_hold))
+        self._pauses.discard(Pause.SLOW)
+        self._steer()
         self._link.outbox.ready(self)
 
     def stopProducing(self) -> None:
         """The transport is gone."""
-        self._full = True
+        self._pauses.add(Pause.SLOW)
 
-    def close(self) -> None:
-        """End the connection; what is written still goes out."""
-        self._lose()
-
-    def close_if_done(self) -> None:
-        """End a connection whose peer sends no more once its commands have their answers."""
-        idle = not self._busy and not self._items and not self.waiting
-        if self._input_ended and idle and not self._link.outbox.owes(self):
-            self._lose()
-
-    def _lose(self) -> None:
-        if self.transport is not None:
-            if hasattr(self.transport, "unregisterProducer"):
-                self.transport.unregisterProducer()
-            self.transport.loseConnection()
+    @property
+    def _must_acknowledge(self) -> bool:
+        """Whether only the peer's own word counts for what it has got."""
+        return any(host.acknowledge for host in self.hosts)
 
     def _look_for_confirmation(self) -> None:
         """What the peer's side of the connection has acknowledged has arrived there."""
-        strict = any(host.acknowledge for host in self.hosts)
-        if self._unconfirmed and not strict and _all_acknowledged(self.transport):
-            self._link.outbox.confirmed(self, self.take_back())
+        if self._unconfirmed and not self._must_acknowledge:
+            if all_acknowledged(self.transport):
+                self._confirm(self.take_back())
+            elif self.state is SessionState.HALF_CLOSED and is_broken(self.transport):
+                self._abort()  # nobody reads from it any more, and so nobody else would notice
+            else:
+                self._arm("confirm")
+        self.close_if_done()
+
+    def _confirm(self, ids: list[int]) -> None:
+        self._link.outbox.confirmed(self, ids)
+        self._link.outbox.ready(self)
 
     # Timers
 
     def _arm(self, name: str) -> None:
         self._cancel(name)
+        half_closed = self.state is SessionState.HALF_CLOSED
         seconds = {
             "settle": self._link.settle,
             "patience": STRANGER_PATIENCE,
             "linger": LINGER,
-            "confirm": CONFIRM,
+            "farewell": FAREWELL,
+            "confirm": PARTING if half_closed else CONFIRM,
             "keepalive": min((h.keepalive for h in self.hosts if h.keepalive), default=0.0),
         }[name]
         if seconds:
@@ -317,31 +365,12 @@ class HostSession(Protocol):
             self._take(self._decoder.settle())
         elif name == "confirm":
             self._look_for_confirmation()
-            if self._unconfirmed:
-                self._arm("confirm")
         elif name == "keepalive":
-            now = self._link.reactor.seconds()
-            self.tell(Notice(word=Word.HEARTBEAT, host="", created=now))
+            if Pause.SLOW not in self._pauses:
+                now = self._link.reactor.seconds()
+                self.tell(Notice(word=Word.HEARTBEAT, host="", created=now))
             self._arm("keepalive")
+        elif name == "farewell":
+            self._abort()
         else:
-            self._lose()
-
-
-def _all_acknowledged(transport: object) -> bool:
-    """Whether everything written was acknowledged by the peer's system.
-
-    A transport without a socket (in tests) is believed at once.
-    """
-    lower = transport
-    while hasattr(lower, "_tlsConnection"):
-        lower = lower.transport  # type: ignore[attr-defined]  # TLS runs on a TCP transport
-    if not ITCPTransport.providedBy(lower):
-        return True
-    if getattr(lower, "dataBuffer", b"") or getattr(lower, "_tempDataBuffer", []):
-        return False
-    handle: object = getattr(lower, "getHandle", lambda: None)()
-    if not isinstance(handle, socket.socket) or handle.fileno() < 0:
-        return False
-    # TIOCOUTQ on a TCP socket: the bytes that are sent but not acknowledged (tcp(7), SIOCOUTQ).
-    left = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    return bool(struct.unpack("i", left)[0] == 0)
+            self.close()
