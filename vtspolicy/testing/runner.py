@@ -1,0 +1,181 @@
+"""A runner without processes: runs end when the test says so, and outlive the engine's crashes.
+
+    runner = FakeRunner(clock, folder)
+    runner.exit("000001-1", code=0, output="1 file copied")
+
+A run lives in a `Machine`, as real ones live in the system and the spool: give a second runner the
+first one's machine, and it finds what still runs, and how the rest ended.
+"""
+
+from pathlib import Path
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError
+
+
+@define(eq=False)
+class Life:
+    """One run on the machine."""
+
+    run: Run
+    started: float  # seconds since the epoch
+    ended: Ended | None = None
+    output: str = ""
+    stopped: str | None = None  # why it was told to stop, when it was
+
+
+@define(kw_only=True)
+class Machine:
+    """What outlives a server: all runs by their key, the ended ones too."""
+
+    lives: dict[str, Life] = field(factory=dict)
+    starts: list[str] = field(factory=list)  # keys in the order in which their programs began
+
+    @property
+    def running(self) -> list[Life]:
+        """The runs that have not ended, the first one first."""
+        return [life for life in self.lives.values() if life.ended is None]
+
+
+class FakeRunner(Runner):
+    """See `vtspolicy.runner.protocol.Runner`; the clock is used for time-outs, as by the real one.
+
+    `obedient`: a run that is told to stop is gone at once; otherwise the test ends it.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        folder: Path,
+        machine: Machine | None = None,
+        *,
+        obedient: bool = True,
+    ) -> None:
+        self.machine = machine if machine is not None else Machine()
+        self.obedient = obedient
+        self.trouble: str | None = None  # tests set it: why the spool takes no runs
+        self._clock = clock
+        self._folder = folder
+        self._watched: dict[str, Deferred[Ended]] = {}
+        self._timers: dict[str, IDelayedCall] = {}
+
+    # What the test does
+
+    def exit(self, key: str, code: int = 0, output: str = "") -> None:
+        """End a run by itself."""
+        self._end(key, Ended(key=key, kind=End.EXITED, code=code), output)
+
+    def kill(self, key: str, signal: int = 9, output: str = "") -> None:
+        """End a run by a signal that was not ours."""
+        self._end(key, Ended(key=key, kind=End.SIGNALLED, signal=signal), output)
+
+    def lose(self, key: str) -> None:
+        """Let a run be gone without a trace of how it ended, as after a power failure."""
+        reason = "its exit status cannot be known"
+        self._end(key, Ended(key=key, kind=End.LOST, reason=reason), "")
+
+    def finish_stopping(self, key: str) -> None:
+        """Let a run that was told to stop be gone (when the runner is not obedient)."""
+        life = self.machine.lives[key]
+        if life.stopped is None:
+            raise ValueError(f"{key} was not told to stop")
+        self._end(key, Ended(key=key, kind=End.CANCELLED, reason=life.stopped), "")
+
+    def crash(self) -> None:
+        """The server is gone: nobody watches the runs any more; they go on."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._watched.clear()
+
+    # What the engine asks
+
+    async def open(self) -> None:
+        """There is nothing to get ready."""
+
+    async def close(self) -> None:
+        """Let go of all runs."""
+        self.crash()
+
+    def start(self, run: Run) -> Deferred[Ended]:
+        """Start a run; one that was started before is watched instead."""
+        if run.key in self._watched:
+            return fail(SpoolError(f"{run.key} is running already"))
+        if self.trouble is not None:
+            return fail(SpoolError(self.trouble))
+        if run.key not in self.machine.lives:
+            self.folder(run.key).mkdir(parents=True)
+            self.machine.lives[run.key] = Life(run=run, started=self._clock.seconds())
+            self.machine.starts.append(run.key)
+        return self.adopt(run)
+
+    def adopt(self, run: Run) -> Deferred[Ended]:
+        """Take up what the machine has of a run."""
+        life = self.machine.lives.get(run.key)
+        if life is None:
+            return succeed(Ended(key=run.key, kind=End.UNSTARTED))
+        if life.ended is not None:
+            return succeed(life.ended)
+        watched = self._watched[run.key] = Deferred()
+        if run.timeout is not None:
+            left = max(life.started + run.timeout - self._clock.seconds(), 0.0)
+            self._timers[run.key] = self._clock.callLater(left, self._time_out, run.key)
+        return watched
+
+    def stop(self, key: str, reason: str) -> None:
+        """Cancel a run that is watched."""
+        life = self.machine.lives.get(key)
+        if life is None or key not in self._watched or life.stopped is not None:
+            return
+        life.stopped = reason
+        if self.obedient:
+            self.finish_stopping(key)
+
+    def tail(self, key: str, limit: int = 4000) -> str:
+        """Return the end of a run's output."""
+        life = self.machine.lives.get(key)
+        return life.output[-limit:] if life is not None else ""
+
+    def folder(self, key: str) -> Path:
+        """Return the run's folder; there is nothing in it."""
+        return self._folder / key
+
+    def remove(self, key: str) -> None:
+        """Forget a run that has ended."""
+        life = self.machine.lives.get(key)
+        if life is not None and life.ended is None:
+            raise SpoolError(f"{key} has not ended")
+        self.machine.lives.pop(key, None)
+
+    def sweep(self, older_than: float, limit: int = 1000) -> int:
+        """Forget runs that ended so many seconds ago."""
+        before = self._clock.seconds() - older_than
+        old = [
+            key
+            for key, life in self.machine.lives.items()
+            if life.ended is not None and (life.ended.finished or 0.0) < before
+        ]
+        for key in old[:limit]:
+            del self.machine.lives[key]
+        return len(old[:limit])
+
+    def _time_out(self, key: str) -> None:
+        del self._timers[key]
+        reason = f"it took longer than {self.machine.lives[key].run.timeout:g} s"
+        self._end(key, Ended(key=key, kind=End.TIMEOUT, reason=reason), "")
+
+    def _end(self, key: str, ended: Ended, output: str) -> None:
+        life = self.machine.lives[key]
+        if life.ended is not None:
+            raise ValueError(f"{key} has ended already")
+        life.ended = evolve(ended, started=life.started, finished=self._clock.seconds())
+        life.output += output
+        timer = self._timers.pop(key, None)
+        if timer is not None and timer.active():
+            timer.cancel()
+        watched = self._watched.pop(key, None)
+        if watched is not None:
+            watched.callback(life.ended)
