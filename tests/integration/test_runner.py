@@ -161,6 +161,13 @@ class TestAnOrdinaryRun(RunnerCase):
         }
         assert "HOME=" not in self.runner.tail("1-1")
 
+    async def test_the_program_reads_the_lines_that_it_was_given_and_then_the_end(self):
+        lines = 'run job=Archive comment="42-1" yes\nquit\n'
+        ended = await self.runner.start(self.sh("cat; echo over", input=lines))
+        assert (ended.kind, ended.code) == (End.EXITED, 0)
+        assert self.runner.tail("1-1") == f"{lines}over\n"
+        assert stat.S_IMODE(self.file("input").stat().st_mode) == 0o600
+
     async def test_the_program_leads_a_session_of_its_own_with_default_signals(self):
         await self.runner.start(self.sh("echo $$; cat /proc/self/stat; grep Sig /proc/self/status"))
         lines = self.runner.tail("1-1").split("\n")

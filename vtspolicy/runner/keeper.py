@@ -40,6 +40,7 @@ VERSION = 1
 """Of the protocol on the socket, which bears it in its name, and of the lines in `state`."""
 SOCKET = f"keeper-{VERSION}.sock"
 LOCK = f"keeper-{VERSION}.lock"
+INPUT = "input"
 OUTPUT = "output"
 ASKED = "asked"
 STATE = "state"
@@ -287,12 +288,13 @@ class Keeper:
                 key, limit = str(request["start"]), int(request["limit"])
                 program, argv = str(request["program"]), [str(each) for each in request["argv"]]
                 env = {str(name): str(value) for name, value in request["env"].items()}
+                source = INPUT if request.get("input") else "/dev/null"
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 complain(f"not a request: {error!r}")
                 connection.requests.clear()
                 connection.open = False
                 break
-            self.start(connection, key, limit, (program, argv, env))
+            self.start(connection, key, limit, source, (program, argv, env))
 
     def deliver(self, connection: Connection) -> None:
         """Send what a server is to be told."""
@@ -318,27 +320,29 @@ class Keeper:
         connection: Connection,
         key: str,
         limit: int,
+        source: str,
         what: tuple[str, list[str], dict[str, str]],
     ) -> None:
-        """Start a run unless somebody has claimed it before."""
+        """Start a run, its standard input from `source`, unless somebody claimed it before."""
         if key in self.keys:
             connection.out += encoded(self.keys[key].started)
             return
         folder = f"{self.spool}/{key}"
-        output = -1
+        streams = []
         try:
             os.chdir(folder)
-            output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            streams.append(os.open(source, os.O_RDONLY))
+            streams.append(os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
             state = self.claim()
         except (FileExistsError, FileNotFoundError):
             connection.out += encoded({"claimed": key})  # or taken back: the files tell
         except OSError as error:
             connection.out += encoded({"refused": key, "reason": f"{folder}: {error.strerror}"})
         else:
-            self.spawn(connection, Child(key, f"{folder}/{OUTPUT}", limit, state), output, what)
+            self.spawn(connection, Child(key, f"{folder}/{OUTPUT}", limit, state), streams, what)
         finally:
-            if output >= 0:
-                os.close(output)
+            for stream in streams:
+                os.close(stream)
 
     def claim(self) -> int:
         """Claim the run whose folder is the current one; return its journal's descriptor.
@@ -362,7 +366,7 @@ class Keeper:
         self,
         connection: Connection,
         child: Child,
-        output: int,
+        streams: list[int],
         what: tuple[str, list[str], dict[str, str]],
     ) -> None:
         """Start the program of a run that is claimed, or write down why it cannot be."""
@@ -370,9 +374,9 @@ class Keeper:
             pid = os.posix_spawn(
                 *what,
                 file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, output, 1),
-                    (os.POSIX_SPAWN_DUP2, output, 2),
+                    (os.POSIX_SPAWN_DUP2, streams[0], 0),
+                    (os.POSIX_SPAWN_DUP2, streams[1], 1),
+                    (os.POSIX_SPAWN_DUP2, streams[1], 2),
                 ],
                 setsid=True,
                 setsigmask=[],

@@ -192,6 +192,7 @@ class ProcessRunner(Runner):
                     "argv": run.argv,
                     "env": environment(run, self._spool.folder(run.key)),
                     "limit": self._limit,
+                    "input": run.input is not None,
                 }
             )[:-1]
         )

@@ -42,6 +42,7 @@ class Run:
     timeout: float | None = None  # seconds from its start; None: it may take for ever
     silence: float | None = None  # seconds without output; None: it may be silent
     grace: float = 30.0  # seconds from TERM to KILL when it is stopped
+    input: str | None = None  # what it reads on standard input, then its end; None: only the end
 
 
 @frozen(kw_only=True)

@@ -14,11 +14,12 @@ from typing import Any
 from attrs import field, frozen
 
 from vtspolicy.runner.identity import MARK, Process
-from vtspolicy.runner.keeper import ASKED, OUTPUT, STATE, encoded, write_whole
+from vtspolicy.runner.keeper import ASKED, INPUT, OUTPUT, STATE, encoded, write_whole
 from vtspolicy.runner.protocol import End, Run, SpoolError
 
 KEY = re.compile(r"(?!keeper)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REASON = 240  # characters of a reason that are kept: the journal has to stay within its block
+FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 ROOM = 1200  # characters of an argument list that are kept in the journal, for the same reason
 
 
@@ -101,11 +102,9 @@ class Spool:
             except FileExistsError:
                 if not self.take_back(run.key):
                     return False
-            fd = os.open(f"{folder}/{ASKED}", flags, 0o600)
-            try:
-                write_whole(fd, encoded(about))
-            finally:
-                os.close(fd)
+            if run.input is not None:
+                _write(f"{folder}/{INPUT}", FRESH, run.input.encode(errors="surrogateescape"))
+            _write(f"{folder}/{ASKED}", flags, encoded(about))
         except OSError as error:
             raise SpoolError(f"{folder}: {error.strerror}") from error
         return True
@@ -185,6 +184,15 @@ class Spool:
         except OSError:  # somebody else removes it
             return False
         return not may_live(journal)
+
+
+def _write(path: str, flags: int, data: bytes) -> None:
+    """Write a small file whole. Raises OSError."""
+    fd = os.open(path, flags, 0o600)
+    try:
+        write_whole(fd, data)
+    finally:
+        os.close(fd)
 
 
 def fitting(words: Iterable[str], room: int) -> list[str]:
