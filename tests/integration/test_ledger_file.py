@@ -340,6 +340,25 @@ def test_a_ledger_is_read_while_its_server_writes_and_when_there_is_none(path, p
             book.record(an_intake(3))
 
 
+def test_a_ledger_is_changed_from_beside_only_while_no_server_has_it(path, pump, opening):
+    ledger = opening(path)
+    with pytest.raises(LedgerInUse), open_book(path, readonly=False):
+        pass
+    pump.ask(Deferred.fromCoroutine(ledger.close()))
+    with open_book(path, readonly=False) as book:
+        book.record(an_intake(1))
+
+    def half():
+        with open_book(path, readonly=False) as book:
+            book.record(an_intake(2))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        half()
+    with open_book(path) as book:
+        assert len(book.requests()) == 1
+
+
 def test_a_ledger_that_is_not_there_is_not_made_by_looking_at_it(path):
     with pytest.raises(LedgerMissing, match="there is no ledger"), open_book(path):
         pass

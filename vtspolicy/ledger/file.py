@@ -4,12 +4,18 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from vtspolicy.ledger.book import Book
-from vtspolicy.ledger.errors import LedgerDamaged, LedgerInUse, LedgerMissing, LedgerTooNew
+from vtspolicy.ledger.errors import (
+    LedgerDamaged,
+    LedgerError,
+    LedgerInUse,
+    LedgerMissing,
+    LedgerTooNew,
+)
 from vtspolicy.ledger.sql import migrations
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -127,15 +133,16 @@ def path_of(url: str | os.PathLike[str]) -> Path:
 def open_book(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator[Book]:
     """Open a ledger beside its server, or without one, for the time of a `with`.
 
-    What is read is one moment of the ledger; with `readonly=False` all is one transaction, which is
-    undone when the block raises. Raises LedgerMissing, LedgerDamaged or LedgerTooNew.
+    What is read is one moment of the ledger. With `readonly=False` all is one transaction, undone
+    when the block raises, and only while no server has the ledger (LedgerInUse). Raises
+    LedgerMissing, LedgerDamaged or LedgerTooNew.
     """
     path = path_of(url)
     if not path.exists():
         raise LedgerMissing(f"{path}: there is no ledger; `vtspolicy serve` makes it")
+    lock = None if readonly else ServerLock(path)
     try:
-        connection = connect(path, readonly=readonly)
-        try:
+        with closing(connect(path, readonly=readonly)) as connection:
             found = int(connection.execute("PRAGMA user_version").fetchone()[0])
             known = len(migrations("sqlite"))
             if found > known:
@@ -146,12 +153,13 @@ def open_book(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator
             connection.execute("SELECT 1 FROM meta").fetchone()  # the moment is chosen here
             yield Book(connection)
             connection.execute("ROLLBACK" if readonly else "COMMIT")
-        finally:
-            connection.close()  # undoes what was not committed
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             raise LedgerDamaged(str(path), str(error)) from error
         raise
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 class ServerLock:
@@ -177,12 +185,22 @@ class ServerLock:
         os.close(self._descriptor)
 
 
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one.resolve() == other.resolve()
+
+
 def copy(source: Path, target: Path) -> None:
     """Make a consistent copy of a ledger, in steps, whoever writes to it meanwhile.
 
     It appears under its name only when it is whole and on the disk; a file that is there is
-    replaced.
+    replaced, but not the ledger itself, or what belongs to it: LedgerError.
     """
+    own = [source, *(Path(f"{source}{end}") for end in ("-wal", "-shm", ".lock"))]
+    if any(_is_same(target, each) for each in own):
+        raise LedgerError(f"{target} is the ledger itself: name another file for its copy")
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
     reading = connect(source, readonly=True)

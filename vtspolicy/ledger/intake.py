@@ -76,11 +76,14 @@ class IntakeDesk(ReadingDesk):
 
     def _record_duplicate(self, intake: Intake) -> Recorded:
         first = int(self._need("first_event", time_text(intake.event), intake.digest)[0])
+        known = self.request(first)
+        ended = known is not None and known.state is not RequestState.OPEN
         fields = present(
             req=first,
             ref=intake.ref,
             family=intake.family,
             operation=intake.operation,
+            reason=known.state.value if known is not None and ended else None,
             id=_event_id(intake),
         )
         notice = self._post(Word.DUPLICATE, intake.host, intake.received, fields, first)

@@ -8,13 +8,13 @@ _OF_A_REQUEST = ("prune_attempts", "prune_jobs", "prune_notices", "prune_transit
 class RetentionDesk(Desk):
     """The verb that removes."""
 
-    def prune(self, before: float, limit: int = 100) -> int:
+    def prune(self, before: float, limit: int = 20) -> int:
         """Remove up to `limit` requests that finished before `before`, with all that is theirs.
 
         A request with a notice that nobody has yet got stays. The identity of an event goes with
         its request: so an event that is shown again is known for at least as long as finished
         requests are kept, counted from its arrival. Returns how many were removed: fewer than
-        `limit` means that nothing is left to remove.
+        `limit` means that nothing is left to remove. Twenty take some milliseconds.
         """
         found = self._all("prunable", before, limit)
         if found:
