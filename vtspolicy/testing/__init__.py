@@ -4,6 +4,7 @@
 - `vtspolicy.testing.host`: a host that sends events and collects notices;
 - `vtspolicy.testing.display`: an event as a distributor displays it, wrapped and all;
 - `vtspolicy.testing.ledger`: a ledger in memory, with faults where a test wants them;
+- `vtspolicy.testing.runner`: a runner whose runs end when the test says so;
 - `vtspolicy.testing.clock`: time that passes when the test says so;
 - `vtspolicy.testing.queue_suite`: what every queue must pass (needs pytest and hypothesis).
 
