@@ -48,26 +48,29 @@ FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.att
 WHERE jobs.finished IS NULL AND jobs.state IN ('running', 'stopping')
 ORDER BY jobs.id
 
+-- The number is given once: numbered places are deprecated since Python 3.12.
 -- name: history_of_request
+WITH wanted (id) AS (SELECT ?)
 SELECT requests.received, requests.id, NULL, NULL, NULL, CASE WHEN jobs > 0 THEN 'open' ELSE state END,
        coalesce(rule, ''), actor
-FROM requests JOIN events ON events.id = requests.id WHERE requests.id = ?1
+FROM requests JOIN events ON events.id = requests.id WHERE requests.id = (SELECT id FROM wanted)
 UNION ALL
-SELECT created, request, id, NULL, NULL, 'waiting', rule, 'engine' FROM jobs WHERE request = ?1
+SELECT created, request, id, NULL, NULL, 'waiting', rule, 'engine' FROM jobs WHERE request = (SELECT id FROM wanted)
 UNION ALL
 SELECT at, request, job, subject, before, after, cause, actor
-FROM (SELECT * FROM transitions WHERE request = ?1 ORDER BY id)
+FROM (SELECT * FROM transitions WHERE request = (SELECT id FROM wanted) ORDER BY id)
 UNION ALL
 SELECT finished, id, NULL, NULL, 'open', state, coalesce(reason, ''), 'engine'
-FROM requests WHERE id = ?1 AND finished IS NOT NULL AND jobs > 0
+FROM requests WHERE id = (SELECT id FROM wanted) AND finished IS NOT NULL AND jobs > 0
 
 -- name: history_of_job
-SELECT created, request, id, NULL, NULL, 'waiting', rule, 'engine' FROM jobs WHERE id = ?1
+WITH wanted (id) AS (SELECT ?)
+SELECT created, request, id, NULL, NULL, 'waiting', rule, 'engine' FROM jobs WHERE id = (SELECT id FROM wanted)
 UNION ALL
 SELECT at, request, job, subject, before, after, cause, actor
 FROM (
     SELECT * FROM transitions
-    WHERE request = (SELECT request FROM jobs WHERE id = ?1) AND job = ?1 ORDER BY id
+    WHERE request = (SELECT request FROM jobs WHERE id = (SELECT id FROM wanted)) AND job = (SELECT id FROM wanted) ORDER BY id
 )
 
 -- name: history_of_subject
