@@ -117,10 +117,16 @@ def _summary(problems: list[Problem], table: Table | None) -> str:
     errors = sum(not problem.warning for problem in problems)
     warnings = len(problems) - errors
     if table is None:
-        return f"{errors} problems"
-    what = f"{len(table.rules)} rules for {len(table.applications)} applications"
-    how = f"{errors} problems, {warnings} warnings" if problems else "no problems"
+        return _count(errors, "problem")
+    rules, applications = len(table.rules), len(table.applications)
+    what = f"{_count(rules, 'rule')} for {_count(applications, 'application')}"
+    found = f"{_count(errors, 'problem')}, {_count(warnings, 'warning')}"
+    how = found if problems else "no problems"
     return f"{what} (table {table.hash}): {how}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _as_data(problems: list[Problem], table: Table | None) -> dict[str, object]:

@@ -147,17 +147,22 @@ class Host:
 @click.option(
     "--display",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=DISPLAY,
-    help="The events to play.",
+    help="The events to play; the night of the source's fixtures if not given.",
 )
 @click.option("--keep", is_flag=True, help="Keep the folder with vault, ledger and archive.")
 @click.option("--quiet", is_flag=True, help="Do not print the notices.")
-def demo(display: Path, keep: bool, quiet: bool) -> None:
+def demo(display: Path | None, keep: bool, quiet: bool) -> None:
     """Play a night of a host on this machine and check that all came out right.
 
     Needs no root and changes nothing outside a temporary folder. Exits 0 only if every command had
     the answer that it should have and every tape that was brought back is what it was.
     """
+    display = display or DISPLAY
+    if not display.is_file():
+        raise click.UsageError(
+            "the night to play comes with the source, not with the installed program;"
+            " clone the repository and run make demo, or name a display with --display"
+        )
     began = time.monotonic()
     root = Path(tempfile.mkdtemp(prefix="vtspolicy-demo-"))
     try:

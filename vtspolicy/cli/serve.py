@@ -27,7 +27,7 @@ def _keys(command: Callable[..., None]) -> Callable[..., None]:
             option.flag,
             f"key_{option.key}",
             metavar=option.type.upper().replace(" ", "-"),
-            help=f"{option.help}{default}.",
+            help=f"{option.help[:1].upper()}{option.help[1:]}{default}.",
         )(command)
     return command
 
