@@ -361,6 +361,20 @@ def test_cancelling_a_running_job_leaves_its_end_to_its_run(book):
     assert finals(book, first.request) == [Word.CANCELLED]
 
 
+def test_cancelling_a_pool_that_waits_ends_it_at_once_with_its_counts(book):
+    jobs = book.record(an_intake(4)).jobs
+    run(book, jobs[0])
+    cancelled = book.cancel_request(jobs[0].request, "operator alice", 120.0)
+    assert cancelled.ended == tuple(book.job(job.id) for job in jobs[1:])
+    assert {job.reason for job in cancelled.ended} == {"cancelled by operator alice"}
+    (notice,) = cancelled.notices
+    assert (notice.word, notice.fields["ok"], notice.fields["failed"]) == (Word.CANCELLED, 1, 3)
+    line = book.history(f"job {jobs[3].id}")[-1]
+    assert (line.before, line.after, line.actor) == ("waiting", "cancelled", "operator alice")
+    assert book.counts().jobs[JobState.CANCELLED] == 3
+    assert book.live_jobs() == []
+
+
 def test_a_cancelled_run_that_ended_well_before_the_signal_keeps_its_end(book):
     (job,) = book.record(an_intake()).jobs
     book.start_attempt(job.id, 110.0)

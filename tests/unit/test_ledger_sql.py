@@ -36,7 +36,7 @@ def test_every_query_fits_the_schema(connection):
 @pytest.mark.parametrize(
     "name",
     [
-        *("live_jobs", "live_attempts", "live_counts", "live_requests", "live_jobs_of"),
+        *("live_jobs", "live_attempts", "live_counts", "live_requests", "jobs_under_way"),
         *("pending_notices", "pending_counts", "expire_notices", "open_mounts", "open_mount"),
         *("prunable", "prune_mounts", "first_event", "job_and_request"),
     ],

@@ -209,38 +209,47 @@ class JobDesk(TapeDesk):
         self, job_id: int, actor: str, at: float, reason: str | None = None
     ) -> Cancelled:
         """Cancel a job: a waiting one ends, a running one is to be stopped by the caller."""
-        return self._cancel([job_id], actor, at, reason)
+        cause = reason or f"cancelled by {actor}"
+        job = self._need_job(job_id)
+        if job.state is JobState.WAITING:
+            finished = self.end_job(job_id, JobState.CANCELLED, cause, at, actor)
+            return Cancelled(ended=(finished.job,), notices=finished.notices)
+        return Cancelled(running=self._stop([job], cause, actor, at))
 
     def cancel_request(
         self, request_id: int, actor: str, at: float, reason: str | None = None
     ) -> Cancelled:
-        """Cancel all live jobs of a request. NoSuchRow when there is no such request."""
+        """Cancel all live jobs of a request. NoSuchRow when there is no such request.
+
+        Those that wait, ten thousand of a pool maybe, end by a few statements for all of them.
+        """
         if self.request(request_id) is None:
             raise NoSuchRow("request", request_id)
-        numbers = [int(row[0]) for row in self._all("live_jobs_of", request_id)]
-        return self._cancel(numbers, actor, at, reason)
-
-    def _cancel(
-        self, numbers: Sequence[int], actor: str, at: float, reason: str | None
-    ) -> Cancelled:
         cause = reason or f"cancelled by {actor}"
-        ended: list[Job] = []
+        under_way = [self._job_of(row) for row in self._all("jobs_under_way", request_id)]
+        running = self._stop(under_way, cause, actor, at)
+        after = follow(JobState.WAITING, JobState.CANCELLED).value
+        self._do("note_waiting", at, after, cause, actor, request_id)
+        rows = self._all("end_waiting", after, at, cause, request_id)
+        ended = tuple(sorted((self._job_of(row) for row in rows), key=lambda job: job.id))
+        if not ended:
+            return Cancelled(running=running)
+        last, place = self._place(ended[-1].id)
+        finished = self._settle(last, place, at, len(ended))
+        return Cancelled(ended=ended, running=running, notices=finished.notices)
+
+    def _stop(self, jobs: Sequence[Job], cause: str, actor: str, at: float) -> tuple[Job, ...]:
+        """Note that jobs are to be stopped; answers those that run."""
         running: list[Job] = []
-        notices: list[Notice] = []
-        for number in numbers:
-            job = self._need_job(number)
-            if job.state is JobState.WAITING:
-                finished = self.end_job(job.id, JobState.CANCELLED, cause, at, actor)
-                ended.append(finished.job)
-                notices.extend(finished.notices)
-            elif job.state is JobState.RUNNING:
+        for job in jobs:
+            if job.state is JobState.RUNNING:
                 stopping = evolve(job, state=life(job.state).cancel(), reason=cause)
                 self._do("stop_job", stopping.state.value, cause, job.id)
                 self._move(at, stopping, job.state, cause, actor)
                 running.append(stopping)
             elif job.state is JobState.STOPPING:
                 running.append(job)
-        return Cancelled(ended=tuple(ended), running=tuple(running), notices=tuple(notices))
+        return tuple(running)
 
     def _move(self, at: float, job: Job, before: JobState, cause: str, actor: str) -> None:
         self._note(at, before.value, job.state.value, cause, actor, request=job.request, job=job.id)
@@ -277,11 +286,11 @@ class JobDesk(TapeDesk):
         )
         return self._post(word, job.host, at, fields, job.request)
 
-    def _settle(self, job: Job, place: _Place, at: float) -> Finished:
-        """Count an ended job for its request; the last one brings the final notice."""
-        self._do("count_job", job.state.value)
-        ends = {**place.ends, job.state: place.ends[job.state] + 1}
-        live = place.live - 1
+    def _settle(self, job: Job, place: _Place, at: float, count: int = 1) -> Finished:
+        """Count an ended job, or several, for its request; the last brings the final notice."""
+        self._do("count_job", count, job.state.value)
+        ends = {**place.ends, job.state: place.ends[job.state] + count}
+        live = place.live - count
         word = None if live else final_word(ends)
         reason = job.reason if word in _WITH_REASON else None
         self._do(

@@ -34,7 +34,7 @@ UPDATE jobs SET state = ?, reason = ? WHERE id = ?
 UPDATE jobs SET due = ? WHERE id = ? AND state = 'waiting'
 
 -- name: count_job
-UPDATE tallies SET n = n + 1 WHERE state = ?
+UPDATE tallies SET n = n + ? WHERE state = ?
 
 -- name: job_and_request
 SELECT {job_columns},
@@ -50,5 +50,16 @@ SET live = ?, completed = ?, warning = ?, failed = ?, cancelled = ?, timedout = 
     state = coalesce(?, state), finished = ?, reason = coalesce(?, reason)
 WHERE id = ?
 
--- name: live_jobs_of
-SELECT id FROM jobs WHERE request = ? AND finished IS NULL ORDER BY id
+-- name: jobs_under_way
+SELECT {job_columns} FROM jobs
+WHERE request = ? AND finished IS NULL AND state <> 'waiting' ORDER BY id
+
+-- name: note_waiting
+INSERT INTO transitions (at, request, job, before, after, cause, actor)
+SELECT ?, request, id, state, ?, ?, ?
+FROM jobs WHERE request = ? AND finished IS NULL AND state = 'waiting' ORDER BY id
+
+-- name: end_waiting
+UPDATE jobs SET state = ?, finished = ?, reason = ?
+WHERE request = ? AND finished IS NULL AND state = 'waiting'
+RETURNING {job_columns}
