@@ -180,6 +180,8 @@ class Outbox:
         after = 0
         while session.can_take and session in self._sessions[host]:
             page = await self._store.pending(host, after, PAGE)
+            if session not in self._sessions[host]:
+                return  # it went meanwhile: nothing may be taken for being on its way
             for notice in page:
                 self._send(session, notice)
                 after = max(after, notice.id or 0)

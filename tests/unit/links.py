@@ -1,0 +1,155 @@
+"""A host's side of connections without sockets: what was written, what was confirmed, by whom."""
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from vtspolicy.config.model import Host
+from vtspolicy.events.decoder import decoder
+from vtspolicy.hosts.outbox import Outbox
+from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.ledger import Book
+from vtspolicy.notices import Notice, Word, read_line
+from vtspolicy.service import LedgerStore
+from vtspolicy.testing.clock import TestClock
+from vtspolicy.testing.ledger import MemoryLedger
+
+GONE = Failure(ConnectionDone())
+
+
+def a_host(name="NSK1", **more):
+    return Host(name=name, peers=("10.0.0.9",), systems=(f"\\{name}",), **more)
+
+
+class Wire(StringTransport):
+    """A transport whose peer can be slow, and can be gone; it counts what was asked of it."""
+
+    def __init__(self):
+        super().__init__(lenient=True)
+        self.turns = []  # on and off, in order, as the session had the reading
+        self.aborted = False
+
+    def pauseProducing(self):
+        super().pauseProducing()
+        self.turns.append("off")
+
+    def resumeProducing(self):
+        super().resumeProducing()
+        self.turns.append("on")
+
+    def abortConnection(self):
+        super().abortConnection()
+        self.aborted = True
+
+    @property
+    def reads(self):
+        return self.producerState == "producing"
+
+    @property
+    def notices(self):
+        return [read_line(line) for line in self.value().splitlines()]
+
+    def told(self):
+        """What was written since this was last asked: (word, request) of each notice."""
+        fresh = [(notice.word.name, notice.fields.get("req")) for notice in self.notices]
+        self.clear()
+        return fresh
+
+
+@define
+class Batches:
+    """An engine that records a batch when the test says so."""
+
+    got: list = field(factory=list)
+    open: list = field(factory=list)
+    at_once: bool = False
+
+    def receive(self, session, items):
+        self.got.append([getattr(item, "text", item) for item in items])
+        done = Deferred()
+        if self.at_once:
+            done.callback(None)
+        else:
+            self.open.append(done)
+        return done
+
+    def record(self):
+        self.open.pop(0).callback(None)
+
+
+class SlowStore:
+    """The outbox's view of a ledger that answers when the test says so."""
+
+    def __init__(self, store):
+        self.store = store
+        self.waiting = []
+        self.slow = False
+
+    def pending(self, host, after, limit):
+        if not self.slow:
+            return self.store.pending(host, after, limit)
+        answer, found = Deferred(), []
+        self.store.pending(host, after, limit).addCallback(found.extend)  # as it is now
+        self.waiting.append((answer, found))
+        return answer
+
+    def delivered(self, ids):
+        return self.store.delivered(ids)
+
+    def answer(self):
+        answer, found = self.waiting.pop(0)
+        answer.callback(found)
+
+
+class Bench:
+    """An outbox on a ledger in memory, and sessions on it."""
+
+    def __init__(self):
+        self.clock = TestClock()
+        self.ledger = MemoryLedger()
+        self.store = SlowStore(LedgerStore(self.ledger, self.clock))
+        self.outbox = Outbox(self.clock, self.store)
+        self.engine = Batches()
+        self.link = Link(
+            reactor=self.clock,
+            engine=self.engine,
+            outbox=self.outbox,
+            node="vts1.example.com",
+            settle=0.2,
+        )
+
+    def connect(self, *hosts, format="ems"):  # noqa: A002 (the word of the configuration)
+        """A session of a host, its format known, its backlog loaded."""
+        session = HostSession(
+            self.link,
+            hosts=hosts or (a_host(),),
+            address="10.0.0.9",
+            decoder=decoder(format),
+        )
+        session.makeConnection(Wire())
+        self.clock.settle()
+        return session
+
+    def hang_up(self, session):
+        """The connection is gone."""
+        session.connectionLost(GONE)
+
+    def record(self, word=Word.ACCEPTED, request=1, host="NSK1", **fields):
+        """Put a notice into the ledger, as every notice is before anybody is told."""
+        notice = Notice(
+            word=word, host=host, fields={"req": request, **fields}, created=self.clock.seconds()
+        )
+        added = []
+        self.ledger.write(Book.add_notice, notice).addCallback(added.append)
+        return added[0]
+
+    def push(self, *args, origin=None, **kwargs):
+        """Record a notice and hand it to the outbox."""
+        self.outbox.push([self.record(*args, **kwargs)], origin)
+
+    def pending(self, host="NSK1"):
+        """What the ledger keeps for a host: (word, request)."""
+        found = self.ledger.book.pending_notices(host)
+        return [(notice.word.name, notice.fields["req"]) for notice in found]
