@@ -37,10 +37,14 @@ from vtspolicy.suggest import did_you_mean
 Values = dict[str, Any]
 """Values of WORK keys, ready for use; Any: each key has a type of its own."""
 
-NOT_FOR_LOCKS = frozenset({"req", "job", "attempt", "handle", "rundir"})
+NOT_FOR_LOCKS = dict.fromkeys(
+    ("req", "job", "attempt", "handle", "rundir"), "a lock is made before the job has it"
+)
 """Names that are not known yet when a job's lock is made."""
 
-TAPE_ONLY = frozenset({"cartridge", "size"})
+NOT_OF_A_POOL = dict.fromkeys(
+    ("cartridge", "size"), "one job is done for the whole pool (each: pool)"
+)
 """Names that one job for a whole pool does not have."""
 
 
@@ -52,8 +56,7 @@ class Scope:
     constants: Mapping[str, str] = field(factory=dict)  # the site's places and programs
     readings: frozenset[str] = frozenset()  # what was read from the output before
     defaults: Mapping[str, str] = field(factory=dict)  # keywords that always have a value
-    denied: frozenset[str] = frozenset()  # names that mean nothing here
-    reason: str = ""  # why they do not
+    denied: Mapping[str, str] = field(factory=dict)  # names that mean nothing here, and why
 
     @property
     def keywords(self) -> Mapping[str, str]:
@@ -111,6 +114,8 @@ class Builder:
         """Return a template with the constants filled in, all its names checked."""
         if not isinstance(written, Written):
             return written
+        if len(written.members) > 1:
+            return GROUP.join(self.finish(member, scope) for member in written.members)
         keywords = scope.keywords
         result = ""
         for is_name, text in parts_of(written):
@@ -128,19 +133,19 @@ class Builder:
         self, name: str, place: Place, scope: Scope, keywords: Mapping[str, str]
     ) -> None:
         if name in scope.denied:
-            self.findings.add(place, f"{{{name}}} means nothing here: {scope.reason}")
+            self.findings.add(place, f"{{{name}}} means nothing here: {scope.denied[name]}")
         elif name not in PLACES and name not in keywords and name not in scope.readings:
+            known = [*keywords, *PLACES, *scope.constants, *sorted(scope.readings)]
+            remedy = did_you_mean(name, known)
             if name in scope.short_names:
                 remedy = f"write the long name: {{{scope.short_names[name]}}}"
-            else:
-                known = [*keywords, *PLACES, *scope.constants, *scope.readings]
-                remedy = did_you_mean(name, known)
             families = ", ".join(family.name for family in scope.families[:4])
             more = " and others" if len(scope.families) > 4 else ""
             message = f"nothing provides {{{name}}}"
             if families:
                 message += f" (families: {families}{more})"
-            self.findings.add(place, message, remedy or "see `vtspolicy explain` for the names")
+            names = ", ".join(each for each in dict.fromkeys(known) if KEYWORD not in each)
+            self.findings.add(place, message, remedy or f"the names are {names}")
 
     def arguments(self, written: Iterable[Template], scope: Scope) -> tuple[Template, ...]:
         """Return an argument list; the program itself must be the site's word."""
@@ -156,17 +161,20 @@ class Builder:
         self._check_secrets(each for each in argv if isinstance(each, Written))
         return tuple(self.finish(each, scope) for each in argv)
 
+    def lines(self, written: Iterable[Template], scope: Scope) -> tuple[Template, ...]:
+        """Return lines for a standard input."""
+        return tuple(self.finish(each, scope) for each in written)
+
     def _check_secrets(self, argv: Iterable[Written]) -> None:
         before = ""
-        for each in argv:
-            secret = secret_argument(each)
+        for member in (member for each in argv for member in each.members):
+            secret = secret_argument(member)
             if secret is not None:
-                self.findings.add(each.place, secret, BY_FILE)
-            for member in each.split(GROUP):
-                doubt = doubtful_pair(before, member)
-                if doubt is not None:
-                    self.findings.add(each.place, doubt, BY_FILE, warning=True)
-                before = member
+                self.findings.add(member.place, secret, BY_FILE)
+            doubt = doubtful_pair(before, member)
+            if doubt is not None:
+                self.findings.add(member.place, doubt, BY_FILE, warning=True)
+            before = member
 
     # -- parts of the work
 
@@ -179,10 +187,12 @@ class Builder:
         self._check_expected(read, own)
         return Query(
             run=self.arguments(read["run"] or (), scope),
+            input=self.lines(read["input"], scope),
             timeout=read["timeout"],
             outcome=read["outcome"] or outcome or DEFAULT_OUTCOME,
             readings=read["read"],
             expect=self._expectations(read, inner),
+            absent=tuple(read["absent"]),
         )
 
     def _expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:
@@ -216,6 +226,8 @@ class Builder:
             running=read["running"] or "",
             completed=read["completed"] or "",
             warning=read["warning"],
+            find=self.query(read["find"], scope) if read["find"] else None,
+            patience=read["patience"],
         )
 
     def hours(self, between: tuple[str, ...], place: Place) -> str | None:
@@ -246,6 +258,9 @@ class Builder:
             ),
             "poll": lambda poll: self._poll(poll, scope),
             "cancel": lambda cancel: self.arguments(cancel, scope),
+            "cancel_input": lambda lines: self.lines(lines, scope),
+            "prepare": lambda prepare: self.query(prepare, scope),
+            "input": lambda lines: self.lines(lines, scope),
             "ready": lambda ready: self.arguments(ready, scope),
             "retry": lambda retry: Retry(**{key: retry[key] for key in retry.values}),
             "between": lambda between: self.hours(between, read.place("between")),
@@ -279,12 +294,16 @@ class Builder:
             **{PROGRAM + each: path for each, path in read["programs"].items()},
         }
         self._check_constants(read)
-        self._check_defaults(read, families)
+        self._check_defaults(name, read, families)
         sections = [each for each in (read, read["archive"], read["restore"]) if each is not None]
         readings = frozenset(
             each.name
             for section in sections
-            for each in (*section["read"], *filter(None, [section["progress"]]))
+            for each in (
+                *section["read"],
+                *filter(None, [section["progress"]]),
+                *(section["prepare"]["read"] if section["prepare"] else ()),
+            )
         )
         scope = Scope(
             families=families, constants=constants, readings=readings, defaults=read["defaults"]
@@ -321,7 +340,9 @@ class Builder:
                 message = f"{{{name}}} has its own meaning in every rule"
                 self.findings.add(place.key, message, "choose another name")
 
-    def _check_defaults(self, read: Section, families: tuple[Family, ...]) -> None:
+    def _check_defaults(
+        self, application: str, read: Section, families: tuple[Family, ...]
+    ) -> None:
         entry = read.table.entries.get("defaults")
         if entry is None or not isinstance(entry.value, Table):
             return
@@ -329,7 +350,7 @@ class Builder:
         for name, given in entry.value.entries.items():
             if name not in known:
                 remedy = did_you_mean(name, known) or f"keywords: {', '.join(known)}"
-                self.findings.add(given.key, f'"{name}" is no keyword of {read["title"]}', remedy)
+                self.findings.add(given.key, f'"{name}" is no keyword of {application}', remedy)
                 continue
             kind = TYPES[known[name].type]
             value = read["defaults"].get(name)
@@ -400,9 +421,7 @@ class Builder:
         layers = [defaults.top, special.get(read["then"], {})]
         each = read["each"] if "each" in read.given else _last(layers, "each", "cartridge")
         if each == "pool":
-            scope = evolve(
-                scope, denied=TAPE_ONLY, reason="one job is done for the whole pool (each: pool)"
-            )
+            scope = evolve(scope, denied=NOT_OF_A_POOL)
             if base.tapes or any(condition.key == "cartridge" for condition in base.targets):
                 self.findings.add(
                     read.place("each") if "each" in read.given else read.table.place,
@@ -412,7 +431,12 @@ class Builder:
         outcome = application.query.outcome if application.query else None
         after = evolve(scope, readings=defaults.readings | own)
         values = self.work_values(read, after, outcome)
+        prepare = values.get("prepare") or _last(layers, "prepare", None)
+        prepared = frozenset(each.name for each in prepare.readings) if prepare else frozenset()
+        scope = evolve(scope, readings=prepared)
         values["run"] = self.arguments(read["run"] or (), scope)
+        if "input" in values:
+            values["input"] = self.lines(read["input"], scope)
         values["between"] = self._between(read, values)
         lock = self._lock(read, scope)
         layers.append(
@@ -423,6 +447,10 @@ class Builder:
             }
         )
         work = self._work(application, layers, read["then"])
+        if work.handle is not None and work.handle not in {each.name for each in work.readings}:
+            known = [each.name for each in work.readings]
+            remedy = did_you_mean(work.handle, known) or "add it to read"
+            self.findings.add(read.place("handle"), f'no reading is called "{work.handle}"', remedy)
         return evolve(
             base,
             work=work,
@@ -450,12 +478,7 @@ class Builder:
         written = read["lock"]
         if written == "none":
             return None
-        denied = evolve(
-            scope,
-            denied=scope.denied | NOT_FOR_LOCKS,
-            reason="a lock is made before the job has it",
-        )
-        return self.finish(written, denied)
+        return self.finish(written, evolve(scope, denied={**NOT_FOR_LOCKS, **scope.denied}))
 
     def _work(self, application: Application, layers: list[Values], then: Any) -> Work:  # Any: Then
         env: dict[str, Template] = {}
@@ -479,8 +502,12 @@ class Builder:
             readings=tuple(readings.values()),
             expect=_last(layers, "expect", ()),
             verify=_last(layers, "verify", default_verify),
+            prepare=_last(layers, "prepare", None),
+            input=_last(layers, "input", ()),
             poll=_last(layers, "poll", None),
             cancel=_last(layers, "cancel", ()),
+            cancel_input=_last(layers, "cancel_input", ()),
+            handle=_last(layers, "handle", None),
             ready=_last(layers, "ready", ()),
             limits=Limits(
                 attempt=_last(layers, "timeout", DEFAULT_TIMEOUT if run else None), **timeouts

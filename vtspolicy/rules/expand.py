@@ -116,6 +116,32 @@ def expand(
     return tuple(arguments)
 
 
+def expand_input(lines: Iterable[Template], values: Mapping[str, str]) -> str | None:
+    """Return the text of some lines for a program's standard input, or None for no lines at all.
+
+    A line that names an absent value is left out; of a line that is made of words, only those
+    words. Raises ExpansionError for a value that could end its line or its quotes: it would
+    become a command of its own to a console.
+    """
+    text = None
+    for line in lines:
+        words = []
+        for member in line.split(GROUP):
+            for name in names_in(member):
+                if _UNSAFE.search(values.get(name, "")):
+                    raise ExpansionError(f"{{{name}}} has a quote or a line end in it: {line}")
+            word = fill(member, values)
+            if word is not None:
+                words.append(word)
+        text = text or ""
+        if words:
+            text += " ".join(words) + "\n"
+    return text
+
+
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f"]')
+
+
 def expand_environment(
     env: Mapping[str, Template], values: Mapping[str, str], *, keep: Collection[str] = ()
 ) -> dict[str, str]:

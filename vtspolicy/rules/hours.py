@@ -124,7 +124,7 @@ def _weekdays(word: str) -> Iterator[int]:
 
 
 def _day_name(word: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", word, re.ASCII):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", word, re.ASCII):
         raise HoursError(f'"{word}" is neither a day, nor hours, nor a name of days', _FORM)
     return word
 

@@ -13,7 +13,7 @@ from vtspolicy.rules.work import Expectation, OutcomeName, Poll, Query, Reading,
 OUTPUT_LIMIT = 16 * 2**20
 """Characters of output that are looked at; of more, the end."""
 
-LINE_LIMIT = 64 * 2**10
+LINE_LIMIT = 4 * 2**10
 """Characters of a line that regular expressions look at: no output can keep them busy for long."""
 
 VALUE_LIMIT = 1000
@@ -35,6 +35,7 @@ class Judgement:
     state: OutcomeName  # completed, warning or failed
     reason: str = ""  # why it is not completed; "" if it is
     readings: Mapping[str, str] = field(factory=dict)  # what its output told
+    absent: bool = False  # the answer to a query is a clear no, not the failure to get one
 
 
 @frozen(kw_only=True)
@@ -44,6 +45,7 @@ class PollJudgement:
     state: Literal["running", "completed", "warning", "failed"]
     reason: str = ""  # why it is not completed, or the state in flight
     readings: Mapping[str, str] = field(factory=dict)  # what the poll's output told
+    answered: bool = True  # False: the poll itself failed, and tells nothing
 
 
 def judge(
@@ -79,8 +81,17 @@ def judge_query(
     values: Mapping[str, str],
     kind: str = EXITED,
 ) -> Judgement:
-    """Return what the answer to a query means; `completed` is a yes."""
-    return judge(query, code=code, output=output, values=values, kind=kind)
+    """Return what the answer to a query means; `completed` is a yes.
+
+    A clear no is a call that went well and did not find what is expected, or an exit code or a
+    word of the output that the query lists as such.
+    """
+    judged = judge(query, code=code, output=output, values=values, kind=kind)
+    if judged.state == "completed" or kind != EXITED or code is None:
+        return judged
+    listed = any(each in output for each in query.absent if not each.isdigit())
+    went_well = _by_code(query.outcome, code)[0] == "completed"
+    return evolve(judged, absent=went_well or listed or str(code) in query.absent)
 
 
 def judge_poll(
@@ -100,7 +111,7 @@ def judge_poll(
     state = call.readings.get("state")
     if call.state == "failed" or state is None:
         reason = call.reason or "the output does not tell the state"
-        return PollJudgement(state="running", reason=reason, readings=call.readings)
+        return PollJudgement(state="running", reason=reason, readings=call.readings, answered=False)
     if poll.running and re.fullmatch(poll.running, state):
         return PollJudgement(state="running", reason=state, readings=call.readings)
     ended: OutcomeName = "failed"

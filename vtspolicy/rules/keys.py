@@ -20,14 +20,16 @@ DEFAULT_TIMEOUT = 24 * 3600.0
 class Written(str):
     """A template that remembers where it stands, until its places have been checked."""
 
-    __slots__ = ("place",)
+    __slots__ = ("members", "place")
     place: Place
+    members: "tuple[Written, ...]"  # of a group, each with its own place
 
     @staticmethod
-    def at(place: Place, text: str) -> "Written":
-        """Return a template with its place."""
+    def at(place: Place, text: str, members: "tuple[Written, ...]" = ()) -> "Written":
+        """Return a template with its place; `members` are those of a group."""
         written = Written(text)
         written.place = place
+        written.members = members or (written,)
         return written
 
 
@@ -52,11 +54,18 @@ def _group(node: Node, findings: Findings) -> Written | None:
     if not isinstance(node, Items):
         return template(node, findings)
     members = reading.items(template, least=1)(node, findings)
-    return None if members is None else Written.at(node.place, GROUP.join(members))
+    return None if members is None else Written.at(node.place, GROUP.join(members), members)
 
 
 arguments = reading.items(_group, least=1)
 """An argument list."""
+
+lines = reading.items(_group, least=1, single=True)
+"""Lines of standard input; one can be a list of words, each left out when its value is absent."""
+
+_INPUT = Key(
+    name="input", read=lines, type="a list of lines", default=(), help="what it reads on its input"
+)
 
 environment = reading.mapping(
     reading.matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable"), template
@@ -285,7 +294,15 @@ QUERY = keys_of(
     ),
     Key(name="outcome", read=outcome, type="a mapping", help="what its exit codes mean"),
     Key(name="read", read=readings, type="a mapping", default=(), help="what its output tells"),
+    _INPUT,
     Key(name="expect", read=expectations, type="a mapping", default=(), help="what must hold"),
+    Key(
+        name="absent",
+        read=reading.items(reading.text, single=True),
+        type="a list",
+        default=(),
+        help="exit codes, and words of its output, that are a clear no",
+    ),
     Key(
         name="timeout",
         read=reading.duration,
@@ -296,6 +313,22 @@ QUERY = keys_of(
     ),
 )
 """The keys of a query: `query`, `delete` and `verify`."""
+
+
+def _list_or_section(keys: Mapping[str, Key], what: str) -> reading.Read[Section]:
+    """Make a reader of a mapping for which its argument list can stand alone."""
+
+    def read(node: Node, findings: Findings) -> Section | None:
+        if isinstance(node, Items):
+            argv = arguments(node, findings)
+            if argv is None:
+                return None
+            values = {key.name: key.default for key in keys.values()} | {"run": argv}
+            return Section(table=Table(place=node.place), values=values, given=frozenset({"run"}))
+        return reading.section_of(keys, what)(node, findings)
+
+    return read
+
 
 POLL = {
     **QUERY,
@@ -329,24 +362,23 @@ POLL = {
             default="",
             help="those of an end with warnings",
         ),
+        Key(
+            name="find",
+            read=_list_or_section(QUERY, "find"),
+            type="an argument list or a query",
+            help="reads application_job by {handle}, for when its submission was interrupted",
+        ),
+        Key(
+            name="patience",
+            read=reading.duration,
+            type="a duration",
+            default=1800.0,
+            default_text="30m",
+            help="how long no answer may come, and a cancelled job may take to end",
+        ),
     ),
 }
 """The keys of `poll`."""
-
-
-def _list_or_section(keys: Mapping[str, Key], what: str) -> reading.Read[Section]:
-    """Make a reader of a mapping for which its argument list can stand alone."""
-
-    def read(node: Node, findings: Findings) -> Section | None:
-        if isinstance(node, Items):
-            argv = arguments(node, findings)
-            if argv is None:
-                return None
-            values = {key.name: key.default for key in keys.values()} | {"run": argv}
-            return Section(table=Table(place=node.place), values=values, given=frozenset({"run"}))
-        return reading.section_of(keys, what)(node, findings)
-
-    return read
 
 
 def _retry(node: Node, findings: Findings) -> Section | None:
@@ -360,6 +392,13 @@ def _retry(node: Node, findings: Findings) -> Section | None:
 
 
 WORK = keys_of(
+    Key(
+        name="prepare",
+        read=_list_or_section(QUERY, "prepare"),
+        type="an argument list or a query",
+        help="a call before each run, whose readings fill places of the run",
+    ),
+    _INPUT,
     Key(
         name="env",
         read=environment,
@@ -442,6 +481,19 @@ WORK = keys_of(
         type="an argument list",
         default=(),
         help="tells a queued application to stop its job",
+    ),
+    Key(
+        name="cancel_input",
+        read=lines,
+        type="a list of lines",
+        default=(),
+        help="what cancel reads on its input",
+    ),
+    Key(
+        name="handle",
+        read=_reading_name,
+        type="the name of a reading",
+        help="which reading names the copy, where the application cannot take our own handle",
     ),
     Key(
         name="ready",
@@ -614,7 +666,7 @@ TOP = keys_of(
     Key(
         name="calendar",
         read=reading.mapping(
-            reading.matching(r"[A-Za-z][A-Za-z0-9_-]*", "a name"),
+            reading.matching(r"[A-Za-z][A-Za-z0-9_]*", "a name"),
             reading.items(_day, single=True),
         ),
         type="a mapping",

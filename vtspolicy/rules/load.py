@@ -64,6 +64,26 @@ def read_table(
             trees.append((path.resolve().is_relative_to(SHIPPED.resolve()), _without_spare(root)))
         else:
             findings.add(root, "a rules file must be a mapping with applications and rules")
+    table = _table_of(trees, vocabulary, configuration, findings)
+    return evolve(
+        table, hash=digest.hexdigest()[:12], files=files, warnings=findings.problems
+    ), findings
+
+
+def table_of_trees(
+    trees: Iterable[tuple[bool, Tree]], *, vocabulary: Vocabulary
+) -> tuple[Table, Findings]:
+    """Return the table of trees, each with whether it is shipped, and what is wrong with them."""
+    findings = Findings()
+    return _table_of(list(trees), vocabulary, None, findings), findings
+
+
+def _table_of(
+    trees: list[tuple[bool, Tree]],
+    vocabulary: Vocabulary,
+    configuration: Configuration | None,
+    findings: Findings,
+) -> Table:
     tops = [
         (shipped, section(tree, TOP, findings, what="a rules file", place=tree.place))
         for shipped, tree in trees
@@ -77,15 +97,12 @@ def read_table(
     rules = _rules(tops, builder, findings)
     if configuration is not None:
         _check_names(rules, configuration, findings)
-    table = Table(
+    return Table(
         applications={name: each.application for name, each in builder.defaults.items()},
         rules=tuple(rules),
         calendar=calendar,
-        hash=digest.hexdigest()[:12],
-        files=files,
-        warnings=findings.problems,
+        hash="",
     )
-    return table, findings
 
 
 def _canonical(node: Node) -> object:

@@ -2,7 +2,7 @@
 
 import re
 
-from vtspolicy.rules.expand import GROUP, names_in
+from vtspolicy.rules.expand import names_in
 from vtspolicy.rules.work import Template
 
 _WORD = r"(password|passwd|passphrase|passwort|pwd|secret|token|api[-_]?key)"
@@ -10,19 +10,16 @@ _OPTION = re.compile(rf"--?(?!no-)[a-z]*-?{_WORD}(=.*)?", re.IGNORECASE | re.DOT
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
 _VARIABLE = re.compile(rf".*{_WORD}", re.IGNORECASE)
 
-BY_FILE = (
-    "every user of the machine can see argument lists: give a file, or the product's own store"
-)
+BY_FILE = "every user of the machine can see it there: give a file, or the product's own store"
 """What to do instead."""
 
 
 def secret_argument(template: Template) -> str | None:
     """Return what looks like a password in an argument, or None."""
-    for member in template.split(GROUP):
-        if _OPTION.fullmatch(member):
-            return f"{member.partition('=')[0]} puts a password on the argument list"
-        if _URL.match(member):
-            return "a URL with a password stands on the argument list"
+    if _OPTION.fullmatch(template):
+        return f"{template.partition('=')[0]} puts a password on the argument list"
+    if _URL.match(template):
+        return "a URL with a password stands on the argument list"
     return None
 
 

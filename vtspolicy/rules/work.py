@@ -65,10 +65,12 @@ class Query:
     """A separate call whose answer tells something: a verification, or a poll."""
 
     run: tuple[Template, ...]  # the argument list
+    input: tuple[Template, ...] = ()  # lines that it reads on its standard input
     timeout: float = 300.0  # seconds; a query that hangs is a failed query
     outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code -> outcome, with default
     readings: tuple[Reading, ...] = ()  # what to read from its output
     expect: tuple[Expectation, ...] = ()  # what must hold
+    absent: tuple[str, ...] = ()  # exit codes, and words of its output, that are a clear no
 
 
 @frozen(kw_only=True)
@@ -80,6 +82,8 @@ class Poll:
     running: str = ""  # a regular expression of the states in flight
     completed: str = ""  # of the states that are a success
     warning: str = ""  # of those that are done with warnings; every other state failed
+    find: Query | None = None  # finds the job by {handle} when nobody heard its number
+    patience: float = 1800.0  # seconds without any answer, or until a cancelled job has ended
 
 
 @frozen(kw_only=True)
@@ -87,7 +91,9 @@ class Work:
     """Everything that is needed to run one job and to judge its end."""
 
     application: str  # whose seats it takes
+    prepare: Query | None = None  # a call before each run; its readings fill places of the run
     run: tuple[Template, ...] = ()  # the argument list; empty for what the engine does itself
+    input: tuple[Template, ...] = ()  # lines that it reads on its standard input
     then: Then | None = None  # what success means for the tape
     env: Mapping[str, Template] = field(factory=dict)  # added to the bare environment of a run
     outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code or "default" -> outcome
@@ -96,6 +102,8 @@ class Work:
     verify: Query | None = None  # a separate query that must find the copy
     poll: Poll | None = None  # for queued applications
     cancel: tuple[Template, ...] = ()  # tells a queued application to stop its job
+    cancel_input: tuple[Template, ...] = ()  # lines that `cancel` reads on its standard input
+    handle: str | None = None  # the reading that names the copy, where our own handle cannot
     ready: tuple[Template, ...] = ()  # a program to run when a recalled tape is ready
     limits: Limits = Limits()  # time-outs
     retry: Retry = Retry()  # repetition

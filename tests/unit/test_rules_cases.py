@@ -1,0 +1,189 @@
+"""Rule tests: what they can expect, how they differ, what they cover, and how they are written."""
+
+from xml.etree.ElementTree import fromstring
+
+import pytest
+
+from vtspolicy.config.load import SHIPPED
+from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.grammar import shipped
+from vtspolicy.rules.case_file import CASE, read_cases
+from vtspolicy.rules.cases import failed_cases, run_cases
+from vtspolicy.rules.junit import junit
+from vtspolicy.rules.load import load_table
+
+RULES = """
+rules:
+  - {rule: keep, when: {family: Delete, pool: "PAY*"}, deny: seven years}
+  - {rule: night, when: {family: TSM, user: '*'}, run: [x, "{path}"], between: "20:00-06:00"}
+  - {rule: store, when: {family: TSM}, run: [x, "{path}", "-c={retention}"]}
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(cases, rules=RULES):
+        (tmp_path / "rules.yaml").write_text(rules)
+        (tmp_path / "cases.yaml").write_text(cases)
+        table = load_table([tmp_path / "rules.yaml"], vocabulary=shipped())
+        return run_cases(table, shipped(), read_cases(tmp_path / "cases.yaml"))
+
+    return run
+
+
+TSM = "command: VTSPolicy TSM '/VAULT01/PAYROLL/A1 r=14,d'"
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "rule: store",
+        "run: [x, /VAULT01/PAYROLL/A1, '-c=14,d']",
+        "run: [[x, /VAULT01/PAYROLL/A1, '-c=14,d']]",
+        "jobs: 1",
+        "application: TSM",
+        "locks: [/VAULT01/PAYROLL/A1]",
+        "starts: 2026-01-05 12:00",
+        "left_out: []",
+        "norule: false",
+        "{rule: store, jobs: 1}",
+    ],
+)
+def test_a_case_that_is_as_expected_passes(run, expected):
+    lines = expected.strip("{}").replace(", jobs", "\n    jobs")
+    [result] = run(f"cases:\n  - case: a\n    {TSM}\n    {lines}\n").results
+    assert result.passed, result.difference
+
+
+@pytest.mark.parametrize(
+    ("expected", "line"),
+    [
+        ("rule: keep", "-rule: keep\n+rule: store"),
+        ("run: [y, /VAULT01/PAYROLL/A1, '-c=14,d']", "-  - y\n+  - x"),
+        ("run: []", "+  - x"),
+        ("jobs: 2", "-jobs: 2\n+jobs: 1"),
+        ("denied: true", "-denied: True\n+denied: None"),
+        ("norule: true", "-norule: True\n+norule: False"),
+        ("error: nothing", "-  message: nothing"),
+        ("starts: 2026-01-05 20:00", "+starts: 2026-01-05 12:00"),
+        ("application: NBU", "+application: TSM"),
+    ],
+)
+def test_a_case_that_is_not_shows_the_difference(run, expected, line):
+    [result] = run(f"cases:\n  - case: a\n    {TSM}\n    {expected}\n").results
+    assert not result.passed
+    assert line in result.difference
+
+
+def test_a_part_of_a_reason_is_enough(run):
+    case = "cases:\n  - case: a\n    command: VTSPolicy Delete - A1\n"
+    facts = "    tapes: [/VAULT01/PAYROLL/A1]\n"
+    assert run(f"{case}{facts}    denied: seven\n").failed == ()
+    assert run(f"{case}{facts}    denied: eight\n").failed != ()
+    assert run(f"{case}    norule: true\n").failed == ()
+
+
+def test_an_error_has_its_column_and_a_part_of_its_message(run):
+    case = "cases:\n  - case: a\n    command: VTSPolicy TSMX '/VAULT01/PAYROLL'\n    error: "
+    assert run(f"{case}{{column: 11, message: TSMX}}\n").failed == ()
+    assert run(f"{case}TSMX\n").failed == ()
+    [result] = run(f"{case}{{column: 12}}\n").failed
+    assert "-  column: 12" in result.difference
+    assert "+  column: 11" in result.difference
+
+
+def test_an_error_that_nobody_expects_is_shown(run):
+    [result] = run("cases:\n  - {case: a, command: VTSPolicy X, rule: store}\n").failed
+    assert "+error:" in result.difference
+
+
+def test_an_event_brings_its_system_but_a_console_text_proves_no_user(run):
+    event = r"""
+cases:
+  - case: a
+    user: SUPER.OPER
+    event: |
+      26-11-22 02:14:09 \NSK1.$ZBAT  {}  {} VTSPolicy TSM
+              '/VAULT01/PAYROLL/A1'
+    rule: {}
+"""
+    assert run(event.format("ACME.BATCH.L01", "001234", "night")).failed == ()
+    assert run(event.format("TANDEM.EMS.L01", "000512", "store")).failed == ()
+
+
+def test_an_event_without_a_command_is_an_error(run):
+    text = "26-11-22 02:14:09 \\NSK1.$Z TANDEM.EMS.L01 000100 hello"
+    assert run(f"cases:\n  - {{case: a, event: '{text}', error: no command}}\n").failed == ()
+
+
+@pytest.mark.parametrize(
+    ("at", "starts"),
+    [("2026-01-05 12:00", "2026-01-05 20:00"), ("2026-01-05 21:30", "2026-01-05 21:30")],
+)
+def test_hours_are_tested_by_when_the_job_would_start(run, at, starts):
+    case = f"cases:\n  - case: a\n    {TSM}\n    user: A.B\n    at: {at}\n    starts: {starts}\n"
+    [result] = run(case).results
+    assert result.passed, result.difference
+
+
+def test_coverage_names_the_rules_that_decide_no_case(run):
+    report = run(f"cases:\n  - case: a\n    {TSM}\n    rule: store\n")
+    assert report.uncovered == ("keep", "night")
+    assert report.coverage == pytest.approx(100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("cases:\n  - {case: a, rule: b}", "2:5: a case needs either command or event"),
+        ("cases:\n  - {case: a, command: b}", "2:5: a case must expect something; one of "),
+        ("cases:\n  - {command: b, rule: c}", '2:5: a case needs the key "case"'),
+        (
+            "cases:\n  - {case: a, command: b, rul: c}",
+            '2:27: a case has no key "rul"; did you mean "rule"?',
+        ),
+        (
+            "cases:\n  - {case: a, command: b, rule: c, at: soon}",
+            '2:40: "soon" is no time; as 2026-11-22 02:14',
+        ),
+        (
+            "cases:\n  - {case: a, command: b, rule: c, tapes: [x]}",
+            "2:44: x is no tape; /VAULT/POOL/CARTRIDGE, then what it is",
+        ),
+        (
+            "cases:\n  - {case: a, command: b, error: {colum: 1}}",
+            '2:35: error has no key "colum"; did you mean "column"?',
+        ),
+        ("case: []", '1:1: a file of rule tests has no key "case"; did you mean "cases"?'),
+    ],
+)
+def test_a_mistake_in_a_case_has_its_place(tmp_path, text, problem):
+    path = tmp_path / "cases.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        read_cases(path)
+    assert any(str(each).startswith(f"{path}:{problem}") for each in caught.value.problems)
+
+
+def test_cases_that_fail_are_problems_with_their_place(tmp_path):
+    path = tmp_path / "cases.yaml"
+    path.write_text("cases:\n  - {case: a, command: VTSPolicy Erase - A1, rule: delete}\n")
+    table = load_table([SHIPPED / "dsk.yaml"], vocabulary=shipped())
+    [problem] = failed_cases([path], table=table, vocabulary=shipped())
+    assert (problem.line, problem.column) == (2, 5)
+    assert problem.message == 'the rule test "a" fails: -rule: delete +rule: erase'
+
+
+def test_a_report_for_machines_counts_the_coverage_as_a_test(run):
+    report = run(
+        f"cases:\n  - case: '<a & \x7f>'\n    {TSM}\n    rule: keep\n".replace("\x7f", "é")
+    )
+    suite = fromstring(junit(report, required=100))
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "2")
+    assert suite[0].get("name") == "<a & é>"
+    assert "+rule: store" in suite[0][0].text
+    assert "33 % of the rules are covered" not in junit(report, required=0)
+
+
+def test_every_key_of_a_case_has_a_help():
+    assert all(key.help and key.type for key in CASE.values())

@@ -1,0 +1,375 @@
+"""Decisions: the first rule that matches, tapes that are left out, values, and the trace."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtspolicy.config.positions import Table as Tree
+from vtspolicy.config.positions import read_text
+from vtspolicy.events.event import Event
+from vtspolicy.grammar import Command, Target, parse, shipped
+from vtspolicy.rules import load as loading
+from vtspolicy.rules.check import rule_covers
+from vtspolicy.rules.decision import Circumstances, Verdict, proven_user
+from vtspolicy.rules.expand import expand
+from vtspolicy.rules.facts import FactsError, imagined, tape_of
+from vtspolicy.rules.load import load_table
+from vtspolicy.rules.match import NO_COPY, decide
+from vtspolicy.rules.places import PLACES, RUN_PLACES
+
+NOON = datetime.fromisoformat("2026-01-05 12:00")
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text):
+        path = tmp_path / "rules.yaml"
+        path.write_text(text)
+        return load_table([path], vocabulary=shipped())
+
+    return load
+
+
+def tapes(*facts):
+    return tuple(tape_of(each, at=NOON) for each in facts)
+
+
+def about(text, *facts, **more):
+    command = parse(text, shipped())
+    found = tapes(*facts) if facts else imagined(command, at=NOON)
+    return command, Circumstances(node="vts1", at=NOON, tapes=found, **more)
+
+
+def verdict_of(table, text, *facts, **more):
+    trace = []
+    decision = decide(table, *about(text, *facts, **more), trace=trace)
+    assert decide(table, *about(text, *facts, **more)).rule == decision.rule
+    return decision
+
+
+ARCHIVE = "VTSPolicy TSM 'archive /VAULT01/PAYROLL/A00017 r=14,d'"
+
+
+@pytest.mark.parametrize(
+    ("when", "matches"),
+    [
+        ("{}", True),
+        ("{family: TSM}", True),
+        ("{family: [NBU, TSM]}", True),
+        ("{family: 'T*'}", True),
+        ("{family: NBU}", False),
+        ("{operation: archive}", True),
+        ("{operation: none}", False),
+        ("{vault: VAULT01}", True),
+        ("{pool: 'PAY*'}", True),
+        ("{pool: 'pay*'}", False),
+        ("{pool: PAY}", False),
+        ("{pool: ['A*', '?AYROLL']}", True),
+        ("{pool: '[A-P]AYROLL'}", True),
+        ("{cartridge: 'A0001?'}", True),
+        ("{cartridge: B00017}", False),
+        ("{host: NSK1}", True),
+        ("{host: NSK2}", False),
+        (r"{system: '\NSK1'}", True),
+        ("{user: SUPER.OPER}", True),
+        ("{user: SUPER.SUPER}", False),
+        ("{node: vts1}", True),
+        ("{keywords: {retention: present}}", True),
+        ("{keywords: {retention: absent}}", False),
+        ("{keywords: {retention: '14,d'}}", True),
+        ("{keywords: {retention: ['1,*', '14,*']}}", True),
+        ("{keywords: {optfile: present}}", False),
+        ("{keywords: {optfile: absent, retention: '*,d'}}", True),
+        ("{tape: {size: '>= 1M'}}", True),
+        ("{tape: {size: ['> 1M', '< 1G']}}", False),
+        ("{tape: {age: '>= 1d'}}", True),
+        ("{tape: {age: '< 12h'}}", False),
+        ("{tape: {migrated: false}}", True),
+        ("{tape: {state: written}}", True),
+        ("{tape: {application: DSK}}", False),
+        ("{family: TSM, pool: 'PAY*', tape: {state: written}, between: '20:00-06:00'}", True),
+    ],
+)
+def test_a_condition_holds_or_fails(load, when, matches):
+    table = load(f"rules: [{{rule: a, when: {when}, deny: later}}]")
+    decision = verdict_of(table, ARCHIVE, host="NSK1", system="\\NSK1", user="SUPER.OPER")
+    assert decision.verdict is (Verdict.DENIED if matches else Verdict.NO_RULE)
+    [step] = decision.steps
+    assert step.matched is matches
+    assert (step.condition is None) is matches
+
+
+def test_the_first_rule_that_matches_decides(load):
+    table = load(
+        "rules:\n  - {rule: a, when: {family: NBU}, deny: x}\n"
+        "  - {rule: b, when: {family: TSM}, deny: y}\n  - {rule: c, deny: z}\n"
+    )
+    decision = verdict_of(table, ARCHIVE)
+    assert (decision.rule, decision.number, decision.reason) == ("b", 2, "y")
+    assert [step.rule for step in decision.steps] == ["a", "b"]
+    assert (decision.steps[0].condition, decision.steps[0].found) == ("family: NBU", "TSM")
+
+
+def test_a_user_that_the_event_does_not_prove_matches_nothing(load):
+    table = load("rules: [{rule: a, when: {user: '*'}, deny: later}]")
+    decision = verdict_of(table, ARCHIVE)
+    assert decision.steps[0].found == "not proven by the event"
+
+
+def test_the_user_of_a_console_text_is_the_collectors_and_proves_nothing():
+    console = Event(text="x", ssid="TANDEM.EMS.L01", number=512, user="SUPER.SUPER")
+    assert proven_user(console) is None
+    own = Event(text="x", ssid="ACME.BATCH.L01", number=512, user="SUPER.SUPER")
+    assert proven_user(own) == "SUPER.SUPER"
+
+
+POOL = "VTSPolicy TSM 'archive /VAULT01/PAYROLL'"
+
+
+def test_a_pool_becomes_a_job_for_each_tape_that_fits(load):
+    table = load(
+        "rules: [{rule: a, when: {family: TSM, tape: {size: '>= 1M'}}, run: [x, '{path}']}]"
+    )
+    decision = verdict_of(
+        table,
+        POOL,
+        "/VAULT01/PAYROLL/A1 size=2M",
+        "/VAULT01/PAYROLL/A2 size=5",
+        "/VAULT01/PAYROLL/A3",
+    )
+    assert [job.tape.cartridge for job in decision.jobs] == ["A1", "A3"]
+    assert decision.left_out == (("/VAULT01/PAYROLL/A2", "tape.size: >= 1M, and it is 5 bytes"),)
+
+
+def test_a_rule_that_no_tape_fits_does_not_match(load):
+    table = load(
+        "rules:\n  - {rule: a, when: {family: TSM, tape: {migrated: true}}, deny: done already}\n"
+        "  - {rule: b, when: {family: TSM}, run: [x]}\n"
+    )
+    assert verdict_of(table, POOL, "/VAULT01/PAYROLL/A1").rule == "b"
+    assert verdict_of(table, POOL, "/VAULT01/PAYROLL/A1 migrated").rule == "a"
+    decision = verdict_of(table, POOL)
+    assert (decision.rule, decision.jobs) == ("b", ())
+
+
+def test_one_job_does_a_pool(load):
+    table = load("rules: [{rule: a, when: {family: TSM}, run: [x, '{path}'], each: pool}]")
+    decision = verdict_of(table, POOL, "/VAULT01/PAYROLL/A1", "/VAULT01/PAYROLL/A2")
+    [job] = decision.jobs
+    assert (job.pool, job.tape, job.lock) == ("/VAULT01/PAYROLL", None, "/VAULT01/PAYROLL")
+    assert job.values["path"] == "/VAULT01/PAYROLL"
+    assert not {"cartridge", "size"} & set(job.values)
+
+
+def test_a_cartridge_of_a_pool_rule_is_a_job_of_its_own(load):
+    table = load("rules: [{rule: a, when: {family: TSM}, run: [x, '{path}'], each: pool}]")
+    [job] = verdict_of(table, ARCHIVE).jobs
+    assert job.tape.cartridge == "A00017"
+
+
+def test_tapes_that_are_named_alone_are_matched_by_where_they_are(load):
+    table = load(
+        "rules:\n  - {rule: kept, when: {family: Delete, pool: 'PAY*'}, deny: seven years}\n"
+        "  - {rule: yes it may, when: {family: Delete}, then: deleted}\n"
+    )
+    text = "VTSPolicy Delete - A1 A2"
+    assert verdict_of(table, text, "/VAULT01/PAY/A1", "/VAULT01/OLD/A2").rule == "kept"
+    assert verdict_of(table, text, "/VAULT01/OLD/A1", "/VAULT01/OLD/A2").rule == "yes it may"
+
+
+def test_a_run_is_for_the_tapes_that_its_rule_is_for(load):
+    table = load("rules: [{rule: a, when: {family: Erase, pool: OLD}, then: erased}]")
+    decision = verdict_of(table, "VTSPolicy Erase - A1 A2", "/VAULT01/PAY/A1", "/VAULT01/OLD/A2")
+    assert [job.tape.cartridge for job in decision.jobs] == ["A2"]
+    assert decision.left_out == (("/VAULT01/PAY/A1", "pool: OLD, and it is PAY"),)
+
+
+def test_an_empty_pool_matches_by_its_name_and_becomes_no_job(load):
+    table = load("rules: [{rule: a, when: {family: TSM, pool: PAYROLL}, run: [x]}]")
+    decision = decide(table, parse(POOL, shipped()), Circumstances(node="n", at=NOON))
+    assert (decision.verdict, decision.jobs) == (Verdict.RUN, ())
+
+
+def test_a_restore_has_the_handle_and_the_size_of_the_newest_copy(load):
+    table = load(
+        "rules: [{rule: a, when: {family: Restore, tape: {application: DSK}},"
+        " run: [x, '{handle}', '{size}'], then: restored}]"
+    )
+    text = "VTSPolicy Restore - A1"
+    [job] = verdict_of(table, text, "/VAULT01/PAY/A1 erased handle=7-3 size=2K").jobs
+    assert expand(job.work.run, job.values) == ("x", "7-3", "2048")
+
+
+def test_a_tape_without_a_copy_is_left_out_of_a_restore_by_handle(load):
+    table = load(
+        "rules: [{rule: a, when: {family: Restore}, application: DSK, run: [x, '{handle}'],"
+        " then: restored}]"
+    )
+    decision = verdict_of(table, "VTSPolicy Restore - A1", "/VAULT01/PAY/A1")
+    assert decision.jobs == ()
+    assert decision.left_out == (("/VAULT01/PAY/A1", NO_COPY),)
+
+
+def test_an_archive_has_no_handle_before_it_runs(load):
+    table = load("rules: [{rule: a, when: {family: DSK}, run: [x, '{handle}'], then: migrated}]")
+    [job] = verdict_of(table, "VTSPolicy DSK '/VAULT01/PAY/A1'", "/VAULT01/PAY/A1 stale").jobs
+    assert "handle" not in job.values
+    assert expand(job.work.run, job.values, keep=RUN_PLACES) == ("x", "{handle}")
+
+
+def test_the_values_of_a_job_are_all_that_the_table_of_names_says(load):
+    table = load("rules: [{rule: a, when: {family: BAC}, run: [x]}]")
+    text = "VTSPolicy BAC 'archive /VAULT01/PAY/A1 pool=Tapes j=Night ref=R1'"
+    [job] = verdict_of(table, text, host="NSK1", system="\\NSK1", user="A.B").jobs
+    at_the_start = {"req", "job", "attempt", "handle", "rundir"}
+    assert set(job.values) == (set(PLACES) - at_the_start) | {"keyword.pool", "jobname"}
+    assert job.values["pool"] == "PAY"
+    assert job.values["keyword.pool"] == "Tapes"
+
+
+def test_a_default_stands_for_a_keyword_that_is_not_given(load):
+    table = load(
+        "applications: {NBU: {defaults: {policy: P}}}\n"
+        "rules: [{rule: a, when: {family: NBU}, run: [x, '{policy}', '{schedule}']}]"
+    )
+    for text, arguments in (
+        ("VTSPolicy NBU '/VAULT01/PAY/A1'", ("x", "P")),
+        ("VTSPolicy NBU '/VAULT01/PAY/A1 policy=Q'", ("x", "Q")),
+    ):
+        [job] = verdict_of(table, text).jobs
+        assert expand(job.work.run, job.values) == arguments
+
+
+def test_a_lock_that_names_what_is_absent_is_the_path(load):
+    table = load("rules: [{rule: a, when: {family: TSM}, run: [x], lock: '{optfile}'}]")
+    [job] = verdict_of(table, ARCHIVE).jobs
+    assert job.lock == "/VAULT01/PAYROLL/A00017"
+
+
+# -- properties
+
+CONDITIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "family": st.sampled_from(["TSM", "[TSM, NBU]", "'*'", "Erase", "'T*'"]),
+        "operation": st.sampled_from(["archive", "none", "[archive, none]"]),
+        "pool": st.sampled_from(["PAY", "'P*'", "[OLD, PAY]", "'*'"]),
+        "cartridge": st.sampled_from(["A1", "'A*'", "'*1'"]),
+        "host": st.sampled_from(["NSK1", "'NSK*'", "[NSK1, NSK2]"]),
+        "keywords": st.sampled_from(
+            ["{source: present}", "{source: absent}", "{source: a}", "{source: ['a*', b]}"]
+        ),
+        "tape": st.sampled_from(
+            ["{size: '> 1K'}", "{migrated: true}", "{state: [written, erased]}"]
+        ),
+    },
+)
+TABLES = st.lists(CONDITIONS, min_size=1, max_size=6)
+COMMANDS = st.builds(
+    lambda family, operation, source, target: Command(
+        family=family,
+        operation=operation,
+        targets=(target,),
+        keywords={} if source is None else {"source": source},
+    ),
+    st.sampled_from(["TSM", "NBU", "Erase", "Unknown"]),
+    st.sampled_from(["archive", None]),
+    st.sampled_from([None, "a", "ab", "b", "c"]),
+    st.sampled_from([Target(vault="VAULT01", pool="PAY"), Target(cartridge="A1")]),
+)
+AROUND = st.builds(
+    lambda host, facts: Circumstances(node="n", at=NOON, host=host, tapes=tapes(*facts)),
+    st.sampled_from([None, "NSK1", "NSK2"]),
+    st.lists(
+        st.sampled_from(
+            [
+                "/VAULT01/PAY/A1",
+                "/VAULT01/PAY/A2 size=5",
+                "/VAULT01/OLD/B1 migrated",
+                "/VAULT01/P/A1 erased",
+            ]
+        ),
+        max_size=3,
+    ),
+)
+
+
+def table_of(rules):
+    text = "rules:\n"
+    for number, when in enumerate(rules):
+        conditions = ", ".join(f"{key}: {value}" for key, value in when.items())
+        text += f"  - {{rule: r{number}, when: {{{conditions}}}, deny: x}}\n"
+    node, problems = read_text(text, file="f")
+    assert isinstance(node, Tree)
+    assert problems == []
+    # Rules that never match, such as Erase with archive, are errors to people but tables to us.
+    table, _ = loading.table_of_trees([(False, node)], vocabulary=shipped())
+    return table
+
+
+@given(TABLES, COMMANDS, AROUND)
+def test_the_trace_tells_the_truth_about_the_decision(rules, command, around):
+    table = table_of(rules)
+    trace = []
+    traced = decide(table, command, around, trace=trace)
+    plain = decide(table, command, around)
+    assert (traced.verdict, traced.rule, traced.left_out) == (
+        plain.verdict,
+        plain.rule,
+        plain.left_out,
+    )
+    assert [step.number for step in trace] == list(range(1, len(trace) + 1))
+    assert [step.matched for step in trace[:-1]] == [False] * len(trace[:-1])
+    assert trace[-1].matched is (traced.rule is not None)
+    assert len(trace) == (traced.number or len(rules))
+    assert traced.steps == tuple(trace)
+    for step in trace:  # each rule alone says of itself what the trace says of it
+        alone = decide(table_of([rules[step.number - 1]]), command, around)
+        assert (alone.verdict is Verdict.DENIED) is step.matched
+
+
+@given(CONDITIONS, CONDITIONS, COMMANDS, AROUND)
+def test_a_rule_that_covers_another_takes_all_its_commands(wide, narrow, command, around):
+    first, second = table_of([wide, narrow]).rules
+    if rule_covers(first, second):
+        decided = decide(table_of([narrow]), command, around).verdict
+        if decided is Verdict.DENIED:
+            assert decide(table_of([wide]), command, around).verdict is Verdict.DENIED
+
+
+# -- facts
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        ("", "written"),
+        ("migrated", "migrated"),
+        ("stale", "written"),
+        ("erased", "erased"),
+        ("deleted", "deleted"),
+        ("size=0", "scratch"),
+        ("handle=1-1", "migrated"),
+    ],
+)
+def test_facts_say_in_which_state_a_tape_is(facts, state):
+    assert tape_of(f"/VAULT01/PAY/A1 {facts}", at=NOON).state == state
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        "",
+        "A1",
+        "/VAULT01/PAY",
+        "/VAULT01/PAY/A1 siz=1",
+        "/VAULT01/PAY/A1 migrated=1",
+        "/VAULT01/PAY/A1 size",
+        "/VAULT01/PAY/A1 age=x",
+    ],
+)
+def test_words_that_say_nothing_of_a_tape_are_refused(facts):
+    with pytest.raises(FactsError):
+        tape_of(facts, at=NOON)

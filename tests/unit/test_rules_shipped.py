@@ -1,0 +1,138 @@
+"""The shipped tables: their own tests, full coverage, and how they judge their applications."""
+
+import json
+
+import pytest
+
+from vtspolicy.config.load import SHIPPED
+from vtspolicy.grammar import shipped
+from vtspolicy.rules.case_file import read_cases
+from vtspolicy.rules.cases import run_cases
+from vtspolicy.rules.judge import judge, judge_query, read_output
+from vtspolicy.rules.load import load_table
+
+TABLES = sorted(path for path in SHIPPED.glob("*.yaml") if not path.name.endswith(".tests.yaml"))
+SIZE = {"size": "4096", "handle": "42-1"}
+
+
+@pytest.fixture
+def work_of():
+    def work_of(family, rule):
+        table = load_table([SHIPPED / f"{family}.yaml"], vocabulary=shipped())
+        return next(each.work for each in table.rules if each.name == rule)
+
+    return work_of
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_each_table_passes_its_tests_which_cover_all_its_rules(path):
+    table = load_table([path], vocabulary=shipped())
+    report = run_cases(table, shipped(), read_cases(path.with_suffix(".tests.yaml")))
+    assert [result.difference for result in report.failed] == []
+    assert report.uncovered == ()
+    assert len(report.results) >= 2
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_no_exit_code_but_those_listed_is_a_success(path):
+    for rule in load_table([path], vocabulary=shipped()).rules:
+        if rule.work is not None and rule.work.run:
+            codes = {code for code, state in rule.work.outcome.items() if state == "completed"}
+            assert codes == {"0"}, rule.name
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_whatever_marks_a_tape_migrated_is_verified_by_a_query_of_its_own(path):
+    for rule in load_table([path], vocabulary=shipped()).rules:
+        if rule.work is not None and rule.work.then == "migrated":
+            assert rule.work.verify is not None, rule.name
+            assert rule.work.verify.run != rule.work.run
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_no_restore_writes_over_a_tape_that_has_data(path):
+    for rule in load_table([path], vocabulary=shipped()).rules:
+        if rule.work is not None and rule.work.then == "restored":
+            [state] = [each for each in rule.tapes if each.key == "tape.state"]
+            assert state.patterns == ("erased", "deleted")
+
+
+RESTIC = {"message_type": "summary", "total_files_processed": 1, "total_bytes_processed": 4096}
+
+
+def test_restic_is_believed_only_when_it_read_the_whole_tape(work_of):
+    work = work_of("rst", "archive to restic")
+    lines = json.dumps({"message_type": "status", "percent_done": 0.5}) + "\n" + json.dumps(RESTIC)
+    assert judge(work, code=0, output=lines, values=SIZE).state == "completed"
+    assert read_output(work.readings, lines)["percent"] == "50"
+    nothing = json.dumps(RESTIC | {"total_files_processed": 0, "total_bytes_processed": 0})
+    assert judge(work, code=0, output=nothing, values=SIZE).state == "failed"
+    assert judge(work, code=3, output=lines, values=SIZE).state == "failed"
+
+
+def test_restic_has_a_copy_only_when_a_snapshot_is_listed(work_of):
+    query = work_of("rst", "archive to restic").verify
+    assert judge_query(query, code=0, output='[{"id": "x"}]', values=SIZE).state == "completed"
+    for nothing in ("[]", "null", ""):
+        assert judge_query(query, code=0, output=nothing, values=SIZE).state == "failed"
+
+
+def borg(files, size):
+    stats = {"nfiles": files, "original_size": size}
+    return json.dumps({"archives": [{"name": "42-1", "stats": stats}]}, indent=4)
+
+
+def test_an_empty_borg_archive_that_bears_our_name_is_no_copy(work_of):
+    query = work_of("brg", "archive to borg").verify
+    assert judge_query(query, code=0, output=borg(1, 4200), values=SIZE).state == "completed"
+    assert judge_query(query, code=0, output=borg(0, 0), values=SIZE).state == "failed"
+    assert judge_query(query, code=2, output="", values=SIZE).state == "failed"
+
+
+@pytest.mark.parametrize("code", [1, 2, 30, 100, 107, 143])
+def test_borg_has_not_stored_a_tape_it_warns_about(work_of, code):
+    assert (
+        judge(work_of("brg", "archive to borg"), code=code, output="", values=SIZE).state
+        == "failed"
+    )
+
+
+DSMC = "Total number of objects archived:  {}\nTotal number of objects failed:  {}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "archived", "failed", "state"),
+    [
+        (0, 1, 0, "completed"),
+        (8, 1, 0, "warning"),
+        (4, 0, 1, "failed"),
+        (0, 0, 0, "failed"),
+        (8, 0, 1, "failed"),
+        (12, 1, 0, "failed"),
+        (3, 1, 0, "failed"),
+    ],
+)
+def test_dsmc_is_judged_by_code_and_counts(work_of, code, archived, failed, state):
+    work = work_of("tsm", "archive to TSM")
+    output = DSMC.format(archived, failed)
+    assert judge(work, code=code, output=output, values=SIZE).state == state
+
+
+def test_a_dsmc_query_that_warns_has_found_nothing(work_of):
+    query = work_of("tsm", "archive to TSM").verify
+    assert judge_query(query, code=8, output="ANS1092W", values=SIZE).state == "failed"
+
+
+def test_networker_must_name_its_save_time(work_of):
+    work = work_of("leg", "archive to NetWorker")
+    output = "save: completed savetime=1767600000\n"
+    assert judge(work, code=0, output=output, values=SIZE).state == "completed"
+    assert judge(work, code=0, output="save: done\n", values=SIZE).state == "failed"
+
+
+def test_the_disk_archive_tells_its_progress_and_whether_the_tape_changed(work_of):
+    work = work_of("dsk", "archive to disk")
+    assert read_output(work.readings, "progress 3%\nprogress 37%\n") == {"percent": "37"}
+    unchanged, changed = '{"tape": "unchanged"}', '{"tape": "changed"}'
+    assert judge_query(work.verify, code=0, output=unchanged, values=SIZE).state == "completed"
+    assert judge_query(work.verify, code=0, output=changed, values=SIZE).state == "failed"
