@@ -23,6 +23,7 @@ from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.operating import Operator
 from vtspolicy.engine.ourselves import Ourselves
+from vtspolicy.engine.patience import Patience
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.outbox import Outbox
@@ -112,6 +113,7 @@ class Service:
             runner=runner,
             outbox=outbox,
             ourselves=Ourselves(ledger=self.ledger, vaults=vaults),
+            patience=Patience(clock=self.reactor, ledger=self.ledger, queue=queue, outbox=outbox),
             metrics=self.metrics,
             node=configuration.node,
         )
@@ -183,6 +185,7 @@ class Service:
         if self.control is not None:
             await self.control.close()
         await self.doors.close()
+        self.engine.conductor.patience.close()
         self.engine.queue.close()
         await self.engine.runner.close()
         await self.ledger.close()

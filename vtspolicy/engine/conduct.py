@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.engine.ourselves import Ourselves
+from vtspolicy.engine.patience import Patience
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.jobs import Job, JobState, run_key
 from vtspolicy.ledger import Book, Ledger
@@ -57,6 +58,7 @@ class Conductor:
     runner: Runner
     outbox: Outbox
     ourselves: Ourselves
+    patience: Patience
     metrics: Metrics
     node: str
     running: dict[int, str] = field(factory=dict)  # job -> key of the run that is under way
@@ -111,6 +113,7 @@ class Conductor:
         if started is None:
             self.queue.give_back(job_id)
             return
+        self.patience.forget(job_id)
         job, notices = started.job, started.notices
         self.metrics.lock_wait.observe(max(self.clock.seconds() - max(job.created, job.due), 0.0))
         self.outbox.push(notices)

@@ -1,7 +1,8 @@
 """The line from an event to its notices: read, decide, record, queue, run, tell."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -55,6 +56,7 @@ class Engine:
     vaults: Vaults
     conductor: Conductor
     metrics: Metrics
+    threads: Callable[..., Deferred[Any]] = deferToThread  # each call has its own type of answer
     last_event: dict[str, float] = field(factory=dict)  # host -> seconds since the epoch
     log: Logger = field(factory=lambda: Logger("vtspolicy.engine"))
 
@@ -66,7 +68,7 @@ class Engine:
         while page := await self.ledger.read(Book.live_jobs, after, PAGE):
             for job in page:
                 if job.state is JobState.WAITING:
-                    self.queue.put(entry(job))
+                    self.wait(job)
                 else:
                     self.queue.adopt(entry(job))
                     adopted.append(job)
@@ -88,6 +90,11 @@ class Engine:
         self.queue.seats(reader.table.seats)
         self.metrics.config_hash.clear()
         self.metrics.config_hash.labels(reader.table.hash).set(1)
+
+    def wait(self, job: Job) -> None:
+        """Let a recorded job wait for its turn, as long as its rule lets it."""
+        self.queue.put(entry(job))
+        self.conductor.patience.watch(job)
 
     def receive(self, session: HostSession, items: list[Item]) -> Deferred[None]:
         """Take what a host sent; fires when all of it is recorded and answered.
@@ -172,7 +179,7 @@ class Engine:
             recorded = result.recorded if isinstance(result, Answer) else result
             self._count(command, recorded)
             for job in recorded.jobs:
-                self.queue.put(entry(job))
+                self.wait(job)
             self.outbox.push(recorded.notices, session)
             if isinstance(result, Answer):
                 self.carry_out(result)
@@ -194,13 +201,14 @@ class Engine:
                 for each in found
             ]
 
-        found = await deferToThread(look)
+        found: list[Found | str] = await self.threads(look)
         found = await self.ledger.read(add_known, found)
         return {id(each): result for each, result in zip(about_tapes, found, strict=True)}
 
     def carry_out(self, result: Answer) -> None:
         """Do what a cancellation recorded: withdraw what waits, stop what runs, tell the host."""
         for job in result.ended:
+            self.conductor.patience.forget(job.id)
             self.queue.withdraw(job.id)
         for job in result.running:
             self.conductor.cancel(job.id)

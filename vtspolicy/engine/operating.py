@@ -1,6 +1,7 @@
 """What operators do with a running server: look, cancel, retry, drain, reload, free a lock."""
 
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from twisted.logger import Logger
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.control import Refused, Told, UnknownThing
-from vtspolicy.engine.engine import Engine, entry
+from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.requests import Answer
 from vtspolicy.grammar import Target
@@ -151,7 +152,7 @@ class Operator:
         except LedgerError as error:  # the job has not ended
             raise Refused(str(error)) from error
         for each in recorded.jobs:
-            self.engine.queue.put(entry(each))
+            self.engine.wait(each)
         self.engine.outbox.push(recorded.notices)
         return {"request": recorded.request, "job": recorded.jobs[0].id}
 
@@ -271,10 +272,13 @@ class Operator:
         return {"tape": tape}
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
-        """Write a consistent copy of the ledger while all goes on."""
+        """Write a consistent copy of the ledger while all goes on. Fails with Refused."""
         return Deferred.fromCoroutine(self._backup(path, actor))
 
     async def _backup(self, path: str, actor: str) -> Told:
-        await self.engine.ledger.backup(Path(path))
+        try:
+            await self.engine.ledger.backup(Path(path))
+        except (LedgerError, sqlite3.Error, OSError) as error:
+            raise Refused(f"the ledger cannot be copied to {path}: {error}") from error
         self.log.info("Ledger copied to {path}.", action="backup", path=path, actor=actor)
         return {"path": path}
