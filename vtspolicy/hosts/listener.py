@@ -9,7 +9,13 @@ from attrs import define, field
 from OpenSSL import crypto
 from twisted.internet.defer import gatherResults, maybeDeferred
 from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
-from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHandshakeListener,
+    IListeningPort,
+    IStreamServerEndpoint,
+)
 from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.ssl import (
@@ -19,6 +25,7 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.events.decoder import decoder
@@ -27,6 +34,9 @@ from vtspolicy.rights import hosts_of_peer
 
 STRANGERS = 16
 """The most connections at once of peers that are no configured host."""
+
+HANDSHAKE = 15.0
+"""Seconds that a TLS peer may take to show its certificate."""
 
 
 @define(kw_only=True)
@@ -39,6 +49,7 @@ class Doors:
     on_refused: Callable[[str], None]  # a connection was closed at the door: stranger or full
     on_count: Callable[[HostSession, int], None]  # a session came (+1) or went (-1)
     sessions: set[HostSession] = field(factory=set)
+    handshakes: set["_Handshake"] = field(factory=set)  # TLS peers that are not known yet
     ports: list[IListeningPort] = field(factory=list)
     held: bool = False  # nothing is read from new connections either
 
@@ -53,6 +64,8 @@ class Doors:
         with suppress(Exception):  # a port that is gone already is closed
             await gatherResults([maybeDeferred(port.stopListening) for port in self.ports])
         self.ports.clear()
+        for handshake in list(self.handshakes):
+            handshake.transport.abortConnection()  # type: ignore[union-attr]  # it is connected
         for session in list(self.sessions):
             session.close()
 
@@ -68,10 +81,16 @@ class Doors:
         for session in self.sessions:
             session.let_go()
 
+    def has_room(self) -> bool:
+        """Whether one more connection fits, whoever it is; if not, it is counted."""
+        if len(self.sessions) + len(self.handshakes) < self.limit:
+            return True
+        self.on_refused("full")
+        return False
+
     def admit(self, hosts: tuple[Host, ...]) -> bool:
-        """Whether one more connection fits."""
-        if len(self.sessions) >= self.limit:
-            self.on_refused("full")
+        """Whether one more connection of these hosts fits."""
+        if not self.has_room():
             return False
         strangers = sum(1 for session in self.sessions if not session.hosts)
         if not hosts and strangers >= STRANGERS:
@@ -96,7 +115,7 @@ class _Door(Factory):
     noisy = False
 
     def __init__(self, doors: Doors, listen: Listen) -> None:
-        self._doors = doors
+        self.doors = doors
         self._listen = listen
         self._log = Logger("vtspolicy.hosts")
 
@@ -104,13 +123,13 @@ class _Door(Factory):
         """Make a session for a peer, or close the door on it."""
         address = getattr(addr, "host", None) or "local"
         if self._listen.clients is not None:
-            return _Handshake(self, address)
+            return _Handshake(self, address) if self.doors.has_room() else None
         return self.session(address, None)
 
     def session(self, address: str, certificate: str | None) -> HostSession | None:
         """Make the session of a peer, now that its name is known."""
-        hosts = hosts_of_peer(self._doors.hosts(), address=address, certificate=certificate)
-        if not self._doors.admit(hosts):
+        hosts = hosts_of_peer(self.doors.hosts(), address=address, certificate=certificate)
+        if not self.doors.admit(hosts):
             self._log.warn(
                 "Connection of {address} closed: no room.", action="refused", address=address
             )
@@ -120,44 +139,65 @@ class _Door(Factory):
                 "{address} is no peer of a configured host.", action="stranger", address=address
             )
         session = HostSession(
-            self._doors.link,
+            self.doors.link,
             hosts=hosts,
             address=address,
             decoder=decoder(self._listen.format, wrapped=self._listen.wrapped),
         )
-        self._doors.add(session)
+        self.doors.add(session)
         return session
 
 
+@implementer(IHandshakeListener)
 class _Handshake(TwistedProtocol):
-    """Waits for the first bytes of a TLS peer: only then its certificate is known."""
+    """Waits until a TLS peer has shown its certificate: only then it is known who it is."""
 
     def __init__(self, door: _Door, address: str) -> None:
         self._door = door
         self._address = address
         self._session: HostSession | None = None
+        self._patience: IDelayedCall | None = None
 
-    def dataReceived(self, data: bytes) -> None:
-        if self._session is None and not self._begin():
-            return
-        if self._session is not None:
-            self._session.dataReceived(data)
+    def connectionMade(self) -> None:
+        """Wait, but not for ever."""
+        doors = self._door.doors
+        doors.handshakes.add(self)
+        self._patience = doors.link.reactor.callLater(HANDSHAKE, self._give_up)
 
-    def connectionLost(self, reason: Any = None) -> None:  # Twisted's own signature
-        if self._session is not None:
-            self._session.connectionLost(reason)
-
-    def _begin(self) -> bool:
+    def handshakeCompleted(self) -> None:
+        """Begin the session of a peer whose certificate our authority has signed."""
+        self._end_wait()
         if self.transport is None:
-            return False
+            return
         peer: crypto.X509 | None = self.transport.getPeerCertificate()  # type: ignore[attr-defined]
         name = peer.get_subject().CN if peer is not None else None
         self._session = self._door.session(self._address, name)
         if self._session is None:
             self.transport.loseConnection()
-            return False
-        self._session.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Twisted
-        return True
+        else:
+            self._session.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Twisted
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass on what comes; it comes after the handshake."""
+        if self._session is not None:
+            self._session.dataReceived(data)
+
+    def connectionLost(self, reason: Any = None) -> None:  # Twisted's own signature
+        """End the session, if there is one."""
+        self._end_wait()
+        if self._session is not None:
+            self._session.connectionLost(reason)
+
+    def _give_up(self) -> None:
+        self._patience = None
+        self._door.doors.on_refused("handshake")
+        self.transport.abortConnection()  # type: ignore[union-attr]  # TLS over TCP has it
+
+    def _end_wait(self) -> None:
+        self._door.doors.handshakes.discard(self)
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
 
 def server_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a whole reactor

@@ -1,0 +1,254 @@
+"""TLS: a host is who its certificate says, and nobody else gets in or holds a place."""
+
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from vtspolicy.config.model import Listen
+from vtspolicy.hosts.listener import HANDSHAKE, Doors, _Door
+from vtspolicy.notices import Word, read_line
+
+VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
+
+CONFIGURATION = r"""
+node: vts1.example.com
+listen:
+  - {{endpoint: "tls:port={port}:interface=127.0.0.1", format: {format},
+      key: server.key, cert: server.pem, clients: authority.pem}}
+ledger: sqlite:ledger.db
+spool: {root}/spool
+hosts:
+  NSK1: {{peers: ["CN=nsk1"], systems: ['\NSK1'], families: [Status]}}
+  NSK2: {{peers: ["CN=nsk2", 192.0.2.1], systems: ['\NSK2'], families: [Status]}}
+rules: [rules.yaml]
+"""
+
+RULES = "rules:\n  - {rule: nothing, deny: this site only answers}\n"
+
+ASK = r"26-11-22 02:14:09 \NSK1.$ZBAT  TANDEM.EMS.L01  001234 VTSPolicy Status - 99"
+
+
+class Authority:
+    """Signs certificates, as `openssl x509 -req -CA` does."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
+        itself = self._builder(self.name, self.key)
+        itself = itself.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        self.file = folder / "authority.pem"
+        self._write(self.file, itself.sign(self.key, hashes.SHA256()))
+
+    def _builder(self, subject, key):
+        now = dt.datetime.now(dt.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+        )
+
+    @staticmethod
+    def _write(path, certificate):
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def certify(self, name):
+        """Write NAME.pem and NAME.key, and return both paths."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        named = self._builder(subject, key).add_extension(
+            x509.SubjectAlternativeName([address]), critical=False
+        )
+        certificate, private = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        self._write(certificate, named.sign(self.key, hashes.SHA256()))
+        private.touch(mode=0o600)
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return certificate, private
+
+
+class Server:
+    """A real server with one TLS listener, and hosts that come to it."""
+
+    def __init__(self, root, wire):
+        self.root = root
+        self.authority = Authority(root)
+        self.authority.certify("server")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        configuration = CONFIGURATION.format(root=root, port=self.port, format=wire)
+        (root / "vtspolicy.yaml").write_text(configuration)
+        (root / "rules.yaml").write_text(RULES)
+        self.process = subprocess.Popen(
+            [VTSPOLICY, "serve", "--config", root / "vtspolicy.yaml"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        said = ""
+        while "Ready" not in said:
+            line = self.process.stderr.readline()
+            assert line, f"the server did not start: {said}"
+            said += line
+
+    def close(self):
+        self.process.terminate()
+        self.process.communicate(timeout=20)
+
+    def connect(self, name=None, authority=None):
+        """Connect with a certificate of that name; the server's own is checked."""
+        context = ssl.create_default_context(cafile=self.authority.file)
+        if name is not None:
+            context.load_cert_chain(*(authority or self.authority).certify(name))
+        plain = socket.create_connection(("127.0.0.1", self.port), 10)
+        return context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+    def ask(self, line, **who):
+        """Send one line, and return the first notice about it; None if there is none."""
+        with self.connect(**who) as link:
+            link.sendall(line.encode() + b"\n")
+            received = link.makefile("rb").readline()
+            return read_line(received) if received else None
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("tls"), "auto")
+    yield server
+    server.close()
+
+
+def test_a_host_is_known_by_the_name_in_its_certificate(server):
+    notice = server.ask(ASK, name="nsk1")
+    assert notice.fields["reason"] == "host NSK1 has no request 99"
+
+
+def test_the_name_of_another_host_does_not_do(server):
+    notice = server.ask(ASK.replace("02:14:09", "02:14:10"), name="nsk3")
+    assert notice.word is Word.DENIED
+    assert "is no peer of a configured host" in notice.text
+
+
+def test_a_host_that_lists_an_address_too_must_come_from_there(server):
+    notice = server.ask(ASK.replace("NSK1", "NSK2"), name="nsk2")
+    assert notice.word is Word.DENIED
+    assert "is no peer of a configured host" in notice.text
+
+
+def test_without_a_certificate_nobody_gets_in(server):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        server.ask(ASK)
+
+
+def test_a_certificate_of_another_authority_does_not_do(server, tmp_path):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        server.ask(ASK, name="nsk1", authority=Authority(tmp_path))
+
+
+def test_plain_tcp_gets_nothing_on_a_tls_door(server):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as link:
+        link.sendall(ASK.encode() + b"\n")
+        assert b"VTSPolicy" not in link.recv(1000)
+
+
+def test_send_speaks_tls(server):
+    certificate, key = server.authority.certify("nsk1")
+    done = subprocess.run(
+        [
+            *(VTSPOLICY, "send", "--to", f"127.0.0.1:{server.port}", "--tls"),
+            *("--cert", certificate, "--key", key, "--ca", server.authority.file),
+            *("--system", r"\NSK1", "VTSPolicy Erase - A00017"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "host NSK1 may not use Erase" in done.stdout
+
+
+def test_a_host_that_only_listens_is_told_what_it_missed(tmp_path):
+    server = Server(tmp_path, "ems")
+    try:
+        link = server.connect("nsk1")
+        link.sendall(ASK.encode() + b"\n")
+        link.close()  # before any answer can be read
+        with server.connect("nsk1") as silent:
+            silent.settimeout(10)
+            assert "99" in read_line(silent.makefile("rb").readline()).text
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def door():
+    """A TLS door without a network, and why it refused."""
+    clock = Clock()
+    refused = []
+    doors = Doors(
+        link=SimpleNamespace(reactor=clock),
+        hosts=tuple,
+        limit=2,
+        on_refused=refused.append,
+        on_count=lambda *_: None,
+    )
+    file = Path("unused.pem")
+    listen = Listen(endpoint="tls:port=1", key=file, cert=file, clients=file)
+    return SimpleNamespace(door=_Door(doors, listen), doors=doors, clock=clock, refused=refused)
+
+
+def knock(door):
+    protocol = door.door.buildProtocol(SimpleNamespace(host="192.0.2.9"))
+    if protocol is not None:
+        protocol.makeConnection(StringTransport())
+    return protocol
+
+
+def test_a_peer_that_shows_no_certificate_does_not_hold_its_place(door):
+    silent = knock(door)
+    door.clock.advance(HANDSHAKE - 1)
+    assert not silent.transport.disconnected
+    door.clock.advance(1)
+    assert silent.transport.disconnected
+    assert door.refused == ["handshake"]
+    silent.connectionLost()
+    assert not door.doors.handshakes
+
+
+def test_unfinished_handshakes_count_as_connections(door):
+    first, second = knock(door), knock(door)
+    assert knock(door) is None
+    assert door.refused == ["full"]
+    first.connectionLost()
+    assert knock(door) is not None
+    second.connectionLost()
+
+
+def test_a_peer_that_leaves_before_its_certificate_leaves_no_timer(door):
+    knock(door).connectionLost()
+    time_left = door.clock.getDelayedCalls()
+    assert time_left == []
