@@ -3,10 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
@@ -19,25 +19,19 @@ from twisted.python.failure import Failure
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.engine import Engine
-from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.assembly import assemble
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.operating import Operator
-from vtspolicy.engine.ourselves import Ourselves
-from vtspolicy.engine.patience import Patience
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.listener import Doors
-from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession, Link
 from vtspolicy.ledger import Book, Ledger, LedgerError, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
-from vtspolicy.notices import Notice
-from vtspolicy.queue.embedded import EmbeddedQueue
 from vtspolicy.rules.cases import failed_cases
 from vtspolicy.rules.load import load_table
 from vtspolicy.runner.processes import ProcessRunner
 from vtspolicy.runner.protocol import KeeperError
-from vtspolicy.vaults import Vaults
 from vtspolicy.web import ControlDoor, make_site
 
 HOUSEKEEPING = 60.0
@@ -66,22 +60,6 @@ def reader_of(configuration: Configuration) -> Reader:
     return Reader(configuration=configuration, vocabulary=vocabulary, table=table)
 
 
-@frozen
-class LedgerStore:
-    """The outbox's view of the ledger."""
-
-    ledger: Ledger
-    clock: Any  # IReactorTime
-
-    def pending(self, host: str, after: int, limit: int) -> Deferred[list[Notice]]:
-        """Return undelivered notices of a host with numbers above `after`."""
-        return self.ledger.read(Book.pending_notices, host, after, limit)
-
-    def delivered(self, ids: Sequence[int]) -> Deferred[int]:
-        """Note that these have arrived."""
-        return self.ledger.write(Book.delivered, ids, self.clock.seconds())
-
-
 @define(kw_only=True)
 class Service:
     """One server."""
@@ -102,36 +80,18 @@ class Service:
     def __attrs_post_init__(self) -> None:
         configuration = self.reader.configuration
         self.ledger = SqliteLedger(path_of(configuration.ledger), self.reactor)
-        outbox = Outbox(self.reactor, LedgerStore(self.ledger, self.reactor))
-        queue = EmbeddedQueue(self.reactor)
         runner = ProcessRunner(self.reactor, configuration.spool, output_limit=configuration.output)
-        vaults = Vaults(configuration.vaults)
-        conductor = Conductor(
-            clock=self.reactor,
-            ledger=self.ledger,
-            queue=queue,
-            runner=runner,
-            outbox=outbox,
-            ourselves=Ourselves(ledger=self.ledger, vaults=vaults),
-            patience=Patience(clock=self.reactor, ledger=self.ledger, queue=queue, outbox=outbox),
-            metrics=self.metrics,
-            node=configuration.node,
-        )
-        self.engine = Engine(
+        self.engine = assemble(
             clock=self.reactor,
             reader=self.reader,
             ledger=self.ledger,
-            queue=queue,
             runner=runner,
-            outbox=outbox,
-            vaults=vaults,
-            conductor=conductor,
             metrics=self.metrics,
         )
         link = Link(
             reactor=self.reactor,
             engine=self.engine,
-            outbox=outbox,
+            outbox=self.engine.outbox,
             node=configuration.node,
             settle=configuration.settle,
         )

@@ -7,12 +7,12 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
+from vtspolicy.engine.assembly import LedgerStore
 from vtspolicy.events.decoder import decoder
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession, Link
 from vtspolicy.ledger import Book
 from vtspolicy.notices import Notice, Word, read_line
-from vtspolicy.service import LedgerStore
 from vtspolicy.testing.clock import TestClock
 from vtspolicy.testing.ledger import MemoryLedger
 

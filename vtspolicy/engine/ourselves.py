@@ -4,7 +4,11 @@ Erase and Delete stand behind the deletion gate: no verified copy newer than the
 erase (APPLICATIONS.md).
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from attrs import define, evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from vtspolicy.grammar import Target
@@ -22,6 +26,7 @@ class Ourselves:
 
     ledger: Ledger
     vaults: Vaults
+    threads: Callable[..., Deferred[Any]] = deferToThread  # each call has its own type of answer
 
     async def look(self, job: Job) -> tuple[Tape, ...]:
         """Return the job's tapes as their files are now and as the ledger knows them.
@@ -35,7 +40,7 @@ class Ourselves:
         )
         if target.vault is None:
             return ()
-        found = await deferToThread(self.vaults.find, target)
+        found = await self.threads(self.vaults.find, target)
         return await self.ledger.read(known, found.tapes)
 
     async def before(self, job: Job) -> tuple[Tape, ...]:
@@ -82,9 +87,9 @@ class Ourselves:
                     return Ending(state=JobState.FAILED, reason=f"{tape.name}: {refusal}")
             for tape in tapes:
                 if job.work.then == "erased":
-                    await deferToThread(self.vaults.erase, tape)
+                    await self.threads(self.vaults.erase, tape)
                 else:
-                    await deferToThread(self.vaults.delete, tape)
+                    await self.threads(self.vaults.delete, tape)
             after = await self.look(job)
         except (VaultError, OSError) as error:
             return Ending(state=JobState.FAILED, reason=str(error))

@@ -1,0 +1,77 @@
+"""The parts of an engine, put together once: for the service, and for tests with fakes below it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.threads import deferToThread
+
+from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.engine import Engine
+from vtspolicy.engine.intake import Reader
+from vtspolicy.engine.ourselves import Ourselves
+from vtspolicy.engine.patience import Patience
+from vtspolicy.hosts.outbox import Outbox
+from vtspolicy.ledger import Book, Ledger
+from vtspolicy.metrics import Metrics
+from vtspolicy.notices import Notice
+from vtspolicy.queue.embedded import EmbeddedQueue
+from vtspolicy.runner.protocol import Runner
+from vtspolicy.vaults import Vaults
+
+
+@frozen
+class LedgerStore:
+    """The outbox's view of the ledger."""
+
+    ledger: Ledger
+    clock: IReactorTime
+
+    def pending(self, host: str, after: int, limit: int) -> Deferred[list[Notice]]:
+        """Return undelivered notices of a host with numbers above `after`."""
+        return self.ledger.read(Book.pending_notices, host, after, limit)
+
+    def delivered(self, ids: Sequence[int]) -> Deferred[int]:
+        """Note that these have arrived."""
+        return self.ledger.write(Book.delivered, ids, self.clock.seconds())
+
+
+def assemble(
+    *,
+    clock: IReactorTime,
+    reader: Reader,
+    ledger: Ledger,
+    runner: Runner,
+    metrics: Metrics,
+    threads: Callable[..., Deferred[Any]] = deferToThread,  # each call has its own type of answer
+) -> Engine:
+    """Return an engine with a queue in the process; it is not started yet."""
+    configuration = reader.configuration
+    outbox = Outbox(clock, LedgerStore(ledger, clock))
+    queue = EmbeddedQueue(clock)
+    vaults = Vaults(configuration.vaults)
+    conductor = Conductor(
+        clock=clock,
+        ledger=ledger,
+        queue=queue,
+        runner=runner,
+        outbox=outbox,
+        ourselves=Ourselves(ledger=ledger, vaults=vaults, threads=threads),
+        patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
+        metrics=metrics,
+        node=configuration.node,
+    )
+    return Engine(
+        clock=clock,
+        reader=reader,
+        ledger=ledger,
+        queue=queue,
+        runner=runner,
+        outbox=outbox,
+        vaults=vaults,
+        conductor=conductor,
+        metrics=metrics,
+        threads=threads,
+    )
