@@ -274,7 +274,7 @@ def test_a_job_is_run_again_as_a_request_of_its_own(site):
     site.run("retry", "1")
     again = link.wait("COMPLETED", req=2)
     assert again.fields["ref"] == "AGAIN"
-    assert "job 1" in str(site.json("job", "2")["history"])
+    assert "run again as job 2" in str(site.json("job", "1")["history"])
 
 
 def test_attempts_are_repeated_with_growing_delays_and_told(site):
