@@ -1,51 +1,54 @@
 """One job from its seat to its end: an attempt is recorded, run, judged, and its end recorded."""
 
-import os
-import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from vtspolicy.engine.calls import OUTPUT_JUDGED, Calls
+from vtspolicy.engine.following import NUMBER, Follower
 from vtspolicy.engine.ourselves import Ourselves
 from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.progress import Progress
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.jobs import Job, JobState, run_key
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.jobs import Ending, Finished
 from vtspolicy.metrics import Metrics
 from vtspolicy.queue.protocol import Queue
-from vtspolicy.rules.expand import ExpansionError, expand, expand_environment
+from vtspolicy.rules.expand import ExpansionError, expand, expand_input
 from vtspolicy.rules.hours import next_start
 from vtspolicy.rules.judge import Judgement, judge, judge_query
 from vtspolicy.rules.retry import next_attempt
-from vtspolicy.rules.work import Query
-from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError
+from vtspolicy.rules.work import Poll
+from vtspolicy.runner.protocol import End, Ended, Run, Runner
 
 OUTPUT_KEPT = 4000
 """Bytes of an attempt's output that the ledger keeps."""
 
-OUTPUT_JUDGED = 1 << 20
-"""Bytes of an attempt's output in which readings are looked for."""
+QUEUED = "queued"
+"""The kind of the end of a job that its application queued: no exit code tells how it ended."""
 
 LAST_WORDS = 200
 """Characters of the last line of an output that become part of a reason."""
 
-SPOOL_PATIENCE = 5.0
-"""Seconds between tries while the spool cannot take a run."""
-
 
 @frozen(kw_only=True)
 class Deadline:
-    """How long the next run of a job may take, and which time-out that is."""
+    """How long an attempt may take, and which time-out that is."""
 
-    seconds: float | None
+    began: float  # when the attempt did, seconds since the epoch
+    seconds: float | None  # from then; None: it may take for ever
     total: bool = False  # it is what is left of all attempts' time
+
+    @property
+    def until(self) -> float | None:
+        """When the attempt has to be over, seconds since the epoch."""
+        return None if self.seconds is None else self.began + self.seconds
 
 
 @define(kw_only=True)
@@ -61,10 +64,18 @@ class Conductor:
     patience: Patience
     metrics: Metrics
     node: str
-    running: dict[int, str] = field(factory=dict)  # job -> key of the run that is under way
-    cancelled: set[int] = field(factory=set)  # jobs to be stopped as soon as they have a run
+    calls: Calls = field(init=False)  # the programs that run for jobs
+    progress: Progress = field(init=False)  # told while they do
+    follower: Follower = field(init=False)  # of jobs that applications queue
     on_idle: Callable[[], None] = lambda: None  # called when the last running job has ended
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
+
+    def __attrs_post_init__(self) -> None:
+        self.calls = Calls(clock=self.clock, runner=self.runner, node=self.node)
+        self.progress = Progress(
+            clock=self.clock, ledger=self.ledger, outbox=self.outbox, runner=self.runner
+        )
+        self.follower = Follower(clock=self.clock, calls=self.calls, progress=self.progress)
 
     def begin(self, job: int) -> None:
         """Start a job that has its seat and its lock."""
@@ -73,15 +84,13 @@ class Conductor:
     def resume(self, job: Job) -> None:
         """Go on with a job whose attempt an earlier server had started."""
         if job.state is JobState.STOPPING:
-            self.cancelled.add(job.id)
+            self.calls.cancelled.add(job.id)
         self._conduct(job.id, self._attempt(job, adopt=True))
 
     def cancel(self, job: int) -> None:
         """Stop a running job's processes; the ledger says already that it is stopping."""
-        self.cancelled.add(job)
-        key = self.running.get(job)
-        if key is not None:
-            self.runner.stop(key, "cancelled")
+        self.calls.stop(job)
+        self.follower.wake(job)
 
     def _conduct(self, job: int, work: "object") -> None:
         done: Deferred[None] = Deferred.fromCoroutine(work)  # type: ignore[arg-type]  # a coroutine
@@ -92,7 +101,7 @@ class Conductor:
 
         Giving the seat back would let another job run beside processes that nobody watches.
         """
-        self.running.pop(job, None)
+        self.calls.running.pop(job, None)
         self.log.failure("Job {job} cannot go on.", failure, action="job_defect", job=job)
 
     async def _first(self, job_id: int) -> None:
@@ -129,7 +138,7 @@ class Conductor:
 
     async def _attempt(self, job: Job, *, adopt: bool) -> None:
         key = run_key(job.id, job.attempt)
-        self.running[job.id] = key
+        self.calls.running[job.id] = key
         if not job.work.run:
             ending = await self.ourselves.do(job)
         else:
@@ -140,106 +149,194 @@ class Conductor:
         await self._finish(job, ending)
 
     async def _run(self, job: Job, key: str, *, adopt: bool) -> Ending:
-        deadline = self._deadline(job)
+        """Prepare, run, follow and judge one attempt; what an earlier server did is not repeated.
+
+        What it had read is in the ledger, and what it had started is in the spool.
+        """
+        began, readings = self.clock.seconds(), {}
+        if adopt:
+            attempt = (await self.ledger.read(Book.attempts, job.id))[-1]
+            began, readings = attempt.started, dict(attempt.readings)
+        deadline = self._deadline(job, began)
+        if job.work.poll is not None and NUMBER in readings:
+            return await self._follow(job, job.work.poll, readings, deadline)
+        if job.work.prepare is not None and not (adopt and self.runner.folder(key).exists()):
+            refusal = await self._prepare(job, readings)
+            if refusal is not None:
+                return self._again(job, refusal)
+            self.calls.running[job.id] = key
+        values = {**readings, **self.calls.values(job)}
         run = Run(
             key=key,
-            argv=expand(job.work.run, self._values(job)),
-            env=self._environment(job),
+            argv=expand(job.work.run, values),
+            env=self.calls.environment(job),
             job=job.id,
             attempt=job.attempt,
             timeout=deadline.seconds,
             silence=job.work.limits.silence,
             grace=job.work.limits.grace,
+            input=expand_input(job.work.input, values),
         )
-        ended = await self._start(run, adopt=adopt)
+        self.progress.watch(job, key)
+        ended = await self.calls.run(run, adopt=adopt)
+        self.progress.forget(job.id)
         output = self.runner.tail(key, OUTPUT_JUDGED)
-        if ended.kind is End.EXITED:
-            judgement = judge(job.work, code=ended.code, output=output, values=self._values(job))
-            if judgement.state == "completed" and job.work.verify is not None:
-                judgement = await self._verify(job, judgement)
-            tapes, judgement = await self.ourselves.proof(job, judgement)
-            ending = Ending(state=_STATES[judgement.state], readings=judgement.readings)
-            ending = evolve(ending, reason=_told(judgement, output), tapes=tapes)
-        else:
-            ending = self._unnatural(job, ended, deadline)
+        judgement = judge(
+            job.work, code=ended.code, output=output, values=values, kind=ended.kind.value
+        )
+        judgement = evolve(judgement, readings={**readings, **judgement.readings})
+        ending = await self._after_run(job, ended, judgement, output, deadline)
         return evolve(
-            self._again(job, ending),
-            kind=ended.kind.value,
-            code=ended.code,
+            ending,
+            kind=ending.kind or ended.kind.value,
+            code=None if ending.kind == QUEUED else ended.code,
             signal=ended.signal,
             output=output[-OUTPUT_KEPT:],
         )
 
-    async def _start(self, run: Run, *, adopt: bool) -> Ended:
-        """Start or adopt a run; while the spool cannot take it, keep trying: nothing is lost."""
-        if adopt:
-            watched = self.runner.adopt(run)
-            self._stop_if_cancelled(run)
-            ended = await watched
-            if ended.kind is not End.UNSTARTED or run.job in self.cancelled:
-                return ended
-        while True:
-            try:
-                watched = self.runner.start(run)
-                self._stop_if_cancelled(run)
-                return await watched
-            except SpoolError as error:
-                self.log.error(
-                    "Job {job} waits: {error}", action="spool_full", job=run.job, error=error
-                )
-                await deferLater(self.clock, SPOOL_PATIENCE)
-                if run.job in self.cancelled:
-                    return Ended(key=run.key, kind=End.CANCELLED)
+    async def _prepare(self, job: Job, readings: dict[str, str]) -> Ending | None:
+        """Make the call that comes before the run; return why there can be no run, or None."""
+        query = job.work.prepare
+        if query is None:
+            return None
+        said = await self.calls.ask(job, query, "prepare", readings)
+        if said.kind != End.EXITED:
+            return self._unprepared(job, said.kind, said.reason, said.output)
+        values = {**self.calls.values(job), **readings}
+        found = judge_query(query, code=said.code, output=said.output, values=values)
+        if found.state == "failed":
+            return self._unprepared(job, said.kind, found.reason, said.output)
+        if found.readings:
+            readings.update(found.readings)
+            await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
+        return None
 
-    def _stop_if_cancelled(self, run: Run) -> None:
-        if run.job in self.cancelled:
-            self.runner.stop(run.key, "cancelled")
+    def _unprepared(self, job: Job, kind: str, reason: str, output: str) -> Ending:
+        state = JobState.CANCELLED if job.id in self.calls.cancelled else JobState.FAILED
+        reason = f"what has to be done before the run failed: {_with_last_words(reason, output)}"
+        return Ending(state=state, kind=kind, reason=reason, output=output[-OUTPUT_KEPT:])
+
+    async def _after_run(
+        self, job: Job, ended: Ended, judgement: Judgement, output: str, deadline: Deadline
+    ) -> Ending:
+        """Return what the job becomes by the end of its run."""
+        work = job.work
+        exited = ended.kind is End.EXITED
+        if work.poll is not None and (exited and judgement.state != "failed"):
+            return await self._follow(job, work.poll, judgement.readings, deadline)
+        if work.poll is not None and ended.kind not in {
+            *(End.EXITED, End.UNSTARTED, End.UNSTARTABLE)
+        }:
+            return await self._find(job, work.poll, ended, judgement, deadline)
+        if exited:
+            return await self._judged(job, judgement, output)
+        if ended.kind is End.LOST and work.on_interrupt == "retry" and work.verify is not None:
+            return await self._interrupted(job, ended, judgement)
+        return self._again(job, self._unnatural(job, ended, deadline))
+
+    async def _find(
+        self, job: Job, poll: Poll, ended: Ended, judgement: Judgement, deadline: Deadline
+    ) -> Ending:
+        """Its submission did not end by itself: follow the application's job if there is one."""
+        readings = judgement.readings
+        if NUMBER not in readings:
+            found = await self.follower.find(job, poll, readings)
+            if found.absent:
+                return self._again(job, self._unnatural(job, ended, deadline))
+            if found.state == "failed":
+                reason = f"whether the application has taken the job is not known: {found.reason}"
+                return Ending(state=JobState.INTERRUPTED, reason=reason)
+            readings = {**readings, **found.readings}
+        stop = ended.kind if ended.kind in {End.CANCELLED, End.TIMEOUT} else None
+        stop = End.TIMEOUT if ended.kind is End.SILENT else stop
+        return await self._follow(job, poll, readings, deadline, stop)
+
+    async def _follow(
+        self,
+        job: Job,
+        poll: Poll,
+        readings: Mapping[str, str],
+        deadline: Deadline,
+        stop: End | None = None,
+    ) -> Ending:
+        """Follow the application's job to its end; its number is kept before anything else."""
+        await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
+        followed = await self.follower.follow(job, poll, readings, until=deadline.until, stop=stop)
+        self.progress.forget(job.id)
+        judgement = followed.judgement
+        if followed.end is End.EXITED:
+            return evolve(await self._judged(job, judgement, ""), kind=QUEUED)
+        if followed.end is End.LOST:  # it may go on there: not to be run again
+            ending = Ending(state=JobState.INTERRUPTED, reason=judgement.reason)
+        else:
+            late = f"it took longer than {deadline.seconds:g} s" if deadline.seconds else ""
+            reason = late if followed.end is End.TIMEOUT else ""
+            ended = Ended(key="", kind=followed.end, reason=reason)
+            ending = self._unnatural(job, ended, deadline)
+            ending = evolve(ending, reason=f"{ending.reason}: {judgement.reason}")
+            if followed.over:
+                ending = self._again(job, ending)
+        return evolve(ending, kind=QUEUED, readings=judgement.readings)
+
+    async def _judged(self, job: Job, judgement: Judgement, output: str) -> Ending:
+        """Return the ending by what was judged, verified by a separate query and by the tape."""
+        if judgement.state == "completed" and job.work.verify is not None:
+            judgement = await self._verify(job, judgement)
+        return self._again(job, await self._proved(job, judgement, output))
+
+    async def _proved(self, job: Job, judgement: Judgement, output: str) -> Ending:
+        """Return the ending by what was judged and by the tape itself."""
+        tapes, judgement = await self.ourselves.proof(job, judgement)
+        return Ending(
+            state=_STATES[judgement.state],
+            reason=_told(judgement, output),
+            readings=judgement.readings,
+            tapes=tapes,
+            handle=judgement.readings.get(job.work.handle) if job.work.handle else None,
+        )
+
+    async def _interrupted(self, job: Job, ended: Ended, judgement: Judgement) -> Ending:
+        """A run died with the machine: look for its copy before it is run again."""
+        readings = judgement.readings
+        found = await self._verify(job, Judgement(state="completed", readings=readings))
+        reason = ended.reason or "it was interrupted"
+        if found.state == "completed":
+            note = f"{reason}; its copy was found"
+            return evolve(await self._proved(job, found, ""), reason=note)
+        if found.absent:
+            return Ending(
+                state=JobState.WAITING, due=self.clock.seconds(), reason=reason, readings=readings
+            )
+        reason = f"{reason}, and whether it has made a copy is not known: {found.reason}"
+        return Ending(state=JobState.INTERRUPTED, reason=reason, readings=readings)
 
     async def _verify(self, job: Job, judgement: Judgement) -> Judgement:
         """Ask the separate query; only what it finds was stored (the deletion gate)."""
         query = job.work.verify
         if query is None:
             return judgement
-        output, ended = await self._query(job, query, "verify")
-        if ended.kind is not End.EXITED:
-            reason = ended.reason or ended.kind.value
-            return evolve(judgement, state="failed", reason=f"the copy is not verified: {reason}")
-        values = {**self._values(job), **judgement.readings}
-        found = judge_query(query, code=ended.code, output=output, values=values)
+        said = await self.calls.ask(job, query, "verify", judgement.readings)
+        if said.kind != End.EXITED:
+            reason = f"the copy is not verified: {said.reason}"
+            return evolve(judgement, state="failed", reason=reason)
+        values = {**self.calls.values(job), **judgement.readings}
+        found = judge_query(query, code=said.code, output=said.output, values=values)
         readings = {**judgement.readings, **found.readings}
         if found.state == "completed":
             return evolve(judgement, readings=readings)
         reason = f"the copy is not verified: {found.reason}"
-        return evolve(judgement, state="failed", reason=reason, readings=readings)
-
-    async def _query(self, job: Job, query: Query, part: str) -> tuple[str, Ended]:
-        """Run a query in a folder of its own; one that an earlier server left is not used again."""
-        number = 1
-        while True:
-            key = run_key(job.id, job.attempt, part if number == 1 else f"{part}{number}")
-            if not self.runner.folder(key).exists():
-                break
-            number += 1
-        self.running[job.id] = key
-        run = Run(
-            key=key,
-            argv=expand(query.run, self._values(job)),
-            env=self._environment(job),
-            job=job.id,
-            attempt=job.attempt,
-            timeout=query.timeout,
+        return evolve(
+            judgement, state="failed", reason=reason, readings=readings, absent=found.absent
         )
-        ended = await self._start(run, adopt=False)
-        return self.runner.tail(key, OUTPUT_JUDGED), ended
 
-    def _deadline(self, job: Job) -> Deadline:
+    def _deadline(self, job: Job, began: float) -> Deadline:
         limits = job.work.limits
         if limits.total is None:
-            return Deadline(seconds=limits.attempt)
-        left = max(limits.total - (self.clock.seconds() - (job.started or 0.0)), 0.1)
+            return Deadline(began=began, seconds=limits.attempt)
+        left = max(limits.total - (began - (job.started or began)), 0.1)
         if limits.attempt is not None and limits.attempt <= left:
-            return Deadline(seconds=limits.attempt)
-        return Deadline(seconds=left, total=True)
+            return Deadline(began=began, seconds=limits.attempt)
+        return Deadline(began=began, seconds=left, total=True)
 
     def _unnatural(self, job: Job, ended: Ended, deadline: Deadline) -> Ending:
         """Return what the job becomes by a run that did not exit by itself."""
@@ -261,7 +358,7 @@ class Conductor:
     def _again(self, job: Job, ending: Ending) -> Ending:
         """Return the ending, or that the job waits for another attempt."""
         end = {JobState.FAILED: "failed", JobState.TIMEDOUT: "timeout"}.get(ending.state)
-        if end is None or job.id in self.cancelled:
+        if end is None or job.id in self.calls.cancelled:
             return ending
         now = self.clock.seconds()
         due = next_attempt(
@@ -274,13 +371,13 @@ class Conductor:
         finished: Finished = await self.ledger.write(
             Book.finish_attempt, job.id, job.attempt, ending, now
         )
-        self.running.pop(job.id, None)
+        self.calls.running.pop(job.id, None)
         after = finished.job
         if after.state is JobState.WAITING:
             self.metrics.retries.labels(job.work.application).inc()
             self.queue.again(job.id, after.due)
         else:
-            self.cancelled.discard(job.id)
+            self.calls.cancelled.discard(job.id)
             self.queue.give_back(job.id)
             self.metrics.job_seconds.labels(job.work.application, after.state.value).observe(
                 max(now - (job.started or now), 0.0)
@@ -293,43 +390,20 @@ class Conductor:
             state=after.state.value,
         )
         self.outbox.push(finished.notices)
-        if not self.running:
+        if not self.calls.running:
             self.on_idle()
-
-    def _values(self, job: Job) -> Mapping[str, str]:
-        """The values of the decision, and those of this run."""
-        run = {
-            "req": str(job.request),
-            "job": str(job.id),
-            "attempt": str(job.attempt),
-            "handle": job.handle,
-            "node": self.node,
-            "rundir": str(self.runner.folder(run_key(job.id, job.attempt))),
-        }
-        return {**run, **job.values}
-
-    def _environment(self, job: Job) -> Mapping[str, str]:
-        """A bare environment: nothing of the server's own leaks into an application."""
-        bare = {
-            "PATH": program_path(),
-            "LC_ALL": "C",
-            "HOME": os.environ.get("HOME", "/"),
-        }
-        return bare | expand_environment(job.work.env, self._values(job))
 
 
 def _told(judgement: Judgement, output: str) -> str | None:
     """Return the reason for people: a failed application's own last words say most."""
     if not judgement.reason or judgement.state == "completed":
         return judgement.reason or None
+    return _with_last_words(judgement.reason, output)
+
+
+def _with_last_words(reason: str, output: str) -> str:
     last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
-    return f"{judgement.reason}: {last[:LAST_WORDS]}" if last else judgement.reason
-
-
-def program_path() -> str:
-    """Return the PATH of applications: the server's, and where vtspolicy itself is installed."""
-    own = os.path.dirname(sys.executable)  # noqa: PTH120  a string is what PATH is made of
-    return os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin") + os.pathsep + own
+    return f"{reason}: {last[:LAST_WORDS]}" if last else reason
 
 
 _STATES = {

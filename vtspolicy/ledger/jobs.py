@@ -135,6 +135,20 @@ class JobDesk(TapeDesk):
         notice = self._tell(Word.STARTED, job, place, at, attempt=job.attempt)
         return Started(job=job, notices=(notice,))
 
+    def note_readings(self, job_id: int, attempt: int, readings: Mapping[str, str]) -> bool:
+        """Keep what the output of an attempt under way told; False when it has ended.
+
+        A queued application's own job number is kept so before anything relies on it.
+        """
+        return self._do("note_readings", to_json(readings), job_id, attempt) > 0
+
+    def tell_progress(self, job_id: int, attempt: int, percent: int, at: float) -> list[Notice]:
+        """Put PROGRESS into the outbox for who wants it; nothing once the attempt is over."""
+        job, place = self._place(job_id)
+        if not job.notify_all or job.state is not JobState.RUNNING or job.attempt != attempt:
+            return []
+        return [self._tell(Word.PROGRESS, job, place, at, attempt=attempt, pct=percent)]
+
     def tapes_before(self, job_id: int, attempt: int) -> dict[str, tuple[int, float]]:
         """Return size (bytes) and last write of each tape, by path, when an attempt started."""
         row = self._one("tapes_before", job_id, attempt)

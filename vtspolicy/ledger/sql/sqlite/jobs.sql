@@ -16,6 +16,9 @@ RETURNING {job_columns}
 -- name: start_attempt
 INSERT INTO attempts (job, number, started, before) VALUES (?, ?, ?, ?)
 
+-- name: note_readings
+UPDATE attempts SET readings = ? WHERE job = ? AND number = ? AND finished IS NULL
+
 -- name: tapes_before
 SELECT before FROM attempts WHERE job = ? AND number = ?
 

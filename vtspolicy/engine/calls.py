@@ -1,0 +1,136 @@
+"""Calls of programs for a job: with its values, and with patience while the spool is full."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from vtspolicy.jobs import Job, run_key
+from vtspolicy.rules.expand import expand, expand_environment, expand_input
+from vtspolicy.rules.work import Query
+from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError
+
+OUTPUT_JUDGED = 1 << 20
+"""Bytes of an output in which readings are looked for."""
+
+SPOOL_PATIENCE = 5.0
+"""Seconds between tries while the spool cannot take a run."""
+
+
+@frozen(kw_only=True)
+class Said:
+    """What a call of an application came to."""
+
+    output: str  # its end
+    kind: str  # as vtspolicy.runner.protocol.End has it
+    code: int | None  # exit code
+    reason: str  # why it did not exit; "" if it did
+
+
+@define(kw_only=True)
+class Calls:
+    """Makes and awaits the runs of jobs."""
+
+    clock: IReactorTime
+    runner: Runner
+    node: str
+    running: dict[int, str] = field(factory=dict)  # job -> key of the run that a cancel stops
+    cancelled: set[int] = field(factory=set)  # jobs to be stopped as soon as they have a run
+    log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
+
+    def stop(self, job: int) -> None:
+        """Stop what runs for a job, and what will."""
+        self.cancelled.add(job)
+        key = self.running.get(job)
+        if key is not None:
+            self.runner.stop(key, "cancelled")
+
+    async def run(self, run: Run, *, adopt: bool = False, stoppable: bool = True) -> Ended:
+        """Start or adopt a run; while the spool cannot take it, keep trying: nothing is lost."""
+        if adopt:
+            watched = self.runner.adopt(run)
+            self._stop_if_cancelled(run)
+            ended = await watched
+            if ended.kind is not End.UNSTARTED or run.job in self.cancelled:
+                return ended
+        while True:
+            try:
+                watched = self.runner.start(run)
+                if stoppable:
+                    self._stop_if_cancelled(run)
+                return await watched
+            except SpoolError as error:
+                self.log.error(
+                    "Job {job} waits: {error}", action="spool_full", job=run.job, error=error
+                )
+                await deferLater(self.clock, SPOOL_PATIENCE)
+                if stoppable and run.job in self.cancelled:
+                    return Ended(key=run.key, kind=End.CANCELLED)
+
+    def _stop_if_cancelled(self, run: Run) -> None:
+        if run.job in self.cancelled:
+            self.runner.stop(run.key, "cancelled")
+
+    async def ask(
+        self, job: Job, query: Query, part: str, readings: Mapping[str, str], *, aside: bool = False
+    ) -> Said:
+        """Make a call of its own, in a folder of its own that no earlier server has used.
+
+        One that is made `aside` is not stopped by a cancellation, and leaves no folder behind.
+        """
+        number = 1
+        while self.runner.folder(key := _numbered(job, part, number)).exists():
+            number += 1
+        values = {**readings, **self.values(job)}
+        run = Run(
+            key=key,
+            argv=expand(query.run, values),
+            env=self.environment(job),
+            job=job.id,
+            attempt=job.attempt,
+            timeout=query.timeout,
+            input=expand_input(query.input, values),
+        )
+        if not aside:
+            self.running[job.id] = key
+        ended = await self.run(run, stoppable=not aside)
+        output = self.runner.tail(key, OUTPUT_JUDGED)
+        if aside:
+            self.runner.remove(key)
+        reason = "" if ended.kind is End.EXITED else ended.reason or ended.kind.value
+        return Said(output=output, kind=ended.kind.value, code=ended.code, reason=reason)
+
+    def values(self, job: Job) -> Mapping[str, str]:
+        """The values of the decision, and those of this run."""
+        run = {
+            "req": str(job.request),
+            "job": str(job.id),
+            "attempt": str(job.attempt),
+            "handle": job.handle,
+            "node": self.node,
+            "rundir": str(self.runner.folder(run_key(job.id, job.attempt))),
+        }
+        return {**run, **job.values}
+
+    def environment(self, job: Job) -> Mapping[str, str]:
+        """A bare environment: nothing of the server's own leaks into an application."""
+        bare = {
+            "PATH": program_path(),
+            "LC_ALL": "C",
+            "HOME": os.environ.get("HOME", "/"),
+        }
+        return bare | expand_environment(job.work.env, self.values(job))
+
+
+def _numbered(job: Job, part: str, number: int) -> str:
+    return run_key(job.id, job.attempt, part if number == 1 else f"{part}{number}")
+
+
+def program_path() -> str:
+    """Return the PATH of applications: the server's, and where vtspolicy itself is installed."""
+    own = os.path.dirname(sys.executable)  # noqa: PTH120  a string is what PATH is made of
+    return os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin") + os.pathsep + own

@@ -1,0 +1,78 @@
+"""How far a job has come, told to hosts that want to know, at most once a minute and job."""
+
+from collections.abc import Mapping
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vtspolicy.hosts.outbox import Outbox
+from vtspolicy.jobs import Job
+from vtspolicy.ledger import Book, Ledger
+from vtspolicy.notices import Notice
+from vtspolicy.rules.judge import read_output
+from vtspolicy.runner.protocol import Runner
+
+READING = "percent"
+"""The reading that is the share done, from 0 to 100."""
+
+EVERY = 60.0
+"""Seconds between two notices about one job, at least."""
+
+OUTPUT_READ = 1 << 16
+"""Bytes of the end of an output in which the share is looked for."""
+
+
+@define(kw_only=True)
+class Progress:
+    """Reads and tells."""
+
+    clock: IReactorTime
+    ledger: Ledger
+    outbox: Outbox
+    runner: Runner
+    log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
+    _told: dict[int, tuple[float, int]] = field(factory=dict, init=False)  # job -> when, percent
+    _watching: dict[int, LoopingCall] = field(factory=dict, init=False)  # by job
+
+    def watch(self, job: Job, key: str) -> None:
+        """Look into the output of a run once a minute, until `forget`."""
+        readings = tuple(each for each in job.work.readings if each.name == READING)
+        if not job.notify_all or not readings:
+            return
+
+        def look() -> None:
+            self.report(job, read_output(readings, self.runner.tail(key, OUTPUT_READ)))
+
+        looking = self._watching[job.id] = LoopingCall(look)
+        looking.clock = self.clock
+        looking.start(EVERY, now=False).addErrback(self._failed, job.id)
+
+    def forget(self, job: int) -> None:
+        """The job's run has ended."""
+        self._told.pop(job, None)
+        looking = self._watching.pop(job, None)
+        if looking is not None and looking.running:
+            looking.stop()
+
+    def report(self, job: Job, readings: Mapping[str, str]) -> None:
+        """Tell the share that readings have, unless it was told within the last minute."""
+        try:
+            percent = max(0, min(100, int(float(readings[READING]))))
+        except (KeyError, ValueError, OverflowError):
+            return
+        now = self.clock.seconds()
+        at, before = self._told.get(job.id, (job.started or now, -1))
+        if not job.notify_all or percent == before or now - at < EVERY:
+            return
+        self._told[job.id] = (now, percent)
+        written = self.ledger.write(Book.tell_progress, job.id, job.attempt, percent, now)
+        written.addCallbacks(self._push, self._failed, errbackArgs=(job.id,))
+
+    def _push(self, notices: list[Notice]) -> None:
+        self.outbox.push(notices)
+
+    def _failed(self, failure: Failure, job: int) -> None:
+        self.log.failure("No progress of job {job}", failure, action="progress", job=job)
