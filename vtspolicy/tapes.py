@@ -1,4 +1,4 @@
-"""Virtual tapes: what is known of one, and when it may be emptied."""
+"""Virtual tapes: what is known of one, where its data is, and when it may be emptied."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 class TapeState(StrEnum):
     """Where the data of a tape is."""
 
-    SCRATCH = "scratch"  # size 0 and never migrated: nothing was ever written, or it is new
+    SCRATCH = "scratch"  # empty, and no copy is of what it last held
     WRITTEN = "written"  # has data that no verified copy holds
     MIGRATED = "migrated"  # has data, and a verified copy newer than the last write
     ERASED = "erased"  # emptied after a migration: only the application has the data
@@ -35,6 +35,14 @@ class Tape:
     retention: str | None = None  # of the copy or the tape, as in the command: 14,d
     locked: bool = False  # in use by a process
     override: str | None = None  # an operator's reason why it may be emptied all the same
+    override_size: int | None = None  # bytes of the tape that the operator meant
+    override_written: float | None = None  # its last write then: what came later is not meant
+    by_us: bool = True  # this program made the copy; False: the application's own schedule did
+    verified: float | None = None  # when a separate query last found the copy
+    media: str | None = None  # on which of the application's media the copy is, if it tells
+    rewritten: float | None = None  # when other data than the copy's was first seen on it
+    restoring: float | None = None  # when a restore began that has not come to a good end
+    deleted: float | None = None  # when this program removed the file
 
     @property
     def name(self) -> str:
@@ -43,42 +51,180 @@ class Tape:
 
     @property
     def has_copy(self) -> bool:
-        """Whether a verified copy holds what is on the tape now."""
+        """Whether a verified copy holds what is on the tape now, or last was before it was emptied.
+
+        What half a restore has left is not the tape's data: it does not count as a copied one.
+        """
         if self.migrated is None or self.handle is None:
             return False
         if not self.size:
-            return True
+            return self.rewritten is None
+        return self.is_as_copied and self.restoring is None
+
+    @property
+    def is_as_copied(self) -> bool:
+        """Whether the file is what the newest copy was made of, by size and time."""
         return self.copied_size == self.size and self.copied_written == self.written
+
+    @property
+    def is_overridden(self) -> bool:
+        """Whether an operator allows that what is on the tape now is emptied unproven."""
+        return (
+            self.override is not None
+            and self.override_size == self.size
+            and self.override_written == self.written
+        )
 
     @property
     def state(self) -> TapeState:
         """Where its data is."""
         if self.size is None:
             return TapeState.DELETED
+        if self.handle is not None and (
+            self.restoring is not None or (self.size == 0 and self.rewritten is None)
+        ):
+            return TapeState.ERASED
         if self.size == 0:
-            return TapeState.ERASED if self.handle is not None else TapeState.SCRATCH
+            return TapeState.SCRATCH
         return TapeState.MIGRATED if self.has_copy else TapeState.WRITTEN
+
+    @property
+    def freed(self) -> int:
+        """Bytes that it took before it was emptied, and that only the application holds now."""
+        gone = {TapeState.ERASED, TapeState.DELETED}
+        return (self.copied_size or 0) if self.state in gone else 0
 
 
 def why_not_empty(tape: Tape) -> str | None:
-    """Return why a tape must not be erased or deleted, or None: the deletion gate.
+    """Return why a tape must not be erased or deleted, or None: the deletion gate's first part.
 
-    Success of the copying run and its counts were judged before the copy was recorded; what is
-    left to ask is whether that copy is of what stands on the tape now (APPLICATIONS.md).
+    Success of the copying run, its counts and the separate query were judged before the copy was
+    recorded; here is asked whether that copy is of what stands on the tape now. Its second part,
+    the application's query just before the tape is emptied, is the engine's (APPLICATIONS.md).
     """
-    if tape.override is not None:
-        return None
     if tape.size is None:
         return "there is no such tape"
-    if tape.size == 0:
+    if tape.locked:
+        return "it is locked: a mount waits for it, or a process uses it"
+    if tape.size == 0 or tape.is_overridden:
         return None
+    reason = _why_unproven(tape)
+    if reason is not None and tape.override is not None:
+        reason += "; an operator allowed to empty it, but it was written after that"
+    return reason
+
+
+def _why_unproven(tape: Tape) -> str | None:
+    if tape.restoring is not None:
+        return "a restore of it has not come to a good end: restore it again"
     if tape.migrated is None or tape.handle is None:
         return "no verified copy of this tape is recorded"
-    if tape.copied_written != tape.written or tape.copied_size != tape.size:
+    if not tape.is_as_copied:
         return "the tape was written after its last verified copy"
     return None
+
+
+def why_not_restore(tape: Tape, recorded: Tape | None, *, wanted: float) -> str | None:
+    """Return why bringing a tape back would destroy something, or None.
+
+    `recorded` is what the ledger last saw of its file, `wanted` when the restore was asked for.
+    """
+    if not tape.size or tape.has_copy:
+        return None
+    if tape.restoring is None:
+        return "it has data that no verified copy holds, and a restore would overwrite it"
+    seen = None if recorded is None else (recorded.size, recorded.written)
+    if tape.restoring < wanted and seen != (tape.size, tape.written):
+        return "it was written after a restore of it had failed, and a restore would overwrite that"
+    return None
+
+
+def is_back(tape: Tape, *, since: float) -> bool:
+    """Return whether a tape was brought back since then and has its data: nothing is left to do."""
+    return bool(tape.size) and tape.has_copy and (tape.restored or 0.0) >= since
 
 
 def with_file(tape: Tape, *, size: int | None, written: float | None) -> Tape:
     """Return the tape with what its file says now."""
     return evolve(tape, size=size, written=written)
+
+
+def seen(tape: Tape, *, size: int | None, written: float | None, at: float) -> Tape:
+    """Return a record after somebody else's change of its file was seen.
+
+    Data that the copy does not hold make the copy an old one, also once the tape is empty again. A
+    file that this program had removed and that somebody made anew is a new tape of the same name.
+    """
+    after = evolve(tape, size=size, written=written)
+    other = bool(size) and not after.is_as_copied
+    made_anew = tape.deleted is not None and size is not None and not (size and after.is_as_copied)
+    if size is not None:
+        after = evolve(after, deleted=None)
+    if tape.handle is not None and tape.rewritten is None and (other or made_anew):
+        after = evolve(after, rewritten=at)
+    return after
+
+
+def migrated(
+    tape: Tape,
+    *,
+    at: float,
+    handle: str,
+    application: str,
+    retention: str | None = None,
+    by_us: bool = True,
+    verified: bool = False,
+    media: str | None = None,
+) -> Tape:
+    """Return the tape, which is as it was when it was copied, with the mark of that copy."""
+    return evolve(
+        _without_override(tape),
+        migrated=at,
+        handle=handle,
+        application=application,
+        copied_size=tape.size,
+        copied_written=tape.written,
+        retention=retention if retention is not None else tape.retention,
+        by_us=by_us,
+        verified=at if verified else None,
+        media=media,
+        rewritten=None,
+        restoring=None,
+    )
+
+
+def restored(tape: Tape, *, at: float) -> Tape:
+    """Return the tape, whose file has its data again, with the mark of that.
+
+    What was brought back is what the copy holds: it needs no second migration.
+    """
+    return evolve(
+        tape,
+        restored=at,
+        copied_size=tape.size,
+        copied_written=tape.written,
+        rewritten=None,
+        restoring=None,
+        deleted=None,
+    )
+
+
+def emptied(before: Tape, *, at: float, written: float | None, gone: bool) -> Tape:
+    """Return a tape after it was erased or, with `gone`, deleted; `before` is how it was then."""
+    unproven = before.rewritten
+    if before.size and not before.has_copy and unproven is None:
+        unproven = at  # by an operator's word: no copy brings back what was on it
+    return evolve(
+        _without_override(before),
+        size=None if gone else 0,
+        written=written,
+        erased=before.erased if gone and not before.size else at,
+        deleted=at if gone else None,
+        rewritten=unproven,
+        restoring=None,
+    )
+
+
+def _without_override(tape: Tape) -> Tape:
+    """Return a tape after an operator's word was used, or is not needed any more."""
+    return evolve(tape, override=None, override_size=None, override_written=None)

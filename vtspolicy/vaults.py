@@ -5,9 +5,11 @@ itself with O_NOFOLLOW, so that no name a host sends can lead out of its vault.
 """
 
 import errno
+import fcntl
 import os
+import signal
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,16 +40,18 @@ class Vaults:
     def __init__(self, roots: Mapping[str, Path]) -> None:
         self.roots = dict(roots)  # name -> directory; a reload replaces it
 
-    def find(self, target: Target) -> Found:
+    def find(self, target: Target, known: Sequence[Tape] = ()) -> Found:
         """Return the tapes that a target names, with what their files say now.
 
-        A cartridge that is not there is returned with size None: a restore may bring it back.
+        A cartridge that is not there is returned with size None: a restore may bring it back. By
+        its bare name that is only possible for one of those that are `known`, the records of this
+        name.
 
         Raises VaultError for an unknown vault or pool, a name that is not a plain file, a bare
         name that is found nowhere or twice.
         """
         if target.vault is None:
-            return Found(tapes=(self._find_by_name(target.cartridge or ""),))
+            return Found(tapes=(self._find_by_name(target.cartridge or "", known),))
         with self._pool(target.vault, target.pool or "") as pool:
             if target.cartridge is not None:
                 tape = self._tape(pool, target.vault, target.pool or "", target.cartridge)
@@ -73,24 +77,69 @@ class Vaults:
             return self._tape(pool, tape.vault, tape.pool, tape.cartridge)
 
     def erase(self, tape: Tape) -> None:
-        """Empty a tape: its file stays, with size 0. Already empty is fine."""
+        """Empty a tape that is as it was looked at: its file stays, with size 0.
+
+        Already empty is fine. Raises VaultError when it was written since, or a process has it
+        open.
+        """
         with self._pool(tape.vault, tape.pool) as pool:
             file = self._open(pool, tape, os.O_WRONLY)
             try:
+                _claim(file, tape)
                 os.ftruncate(file, 0)
                 os.fsync(file)
             finally:
                 os.close(file)
 
     def delete(self, tape: Tape) -> None:
-        """Remove a tape's file. Already gone is fine."""
+        """Remove the file of a tape that is as it was looked at. Already gone is fine.
+
+        Raises VaultError when it was written since, or a process has it open.
+        """
         with self._pool(tape.vault, tape.pool) as pool:
             try:
-                os.close(self._open(pool, tape, os.O_RDONLY))
-                os.unlink(tape.cartridge, dir_fd=pool)
+                file = self._open(pool, tape, os.O_RDONLY)
             except FileNotFoundError:
                 return
+            try:
+                _claim(file, tape)
+                os.unlink(tape.cartridge, dir_fd=pool)
+            finally:
+                os.close(file)
             os.fsync(pool)
+
+    def folders(self) -> tuple[tuple[str, int], ...]:
+        """Return the folders of all vaults and pools with the times at which their names changed.
+
+        What is equal to an earlier answer had no tape added, removed or renamed since. A vault that
+        cannot be read is left out.
+        """
+        found: list[tuple[str, int]] = []
+        for root in self.roots.values():
+            try:
+                found.append((str(root), root.stat().st_mtime_ns))
+                with os.scandir(root) as entries:
+                    found += [
+                        (entry.path, entry.stat(follow_symlinks=False).st_mtime_ns)
+                        for entry in entries
+                        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+                    ]
+            except OSError:
+                continue
+        return tuple(sorted(found))
+
+    def fullness(self, vault: str) -> tuple[int, int]:
+        """Return how many bytes a vault's file system has, and how many of them are taken."""
+        root = self.roots.get(vault)
+        if root is None:
+            raise VaultError(f"there is no vault {vault} on this node")
+        try:
+            facts = os.statvfs(root)
+        except OSError as error:
+            raise VaultError(f"vault {vault} cannot be looked at: {error.strerror}") from error
+        free = facts.f_bavail * facts.f_frsize
+        taken = (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+        return taken + free, taken  # what is kept for root counts for neither
 
     def pools(self) -> Iterator[tuple[str, str]]:
         """Yield every (vault, pool) that there is."""
@@ -102,13 +151,26 @@ class Vaults:
                 raise VaultError(f"vault {vault} cannot be read: {error.strerror}") from error
             yield from ((vault, name) for name in sorted(names) if not name.startswith("."))
 
-    def _find_by_name(self, cartridge: str) -> Tape:
+    def _find_by_name(self, cartridge: str, known: Sequence[Tape]) -> Tape:
         found: list[Tape] = []
         for vault, name in self.pools():
             with self._pool(vault, name) as pool:
                 tape = self._tape(pool, vault, name, cartridge)
             if tape.size is not None:
                 found.append(tape)
+        if not found:
+            # Its file is gone, perhaps by a Delete, and its pool must be there to bring it back to.
+            pools = set(self.pools())
+            found = [
+                Tape(
+                    vault=each.vault,
+                    pool=each.pool,
+                    cartridge=cartridge,
+                    path=str(self.roots[each.vault] / each.pool / cartridge),
+                )
+                for each in known
+                if (each.vault, each.pool) in pools
+            ]
         if not found:
             raise VaultError(f"no vault has a tape {cartridge}")
         if len(found) > 1:
@@ -187,3 +249,21 @@ class Vaults:
             os.close(file)
             raise VaultError(f"{tape.name} is not a plain file with one name")
         return file
+
+
+def _claim(file: int, tape: Tape) -> None:
+    """Make sure that a file is as it was looked at and that nobody else has it open.
+
+    While the lease is held, another process that opens the file waits until it is closed here; the
+    signal that tells us of it is one that is ignored. File systems without leases go without.
+    """
+    try:
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except BlockingIOError as error:
+        raise VaultError(f"{tape.name} is in use: a process has it open") from error
+    except OSError:
+        pass
+    facts = os.fstat(file)
+    if facts.st_size and (facts.st_size, facts.st_mtime_ns / 1e9) != (tape.size, tape.written):
+        raise VaultError(f"{tape.name} was written just now")

@@ -149,7 +149,7 @@ class JobDesk(TapeDesk):
             return []
         return [self._tell(Word.PROGRESS, job, place, at, attempt=attempt, pct=percent)]
 
-    def tapes_before(self, job_id: int, attempt: int) -> dict[str, tuple[int, float]]:
+    def tapes_before(self, job_id: int, attempt: int) -> dict[str, tuple[int | None, float | None]]:
         """Return size (bytes) and last write of each tape, by path, when an attempt started."""
         row = self._one("tapes_before", job_id, attempt)
         if row is None or row[0] is None:
@@ -189,7 +189,8 @@ class JobDesk(TapeDesk):
         self._do("move_job", state.value, job.due, job.finished, job.code, job.reason, job_id)
         self._move(at, job, before.state, reason or ending.kind or "", "engine")
         if ending.tapes and state in {JobState.COMPLETED, JobState.WARNING}:
-            self._mark_tapes(job, ending, at)
+            at_start = self.tapes_before(job_id, attempt)
+            self.mark_tapes(job, ending.tapes, at_start, at, ending.handle)
         if state is JobState.WAITING:
             notices: tuple[Notice, ...] = ()
             if job.notify_all if notify_all is None else notify_all:
@@ -343,41 +344,3 @@ class JobDesk(TapeDesk):
         return Finished(
             changed=True, job=job, request_state=RequestState[word.name], notices=(notice,)
         )
-
-    def _mark_tapes(self, job: Job, ending: Ending, at: float) -> None:
-        """Write into the catalogue what a run proved of its tapes."""
-        then = job.work.then
-        for proved in ending.tapes:
-            known = self.tape(proved.path) or proved
-            tape = evolve(known, size=proved.size, written=proved.written)
-            if then == "migrated":
-                tape = evolve(
-                    tape,
-                    migrated=at,
-                    handle=ending.handle or job.handle,
-                    application=job.work.application,
-                    copied_size=proved.size,
-                    copied_written=proved.written,
-                    retention=job.values.get("retention", known.retention),
-                    override=None,
-                )
-            elif then == "restored":
-                # What was brought back is what the copy holds: it needs no second migration.
-                tape = evolve(
-                    tape, restored=at, copied_size=proved.size, copied_written=proved.written
-                )
-            elif then == "erased":
-                tape = evolve(tape, erased=at, override=None)
-            elif then == "deleted":
-                tape = evolve(tape, size=None, erased=at, override=None)
-            self.save_tape(tape)
-            if then is not None:
-                before = known.state.value
-                self._note(
-                    at,
-                    before,
-                    tape.state.value,
-                    f"job {job.id}: {then}",
-                    "engine",
-                    subject=f"tape {tape.name}",
-                )

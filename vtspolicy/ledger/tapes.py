@@ -1,13 +1,39 @@
 """The catalogue of virtual tapes in the ledger."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from vtspolicy.ledger.desk import Row
+from vtspolicy import tapes as model
+from vtspolicy.catalogue import Change
+from vtspolicy.jobs import Job
+from vtspolicy.ledger.desk import Row, to_json
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.reading import ReadingDesk
-from vtspolicy.tapes import Tape
+from vtspolicy.rules.work import Work
+from vtspolicy.tapes import Tape, TapeState
+
+MOST = 1_000_000
+"""Tapes in the longest list."""
+
+
+@frozen(kw_only=True)
+class Copy:
+    """How the newest copy of a tape was made: what it takes to ask for it again."""
+
+    work: Work  # with the query that found it
+    values: Mapping[str, str]  # for the places of the work, as they were then
+
+
+@frozen(kw_only=True)
+class TapeCount:
+    """How many tapes are in one state."""
+
+    state: TapeState
+    count: int
+    size: int  # bytes that they take
+    freed: int  # bytes that they took before they were emptied
 
 
 def tape_of(row: Row) -> Tape:
@@ -29,6 +55,14 @@ def tape_of(row: Row) -> Tape:
         retention=row[13],
         locked=bool(row[14]),
         override=row[15],
+        override_size=row[16],
+        override_written=row[17],
+        by_us=bool(row[18]),
+        verified=row[19],
+        media=row[20],
+        rewritten=row[21],
+        restoring=row[22],
+        deleted=row[23],
     )
 
 
@@ -47,7 +81,7 @@ class TapeDesk(ReadingDesk):
         pool: str | None = None,
         handle: str | None = None,
         after: str = "",
-        limit: int = 100_000,
+        limit: int = MOST,
     ) -> list[Tape]:
         """Return tapes by path, those that fit every filter given, after the path `after`."""
         filters = [("vault = ?", vault), ("pool = ?", pool), ("handle = ?", handle)]
@@ -58,6 +92,24 @@ class TapeDesk(ReadingDesk):
         """Return the tapes of this name: more than one is a name that commands must not use."""
         return [tape_of(row) for row in self._all("tapes_named", cartridge)]
 
+    def tapes_locked(self) -> list[Tape]:
+        """Return the tapes that a process, or a mount, has locked."""
+        return [tape_of(row) for row in self._all("tapes_locked")]
+
+    def tape_counts(self) -> list[TapeCount]:
+        """Return how many tapes there are of each state, and how many bytes."""
+        return [
+            TapeCount(state=TapeState(state), count=count, size=size, freed=freed)
+            for state, count, size, freed in self._all("tape_counts")
+        ]
+
+    def copy_of(self, path: str) -> Copy | None:
+        """Return how the newest copy of a tape was made, if this program made it."""
+        row = self._one("copy", path)
+        if row is None or row[0] is None:
+            return None
+        return Copy(work=self._work(row[0]), values=json.loads(row[1] or "{}"))
+
     def save_tape(self, tape: Tape) -> None:
         """Write all that is known of a tape."""
         self._do(
@@ -65,7 +117,8 @@ class TapeDesk(ReadingDesk):
             *(tape.vault, tape.pool, tape.cartridge, tape.path, tape.size, tape.written),
             *(tape.migrated, tape.handle, tape.application, tape.copied_size),
             *(tape.copied_written, tape.erased, tape.restored, tape.retention, tape.locked),
-            tape.override,
+            *(tape.override, tape.override_size, tape.override_written, tape.by_us, tape.verified),
+            *(tape.media, tape.rewritten, tape.restoring, tape.deleted),
         )
 
     def save_tapes(self, tapes: Iterable[Tape]) -> None:
@@ -73,21 +126,149 @@ class TapeDesk(ReadingDesk):
         for tape in tapes:
             self.save_tape(tape)
 
-    def save_files(self, tapes: Iterable[Tape]) -> int:
-        """Write what a scan saw of tapes' files: sizes and times, never the marks of copies.
+    def apply_changes(self, changes: Iterable[Change], at: float, *, actor: str = "engine") -> int:
+        """Write what a scan saw that others had done to tapes; returns how much of it still held.
 
-        Returns how many were new or had changed.
+        A record that is not as the scan had read it is left alone: a job of ours changed it since.
         """
-        rows = [
-            (each.vault, each.pool, each.cartridge, each.path, each.size, each.written)
-            for each in tapes
-        ]
-        return self._connection.executemany(self._sql["save_file"], rows).rowcount
+        applied = 0
+        for change in changes:
+            before, after = change.before, change.after
+            if before is None and self.tape(after.path) is not None:
+                continue
+            if before is not None and self.tape(before.path) != before:
+                continue
+            if before is not None and before.path != after.path:
+                self._do("move_tape", after.vault, after.pool, after.path, before.path)
+            self.save_tape(after)
+            applied += 1
+            if change.told is not None:
+                state = before.state.value if before is not None else None
+                self._note(
+                    *(at, state, after.state.value, change.told, actor),
+                    subject=f"tape {after.name}",
+                )
+        return applied
+
+    def mark_tapes(
+        self,
+        job: Job,
+        proved: Iterable[Tape],
+        before: Mapping[str, tuple[int | None, float | None]],
+        at: float,
+        handle: str | None = None,
+    ) -> None:
+        """Write into the catalogue what a run proved of its tapes.
+
+        `before` is size and last write of each, by path, when the attempt started; `handle` the
+        application's own name of the copy, where it gave one instead of ours.
+        """
+        then = job.work.then
+        for each in proved:
+            known = self.tape(each.path) or each
+            there = model.with_file(known, size=each.size, written=each.written)
+            if then == "migrated":
+                after = model.migrated(
+                    there,
+                    at=at,
+                    handle=handle or job.handle,
+                    application=job.work.application,
+                    retention=job.values.get("retention"),
+                    verified=job.work.verify is not None,
+                )
+            elif then == "restored":
+                after = model.restored(there, at=at)
+            elif then in {"erased", "deleted"}:
+                size, written = before.get(each.path, (known.size, known.written))
+                full = model.with_file(known, size=size, written=written)
+                gone = then == "deleted"
+                after = model.emptied(full, at=at, written=each.written, gone=gone)
+            else:
+                after = there
+            self.save_tape(after)
+            if then == "migrated":
+                self._do("save_copy", self._work_id(job.work), to_json(job.values), after.path)
+            if then is not None:
+                cause = f"job {job.id}: {then}"
+                if known.override is not None and then in {"erased", "deleted"}:
+                    cause += f", by an operator's word: {known.override}"
+                self._note(
+                    *(at, known.state.value, after.state.value, cause, "engine"),
+                    subject=f"tape {after.name}",
+                )
+
+    def mark_copied(
+        self,
+        tape: Tape,
+        *,
+        handle: str,
+        application: str,
+        actor: str,
+        at: float,
+        retention: str | None = None,
+        media: str | None = None,
+    ) -> Tape:
+        """Note a copy that the application made by its own schedule; `tape` is as its file is."""
+        known = self.tape(tape.path) or tape
+        there = model.with_file(known, size=tape.size, written=tape.written)
+        after = model.migrated(
+            there,
+            at=at,
+            handle=handle,
+            application=application,
+            retention=retention,
+            by_us=False,
+            media=media,
+        )
+        self.save_tape(after)
+        self._do("save_copy", None, None, after.path)
+        cause = f"migrated by {application} itself, handle {handle}"
+        subject = f"tape {after.name}"
+        self._note(at, known.state.value, after.state.value, cause, actor, subject=subject)
+        return after
+
+    def mark_back(self, tape: Tape, *, application: str, actor: str, at: float) -> Tape:
+        """Note that the application brought a tape back by itself; `tape` is as its file is."""
+        known = self.tape(tape.path) or tape
+        there = model.with_file(known, size=tape.size, written=tape.written)
+        after = model.restored(there, at=at)
+        self.save_tape(after)
+        cause = f"restored by {application} itself"
+        subject = f"tape {after.name}"
+        self._note(at, known.state.value, after.state.value, cause, actor, subject=subject)
+        return after
+
+    def begin_restore(self, tapes: Iterable[Tape], at: float) -> None:
+        """Note, before any of it is overwritten, that tapes are being brought back."""
+        for each in tapes:
+            known = self.tape(each.path) or each
+            if known.restoring is None:
+                self.save_tape(evolve(known, restoring=at))
+
+    def keep_partial(self, tapes: Iterable[Tape]) -> None:
+        """Note what a restore that failed has left, so that a later write is told from it."""
+        for each in tapes:
+            known = self.tape(each.path)
+            if known is not None and known.restoring is not None:
+                self.save_tape(model.with_file(known, size=each.size, written=each.written))
+
+    def set_verified(self, tape: Tape, at: float) -> None:
+        """Note that a separate query has found the copy of a tape."""
+        self._do("set_verified", at, tape.path, tape.handle)
 
     def set_override(self, path: str, reason: str | None, actor: str, at: float) -> Tape:
-        """Let an operator allow (or, with None, forbid again) that one tape is emptied unproven."""
+        """Let an operator allow (or, with None, forbid again) that one tape is emptied unproven.
+
+        It holds for what is on the tape now, as the catalogue has it, and for one time.
+        """
         before = self._need_tape(path)
-        self._do("set_override", reason, path)
+        after = evolve(
+            before,
+            override=reason,
+            override_size=None if reason is None else before.size,
+            override_written=None if reason is None else before.written,
+        )
+        self.save_tape(after)
         told = ("guarded", "overridden")
         self._note(
             at,
@@ -97,7 +278,7 @@ class TapeDesk(ReadingDesk):
             actor,
             subject=f"tape {before.name}",
         )
-        return evolve(before, override=reason)
+        return after
 
     def set_locked(self, path: str, locked: bool, actor: str, at: float, reason: str = "") -> Tape:
         """Note that a process uses a tape, or does not any more."""
@@ -114,6 +295,20 @@ class TapeDesk(ReadingDesk):
                 subject=f"tape {before.name}",
             )
         return evolve(before, locked=locked)
+
+    def save_files(self, tapes: Iterable[Tape]) -> int:
+        """Write what the files of tapes say, as `apply_changes` does without telling anybody."""
+        changed = 0
+        for each in tapes:
+            known = self.tape(each.path)
+            if known is None:
+                self.save_tape(each)
+            elif (known.size, known.written) == (each.size, each.written):
+                continue
+            else:
+                self.save_tape(model.with_file(known, size=each.size, written=each.written))
+            changed += 1
+        return changed
 
     def _need_tape(self, path: str) -> Tape:
         tape = self.tape(path)
