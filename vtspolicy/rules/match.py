@@ -1,28 +1,21 @@
 """Decides about a command: the one function that engine, explain and rule tests use."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from posixpath import dirname
+from typing import NamedTuple
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from vtspolicy.grammar.command import Command
 from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Step, Verdict
 from vtspolicy.rules.expand import fill, names_in
 from vtspolicy.rules.places import PLACES, place_of_keyword
-from vtspolicy.rules.table import Rule, Table, TapeCondition
+from vtspolicy.rules.table import Condition, Rule, Table, TapeCondition
 from vtspolicy.rules.work import Query, Work
 from vtspolicy.tapes import Tape
 
 NO_COPY = "no copy of it is recorded"
 """Why a tape cannot be restored."""
-
-
-@frozen(kw_only=True)
-class _Failed:
-    """The first condition that a rule's command does not meet."""
-
-    condition: str
-    found: str
 
 
 def decide(
@@ -43,73 +36,88 @@ def decide(
     for rule in rules:
         fit = _look(rule, command, circumstances)
         if trace is not None:
-            trace.append(
-                Step(
-                    number=rule.number,
-                    rule=rule.name,
-                    matched=not isinstance(fit, _Failed),
-                    condition=fit.condition if isinstance(fit, _Failed) else None,
-                    found=fit.found if isinstance(fit, _Failed) else None,
-                )
-            )
-        if not isinstance(fit, _Failed):
+            trace.append(_step(rule, fit, command, circumstances))
+        if isinstance(fit, Fit):
             decision = _decided(table, rule, command, circumstances, fit)
             return decision if trace is None else evolve(decision, steps=tuple(trace))
     return Decision(verdict=Verdict.NO_RULE, table=table.hash, steps=tuple(trace or ()))
 
 
-Fit = tuple[tuple[Tape, ...], list[tuple[str, str]]]
-"""The tapes that a rule is for, and those that it leaves out with the reason."""
+class Fit(NamedTuple):
+    """The tapes that a rule is for, and those that it leaves out, each with what it fails."""
+
+    tapes: tuple[Tape, ...]
+    left_out: Sequence[tuple[Tape, TapeCondition]]
 
 
-def _look(rule: Rule, command: Command, around: Circumstances) -> Fit | _Failed:
+class NoTape(NamedTuple):
+    """A rule is about tapes, and there is none to look at."""
+
+    condition: str
+
+
+Failed = Condition | TapeCondition | NoTape
+"""What a rule's command fails first; the value that stood against it is asked for again."""
+
+
+def _step(rule: Rule, fit: Fit | Failed, command: Command, around: Circumstances) -> Step:
+    condition = found = None
+    if isinstance(fit, NoTape):
+        condition, found = fit.condition, "no tape"
+    elif isinstance(fit, TapeCondition):
+        condition, found = str(fit), fit.shown(fit.value(around.tapes[0], around))
+    elif isinstance(fit, Condition):
+        value = fit.value(command, around)
+        condition, found = str(fit), fit.nothing if value is None else value
+    return Step(
+        number=rule.number,
+        rule=rule.name,
+        matched=isinstance(fit, Fit),
+        condition=condition,
+        found=found,
+    )
+
+
+# What follows is asked for every rule and command: it makes no text and no object before one is
+# needed.
+
+
+def _look(rule: Rule, command: Command, around: Circumstances) -> Fit | Failed:
     for condition in rule.conditions:
-        value = condition.value(command, around)
-        if not condition.accepts(value):
-            found = condition.nothing if value is None else value
-            return _Failed(condition=str(condition), found=found)
-    if not rule.targets and not rule.tapes:
-        return around.tapes, []
-    if rule.targets and not around.tapes:
-        failed = _targets_fail(rule, command)
-        if failed is not None:
-            return failed
-    return _select(rule, around) if around.tapes or rule.tapes else ((), [])
+        if not condition.accepts(condition.value(command, around)):
+            return condition
+    tapes = around.tapes
+    if not rule.selects:
+        return Fit(tapes, ())
+    if not tapes:
+        return _named(rule, command)
+    if len(tapes) > 1:
+        return _select(rule, tapes, around)
+    for selection in rule.selects:
+        if not selection.accepts(selection.value(tapes[0], around)):
+            return selection
+    return Fit(tapes, ())
 
 
-def _targets_fail(rule: Rule, command: Command) -> _Failed | None:
+def _named(rule: Rule, command: Command) -> Fit | Failed:
     """Compare what the command names: there is no tape to look at."""
     for condition in rule.targets:
-        for target in command.targets:
-            value = getattr(target, condition.key)
-            if condition.accepts(value):
-                break
-        else:
-            return _Failed(condition=str(condition), found="no tape")
-    return None
+        if not any(condition.accepts(getattr(each, condition.key)) for each in command.targets):
+            return NoTape(str(condition))
+    return NoTape("; ".join(map(str, rule.selects))) if rule.tapes else Fit((), ())
 
 
-def _select(rule: Rule, around: Circumstances) -> Fit | _Failed:
+def _select(rule: Rule, tapes: tuple[Tape, ...], around: Circumstances) -> Fit | Failed:
     fitting: list[Tape] = []
-    left_out: list[tuple[str, str]] = []
-    first: _Failed | None = None
-    for tape in around.tapes:
-        for condition in (*rule.targets, *rule.tapes):
-            value = condition.value(tape, around)
-            if not condition.accepts(value):
-                found = condition.shown(value)
-                left_out.append((tape.name, f"{condition}, and it is {found}"))
-                first = first or _Failed(condition=str(condition), found=found)
+    left_out: list[tuple[Tape, TapeCondition]] = []
+    for tape in tapes:
+        for condition in rule.selects:
+            if not condition.accepts(condition.value(tape, around)):
+                left_out.append((tape, condition))
                 break
         else:
             fitting.append(tape)
-    if fitting:
-        return tuple(fitting), left_out
-    return first or _Failed(condition=_words((*rule.targets, *rule.tapes)), found="no tape")
-
-
-def _words(conditions: Iterable[TapeCondition]) -> str:
-    return "; ".join(str(condition) for condition in conditions)
+    return Fit(tuple(fitting), left_out) if fitting else left_out[0][1]
 
 
 def _decided(
@@ -119,7 +127,6 @@ def _decided(
     around: Circumstances,
     fit: Fit,
 ) -> Decision:
-    tapes, left_out = fit
     if rule.work is None:
         return Decision(
             verdict=Verdict.DENIED,
@@ -128,6 +135,11 @@ def _decided(
             number=rule.number,
             reason=rule.deny,
         )
+    tapes = fit.tapes
+    left_out = [
+        (tape.name, f"{condition}, and it is {condition.shown(condition.value(tape, around))}")
+        for tape, condition in fit.left_out
+    ]
     common = {**rule.defaults, **_common_values(command, around)}
     if rule.each == "pool" and not _names_a_cartridge(command):
         jobs = _pool_jobs(rule, rule.work, common, tapes)

@@ -86,6 +86,11 @@ class Rule:
     priority: int = 0  # higher runs first
     defaults: Mapping[str, str] = field(factory=dict)  # values for keywords, by their places
     places: Mapping[str, Place] = field(factory=dict, repr=False)  # where its keys stand
+    selects: tuple[TapeCondition, ...] = field(init=False, repr=False)  # targets and tapes
+
+    @selects.default
+    def _selects(self) -> tuple[TapeCondition, ...]:
+        return (*self.targets, *self.tapes)
 
 
 @frozen(kw_only=True)
