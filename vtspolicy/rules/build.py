@@ -1,11 +1,11 @@
 """Builds applications and rules from what was read: defaults, templates and their names."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import evolve, field, frozen
 
-from vtspolicy.config.positions import Node, Place, Table
+from vtspolicy.config.positions import Node, Table
 from vtspolicy.config.reading import Findings, Section
 from vtspolicy.grammar.values import TYPES
 from vtspolicy.grammar.vocabulary import Family, Vocabulary
@@ -16,26 +16,19 @@ from vtspolicy.rules.conditions import (
     tape_conditions,
     target_conditions,
 )
-from vtspolicy.rules.expand import GROUP, names_in, parts_of
-from vtspolicy.rules.hours import SEPARATOR, HoursError, named_days, parse_hours
-from vtspolicy.rules.keys import DEFAULT_OUTCOME, DEFAULT_TIMEOUT, WORK, Written
-from vtspolicy.rules.places import KEYWORD, PLACES, PROGRAM, place_of_keyword
-from vtspolicy.rules.secrets import BY_FILE, doubtful_pair, secret_argument, secret_variable
+from vtspolicy.rules.hours import named_days
+from vtspolicy.rules.keys import DEFAULT_OUTCOME, DEFAULT_TIMEOUT
+from vtspolicy.rules.parts import Parts, Values
+from vtspolicy.rules.places import PLACES, PROGRAM, place_of_keyword
+from vtspolicy.rules.scope import Scope
 from vtspolicy.rules.table import Application, Rule
 from vtspolicy.rules.work import (
-    Expectation,
     Limits,
-    OutcomeName,
-    Poll,
-    Query,
     Retry,
     Template,
     Work,
 )
 from vtspolicy.suggest import did_you_mean
-
-Values = dict[str, Any]
-"""Values of WORK keys, ready for use; Any: each key has a type of its own."""
 
 NOT_FOR_LOCKS = dict.fromkeys(
     ("req", "job", "attempt", "handle", "rundir"), "a lock is made before the job has it"
@@ -49,40 +42,6 @@ NOT_OF_A_POOL = dict.fromkeys(
 
 
 @frozen(kw_only=True)
-class Scope:
-    """Which names the templates of one application or rule may use."""
-
-    families: tuple[Family, ...]  # whose keywords may be there
-    constants: Mapping[str, str] = field(factory=dict)  # the site's places and programs
-    readings: frozenset[str] = frozenset()  # what was read from the output before
-    defaults: Mapping[str, str] = field(factory=dict)  # keywords that always have a value
-    denied: Mapping[str, str] = field(factory=dict)  # names that mean nothing here, and why
-
-    @property
-    def keywords(self) -> Mapping[str, str]:
-        """How each keyword's value is written: by its place, and with `keyword.` before it."""
-        names = {}
-        for family in self.families:
-            for long in family.keywords:
-                names[place_of_keyword(long)] = place_of_keyword(long)
-                names[KEYWORD + long] = place_of_keyword(long)
-        for long in self.defaults:
-            names[place_of_keyword(long)] = place_of_keyword(long)
-            names[KEYWORD + long] = place_of_keyword(long)
-        return names
-
-    @property
-    def short_names(self) -> Mapping[str, str]:
-        """The long names of keywords by their short ones."""
-        return {
-            keyword.short: keyword.long
-            for family in self.families
-            for keyword in family.keywords.values()
-            if keyword.short
-        }
-
-
-@frozen(kw_only=True)
 class Defaults:
     """An application with the keys that it gives for its rules."""
 
@@ -93,7 +52,7 @@ class Defaults:
     readings: frozenset[str] = frozenset()  # the names of all its readings
 
 
-class Builder:
+class Builder(Parts):
     """Builds one table; all problems go into the findings."""
 
     def __init__(
@@ -103,185 +62,9 @@ class Builder:
         calendar: Mapping[str, tuple[str, ...]],
         findings: Findings,
     ) -> None:
+        super().__init__(calendar=calendar, findings=findings)
         self.vocabulary = vocabulary
-        self.calendar = calendar
-        self.findings = findings
         self.defaults: dict[str, Defaults] = {}
-
-    # -- templates
-
-    def finish(self, written: Template, scope: Scope) -> Template:
-        """Return a template with the constants filled in, all its names checked."""
-        if not isinstance(written, Written):
-            return written
-        if len(written.members) > 1:
-            return GROUP.join(self.finish(member, scope) for member in written.members)
-        keywords = scope.keywords
-        result = ""
-        for is_name, text in parts_of(written):
-            if not is_name:
-                result += text.replace("{", "{{").replace("}", "}}")
-            elif text in scope.constants:
-                constant = scope.constants[text]
-                result += constant.replace("{", "{{").replace("}", "}}")
-            else:
-                self._check_name(text, written.place, scope, keywords)
-                result += f"{{{keywords.get(text, text)}}}"
-        return result
-
-    def _check_name(
-        self, name: str, place: Place, scope: Scope, keywords: Mapping[str, str]
-    ) -> None:
-        if name in scope.denied:
-            self.findings.add(place, f"{{{name}}} means nothing here: {scope.denied[name]}")
-        elif name not in PLACES and name not in keywords and name not in scope.readings:
-            known = [*keywords, *PLACES, *scope.constants, *sorted(scope.readings)]
-            remedy = did_you_mean(name, known)
-            if name in scope.short_names:
-                remedy = f"write the long name: {{{scope.short_names[name]}}}"
-            families = ", ".join(family.name for family in scope.families[:4])
-            more = " and others" if len(scope.families) > 4 else ""
-            message = f"nothing provides {{{name}}}"
-            if families:
-                message += f" (families: {families}{more})"
-            names = ", ".join(each for each in dict.fromkeys(known) if KEYWORD not in each)
-            self.findings.add(place, message, remedy or f"the names are {names}")
-
-    def arguments(self, written: Iterable[Template], scope: Scope) -> tuple[Template, ...]:
-        """Return an argument list; the program itself must be the site's word."""
-        argv = tuple(written)
-        first = argv[0] if argv else None
-        if isinstance(first, Written):
-            loose = [name for name in names_in(first) if name not in scope.constants]
-            if GROUP in first:
-                self.findings.add(first.place, "the program stands alone, not in a list")
-            elif loose:
-                message = f"the program cannot depend on the command: {{{loose[0]}}}"
-                self.findings.add(first.place, message, "write its name, or {program.NAME}")
-        self._check_secrets(each for each in argv if isinstance(each, Written))
-        return tuple(self.finish(each, scope) for each in argv)
-
-    def lines(self, written: Iterable[Template], scope: Scope) -> tuple[Template, ...]:
-        """Return lines for a standard input."""
-        return tuple(self.finish(each, scope) for each in written)
-
-    def _check_secrets(self, argv: Iterable[Written]) -> None:
-        before = ""
-        for member in (member for each in argv for member in each.members):
-            secret = secret_argument(member)
-            if secret is not None:
-                self.findings.add(member.place, secret, BY_FILE)
-            doubt = doubtful_pair(before, member)
-            if doubt is not None:
-                self.findings.add(member.place, doubt, BY_FILE, warning=True)
-            before = member
-
-    # -- parts of the work
-
-    def query(
-        self, read: Section, scope: Scope, outcome: Mapping[str, OutcomeName] | None = None
-    ) -> Query:
-        """Return a query; `outcome` is how its exit codes are judged when it does not say so."""
-        own = frozenset(each.name for each in read["read"])
-        inner = evolve(scope, readings=scope.readings | own)
-        self._check_expected(read, own)
-        return Query(
-            run=self.arguments(read["run"] or (), scope),
-            input=self.lines(read["input"], scope),
-            timeout=read["timeout"],
-            outcome=read["outcome"] or outcome or DEFAULT_OUTCOME,
-            readings=read["read"],
-            expect=self._expectations(read, inner),
-            absent=tuple(read["absent"]),
-        )
-
-    def _expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:
-        return tuple(
-            evolve(
-                each,
-                equals=None if each.equals is None else self.finish(each.equals, scope),
-                at_least=None if each.at_least is None else self.finish(each.at_least, scope),
-            )
-            for each in read["expect"]
-        )
-
-    def _check_expected(self, read: Section, readings: Collection[str]) -> None:
-        entry = read.table.entries.get("expect")
-        if entry is None or not isinstance(entry.value, Table):
-            return
-        for name, expected in entry.value.entries.items():
-            if name not in readings:
-                known = f"read: {', '.join(sorted(readings))}" if readings else "add it to read"
-                remedy = did_you_mean(name, readings) or known
-                self.findings.add(expected.key, f'no reading is called "{name}"', remedy)
-
-    def _poll(self, read: Section, scope: Scope) -> Poll:
-        query = self.query(read, scope)
-        if "state" not in {each.name for each in query.readings}:
-            message = "poll reads no state, which tells whether the job is still in flight"
-            self.findings.add(read.table.place, message, "read: {state: 'REGULAR EXPRESSION'}")
-        return Poll(
-            query=query,
-            every=read["every"],
-            running=read["running"] or "",
-            completed=read["completed"] or "",
-            warning=read["warning"],
-            find=self.query(read["find"], scope) if read["find"] else None,
-            patience=read["patience"],
-        )
-
-    def hours(self, between: tuple[str, ...], place: Place) -> str | None:
-        """Return hours as one text, checked."""
-        joined = SEPARATOR.join(between)
-        try:
-            parse_hours(joined)
-            for name in sorted(named_days(joined) - set(self.calendar)):
-                known = ", ".join(self.calendar) or "the table has no calendar"
-                remedy = did_you_mean(name, self.calendar) or f"calendar: {known}"
-                self.findings.add(place, f'the calendar has no days called "{name}"', remedy)
-        except HoursError as error:
-            self.findings.add(place, error.message, error.remedy)
-            return None
-        return joined
-
-    def work_values(
-        self, read: Section, scope: Scope, outcome: Mapping[str, OutcomeName] | None
-    ) -> Values:
-        """Return the WORK keys that a section gives; `outcome` is that of the query."""
-        make: Mapping[str, Callable[[Any], Any]] = {  # Any: as in Values
-            "env": lambda env: self._env(env, scope),
-            "timeout": _or_none,
-            "timeouts": _timeouts,
-            "expect": lambda _: self._work_expectations(read, scope),
-            "verify": lambda verify: (
-                None if verify == "none" else self.query(verify, scope, outcome)
-            ),
-            "poll": lambda poll: self._poll(poll, scope),
-            "cancel": lambda cancel: self.arguments(cancel, scope),
-            "cancel_input": lambda lines: self.lines(lines, scope),
-            "prepare": lambda prepare: self.query(prepare, scope),
-            "input": lambda lines: self.lines(lines, scope),
-            "ready": lambda ready: self.arguments(ready, scope),
-            "retry": lambda retry: Retry(**{key: retry[key] for key in retry.values}),
-            "between": lambda between: self.hours(between, read.place("between")),
-        }
-        return {
-            name: make[name](read[name]) if name in make else read[name]
-            for name in WORK
-            if name in read.given and read[name] is not None
-        }
-
-    def _env(self, env: Mapping[str, Template], scope: Scope) -> dict[str, Template]:
-        finished = {name: self.finish(each, scope) for name, each in env.items()}
-        for name, written in env.items():
-            secret = secret_variable(name, finished[name])
-            if secret is not None and isinstance(written, Written):
-                self.findings.add(written.place, secret, "give a file that holds it")
-        return finished
-
-    def _work_expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:
-        self._check_expected(read, scope.readings)
-        return self._expectations(read, scope)
 
     # -- applications
 
@@ -594,14 +377,6 @@ class Builder:
                     f'"{name}" is no keyword of these families',
                     remedy or did_you_mean(name, keywords) or ", ".join(sorted(keywords)),
                 )
-
-
-def _or_none(written: float | str) -> float | str | None:
-    return None if written == "none" else written
-
-
-def _timeouts(read: Section) -> Mapping[str, float | None]:
-    return {key: _or_none(read[key]) for key in read.given if read[key] is not None}  # type: ignore[misc]  # numbers, once "none" is gone
 
 
 def _last(layers: Iterable[Values], name: str, default: Any) -> Any:

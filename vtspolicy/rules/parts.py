@@ -1,0 +1,147 @@
+"""The parts of a rule's work, made from what was read: queries, polls, hours, time-outs."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from attrs import evolve
+
+from vtspolicy.config.positions import Place, Table
+from vtspolicy.config.reading import Findings, Section
+from vtspolicy.rules.forms import Written
+from vtspolicy.rules.hours import SEPARATOR, HoursError, named_days, parse_hours
+from vtspolicy.rules.keys import DEFAULT_OUTCOME, WORK
+from vtspolicy.rules.scope import Scope, Templates
+from vtspolicy.rules.secrets import secret_variable
+from vtspolicy.rules.work import (
+    Expectation,
+    OutcomeName,
+    Poll,
+    Query,
+    Retry,
+    Template,
+)
+from vtspolicy.suggest import did_you_mean
+
+Values = dict[str, Any]
+"""Values of WORK keys, ready for use; Any: each key has a type of its own."""
+
+
+class Parts(Templates):
+    """Makes the values of WORK keys; all problems go into the findings."""
+
+    def __init__(self, *, calendar: Mapping[str, tuple[str, ...]], findings: Findings) -> None:
+        super().__init__(findings)
+        self.calendar = calendar
+
+    def query(
+        self, read: Section, scope: Scope, outcome: Mapping[str, OutcomeName] | None = None
+    ) -> Query:
+        """Return a query; `outcome` is how its exit codes are judged when it does not say so."""
+        own = frozenset(each.name for each in read["read"])
+        inner = evolve(scope, readings=scope.readings | own)
+        self._check_expected(read, own)
+        return Query(
+            run=self.arguments(read["run"] or (), scope),
+            input=self.lines(read["input"], scope),
+            timeout=read["timeout"],
+            outcome=read["outcome"] or outcome or DEFAULT_OUTCOME,
+            readings=read["read"],
+            expect=self._expectations(read, inner),
+            absent=tuple(read["absent"]),
+        )
+
+    def _expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:
+        return tuple(
+            evolve(
+                each,
+                equals=None if each.equals is None else self.finish(each.equals, scope),
+                at_least=None if each.at_least is None else self.finish(each.at_least, scope),
+            )
+            for each in read["expect"]
+        )
+
+    def _check_expected(self, read: Section, readings: Collection[str]) -> None:
+        entry = read.table.entries.get("expect")
+        if entry is None or not isinstance(entry.value, Table):
+            return
+        for name, expected in entry.value.entries.items():
+            if name not in readings:
+                known = f"read: {', '.join(sorted(readings))}" if readings else "add it to read"
+                remedy = did_you_mean(name, readings) or known
+                self.findings.add(expected.key, f'no reading is called "{name}"', remedy)
+
+    def _poll(self, read: Section, scope: Scope) -> Poll:
+        query = self.query(read, scope)
+        if "state" not in {each.name for each in query.readings}:
+            message = "poll reads no state, which tells whether the job is still in flight"
+            self.findings.add(read.table.place, message, "read: {state: 'REGULAR EXPRESSION'}")
+        return Poll(
+            query=query,
+            every=read["every"],
+            running=read["running"] or "",
+            completed=read["completed"] or "",
+            warning=read["warning"],
+            find=self.query(read["find"], scope) if read["find"] else None,
+            patience=read["patience"],
+        )
+
+    def hours(self, between: tuple[str, ...], place: Place) -> str | None:
+        """Return hours as one text, checked."""
+        joined = SEPARATOR.join(between)
+        try:
+            parse_hours(joined)
+            for name in sorted(named_days(joined) - set(self.calendar)):
+                known = ", ".join(self.calendar) or "the table has no calendar"
+                remedy = did_you_mean(name, self.calendar) or f"calendar: {known}"
+                self.findings.add(place, f'the calendar has no days called "{name}"', remedy)
+        except HoursError as error:
+            self.findings.add(place, error.message, error.remedy)
+            return None
+        return joined
+
+    def work_values(
+        self, read: Section, scope: Scope, outcome: Mapping[str, OutcomeName] | None
+    ) -> Values:
+        """Return the WORK keys that a section gives; `outcome` is that of the query."""
+        make: Mapping[str, Callable[[Any], Any]] = {  # Any: as in Values
+            "env": lambda env: self._env(env, scope),
+            "timeout": _or_none,
+            "timeouts": _timeouts,
+            "expect": lambda _: self._work_expectations(read, scope),
+            "verify": lambda verify: (
+                None if verify == "none" else self.query(verify, scope, outcome)
+            ),
+            "poll": lambda poll: self._poll(poll, scope),
+            "cancel": lambda cancel: self.arguments(cancel, scope),
+            "cancel_input": lambda lines: self.lines(lines, scope),
+            "prepare": lambda prepare: self.query(prepare, scope),
+            "input": lambda lines: self.lines(lines, scope),
+            "ready": lambda ready: self.arguments(ready, scope),
+            "retry": lambda retry: Retry(**{key: retry[key] for key in retry.values}),
+            "between": lambda between: self.hours(between, read.place("between")),
+        }
+        return {
+            name: make[name](read[name]) if name in make else read[name]
+            for name in WORK
+            if name in read.given and read[name] is not None
+        }
+
+    def _env(self, env: Mapping[str, Template], scope: Scope) -> dict[str, Template]:
+        finished = {name: self.finish(each, scope) for name, each in env.items()}
+        for name, written in env.items():
+            secret = secret_variable(name, finished[name])
+            if secret is not None and isinstance(written, Written):
+                self.findings.add(written.place, secret, "give a file that holds it")
+        return finished
+
+    def _work_expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:
+        self._check_expected(read, scope.readings)
+        return self._expectations(read, scope)
+
+
+def _or_none(written: float | str) -> float | str | None:
+    return None if written == "none" else written
+
+
+def _timeouts(read: Section) -> Mapping[str, float | None]:
+    return {key: _or_none(read[key]) for key in read.given if read[key] is not None}  # type: ignore[misc]  # numbers, once "none" is gone
