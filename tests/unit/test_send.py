@@ -69,7 +69,7 @@ class Server:
                 else:
                     continue
                 for answer in stream:
-                    self.acknowledged.append(json.loads(answer)["ack"])
+                    self.acknowledged += [ack] if (ack := json.loads(answer)["ack"]) else []
 
 
 def notice(word, number=None, **fields):

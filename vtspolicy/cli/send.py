@@ -53,7 +53,7 @@ class Sending:
 
     text: str  # exactly as it was given
     format: Format
-    system: str
+    system: str | None  # None: no system is named, and the connection alone says who we are
     process: str
     number: int
     at: datetime  # generation time: local
@@ -71,10 +71,12 @@ class Sending:
                 "text": self.text,
                 "id": self.id,
             }
-            return json.dumps(event).encode() + b"\n"
+            # The acknowledgement shows that we speak for ourselves: notices for others wait on.
+            return json.dumps(event).encode() + b'\n{"ack": []}\n'
         text = "\n        ".join(self.text.splitlines())
         if self.format == "ems":
-            header = f"{self.at:%y-%m-%d %H:%M:%S} {self.system}.{self.process} USER.SEND.A01"
+            system = self.system or _this_system()
+            header = f"{self.at:%y-%m-%d %H:%M:%S} {system}.{self.process} USER.SEND.A01"
             text = f"{header} {self.number:06d} {text}"
         return text.encode() + b"\n"
 
@@ -164,8 +166,9 @@ def talk(sending: Sending, conversation: Conversation, printer: Printer, *, wait
             if not ours:
                 continue
             _acknowledge(conversation, notice)
-            code = _EXIT.get(notice.word)
-            if code is not None and not (wait and notice.word in _TAKEN):
+            word = _end(notice) if wait else notice.word
+            code = _EXIT.get(word)
+            if code is not None and not (wait and word in _TAKEN):
                 return code
         if follow.request is None:
             raise Unreachable(
@@ -173,6 +176,13 @@ def talk(sending: Sending, conversation: Conversation, printer: Printer, *, wait
                 "is this machine one of the peers of a configured host?"
             )
         _reach_again(conversation)
+
+
+def _end(notice: ReceivedNotice) -> Word:
+    """Return the notice's word; of a duplicate whose first one has ended, how that one ended."""
+    if notice.word is Word.DUPLICATE:
+        return Word.__members__.get(str(notice.fields.get("reason", "")).upper(), notice.word)
+    return notice.word
 
 
 def _acknowledge(conversation: Conversation, notice: ReceivedNotice) -> None:
@@ -247,7 +257,7 @@ _file = click.Path(exists=True, dir_okay=False)
     default="json",
     help="The event's form: JSON (its notices bear our id), a display line, or the bare text.",
 )
-@click.option("--system", help=r"The event's system; \ and this machine's name if not given.")
+@click.option("--system", help="The event's system, as \\NSK1; none if not given.")
 @click.option("--process", default="$SEND", help="The event's process.", show_default=True)
 @click.option("--number", type=click.IntRange(-32768, 32767), default=1, help="The event's number.")
 @click.option("--file", type=click.File(), help="Read TEXT from a file; - is standard input.")
@@ -285,7 +295,7 @@ def send(
     sending = Sending(
         text=_text(text, file),
         format=form,
-        system=system or _this_system(),
+        system=system,
         process=process,
         number=number,
         at=datetime.now(),  # noqa: DTZ005 - an event bears its host's local time

@@ -89,9 +89,15 @@ def _word(value: object) -> str:
     raise _LineError(f"a string of 1 to {_LONGEST_WORD} printable characters, or a number")
 
 
+def _system(value: object) -> str | None:
+    """Return the system; null comes from whoever speaks for no system, as `vtspolicy send` does."""
+    return None if value is None else _SYSTEM(value)
+
+
+_SYSTEM = _shaped(r"\\[A-Za-z0-9]{1,8}", r"a system's name with its backslash, as \NSK1, or null")
 _REQUIRED: dict[str, Callable[[object], object]] = {
     "time": _time,
-    "system": _shaped(r"\\[A-Za-z0-9]{1,8}", r"a system's name with its backslash, as \NSK1"),
+    "system": _system,
     "process": _shaped(
         r"\$[A-Za-z0-9][A-Za-z0-9.#:]{0,34}|\d{1,2},\d{1,5}", "$NAME or cpu,pin, as $ZBAT or 2,171"
     ),
