@@ -69,6 +69,51 @@ class Word(Enum):
         return self in {Word.FAILED, Word.TIMEDOUT, Word.INTERRUPTED}
 
 
+WHEN: Mapping[Word, str] = {
+    Word.ACCEPTED: "the command is recorded; `jobs=` is how many jobs it became",
+    Word.DUPLICATE: "this event was seen before; `req=` is the first one",
+    Word.REJECTED: "not a command of the language; `column=` and `reason=` say what was expected",
+    Word.DENIED: "a rule, the host's rights or the state of what is named forbids it",
+    Word.NORULE: "no rule matches",
+    Word.STARTED: "an attempt of a job begins",
+    Word.PROGRESS: "how far a job is; at most one a minute and job",
+    Word.RETRYING: "an attempt failed, and the next one follows in `in=` seconds",
+    Word.COMPLETED: "all jobs succeeded",
+    Word.WARNING: "all is done, with warnings; or there was nothing to do",
+    Word.FAILED: "a job failed",
+    Word.CANCELLED: "an operator or the host stopped it",
+    Word.TIMEDOUT: "a time-out passed",
+    Word.INTERRUPTED: "the machine stopped it, and its rule does not say to run it again",
+    Word.MOUNTREADY: "a recalled tape can be mounted",
+    Word.MOUNTFAILED: "a recalled tape cannot be mounted",
+    Word.STATUS: "the answer to `VTSPolicy Status`",
+    Word.HEARTBEAT: "the link was idle for as long as the host's `keepalive` says",
+}
+"""When each is sent, for people."""
+
+KEY_HELP: Mapping[str, str] = {
+    "seq": "the host's number of the mount request, in mount notices",
+    "req": "the number of the request",
+    "jobs": "how many jobs the request became",
+    "job": "the number of the job, if the notice is about one",
+    "ref": "the host's own reference, repeated",
+    "family": "the family or verb of the command",
+    "operation": "its operation",
+    "tape": "the tape or pool",
+    "ok": "how many jobs succeeded",
+    "warn": "how many ended with warnings",
+    "failed": "how many ended in any other way",
+    "rc": "the exit code of the application",
+    "attempt": "the number of the attempt, from 1",
+    "in": "seconds until the next attempt",
+    "secs": "seconds from the first start of the job; from the command, if it became several jobs",
+    "pct": "the percentage done",
+    "column": "where the mistake is, from 1, in the text as sent",
+    "reason": "why",
+    "id": "the `id` of the JSON event, repeated",
+}
+"""What each key says, for people."""
+
 FINAL_WORDS = tuple(word for word in Word if word.is_final)
 
 

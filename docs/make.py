@@ -1,0 +1,420 @@
+"""Writes the pages of docs/reference that are made from the program's own tables.
+
+    make docs
+
+A test fails when a page and its table differ.
+"""  # noqa: INP001 - a program beside its pages, not a package
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+from prometheus_client.metrics import MetricWrapperBase
+
+from vtspolicy import jobs, notices, sessions
+from vtspolicy.cli import COMMANDS, cli
+from vtspolicy.cli.options import Exit
+from vtspolicy.config.keys import DEFAULT_FILE, PREFIX, SECTIONS
+from vtspolicy.config.keys import KEYS as CONFIGURATION_KEYS
+from vtspolicy.config.reading import REQUIRED, Key
+from vtspolicy.control import VERBS, Control
+from vtspolicy.metrics import Metrics
+from vtspolicy.rules import case_file, conditions, facts, keys, places
+from vtspolicy.web.pages import PAGES
+
+FOLDER = Path(__file__).resolve().parent / "reference"
+
+MADE = "*Made from the program's own tables by `make docs`.*"
+
+EXITS = {
+    Exit.DONE: "done",
+    Exit.FAILED: "the work failed",
+    Exit.USAGE: "bad usage or configuration",
+    Exit.WARNINGS: "done, with warnings",
+    Exit.REFUSED: "rejected, denied, or no rule matches",
+    Exit.GAVE_UP: "gave up waiting",
+    Exit.UNREACHABLE: "the server cannot be reached",
+}
+"""What the exit codes mean, for people."""
+
+
+def page(title: str, *parts: str) -> str:
+    """Return a page: its title, its parts with a blank line between them, where it comes from."""
+    return "\n\n".join((f"# {title}", *(part.strip() for part in parts), MADE)) + "\n"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
+    titles = list(head)
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"\s+", " ", text).replace("|", r"\|").strip()
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _said(thing: Any) -> str:  # whatever has a docstring
+    """Return what something says of itself, as one paragraph."""
+    return re.sub(r"\s+", " ", inspect.getdoc(thing) or "")
+
+
+# Notices
+
+
+def notices_page() -> str:
+    """Return every notice and every key of one."""
+    words = (
+        (
+            str(word.number),
+            _code(word.name),
+            _flags(word),
+            notices.WHEN[word],
+        )
+        for word in notices.Word
+    )
+    named = ((_code(key), notices.KEY_HELP[key]) for key in notices.NODE_KEYS)
+    return page(
+        "What the host is told: notices",
+        """
+A notice is one display line, or on a JSON connection one object with the same fields:
+
+```text
+26-11-22 02:14:31 \\VTS1.$VTSP VTS.POLICY.A01 1301 VTSPolicy COMPLETED req=17 ref=payroll-17 ...
+```
+
+To wait for a command of your own, give it a `ref=` and look for a notice with that `ref=` and a
+number from 1300 to 1399, or one from 1101 to 1103. `DUPLICATE` names in `req=` the request that
+the final notice will bear.
+""",
+        table(("number", "word", "", "when"), words),
+        f"""
+*Final*: exactly one for each request that was accepted. *All*: sent only to hosts with
+`notices: all`. *Action*: somebody has to look; JSON has `action_needed` for it.
+
+The text has at most {notices.TEXT_LIMIT} characters: a long reason is cut and ends in `...`.
+Values with blanks stand in double quotes. A notice is delivered at least once: it can come again
+when a connection broke before it was known to have arrived, so recognise it by word and `req=`.
+""",
+        "## Keys\n\nIn this order; those that say nothing are left out.",
+        table(("key", "what it says"), named),
+    )
+
+
+def _flags(word: notices.Word) -> str:
+    flags = (
+        (word.is_final, "final"),
+        (word.is_progress, "all"),
+        (word.needs_action, "action"),
+    )
+    return ", ".join(text for holds, text in flags if holds)
+
+
+# Metrics
+
+
+def metrics_page() -> str:
+    """Return every metric."""
+    return page(
+        "What dashboards watch: metrics",
+        """
+They stand at `/metrics` of the `web` endpoint, in the text format of Prometheus. Values of labels
+come from the configuration, never from what a host sends. How to use them:
+[read the metrics](../how-to/metrics.md).
+""",
+        table(("name", "type", "labels", "what it counts"), _metric_rows()),
+    )
+
+
+def _metric_rows() -> Iterator[tuple[str, ...]]:
+    for each in vars(Metrics()).values():
+        if isinstance(each, MetricWrapperBase):
+            described = next(iter(each.describe()))
+            ending = "_total" if described.type == "counter" else ""
+            labels = ", ".join(_code(label) for label in each._labelnames)  # noqa: SLF001
+            yield _code(described.name + ending), described.type, labels, described.documentation
+
+
+# Keys
+
+
+def _key_table(section: Mapping[str, Key]) -> str:
+    rows = ((_code(key.name), key.type, _default(key), key.help) for key in section.values())
+    return table(("key", "value", "without it", "what it says"), rows)
+
+
+def _default(key: Key) -> str:
+    if key.default is REQUIRED:
+        return "**must be there**"
+    if key.default_text:
+        return _code(key.default_text)
+    if key.default is None or key.default in ((), {}, ""):
+        return ""
+    return _code(str(key.default))
+
+
+def configuration_page() -> str:
+    """Return every key of the configuration."""
+    parts = [
+        f"""
+One YAML file, `{DEFAULT_FILE}` if `--config` or `{PREFIX}CONFIG` do not say otherwise. Every key
+of the first table is also an option of `vtspolicy serve` (`--notices-kept 14d`) and a variable
+(`{PREFIX}NOTICES_KEPT=14d`), with its value written as in the file; an option beats a variable,
+a variable beats the file. Paths are relative to the file. Try it with `vtspolicy check`.
+
+Durations are a number and one of `s m h d`, sizes a number and one of `K M G T`. What is not
+listed is denied: other hosts, other systems, other vaults, other families.
+"""
+    ]
+    about = {
+        "listen": "One listener; an endpoint alone may stand for it.",
+        "dial": "One host that is called.",
+        "hosts": "One host, under its name.",
+    }
+    for name, section in SECTIONS.items():
+        if name:
+            parts.append(f"## Below `{name}`\n\n{about.get(name, '')}")
+        parts.append(_key_table(section))
+    assert SECTIONS[""] is CONFIGURATION_KEYS  # noqa: S101 - the first table is that of the file
+    return page("Say what the server does: configuration", *parts)
+
+
+def rules_page() -> str:
+    """Return every key of a rules table, of its tests, and every place."""
+    sections: tuple[tuple[str, str, Mapping[str, Key]], ...] = (
+        ("A rules table", "", keys.TOP),
+        ("A rule", "The first rule whose `when` holds decides.", keys.RULE),
+        ("`when`", "Values, lists of them, or globs; all keys given must hold.", conditions.WHEN),
+        ("`tape` in `when`", "", conditions.TAPE),
+        (
+            "An application",
+            "What holds for all its rules, unless a rule says it.",
+            keys.APPLICATION,
+        ),
+        ("`retry`", "A number alone stands for `attempts`.", keys.RETRY),
+        ("`timeouts`", "", keys.TIMEOUTS),
+        ("`query`, `delete` and `verify`", "A list alone stands for `run`.", keys.QUERY),
+        ("`poll`", "The keys of a query, and these.", _without(keys.POLL, keys.QUERY)),
+        ("A value of `read`, and `progress`", "A text alone is a pattern.", keys.READING),
+        ("A value of `expect`", "A text alone stands for `equals`.", keys.EXPECTATION),
+    )
+    parts = [
+        """
+How to write one: [write a rule](../how-to/rules.md). `vtspolicy check` reports each mistake with
+its line and column; unknown keys and keys given twice are mistakes.
+"""
+    ]
+    for title, about, section in sections:
+        shown = _without(section, keys.WORK) if section is keys.APPLICATION else section
+        more = (
+            f"\n\nAnd every key of a rule from `{next(iter(keys.WORK))}` on."
+            if shown is not section
+            else ""
+        )
+        parts += [f"## {title}\n\n{about}{more}", _key_table(shown)]
+    rows = ((_code(f"{{{p.name}}}"), p.origin, p.help) for p in places.PLACES.values())
+    parts += [
+        """
+## Places
+
+`{name}` in an argument is replaced by a value; these, every keyword of a family by its long name,
+every value that was read, and the `places` of the application. An argument that names something
+absent is left out, and a list within `run` with it. Values are arguments, never words of a shell;
+one that would begin with `-` where the rule did not write it is refused.
+""",
+        table(("place", "from", "what it stands for"), rows),
+        "## Rule tests\n\nA file has `cases`, each with these keys.",
+        _key_table(case_file.CASE),
+        "A tape of a test, or of `vtspolicy explain --tape`, is a path and any of these words:",
+        table(("word", "what it says"), ((_code(k), v) for k, v in facts.FACTS.items())),
+    ]
+    return page("Say what is run: rules tables", *parts)
+
+
+def _without(section: Mapping[str, Key], other: Mapping[str, Key]) -> Mapping[str, Key]:
+    return {name: key for name, key in section.items() if key is not other.get(name)}
+
+
+# Commands
+
+
+def commands_page() -> str:
+    """Return every command with its help, and the exit codes."""
+    codes = ((str(code.value), EXITS[code]) for code in Exit)
+    parts = [
+        "Every command says the same with `--help`. Those that show something take `--json`.",
+        "## Exit codes",
+        table(("code", "meaning"), codes),
+        "## The commands",
+        table(("command", "what it does"), ((f"[{n}](#{n})", t) for n, (_, t) in COMMANDS.items())),
+    ]
+    context = click.Context(cli, info_name="vtspolicy")
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        if command is not None:
+            parts += _command(command, name, "##")
+    return page("Tell it what to do: commands", *parts)
+
+
+def _command(command: click.Command, name: str, level: str) -> Iterator[str]:
+    context = click.Context(command, info_name=name)
+    words = [_word(each) for each in command.params if isinstance(each, click.Argument)]
+    yield f"{level} {name}"
+    yield f"`{' '.join(['vtspolicy', name, *words])}`\n\n{inspect.cleandoc(command.help or '')}"
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    ours = [each for each in options if not (each.name or "").startswith(KEY_OPTION)]
+    if ours:
+        yield table(("option", "what it says"), (_option(each) for each in ours))
+    if len(ours) < len(options):
+        yield "And every key of the [configuration](configuration.md) is an option of it."
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            inner = command.get_command(context, below)
+            if inner is not None:
+                yield from _command(inner, f"{name} {below}", "###")
+
+
+KEY_OPTION = "key_"
+"""Begins the names of options that are made from the keys of the configuration."""
+
+
+def _word(argument: click.Argument) -> str:
+    name = argument.human_readable_name + ("..." if argument.nargs == -1 else "")
+    return name if argument.required else f"[{name}]"
+
+
+def _option(option: click.Option) -> tuple[str, str]:
+    value, text = "", option.help or ""
+    if not option.is_flag:
+        value = _value(option)
+        if isinstance(option.default, str | int) and option.default:
+            text += f" Without it: `{option.default}`."
+    if option.required:
+        text += " It must be given."
+    return _code(" ".join(filter(None, (", ".join(option.opts), value)))), text
+
+
+def _value(option: click.Option) -> str:
+    kind = option.type
+    if option.metavar:
+        return option.metavar
+    if isinstance(kind, click.Choice):
+        return "|".join(map(str, kind.choices))
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        return "NUMBER"
+    return kind.name.upper()
+
+
+# Life cycles
+
+
+def life_cycles_page() -> str:
+    """Return the life cycles of a job and of a connection."""
+    return page(
+        "What can happen to a job and to a connection: life cycles",
+        "What is not in these tables cannot happen. Every step of a job is in its history.",
+        "## A job",
+        *_life(jobs.TRANSITIONS, jobs.JobLife),
+        "## A connection of a host",
+        *_life(sessions.TRANSITIONS, sessions.SessionLife),
+        "Meanwhile its input may have to wait, for one or several of these reasons: "
+        + ", ".join(_code(str(pause)) for pause in sessions.Pause)
+        + ".",
+    )
+
+
+Transitions = Iterable[tuple[Enum, Callable[..., object], Enum]]
+
+
+def _life(transitions: Transitions, happenings: type[Protocol]) -> Iterator[str]:  # type: ignore[valid-type]  # any Protocol class
+    rows = list(transitions)
+    yield table(
+        ("state", "what happens", "state after"),
+        ((str(before), _code(what.__name__), str(after)) for before, what, after in rows),
+    )
+    named = (
+        (name, member) for name, member in vars(happenings).items() if inspect.isfunction(member)
+    )
+    known = {what.__name__ for _, what, _ in rows}
+    yield table(
+        ("what happens", "when"),
+        ((_code(name), _said(member)) for name, member in named if name in known),
+    )
+
+
+# The interface for programs
+
+
+def interface_page() -> str:
+    """Return the pages to read and the verbs."""
+    pages = (
+        (
+            _code(each.path),
+            _said(each.answer),
+            ", ".join(_code(name) for name in each.query),
+        )
+        for each in PAGES
+    )
+    verbs = (
+        (
+            _code(f"POST /api/v1/{name}"),
+            _arguments(verb.arguments, verb.one_of),
+            _said(getattr(Control, verb.method)),
+        )
+        for name, verb in VERBS.items()
+    )
+    return page(
+        "Let a program ask and order: the interface",
+        """
+What can be read is at the `web` endpoint and on the control socket; what changes something is on
+the control socket only. That is the file `control.sock` in the `spool` folder, which only the
+server's own user and root may open. Every answer but the metrics is a JSON object; a mistake has
+`error` with what is wrong and, where there is one, a `hint`.
+
+```sh
+curl http://127.0.0.1:7180/api/v1/jobs?state=running
+curl --unix-socket /var/lib/vtspolicy/spool/control.sock -X POST http://vtspolicy/api/v1/drain
+```
+""",
+        "## To read",
+        table(("path", "what it answers", "parameters"), pages),
+        "Lists are the newest first; to go on, repeat the question with `before=` from the answer.",
+        "## To order\n\nArguments are members of a JSON object in the body.",
+        table(("verb", "arguments", "what it does"), verbs),
+    )
+
+
+def _arguments(arguments: Mapping[str, Any], one_of: tuple[str, ...]) -> str:  # of Verb
+    named = (f"`{name}`: {'number' if a.kind is int else 'text'}" for name, a in arguments.items())
+    return ", ".join(named) + (" (one of both)" if one_of else "")
+
+
+MADE_PAGES: Mapping[str, Callable[[], str]] = {
+    "notices.md": notices_page,
+    "metrics.md": metrics_page,
+    "configuration.md": configuration_page,
+    "rules.md": rules_page,
+    "commands.md": commands_page,
+    "life-cycles.md": life_cycles_page,
+    "interface.md": interface_page,
+}
+"""Every page that is made, by its file below docs/reference."""
+
+
+def main() -> None:
+    """Write all of them."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, make in MADE_PAGES.items():
+        (FOLDER / name).write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
