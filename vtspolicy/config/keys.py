@@ -191,6 +191,14 @@ HOST = keys_of(
         default_text="0",
         help="the least time between a mount request and its answer",
     ),
+    Key(
+        name="acknowledge",
+        read=reading.boolean,
+        type="true or false",
+        default=False,
+        default_text="false",
+        help="true: a notice has arrived only when a JSON session acknowledges it by its number",
+    ),
 )
 """The keys of one host."""
 

@@ -108,6 +108,7 @@ class HostSession(Protocol):
         self._pauses: set[Pause] = set()
         self._reads = True  # what the transport was told last
         self._counted = 0
+        self._acknowledges = False
         self._unconfirmed: dict[int, None] = {}  # notices that were written, in their order
         self._timers: dict[str, IDelayedCall] = {}
 
@@ -291,7 +292,8 @@ class HostSession(Protocol):
             self._arm("keepalive")
 
     def acknowledge(self, ids: tuple[int, ...]) -> None:
-        """The peer says itself which notices it has got (JSON)."""
+        """The peer says itself which notices it has got (JSON); from now on only that counts."""
+        self._acknowledges = True
         known = [each for each in dict.fromkeys(ids) if each in self._unconfirmed]
         for each in known:
             del self._unconfirmed[each]
@@ -321,7 +323,7 @@ class HostSession(Protocol):
     @property
     def _must_acknowledge(self) -> bool:
         """Whether only the peer's own word counts for what it has got."""
-        return any(host.acknowledge for host in self.hosts)
+        return self._acknowledges or any(host.acknowledge for host in self.hosts)
 
     def _look_for_confirmation(self) -> None:
         """What the peer's side of the connection has acknowledged has arrived there."""
