@@ -4,13 +4,14 @@ import os
 import sys
 from collections.abc import Mapping
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from vtspolicy.jobs import Job, run_key
 from vtspolicy.rules.expand import expand, expand_environment, expand_input
+from vtspolicy.rules.judge import Judgement, judge_query
 from vtspolicy.rules.work import Query
 from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError
 
@@ -74,6 +75,30 @@ class Calls:
     def _stop_if_cancelled(self, run: Run) -> None:
         if run.job in self.cancelled:
             self.runner.stop(run.key, "cancelled")
+
+    async def answer(
+        self, job: Job, query: Query, part: str, readings: Mapping[str, str], *, aside: bool = False
+    ) -> Judgement:
+        """Ask a query, after the call that prepares it, and judge its answer.
+
+        Its readings are those of both, and those given. Raises ExpansionError.
+        """
+        if query.prepare is not None:
+            before = await self.answer(job, query.prepare, f"{part}-find", readings, aside=aside)
+            if before.state == "failed":
+                return before
+            readings = before.readings
+        said = await self.ask(job, query, part, readings, aside=aside)
+        if said.kind != End.EXITED:
+            return Judgement(state="failed", reason=said.reason, readings=readings)
+        judged = judge_query(
+            query,
+            code=said.code,
+            output=said.output,
+            values={**readings, **self.values(job)},
+            kind=said.kind,
+        )
+        return evolve(judged, readings={**readings, **judged.readings})
 
     async def ask(
         self, job: Job, query: Query, part: str, readings: Mapping[str, str], *, aside: bool = False

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.progress import Progress
 from vtspolicy.jobs import Job
-from vtspolicy.rules.judge import Judgement, PollJudgement, judge_poll, judge_query
+from vtspolicy.rules.judge import Judgement, PollJudgement, judge_poll
 from vtspolicy.rules.work import Poll, Query
 from vtspolicy.runner.protocol import End
 
@@ -50,14 +50,7 @@ class Follower:
         """Ask for the job by our handle: its submission was interrupted, and it may be queued."""
         if poll.find is None:
             return Judgement(state="failed", reason="no query finds a job by its handle")
-        said = await self.calls.ask(job, poll.find, "find", readings, aside=True)
-        return judge_query(
-            poll.find,
-            code=said.code,
-            output=said.output,
-            values={**self.calls.values(job), **readings},
-            kind=said.kind,
-        )
+        return await self.calls.answer(job, poll.find, "find", readings, aside=True)
 
     async def follow(
         self,

@@ -82,7 +82,7 @@ RETRY = keys_of(
 )
 """The keys of `retry`."""
 
-QUERY = keys_of(
+CALL = keys_of(
     Key(
         name="run", read=arguments, type="an argument list", default=REQUIRED, help="what is asked"
     ),
@@ -106,7 +106,7 @@ QUERY = keys_of(
         help="how long it may take",
     ),
 )
-"""The keys of a query: `query`, `delete` and `verify`."""
+"""The keys of one call of a program."""
 
 
 def _list_or_section(keys: Mapping[str, Key], what: str) -> reading.Read[Section]:
@@ -123,6 +123,19 @@ def _list_or_section(keys: Mapping[str, Key], what: str) -> reading.Read[Section
 
     return read
 
+
+QUERY = {
+    **CALL,
+    **keys_of(
+        Key(
+            name="prepare",
+            read=_list_or_section(CALL, "prepare"),
+            type="an argument list or a call",
+            help="a call before it, whose readings fill its places",
+        ),
+    ),
+}
+"""The keys of a query: `query`, `delete` and `verify`."""
 
 POLL = {
     **QUERY,
@@ -188,7 +201,7 @@ def _retry(node: Node, findings: Findings) -> Section | None:
 WORK = keys_of(
     Key(
         name="prepare",
-        read=_list_or_section(QUERY, "prepare"),
+        read=_list_or_section(CALL, "prepare"),
         type="an argument list or a query",
         help="a call before each run, whose readings fill places of the run",
     ),

@@ -37,6 +37,10 @@ class Parts(Templates):
         self, read: Section, scope: Scope, outcome: Mapping[str, OutcomeName] | None = None
     ) -> Query:
         """Return a query; `outcome` is how its exit codes are judged when it does not say so."""
+        prepare = self.query(read["prepare"], scope) if read.values.get("prepare") else None
+        if prepare is not None:
+            named = frozenset(each.name for each in prepare.readings)
+            scope = evolve(scope, readings=scope.readings | named)
         own = frozenset(each.name for each in read["read"])
         inner = evolve(scope, readings=scope.readings | own)
         self._check_expected(read, own)
@@ -48,6 +52,7 @@ class Parts(Templates):
             readings=read["read"],
             expect=self._expectations(read, inner),
             absent=tuple(read["absent"]),
+            prepare=prepare,
         )
 
     def _expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:

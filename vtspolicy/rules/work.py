@@ -71,6 +71,7 @@ class Query:
     readings: tuple[Reading, ...] = ()  # what to read from its output
     expect: tuple[Expectation, ...] = ()  # what must hold
     absent: tuple[str, ...] = ()  # exit codes, and words of its output, that are a clear no
+    prepare: "Query | None" = None  # a call before it, whose readings fill its places
 
 
 @frozen(kw_only=True)
