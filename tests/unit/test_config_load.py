@@ -1,7 +1,6 @@
 """The configuration: every key, every problem with its place, environment and command line."""
 
 import re
-from pathlib import Path
 
 import pytest
 from mistakes import mistakes
@@ -126,10 +125,11 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(site)
     assert (found.settle, found.connections, found.waiting) == (3.0, 6, 7)
 
 
-def test_paths_of_an_override_are_relative_to_the_working_directory(site, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    found = load_configuration(write(site, LISTEN), {"spool": "here"})
-    assert found.spool == Path.cwd() / "here"
+def test_paths_of_an_override_are_relative_to_the_working_directory(site, monkeypatch):
+    monkeypatch.chdir(site / "VAULT01")
+    found = load_configuration(write(site, LISTEN + "ledger: sqlite:l.db"), {"spool": "here"})
+    assert found.spool == site / "VAULT01" / "here"
+    assert found.ledger == f"sqlite://{site}/l.db"
 
 
 def test_an_override_says_where_it_was_wrong(site):

@@ -167,6 +167,15 @@ def test_a_sites_file_completes_the_shipped_application_whatever_the_order(tmp_p
         assert table.applications["DSK"].programs == {"vtspolicy": "vtspolicy"}
 
 
+def test_a_site_replaces_one_place_of_an_application_and_keeps_the_others(tmp_path):
+    site = tmp_path / "site.yaml"
+    site.write_text("applications: {RST: {places: {repository: /mine}}}")
+    table = load_table([SHIPPED / "rst.yaml", site], vocabulary=shipped())
+    places = table.applications["RST"].places
+    assert places["repository"] == "/mine"
+    assert places["password_file"] == "/etc/vtspolicy/restic.pw"
+
+
 def test_two_files_of_a_site_cannot_both_have_the_seats_of_an_application(load):
     with pytest.raises(ConfigurationError) as caught:
         load("applications: {TSM: {seats: 2}}", "applications: {TSM: {seats: 3}}")
