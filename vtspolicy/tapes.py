@@ -124,17 +124,16 @@ def _why_unproven(tape: Tape) -> str | None:
     return None
 
 
-def why_not_restore(tape: Tape, recorded: Tape | None, *, wanted: float) -> str | None:
+def why_not_restore(tape: Tape, recorded: Tape | None) -> str | None:
     """Return why bringing a tape back would destroy something, or None.
 
-    `recorded` is what the ledger last saw of its file, `wanted` when the restore was asked for.
+    `recorded` is what the ledger last saw of its file: after a restore that failed, what that left.
     """
     if not tape.size or tape.has_copy:
         return None
     if tape.restoring is None:
         return "it has data that no verified copy holds, and a restore would overwrite it"
-    seen = None if recorded is None else (recorded.size, recorded.written)
-    if tape.restoring < wanted and seen != (tape.size, tape.written):
+    if recorded is not None and (recorded.size, recorded.written) != (tape.size, tape.written):
         return "it was written after a restore of it had failed, and a restore would overwrite that"
     return None
 

@@ -43,6 +43,7 @@ rules:
   - rule: the site's script
     when: {{family: DSK, operation: archive}}
     run: [{root}/application, archive, "{{path}}", "{{handle}}"]
+    verify: [{root}/application, query, "{{path}}", "{{handle}}"]
     then: migrated
   - rule: the site's script brings it back
     application: DSK
@@ -56,6 +57,7 @@ rules:
 
 APPLICATION = """#!/bin/sh
 # Copies a tape into a folder; waits for the file "gate" to go when there is one.
+[ "$1" = query ] && exec test -e "{root}/copies/$3"
 echo "$@" >> "{root}/record"
 echo "working on $2"
 while [ -e "{root}/gate" ]; do sleep 0.05; done

@@ -58,12 +58,12 @@ def assemble(
         queue=queue,
         runner=runner,
         outbox=outbox,
-        ourselves=Ourselves(ledger=ledger, vaults=vaults, threads=threads),
+        ourselves=Ourselves(ledger=ledger, vaults=vaults, clock=clock, threads=threads),
         patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
         metrics=metrics,
         node=configuration.node,
     )
-    return Engine(
+    engine = Engine(
         clock=clock,
         reader=reader,
         ledger=ledger,
@@ -75,3 +75,5 @@ def assemble(
         metrics=metrics,
         threads=threads,
     )
+    conductor.ourselves.table = lambda: engine.reader.table
+    return engine

@@ -22,9 +22,9 @@ from vtspolicy.metrics import Metrics
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.expand import ExpansionError, expand, expand_input
 from vtspolicy.rules.hours import next_start
-from vtspolicy.rules.judge import Judgement, judge, judge_query
+from vtspolicy.rules.judge import Judgement, judge
 from vtspolicy.rules.retry import next_attempt
-from vtspolicy.rules.work import Poll
+from vtspolicy.rules.work import Poll, Work
 from vtspolicy.runner.protocol import End, Ended, Run, Runner
 
 OUTPUT_KEPT = 4000
@@ -50,6 +50,10 @@ class Deadline:
         """When the attempt has to be over, seconds since the epoch."""
         return None if self.seconds is None else self.began + self.seconds
 
+    def passed(self, now: float) -> bool:
+        """Whether the attempt should be over."""
+        return self.until is not None and now >= self.until
+
 
 @define(kw_only=True)
 class Conductor:
@@ -68,6 +72,7 @@ class Conductor:
     progress: Progress = field(init=False)  # told while they do
     follower: Follower = field(init=False)  # of jobs that applications queue
     on_idle: Callable[[], None] = lambda: None  # called when the last running job has ended
+    on_end: Callable[[int], None] = lambda _: None  # called with a request that has ended
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
 
     def __attrs_post_init__(self) -> None:
@@ -140,10 +145,11 @@ class Conductor:
         key = run_key(job.id, job.attempt)
         self.calls.running[job.id] = key
         if not job.work.run:
-            ending = await self.ourselves.do(job)
+            ending = await self.ourselves.do(job, self.calls)
         else:
             try:
-                ending = await self._run(job, key, adopt=adopt)
+                done = None if adopt else await self.ourselves.instead(job)
+                ending = done or await self._run(job, key, adopt=adopt)
             except ExpansionError as error:
                 ending = Ending(state=JobState.FAILED, kind="unstartable", reason=str(error))
         await self._finish(job, ending)
@@ -172,7 +178,7 @@ class Conductor:
             env=self.calls.environment(job),
             job=job.id,
             attempt=job.attempt,
-            timeout=deadline.seconds,
+            timeout=_of_call(job.work, deadline),
             silence=job.work.limits.silence,
             grace=job.work.limits.grace,
             input=expand_input(job.work.input, values),
@@ -199,22 +205,15 @@ class Conductor:
         query = job.work.prepare
         if query is None:
             return None
-        said = await self.calls.ask(job, query, "prepare", readings)
-        if said.kind != End.EXITED:
-            return self._unprepared(job, said.kind, said.reason, said.output)
-        values = {**self.calls.values(job), **readings}
-        found = judge_query(query, code=said.code, output=said.output, values=values)
+        found = await self.calls.answer(job, query, "prepare", readings)
         if found.state == "failed":
-            return self._unprepared(job, said.kind, found.reason, said.output)
+            state = JobState.CANCELLED if job.id in self.calls.cancelled else JobState.FAILED
+            reason = f"it could not be prepared: {found.reason}"
+            return Ending(state=state, kind="unprepared", reason=reason, readings=found.readings)
         if found.readings:
             readings.update(found.readings)
             await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
         return None
-
-    def _unprepared(self, job: Job, kind: str, reason: str, output: str) -> Ending:
-        state = JobState.CANCELLED if job.id in self.calls.cancelled else JobState.FAILED
-        reason = f"what has to be done before the run failed: {_with_last_words(reason, output)}"
-        return Ending(state=state, kind=kind, reason=reason, output=output[-OUTPUT_KEPT:])
 
     async def _after_run(
         self, job: Job, ended: Ended, judgement: Judgement, output: str, deadline: Deadline
@@ -242,13 +241,16 @@ class Conductor:
         if NUMBER not in readings:
             found = await self.follower.find(job, poll, readings)
             if found.absent:
-                return self._again(job, self._unnatural(job, ended, deadline))
+                ending = self._unnatural(job, ended, deadline)
+                if ended.kind is End.TIMEOUT and not deadline.passed(self.clock.seconds()):
+                    reason = f"the application did not take the job: {ended.reason}"
+                    ending = Ending(state=JobState.FAILED, reason=reason)
+                return self._again(job, ending)
             if found.state == "failed":
                 reason = f"whether the application has taken the job is not known: {found.reason}"
                 return Ending(state=JobState.INTERRUPTED, reason=reason)
             readings = {**readings, **found.readings}
-        stop = ended.kind if ended.kind in {End.CANCELLED, End.TIMEOUT} else None
-        stop = End.TIMEOUT if ended.kind is End.SILENT else stop
+        stop = End.CANCELLED if ended.kind is End.CANCELLED else None
         return await self._follow(job, poll, readings, deadline, stop)
 
     async def _follow(
@@ -315,19 +317,10 @@ class Conductor:
         query = job.work.verify
         if query is None:
             return judgement
-        said = await self.calls.ask(job, query, "verify", judgement.readings)
-        if said.kind != End.EXITED:
-            reason = f"the copy is not verified: {said.reason}"
-            return evolve(judgement, state="failed", reason=reason)
-        values = {**self.calls.values(job), **judgement.readings}
-        found = judge_query(query, code=said.code, output=said.output, values=values)
-        readings = {**judgement.readings, **found.readings}
+        found = await self.calls.answer(job, query, "verify", judgement.readings)
         if found.state == "completed":
-            return evolve(judgement, readings=readings)
-        reason = f"the copy is not verified: {found.reason}"
-        return evolve(
-            judgement, state="failed", reason=reason, readings=readings, absent=found.absent
-        )
+            return evolve(judgement, readings=found.readings)
+        return evolve(found, state="failed", reason=f"the copy is not verified: {found.reason}")
 
     def _deadline(self, job: Job, began: float) -> Deadline:
         limits = job.work.limits
@@ -367,6 +360,8 @@ class Conductor:
         return ending if due is None else evolve(ending, state=JobState.WAITING, due=due)
 
     async def _finish(self, job: Job, ending: Ending) -> None:
+        if ending.state not in _GOOD:
+            await self.ourselves.after_failure(job)
         now = self.clock.seconds()
         finished: Finished = await self.ledger.write(
             Book.finish_attempt, job.id, job.attempt, ending, now
@@ -390,8 +385,17 @@ class Conductor:
             state=after.state.value,
         )
         self.outbox.push(finished.notices)
+        if finished.request_state is not None:
+            self.on_end(after.request)
         if not self.calls.running:
             self.on_idle()
+
+
+def _of_call(work: Work, deadline: Deadline) -> float | None:
+    """How long the run may take: to submit a job is only a call, whatever the job takes."""
+    if work.poll is None:
+        return deadline.seconds
+    return min(work.poll.query.timeout, deadline.seconds or work.poll.query.timeout)
 
 
 def _told(judgement: Judgement, output: str) -> str | None:
@@ -411,3 +415,5 @@ _STATES = {
     "warning": JobState.WARNING,
     "failed": JobState.FAILED,
 }
+
+_GOOD = frozenset({JobState.COMPLETED, JobState.WARNING})

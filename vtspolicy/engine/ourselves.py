@@ -1,23 +1,35 @@
 """What the engine does to tapes itself: looks at them, proves a copy, erases, deletes.
 
 Erase and Delete stand behind the deletion gate: no verified copy newer than the last write, no
-erase (APPLICATIONS.md).
+erase (APPLICATIONS.md). The application is asked for the copy once more, just before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from attrs import define, evolve
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThread
 
+from vtspolicy.engine.calls import Calls
 from vtspolicy.grammar import Target
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.jobs import Ending
+from vtspolicy.ledger.tapes import Copy
+from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.judge import Judgement
-from vtspolicy.tapes import Tape, why_not_empty, with_file
+from vtspolicy.rules.table import Table
+from vtspolicy.rules.work import Work
+from vtspolicy.tapes import Tape, is_back, why_not_empty, why_not_restore, with_file
 from vtspolicy.vaults import VaultError, Vaults
+
+CLEANUP = "cleanup"
+"""A value of jobs that nobody but the cleanup asked for."""
+
+BACK = "it was brought back by another request"
+"""Why a restore had nothing to do."""
 
 
 @define(kw_only=True)
@@ -26,7 +38,9 @@ class Ourselves:
 
     ledger: Ledger
     vaults: Vaults
+    clock: IReactorTime
     threads: Callable[..., Deferred[Any]] = deferToThread  # each call has its own type of answer
+    table: Callable[[], Table | None] = lambda: None  # the rules in force
 
     async def look(self, job: Job) -> tuple[Tape, ...]:
         """Return the job's tapes as their files are now and as the ledger knows them.
@@ -44,29 +58,64 @@ class Ourselves:
         return await self.ledger.read(known, found.tapes)
 
     async def before(self, job: Job) -> tuple[Tape, ...]:
-        """Return the tapes as they are before a copy is made, so that a later write is noticed."""
-        if job.work.then != "migrated":
+        """Return the tapes as they are before something is done to them.
+
+        So a write during a copy is noticed, and after a crash what was done already.
+        """
+        if job.work.then not in {"migrated", "erased", "deleted"}:
             return ()
         try:
             return await self.look(job)
         except (VaultError, OSError):
             return ()  # the application will say what is wrong with the tape
 
+    async def instead(self, job: Job) -> Ending | None:
+        """Return how a restore ends without being run, or None when it has to be run.
+
+        It never overwrites data that no copy holds, and a tape that another request has brought
+        back meanwhile is not brought back again: its host may be writing to it.
+        """
+        if job.work.then != "restored":
+            return None
+        try:
+            tapes = await self.look(job)
+        except (VaultError, OSError):
+            return None  # the application will say what is wrong with the tape
+        if tapes and all(is_back(tape, since=job.created) for tape in tapes):
+            return Ending(state=JobState.COMPLETED, reason=BACK)
+        for tape in tapes:
+            recorded = await self.ledger.read(Book.tape, tape.path)
+            refusal = why_not_restore(tape, recorded)
+            if refusal is not None:
+                return Ending(state=JobState.FAILED, reason=f"{tape.name}: {refusal}")
+        await self.ledger.write(Book.begin_restore, tapes, self.clock.seconds())
+        return None
+
+    async def after_failure(self, job: Job) -> None:
+        """Note what a restore that did not end well has left on its tapes."""
+        if job.work.then != "restored":
+            return
+        try:
+            tapes = await self.look(job)
+        except (VaultError, OSError):
+            return
+        await self.ledger.write(Book.keep_partial, tapes)
+
     async def proof(self, job: Job, judgement: Judgement) -> tuple[tuple[Tape, ...], Judgement]:
         """Return the tapes that a run has copied or brought back, and how it is judged now.
 
-        A tape that was written while it was copied, or that did not come back, fails the run.
+        A tape that was written while it was copied, or that did not come back whole, fails the run.
         """
-        if judgement.state != "completed" or job.work.then not in {"migrated", "restored"}:
+        good = {"migrated": {"completed"}, "restored": {"completed", "warning"}}
+        if judgement.state not in good.get(job.work.then or "", ()):
             return (), judgement
         try:
             tapes = await self.look(job)
         except (VaultError, OSError) as error:
             return (), evolve(judgement, state="failed", reason=f"the tape is gone: {error}")
         if job.work.then == "restored":
-            empty = [tape.name for tape in tapes if not tape.size]
-            if empty or not tapes:
-                reason = f"nothing came back: {' '.join(empty)} is empty"
+            reason = _why_not_whole(tapes)
+            if reason is not None:
                 return (), evolve(judgement, state="failed", reason=reason)
             return tapes, judgement
         before = await self.ledger.read(Book.tapes_before, job.id, job.attempt)
@@ -76,24 +125,102 @@ class Ourselves:
                 return (), evolve(judgement, state="failed", reason=reason)
         return tuple(tape for tape in tapes if tape.path in before), judgement
 
-    async def do(self, job: Job) -> Ending:
+    async def do(self, job: Job, calls: Calls) -> Ending:
         """Erase or delete the job's tapes; done again after a crash it comes to the same end."""
         try:
             tapes = await self.look(job)
+            if not tapes:
+                return Ending(state=JobState.FAILED, reason="there is no such tape")
+            at_start = await self.ledger.read(Book.tapes_before, job.id, job.attempt)
             for tape in tapes:
-                refusal = why_not_empty(tape)
-                gone = tape.size is None and job.work.then == "deleted" and job.attempt > 0
-                if refusal is not None and not gone:
+                size, _ = at_start.get(tape.path, (None, None))
+                refusal = await self._refusal(job, tape, calls, was_there=size is not None)
+                if job.id in calls.cancelled:
+                    return Ending(state=JobState.CANCELLED, reason="cancelled before it was begun")
+                if refusal is not None:
                     return Ending(state=JobState.FAILED, reason=f"{tape.name}: {refusal}")
+            act = self.vaults.erase if job.work.then == "erased" else self.vaults.delete
             for tape in tapes:
-                if job.work.then == "erased":
-                    await self.threads(self.vaults.erase, tape)
-                else:
-                    await self.threads(self.vaults.delete, tape)
+                await self.threads(act, tape)
             after = await self.look(job)
         except (VaultError, OSError) as error:
             return Ending(state=JobState.FAILED, reason=str(error))
         return Ending(state=JobState.COMPLETED, code=0, tapes=after)
+
+    # -- the deletion gate
+
+    async def _refusal(self, job: Job, tape: Tape, calls: Calls, *, was_there: bool) -> str | None:
+        """Return which condition of the gate does not hold for a tape, or None."""
+        if tape.size is None and was_there and job.work.then == "deleted":
+            return None  # removed before a crash
+        refusal = why_not_empty(tape)
+        if refusal is not None or not tape.size or tape.is_overridden:
+            return refusal
+        if CLEANUP in job.values and not tape.by_us:
+            return "its copy was not made by us, and nobody asked for this but the cleanup"
+        return await self._not_found(job, tape, calls)
+
+    async def _not_found(self, job: Job, tape: Tape, calls: Calls) -> str | None:
+        """Return why the application's query does not find the tape's copy, or None: it does."""
+        copy = await self.ledger.read(Book.copy_of, tape.path)
+        refusal = (
+            f"nothing can be asked for its copy: {tape.application} has neither query nor verify"
+            " in the rules table"
+        )
+        for found_by in self._queries(tape, copy):
+            query = found_by.work.verify
+            if query is None:
+                continue
+            asking = evolve(job, work=found_by.work, values=found_by.values)
+            try:
+                found = await calls.answer(asking, query, "gate", {})
+            except ExpansionError as error:
+                refusal = f"{tape.application} cannot be asked for its copy: {error}"
+                continue
+            if found.state == "completed":
+                await self.ledger.write(Book.set_verified, tape, self.clock.seconds())
+                return None
+            refusal = f"{tape.application} does not find its copy {tape.handle}: {found.reason}"
+        return refusal
+
+    def _queries(self, tape: Tape, copy: Copy | None) -> Iterator[Copy]:
+        """The query that found the copy when it was made; then those of the rules in force."""
+        if copy is not None and copy.work.verify is not None:
+            yield copy
+        table = self.table()
+        asked: list[Work] = [] if copy is None else [copy.work]
+        for rule in table.rules if table is not None else ():
+            work = rule.work
+            if work is None or work.then != "migrated" or work.application != tape.application:
+                continue
+            if all((each.verify, each.env) != (work.verify, work.env) for each in asked):
+                asked.append(work)
+                values: Mapping[str, str] = copy.values if copy is not None else _values(tape)
+                yield Copy(work=work, values={**rule.defaults, **values})
+
+
+def _values(tape: Tape) -> Mapping[str, str]:
+    """The values of a copy that was not made by us."""
+    values = {
+        "vault": tape.vault,
+        "pool": tape.pool,
+        "cartridge": tape.cartridge,
+        "path": tape.path,
+        "relpath": tape.path[1:],
+        "handle": tape.handle or "",
+    }
+    return values | ({} if tape.copied_size is None else {"size": str(tape.copied_size)})
+
+
+def _why_not_whole(tapes: tuple[Tape, ...]) -> str | None:
+    """Return why tapes are not as they were when they were copied, or None."""
+    empty = [tape.name for tape in tapes if not tape.size]
+    if empty or not tapes:
+        return f"nothing came back: {' '.join(empty)} is empty"
+    for tape in tapes:
+        if tape.copied_size is not None and tape.size != tape.copied_size:
+            return f"{tape.name} came back with {tape.size} bytes, and had {tape.copied_size}"
+    return None
 
 
 def known(book: Book, tapes: tuple[Tape, ...]) -> tuple[Tape, ...]:

@@ -190,7 +190,9 @@ class JobDesk(TapeDesk):
         self._move(at, job, before.state, reason or ending.kind or "", "engine")
         if ending.tapes and state in {JobState.COMPLETED, JobState.WARNING}:
             at_start = self.tapes_before(job_id, attempt)
-            self.mark_tapes(job, ending.tapes, at_start, at, ending.handle)
+            self.mark_tapes(
+                job, ending.tapes, at_start, at, handle=ending.handle, readings=ending.readings
+            )
         if state is JobState.WAITING:
             notices: tuple[Notice, ...] = ()
             if job.notify_all if notify_all is None else notify_all:

@@ -156,12 +156,15 @@ class TapeDesk(ReadingDesk):
         proved: Iterable[Tape],
         before: Mapping[str, tuple[int | None, float | None]],
         at: float,
+        *,
         handle: str | None = None,
+        readings: Mapping[str, str] | None = None,
     ) -> None:
         """Write into the catalogue what a run proved of its tapes.
 
         `before` is size and last write of each, by path, when the attempt started; `handle` the
-        application's own name of the copy, where it gave one instead of ours.
+        application's own name of the copy, where it gave one instead of ours; `readings` what its
+        output told.
         """
         then = job.work.then
         for each in proved:
@@ -187,7 +190,9 @@ class TapeDesk(ReadingDesk):
                 after = there
             self.save_tape(after)
             if then == "migrated":
-                self._do("save_copy", self._work_id(job.work), to_json(job.values), after.path)
+                run = {"req": str(job.request), "job": str(job.id), "attempt": str(job.attempt)}
+                values = {**(readings or {}), **run, "handle": job.handle, **job.values}
+                self._do("save_copy", self._work_id(job.work), to_json(values), after.path)
             if then is not None:
                 cause = f"job {job.id}: {then}"
                 if known.override is not None and then in {"erased", "deleted"}:
