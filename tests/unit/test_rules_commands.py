@@ -156,6 +156,18 @@ def test_tapes_can_be_made_up():
     assert 'did you mean "erased"?' in wrong.output
 
 
+def test_what_a_queued_application_is_told_is_shown_line_by_line():
+    table = str(SHIPPED / "bac.yaml")
+    text = "VTSPolicy BAC 'archive /VAULT01/PAY/A1'"
+    result = explain("--rules", table, text)
+    assert "  first        tee /var/lib/vtspolicy/bacula.list < /VAULT01/PAY/A1\n" in result.output
+    assert 'run job=Archive client=vts-fd level=Full comment="{handle}" yes' in result.output
+    assert "jobid={application_job}" in result.output
+    [job] = json.loads(explain("--rules", table, "--json", text).output)["jobs"]
+    assert job["prepare"]["input"] == "/VAULT01/PAY/A1\n"
+    assert "jobid={application_job}" in job["cancel_input"]
+
+
 def test_a_time_that_is_none_is_refused():
     assert explain("--at", "noon", ARCHIVE).exit_code == 2
 

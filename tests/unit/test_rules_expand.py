@@ -11,6 +11,7 @@ from vtspolicy.rules.expand import (
     escaped,
     expand,
     expand_environment,
+    expand_input,
     fill,
     names_in,
     parts_of,
@@ -57,6 +58,25 @@ def test_names_of_the_run_stay_when_they_are_not_known():
 def test_a_variable_that_names_an_absent_value_is_left_out():
     env = {"A": "{path}", "B": "{optfile}", "C": "-x"}
     assert expand_environment(env, VALUES) == {"A": "/VAULT01/PAY/A1", "C": "-x"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ([], None),
+        (["run {class}", "quit"], "run KEEP\nquit\n"),
+        (["run {optfile}", "quit"], "quit\n"),
+        ([f"run{GROUP}job={{optfile}}{GROUP}c={{class}}"], "run c=KEEP\n"),
+    ],
+)
+def test_lines_for_an_input_lose_what_names_an_absent_value(lines, text):
+    assert expand_input(lines, VALUES) == text
+
+
+@pytest.mark.parametrize("value", ["a\nb", 'a"b', "a\rb", "a\0b"])
+def test_a_value_never_ends_its_line_or_its_quotes(value):
+    with pytest.raises(ExpansionError):
+        expand_input(['run "{a}"'], {"a": value})
 
 
 @pytest.mark.parametrize("text", ["{", "}", "{a", "a}", "{}", "{a b}", "{{{", "{1}", "{a.b.c}"])

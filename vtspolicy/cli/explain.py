@@ -284,7 +284,9 @@ def _job_lines(job: Mapping[str, Any]) -> list[str]:
     seats = job["seats"]
     retry = job["retry"]
     rows = [
+        ("first", _call(job["prepare"])),
         ("runs", shlex.join(job["run"]) if job["run"] else "by this program itself"),
+        ("input", _lines(job["input"])),
         ("application", f"{job['application']}, {seats} seat{'' if seats == 1 else 's'}"),
         ("variables", " ".join(f"{name}={value}" for name, value in job["env"].items())),
         ("lock", job["lock"] or "none"),
@@ -300,11 +302,24 @@ def _job_lines(job: Mapping[str, Any]) -> list[str]:
     rows.append(("interrupted", "runs again" if job["on_interrupt"] == "retry" else "fails"))
     if job["run"]:
         rows.append(("success", "; ".join(_success(job))))
-    calls = {name: job[name] and job[name]["run"] for name in ("poll", "verify")}
-    calls |= {name: job[name] for name in ("cancel", "ready")}
-    rows += [(name, shlex.join(argv)) for name, argv in calls.items() if argv]
+    rows += [(name, _call(job[name])) for name in ("poll", "verify")]
+    if job["cancel"]:
+        rows.append(("cancel", _call({"run": job["cancel"], "input": job["cancel_input"]})))
+    rows.append(("ready", shlex.join(job["ready"] or ())))
     rows.append(("then", f"the tape is {job['then']}" if job["then"] else ""))
     return [f"  {name:12} {value}" for name, value in rows if value]
+
+
+def _call(query: Mapping[str, Any] | None) -> str:
+    """A query as one line: what runs, and the lines that it reads."""
+    if query is None:
+        return ""
+    lines = _lines(query["input"])
+    return shlex.join(query["run"]) + (f" < {lines}" if lines else "")
+
+
+def _lines(text: str | None) -> str:
+    return " / ".join((text or "").splitlines())
 
 
 def _starts(job: Mapping[str, Any]) -> str:

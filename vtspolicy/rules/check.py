@@ -109,12 +109,16 @@ def _argument_lists(table: Table) -> Iterator[tuple[Place, tuple[Template, ...]]
 
 def _of_work(work: Work) -> Iterator[tuple[str, tuple[Template, ...]]]:
     yield "run", work.run
-    if work.verify is not None:
-        yield "verify", work.verify.run
-    if work.poll is not None:
-        yield "poll", work.poll.query.run
     yield "cancel", work.cancel
     yield "ready", work.ready
+    queries = [("prepare", work.prepare), ("verify", work.verify)]
+    if work.poll is not None:
+        queries += [("poll", work.poll.query), ("poll", work.poll.find)]
+    for key, query in queries:
+        if query is not None:
+            yield key, query.run
+            if query.prepare is not None:
+                yield key, query.prepare.run
 
 
 # -- secrets

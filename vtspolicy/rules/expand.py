@@ -116,7 +116,9 @@ def expand(
     return tuple(arguments)
 
 
-def expand_input(lines: Iterable[Template], values: Mapping[str, str]) -> str | None:
+def expand_input(
+    lines: Iterable[Template], values: Mapping[str, str], *, keep: Collection[str] = ()
+) -> str | None:
     """Return the text of some lines for a program's standard input, or None for no lines at all.
 
     A line that names an absent value is left out; of a line that is made of words, only those
@@ -130,7 +132,7 @@ def expand_input(lines: Iterable[Template], values: Mapping[str, str]) -> str | 
             for name in names_in(member):
                 if _UNSAFE.search(values.get(name, "")):
                     raise ExpansionError(f"{{{name}}} has a quote or a line end in it: {line}")
-            word = fill(member, values)
+            word = fill(member, values, keep=keep)
             if word is not None:
                 words.append(word)
         text = text or ""

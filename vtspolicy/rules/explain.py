@@ -6,7 +6,7 @@ from typing import Any
 
 from vtspolicy.grammar.command import Command
 from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Step
-from vtspolicy.rules.expand import expand, expand_environment
+from vtspolicy.rules.expand import expand, expand_environment, expand_input
 from vtspolicy.rules.hours import next_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.places import RUN_PLACES
@@ -64,7 +64,9 @@ def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
         "pool": job.pool,
         "application": work.application,
         "seats": table.seats.get(work.application),
-        "run": _arguments(work.run, values),
+        "prepare": _query(work.prepare, _after(work, values)),
+        "run": _arguments(work.run, _after(work, values)),
+        "input": expand_input(work.input, _after(work, values), keep=RUN_PLACES),
         "env": expand_environment(work.env, values, keep=RUN_PLACES),
         "lock": job.lock,
         "priority": job.priority,
@@ -84,6 +86,7 @@ def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
         "verify": _query(work.verify, _after(work, values)),
         "poll": _query(work.poll.query if work.poll else None, _after(work, values)),
         "cancel": _arguments(work.cancel, _after(work, values)),
+        "cancel_input": expand_input(work.cancel_input, _after(work, values), keep=RUN_PLACES),
         "ready": _arguments(work.ready, _after(work, values)),
         "then": work.then,
     }
@@ -91,7 +94,8 @@ def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
 
 def _after(work: Work, values: Mapping[str, str]) -> Mapping[str, str]:
     """The values when the output has been read: each reading stands for itself."""
-    return {**{each.name: f"{{{each.name}}}" for each in work.readings}, **values}
+    readings = [*work.readings, *(work.prepare.readings if work.prepare else ())]
+    return {**{each.name: f"{{{each.name}}}" for each in readings}, **values}
 
 
 def _arguments(templates: tuple[Template, ...], values: Mapping[str, str]) -> list[str] | None:
@@ -101,8 +105,12 @@ def _arguments(templates: tuple[Template, ...], values: Mapping[str, str]) -> li
 def _query(query: Query | None, values: Mapping[str, str]) -> Data | None:
     if query is None:
         return None
+    before = query.prepare.readings if query.prepare else ()
+    values = {**{each.name: f"{{{each.name}}}" for each in before}, **values}
     return {
+        "prepare": _query(query.prepare, values),
         "run": list(expand(query.run, values, keep=RUN_PLACES)),
+        "input": expand_input(query.input, values, keep=RUN_PLACES),
         "outcome": dict(query.outcome),
         "expect": [_expectation(each) for each in query.expect],
         "timeout": query.timeout,

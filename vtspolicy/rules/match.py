@@ -11,7 +11,7 @@ from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Step, 
 from vtspolicy.rules.expand import fill, names_in
 from vtspolicy.rules.places import PLACES, place_of_keyword
 from vtspolicy.rules.table import Condition, Rule, Table, TapeCondition
-from vtspolicy.rules.work import Query, Work
+from vtspolicy.rules.work import Work
 from vtspolicy.tapes import Tape
 
 NO_COPY = "no copy of it is recorded"
@@ -249,8 +249,9 @@ def _lock(rule: Rule, values: dict[str, str]) -> str | None:
 
 
 def _wants_handle(work: Work) -> bool:
-    queries: tuple[Query, ...] = () if work.verify is None else (work.verify,)
-    templates = [*work.run]
-    for query in queries:
-        templates += query.run
+    """Return whether a run names the copy that it is about."""
+    templates = [*work.run, *work.input]
+    for query in (work.prepare, work.verify):
+        if query is not None:
+            templates += [*query.run, *query.input]
     return any("{handle}" in template and "handle" in names_in(template) for template in templates)
