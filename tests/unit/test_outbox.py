@@ -239,6 +239,15 @@ def test_only_the_peers_own_word_counts_where_the_configuration_says_so(bench):
     assert bench.pending() == []
 
 
+def test_who_has_to_acknowledge_is_told_the_number_even_before_it_has_spoken(bench):
+    bench.push(Word.COMPLETED)
+    session = bench.connect(STRICT, format="auto")
+    bench.clock.pass_time(UNDECIDED)
+    (notice,) = session.transport.notices
+    acknowledge(session, notice.number)
+    assert bench.pending() == []
+
+
 def test_nobody_can_acknowledge_what_was_sent_to_another(bench):
     first = bench.connect(STRICT, format="json")
     bench.push(Word.ACCEPTED, origin=first)

@@ -280,7 +280,9 @@ class HostSession(Protocol):
 
     def tell(self, notice: Notice) -> None:
         """Write a notice in the peer's format; the outbox learns when the peer has got it."""
-        form = json_line if self.wire == "json" else ems_line
+        # Who has to acknowledge by number needs the number, though it may not have spoken yet.
+        in_json = self.wire == "json" or (self.wire is None and self._must_acknowledge)
+        form = json_line if in_json else ems_line
         at = local_time(notice.created)
         if self.transport is not None:
             self.transport.write(form(notice, node=self._link.node, at=at))
