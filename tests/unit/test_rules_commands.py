@@ -1,6 +1,7 @@
 """`vtspolicy explain` and `vtspolicy test`, as a person at a terminal uses them."""
 
 import json
+from datetime import datetime
 from xml.etree.ElementTree import parse as parse_xml
 
 import pytest
@@ -121,6 +122,33 @@ def test_the_same_for_people(site):
     assert "3, 5m apart, each 2 times longer, after failed or timeout" in result.output
     assert "TSM, 4 seats" in result.output
     assert "from NSK1" in result.output
+
+
+def test_what_the_ledger_knows_of_a_tapes_copy_counts(site):
+    from attrs import evolve
+
+    from vtspolicy.ledger import open_book
+    from vtspolicy.ledger.file import open_file
+    from vtspolicy.rules.facts import tape_of
+
+    append = (site / "site.yaml").read_text() + "ledger: sqlite:ledger.db\n"
+    (site / "site.yaml").write_text(append.replace("[Erase]", "[Restore]"))
+    (site / "rules.yaml").write_text(
+        "rules: [{rule: back, when: {family: Restore, tape: {application: DSK}},"
+        " run: [x, '{handle}'], then: restored}]\n"
+    )
+    question = ("--host", "NSK2", "VTSPolicy Restore - A00017")
+    before = site_explain(site, *question)
+    assert before.exit_code == 4
+    assert "no ledger tells of copies" in before.output
+    open_file(site / "ledger.db").close()
+    facts = "/VAULT01/PAYROLL/A00017 erased handle=7-1"
+    tape = tape_of(facts, at=datetime.now(), roots={"VAULT01": site / "VAULT01"})  # noqa: DTZ005
+    with open_book(f"sqlite://{site}/ledger.db", readonly=False) as book:
+        book.save_tape(evolve(tape, size=0))
+    after = site_explain(site, *question)
+    assert "x 7-1" in after.output, after.output
+    assert "tapes as their files and the ledger say now" in after.output
 
 
 def test_a_host_without_the_right_is_denied_as_the_engine_denies(site):

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -208,10 +209,23 @@ def _tapes(
             return (), f"no tapes: {error}"
         except OSError as error:
             return (), f"no tapes: {error.strerror}"
-        return tuple(found), "tapes as their files are now; what the ledger knows is not asked"
+        return _known(site.configuration, tuple(found))
     return tuple(
         tape_of(each, at=at) for target in command.targets for each in _imagined(command, target)
     ), "imagined tapes; --tape says what they are"
+
+
+def _known(configuration: Configuration, tapes: tuple[Tape, ...]) -> tuple[tuple[Tape, ...], str]:
+    """The tapes with what the ledger knows of their copies, if it can be asked."""
+    # Not needed for a newcomer's first trial, which has no ledger.
+    from vtspolicy.engine.ourselves import known  # noqa: PLC0415
+    from vtspolicy.ledger import LedgerError, open_book  # noqa: PLC0415
+
+    try:
+        with open_book(configuration.ledger, readonly=True) as book:
+            return known(book, tapes), "tapes as their files and the ledger say now"
+    except (LedgerError, sqlite3.Error, OSError, ValueError) as error:
+        return tapes, f"tapes as their files are now; no ledger tells of copies ({error})"
 
 
 def _imagined(command: Command, target: Target) -> Iterable[str]:
