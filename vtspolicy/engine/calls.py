@@ -95,7 +95,7 @@ class Calls:
             query,
             code=said.code,
             output=said.output,
-            values={**readings, **self.values(job)},
+            values=self.values(job, readings),
             kind=said.kind,
         )
         return evolve(judged, readings={**readings, **judged.readings})
@@ -110,7 +110,7 @@ class Calls:
         number = 1
         while self.runner.folder(key := _numbered(job, part, number)).exists():
             number += 1
-        values = {**readings, **self.values(job)}
+        values = self.values(job, readings)
         run = Run(
             key=key,
             argv=expand(query.run, values),
@@ -129,8 +129,12 @@ class Calls:
         reason = "" if ended.kind is End.EXITED else ended.reason or ended.kind.value
         return Said(output=output, kind=ended.kind.value, code=ended.code, reason=reason)
 
-    def values(self, job: Job) -> Mapping[str, str]:
-        """The values of the decision, and those of this run."""
+    def values(self, job: Job, readings: Mapping[str, str] | None = None) -> Mapping[str, str]:
+        """The values of the decision, those of this run, and what was read so far.
+
+        A copy that the application names itself is asked for by that name.
+        """
+        readings = readings or {}
         run = {
             "req": str(job.request),
             "job": str(job.id),
@@ -139,7 +143,10 @@ class Calls:
             "node": self.node,
             "rundir": str(self.runner.folder(run_key(job.id, job.attempt))),
         }
-        return {**run, **job.values}
+        values = {**readings, **run, **job.values}
+        if job.work.handle is not None and job.work.handle in readings:
+            values["handle"] = readings[job.work.handle]
+        return values
 
     def environment(self, job: Job) -> Mapping[str, str]:
         """A bare environment: nothing of the server's own leaks into an application."""

@@ -104,7 +104,7 @@ class Follower:
             poll,
             code=said.code,
             output=said.output,
-            values={**self.calls.values(job), **readings},
+            values=self.calls.values(job, readings),
             kind=said.kind,
         )
 
