@@ -122,7 +122,7 @@ class Engine:
             await self._decide_and_record(session, commands, began)
         while self.queue.waiting >= self.reader.configuration.waiting:
             await deferLater(self.clock, FULL_PAUSE)
-        self.metrics.paused.inc(self.clock.seconds() - began)
+        self.metrics.paused.inc(max(self.clock.seconds() - began, 0.0))  # clocks are put back
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
         """Answer and count input that is no event; there is nothing to record."""
@@ -164,25 +164,36 @@ class Engine:
         """Record all commands of one batch: their transactions share a flush to disk."""
         found = await self._find([each for each in commands if isinstance(each, Understood)])
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
-        writes: list[tuple[Understood | Intake, Deferred[Recorded] | Deferred[Answer]]] = []
-        for command in commands:
-            if isinstance(command, Intake):
-                writes.append((command, self.ledger.write(Book.record, command)))
-            elif command.command.operation in VERBS_ON_REQUESTS:
-                writes.append((command, self.ledger.write(answer, command)))
-            else:
-                intake = settle(self.reader, command, found[id(command)], now)
-                writes.append((intake, self.ledger.write(Book.record, intake)))
+        decided = [
+            settle(self.reader, command, found[id(command)], now)
+            if isinstance(command, Understood)
+            and command.command.operation not in VERBS_ON_REQUESTS
+            else command
+            for command in commands
+        ]
+        writes: list[tuple[Understood | Intake, Deferred[Recorded] | Deferred[Answer]]] = [
+            (each, self.ledger.write(Book.record, each))
+            if isinstance(each, Intake)
+            else (each, self.ledger.write(answer, each))
+            for each in decided
+        ]
+        failures: list[Exception] = []
         for command, write in writes:
-            result = await write
+            try:
+                result = await write
+            except Exception as error:  # noqa: BLE001 - those beside it are recorded all the same
+                failures.append(error)
+                continue
             self.metrics.commit_seconds.observe(self.clock.seconds() - began)
             recorded = result.recorded if isinstance(result, Answer) else result
             self._count(command, recorded)
+            self.outbox.push(recorded.notices, session)
             for job in recorded.jobs:
                 self.wait(job)
-            self.outbox.push(recorded.notices, session)
             if isinstance(result, Answer):
                 self.carry_out(result)
+        if failures:
+            raise failures[0]
 
     async def _find(self, commands: Sequence[Understood]) -> dict[int, Found | str]:
         """Return for each command its tapes, as their files are and as the ledger knows them."""

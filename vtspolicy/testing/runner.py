@@ -87,7 +87,8 @@ class FakeRunner(Runner):
     def crash(self) -> None:
         """The server is gone: nobody watches the runs any more; they go on."""
         for timer in self._timers.values():
-            timer.cancel()
+            if timer.active():
+                timer.cancel()
         self._timers.clear()
         self._watched.clear()
 
