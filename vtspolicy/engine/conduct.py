@@ -138,8 +138,8 @@ class Conductor:
         finished = await self.ledger.write(
             Book.end_job, job.id, JobState.FAILED, reason, self.clock.seconds()
         )
-        self.queue.give_back(job.id)
         self.outbox.push(finished.notices)
+        self.queue.give_back(job.id)
 
     async def _attempt(self, job: Job, *, adopt: bool) -> None:
         key = run_key(job.id, job.attempt)
@@ -284,6 +284,10 @@ class Conductor:
         """Return the ending by what was judged, verified by a separate query and by the tape."""
         if judgement.state == "completed" and job.work.verify is not None:
             judgement = await self._verify(job, judgement)
+            if judgement.state == "failed" and job.id in self.calls.cancelled:
+                return Ending(
+                    state=JobState.CANCELLED, reason=judgement.reason, readings=judgement.readings
+                )
         return self._again(job, await self._proved(job, judgement, output))
 
     async def _proved(self, job: Job, judgement: Judgement, output: str) -> Ending:
@@ -334,7 +338,8 @@ class Conductor:
     def _unnatural(self, job: Job, ended: Ended, deadline: Deadline) -> Ending:
         """Return what the job becomes by a run that did not exit by itself."""
         reason = ended.reason or ended.kind.value
-        if ended.kind is End.CANCELLED:
+        unstarted = ended.kind is End.UNSTARTED and job.id in self.calls.cancelled
+        if ended.kind is End.CANCELLED or unstarted:
             return Ending(state=JobState.CANCELLED, reason=reason)
         if ended.kind in {End.TIMEOUT, End.SILENT}:
             if deadline.total and ended.kind is End.TIMEOUT:
@@ -368,6 +373,7 @@ class Conductor:
         )
         self.calls.running.pop(job.id, None)
         after = finished.job
+        self.outbox.push(finished.notices)  # before another job begins, and is told of
         if after.state is JobState.WAITING:
             self.metrics.retries.labels(job.work.application).inc()
             self.queue.again(job.id, after.due)
@@ -384,7 +390,6 @@ class Conductor:
             request=job.request,
             state=after.state.value,
         )
-        self.outbox.push(finished.notices)
         if finished.request_state is not None:
             self.on_end(after.request)
         if not self.calls.running:
