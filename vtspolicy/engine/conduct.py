@@ -171,7 +171,7 @@ class Conductor:
             if refusal is not None:
                 return self._again(job, refusal)
             self.calls.running[job.id] = key
-        values = {**readings, **self.calls.values(job)}
+        values = self.calls.values(job, readings)
         run = Run(
             key=key,
             argv=expand(job.work.run, values),
