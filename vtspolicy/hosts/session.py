@@ -12,6 +12,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IPushProducer,
     IReactorTime,
+    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -138,6 +139,10 @@ class HostSession(Protocol):
         """Greet nobody: hosts expect silence. Strangers do not stay long."""
         if self.transport is not None and hasattr(self.transport, "registerProducer"):
             self.transport.registerProducer(self, streaming=True)
+        if ITCPTransport.providedBy(self.transport):
+            # A notice must not wait until the peer has acknowledged the one before it, which a
+            # peer that sends nothing meanwhile puts off for up to 40 ms.
+            self.transport.setTcpNoDelay(True)
         self._steer()
         if self.hosts:
             self._link.outbox.attach(self)
