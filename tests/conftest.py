@@ -1,5 +1,14 @@
-"""What all tests share: the choice of leaving out those that need installed programs."""
+"""What all tests share: how long hypothesis searches, and whether installed programs are there."""
 
+import os
+
+from hypothesis import settings
+
+# A slow or busy machine must not turn a right answer into a failure. HYPOTHESIS_PROFILE=long
+# searches for many minutes what the others search for seconds.
+settings.register_profile("any machine", deadline=None)
+settings.register_profile("long", settings.get_profile("any machine"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "any machine"))
 
 
 def pytest_addoption(parser):

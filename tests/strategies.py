@@ -3,14 +3,9 @@
 from datetime import datetime
 from textwrap import wrap
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from vtspolicy.events.event import Event
-
-# A slow or busy machine must not turn a right answer into a failure.
-settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
 
 _SENTENCE = """
 VTSPolicy VTSPolicyX $ZSVR: TSM DSK 'archive /VAULT01/PAYROLL/A00017' ref=n1 opened closed : $DATA2

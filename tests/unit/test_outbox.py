@@ -431,4 +431,4 @@ class Weather(RuleBasedStateMachine):
 
 
 TestWeather = Weather.TestCase
-TestWeather.settings = settings(max_examples=60, stateful_step_count=30)
+TestWeather.settings = settings(stateful_step_count=30)
