@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that are made from the program's own tables.
+"""Writes the pages of docs that are made: the reference from the program's tables, the index.
 
     make docs
 
@@ -23,10 +23,10 @@ from vtspolicy.config.keys import KEYS as CONFIGURATION_KEYS
 from vtspolicy.config.reading import REQUIRED, Key
 from vtspolicy.control import VERBS, Control
 from vtspolicy.metrics import Metrics
-from vtspolicy.rules import case_file, conditions, facts, keys, places
+from vtspolicy.rules import case_file, conditions, facts, forms, keys, places
 from vtspolicy.web.pages import PAGES
 
-FOLDER = Path(__file__).resolve().parent / "reference"
+FOLDER = Path(__file__).resolve().parent
 
 MADE = "*Made from the program's own tables by `make docs`.*"
 
@@ -203,8 +203,8 @@ def rules_page() -> str:
         ("`timeouts`", "", keys.TIMEOUTS),
         ("`query`, `delete` and `verify`", "A list alone stands for `run`.", keys.QUERY),
         ("`poll`", "The keys of a query, and these.", _without(keys.POLL, keys.QUERY)),
-        ("A value of `read`, and `progress`", "A text alone is a pattern.", keys.READING),
-        ("A value of `expect`", "A text alone stands for `equals`.", keys.EXPECTATION),
+        ("A value of `read`, and `progress`", "A text alone is a pattern.", forms.READING),
+        ("A value of `expect`", "A text alone stands for `equals`.", forms.EXPECTATION),
     )
     parts = [
         """
@@ -397,23 +397,57 @@ def _arguments(arguments: Mapping[str, Any], one_of: tuple[str, ...]) -> str:  #
     return ", ".join(named) + (" (one of both)" if one_of else "")
 
 
+# The index
+
+PARTS = (
+    ("tutorial", "Learn", "From nothing to a first result, step by step."),
+    ("how-to", "Do", "One task each, for who knows what they want."),
+    ("reference", "Look up", "Tables, made from those that the program itself reads."),
+    ("explanation", "Understand", "Why it is as it is."),
+)
+
+INDEX = """\
+# Find the page for your task
+
+First steps stand in the [README](../README.md), the language of the commands in
+[grammar/README.md](../grammar/README.md).
+"""
+
+
+def index_page() -> str:
+    """Return the index: every page by the task with which it begins."""
+    parts = [INDEX.strip()]
+    for folder, title, about in PARTS:
+        pages = sorted((FOLDER / folder).rglob("*.md"))
+        lines = (f"- [{_task(each)}]({each.relative_to(FOLDER)})" for each in pages)
+        parts.append(f"## {title}\n\n{about}\n\n" + "\n".join(lines))
+    return "\n\n".join((*parts, "*This list is made by `make docs`.*")) + "\n"
+
+
+def _task(path: Path) -> str:
+    """Return the first heading of a page."""
+    return path.read_text("utf-8").splitlines()[0].removeprefix("# ")
+
+
 MADE_PAGES: Mapping[str, Callable[[], str]] = {
-    "notices.md": notices_page,
-    "metrics.md": metrics_page,
-    "configuration.md": configuration_page,
-    "rules.md": rules_page,
-    "commands.md": commands_page,
-    "life-cycles.md": life_cycles_page,
-    "interface.md": interface_page,
+    "reference/notices.md": notices_page,
+    "reference/metrics.md": metrics_page,
+    "reference/configuration.md": configuration_page,
+    "reference/rules.md": rules_page,
+    "reference/commands.md": commands_page,
+    "reference/life-cycles.md": life_cycles_page,
+    "reference/interface.md": interface_page,
+    "README.md": index_page,  # the last one: it looks at all others
 }
-"""Every page that is made, by its file below docs/reference."""
+"""Every page that is made, by its file below docs."""
 
 
 def main() -> None:
     """Write all of them."""
-    FOLDER.mkdir(exist_ok=True)
     for name, make in MADE_PAGES.items():
-        (FOLDER / name).write_text(make(), encoding="utf-8")
+        path = FOLDER / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(make(), encoding="utf-8")
 
 
 if __name__ == "__main__":
