@@ -34,6 +34,7 @@ fuzz: $(READY)  ## the grammar under atheris, for FUZZ_RUNS inputs
 
 docs: $(READY)  ## the pages that are made from the code's own tables
 	$(BIN)/python -m vtspolicy.grammar.pages
+	$(BIN)/python docs/make.py
 
 # One environment, made again whenever the list of dependencies changes.
 $(READY): setup.cfg pyproject.toml
