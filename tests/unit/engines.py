@@ -21,6 +21,7 @@ from vtspolicy.engine.operating import Operator
 from vtspolicy.events.decoder import decoder
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.jobs import JobState
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import read_line
 from vtspolicy.rules.load import load_table
@@ -147,6 +148,7 @@ class FaultyLedger(MemoryLedger):
         self.fault = None
         self.verbs = []  # the names of all writes
         self.dead = False
+        self.refused = False  # a write was refused: what hung on it waits for the next server
 
     def write(self, verb, *args, **kwargs):
         if self.dead:
@@ -155,7 +157,7 @@ class FaultyLedger(MemoryLedger):
         if self.fault is None or self.fault.at != len(self.verbs):
             return super().write(verb, *args, **kwargs)
         if self.fault.how == "raises":
-            self.before = self.refuse
+            self.before, self.refused = self.refuse, True
             try:
                 return super().write(verb, *args, **kwargs)
             finally:
@@ -252,7 +254,7 @@ class World:
 
     def start(self):
         """A server begins, with nothing but what the last one left."""
-        self.ledger.dead = False
+        self.ledger.dead = self.ledger.refused = False
         self.times = Times(self.clock)
         self.runner = FakeRunner(self.times, self.site.root / "spool", self.machine)
         self.engine = assemble(
@@ -421,6 +423,10 @@ class World:
         for application, seats in SEATS.items():
             taken = [job.id for job in jobs if job.work.application == application]
             assert len(taken) <= seats, f"{application}: {taken}"
+        for life in self.machine.running:
+            told = life.stopped is not None or life.run.key not in self.runner.watched
+            state = self.ledger.book.job(life.run.job).state
+            assert told or state is not JobState.STOPPING, f"{life.run.key} was not told to stop"
         locks = [job.lock for job in jobs]
         for number, one in enumerate(locks):
             for other in locks[number + 1 :]:
@@ -429,7 +435,12 @@ class World:
     def end(self, patience=200):
         """Let all come to its end: runs succeed, times pass, hosts are there and listen."""
         self.ledger.fault = None
-        self.restart()
+        if self.ledger.dead or self.ledger.refused:
+            self.restart()
+        self.runner.obedient, self.runner.trouble = True, None
+        self.engine.queue.resume()
+        for session in list(self.sessions):
+            self.hang_up(session)
         for host in self.mail:
             self.connect(host)
         for _ in range(patience):
@@ -492,6 +503,7 @@ class World:
 
     def ends_of(self, job, runs):
         """The test's own account of how a job may end."""
+        # Somebody asked; whether it was recorded is another question: the server may have died.
         asked = {"CANCELLED"} if job.id in self.cancelled else set()
         if not job.work.run:
             return {"COMPLETED", "FAILED"} | asked
@@ -505,7 +517,7 @@ class World:
         if last.kind == "cancelled":
             return asked
         if last.kind == "lost":
-            return asked or {"INTERRUPTED"}
+            return asked | {"INTERRUPTED"}
         if not asked:
             assert len(runs) == job.attempt >= job.work.retry.attempts, "it was given up too early"
         return asked | {"TIMEDOUT" if last.kind == "timeout" else "FAILED"}

@@ -62,7 +62,12 @@ class FakeRunner(Runner):
         self._watched: dict[str, Deferred[Ended]] = {}
         self._timers: dict[str, IDelayedCall] = {}
 
-    # What the test does
+    # What the test does, and sees
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The keys of the runs that somebody waits for."""
+        return tuple(self._watched)
 
     def exit(self, key: str, code: int = 0, output: str = "") -> None:
         """End a run by itself."""
