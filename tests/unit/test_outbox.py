@@ -52,6 +52,7 @@ def test_notices_come_in_the_order_in_which_they_were_recorded(bench):
 def test_the_session_that_asked_is_answered_and_the_newest_gets_the_rest(bench):
     first, second = bench.connect(), bench.connect()
     bench.push(Word.ACCEPTED, origin=first)
+    bench.clock.pass_time(CONFIRM)
     bench.push(Word.COMPLETED)
     assert first.transport.told() == [("ACCEPTED", 1)]
     assert second.transport.told() == [("COMPLETED", 1)]
@@ -75,6 +76,28 @@ def test_what_a_lost_session_had_not_confirmed_goes_to_another_live_one_at_once(
     bench.push(Word.DUPLICATE, origin=first)
     bench.hang_up(first)
     assert second.transport.told() == [("DUPLICATE", 1)]
+
+
+def test_notices_of_a_request_stay_in_order_when_a_connection_is_gone_and_nobody_knows(bench):
+    gone = bench.connect(STRICT, format="json")
+    bench.push(Word.ACCEPTED, origin=gone)
+    again = bench.connect(STRICT, format="json")
+    bench.push(Word.COMPLETED)
+    bench.push(Word.DENIED, request=2)
+    assert again.transport.told() == [("DENIED", 2)]
+    bench.hang_up(gone)
+    assert again.transport.told() == [("ACCEPTED", 1), ("COMPLETED", 1)]
+
+
+def test_what_is_read_from_the_ledger_does_not_overtake_what_is_in_flight_elsewhere(bench):
+    gone = bench.connect(STRICT, format="json")
+    bench.push(Word.ACCEPTED, origin=gone)
+    gone.pauseProducing()
+    bench.push(Word.COMPLETED)
+    again = bench.connect(STRICT, format="json")
+    assert again.transport.told() == []
+    bench.hang_up(gone)
+    assert again.transport.told() == [("ACCEPTED", 1), ("COMPLETED", 1)]
 
 
 def test_what_was_confirmed_is_never_sent_again(bench):

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -35,6 +36,18 @@ class Store(Protocol):
         ...
 
 
+@define
+class _Carrier:
+    """The session to which all notices of a request go, as long as one of them is in flight.
+
+    A connection that is gone may not be known to be gone: what then went to another one would
+    arrive before what comes again later. A request's notices arrive in their order.
+    """
+
+    session: HostSession
+    in_flight: set[int] = field(factory=set)  # the notices' numbers
+
+
 class Outbox:
     """Gives every notice to one live session of its host; the newest one if its own is gone."""
 
@@ -45,6 +58,8 @@ class Outbox:
         self._loading: dict[HostSession, list[Notice]] = {}  # what came while it was loading
         self._behind: set[HostSession] = set()  # full, or not yet loaded: the ledger has more
         self._in_flight: dict[int, HostSession] = {}
+        self._requests: dict[int, int] = {}  # that the notices in flight belong to
+        self._carriers: dict[int, _Carrier] = {}  # request -> who has notices of it in flight
         self._confirmed: set[int] = set()  # on their way into the ledger
         self._log = Logger("vtspolicy.outbox")
 
@@ -56,7 +71,7 @@ class Outbox:
         """Send notices that were just recorded; without a live session they wait in the ledger."""
         answered: set[HostSession] = set()
         for notice in notices:
-            session = self._choose(notice.host, origin)
+            session = self._carrier(notice) or self._choose(notice.host, origin)
             if session is None:
                 continue
             answered.update(self._follow(notice, origin))
@@ -86,7 +101,7 @@ class Outbox:
             self._sessions[name].remove(session)
         self._behind.discard(session)
         for each in session.take_back():
-            self._in_flight.pop(each, None)
+            self._landed(each)
         for name in names:
             other = self._choose(name, None)
             if other is not None:
@@ -99,7 +114,7 @@ class Outbox:
         if not mine:
             return
         for each in mine:
-            del self._in_flight[each]
+            self._landed(each)
         self._confirmed.update(mine)
         done = self._store.delivered(mine)
 
@@ -140,12 +155,36 @@ class Outbox:
         return waited
 
     def _send(self, session: HostSession, notice: Notice) -> None:
-        if notice.id is None or (
-            notice.id not in self._in_flight and notice.id not in self._confirmed
-        ):
-            if notice.id is not None:
-                self._in_flight[notice.id] = session
-            session.tell(notice)
+        if notice.id is not None:
+            if notice.id in self._in_flight or notice.id in self._confirmed:
+                return
+            carrier = self._carrier(notice)
+            if carrier is not None and carrier is not session:
+                self._behind.add(carrier)
+                return
+            self._in_flight[notice.id] = session
+            request = notice.fields.get("req")
+            if isinstance(request, int):
+                self._carriers.setdefault(request, _Carrier(session)).in_flight.add(notice.id)
+                self._requests[notice.id] = request
+        session.tell(notice)
+
+    def _carrier(self, notice: Notice) -> HostSession | None:
+        """Return the session that has earlier notices of the same request in flight, if any."""
+        request = notice.fields.get("req")
+        carrier = self._carriers.get(request) if isinstance(request, int) else None
+        return None if carrier is None else carrier.session
+
+    def _landed(self, number: int) -> None:
+        """A notice is in flight no more: it arrived, or its connection is gone."""
+        if self._in_flight.pop(number, None) is None:
+            return
+        request = self._requests.pop(number, None)
+        carrier = self._carriers.get(request) if request is not None else None
+        if request is not None and carrier is not None:
+            carrier.in_flight.discard(number)
+            if not carrier.in_flight:
+                del self._carriers[request]
 
     def _load(self, session: HostSession) -> None:
         if session in self._behind and session not in self._loading and session.can_take:
