@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.events.event import Event, identity
@@ -24,6 +24,15 @@ from vtspolicy.vaults import Found, VaultError, Vaults
 
 VERBS_ON_REQUESTS = ("status", "cancel")
 """Operations that the engine answers itself, without the rules: they are about a request."""
+
+_STATES = {
+    Verdict.RUN: RequestState.OPEN,
+    Verdict.DENIED: RequestState.DENIED,
+    Verdict.NO_RULE: RequestState.NORULE,
+}
+
+# Made once: json.dumps makes an encoder for every call that has options.
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @frozen(kw_only=True)
@@ -142,22 +151,12 @@ def proven_user(event: Event) -> str | None:
 
 
 def _decided(understood: Understood, decision: Decision) -> Intake:
-    states = {
-        Verdict.RUN: RequestState.OPEN,
-        Verdict.DENIED: RequestState.DENIED,
-        Verdict.NO_RULE: RequestState.NORULE,
-    }
     reason = decision.reason
     if decision.verdict is Verdict.RUN and not decision.jobs:
         reason = "there is no tape to do it with"
         if decision.left_out:
             reason += f": {decision.left_out[0][1]}"
-    return evolve(
-        refused(understood, states[decision.verdict], reason, decision=decision),
-        rule=decision.rule,
-        table=decision.table,
-        jobs=decision.jobs,
-    )
+    return refused(understood, _STATES[decision.verdict], reason, decision=decision)
 
 
 def refused(
@@ -168,7 +167,7 @@ def refused(
     end: JobState | None = None,
     decision: Decision | None = None,
 ) -> Intake:
-    """Return the record of a command without jobs."""
+    """Return the record of a command; only a decision can bring jobs."""
     command = understood.command
     fields: dict[str, str | int] = {}
     if state is RequestState.OPEN and command.warnings:
@@ -186,6 +185,9 @@ def refused(
         operation=command.operation,
         ref=command.ref,
         reason=reason,
+        rule=decision.rule if decision is not None else None,
+        table=decision.table if decision is not None else None,
+        jobs=decision.jobs if decision is not None else (),
         why=why(command, decision, reason),
         fields=fields,
         end=end,
@@ -245,4 +247,4 @@ def why(command: Command, decision: Decision | None, reason: str | None) -> str:
             for step in decision.steps
         ]
         trace["left_out"] = [list(pair) for pair in decision.left_out[:100]]
-    return json.dumps(trace, ensure_ascii=False, separators=(",", ":"))
+    return _json(trace)

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from posixpath import dirname
 from typing import NamedTuple
 
-from attrs import evolve
-
 from vtspolicy.grammar.command import Command
 from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Step, Verdict
 from vtspolicy.rules.expand import fill, names_in
@@ -38,8 +36,7 @@ def decide(
         if trace is not None:
             trace.append(_step(rule, fit, command, circumstances))
         if isinstance(fit, Fit):
-            decision = _decided(table, rule, command, circumstances, fit)
-            return decision if trace is None else evolve(decision, steps=tuple(trace))
+            return _decided(table, rule, command, circumstances, fit, steps=tuple(trace or ()))
     return Decision(verdict=Verdict.NO_RULE, table=table.hash, steps=tuple(trace or ()))
 
 
@@ -126,6 +123,8 @@ def _decided(
     command: Command,
     around: Circumstances,
     fit: Fit,
+    *,
+    steps: tuple[Step, ...],
 ) -> Decision:
     if rule.work is None:
         return Decision(
@@ -134,6 +133,7 @@ def _decided(
             rule=rule.name,
             number=rule.number,
             reason=rule.deny,
+            steps=steps,
         )
     tapes = fit.tapes
     left_out = [
@@ -152,6 +152,7 @@ def _decided(
         number=rule.number,
         jobs=jobs,
         left_out=tuple(left_out),
+        steps=steps,
     )
 
 
