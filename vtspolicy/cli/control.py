@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 
 import click
 
-from vtspolicy.cli.options import Exit, config_option, configured, give_up, json_option, print_json
+from vtspolicy.cli.options import (
+    Exit,
+    Number,
+    config_option,
+    configured,
+    give_up,
+    json_option,
+    print_json,
+)
 from vtspolicy.cli.tables import emit, visible
 from vtspolicy.client import Client, Refusal, Unreachable
 
@@ -43,8 +51,8 @@ def _numbers(value: object) -> list[int]:
 @click.command()
 @config_option
 @json_option
-@click.argument("request", type=click.IntRange(1), required=False)
-@click.option("--job", type=click.IntRange(1), help="Only this job.")
+@click.argument("request", type=Number(1), required=False)
+@click.option("--job", type=Number(1), help="Only this job.")
 def cancel(*, config: Path, as_json: bool, request: int | None, job: int | None) -> None:
     """Stop a REQUEST, or one job: what waits is taken out, what runs is ended."""
     if (request is None) == (job is None):
@@ -75,7 +83,7 @@ def _jobs(number: int) -> str:
 @click.command()
 @config_option
 @json_option
-@click.argument("job", type=click.IntRange(1))
+@click.argument("job", type=Number(1))
 def retry(*, config: Path, as_json: bool, job: int) -> None:
     """Do an ended JOB once more, as a new request."""
     client = _client(config)

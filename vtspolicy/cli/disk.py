@@ -76,7 +76,7 @@ def disk() -> None:
     """
 
 
-@disk.command()
+@disk.command(short_help="copy a tape into the store")
 @_path
 @_store
 @_handle
@@ -92,7 +92,7 @@ def archive(*, path: Path, store: Path, handle: str, as_json: bool) -> None:
     _tell(copy, as_json, words, operation="archive", already=not made, seconds=round(seconds, 3))
 
 
-@disk.command()
+@disk.command(short_help="bring a tape back from its copy")
 @_path
 @_store
 @_handle_or_newest
@@ -127,7 +127,7 @@ def restore(
         sys.exit(WITH_WARNINGS)
 
 
-@disk.command()
+@disk.command(short_help="tell whether the store has a whole copy")
 @_path
 @_store
 @_handle_or_newest
@@ -152,7 +152,7 @@ def query(*, path: Path, store: Path, handle: str | None, check: bool, as_json: 
     )
 
 
-@disk.command()
+@disk.command(short_help="delete one copy; the tape is not touched")
 @_path
 @_store
 @_handle

@@ -9,6 +9,7 @@ import click
 
 from vtspolicy.cli.options import (
     Exit,
+    Number,
     config_option,
     configured,
     give_up,
@@ -67,9 +68,11 @@ COLUMNS = (
 @json_option
 @click.option("--state", type=click.Choice([each.value for each in JobState]), help="Only these.")
 @click.option("--host", help="Only those of this host.")
-@click.option("--request", type=click.IntRange(1), help="Only those of this request.")
+@click.option("--request", type=Number(1), help="Only those of this request.")
 @click.option("--tape", help="Only those about this tape or pool, named as in commands.")
-@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True)
+@click.option(
+    "--limit", type=Number(1, MOST), default=50, show_default=True, help="At most so many."
+)
 def jobs(
     *,
     config: Path,
@@ -125,7 +128,7 @@ def _reason(job: Job, now: float) -> str | None:
 @click.command()
 @config_option
 @json_option
-@click.argument("number", type=click.IntRange(1), metavar="JOB")
+@click.argument("number", type=Number(1), metavar="JOB")
 def job(*, config: Path, as_json: bool, number: int) -> None:
     """Show one job: its times, its argument list, its attempts with their output, its history."""
     configuration = configured(config)

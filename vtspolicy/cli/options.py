@@ -34,6 +34,12 @@ class Exit(IntEnum):
     UNREACHABLE = 6  # the server cannot be reached
 
 
+class Number(click.IntRange):
+    """A whole number within bounds; click's own name for it is no word for people."""
+
+    name = "number"
+
+
 def config_option(command: F) -> F:
     """Add `--config FILE`; the command gets `config: Path`."""
     return click.option(

@@ -11,6 +11,7 @@ import click
 from vtspolicy.cli.jobs import history_table, job_table
 from vtspolicy.cli.options import (
     Exit,
+    Number,
     config_option,
     configured,
     give_up,
@@ -33,7 +34,7 @@ Trace = Mapping[str, Any]  # JSON: see vtspolicy.engine.intake.why
 @click.command()
 @config_option
 @json_option
-@click.argument("number", type=click.IntRange(1), metavar="REQUEST")
+@click.argument("number", type=Number(1), metavar="REQUEST")
 def why(*, config: Path, as_json: bool, number: int) -> None:
     """Show why a request was decided so: its text, each rule that was looked at, the verdict.
 
