@@ -1,5 +1,6 @@
 """The server as a process: builds the parts, opens the doors, answers signals, stops cleanly."""
 
+import gc
 import os
 import signal
 import sys
@@ -42,6 +43,9 @@ PRUNED_AT_ONCE = 100
 
 RUNS_KEPT = 7 * 86400.0
 """Seconds that the folder of an ended run is kept."""
+
+COLLECT = (20_000, 20, 20)
+"""When garbage is collected: a batch of commands is some ten thousand objects that all live on."""
 
 START_ERRORS = (LedgerError, KeeperError, CannotListenError, OSError, ValueError)
 """What a person can put right when the server does not start."""
@@ -214,9 +218,15 @@ def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a
         told = service.operator.reload("signal HUP")
         told.addErrback(lambda failure: failure.trap(ConfigurationError))  # it is in the log
 
+    def settle_down(_: object) -> None:
+        """Keep what lives as long as the server out of every collection of garbage."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECT)
+
     def begin() -> None:
         signal.signal(signal.SIGHUP, hang_up)
-        Deferred.fromCoroutine(service.start()).addErrback(failed)
+        Deferred.fromCoroutine(service.start()).addCallbacks(settle_down, failed)
 
     reactor.callWhenRunning(begin)
     reactor.addSystemEventTrigger(
