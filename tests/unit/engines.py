@@ -286,6 +286,8 @@ class World:
         self.ledger.dead = True
         self.times.crash()
         self.runner.crash()
+        for life in self.machine.running:
+            life.stopped = None  # the next server has to tell it again
         for session in self.sessions:
             session.transport.arrives = False
         self.sessions.clear()

@@ -79,6 +79,11 @@ class Night(RuleBasedStateMachine):
         # Only the word of NSK2 counts for what it has got, and a display has no word for that.
         self.world.send(host, text, minute, shape=shape if host == "NSK1" else "json")
 
+    @rule(texts=st.lists(COMMANDS, min_size=2, max_size=5, unique=True), minute=MINUTES)
+    def send_several(self, texts, minute):
+        for number, text in enumerate(texts):
+            self.world.send(("NSK1", "NSK2")[number % 2], text, minute)
+
     @precondition(lambda self: self.requests)
     @rule(host=HOSTS, which=WHICH, minute=MINUTES, word=st.sampled_from(["Cancel", "Status"]))
     def ask(self, host, which, minute, word):
@@ -114,6 +119,14 @@ class Night(RuleBasedStateMachine):
     @rule(which=WHICH, code=st.sampled_from([0, 0, 4, 9]))
     def exit(self, which, code):
         self.world.runner.exit(self.runs[which % len(self.runs)].run.key, code)
+
+    @precondition(lambda self: self.runs)
+    @rule(codes=st.lists(st.sampled_from([0, 9]), min_size=1, max_size=6))
+    def exit_several(self, codes):
+        for code in codes:
+            if self.runs:
+                self.world.runner.exit(self.runs[0].run.key, code)
+                self.world.settle()
 
     @precondition(lambda self: self.runs)
     @rule(which=WHICH, how=st.sampled_from(["kill", "lose"]))
@@ -186,7 +199,7 @@ class Night(RuleBasedStateMachine):
 
 
 TestNight = Night.TestCase
-TestNight.settings = settings(stateful_step_count=40)
+TestNight.settings = settings(stateful_step_count=50)
 
 
 def teardown_module():

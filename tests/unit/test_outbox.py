@@ -108,6 +108,15 @@ def test_what_was_confirmed_is_never_sent_again(bench):
     assert bench.connect().transport.told() == []
 
 
+def test_what_is_being_noted_as_confirmed_is_not_sent_again_meanwhile(bench):
+    first = bench.connect()
+    bench.push(Word.ACCEPTED, origin=first)
+    bench.store.delivered = lambda _: Deferred()  # the ledger takes its time
+    bench.clock.pass_time(CONFIRM)
+    bench.hang_up(first)
+    assert bench.connect().transport.told() == []
+
+
 def test_one_hosts_notices_never_reach_another(bench):
     other = bench.connect(a_host("NSK2"))
     bench.push(Word.COMPLETED)
