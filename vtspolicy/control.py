@@ -77,6 +77,34 @@ class Control(Protocol):
         """Let one tape past the deletion gate. Answers {"tape": ...}."""
         ...
 
+    def order(self, text: str, tapes: str | None, actor: str) -> Deferred[Told]:
+        """Take a VTSPolicy command as if a host had sent it, but by the operator's right.
+
+        `tapes` are names of tapes, with blanks between, that it must be about: a bare name in the
+        text may mean another one; Refused then. Answers {"request", "word", "jobs", "reason",
+        "column"}: its number, the first notice's word, how many jobs it became; absent parts are
+        null.
+        """
+        ...
+
+    def mark(
+        self,
+        *,
+        tape: str,
+        state: str,
+        handle: str | None,
+        application: str,
+        retention: str | None,
+        media: str | None,
+        size: int | None,
+        actor: str,
+    ) -> Deferred[Told]:
+        """Note what the application did by its own schedule: `state` is migrated or restored.
+
+        Answers {"tape": its name, "state": where its data is now}.
+        """
+        ...
+
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger. Answers {"path": ...}."""
         ...
@@ -106,6 +134,7 @@ class Verb:
 _NUMBER = Argument(kind=int)
 _TEXT = Argument(kind=str)
 _EITHER = Argument(kind=int, required=False)
+_MAYBE = Argument(kind=str, required=False)
 
 VERBS: Mapping[str, Verb] = {
     "drain": Verb(method="drain"),
@@ -120,6 +149,19 @@ VERBS: Mapping[str, Verb] = {
     "release-lock": Verb(method="release_lock", arguments={"lock": _TEXT}),
     "scan": Verb(method="scan"),
     "override": Verb(method="override", arguments={"tape": _TEXT, "reason": _TEXT}),
+    "order": Verb(method="order", arguments={"text": _TEXT, "tapes": _MAYBE}),
+    "mark": Verb(
+        method="mark",
+        arguments={
+            "tape": _TEXT,
+            "state": _TEXT,
+            "handle": _MAYBE,
+            "application": _TEXT,
+            "retention": _MAYBE,
+            "media": _MAYBE,
+            "size": _EITHER,
+        },
+    ),
     "backup": Verb(method="backup", arguments={"path": _TEXT}),
 }
 """Every verb. They exist on the control socket only."""

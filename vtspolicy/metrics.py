@@ -53,6 +53,20 @@ class Metrics:
             "host_last_event_timestamp_seconds", "When a host last sent anything.", "host"
         )
         self.tapes = self._gauge("tapes", "Virtual tapes by state.", "state")
+        self.tapes_bytes = self._gauge("tapes_bytes", "Bytes that tapes take on disk.", "state")
+        self.tapes_freed = self._gauge(
+            "tapes_freed_bytes", "Bytes of tapes that only an application holds."
+        )
+        self.tape_troubles = self._gauge(
+            "tape_troubles", "Names that occur twice, and what a scan could not look at."
+        )
+        self.mounts = self._counter("mount_requests", "Mount requests by what was done.", "result")
+        self.restores_waiting = self._gauge(
+            "restores_waiting", "Mount requests that wait for their tape."
+        )
+        self.restores_oldest = self._gauge(
+            "restores_oldest_seconds", "Age of the oldest mount request that waits for its tape."
+        )
         self.reload_ok = self._gauge(
             "config_last_reload_successful", "1 when the last reload was taken, else 0."
         )

@@ -21,7 +21,8 @@ TIMES = frozenset(
     {
         *("at", "received", "created", "due", "started", "finished", "since", "oldest"),
         *("last_event", "written", "migrated", "copied_written", "erased", "restored"),
-        *("opened", "closed"),
+        *("opened", "closed", "verified", "rewritten", "restoring", "deleted", "restores_since"),
+        *("override_written",),
     }
 )
 """Fields of records that hold seconds since the epoch; 0 stands for never."""

@@ -122,6 +122,7 @@ class Service:
         self.operator.started = self.reactor.seconds()
         await self.doors.open(self.reactor, configuration.listen)
         await self._open_web()
+        self.engine.watch()
         self._housekeeping.clock = self.reactor
         self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
         self.log.info(
@@ -144,6 +145,7 @@ class Service:
         self.log.info("Stopping; running applications go on.", action="stopping")
         if self._housekeeping.running:
             self._housekeeping.stop()
+        self.engine.unwatch()
         for port in self.ports:
             await maybeDeferred(port.stopListening)
         if self.control is not None:

@@ -35,5 +35,10 @@ class Status:
     jobs: Mapping[str, int] = field(factory=dict)  # state -> how many
     pending: tuple[Pending, ...] = ()  # notices that wait for their hosts
     tapes: Mapping[str, int] = field(factory=dict)  # state -> how many
+    tapes_bytes: int = 0  # that tapes take on disk
+    tapes_freed: int = 0  # bytes of tapes that only an application holds
+    tape_troubles: tuple[str, ...] = ()  # names that occur twice, what cannot be looked at
+    restores: int = 0  # mount requests that wait for their tape
+    restores_since: float | None = None  # when the oldest of them came, seconds since the epoch
     backlog: int = 0  # writes that wait for the ledger
     trouble: str | None = None  # why the ledger cannot be written

@@ -227,3 +227,31 @@ def emptied(before: Tape, *, at: float, written: float | None, gone: bool) -> Ta
 def _without_override(tape: Tape) -> Tape:
     """Return a tape after an operator's word was used, or is not needed any more."""
     return evolve(tape, override=None, override_size=None, override_written=None)
+
+
+class MountAction(StrEnum):
+    """What is done about a host's request to mount a tape."""
+
+    NOTE = "note"  # the mount goes on by itself
+    RECALL = "recall"  # its data has to be brought back first
+    LEAVE = "leave"  # the tape is not there to be mounted
+
+
+@frozen
+class MountAnswer:
+    """What is done about a mount request, and why."""
+
+    action: MountAction
+    reason: str
+
+
+def on_mount(tape: Tape) -> MountAnswer:
+    """Return what to do when a host asks for a tape; the tape's file was just looked at."""
+    match tape.state:
+        case TapeState.ERASED:
+            return MountAnswer(MountAction.RECALL, f"only {tape.application} has its data")
+        case TapeState.DELETED:
+            return MountAnswer(MountAction.LEAVE, "its file is gone")
+        case TapeState.SCRATCH:
+            return MountAnswer(MountAction.NOTE, "it is empty, and no copy is of what it held")
+    return MountAnswer(MountAction.NOTE, "it has its data")

@@ -64,6 +64,24 @@ class Vaults:
             with self._pool(vault, name) as pool:
                 yield from self._all(pool, Target(vault=vault, pool=name))
 
+    def look_through(self, vault: str) -> tuple[list[Tape], list[str]]:
+        """Return every tape of a vault, and what of it could not be looked at.
+
+        Raises VaultError when the vault itself cannot.
+        """
+        tapes: list[Tape] = []
+        wrong: list[str] = []
+        for name in self.pools_of(vault):
+            try:
+                with self._pool(vault, name) as pool:
+                    found = list(self._all(pool, Target(vault=vault, pool=name)))
+                    tapes += (tape for tape in found if tape.size is not None)
+            except VaultError as error:
+                wrong.append(str(error))
+            except OSError as error:
+                wrong.append(f"/{vault}/{name} cannot be read: {error.strerror or error}")
+        return tapes, wrong
+
     def path(self, target: Target) -> str:
         """Return the real path of a target; it is not touched."""
         root = self.roots.get(target.vault or "")
@@ -143,13 +161,17 @@ class Vaults:
 
     def pools(self) -> Iterator[tuple[str, str]]:
         """Yield every (vault, pool) that there is."""
-        for vault, root in self.roots.items():
-            try:
-                with os.scandir(root) as entries:
-                    names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-            except OSError as error:
-                raise VaultError(f"vault {vault} cannot be read: {error.strerror}") from error
-            yield from ((vault, name) for name in sorted(names) if not name.startswith("."))
+        for vault in self.roots:
+            yield from ((vault, name) for name in self.pools_of(vault))
+
+    def pools_of(self, vault: str) -> list[str]:
+        """Return the names of the pools of one vault."""
+        try:
+            with os.scandir(self.roots[vault]) as entries:
+                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            raise VaultError(f"vault {vault} cannot be read: {error.strerror}") from error
+        return sorted(name for name in names if not name.startswith("."))
 
     def _find_by_name(self, cartridge: str, known: Sequence[Tape]) -> Tape:
         found: list[Tape] = []
@@ -217,7 +239,7 @@ class Vaults:
             yield self._tape(pool, vault, name, cartridge)
 
     def _tape(self, pool: int, vault: str, name: str, cartridge: str) -> Tape:
-        path = str(self.roots[vault] / name / cartridge)
+        path = f"{self.roots[vault]}/{name}/{cartridge}"
         try:
             facts = os.stat(cartridge, dir_fd=pool, follow_symlinks=False)
         except FileNotFoundError:

@@ -28,6 +28,12 @@ COMMANDS = {
     "reload": ("control", "take new rules, if they and their tests are right"),
     "release-lock": ("control", "take a lock from a job that will not give it back"),
     "backup-ledger": ("ledger", "make a consistent copy of the ledger while all goes on"),
+    "tapes": ("tapes", "list the virtual tapes, and what the cleanup would do with them"),
+    "migrate": ("tapes", "have a tape or a pool copied by an application"),
+    "restore": ("tapes", "bring tapes back from the application that has their copies"),
+    "erase": ("tapes", "empty tapes whose copy is proven"),
+    "delete": ("tapes", "remove tapes whose copy is proven"),
+    "mark": ("tapes", "note a copy or a restore that an application made by its own schedule"),
     "disk": ("disk", "the embedded disk archive: archive, restore, query, delete"),
     "demo": ("demo", "play a night of a host on this machine and check that all came out right"),
 }

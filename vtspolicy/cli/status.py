@@ -16,7 +16,7 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, table
+from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, table, visible
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.jobs import Job
@@ -89,7 +89,13 @@ def _sections(status: Status) -> list[str]:
         sections.append(_locks(status.queue.locks, status.at))
     sections.append(_jobs(status.jobs))
     if status.tapes:
-        sections.append(f"tapes: {_counted(status.tapes)}")
+        held = f"{_bytes(status.tapes_bytes)} on disk, {_bytes(status.tapes_freed)} freed"
+        sections.append(f"tapes: {_counted(status.tapes)}; {held}")
+    if status.restores:
+        oldest = duration(status.at - (status.restores_since or status.at))
+        sections.append(f"mounts that wait for their tape: {status.restores}, oldest {oldest}")
+    if status.tape_troubles:
+        sections.append("\n".join(visible(each) for each in status.tape_troubles))
     return sections
 
 
@@ -181,6 +187,16 @@ def _places(places: Sequence[Place], at: float) -> str:
 
 def _jobs(jobs: Mapping[str, int]) -> str:
     return f"jobs: {_counted(jobs)}"
+
+
+def _bytes(size: int) -> str:
+    """Return a size in three figures: 512, 64K, 1.5M, 20G."""
+    value = float(size)
+    for unit in ("", "K", "M", "G"):
+        if value < 1000:
+            return f"{value:.0f}{unit}" if value >= 9.95 or not unit else f"{value:.1f}{unit}"
+        value /= 1024
+    return f"{value:.1f}T"
 
 
 def _counted(counts: Mapping[str, int]) -> str:

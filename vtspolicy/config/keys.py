@@ -340,6 +340,14 @@ KEYS = keys_of(
         help="how much of the output of each run is kept",
     ),
     Key(
+        name="scan",
+        read=reading.duration,
+        type="a duration",
+        default=600.0,
+        default_text="10m",
+        help="how often all tapes are looked at; added and removed ones are noticed at once",
+    ),
+    Key(
         name="cluster",
         read=reading.boolean,
         type="true or false",

@@ -147,7 +147,7 @@ class _Loader:
                 name: read[name]
                 for name in (
                     *("settle", "connections", "waiting", "retention", "notices_kept"),
-                    *("output", "cluster"),
+                    *("output", "scan", "cluster"),
                 )
             },
         )

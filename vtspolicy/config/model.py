@@ -71,6 +71,7 @@ class Configuration:
     retention: float = 90 * 86400.0  # seconds that finished requests are kept
     notices_kept: float = 7 * 86400.0  # seconds that undelivered notices are kept
     output: int = 16 * 2**20  # bytes of output kept per run
+    scan: float = 600.0  # seconds after which all tapes are looked at again
     cluster: bool = False  # whether commands must name the server with s=
     warnings: tuple[Problem, ...] = ()  # what is doubtful in it
     places: Mapping[str, Place] = field(factory=dict, repr=False, eq=False)  # hosts.NSK1.families

@@ -1,16 +1,18 @@
 """The line from an event to its notices: read, decide, record, queue, run, tell."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from vtspolicy.engine.catalogue import Catalogue
+from vtspolicy.engine.cleanup import Cleanup
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.intake import (
     VERBS_ON_REQUESTS,
@@ -22,6 +24,7 @@ from vtspolicy.engine.intake import (
     settle,
     understand,
 )
+from vtspolicy.engine.mounts import Mounts
 from vtspolicy.engine.ourselves import known
 from vtspolicy.engine.requests import Answer, answer
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
@@ -34,6 +37,7 @@ from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.queue.protocol import Entry, Queue
 from vtspolicy.runner.protocol import Runner
+from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, Vaults
 
 PAGE = 1000
@@ -58,7 +62,23 @@ class Engine:
     metrics: Metrics
     threads: Callable[..., Deferred[Any]] = deferToThread  # each call has its own type of answer
     last_event: dict[str, float] = field(factory=dict)  # host -> seconds since the epoch
+    catalogue: Catalogue = field(init=False)  # of the tapes in the vaults
+    mounts: Mounts = field(init=False)  # requests of hosts to mount a tape
+    cleanup: Cleanup = field(init=False)  # empties tapes whose copy is enough
     log: Logger = field(factory=lambda: Logger("vtspolicy.engine"))
+
+    def __attrs_post_init__(self) -> None:
+        self.catalogue = Catalogue(
+            clock=self.clock,
+            ledger=self.ledger,
+            vaults=self.vaults,
+            period=lambda: self.reader.configuration.scan,
+            busy=lambda: self.conductor.calls.running,
+            threads=self.threads,
+        )
+        self.mounts = Mounts(engine=self)
+        self.cleanup = Cleanup(engine=self)
+        self.conductor.on_end = self.mounts.request_ended
 
     async def start(self) -> None:
         """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
@@ -82,6 +102,19 @@ class Engine:
             running=len(adopted),
             waiting=self.queue.waiting,
         )
+        await self.mounts.start()
+
+    def watch(self) -> None:
+        """Look after the tapes from now on: scan the vaults, answer mounts, clean up."""
+        self.catalogue.start()
+        self.mounts.watch()
+        self.cleanup.start()
+
+    def unwatch(self) -> None:
+        """Look after the tapes no more."""
+        self.catalogue.stop()
+        self.mounts.stop()
+        self.cleanup.stop()
 
     def use(self, reader: Reader) -> None:
         """Decide by other files from now on; what was decided before keeps its decision."""
@@ -120,6 +153,8 @@ class Engine:
                     commands.append(command)
         if commands:
             await self._decide_and_record(session, commands, began)
+        for event in [each for each in items if isinstance(each, Event) and each.is_mount]:
+            await self.mounts.take(event, hosts=session.hosts, address=session.address)
         while self.queue.waiting >= self.reader.configuration.waiting:
             await deferLater(self.clock, FULL_PAUSE)
         self.metrics.paused.inc(max(self.clock.seconds() - began, 0.0))  # clocks are put back
@@ -200,9 +235,20 @@ class Engine:
         about_tapes = [each for each in commands if each.command.targets]
         if not about_tapes:
             return {}
+        names = {
+            target.cartridge
+            for each in about_tapes
+            for target in each.command.targets
+            if target.vault is None and target.cartridge is not None
+        }
+
+        def named(book: Book) -> dict[str, list[Tape]]:
+            return {name: book.tapes_named(name) for name in names}
+
+        records = await self.ledger.read(named) if names else {}
 
         def look() -> list[Found | str]:
-            return [find(self.vaults, each.command.targets) for each in about_tapes]
+            return [find(self.vaults, each.command.targets, records) for each in about_tapes]
 
         def add_known(book: Book, found: list[Found | str]) -> list[Found | str]:
             return [
@@ -215,6 +261,35 @@ class Engine:
         found: list[Found | str] = await self.threads(look)
         found = await self.ledger.read(add_known, found)
         return {id(each): result for each, result in zip(about_tapes, found, strict=True)}
+
+    async def order(
+        self, command: Understood, *, expected: Collection[str] = (), mark: str | None = None
+    ) -> Recorded:
+        """Decide about a command that no host sent, record it and let its jobs wait.
+
+        `expected` are tapes that it must be about, by their names: OtherTapesError when it is not.
+        `mark` is a value for its jobs that tells who asked.
+        """
+        found = (await self._find([command])).get(id(command), Found(tapes=()))
+        if not isinstance(found, str):
+            names = {tape.name for tape in found.tapes}
+            if set(expected) - names:
+                raise OtherTapesError(sorted(names))
+        now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
+        intake = settle(self.reader, command, found, now)
+        if mark is not None:
+            jobs = (evolve(job, values={**job.values, mark: "yes"}) for job in intake.jobs)
+            intake = evolve(intake, jobs=tuple(jobs))
+        recorded = await self.ledger.write(Book.record, intake)
+        self.take_up(intake, recorded)
+        return recorded
+
+    def take_up(self, command: Understood | Intake, recorded: Recorded) -> None:
+        """Let the jobs of a recorded command wait, and tell the first notice."""
+        self._count(command, recorded)
+        for job in recorded.jobs:
+            self.wait(job)
+        self.outbox.push(recorded.notices)
 
     def carry_out(self, result: Answer) -> None:
         """Do what a cancellation recorded: withdraw what waits, stop what runs, tell the host."""
@@ -234,6 +309,13 @@ class Engine:
         self.metrics.commands.labels(family, word).inc()
         if rule is not None and not recorded.duplicate:
             self.metrics.rule_matches.labels(rule).inc()
+
+
+class OtherTapesError(Exception):
+    """A command is about other tapes than its giver named."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"that name means {', '.join(names) or 'no tape'}")
 
 
 def entry(job: Job) -> Entry:

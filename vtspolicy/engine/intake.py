@@ -4,7 +4,7 @@ Everything up to the record is a decision; the record itself is one transaction 
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from attrs import frozen
@@ -15,7 +15,7 @@ from vtspolicy.grammar import Command, CommandError, Target, Vocabulary, missing
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.rights import host_of_event, why_not_command, why_not_tapes
-from vtspolicy.rules.decision import Circumstances, Decision, Step, Verdict
+from vtspolicy.rules.decision import Circumstances, Decision, Step, Verdict, proven_user
 from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.table import Table
@@ -52,6 +52,7 @@ class Understood:
     host: Host
     command: Command
     received: float  # seconds since the epoch
+    actor: str | None = None  # for the history; "host NAME" when not given
 
 
 @frozen(kw_only=True)
@@ -100,13 +101,18 @@ def understand(
     return understood
 
 
-def find(vaults: Vaults, targets: Sequence[Target]) -> Found | str:
-    """Return the tapes of a command, or why they cannot be had. Touches the disk: in a thread."""
+def find(
+    vaults: Vaults, targets: Sequence[Target], records: Mapping[str, Sequence[Tape]] | None = None
+) -> Found | str:
+    """Return the tapes of a command, or why they cannot be had. Touches the disk: in a thread.
+
+    `records` are the tapes of which the ledger knows the names that the command gives bare.
+    """
     tapes: list[Tape] = []
     pool: str | None = None
     try:
         for target in targets:
-            found = vaults.find(target)
+            found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
             tapes.extend(found.tapes)
             pool = found.pool
     except VaultError as error:
@@ -127,7 +133,7 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
     circumstances = Circumstances(
         node=reader.configuration.node,
         at=now,
-        host=understood.host.name,
+        host=understood.host.name or None,
         system=event.system,
         user=proven_user(event),
         tapes=found.tapes,
@@ -138,16 +144,6 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
     except ExpansionError as error:
         return refused(understood, RequestState.DENIED, str(error))
     return _decided(understood, decision)
-
-
-def proven_user(event: Event) -> str | None:
-    """Return the user only where the event can prove it.
-
-    The header of a console text (TANDEM.EMS 512) bears the collector's user, not the writer's.
-    """
-    if event.number == 512 and (event.ssid or "").startswith("TANDEM.EMS."):
-        return None
-    return event.user
 
 
 def _decided(understood: Understood, decision: Decision) -> Intake:
@@ -192,6 +188,7 @@ def refused(
         fields=fields,
         end=end,
         notify_all=understood.host.notices == "all",
+        actor=understood.actor,
     )
 
 

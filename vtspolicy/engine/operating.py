@@ -7,23 +7,22 @@ from pathlib import Path
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
-from vtspolicy.control import Refused, Told, UnknownThing
+from vtspolicy.control import Refused, Told
+from vtspolicy.engine.by_hand import Mark, mark, order, override, unlock
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.requests import Answer
-from vtspolicy.grammar import Target
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow, Recorded
 from vtspolicy.records import plain
 from vtspolicy.status import HostStatus, Status
-from vtspolicy.vaults import VaultError
+from vtspolicy.tapes import TapeState
 
 FIXED = ("node", "listen", "dial", "ledger", "spool", "web")
 """Keys of the configuration that a reload cannot change: they need a restart."""
@@ -47,6 +46,8 @@ class Operator:
     async def _status(self) -> Told:
         engine, reader = self.engine, self.engine.reader
         counts = await engine.ledger.read(Book.counts)
+        tapes = await engine.ledger.read(Book.tape_counts)
+        restores, restores_since = await engine.ledger.read(Book.open_mount_counts)
         ready, reasons = self.ready()
         told: Told = plain(
             Status(
@@ -70,6 +71,12 @@ class Operator:
                 ),
                 jobs={state.value: counts.jobs.get(state, 0) for state in JobState},
                 pending=counts.pending,
+                tapes={each.state.value: each.count for each in tapes},
+                tapes_bytes=sum(each.size for each in tapes),
+                tapes_freed=sum(each.freed for each in tapes),
+                tape_troubles=engine.catalogue.troubles,
+                restores=restores,
+                restores_since=restores_since,
                 backlog=engine.ledger.backlog,
                 trouble=engine.ledger.trouble,
             )
@@ -105,6 +112,16 @@ class Operator:
         for use in engine.queue.snapshot(first=0).applications:
             metrics.seats.labels(use.application).set(use.running)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
+        tapes = {each.state: each for each in await engine.ledger.read(Book.tape_counts)}
+        for place in TapeState:
+            found = tapes.get(place)
+            metrics.tapes.labels(place.value).set(found.count if found else 0)
+            metrics.tapes_bytes.labels(place.value).set(found.size if found else 0)
+        metrics.tapes_freed.set(sum(each.freed for each in tapes.values()))
+        metrics.tape_troubles.set(len(engine.catalogue.troubles))
+        restores, since = await engine.ledger.read(Book.open_mount_counts)
+        metrics.restores_waiting.set(restores)
+        metrics.restores_oldest.set(now - since if since is not None else 0)
 
     def count_events(self, session: HostSession) -> None:
         """Add the events of a session to its hosts' metric; the decoder counts faster than it."""
@@ -162,6 +179,7 @@ class Operator:
 
     async def _release_lock(self, lock: str, actor: str) -> Told:
         released = self.engine.queue.release(lock)
+        released = await unlock(self.engine, lock, actor) or released
         if released:
             now = self.engine.clock.seconds()
             await self.engine.ledger.write(
@@ -242,34 +260,40 @@ class Operator:
         return Deferred.fromCoroutine(self._scan(actor))
 
     async def _scan(self, actor: str) -> Told:
-        engine = self.engine
-        tapes = await deferToThread(lambda: tuple(engine.vaults.all()))
-        changed = await engine.ledger.write(Book.save_files, tapes)
-        self.log.info("{count} tapes seen.", action="scanned", count=len(tapes), actor=actor)
-        return {"tapes": len(tapes), "changed": changed}
+        scan = await self.engine.catalogue.scan(actor)
+        told: Told = plain(scan)
+        return told
 
     def override(self, tape: str, reason: str, actor: str) -> Deferred[Told]:
-        """Let one tape past the deletion gate, once; who and why is kept."""
-        return Deferred.fromCoroutine(self._override(tape, reason, actor))
+        """Let one tape, as it is now, past the deletion gate, once; who and why is kept."""
+        return Deferred.fromCoroutine(override(self.engine, tape, reason, actor))
 
-    async def _override(self, tape: str, reason: str, actor: str) -> Told:
-        engine = self.engine
-        parts = tape.strip("/").split("/")
-        if len(parts) != 3:
-            raise UnknownThing(f"{tape} is no tape; it is named /VAULT/POOL/CARTRIDGE")
-        target = Target(vault=parts[0], pool=parts[1], cartridge=parts[2])
-        try:
-            found = await deferToThread(engine.vaults.find, target)
-        except VaultError as error:
-            raise UnknownThing(str(error)) from error
-        at = engine.clock.seconds()
+    def order(self, text: str, tapes: str | None, actor: str) -> Deferred[Told]:
+        """Take a command by an operator's right. Fails with Refused."""
+        return Deferred.fromCoroutine(order(self.engine, text, (tapes or "").split(), actor))
 
-        def mark(book: Book) -> None:
-            book.save_files(found.tapes)
-            book.set_override(found.tapes[0].path, reason, actor, at)
-
-        await engine.ledger.write(mark)
-        return {"tape": tape}
+    def mark(
+        self,
+        *,
+        tape: str,
+        state: str,
+        handle: str | None,
+        application: str,
+        retention: str | None,
+        media: str | None,
+        size: int | None,
+        actor: str,
+    ) -> Deferred[Told]:
+        """Note what an application did by its own schedule. Fails with Refused, UnknownThing."""
+        word = Mark(
+            state=state,
+            handle=handle,
+            application=application,
+            retention=retention,
+            media=media,
+            size=size,
+        )
+        return Deferred.fromCoroutine(mark(self.engine, tape, word, actor))
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger while all goes on. Fails with Refused."""

@@ -5,8 +5,9 @@ from enum import StrEnum
 from attrs import evolve, frozen
 
 from vtspolicy.events.event import Event
-from vtspolicy.ledger.desk import Desk, Row
+from vtspolicy.ledger.desk import Desk, Row, present
 from vtspolicy.ledger.errors import NoSuchRow
+from vtspolicy.notices import Notice, Word
 
 
 class MountState(StrEnum):
@@ -98,6 +99,33 @@ class MountDesk(Desk):
         if host is not None and seq is not None:
             return [mount_of(row) for row in self._all("open_mount", host, seq)]
         return [mount_of(row) for row in self._all("open_mounts")]
+
+    def open_mounts_of(self, path: str) -> list[Mount]:
+        """Return mounts of one tape that are owed an answer."""
+        return [mount_of(row) for row in self._all("open_mounts_of", path)]
+
+    def open_mount_counts(self) -> tuple[int, float | None]:
+        """Return how many mounts are owed an answer, and since when the oldest."""
+        count, oldest = self._need("open_mount_counts")
+        return int(count), oldest
+
+    def answer_mount(
+        self, mount_id: int, state: MountState, at: float, *, tape: str, reason: str | None = None
+    ) -> tuple[Notice, ...]:
+        """Close a mount as READY or FAILED and tell its host; nothing when it is closed already."""
+        moved = self.move_mount(mount_id, state, at, reason=reason)
+        if moved is None:
+            return ()
+        word = Word.MOUNTREADY if state is MountState.READY else Word.MOUNTFAILED
+        row = self._one("event_of", mount_id)
+        fields = present(
+            seq=moved.seq,
+            req=moved.request,
+            tape=tape,
+            reason=reason,
+            id=row[10] if row is not None else None,
+        )
+        return (self._post(word, moved.host, at, fields),)
 
     def move_mount(
         self,

@@ -126,10 +126,13 @@ class TapeDesk(ReadingDesk):
         for tape in tapes:
             self.save_tape(tape)
 
-    def apply_changes(self, changes: Iterable[Change], at: float, *, actor: str = "engine") -> int:
+    def apply_changes(
+        self, changes: Iterable[Change], at: float, *, actor: str = "engine", silent: bool = False
+    ) -> int:
         """Write what a scan saw that others had done to tapes; returns how much of it still held.
 
         A record that is not as the scan had read it is left alone: a job of ours changed it since.
+        With `silent` the history is told nothing.
         """
         applied = 0
         for change in changes:
@@ -142,7 +145,7 @@ class TapeDesk(ReadingDesk):
                 self._do("move_tape", after.vault, after.pool, after.path, before.path)
             self.save_tape(after)
             applied += 1
-            if change.told is not None:
+            if change.told is not None and not silent:
                 state = before.state.value if before is not None else None
                 self._note(
                     *(at, state, after.state.value, change.told, actor),
@@ -212,8 +215,12 @@ class TapeDesk(ReadingDesk):
         at: float,
         retention: str | None = None,
         media: str | None = None,
+        size: int | None = None,
     ) -> Tape:
-        """Note a copy that the application made by its own schedule; `tape` is as its file is."""
+        """Note a copy that the application made by its own schedule; `tape` is as its file is.
+
+        `size` is what the tape had, in bytes, when it is empty already.
+        """
         known = self.tape(tape.path) or tape
         there = model.with_file(known, size=tape.size, written=tape.written)
         after = model.migrated(
@@ -225,6 +232,8 @@ class TapeDesk(ReadingDesk):
             by_us=False,
             media=media,
         )
+        if size is not None:
+            after = evolve(after, copied_size=size, copied_written=None, erased=at)
         self.save_tape(after)
         self._do("save_copy", None, None, after.path)
         cause = f"migrated by {application} itself, handle {handle}"
@@ -314,6 +323,16 @@ class TapeDesk(ReadingDesk):
                 self.save_tape(model.with_file(known, size=each.size, written=each.written))
             changed += 1
         return changed
+
+    def last_cleanup(self) -> str | None:
+        """Return the day, as ISO has it, of the last cleanup."""
+        row = self._one("meta", "cleanup")
+        return None if row is None else str(row[0])
+
+    def begin_cleanup(self, day: str, told: str, at: float, actor: str) -> None:
+        """Note that the cleanup of a day has begun, and what it found."""
+        self._do("set_meta", "cleanup", day)
+        self._note(at, None, told, f"cleanup of {day}", actor, subject="cleanup")
 
     def _need_tape(self, path: str) -> Tape:
         tape = self.tape(path)

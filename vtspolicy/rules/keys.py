@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from vtspolicy.config import reading
 from vtspolicy.config.positions import Items, Node, Scalar, Table
 from vtspolicy.config.reading import REQUIRED, Findings, Key, Section, keys_of
+from vtspolicy.rules.cleanup import CLEANUP
 from vtspolicy.rules.conditions import WHEN, patterns
 from vtspolicy.rules.forms import (
     arguments,
@@ -480,6 +481,12 @@ TOP = keys_of(
         default={},
         default_text="none",
         help="named days for between",
+    ),
+    Key(
+        name="cleanup",
+        read=reading.section_of(CLEANUP, "cleanup"),
+        type="a mapping",
+        help="when tapes whose copy is enough are emptied by themselves",
     ),
 )
 """The keys of a rules file; keys that begin with x- are left to the site, for its anchors."""

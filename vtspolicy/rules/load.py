@@ -14,6 +14,7 @@ from vtspolicy.config.positions import Table as Tree
 from vtspolicy.config.reading import Findings, Section, section, section_of
 from vtspolicy.grammar.vocabulary import Vocabulary
 from vtspolicy.rules.build import Builder
+from vtspolicy.rules.cleanup import policy_of
 from vtspolicy.rules.conditions import is_glob
 from vtspolicy.rules.keys import APPLICATION, RULE, TOP
 from vtspolicy.rules.table import Rule, Table
@@ -101,8 +102,25 @@ def _table_of(
         applications={name: each.application for name, each in builder.defaults.items()},
         rules=tuple(rules),
         calendar=calendar,
+        cleanup=policy_of(_cleanup(tops, findings)),
         hash="",
     )
+
+
+def _cleanup(tops: list[tuple[bool, Section]], findings: Findings) -> Section | None:
+    """The one cleanup of all files."""
+    found: Section | None = None
+    for _, top in tops:
+        written: Section | None = top["cleanup"]
+        if written is not None and found is not None:
+            first = found.table.place
+            findings.add(
+                top.key_place("cleanup"),
+                "a site has one cleanup",
+                f"it stands in {first.file}:{first.line} already",
+            )
+        found = found or written
+    return found
 
 
 def _canonical(node: Node) -> object:

@@ -39,6 +39,8 @@ PLACES = _names(
     ("attempt", "run", "the number of the attempt, from 1"),
     ("handle", "run", "our name of the copy: the new one, or to restore the newest copy's"),
     ("rundir", "run", "the folder of this run, which is also its working directory"),
+    ("seq", "run", "the host's number of its mount request; absent but in ready"),
+    ("drive", "run", "the drive that a mount request names; absent but in ready"),
     ("node", "run", "the name of this node; a keyword of this name is {keyword.node}"),
 )
 """Every name but the keywords of the families, the readings and the site's own."""

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
 from vtspolicy.grammar.command import Command
+from vtspolicy.rules.cleanup import Policy
 from vtspolicy.rules.decision import Circumstances
 from vtspolicy.rules.work import Query, Template, Work
 from vtspolicy.tapes import Tape
@@ -100,6 +101,7 @@ class Table:
     applications: Mapping[str, Application]
     rules: tuple[Rule, ...]
     calendar: Mapping[str, tuple[str, ...]] = field(factory=dict)  # named days, ISO dates
+    cleanup: Policy = field(factory=Policy)  # when tapes are emptied by themselves
     hash: str  # of its content: 12 hexadecimal digits
     files: tuple[Path, ...] = ()  # that it was read from
     warnings: tuple[Problem, ...] = field(default=(), repr=False)  # what is doubtful in it

@@ -15,9 +15,15 @@ SELECT {mount_columns} FROM mounts WHERE closed IS NULL ORDER BY id
 -- name: open_mount
 SELECT {mount_columns} FROM mounts WHERE closed IS NULL AND host = ? AND seq = ? ORDER BY id
 
+-- name: open_mounts_of
+SELECT {mount_columns} FROM mounts WHERE closed IS NULL AND path = ? ORDER BY id
+
 -- name: move_mount
 UPDATE mounts SET state = ?, reason = ?, request = coalesce(?, request), closed = ?
 WHERE id = ? AND closed IS NULL
+
+-- name: open_mount_counts
+SELECT count(*), min(opened) FROM mounts WHERE closed IS NULL
 
 -- name: prune_mounts
 DELETE FROM mounts WHERE id IN (

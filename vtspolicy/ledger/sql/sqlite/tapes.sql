@@ -62,3 +62,6 @@ FROM (
     FROM tapes
 )
 GROUP BY state
+
+-- name: set_meta
+INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value

@@ -1,0 +1,207 @@
+"""The catalogue kept true: the vaults are looked through at the start, on demand and on a change.
+
+Between scans only the times of the folders are looked at: they tell when a tape was added, removed
+or renamed. What is written to a tape is seen by the next scan; whatever is done to a tape looks at
+its file itself.
+"""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vtspolicy.catalogue import Change, compare, named_twice
+from vtspolicy.ledger import Book, Ledger
+from vtspolicy.tapes import Tape
+from vtspolicy.vaults import VaultError, Vaults
+
+WATCH = 5.0
+"""Seconds between looks at the times of the folders."""
+
+REST = 20
+"""After a scan there is none for so many times as long as it took."""
+
+FRESH = 2.0
+"""Seconds for which a folder's time can still hide a second change of the same tick."""
+
+AT_ONCE = 200
+"""Changes that are written in one transaction: few enough not to hold up the reactor."""
+
+SHOWN = 20
+"""Troubles that are told at most."""
+
+
+@frozen(kw_only=True)
+class Seen:
+    """What one look through the vaults has found."""
+
+    tapes: tuple[Tape, ...]
+    vaults: frozenset[str]  # those that were looked through whole
+    troubles: tuple[str, ...]  # what could not be looked at, and names that occur twice
+    seconds: float  # how long it took
+
+
+@frozen(kw_only=True)
+class Scan:
+    """What a scan came to."""
+
+    tapes: int  # how many there are
+    changed: int  # how many were not as their records said
+    seconds: float
+    troubles: tuple[str, ...] = ()
+
+
+def look_through(vaults: Vaults, known: Collection[Tape]) -> Seen:
+    """Return the tapes of all vaults. In a thread.
+
+    A vault without any pool, of which tapes are known, is one that is not mounted: nothing of it is
+    believed to be gone.
+    """
+    began = time.monotonic()
+    tapes: list[Tape] = []
+    troubles: list[str] = []
+    whole: set[str] = set()
+    expected = {tape.vault for tape in known if tape.size is not None}
+    for vault in vaults.roots:
+        try:
+            found, wrong = vaults.look_through(vault)
+        except VaultError as error:
+            troubles.append(str(error))
+            continue
+        tapes += found
+        if not found and vault in expected and not vaults.pools_of(vault):
+            wrong = [f"vault {vault} is empty; is its file system mounted?"]
+        troubles += wrong
+        if not wrong:
+            whole.add(vault)
+    troubles += [
+        f"{name} is there more than once: {', '.join(where[:5])}"
+        for name, where in named_twice(tapes).items()
+    ]
+    return Seen(
+        tapes=tuple(tapes),
+        vaults=frozenset(whole),
+        troubles=tuple(troubles),
+        seconds=time.monotonic() - began,
+    )
+
+
+@define(kw_only=True)
+class Catalogue:
+    """Scans the vaults of one node and watches them."""
+
+    clock: IReactorTime
+    ledger: Ledger
+    vaults: Vaults
+    period: Callable[[], float]  # seconds after which all is looked through, changed or not
+    busy: Callable[[], Collection[int]]  # jobs that run: their tapes are theirs
+    threads: Callable[..., Deferred[Any]] = deferToThread  # each call has its own type of answer
+    troubles: tuple[str, ...] = ()  # of the last scan
+    last: Scan | None = None
+    _one: DeferredLock = field(factory=DeferredLock)
+    _folders: tuple[tuple[str, int], ...] | None = None  # as they were before the last scan
+    _rests: float = 0.0  # no scan by itself before
+    _due: float = 0.0  # the next one of all
+    _loop: LoopingCall | None = None
+    _log: Logger = field(factory=lambda: Logger("vtspolicy.tapes"))
+
+    def start(self) -> None:
+        """Scan now, in a thread, then watch."""
+        self._loop = LoopingCall(self._watch)
+        self._loop.clock = self.clock
+        self._loop.start(WATCH, now=True)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._loop is not None and self._loop.running:
+            self._loop.stop()
+
+    def _watch(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._look()).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        self._log.failure("The vaults cannot be scanned.", failure, action="scan_failed")
+
+    async def _look(self) -> None:
+        now = self.clock.seconds()
+        if now < self._rests:
+            return
+        if now < self._due and await self.threads(self.vaults.folders) == self._folders:
+            return
+        await self.scan("engine")
+
+    async def scan(self, actor: str) -> Scan:
+        """Look through all vaults and write down what others have done to tapes."""
+        return await self._one.run(lambda: Deferred.fromCoroutine(self._scan(actor)))
+
+    async def _scan(self, actor: str) -> Scan:
+        began = self.clock.seconds()
+        known = await self.ledger.read(Book.tapes)
+
+        def look() -> tuple[tuple[tuple[str, int], ...], Seen, list[Change]]:
+            folders = self.vaults.folders()
+            seen = look_through(self.vaults, known)
+            changes = compare(known, seen.tapes, vaults=seen.vaults, at=began)
+            return folders, seen, changes
+
+        folders, seen, changes = await self.threads(look)
+        changed = await self._write(changes, actor, first=not known)
+        fresh = any(mtime / 1e9 > began - FRESH for _, mtime in folders)
+        self._folders = None if fresh else folders
+        now = self.clock.seconds()
+        self._rests = now + max(WATCH - 0.1, REST * seen.seconds)
+        self._due = now + self.period()
+        self._tell(seen, changed)
+        self.last = Scan(
+            tapes=len(seen.tapes),
+            changed=changed,
+            seconds=seen.seconds,
+            troubles=seen.troubles[:SHOWN],
+        )
+        return self.last
+
+    async def _write(self, changes: Sequence[Change], actor: str, *, first: bool) -> int:
+        changed, at = 0, self.clock.seconds()
+
+        def apply(book: Book, part: Sequence[Change], running: Collection[int]) -> int:
+            jobs = [job for number in running if (job := book.job(number)) is not None]
+            taken = {job.path or job.values.get("path", "") for job in jobs}
+            free = [each for each in part if not _is_taken(each, taken)]
+            return book.apply_changes(free, at, actor=actor, silent=first)
+
+        for begin in range(0, len(changes), AT_ONCE):
+            part = changes[begin : begin + AT_ONCE]
+            changed += await self.ledger.write(apply, part, tuple(self.busy()))
+        if first and changed:
+            told = f"{changed} tapes"
+            await self.ledger.write(
+                Book.add_history, "catalogue", None, told, cause="first scan", actor=actor, at=at
+            )
+        return changed
+
+    def _tell(self, seen: Seen, changed: int) -> None:
+        troubles = seen.troubles[:SHOWN]
+        for trouble in troubles:
+            if trouble not in self.troubles:
+                self._log.warn("{trouble}.", action="vault_trouble", trouble=trouble)
+        self.troubles = troubles
+        if changed or self.last is None:
+            self._log.info(
+                "{count} tapes seen in {seconds:.2f} s, {changed} of them changed.",
+                action="scanned",
+                count=len(seen.tapes),
+                changed=changed,
+                seconds=seen.seconds,
+            )
+
+
+def _is_taken(change: Change, taken: Collection[str]) -> bool:
+    paths = {change.after.path} | ({change.before.path} if change.before else set())
+    return any(path in taken or path.rpartition("/")[0] in taken for path in paths)

@@ -1,0 +1,132 @@
+"""The cleanup: once a day, at the configured hour, tapes whose copy is enough are emptied.
+
+It asks as anybody does: each tape is an Erase that the rules decide, that waits in the queue and
+stands before the deletion gate.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vtspolicy.config.model import Host
+from vtspolicy.engine.intake import Understood
+from vtspolicy.engine.ourselves import CLEANUP
+from vtspolicy.events.event import Event
+from vtspolicy.grammar import Command, Target
+from vtspolicy.ledger import Book
+from vtspolicy.rules.cleanup import Fullness, Policy, Verdict, plan
+from vtspolicy.tapes import Tape
+from vtspolicy.vaults import VaultError
+
+if TYPE_CHECKING:
+    from vtspolicy.engine.engine import Engine
+
+LOOK = 60.0
+"""Seconds between looks at the clock."""
+
+ACTOR = "cleanup"
+
+OURSELVES = Host(name="", vaults=("*",), families=("*",))
+"""Who gives commands that no host sends: the operators and the engine."""
+
+
+@frozen(kw_only=True)
+class Done:
+    """What one cleanup came to."""
+
+    looked_at: int  # tapes
+    erased: tuple[Tape, ...]  # asked to be erased or, in a dry run, not
+    size: int  # their bytes
+    dry_run: bool
+
+
+@define(kw_only=True)
+class Cleanup:
+    """The daily cleanup of one server."""
+
+    engine: "Engine"
+    _loop: LoopingCall | None = None
+    _log: Logger = field(factory=lambda: Logger("vtspolicy.cleanup"))
+
+    def start(self) -> None:
+        """Look at the clock from now on."""
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = self.engine.clock
+        self._loop.start(LOOK, now=False)
+
+    def stop(self) -> None:
+        """Begin no cleanup any more."""
+        if self._loop is not None and self._loop.running:
+            self._loop.stop()
+
+    def _look(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.run_if_due()).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        self._log.failure("The cleanup failed.", failure, action="cleanup_failed")
+
+    async def run_if_due(self) -> None:
+        """Clean up when it is the hour and it was not done today."""
+        policy = self.engine.reader.table.cleanup
+        now = datetime.fromtimestamp(self.engine.clock.seconds()).astimezone()
+        if policy.hour is None or now.hour != policy.hour:
+            return
+        today = now.date().isoformat()
+        if await self.engine.ledger.read(Book.last_cleanup) != today:
+            await self.run(today)
+
+    async def run(self, day: str) -> Done:
+        """Clean up now. The day is noted first: a server that is killed does not do it twice."""
+        policy = self.engine.reader.table.cleanup
+        await self.engine.catalogue.scan(ACTOR)
+        judged = await self._judge(policy)
+        chosen = tuple(tape for tape, said in judged if said.erase)
+        done = Done(
+            looked_at=len(judged),
+            erased=chosen,
+            size=sum(tape.size or 0 for tape in chosen),
+            dry_run=policy.dry_run,
+        )
+        words = "would be emptied (dry run)" if policy.dry_run else "are to be emptied"
+        told = f"{len(chosen)} of {len(judged)} tapes {words}, {done.size} bytes"
+        now = self.engine.clock.seconds()
+        await self.engine.ledger.write(Book.begin_cleanup, day, told, now, ACTOR)
+        self._log.info("Cleanup: {told}.", action="cleanup", told=told)
+        if not policy.dry_run:
+            for tape in chosen:
+                await self._erase(tape)
+        return done
+
+    async def _judge(self, policy: Policy) -> list[tuple[Tape, Verdict]]:
+        engine = self.engine
+        tapes = await engine.ledger.read(Book.tapes)
+
+        def look() -> dict[str, Fullness]:
+            found = {}
+            for vault in engine.vaults.roots:
+                try:
+                    total, taken = engine.vaults.fullness(vault)
+                except VaultError:
+                    continue
+                found[vault] = Fullness(total=total, taken=taken)
+            return found
+
+        fullness = await engine.threads(look)
+        return plan(tapes, policy, engine.clock.seconds(), fullness)
+
+    async def _erase(self, tape: Tape) -> None:
+        """Ask for one tape: what a rule says of it is said of no other."""
+        target = Target(vault=tape.vault, pool=tape.pool, cartridge=tape.cartridge)
+        understood = Understood(
+            event=Event(text=f"VTSPolicy Erase - {tape.cartridge}", wire="plain"),
+            host=OURSELVES,
+            command=Command(family="Erase", operation="erase", targets=(target,)),
+            received=self.engine.clock.seconds(),
+            actor=ACTOR,
+        )
+        await self.engine.order(understood, mark=CLEANUP)

@@ -1,0 +1,414 @@
+"""Mount requests: a tape that was emptied after its migration comes back before it is mounted.
+
+Every request that has to wait for its tape stands in the ledger, and what is done about it follows
+from there: a server that was killed goes on where it was.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vtspolicy.config.model import Host
+from vtspolicy.engine.intake import Understood, settle
+from vtspolicy.engine.ourselves import known
+from vtspolicy.events.event import Event, identity
+from vtspolicy.events.mounts import MountMessage, read_mount
+from vtspolicy.grammar import Command, Target
+from vtspolicy.jobs import Job, Request, RequestState, run_key
+from vtspolicy.ledger import Book, Mount, MountState, Recorded
+from vtspolicy.ledger.intake import Intake
+from vtspolicy.notices import Notice
+from vtspolicy.rights import host_of_event, why_not_tapes
+from vtspolicy.rules.expand import ExpansionError, expand
+from vtspolicy.runner.protocol import End, Run
+from vtspolicy.tapes import MountAction, Tape, TapeState, on_mount
+from vtspolicy.vaults import Found, VaultError
+
+if TYPE_CHECKING:
+    from vtspolicy.engine.engine import Engine
+
+PRIORITY = 100
+"""The least priority of a restore that a mount waits for."""
+
+LOOK = 10.0
+"""Seconds between looks at requests that wait, should a hook have missed their end."""
+
+READY_PATIENCE = 300.0
+"""Seconds that a rule's `ready` program may take."""
+
+ACTOR = "engine"
+
+_DONE = frozenset({RequestState.COMPLETED, RequestState.WARNING})
+
+
+@frozen(kw_only=True)
+class Opened:
+    """What the record of a request came to."""
+
+    result: str  # recalled, joined, repeated or duplicate
+    mount: Mount | None = None
+    recorded: Recorded | None = None  # the restore, when this request began it
+
+
+@frozen(kw_only=True)
+class Due:
+    """A mount whose restore has ended."""
+
+    mount: Mount
+    request: Request | None  # None: retention, or an operator, removed it
+    job: Job | None  # that brought the tape back
+    event: Event | None  # that asked for the mount
+    tape: Tape | None = None  # as the catalogue has it
+
+    @property
+    def waits(self) -> bool:
+        """Whether its tape is still to come back, from us or from the application's own people."""
+        if self.request is None:
+            return False
+        if self.request.state is RequestState.NORULE and self.tape and not self.tape.by_us:
+            return self.tape.state is TapeState.ERASED
+        return self.request.state is RequestState.OPEN
+
+
+@define(kw_only=True)
+class Mounts:
+    """The mount requests of one server."""
+
+    engine: "Engine"
+    _awaited: set[int] = field(factory=set)  # restores that mounts wait for
+    _in_hand: set[int] = field(factory=set)  # mounts whose ready program runs
+    _one: DeferredLock = field(factory=DeferredLock)
+    _loop: LoopingCall | None = None
+    _alarm: IDelayedCall | None = None
+    _log: Logger = field(factory=lambda: Logger("vtspolicy.mounts"))
+
+    # -- life
+
+    async def start(self) -> None:
+        """Take up the requests that an earlier server left; free tapes that nobody waits for."""
+
+        def look(book: Book) -> tuple[list[Mount], list[Tape]]:
+            return book.open_mounts(), book.tapes_locked()
+
+        left, locked = await self.engine.ledger.read(look)
+        self._awaited.update(each.request for each in left if each.request is not None)
+        for tape in locked:
+            if all(each.path != tape.path for each in left):
+                now = self.engine.clock.seconds()
+                told = "nobody waits for it any more"
+                await self.engine.ledger.write(Book.set_locked, tape.path, False, ACTOR, now, told)
+
+    def watch(self) -> None:
+        """Answer what is due now, and look again from time to time."""
+        self._loop = LoopingCall(self.check)
+        self._loop.clock = self.engine.clock
+        self._loop.start(LOOK, now=True)
+
+    def stop(self) -> None:
+        """Answer nothing any more; what is owed stands in the ledger."""
+        if self._loop is not None and self._loop.running:
+            self._loop.stop()
+        if self._alarm is not None and self._alarm.active():
+            self._alarm.cancel()
+
+    def request_ended(self, request: int) -> None:
+        """A request has ended; perhaps a mount waited for it."""
+        if request in self._awaited:
+            self.check()
+
+    # -- what hosts send
+
+    async def take(self, event: Event, *, hosts: Collection[Host], address: str) -> None:
+        """Do what a tape message of a host asks for; recorded when this returns."""
+        message = read_mount(event)
+        if message is None or message.sequence is None:
+            return
+        host = host_of_event(hosts, event, address=address)
+        if isinstance(host, str):
+            self._count("unheard")
+        elif message.closes_request:
+            await self._close(event, host, message)
+        elif message.is_request:
+            self._count(await self._open(event, host, message, message.sequence))
+
+    def _count(self, result: str) -> None:
+        self.engine.metrics.mounts.labels(result).inc()
+
+    async def _open(self, event: Event, host: Host, message: MountMessage, seq: str) -> str:
+        """Answer a mount request; returns what was done, for the metric."""
+        try:
+            tape = await self._find(message.volume)
+        except (VaultError, OSError) as error:
+            self._log.info(
+                "Mount {seq} of {host} left alone: {error}.",
+                action="mount_left",
+                seq=seq,
+                host=host.name,
+                error=error,
+            )
+            return "unknown"
+        denial = why_not_tapes(host, (tape,))
+        if denial is not None:
+            self._log.warn("Mount {seq}: {why}.", action="mount_denied", seq=seq, why=denial)
+            return "denied"
+        answer = on_mount(tape)
+        if answer.action is MountAction.LEAVE:
+            return "unknown"
+        now = self.engine.clock.seconds()
+        if answer.action is MountAction.NOTE:
+            mount = await self.engine.ledger.write(
+                Book.record_mount,
+                event=event,
+                host=host.name,
+                digest=identity(host.name, event),
+                received=now,
+                seq=seq,
+                volume=message.volume,
+                path=tape.path,
+                reason=answer.reason,
+            )
+            return "duplicate" if mount is None else "noted"
+        return await self._recall(event, host, tape, seq)
+
+    async def _find(self, volume: str) -> Tape:
+        """Return the tape of this name. Raises VaultError when there is none, or more than one."""
+        engine = self.engine
+        records = await engine.ledger.read(Book.tapes_named, volume)
+        found = await engine.threads(engine.vaults.find, Target(cartridge=volume), records)
+        (tape,) = await engine.ledger.read(known, found.tapes)
+        return tape
+
+    async def _recall(self, event: Event, host: Host, tape: Tape, seq: str) -> str:
+        """Record the request with the restore that it needs, or with the one that goes on."""
+        engine, now = self.engine, self.engine.clock.seconds()
+        intake = self._restore_of(host, tape, now)
+
+        def record(book: Book) -> Opened:
+            record_mount = partial(
+                book.record_mount,
+                event=event,
+                host=host.name,
+                digest=identity(host.name, event),
+                received=now,
+                seq=seq,
+                volume=tape.cartridge,
+                path=tape.path,
+            )
+            others = book.open_mounts_of(tape.path)
+            again = [each for each in others if (each.host, each.seq) == (host.name, seq)]
+            if again:
+                reason = f"it repeats mount {again[0].id}"
+                noted = record_mount(reason=reason)
+                return Opened(result="repeated" if noted else "duplicate")
+            mount = record_mount(state=MountState.RESTORING)
+            if mount is None:
+                return Opened(result="duplicate")
+            if book.tape(tape.path) is None:
+                book.save_tape(tape)
+            book.set_locked(tape.path, True, ACTOR, now, f"mount {seq} of {host.name} waits for it")
+            joined = next((each.request for each in others if each.request is not None), None)
+            recorded = None
+            if joined is None:
+                recorded = book.record(intake)
+                joined = recorded.request
+            book.move_mount(mount.id, MountState.RESTORING, now, request=joined)
+            result = "joined" if recorded is None else "recalled"
+            mount = evolve(mount, request=joined)
+            return Opened(result=result, mount=mount, recorded=recorded)
+
+        opened = await engine.ledger.write(record)
+        if opened.mount is not None and opened.mount.request is not None:
+            self._awaited.add(opened.mount.request)
+            self._log.info(
+                "Mount {seq} of {host} waits for {tape}: {result}, request {request}.",
+                action="mount_waits",
+                seq=seq,
+                host=host.name,
+                tape=tape.name,
+                result=opened.result,
+                request=opened.mount.request,
+            )
+        if opened.recorded is not None:
+            engine.take_up(intake, opened.recorded)
+            if not opened.recorded.jobs:
+                self.check()
+        return opened.result
+
+    def _restore_of(self, host: Host, tape: Tape, now: float) -> Intake:
+        """Return the restore that a mount needs, as the rules decide about it.
+
+        It is decided for the host that waits, and is nobody's: the host is told of its mount only.
+        """
+        engine = self.engine
+        target = Target(vault=tape.vault, pool=tape.pool, cartridge=tape.cartridge)
+        understood = Understood(
+            event=Event(text=f"VTSPolicy Restore - {tape.cartridge}", wire="plain"),
+            host=host,
+            command=Command(family="Restore", operation="restore", targets=(target,)),
+            received=now,
+            actor=ACTOR,
+        )
+        when = datetime.fromtimestamp(now).astimezone()
+        intake = settle(engine.reader, understood, Found(tapes=(tape,)), when)
+        jobs = (evolve(job, priority=max(job.priority, PRIORITY)) for job in intake.jobs)
+        return evolve(intake, host="", digest=None, notify_all=False, jobs=tuple(jobs))
+
+    async def _close(self, event: Event, host: Host, message: MountMessage) -> None:
+        """Let go of a request that the host has closed itself."""
+        now = self.engine.clock.seconds()
+        told = {"mounted": "the host has mounted it", "rejected": "the host's operator rejected it"}
+
+        def close(book: Book) -> int:
+            closed = 0
+            for mount in book.open_mounts(host.name, message.sequence):
+                asked = book.event_of(mount.id)
+                # The host uses its numbers again: an old event that is shown again closes nothing.
+                older = asked and asked.time and event.time and event.time < asked.time
+                if mount.volume != message.volume or older:
+                    continue
+                book.move_mount(mount.id, MountState.CLOSED, now, reason=told[message.kind])
+                _unlock(book, mount, now)
+                closed += 1
+            return closed
+
+        if await self.engine.ledger.write(close):
+            self._count("closed")
+
+    # -- what comes of it
+
+    def check(self) -> Deferred[None]:
+        """Answer the mounts whose restore has ended."""
+        return self._one.run(lambda: Deferred.fromCoroutine(self._check())).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        self._log.failure("Mounts cannot be answered.", failure, action="mounts_failed")
+
+    async def _check(self) -> None:
+        if not self._awaited:
+            return
+
+        def look(book: Book) -> tuple[set[int], list[Due]]:
+            awaited, due = set(), []
+            for mount in book.open_mounts():
+                request = book.request(mount.request) if mount.request is not None else None
+                if request is not None:
+                    awaited.add(request.id)
+                jobs = book.jobs(request=request.id, limit=100) if request is not None else []
+                job = next((each for each in jobs if each.path == mount.path), None)
+                event = book.event_of(mount.id)
+                tape = book.tape(mount.path) if mount.path is not None else None
+                due.append(Due(mount=mount, request=request, job=job, event=event, tape=tape))
+            return awaited, [each for each in due if not each.waits]
+
+        awaited, due = await self.engine.ledger.read(look)
+        self._awaited = awaited
+        for each in due:
+            if each.mount.id not in self._in_hand:
+                self._in_hand.add(each.mount.id)
+                done = Deferred.fromCoroutine(self._answer(each))
+                done.addErrback(self._failed)
+                done.addBoth(lambda _, number: self._in_hand.discard(number), each.mount.id)
+
+    async def _answer(self, due: Due) -> None:
+        reason = _why_not_back(due)
+        if reason is None:
+            wait = self._wait(due.mount)
+            if wait > 0:
+                self._wake_in(wait)
+                return
+            reason = await self._make_ready(due)
+        state = MountState.READY if reason is None else MountState.FAILED
+        mount, now = due.mount, self.engine.clock.seconds()
+
+        def answer(book: Book) -> tuple[Notice, ...]:
+            tape = book.tape(mount.path) if mount.path is not None else None
+            name = tape.name if tape is not None else mount.volume
+            notices = book.answer_mount(mount.id, state, now, tape=name, reason=reason)
+            _unlock(book, mount, now)
+            return notices
+
+        notices = await self.engine.ledger.write(answer)
+        self.engine.outbox.push(notices)
+        self._count(state.value)
+        self._log.info(
+            "Mount {seq} of {host}: {state}.",
+            action="mount_answered",
+            seq=mount.seq,
+            host=mount.host,
+            state=state.value,
+            reason=reason,
+        )
+
+    def _wait(self, mount: Mount) -> float:
+        """Return for how many seconds a host is not to be answered yet."""
+        host = self.engine.reader.configuration.hosts.get(mount.host)
+        delay = host.mount_delay if host is not None else 0.0
+        return mount.opened + delay - self.engine.clock.seconds()
+
+    def _wake_in(self, seconds: float) -> None:
+        now = self.engine.clock.seconds()
+        if self._alarm is not None and self._alarm.active():
+            if self._alarm.getTime() <= now + seconds:
+                return
+            self._alarm.cancel()
+        self._alarm = self.engine.clock.callLater(seconds, self.check)
+
+    async def _make_ready(self, due: Due) -> str | None:
+        """Run the rule's `ready` program; return why the tape is not ready, or None.
+
+        It runs once for each mount: one that an earlier server started is waited for.
+        """
+        job, mount = due.job, due.mount
+        if job is None or not job.work.ready:
+            return None
+        calls = self.engine.conductor.calls
+        key = run_key(job.id, max(job.attempt, 1), f"ready{mount.id}")
+        message = read_mount(due.event) if due.event is not None else None
+        values = {**calls.values(job), "seq": mount.seq, "host": mount.host}
+        if message is not None and message.drive is not None:
+            values["drive"] = message.drive
+        try:
+            argv = expand(job.work.ready, values)
+        except ExpansionError as error:
+            return f"the tape is back, but its ready program cannot be run: {error}"
+        run = Run(
+            key=key,
+            argv=argv,
+            env=calls.environment(job),
+            job=job.id,
+            attempt=job.attempt,
+            timeout=READY_PATIENCE,
+        )
+        there = self.engine.runner.folder(key).exists()
+        ended = await calls.run(run, adopt=there, stoppable=False)
+        if ended.kind is End.EXITED and ended.code == 0:
+            return None
+        how = f"exit code {ended.code}" if ended.kind is End.EXITED else ended.reason or ended.kind
+        return f"the tape is back, but its ready program failed: {how}"
+
+
+def _why_not_back(due: Due) -> str | None:
+    request = due.request
+    if request is None:
+        return "its restore is not known any more"
+    if request.state is RequestState.NORULE and due.tape and due.tape.state is TapeState.MIGRATED:
+        return None  # the application's own people brought it back
+    if request.state in _DONE and request.jobs:
+        return None
+    state = {RequestState.NORULE: "no rule matches its restore"}.get(request.state)
+    return request.reason or state or f"its restore ended as {request.state.value}"
+
+
+def _unlock(book: Book, mount: Mount, at: float) -> None:
+    """Unlock the tape of a mount that was answered, when no other mount waits for it."""
+    if mount.path is None or book.open_mounts_of(mount.path) or book.tape(mount.path) is None:
+        return
+    book.set_locked(mount.path, False, ACTOR, at, f"mount {mount.seq} of {mount.host} is over")
