@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from attrs import define, field
-from OpenSSL import crypto
 from twisted.internet.defer import gatherResults, maybeDeferred
-from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -18,12 +16,6 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
-from twisted.internet.ssl import (
-    Certificate,
-    CertificateOptions,
-    PrivateCertificate,
-    trustRootFromCertificates,
-)
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -169,7 +161,8 @@ class _Handshake(TwistedProtocol):
         self._end_wait()
         if self.transport is None:
             return
-        peer: crypto.X509 | None = self.transport.getPeerCertificate()  # type: ignore[attr-defined]
+        # An OpenSSL.crypto.X509, or None.
+        peer: Any = self.transport.getPeerCertificate()  # type: ignore[attr-defined]
         name = peer.get_subject().CN if peer is not None else None
         self._session = self._door.session(self._address, name)
         if self._session is None:
@@ -205,21 +198,6 @@ def server_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a
     if not listen.endpoint.startswith("tls:"):
         endpoint: IStreamServerEndpoint = serverFromString(reactor, listen.endpoint)
         return endpoint
-    options = dict(part.split("=", 1) for part in listen.endpoint.split(":")[1:])
-    if listen.key is None or listen.cert is None or listen.clients is None:
-        raise ValueError(f"{listen.endpoint}: key, cert and clients are needed")
-    own = PrivateCertificate.loadPEM(listen.cert.read_bytes() + b"\n" + listen.key.read_bytes())
-    context = CertificateOptions(
-        privateKey=own.privateKey.original,
-        certificate=own.original,
-        trustRoot=trustRootFromCertificates(_authorities(listen.clients)),
-    )
-    return SSL4ServerEndpoint(
-        reactor, int(options["port"]), context, interface=options.get("interface", "")
-    )
+    from vtspolicy.hosts.tls import tls_endpoint  # noqa: PLC0415  OpenSSL only for who needs it
 
-
-def _authorities(file: Path) -> list[Certificate]:
-    end = b"-----END CERTIFICATE-----"
-    parts = file.read_bytes().split(end)[:-1]
-    return [Certificate.loadPEM(part + end) for part in parts]
+    return tls_endpoint(reactor, listen)
