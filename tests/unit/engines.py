@@ -209,6 +209,15 @@ class Mailbox:
             self.notices.append(notice)
 
     @property
+    def order(self):
+        """The numbers of each request's own notices, in the order of their first arrival."""
+        found = {}
+        for notice in self.notices:
+            if notice.word.is_final or notice.word.is_progress or notice.word.name == "ACCEPTED":
+                found.setdefault(notice.fields["req"], []).append(notice.number)
+        return found
+
+    @property
     def finals(self):
         """The final words of each request, one for each different notice."""
         found = {}
@@ -470,6 +479,8 @@ class World:
             requests = book.requests(host=host, limit=10_000)
             self.check_finals(mail, {each.id for each in requests if is_open(book, each)})
             assert book.pending_notices(host) == []
+            for numbers in mail.order.values():
+                assert numbers == sorted(numbers), "one notice overtook another"
             events = [book.event_of(each.id) for each in requests]
             seen = [(each.time, each.text) for each in events if each.time is not None]
             seen = [each for each in seen if each not in self.renewed]

@@ -101,3 +101,10 @@ def test_a_query_that_verifies_is_asked_again_by_the_next_server(world):
     world.runner.exit("000001-1-verify2")
     world.end()
     assert words(world, "NSK1") == ["ACCEPTED", "COMPLETED"]
+
+
+def test_a_job_that_an_operator_has_run_again_is_accepted_before_it_is_started(world):
+    world.send("NSK2", "VTSPolicy DSK 'archive /VAULT01/ONE'")
+    world.runner.exit("000001-1", 9)
+    world.retry(world.ledger.book.job(1))
+    assert words(world, "NSK2")[-2:] == ["ACCEPTED", "STARTED"]

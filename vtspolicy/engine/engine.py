@@ -287,9 +287,9 @@ class Engine:
     def take_up(self, command: Understood | Intake, recorded: Recorded) -> None:
         """Let the jobs of a recorded command wait, and tell the first notice."""
         self._count(command, recorded)
+        self.outbox.push(recorded.notices)  # before any of its jobs is told of
         for job in recorded.jobs:
             self.wait(job)
-        self.outbox.push(recorded.notices)
 
     def carry_out(self, result: Answer) -> None:
         """Do what a cancellation recorded: withdraw what waits, stop what runs, tell the host."""

@@ -168,9 +168,9 @@ class Operator:
             raise
         except LedgerError as error:  # the job has not ended
             raise Refused(str(error)) from error
+        self.engine.outbox.push(recorded.notices)  # before any of its jobs is told of
         for each in recorded.jobs:
             self.engine.wait(each)
-        self.engine.outbox.push(recorded.notices)
         return {"request": recorded.request, "job": recorded.jobs[0].id}
 
     def release_lock(self, lock: str, actor: str) -> Deferred[Told]:
