@@ -123,8 +123,8 @@ def measure(folder: Path, size: Size, *, peers: bool) -> list[Line]:
             goal="10 x Celery",
             reached=at_least(middle(ours), 10, peer),
             notes=(
-                "Celery's delay() answers before the next is sent: it cannot share a flush. Its"
-                f" rate is taken from {max(count // PEER_SHARE, 1):,} tasks.",
+                "Each delay() of Celery is answered before the next is sent: it shares no flush.",
+                f"Its rate is taken from {max(count // PEER_SHARE, 1):,} tasks.",
             ),
         )
     ]

@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Self
 
 from vtspolicy.runner.spool import Spool
 
 TAPES = 100
-PATIENCE = 120.0  # seconds for anything at all
+PATIENCE = 300.0  # seconds in which something must come; then it is given up
 
 CONFIGURATION = r"""
 node: vts1.example.com
@@ -110,7 +111,7 @@ class Server:
         (root / "vtspolicy.yaml").write_text(written)
         (root / "rules.yaml").write_text(RULES)
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -149,7 +150,7 @@ class Server:
             process.kill()
             process.wait()
         spool = Spool(self.root / "spool")
-        for key in spool.keys():
+        for key in list(spool.keys()):
             journal = spool.journal(key)
             if journal and journal.leader and not journal.ending and journal.leader.is_alive:
                 os.killpg(journal.leader.pid, signal.SIGKILL)

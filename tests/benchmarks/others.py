@@ -63,8 +63,8 @@ def disk(folder: Path, size: Size, *, peers: bool) -> list[Line]:
             goal="0.8 x tar | zstd",
             reached=found["ratio"] >= bench_disk.GOAL,
             notes=(
-                f"Memory: {found['memory_large_mib']} MiB, and {found['memory_small_mib']} MiB"
-                f" for a tape of {bench_disk.SMALL_MIB} MiB.",
+                f"Its memory: {found['memory_large_mib']} MiB.",
+                f"For a tape of {bench_disk.SMALL_MIB} MiB: {found['memory_small_mib']} MiB.",
             ),
         )
     ]
