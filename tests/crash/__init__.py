@@ -1,0 +1,1 @@
+"""Kills server, keeper and applications, and proves that nothing was lost or doubled."""
