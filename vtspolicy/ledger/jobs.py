@@ -325,7 +325,7 @@ class JobDesk(TapeDesk):
                 at,
                 rc=job.code,
                 attempt=job.attempt or None,
-                secs=round(at - job.started) if job.started is not None else None,
+                secs=max(round(at - job.started), 0) if job.started is not None else None,
                 reason=reason,
             )
         else:
