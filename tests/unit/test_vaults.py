@@ -1,10 +1,12 @@
 """Vaults on disk: nothing that a host names leads out of its vault."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from vtspolicy.grammar import Target
+from vtspolicy.tapes import Tape
 from vtspolicy.vaults import VaultError, Vaults
 
 
@@ -110,3 +112,77 @@ def test_a_file_with_two_names_is_neither_erased_nor_deleted(vaults, root, act):
 
 def test_all_tapes_of_all_vaults_are_listed(vaults):
     assert [tape.name for tape in vaults.all()] == ["/VAULT01/PAY/A00017", "/VAULT01/PAY/A00018"]
+
+
+@pytest.mark.parametrize("act", ["erase", "delete"])
+def test_a_tape_that_a_process_has_open_is_neither_erased_nor_deleted(vaults, root, act):
+    (tape,) = vaults.find(target(cartridge="A00017")).tapes
+    file = root / "VAULT01" / "PAY" / "A00017"
+    with file.open("rb"), pytest.raises(VaultError, match="in use"):
+        getattr(vaults, act)(tape)
+    assert file.read_bytes() == b"data"
+    getattr(vaults, act)(tape)
+    assert not (file.exists() and file.stat().st_size)
+
+
+@pytest.mark.parametrize("act", ["erase", "delete"])
+def test_a_tape_that_was_written_since_it_was_looked_at_stays(vaults, root, act):
+    (tape,) = vaults.find(target(cartridge="A00017")).tapes
+    file = root / "VAULT01" / "PAY" / "A00017"
+    file.write_bytes(b"other")
+    with pytest.raises(VaultError, match="written just now"):
+        getattr(vaults, act)(tape)
+    assert file.read_bytes() == b"other"
+
+
+@pytest.mark.parametrize("act", ["erase", "delete"])
+def test_a_pool_that_became_a_link_leads_nowhere(vaults, root, act):
+    (tape,) = vaults.find(target(cartridge="A00017")).tapes
+    pool = root / "VAULT01" / "PAY"
+    pool.rename(root / "elsewhere")
+    pool.symlink_to(root / "elsewhere")
+    with pytest.raises(VaultError, match="not a folder"):
+        getattr(vaults, act)(tape)
+    assert (root / "elsewhere" / "A00017").read_bytes() == b"data"
+
+
+def test_a_bare_name_whose_file_is_gone_is_found_where_it_is_known(vaults):
+    known = Tape(vault="VAULT01", pool="PAY", cartridge="A00099", path="/somewhere")
+    (tape,) = vaults.find(Target(cartridge="A00099"), [known]).tapes
+    assert (tape.name, tape.size) == ("/VAULT01/PAY/A00099", None)
+    away = Tape(vault="VAULT01", pool="AWAY", cartridge="A00099", path="/somewhere")
+    with pytest.raises(VaultError, match="no vault has a tape"):
+        vaults.find(Target(cartridge="A00099"), [away])
+
+
+def test_folders_differ_after_a_tape_was_added_and_not_after_it_was_written(vaults, root):
+    before = vaults.folders()
+    pool = root / "VAULT01" / "PAY"
+    os.utime(pool, ns=(1, 1))
+    (pool / "A00017").write_bytes(b"more")
+    quiet = vaults.folders()
+    assert quiet != before
+    (pool / "A00017").write_bytes(b"and more")
+    assert vaults.folders() == quiet
+    (pool / "A00020").touch()
+    assert vaults.folders() != quiet
+
+
+def test_a_pool_that_cannot_be_read_is_told_and_the_others_are_read(vaults, root, monkeypatch):
+    (root / "VAULT01" / "BAD").mkdir()
+    real = os.scandir
+
+    def scandir(where):
+        if isinstance(where, int) and Path(f"/proc/self/fd/{where}").readlink().name == "BAD":
+            raise PermissionError(13, "Permission denied")
+        return real(where)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    tapes, wrong = vaults.look_through("VAULT01")
+    assert [tape.cartridge for tape in tapes] == ["A00017", "A00018"]
+    assert wrong == ["/VAULT01/BAD cannot be read: Permission denied"]
+
+
+def test_how_full_a_vault_is_counts_what_is_not_free(vaults):
+    total, taken = vaults.fullness("VAULT01")
+    assert 0 < taken < total

@@ -1,0 +1,227 @@
+"""Catalogue and cleanup in a whole server: scans that take others' tapes for what they are."""
+
+import shutil
+
+import pytest
+
+pytest.register_assert_rewrite("engines")
+
+from attrs import evolve  # noqa: E402 - after the above
+from test_tapes_faults import TapeSite, TapeWorld  # noqa: E402
+from twisted.internet.defer import Deferred  # noqa: E402
+
+from vtspolicy.notices import Word  # noqa: E402
+from vtspolicy.rules.cleanup import Policy  # noqa: E402
+from vtspolicy.tapes import TapeState  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = TapeSite()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = TapeWorld(site)
+    yield world
+    world.close()
+
+
+def wait_for(world, work):
+    done = Deferred.fromCoroutine(work)
+    world.settle()
+    world.work()
+    assert done.called
+    return done.result
+
+
+def scan(world):
+    return wait_for(world, world.engine.catalogue.scan("operator alice"))
+
+
+def states(world):
+    return {tape.name: tape.state for tape in world.ledger.book.tapes()}
+
+
+def archived(world):
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001 r=14,d'", 1)
+    world.work()
+
+
+def test_the_first_scan_writes_one_line_and_a_second_nothing(world):
+    first = scan(world)
+    assert (first.tapes, first.changed) == (9, 9)
+    assert first.troubles == (
+        "O00000 is there more than once: /VAULT01/OLD/O00000, /VAULT01/ONE/O00000",
+    )
+    assert scan(world).changed == 0
+    (line,) = world.ledger.book.history("catalogue")
+    assert (line.after, line.actor) == ("9 tapes", "operator alice")
+
+
+def test_a_vault_that_is_not_mounted_loses_no_tape(world):
+    scan(world)
+    before = states(world)
+    root = world.site.root / "VAULT01"
+    away = root.rename(world.site.root / "away")
+    root.mkdir()
+    found = scan(world)
+    assert (found.changed, states(world)) == (0, before)
+    assert found.troubles == ("vault VAULT01 is empty; is its file system mounted?",)
+    root.rmdir()
+    found = scan(world)
+    assert (found.changed, states(world)) == (0, before)
+    assert "cannot be read" in found.troubles[0]
+    away.rename(root)
+    assert scan(world).changed == 0
+
+
+def test_a_scan_does_not_touch_the_tapes_of_running_jobs(world):
+    archived(world)
+    world.send("NSK1", "VTSPolicy Erase - P00001", 2)  # its query runs
+    world.path.write_bytes(b"")
+    done = Deferred.fromCoroutine(world.engine.catalogue.scan("operator alice"))
+    world.settle()
+    assert done.result.changed == 8  # all others, which were not known
+    assert world.tape().size == 4
+
+
+def test_the_vaults_are_watched_and_a_quiet_one_is_not_scanned_again(world):
+    catalogue = world.engine.catalogue
+    catalogue.start()
+    world.settle()
+    reads = []
+    look = world.engine.vaults.look_through
+    world.engine.vaults.look_through = lambda vault: reads.append(vault) or look(vault)
+    world.clock.pass_time(20.0, 5.0)  # what was written at the same tick as the scan is seen
+    reads.clear()
+    world.clock.pass_time(60.0, 5.0)
+    assert reads == [] or catalogue._folders is None  # the files' times are the real clock's
+    (world.path.parent / "P00009").write_bytes(b"new")
+    world.clock.pass_time(10.0, 5.0)
+    assert states(world)["/VAULT01/PAY/P00009"] is TapeState.WRITTEN
+    (world.path.parent / "P00009").unlink()
+    world.clock.pass_time(10.0, 5.0)
+    assert states(world)["/VAULT01/PAY/P00009"] is TapeState.DELETED
+    catalogue.stop()
+
+
+def clean(world, **policy):
+    given = {"hour": None, "retention": 0.0, "rest": 0.0, "dry_run": False, **policy}
+    table = evolve(world.engine.reader.table, cleanup=Policy(**given))
+    world.engine.reader = evolve(world.engine.reader, table=table)
+    return wait_for(world, world.engine.cleanup.run("2026-11-22"))
+
+
+def test_a_cleanup_empties_what_has_its_copy_and_nothing_else(world):
+    archived(world)
+    world.clock.pass_time(15 * 86400.0, 86400.0)
+    done = clean(world)
+    assert [tape.name for tape in done.erased] == ["/VAULT01/PAY/P00001"]
+    assert world.tape().state is TapeState.ERASED
+    full = [path for path in world.site.root.glob("VAULT01/*/*") if path.stat().st_size]
+    assert len(full) == 8
+    (request,) = world.ledger.book.requests(family="Erase")
+    assert (request.host, request.state.value) == ("", "completed")
+    assert world.ledger.book.history(f"request {request.id}")[0].actor == "cleanup"
+
+
+def test_a_dry_run_only_tells(world):
+    archived(world)
+    world.clock.pass_time(15 * 86400.0, 86400.0)
+    done = clean(world, dry_run=True)
+    assert [tape.name for tape in done.erased] == ["/VAULT01/PAY/P00001"]
+    assert world.path.read_bytes() == b"tape"
+    assert "dry run" in world.ledger.book.history("cleanup")[0].after
+
+
+def test_a_cleanup_asks_the_application_and_believes_it(world):
+    archived(world)
+    world.clock.pass_time(15 * 86400.0, 86400.0)
+    world.copies.clear()
+    clean(world)
+    assert world.path.read_bytes() == b"tape"
+    (request,) = world.ledger.book.requests(family="Erase")
+    assert "does not find its copy" in request.reason
+
+
+def test_a_cleanup_obeys_the_rules(world, site):
+    archived(world)
+    world.clock.pass_time(15 * 86400.0, 86400.0)
+    rules = [each for each in world.engine.reader.table.rules if each.name != "erase"]
+    table = evolve(world.engine.reader.table, rules=tuple(rules))
+    world.engine.reader = evolve(world.engine.reader, table=table)
+    clean(world)
+    assert world.path.read_bytes() == b"tape"
+    assert world.ledger.book.requests(family="Erase")[0].state.value == "norule"
+
+
+def test_a_cleanup_runs_once_a_day_also_after_a_restart(world):
+    archived(world)
+    world.clock.pass_time(15 * 86400.0, 86400.0)
+
+    def due():
+        from datetime import datetime
+
+        hour = datetime.fromtimestamp(world.clock.seconds()).astimezone().hour
+        table = evolve(
+            world.engine.reader.table, cleanup=Policy(hour=hour, rest=0.0, dry_run=False)
+        )
+        world.engine.reader = evolve(world.engine.reader, table=table)
+        wait_for(world, world.engine.cleanup.run_if_due())
+
+    due()
+    due()
+    world.restart()
+    due()
+    assert len(world.ledger.book.history("cleanup")) == 1
+    assert len(world.ledger.book.requests(family="Erase")) == 1
+    world.clock.pass_time(86400.0, 43200.0)
+    due()
+    assert len(world.ledger.book.history("cleanup")) == 2
+
+
+def test_hostile_names_in_mounts_lead_nowhere(world):
+    for number, name in enumerate(("../etc", "..", ".", "A/B", "%s%s%s", "A" * 7, "-rf")):
+        header = f"26-11-22 03:{number:02d}:00 \\NSK1.$ZSVR TANDEM.TAPE.L01 000600"
+        line = f"{header} $ZSVR: 0412 MOUNT {name} WITH RING\n"
+        world.of("NSK1", "ems").dataReceived(line.encode())
+        world.clock.pass_time(0.3)
+    world.settle()
+    assert world.violations == []
+    assert world.ledger.book.requests() == []
+    assert world.words() == []
+
+
+def test_a_host_without_the_vault_recalls_nothing(world):
+    archived(world)
+    world.send("NSK1", "VTSPolicy Erase - P00001", 2)
+    world.work()
+    configuration = world.engine.reader.configuration
+    stranger = evolve(configuration.hosts["NSK1"], vaults=())
+    session = world.of("NSK1")
+    session.hosts = (stranger,)
+    world.mount()
+    assert world.ledger.book.open_mounts() == []
+    assert world.path.stat().st_size == 0
+    assert Word.MOUNTREADY not in world.words()
+
+
+def test_a_deleted_tape_is_known_for_a_restore_by_its_name(world):
+    archived(world)
+    world.send("NSK1", "VTSPolicy Delete - P00001", 2)
+    world.work()
+    assert not world.path.exists()
+    scan(world)
+    world.send("NSK1", "VTSPolicy Restore - P00001", 3)
+    world.work()
+    assert world.path.read_bytes() == b"tape"
+    assert world.tape().state is TapeState.MIGRATED
+
+
+@pytest.fixture(autouse=True)
+def clean_vaults(site):
+    yield
+    shutil.rmtree(site.root / "VAULT01")
