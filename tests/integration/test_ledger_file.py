@@ -182,6 +182,33 @@ def test_a_ledger_that_another_process_locks_is_waited_for(path, pump, opening):
     pump.until(lambda: len(told) == 2)
 
 
+def test_what_can_not_be_read_for_a_while_is_read_afterwards(path, pump, opening):
+    ledger = opening(path)
+    pump.ask(ledger.write(Book.record, an_intake(1)))
+    tries = []
+
+    def read(book):
+        tries.append(book)
+        if len(tries) < 3:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+        return book.requests()
+
+    assert len(pump.ask(ledger.read(read))) == 1
+    assert len(tries) == 3
+
+
+def test_damage_that_reading_meets_is_told_and_not_waited_for(path, pump, opening):
+    def read(book):
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        pump.ask(opening(path).read(read))
+
+
 def test_a_commit_of_unknown_outcome_is_looked_up_and_not_repeated(path, pump, opening):
     ledger = opening(path)
     book = ledger._writer._book

@@ -27,9 +27,9 @@ def result_code(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: BaseException) -> bool:
     """Whether an error says that the file is not a ledger, or not whole."""
-    return result_code(error) in _DAMAGE
+    return isinstance(error, sqlite3.Error) and result_code(error) in _DAMAGE
 
 
 def connect(path: Path, *, readonly: bool = False, busy: float = 5.0) -> sqlite3.Connection:

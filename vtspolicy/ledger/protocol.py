@@ -48,7 +48,11 @@ class Ledger(Protocol):
     def read(
         self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run a verb that only reads, on what is committed."""
+        """Run a verb that only reads, on what is committed.
+
+        What keeps the disk from being read for a while is waited for. Of damage the answer is the
+        sqlite3.DatabaseError.
+        """
 
     def backup(self, path: Path) -> Deferred[None]:
         """Make a consistent copy while all goes on."""

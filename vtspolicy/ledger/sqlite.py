@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 
 from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.clerk import Clerk, Reactor
 from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.ledger.file import ServerLock, connect, copy
-from vtspolicy.ledger.groups import GroupWriter
+from vtspolicy.ledger.file import ServerLock, connect, copy, is_damage
+from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, GroupWriter, is_trouble
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,9 +84,9 @@ class SqliteLedger:
         self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that only reads, on what is committed, in the reader's thread."""
-        if self._reader is None:
-            return fail(LedgerError("the ledger is closed"))
-        return self._reader.ask(lambda: self._read(lambda book: verb(book, *args, **kwargs)))
+        answer: Deferred[T] = Deferred()
+        self._ask(lambda: self._read(lambda book: verb(book, *args, **kwargs)), answer, FIRST_DELAY)
+        return answer
 
     def backup(self, path: Path) -> Deferred[None]:
         """Make a consistent copy while all goes on, in a thread of its own."""
@@ -93,6 +94,22 @@ class SqliteLedger:
         copied = copier.ask(lambda: copy(self.path, path))
         copier.finish()
         return copied
+
+    def _ask(self, question: Callable[[], T], answer: Deferred[T], delay: float) -> None:
+        """Have the reader answer a question; in trouble that can pass, ask again after a while."""
+        if self._reader is None:
+            answer.errback(LedgerError("the ledger is closed"))
+            return
+
+        def failed(failure: Failure) -> None:
+            error = failure.value
+            if error is not None and is_trouble(error) and not is_damage(error):
+                later = min(delay * 2, LAST_DELAY)
+                self._reactor.callLater(delay, self._ask, question, answer, later)
+            else:
+                answer.errback(failure)
+
+        self._reader.ask(question).addCallbacks(answer.callback, failed)
 
     def _tell(self, trouble: str | None) -> None:
         if trouble != self._trouble:
