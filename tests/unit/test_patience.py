@@ -1,0 +1,138 @@
+"""Jobs that may not wait for ever for their first start."""
+
+from datetime import datetime
+
+import pytest
+from attrs import evolve
+
+from vtspolicy.engine.patience import Patience
+from vtspolicy.events.event import Event
+from vtspolicy.jobs import JobState, RequestState
+from vtspolicy.ledger import Book
+from vtspolicy.ledger.intake import Intake
+from vtspolicy.notices import Word
+from vtspolicy.rules.decision import PlannedJob
+from vtspolicy.rules.work import Limits, Work
+from vtspolicy.testing.clock import TestClock
+from vtspolicy.testing.ledger import MemoryLedger
+
+WORK = Work(application="DSK", run=("true",), limits=Limits(waiting=60.0))
+
+
+class Queue:
+    """Remembers what was taken out."""
+
+    def __init__(self):
+        self.withdrawn = []
+
+    def withdraw(self, job):
+        self.withdrawn.append(job)
+        return True
+
+
+class Outbox:
+    """Remembers what is to be told."""
+
+    def __init__(self):
+        self.words = []
+
+    def push(self, notices):
+        self.words += [notice.word for notice in notices]
+
+
+class Ground:
+    def __init__(self):
+        self.clock = TestClock()
+        self.ledger = MemoryLedger()
+        self.queue, self.outbox = Queue(), Outbox()
+        self.patience = Patience(
+            clock=self.clock, ledger=self.ledger, queue=self.queue, outbox=self.outbox
+        )
+
+    def job(self, work=WORK):
+        event = Event(text="VTSPolicy DSK '/V/P'", time=datetime(2026, 11, 22))  # noqa: DTZ001
+        intake = Intake(
+            event=event,
+            host="NSK1",
+            received=self.clock.seconds(),
+            state=RequestState.OPEN,
+            jobs=(PlannedJob(work=work, values={}, lock=None),),
+        )
+        recorded = []
+        self.ledger.write(Book.record, intake).addCallback(recorded.append)
+        self.settle()
+        (job,) = recorded[0].jobs
+        return job
+
+    def settle(self):
+        self.clock.pass_time(0.0)
+
+    def state(self, job):
+        return self.ledger.book.job(job.id).state
+
+
+@pytest.fixture
+def ground():
+    ground = Ground()
+    yield ground
+    ground.ledger.destroy()
+
+
+def test_a_job_is_ended_when_its_time_is_over_and_not_before(ground):
+    job = ground.job()
+    ground.patience.watch(job)
+    ground.clock.pass_time(59.0)
+    assert ground.state(job) is JobState.WAITING
+    ground.clock.pass_time(1.5)
+    assert ground.state(job) is JobState.TIMEDOUT
+    assert ground.outbox.words == [Word.TIMEDOUT]
+    assert ground.queue.withdrawn == [job.id]
+
+
+def test_a_job_that_was_started_waits_for_its_next_attempt_as_long_as_it_takes(ground):
+    job = ground.job()
+    ground.patience.watch(job)
+    ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+    ground.patience.forget(job.id)
+    ground.clock.pass_time(100.0)
+    ground.patience.watch(evolve(job, attempt=1))
+    ground.clock.pass_time(100.0)
+    assert ground.state(job) is JobState.RUNNING
+    assert ground.outbox.words == []
+
+
+def test_a_start_that_was_recorded_in_the_same_instant_wins(ground):
+    job = ground.job()
+    ground.patience.watch(job)
+    ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+    ground.clock.pass_time(100.0)
+    assert ground.state(job) is JobState.RUNNING
+    assert ground.queue.withdrawn == []
+
+
+def test_a_wait_that_was_over_while_no_server_ran_ends_at_once(ground):
+    job = ground.job()
+    ground.clock.pass_time(600.0)
+    ground.patience.watch(job)
+    ground.clock.pass_time(0.1)
+    assert ground.state(job) is JobState.TIMEDOUT
+
+
+def test_no_timer_is_left_when_nobody_waits(ground):
+    first, second = ground.job(), ground.job()
+    ground.patience.watch(first)
+    ground.patience.watch(second)
+    ground.patience.watch(ground.job(Work(application="DSK", run=("true",))))
+    ground.patience.close()
+    ground.clock.pass_time(600.0)
+    assert ground.state(first) is JobState.WAITING
+    assert ground.outbox.words == []
+
+
+def test_many_that_end_at_once_all_end(ground):
+    jobs = [ground.job() for _ in range(250)]
+    for job in jobs:
+        ground.patience.watch(job)
+    ground.clock.pass_time(61.0)
+    ground.clock.pass_time(1.0)
+    assert {ground.state(job) for job in jobs} == {JobState.TIMEDOUT}
