@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ def blocks(text, heading):
 
 BEGIN = """set -eum
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+trap 'exit 1' TERM
 """
 
 
@@ -31,18 +31,21 @@ def play(script, tmp_path, folder):
     script = script.replace("7171", str(first)).replace("7180", str(second))
     script = script.replace(". .venv/bin/activate\n", "")
     said = tmp_path / "said"
-    with said.open("wb") as out, suppress(subprocess.TimeoutExpired):
-        code = subprocess.run(
+    with said.open("wb") as out:
+        shell = subprocess.Popen(
             ["bash", "-c", BEGIN + script],
             stdout=out,
             stderr=out,
             cwd=tmp_path,
-            timeout=60,
-            check=False,
             env=os.environ | {"PATH": f"{VTSPOLICY.parent}:{os.environ['PATH']}", "COLUMNS": "140"},
-        ).returncode
-        if code == 0:
-            return said.read_text()
+        )
+        try:
+            code = shell.wait(60)
+        except subprocess.TimeoutExpired:
+            shell.terminate()  # which ends the server, too
+            code = shell.wait(20)
+    if code == 0:
+        return said.read_text()
     log = tmp_path / "site" / "server.log"
     raise AssertionError(said.read_text() + (log.read_text() if log.exists() else ""))
 
