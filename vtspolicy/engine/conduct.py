@@ -16,7 +16,7 @@ from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.progress import Progress
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.jobs import Job, JobState, run_key
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Book, Ledger, LedgerError
 from vtspolicy.ledger.jobs import Ending, Finished
 from vtspolicy.metrics import Metrics
 from vtspolicy.queue.protocol import Queue
@@ -32,6 +32,9 @@ OUTPUT_KEPT = 4000
 
 QUEUED = "queued"
 """The kind of the end of a job that its application queued: no exit code tells how it ended."""
+
+AGAIN = 60.0
+"""Seconds until a job that could not go on is taken up again, as a new server would do it."""
 
 LAST_WORDS = 200
 """Characters of the last line of an output that become part of a reason."""
@@ -74,6 +77,7 @@ class Conductor:
     on_idle: Callable[[], None] = lambda: None  # called when the last running job has ended
     on_end: Callable[[int], None] = lambda _: None  # called with a request that has ended
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
+    _hands: dict[int, object] = field(factory=dict, init=False)  # job -> who has its seat to free
 
     def __attrs_post_init__(self) -> None:
         self.calls = Calls(clock=self.clock, runner=self.runner, node=self.node)
@@ -98,21 +102,53 @@ class Conductor:
         self.follower.wake(job)
 
     def _conduct(self, job: int, work: "object") -> None:
+        hand = self._hands[job] = object()
         done: Deferred[None] = Deferred.fromCoroutine(work)  # type: ignore[arg-type]  # a coroutine
-        done.addErrback(self._failed, job)
+        done.addErrback(self._failed, job, hand)
 
-    def _failed(self, failure: Failure, job: int) -> None:
-        """A defect of ours: the job keeps its seat and its lock, and is taken up at the next start.
+    def _failed(self, failure: Failure, job: int, hand: object) -> None:
+        """The ledger cannot be read, or a defect of ours: the job is taken up again later.
 
-        Giving the seat back would let another job run beside processes that nobody watches.
+        Until then it keeps its seat and its lock: giving them back would let another job run beside
+        processes that nobody watches.
         """
-        self.calls.running.pop(job, None)
         self.log.failure("Job {job} cannot go on.", failure, action="job_defect", job=job)
+        if self._hands.get(job) is not hand:
+            return  # its seat was given back before this happened
+        self.calls.running.pop(job, None)
+        self.progress.forget(job)
+        if failure.type is not LedgerError:  # else the ledger is closed: the next server does it
+            self.clock.callLater(AGAIN, self._take_up, job, hand)
+
+    def _take_up(self, job: int, hand: object) -> None:
+        if self._hands.get(job) is hand:
+            self._conduct(job, self._go_on(job))
+
+    async def _go_on(self, job_id: int) -> None:
+        """Do with a job what its state in the ledger asks for."""
+        job = await self.ledger.read(Book.job, job_id)
+        if job is None or not job.state.is_live:
+            self._free(job_id)
+        elif job.state is JobState.WAITING:
+            self._free(job_id, until=job.due)
+        else:
+            if job.state is JobState.STOPPING:
+                self.calls.cancelled.add(job_id)
+            await self._attempt(job, adopt=True)
+
+    def _free(self, job: int, *, until: float | None = None) -> None:
+        """Give the job's seat back; with `until` it waits for its next turn from then on."""
+        del self._hands[job]
+        if until is None:
+            self.calls.cancelled.discard(job)
+            self.queue.give_back(job)
+        else:
+            self.queue.again(job, until)
 
     async def _first(self, job_id: int) -> None:
         job = await self.ledger.read(Book.job, job_id)
         if job is None or job.state is not JobState.WAITING:
-            self.queue.give_back(job_id)
+            self._free(job_id)
             return
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
         begin = next_start(job.work.between, job.work.calendar, now)
@@ -120,12 +156,12 @@ class Conductor:
             await self._give_up(job, "its hours never come: all their days are over")
             return
         if begin > now:
-            self.queue.again(job_id, begin.timestamp())
+            self._free(job_id, until=begin.timestamp())
             return
         before = await self.ourselves.before(job)
         started = await self.ledger.write(Book.start_attempt, job_id, self.clock.seconds(), before)
         if started is None:
-            self.queue.give_back(job_id)
+            self._free(job_id)
             return
         self.patience.forget(job_id)
         job, notices = started.job, started.notices
@@ -139,7 +175,7 @@ class Conductor:
             Book.end_job, job.id, JobState.FAILED, reason, self.clock.seconds()
         )
         self.outbox.push(finished.notices)
-        self.queue.give_back(job.id)
+        self._free(job.id)
 
     async def _attempt(self, job: Job, *, adopt: bool) -> None:
         key = run_key(job.id, job.attempt)
@@ -148,7 +184,10 @@ class Conductor:
             ending = await self.ourselves.do(job, self.calls)
         else:
             try:
-                done = None if adopt else await self.ourselves.instead(job)
+                # What an earlier server had not begun is looked at as if it were new: its tape may
+                # have been written since.
+                begun = adopt and self.runner.folder(key).exists()
+                done = None if begun else await self.ourselves.instead(job)
                 ending = done or await self._run(job, key, adopt=adopt)
             except ExpansionError as error:
                 ending = Ending(state=JobState.FAILED, kind="unstartable", reason=str(error))
@@ -376,10 +415,9 @@ class Conductor:
         self.outbox.push(finished.notices)  # before another job begins, and is told of
         if after.state is JobState.WAITING:
             self.metrics.retries.labels(job.work.application).inc()
-            self.queue.again(job.id, after.due)
+            self._free(job.id, until=after.due)
         else:
-            self.calls.cancelled.discard(job.id)
-            self.queue.give_back(job.id)
+            self._free(job.id)
             self.metrics.job_seconds.labels(job.work.application, after.state.value).observe(
                 max(now - (job.started or now), 0.0)
             )

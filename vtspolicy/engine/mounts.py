@@ -308,8 +308,9 @@ class Mounts:
                 due.append(Due(mount=mount, request=request, job=job, event=event, tape=tape))
             return awaited, [each for each in due if not each.waits]
 
+        before = set(self._awaited)
         awaited, due = await self.engine.ledger.read(look)
-        self._awaited = awaited
+        self._awaited = awaited | (self._awaited - before)  # some may have come since the look
         for each in due:
             if each.mount.id not in self._in_hand:
                 self._in_hand.add(each.mount.id)

@@ -1,0 +1,197 @@
+"""What falls between two steps: a crash, a late answer, a ledger that cannot be read."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("engines")
+
+from attrs import evolve  # noqa: E402 - after the above
+from engines import Fault, Site, World  # noqa: E402
+from twisted.internet.defer import Deferred, fail  # noqa: E402
+
+from vtspolicy.notices import Word  # noqa: E402
+from vtspolicy.rules.load import load_table  # noqa: E402
+from vtspolicy.tapes import TapeState  # noqa: E402
+
+RULES = """
+applications:
+  DSK:
+    seats: 1
+    query: ["true", query, "{path}", "{handle}"]
+rules:
+  - rule: archive
+    when: {family: DSK, operation: archive}
+    run: ["true", archive, "{path}", "{handle}"]
+    then: migrated
+    on_interrupt: retry
+  - rule: restore
+    application: DSK
+    when: {family: Restore}
+    run: ["true", restore, "{path}", "{handle}"]
+    then: restored
+    on_interrupt: retry
+  - rule: erase
+    when: {family: Erase}
+    then: erased
+"""
+
+
+class TapeSite(Site):
+    def __init__(self):
+        super().__init__()
+        path = self.root / "tapes.yaml"
+        path.write_text(RULES)
+        hosts = {
+            name: evolve(host, families=(*host.families, "Restore"))
+            for name, host in self.configuration.hosts.items()
+        }
+        self.configuration = evolve(self.configuration, hosts=hosts)
+        table = load_table([path], vocabulary=self.vocabulary, configuration=self.configuration)
+        self.reader = evolve(self.reader, configuration=self.configuration, table=table)
+
+
+class TapeWorld(World):
+    """A world with an application that keeps copies."""
+
+    def __init__(self, site):
+        self.copies = {}
+        super().__init__(site)
+
+    def path(self, tape):
+        return self.site.root / "VAULT01/PAY" / tape
+
+    def work(self):
+        """The application does all that it was started for."""
+        while running := [each for each in self.machine.running if each.stopped is None]:
+            key, (_, verb, path, handle) = running[0].run.key, running[0].run.argv
+            if verb == "archive":
+                self.copies[handle] = Path(path).read_bytes()
+            elif verb == "restore":
+                Path(path).write_bytes(self.copies[handle])
+            self.runner.exit(key, 0 if handle in self.copies else 1)
+            self.settle()
+
+    def empty(self, tape, minute):
+        """A tape that has its copy, and no data."""
+        self.send("NSK1", f"VTSPolicy DSK 'archive /VAULT01/PAY/{tape}'", minute)
+        self.work()
+        self.send("NSK1", f"VTSPolicy Erase - {tape}", minute + 1)
+        self.work()
+        assert self.path(tape).read_bytes() == b""
+
+    def mount(self, tape, seq, minute):
+        line = {
+            "time": f"2026-11-22T03:{minute:02d}:00",
+            "system": "\\NSK1",
+            "process": "$ZSVR",
+            "ssid": "TANDEM.TAPE.L01",
+            "number": 600,
+            "text": f"$ZSVR: {seq} MOUNT {tape} WITH RING",
+        }
+        self.of("NSK1").dataReceived(json.dumps(line).encode() + b"\n")
+        self.settle()
+
+    def words(self):
+        return [notice.word for notice in self.mail["NSK1"].notices]
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = TapeSite()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = TapeWorld(site)
+    yield world
+    world.close()
+
+
+def test_a_restore_that_a_crash_kept_from_starting_is_judged_again_by_the_next_server(world):
+    world.empty("P00001", 1)
+    world.ledger.verbs.clear()
+    world.ledger.fault = Fault(2, "after")  # the command, then the start of its attempt
+    world.send("NSK1", "VTSPolicy Restore - P00001", 5)
+    assert world.ledger.verbs[-1] == "start_attempt"
+    world.path("P00001").write_bytes(b"written by a host")
+    world.restart()
+    world.work()
+    world.connect("NSK1")
+    assert world.path("P00001").read_bytes() == b"written by a host"
+    assert world.words()[-1] is Word.FAILED
+
+
+def test_a_restore_after_such_a_crash_is_known_to_be_under_way(world):
+    world.empty("P00001", 1)
+    world.ledger.verbs.clear()
+    world.ledger.fault = Fault(2, "after")
+    world.send("NSK1", "VTSPolicy Restore - P00001", 5)
+    world.restart()
+    (tape,) = world.ledger.book.tapes_named("P00001")
+    assert tape.restoring is not None
+    world.work()
+    assert world.path("P00001").read_bytes() == b"tape"
+    (tape,) = world.ledger.book.tapes_named("P00001")
+    assert tape.state is TapeState.MIGRATED
+
+
+def test_a_mount_that_comes_while_others_are_looked_at_is_not_forgotten(world, monkeypatch):
+    world.empty("P00000", 1)
+    world.empty("P00001", 3)
+    world.mount("P00000", "0412", 30)
+    world.work()
+    assert world.words()[-1] is Word.MOUNTREADY
+    late, read = [], world.ledger.read
+
+    def answer_late(verb, *args):
+        if verb.__name__ != "look":
+            return read(verb, *args)
+        answer = Deferred()
+        read(verb, *args).addCallback(lambda found: late.append((answer, found)))
+        return answer
+
+    monkeypatch.setattr(world.ledger, "read", answer_late)
+    world.clock.pass_time(10.0)
+    world.engine.mounts.check()
+    monkeypatch.undo()
+    world.mount("P00001", "0413", 31)
+    for answer, found in late:
+        answer.callback(found)
+    world.settle()
+    world.work()
+    world.clock.pass_time(30.0)
+    world.settle()
+    assert world.words().count(Word.MOUNTREADY) == 2
+    assert world.ledger.book.open_mounts() == []
+
+
+@pytest.mark.parametrize("verb", ["job", "known", "tapes_before"])
+def test_a_ledger_that_cannot_be_read_for_a_while_costs_no_seat_and_no_end(
+    world, monkeypatch, verb
+):
+    """The application has one seat: a job that kept it would be the last one."""
+    read = world.ledger.read
+
+    def fails(asked, *args):
+        if asked.__name__ == verb:
+            return fail(sqlite3.OperationalError("disk I/O error"))
+        return read(asked, *args)
+
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
+    monkeypatch.setattr(world.ledger, "read", fails)
+    world.work()
+    monkeypatch.undo()
+    for _ in range(10):
+        world.clock.pass_time(60.0)
+        world.settle()
+        world.work()
+    assert world.words()[-1] is Word.COMPLETED
+    assert len(world.machine.starts) == len(set(world.machine.starts))
+    assert {each.number for each in world.ledger.book.attempts(1)} == {1}
+    assert world.violations
+    world.violations.clear()
