@@ -31,6 +31,9 @@ REST = 20
 FRESH = 2.0
 """Seconds for which a folder's time can still hide a second change of the same tick."""
 
+PAGE = 500
+"""Records that are read at once: few enough not to hold up the reactor."""
+
 AT_ONCE = 200
 """Changes that are written in one transaction: few enough not to hold up the reactor."""
 
@@ -143,7 +146,11 @@ class Catalogue:
 
     async def _scan(self, actor: str) -> Scan:
         began = self.clock.seconds()
-        known = await self.ledger.read(Book.tapes)
+        known: list[Tape] = []
+        while page := await self.ledger.read(
+            Book.tapes, after=known[-1].path if known else "", limit=PAGE
+        ):
+            known += page
 
         def look() -> tuple[tuple[tuple[str, int], ...], Seen, list[Change]]:
             folders = self.vaults.folders()

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from vtspolicy import tapes as model
 from vtspolicy.catalogue import Change
 from vtspolicy.jobs import Job
-from vtspolicy.ledger.desk import Row, to_json
+from vtspolicy.ledger.desk import Row, Value, to_json
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.reading import ReadingDesk
 from vtspolicy.rules.work import Work
@@ -64,6 +64,16 @@ def tape_of(row: Row) -> Tape:
         restoring=row[22],
         deleted=row[23],
     )
+
+
+def _file_facts(tape: Tape) -> tuple[Value, ...]:
+    """What a write by others changes, as `write_tape` sets it."""
+    return (tape.size, tape.written, tape.rewritten, tape.deleted)
+
+
+def _marks(tape: Tape) -> tuple[Value, ...]:
+    """By what `write_tape` knows that no job of ours has changed a record."""
+    return (*_file_facts(tape), tape.migrated, tape.erased, tape.restored, tape.restoring)
 
 
 class TapeDesk(ReadingDesk):
@@ -135,23 +145,46 @@ class TapeDesk(ReadingDesk):
         With `silent` the history is told nothing.
         """
         applied = 0
+        added: list[tuple[Value, ...]] = []
+        written: list[tuple[Value, ...]] = []
         for change in changes:
             before, after = change.before, change.after
-            if before is None and self.tape(after.path) is not None:
-                continue
-            if before is not None and self.tape(before.path) != before:
-                continue
-            if before is not None and before.path != after.path:
-                self._do("move_tape", after.vault, after.pool, after.path, before.path)
-            self.save_tape(after)
-            applied += 1
-            if change.told is not None and not silent:
-                state = before.state.value if before is not None else None
-                self._note(
-                    *(at, state, after.state.value, change.told, actor),
-                    subject=f"tape {after.name}",
+            told = None if silent else change.told
+            if told is None and before is None:
+                added.append(
+                    (
+                        after.vault,
+                        after.pool,
+                        after.cartridge,
+                        after.path,
+                        after.size,
+                        after.written,
+                    )
                 )
+            elif told is None and before is not None and before.path == after.path:
+                written.append((*_file_facts(after), before.path, *_marks(before)))
+            elif self._apply(change):
+                applied += 1
+                state = before.state.value if before is not None else None
+                if told is not None:
+                    self._note(
+                        *(at, state, after.state.value, told, actor), subject=f"tape {after.name}"
+                    )
+        # What nobody is told of may be thousands of tapes: no query for each of them.
+        for query, rows in (("add_tape", added), ("write_tape", written)):
+            if rows:
+                applied += self._connection.executemany(self._sql[query], rows).rowcount
         return applied
+
+    def _apply(self, change: Change) -> bool:
+        """Write one change, if its record is still as the scan had read it."""
+        before, after = change.before, change.after
+        if self.tape(after.path if before is None else before.path) != before:
+            return False
+        if before is not None and before.path != after.path:
+            self._do("move_tape", after.vault, after.pool, after.path, before.path)
+        self.save_tape(after)
+        return True
 
     def mark_tapes(
         self,

@@ -31,6 +31,15 @@ ON CONFLICT (path) DO UPDATE SET
     by_us = excluded.by_us, verified = excluded.verified, media = excluded.media,
     rewritten = excluded.rewritten, restoring = excluded.restoring, deleted = excluded.deleted
 
+-- name: add_tape
+INSERT INTO tapes (vault, pool, cartridge, path, size, written) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (path) DO NOTHING
+
+-- name: write_tape
+UPDATE tapes SET size = ?, written = ?, rewritten = ?, deleted = ?
+WHERE path = ? AND size IS ? AND written IS ? AND rewritten IS ? AND deleted IS ?
+  AND migrated IS ? AND erased IS ? AND restored IS ? AND restoring IS ?
+
 -- name: save_copy
 UPDATE tapes SET copy_work = ?, copy_values = ? WHERE path = ?
 
