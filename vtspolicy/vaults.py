@@ -9,12 +9,14 @@ import fcntl
 import os
 import signal
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import frozen
 
+from vtspolicy.catalogue import named_twice
 from vtspolicy.grammar.command import Target
 from vtspolicy.tapes import Tape
 
@@ -32,6 +34,16 @@ class Found:
 
     tapes: tuple[Tape, ...]  # of a pool all of them, in the order of their names
     pool: str | None = None  # the pool's real path, when the target was a pool
+
+
+@frozen(kw_only=True)
+class Seen:
+    """What one look through the vaults has found."""
+
+    tapes: tuple[Tape, ...]
+    vaults: frozenset[str]  # those that were looked through whole
+    troubles: tuple[str, ...]  # what could not be looked at, and names that occur twice
+    seconds: float  # how long it took
 
 
 class Vaults:
@@ -271,6 +283,41 @@ class Vaults:
             os.close(file)
             raise VaultError(f"{tape.name} is not a plain file with one name")
         return file
+
+
+def look_through(vaults: Vaults, known: Collection[Tape]) -> Seen:
+    """Return the tapes of all vaults. In a thread.
+
+    A vault without any pool, of which tapes are known, is one that is not mounted: nothing of it is
+    believed to be gone.
+    """
+    began = time.monotonic()
+    tapes: list[Tape] = []
+    troubles: list[str] = []
+    whole: set[str] = set()
+    expected = {tape.vault for tape in known if tape.size is not None}
+    for vault in vaults.roots:
+        try:
+            found, wrong = vaults.look_through(vault)
+        except VaultError as error:
+            troubles.append(str(error))
+            continue
+        tapes += found
+        if not found and vault in expected and not vaults.pools_of(vault):
+            wrong = [f"vault {vault} is empty; is its file system mounted?"]
+        troubles += wrong
+        if not wrong:
+            whole.add(vault)
+    troubles += [
+        f"{name} is there more than once: {', '.join(where[:5])}"
+        for name, where in named_twice(tapes).items()
+    ]
+    return Seen(
+        tapes=tuple(tapes),
+        vaults=frozenset(whole),
+        troubles=tuple(troubles),
+        seconds=time.monotonic() - began,
+    )
 
 
 def _claim(file: int, tape: Tape) -> None:

@@ -11,6 +11,7 @@ import click
 from vtspolicy.cli.options import Exit, config_option, json_option, print_json
 from vtspolicy.config.load import read_configuration
 from vtspolicy.config.model import Configuration
+from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import ConfigurationError, Problem
 from vtspolicy.config.reading import Findings
 from vtspolicy.grammar import Vocabulary, load_vocabulary, shipped
@@ -19,6 +20,10 @@ from vtspolicy.rules.check import Surroundings, check_table
 from vtspolicy.rules.load import read_table
 from vtspolicy.rules.table import Table
 from vtspolicy.suggest import did_you_mean
+from vtspolicy.vaults import Vaults, look_through
+
+TROUBLES = 20
+"""Names that occur twice, and pools that cannot be read, are told so often at most."""
 
 
 @click.command()
@@ -60,6 +65,7 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
     )
     if not found.errors:
         problems += _failed_tests(configuration, table, vocabulary)
+    problems += _tapes_named_twice(configuration)
     return sorted(set(problems)), table
 
 
@@ -79,6 +85,15 @@ def _failed_tests(
         return failed_cases(files, table=table, vocabulary=vocabulary)
     except ConfigurationError as error:
         return error.problems
+
+
+def _tapes_named_twice(configuration: Configuration) -> list[Problem]:
+    """Names of tapes are unique over all vaults: a command that gives one twice is refused."""
+    findings = Findings()
+    seen = look_through(Vaults(configuration.vaults), ())
+    for trouble in seen.troubles[:TROUBLES]:
+        findings.add(Place(file=configuration.file), trouble, warning=True)
+    return list(findings.problems)
 
 
 def _unknown_families(configuration: Configuration, vocabulary: Vocabulary) -> list[Problem]:

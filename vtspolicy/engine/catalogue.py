@@ -5,7 +5,6 @@ or renamed. What is written to a tape is seen by the next scan; whatever is done
 its file itself.
 """
 
-import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -17,10 +16,10 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vtspolicy.catalogue import Change, compare, named_twice
+from vtspolicy.catalogue import Change, compare
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.tapes import Tape
-from vtspolicy.vaults import VaultError, Vaults
+from vtspolicy.vaults import Seen, Vaults, look_through
 
 WATCH = 5.0
 """Seconds between looks at the times of the folders."""
@@ -42,16 +41,6 @@ SHOWN = 20
 
 
 @frozen(kw_only=True)
-class Seen:
-    """What one look through the vaults has found."""
-
-    tapes: tuple[Tape, ...]
-    vaults: frozenset[str]  # those that were looked through whole
-    troubles: tuple[str, ...]  # what could not be looked at, and names that occur twice
-    seconds: float  # how long it took
-
-
-@frozen(kw_only=True)
 class Scan:
     """What a scan came to."""
 
@@ -59,41 +48,6 @@ class Scan:
     changed: int  # how many were not as their records said
     seconds: float
     troubles: tuple[str, ...] = ()
-
-
-def look_through(vaults: Vaults, known: Collection[Tape]) -> Seen:
-    """Return the tapes of all vaults. In a thread.
-
-    A vault without any pool, of which tapes are known, is one that is not mounted: nothing of it is
-    believed to be gone.
-    """
-    began = time.monotonic()
-    tapes: list[Tape] = []
-    troubles: list[str] = []
-    whole: set[str] = set()
-    expected = {tape.vault for tape in known if tape.size is not None}
-    for vault in vaults.roots:
-        try:
-            found, wrong = vaults.look_through(vault)
-        except VaultError as error:
-            troubles.append(str(error))
-            continue
-        tapes += found
-        if not found and vault in expected and not vaults.pools_of(vault):
-            wrong = [f"vault {vault} is empty; is its file system mounted?"]
-        troubles += wrong
-        if not wrong:
-            whole.add(vault)
-    troubles += [
-        f"{name} is there more than once: {', '.join(where[:5])}"
-        for name, where in named_twice(tapes).items()
-    ]
-    return Seen(
-        tapes=tuple(tapes),
-        vaults=frozenset(whole),
-        troubles=tuple(troubles),
-        seconds=time.monotonic() - began,
-    )
 
 
 @define(kw_only=True)
