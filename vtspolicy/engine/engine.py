@@ -231,7 +231,10 @@ class Engine:
             raise failures[0]
 
     async def _find(self, commands: Sequence[Understood]) -> dict[int, Found | str]:
-        """Return for each command its tapes, as their files are and as the ledger knows them."""
+        """Return for each command its tapes, as their files are and as the ledger knows them.
+
+        The ledger is only asked where a rule may want to know.
+        """
         about_tapes = [each for each in commands if each.command.targets]
         if not about_tapes:
             return {}
@@ -259,7 +262,10 @@ class Engine:
             ]
 
         found: list[Found | str] = await self.threads(look)
-        found = await self.ledger.read(add_known, found)
+        # Asked after the last wait: the table that decides next is the one that is asked here.
+        table = self.reader.table
+        if any(table.asks_of_records(family) for family in {e.command.family for e in about_tapes}):
+            found = await self.ledger.read(add_known, found)
         return {id(each): result for each, result in zip(about_tapes, found, strict=True)}
 
     async def order(

@@ -131,3 +131,10 @@ class Table:
             if len(self.by_family) < 1000:  # families are few; a caller's mistakes may be many
                 self.by_family[family] = found
         return found
+
+    def asks_of_records(self, family: str) -> bool:
+        """Whether a rule for a family looks at more of a tape than its name and its file."""
+        return any(
+            rule.tapes or (rule.work is not None and rule.work.then == "restored")
+            for rule in self.candidates(family)
+        )
