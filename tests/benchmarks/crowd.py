@@ -92,6 +92,8 @@ def measure(folder: Path, size: Size, *, peers: bool) -> list[Line]:
         for turn in range(size.rounds):
             alone += paced(links, f"A{turn}", size.crowd_rate, count, None)
             bad = Bad(server.unwrapped, size.bad, f"X{turn}")
+            # That they come costs something once; what they do while they are there is measured.
+            paced(links, f"C{turn}", size.crowd_rate, count // 2, bad)
             together += paced(links, f"T{turn}", size.crowd_rate, count, bad)
             bad.close()
         for link in links:
