@@ -171,7 +171,8 @@ class Ourselves:
             query = found_by.work.verify
             if query is None:
                 continue
-            asking = evolve(job, work=found_by.work, values=found_by.values)
+            values = {**found_by.values, "handle": tape.handle or ""}
+            asking = evolve(job, work=found_by.work, values=values)
             try:
                 found = await calls.answer(asking, query, "gate", {})
             except ExpansionError as error:
