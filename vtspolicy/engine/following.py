@@ -17,6 +17,12 @@ from vtspolicy.runner.protocol import End
 NUMBER = "application_job"
 """The reading that is the application's own number of the job."""
 
+FIRST_PAUSE = 0.5
+"""Seconds between the first two polls; each further pause is twice as long, up to the poll's own.
+
+So a short job is not waited for much longer than it takes.
+"""
+
 STOPPING_EVERY = 2.0
 """Seconds between polls, at most, of a job that was told to stop."""
 
@@ -71,6 +77,7 @@ class Follower:
         answered = self.clock.seconds()
         told: float | None = None  # when the application first was told to cancel
         accepted = False  # it has taken that in
+        usual = min(FIRST_PAUSE, poll.every)
         while True:
             judged = await self._poll(job, poll, readings)
             readings.update(judged.readings)
@@ -88,7 +95,8 @@ class Follower:
             bound = min(answered, told if told is not None else answered) + poll.patience
             if now >= bound:
                 return self._given_up(judged, readings, stop, poll)
-            pause = poll.every if stop is None else min(poll.every, STOPPING_EVERY)
+            pause = usual if stop is None else min(usual, STOPPING_EVERY)
+            usual = min(2 * usual, poll.every)
             if until is not None and stop is None:
                 pause = min(pause, max(until - now, 0.0))
             await self._nap(job.id, min(pause, bound - now))
