@@ -432,3 +432,24 @@ def test_tapes_are_counted_by_state_in_status_and_metrics(site, tape):
     assert 'vtspolicy_tapes{state="erased"} 1.0' in page
     assert "vtspolicy_tapes_freed_bytes 7000.0" in page
     assert "vtspolicy_restores_waiting 0.0" in page
+
+
+def test_the_shipped_disk_archive_goes_the_whole_way_twice(site, tape):
+    places = f"applications:\n  DSK:\n    places: {{store: {site.root}/archive}}\n"
+    (site.root / "site.yaml").write_text(places)
+    config = site.root / "vtspolicy.yaml"
+    rules = "rules: [site.yaml, shipped/dsk.yaml]"
+    config.write_text(config.read_text().replace("rules: [rules.yaml]", rules))
+    site.run("reload")
+    content = tape.read_bytes()
+    link = site.link()
+    archived(site, link)
+    for number, minute in ((1, 3), (2, 4)):
+        assert tape.stat().st_size == 0
+        link.send(mount(f"000{number}", at=f"26-11-22 0{minute}:00:00"))
+        link.wait("MOUNTREADY", seq=f"000{number}")
+        assert tape.read_bytes() == content
+        site.run("erase", "A00017", "--wait")
+    site.run("delete", "A00017", "--wait")
+    site.run("restore", "A00017", "--wait")
+    assert tape.read_bytes() == content

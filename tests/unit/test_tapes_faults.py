@@ -242,10 +242,10 @@ def test_a_restore_never_overwrites_data_without_a_copy(world):
     world.work()
     world.send("NSK1", "VTSPolicy Erase - P00001", 2)
     world.work()
-    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001 ref=lock'", 3)  # holds the tape
-    world.send("NSK1", "VTSPolicy Restore - P00001", 4)
+    world.engine.queue.drain()
+    world.send("NSK1", "VTSPolicy Restore - P00001", 3)
     world.path.write_bytes(b"written by a host")
-    world.runner.exit(world.machine.running[0].run.key, 9)
+    world.engine.queue.resume()
     world.settle()
     world.work()
     assert world.path.read_bytes() == b"written by a host"
@@ -344,3 +344,16 @@ def test_a_cancelled_erase_empties_nothing(world):
     world.cancel_by_operator(2)
     assert world.path.read_bytes() == b"tape"
     assert world.words()[-1] is Word.CANCELLED
+
+
+def test_an_erase_waits_while_the_spool_cannot_take_its_question(world):
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
+    world.work()
+    world.runner.trouble = "no space left on device"
+    world.send("NSK1", "VTSPolicy Erase - P00001", 2)
+    world.clock.pass_time(60.0, 5.0)
+    assert world.path.read_bytes() == b"tape"
+    world.runner.trouble = None
+    world.clock.pass_time(6.0, 1.0)
+    world.work()
+    assert world.tape().state is TapeState.ERASED
