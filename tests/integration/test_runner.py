@@ -576,6 +576,21 @@ class TestAdoption(RunnerCase):
         ended = await self.runner.adopt(self.sh(""))
         assert (ended.kind, ended.code, ended.finished) == (End.EXITED, 4, 3.0)
 
+    async def test_a_run_that_an_earlier_server_stopped_and_that_ended_by_it_was_stopped(self):
+        process = {"pid": os.getpid(), "ticks": 1, "at": 2.0}
+        stop = {"stop": "timeout", "reason": "it took longer than 2 s", "at": 3.0}
+        self.journal(process, stop, {"exit": 143, "signal": None, "at": 4.0})
+        ended = await self.runner.adopt(self.sh(""))
+        assert (ended.kind, ended.code) == (End.TIMEOUT, 143)
+        assert ended.reason == "it took longer than 2 s"
+
+    async def test_a_run_that_ended_before_an_earlier_server_stopped_it_keeps_its_end(self):
+        process = {"pid": os.getpid(), "ticks": 1, "at": 2.0}
+        stop = {"stop": "cancelled", "reason": "cancelled", "at": 4.0}
+        self.journal(process, {"exit": 0, "signal": None, "at": 3.0}, stop)
+        ended = await self.runner.adopt(self.sh(""))
+        assert (ended.kind, ended.code) == (End.EXITED, 0)
+
     async def test_another_process_with_the_same_number_is_not_taken_for_the_run(self):
         other = begin("/bin/sleep", "60", env={})
         self.addCleanup(os.waitpid, other, 0)

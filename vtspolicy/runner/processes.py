@@ -158,6 +158,10 @@ class ProcessRunner(Runner):
             raise SpoolError(f"{key} has not ended")
         self._spool.remove(key)
 
+    def newest(self) -> int:
+        """Return the highest job number that has a folder."""
+        return self._spool.newest()
+
     def sweep(self, older_than: float, limit: int = 1000) -> int:
         """Look at the next `limit` folders and remove the old ones; return how many those were."""
         swept = 0
@@ -336,9 +340,10 @@ class ProcessRunner(Runner):
             journal = self._spool.journal(watched.run.key)
         except OSError:
             journal = None
-        if journal is None or not watched.noted:
-            return watched.signalled
-        return journal.stop is not None
+        if journal is not None and journal.stop is not None:
+            return True  # by us, or by an earlier server
+        # What could not be written down, on a full disk, counts by the signal.
+        return watched.signalled and (journal is None or not watched.noted)
 
     def _end(
         self,
