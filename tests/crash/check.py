@@ -88,7 +88,7 @@ def faults(site: Site, hosts: Iterable[Host]) -> list[str]:
         *_requests(known),
         *_history(known),
         *_record(known, site),
-        *_outcomes(known, site),
+        *_outcomes(known, site, _cancelled(hosts)),
     ]
 
 
@@ -272,31 +272,47 @@ def _read(record: Iterable[list[str]]) -> Said:
     return told
 
 
-def _outcomes(known: Facts, site: Site) -> Iterator[str]:
+def _cancelled(hosts: Iterable[Host]) -> set[int]:
+    """Return the requests that hosts have cancelled, in time or not."""
+    shown = (command for host in hosts for command in host.sent.values())
+    return {command.cancels for command in shown if command.cancels is not None}
+
+
+def _outcomes(known: Facts, site: Site, cancelled: set[int]) -> Iterator[str]:
     """Each attempt ended as the application itself says, or as the kill explains; no silence."""
     told = _read(site.record())
     for key, row in known.attempts.items():
-        name = f"job {key[0]} attempt {key[1]}"
-        kind = row["kind"]
-        if kind == "exited":
-            if told.ends.get(key) != row["code"]:
-                yield f"{name} is said to have ended with {row['code']}, not {told.ends.get(key)}"
-        elif kind == "signalled":
-            if key not in told.killed:
-                yield f"{name} was ended by a signal that we did not send"
-        elif kind != "lost":
-            yield f"{name} ended as {kind}: {row['reason']}"
-        elif not told.keeper_killed:
-            yield f"{name} was lost, though no keeper was killed"
+        if row["state"] != "cancelled" or known.jobs[key[0]]["request"] not in cancelled:
+            wrong = _end(key, row, told)
+            if wrong is not None:
+                yield f"job {key[0]} attempt {key[1]} {wrong}"
     for number, job in known.jobs.items():
-        yield from _outcome(known, number, job, keeper_killed=told.keeper_killed)
+        if job["state"] == "cancelled" and job["request"] not in cancelled:
+            yield f"job {number} was cancelled by nobody"
+        yield from _outcome(known, job, told, was_cancelled=job["request"] in cancelled)
 
 
-def _outcome(known: Facts, number: int, job: sqlite3.Row, *, keeper_killed: bool) -> Iterator[str]:
+def _end(key: tuple[int, int], row: sqlite3.Row, told: Said) -> str | None:
+    """Return what is wrong with the recorded end of an attempt that nobody cancelled."""
+    kind, end = row["kind"], told.ends.get(key)
+    if kind == "exited":
+        return (
+            None if end == row["code"] else f"is said to have ended with {row['code']}, not {end}"
+        )
+    if kind == "signalled":
+        return None if key in told.killed else "was ended by a signal that we did not send"
+    if kind == "lost":
+        return None if told.keeper_killed else "was lost, though no keeper was killed"
+    return f"ended as {kind}: {row['reason']}"
+
+
+def _outcome(known: Facts, job: sqlite3.Row, told: Said, *, was_cancelled: bool) -> Iterator[str]:
     """A job's state follows from its last attempt, and each earlier one had to be repeated.
 
-    A query whose keeper was killed has verified nothing: then its job has failed.
+    A query whose keeper was killed has verified nothing: then its job has failed. What is cancelled
+    may have come to its own end before that.
     """
+    number = job["id"]
     rule = job["rule"]
     for attempt in range(1, job["attempt"] + 1):
         row = known.attempts.get((number, attempt))
@@ -306,10 +322,12 @@ def _outcome(known: Facts, number: int, job: sqlite3.Row, *, keeper_killed: bool
             state = "interrupted" if rule in ONCE_INTERRUPTED else "waiting"
         else:
             state = OUTCOME.get(row["code"], "failed") if row["kind"] == "exited" else "failed"
-            if keeper_killed and (row["reason"] or "").startswith(UNVERIFIED):
+            if told.keeper_killed and (row["reason"] or "").startswith(UNVERIFIED):
                 state = "failed"
             if state == "failed" and attempt < ATTEMPTS.get(rule, 1):
                 state = "waiting"
+        if row["state"] == "cancelled" and was_cancelled:
+            state = "cancelled"
         if row["state"] != state:
             yield (
                 f"job {number} ({rule}) became {row['state']} by attempt {attempt},"

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from attrs import define, field
 
-from tests.crash.plan import Command
+from tests.crash.plan import Command, cancellation
 from vtspolicy.notices import ReceivedNotice, Word, read_line
 
 ADDRESSES = {"NSK1": "127.0.0.2", "NSK2": "127.0.0.3"}
@@ -22,6 +22,7 @@ ANSWERS = {Word.ACCEPTED, Word.DUPLICATE, Word.REJECTED, Word.DENIED, Word.NORUL
 AGAIN = 0.15  # of the answered commands are shown once more, as a restarted distributor does
 RUDE = 0.02  # of what a host that acknowledges reads is lost, and its connection with it
 PATIENCE = 0.02  # seconds between two tries to connect
+CANCELLED = 0.08  # of the accepted commands are cancelled
 OPEN = 40  # commands of a host that wait for their final notice, at most
 UNANSWERED = 6  # commands of a host that wait for their first notice, at most
 
@@ -135,6 +136,8 @@ class Host:
         """Remember a notice."""
         self.heard.append(notice)
         ref = str(notice.fields.get("ref"))
+        if notice.word in {Word.ACCEPTED, Word.STARTED}:
+            self._perhaps_cancel(ref, int(notice.fields["req"]))
         if notice.word in ANSWERS:
             if ref not in self.answered and self.draw.random() < AGAIN:
                 command = self.sent[ref]
@@ -143,6 +146,14 @@ class Host:
             self.answered.add(ref)
         if notice.word.is_final or notice.word in {Word.DENIED, Word.REJECTED, Word.NORULE}:
             self.ended.add(ref)
+
+    def _perhaps_cancel(self, ref: str, request: int) -> None:
+        command = self.sent[ref]
+        again = f"c-{ref}" in self.sent
+        if command.cancels is None and not again and self.draw.random() < CANCELLED:
+            command = cancellation(self.name, f"c-{ref}", request)
+            self.sent[command.ref] = command
+            self.again.append(command)
 
     def show_again(self, commands: list[Command]) -> None:
         """Show these again; a plain command only where it cannot have arrived."""

@@ -74,11 +74,13 @@ APPLICATION = """#!/bin/sh
 # Each line of the record is one write to a file that is open for appending. What a tape holds says
 # how long its copy takes, and with which code each attempt ends.
 if [ "$1" = query ]; then echo "query $4 $5 $$ $3 $2" >> {root}/record; exit 0; fi
-echo "start $4 $5 $$ $3 $2" >> {root}/record
 job=$4; attempt=$5; seconds=0.05; codes=0
+trap 'echo "end $job $attempt $$ 143" >> {root}/record; exit 143' TERM
+echo "start $4 $5 $$ $3 $2" >> {root}/record
 [ ! -f "$2" ] || read -r seconds codes < "$2"
 echo "copying $2"
 sleep "$seconds"
+trap "" TERM  # it is over: what it says next is how it ends
 set -- $codes; shift $((attempt > $# ? $# - 1 : attempt - 1))
 echo "end $job $attempt $$ $1" >> {root}/record
 exit "$1"
