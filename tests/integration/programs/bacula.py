@@ -93,6 +93,22 @@ class Bacula:
         said = self.console(f"list jobmedia jobid={job}")
         return sorted(set(re.findall(r"\bVT\d{4}\b", said)))
 
+    def all_tapes(self):
+        """Return the names of the tapes of the library."""
+        return list(TAPES)
+
+    def tapes_in_use(self):
+        """Return the names of the tapes that have been written."""
+        said = self.console("llist volumes pool=Tapes")
+        found = re.findall(r"VolumeName: (VT\d{4})\n(?:.*\n)*?\s*VolStatus: (\w+)", said)
+        return [name for name, status in found if status in {"Full", "Used"}]
+
+    def waiting_drive(self):
+        """Return the number of the drive that waits for a tape, None without one."""
+        said = self.console("status storage=Library")
+        found = re.search(r'Device File: "(First|Second)".*\n\s+Device is BLOCKED', said)
+        return ["First", "Second"].index(found[1]) if found else None
+
     def finished(self, job: int, patience=60):
         """Poll until the job has ended; return what the catalogue tells of it then."""
         deadline = time.monotonic() + patience
