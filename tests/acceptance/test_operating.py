@@ -191,6 +191,21 @@ def test_a_broken_table_is_refused_with_its_place_and_the_old_one_is_kept(site, 
     assert "vtspolicy_config_last_reload_successful 0.0" in metrics(site)
 
 
+def test_rights_that_a_reload_takes_away_are_gone_at_once_and_so_is_a_host(site):
+    link = site.link()
+    link.send(archive("PAYROLL", "A00017", "before"))
+    link.wait("COMPLETED", ref="before")
+    path = site.root / "vtspolicy.yaml"
+    config = path.read_text()
+    path.write_text(config.replace("families: [DSK,", "families: ["))
+    site.run("reload")
+    link.send(archive("PAYROLL", "A00018", "after"))
+    link.wait("DENIED", ref="after", reason="host NSK1 may not use DSK")
+    path.write_text(config.replace("peers: [127.0.0.1]", "peers: [127.0.0.2]"))
+    site.run("reload")
+    link.drain()  # the server ends the connection
+
+
 def test_a_table_whose_rule_tests_fail_is_refused(site):
     site.stop()
     config = (site.root / "vtspolicy.yaml").read_text() + "tests: [tests.yaml]\n"

@@ -11,9 +11,9 @@ from twisted.internet.testing import MemoryReactorClock
 
 from vtspolicy.config.model import Listen
 from vtspolicy.events.event import Acknowledgement
-from vtspolicy.hosts.listener import STRANGERS, Doors
+from vtspolicy.hosts.listener import RECORDING, STRANGERS, Doors
 from vtspolicy.hosts.outbox import AGAIN, PAGE, UNDECIDED
-from vtspolicy.hosts.session import CONFIRM
+from vtspolicy.hosts.session import CONFIRM, STRANGER_PATIENCE
 from vtspolicy.notices import Word
 from vtspolicy.sessions import SessionState
 
@@ -323,11 +323,11 @@ def test_sessions_are_counted_by_host(bench):
 # The door
 
 
-def doors(bench, *, limit=1000):
+def doors(bench, *, limit=1000, hosts=lambda: (a_host(),)):
     refused, counted = [], []
     doors = Doors(
         link=bench.link,
-        hosts=lambda: (a_host(),),
+        hosts=hosts,
         limit=limit,
         on_refused=refused.append,
         on_count=lambda session, change: counted.append((bool(session.hosts), change)),
@@ -370,6 +370,91 @@ def test_strangers_take_no_room_from_hosts(bench):
     assert comer(door, "192.0.2.1") is None
     assert refused == ["stranger"]
     assert comer(door) is not None
+
+
+def test_a_right_that_a_reload_takes_away_is_gone_on_connections_that_are_there(bench):
+    known = [a_host(families=("Erase",))]
+    door, _, _ = doors(bench, hosts=lambda: tuple(known))
+    session = comer(door)
+    known[:] = [a_host(families=())]
+    door.renew()
+    assert [host.families for host in session.hosts] == [()]
+    assert session.is_live
+    bench.clock.pass_time(UNDECIDED)
+    bench.push()
+    assert session.transport.told() == [("ACCEPTED", 1)]
+
+
+def test_a_host_that_a_reload_removes_is_sent_away_and_its_notices_wait(bench):
+    known = [a_host()]
+    door, _, counted = doors(bench, hosts=lambda: tuple(known))
+    session = comer(door)
+    known[:] = []
+    door.renew()
+    assert session.transport.disconnecting
+    bench.push()
+    assert session.transport.told() == []
+    bench.hang_up(session)
+    assert bench.pending() == [("ACCEPTED", 1)]
+    assert sum(change for known, change in counted if known) == 0
+    assert sum(change for _, change in counted) == 0
+
+
+def test_a_host_that_a_reload_adds_is_served_on_the_connection_that_is_there(bench):
+    known = []
+    door, _, _ = doors(bench, hosts=lambda: tuple(known))
+    session = comer(door)
+    bench.record()
+    known[:] = [a_host()]
+    door.renew()
+    bench.clock.pass_time(STRANGER_PATIENCE + 1)
+    assert session.is_live
+    assert session.transport.told() == [("ACCEPTED", 1)]
+    assert bench.outbox.sessions("NSK1") == 1
+
+
+def closing(door):
+    """Close all doors; answers a list that is filled when they are closed."""
+    done = []
+    Deferred.fromCoroutine(door.close()).addCallback(done.append)
+    return done
+
+
+def test_doors_are_closed_when_what_came_through_them_is_recorded(bench):
+    door, _, _ = doors(bench)
+    session = comer(door)
+    session.dataReceived(b"VTSPolicy Status - 1\n")
+    done = closing(door)
+    bench.clock.pass_time(1.0)
+    assert done == []
+    bench.engine.record()
+    bench.clock.pass_time(1.0)
+    assert done == [None]
+    assert session.transport.disconnecting
+
+
+def test_an_event_that_may_go_on_is_waited_for_before_its_door_is_closed(bench):
+    door, _, _ = doors(bench)
+    session = comer(door)
+    header = b"26-11-22 02:14:09 \\NSK1.$ZBAT TANDEM.EMS.L01 1234"
+    session.dataReceived(header + b" VTSPolicy Erase - A00017\n")
+    done = closing(door)
+    session.dataReceived(b"   A00018\n")
+    bench.clock.pass_time(1.0)
+    assert bench.engine.got == [["VTSPolicy Erase - A00017 A00018"]]
+    bench.engine.record()
+    bench.clock.pass_time(1.0)
+    assert done == [None]
+
+
+def test_a_door_is_not_held_open_for_ever_by_what_cannot_be_recorded(bench):
+    door, _, _ = doors(bench)
+    comer(door).dataReceived(b"VTSPolicy Status - 1\n")
+    done = closing(door)
+    bench.clock.pass_time(RECORDING - 0.1, step=0.05)
+    assert done == []
+    bench.clock.pass_time(1.0, step=0.05)
+    assert done == [None]
 
 
 def test_while_a_server_drains_new_connections_are_not_read_either(bench):

@@ -7,6 +7,7 @@ from automat import NoTransition
 from hypothesis import given
 from hypothesis import strategies as st
 from links import GONE, Bench, Wire, a_host
+from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 from vtspolicy.events.decoder import decoder
@@ -230,6 +231,27 @@ def test_what_was_complete_when_the_connection_went_is_still_recorded_in_order(b
     assert pools == ["PAYROLL'", "LEDGER'", "HALF'"]
     bench.engine.record()
     assert bench.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("who", ["the network", "we"])
+def test_a_line_that_somebody_else_has_cut_is_not_taken_for_a_command(bench, who):
+    """The beginning of a tape's path is the path of its pool."""
+    session = bench.connect()
+    session.dataReceived(b"VTSPolicy DSK 'archive /VAULT01/PAYROLL'\nVTSPolicy Erase - A0000")
+    bench.engine.record()
+    if who == "we":
+        session.close()
+        bench.hang_up(session)
+    else:
+        session.connectionLost(Failure(ConnectionLost()))
+    assert bench.engine.got == [["VTSPolicy DSK 'archive /VAULT01/PAYROLL'"]]
+
+
+def test_an_event_whose_lines_are_whole_counts_when_the_connection_breaks(bench):
+    session = bench.connect()
+    session.dataReceived(EVENT)
+    session.connectionLost(Failure(ConnectionLost()))
+    assert bench.engine.got == [["VTSPolicy DSK 'archive /VAULT01/P'"]]
 
 
 def test_a_connection_that_is_closed_while_recording_reads_no_more_and_is_not_resumed(bench):

@@ -231,6 +231,7 @@ class Operator:
             )
             raise
         engine.use(after)
+        self.doors.renew()
         engine.metrics.reload_ok.set(1)
         engine.metrics.reloads.labels("taken").inc()
         await engine.ledger.write(

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -26,6 +27,12 @@ from vtspolicy.rights import hosts_of_peer
 
 STRANGERS = 16
 """The most connections at once of peers that are no configured host."""
+
+RECORDING = 5.0
+"""Seconds that a stop waits for what has come in and is being recorded."""
+
+LOOK = 0.05
+"""Seconds between looks at whether it is."""
 
 HANDSHAKE = 15.0
 """Seconds that a TLS peer may take to show its certificate."""
@@ -52,14 +59,36 @@ class Doors:
             self.ports.append(await endpoint.listen(_Door(self, listen)))
 
     async def close(self) -> None:
-        """Close the doors, then the sessions; what they had received complete is still taken."""
+        """Close the doors, then the sessions, when what they had received complete is recorded."""
         with suppress(Exception):  # a port that is gone already is closed
             await gatherResults([maybeDeferred(port.stopListening) for port in self.ports])
         self.ports.clear()
         for handshake in list(self.handshakes):
             handshake.transport.abortConnection()  # type: ignore[union-attr]  # it is connected
+        await self._no_more_is_busy(2 * self.link.settle)  # they read on, but not for long
+        self.hold()
+        await self._no_more_is_busy(RECORDING)
         for session in list(self.sessions):
             session.close()
+
+    async def _no_more_is_busy(self, seconds: float) -> None:
+        """Wait until all that came in is recorded, but no longer than so many seconds."""
+        for _ in range(round(seconds / LOOK)):
+            if not any(session.is_busy for session in self.sessions):
+                return
+            await deferLater(self.link.reactor, LOOK)
+
+    def renew(self) -> None:
+        """Take the hosts as they are configured now, on connections that are there too."""
+        known = self.hosts()
+        for session in list(self.sessions):
+            hosts = hosts_of_peer(known, address=session.address, certificate=session.certificate)
+            was_known = bool(session.hosts)
+            self.on_count(session, -1)
+            session.serve(hosts)
+            self.on_count(session, +1)
+            if was_known and not hosts:
+                session.close()
 
     def hold(self) -> None:
         """Read nothing more from anybody: senders wait, nothing is lost; notices still go out."""
@@ -135,6 +164,7 @@ class _Door(Factory):
             hosts=hosts,
             address=address,
             decoder=decoder(self._listen.format, wrapped=self._listen.wrapped),
+            certificate=certificate,
         )
         self.doors.add(session)
         return session

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from vtspolicy.config.model import Host
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.notices import Notice, Word
 from vtspolicy.sessions import SessionState
@@ -94,6 +95,19 @@ class Outbox:
         else:
             self._load(session)
 
+    def serve(self, session: HostSession, hosts: tuple[Host, ...]) -> None:
+        """Let a session be these hosts from now on; what is under way to it stays so."""
+        before, after = ({host.name for host in each} for each in (session.hosts, hosts))
+        for name in before - after:
+            if session in self._sessions[name]:
+                self._sessions[name].remove(session)
+        for name in after - before:
+            self._sessions[name].append(session)
+        session.hosts = hosts
+        if after - before:
+            self._behind.add(session)
+            self._load(session)
+
     def detach(self, session: HostSession) -> None:
         """Forget a session; what it had not confirmed goes to another one, or waits."""
         names = [host.name for host in session.hosts if session in self._sessions[host.name]]
@@ -170,7 +184,12 @@ class Outbox:
         session.tell(notice)
 
     def _carrier(self, notice: Notice) -> HostSession | None:
-        """Return the session that has earlier notices of the same request in flight, if any."""
+        """Return the session that has earlier notices of the same request in flight, if any.
+
+        A DUPLICATE answers whoever showed the event again, not whoever showed it first.
+        """
+        if notice.word is Word.DUPLICATE:
+            return None
         request = notice.fields.get("req")
         carrier = self._carriers.get(request) if isinstance(request, int) else None
         return None if carrier is None else carrier.session

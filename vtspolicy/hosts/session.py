@@ -7,6 +7,7 @@ from typing import Protocol as TypingProtocol
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
@@ -62,6 +63,9 @@ class Outbox(TypingProtocol):
     def detach(self, session: "HostSession") -> None:
         """A session is gone; what it had not confirmed is due again."""
 
+    def serve(self, session: "HostSession", hosts: tuple[Host, ...]) -> None:
+        """The session now is one of these hosts."""
+
     def confirmed(self, session: "HostSession", ids: list[int]) -> None:
         """The peer has got these notices."""
 
@@ -95,10 +99,17 @@ class HostSession(Protocol):
     """One connection. Input waits while the engine is busy with what came before it."""
 
     def __init__(
-        self, link: Link, *, hosts: tuple[Host, ...], address: str, decoder: Decoder
+        self,
+        link: Link,
+        *,
+        hosts: tuple[Host, ...],
+        address: str,
+        decoder: Decoder,
+        certificate: str | None = None,
     ) -> None:
         self.hosts = hosts  # those that connect from this address
         self.address = address
+        self.certificate = certificate  # the name in it, where the peer had to show one
         self.state = SessionState.OPEN
         self.waiting: set[int] = set()  # requests from here without a final notice
         self.on_closed: Callable[[HostSession], None] = lambda _: None
@@ -126,6 +137,11 @@ class HostSession(Protocol):
     def is_live(self) -> bool:
         """Whether the peer can be told anything more."""
         return self.state in {SessionState.OPEN, SessionState.HALF_CLOSED}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something that came in is not recorded yet, or may go on in the next line."""
+        return Pause.RECORDING in self._pauses or bool(self._batches) or "settle" in self._timers
 
     def new_events(self) -> int:
         """Return how many events came in since this was last asked, noise and all."""
@@ -164,15 +180,28 @@ class HostSession(Protocol):
         self.close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Take what was complete, give back what was not confirmed."""
-        had_input = self.state is SessionState.HALF_CLOSED
-        self.state = self._life.lose()
-        if not had_input:
+        """Take what was complete, give back what was not confirmed.
+
+        A last line without its end counts where the peer itself has ended the connection. Where
+        the network did, or we, it was cut: it may be the beginning of another command.
+        """
+        before, self.state = self.state, self._life.lose()
+        if before is SessionState.OPEN and reason.check(ConnectionDone):
             self._take(self._decoder.close())
+        elif before is not SessionState.HALF_CLOSED:
+            self._take(self._decoder.settle())
         for name in list(self._timers):
             self._cancel(name)
         self._link.outbox.detach(self)
         self.on_closed(self)
+
+    def serve(self, hosts: tuple[Host, ...]) -> None:
+        """Be these hosts from now on: the configuration has changed."""
+        self._link.outbox.serve(self, hosts)
+        for name in ("patience", "keepalive"):
+            self._cancel(name)
+        if self.is_live:
+            self._arm("keepalive" if hosts else "patience")
 
     def close(self) -> None:
         """End the connection; what is written still goes out, if the peer reads it in time."""
