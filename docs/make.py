@@ -23,7 +23,7 @@ from vtspolicy.config.keys import KEYS as CONFIGURATION_KEYS
 from vtspolicy.config.reading import REQUIRED, Key
 from vtspolicy.control import VERBS, Control
 from vtspolicy.metrics import Metrics
-from vtspolicy.rules import case_file, conditions, facts, forms, keys, places
+from vtspolicy.rules import case_file, cleanup, conditions, facts, forms, keys, places
 from vtspolicy.web.pages import PAGES
 
 FOLDER = Path(__file__).resolve().parent
@@ -200,6 +200,7 @@ def rules_page() -> str:
             keys.APPLICATION,
         ),
         ("`retry`", "A number alone stands for `attempts`.", keys.RETRY),
+        ("`cleanup`", "See [look after tapes](../how-to/tapes.md).", cleanup.CLEANUP),
         ("`timeouts`", "", keys.TIMEOUTS),
         ("`query`, `delete` and `verify`", "A list alone stands for `run`.", keys.QUERY),
         ("`poll`", "The keys of a query, and these.", _without(keys.POLL, keys.QUERY)),
