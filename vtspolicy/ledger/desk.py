@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring as _quoted
 from typing import Any
@@ -56,6 +57,7 @@ class Desk:
         self._connection = connection
         self._sql = queries("sqlite")
         self._uid: str | None = None
+        self._eras: list[tuple[int, str]] = []  # first job number and name, in order
         self._work_by_id: dict[int, Work] = {}
         # By identity: the jobs of one rule share one Work. It is kept here, so no id is used again.
         self._id_by_work: dict[int, tuple[Work, int]] = {}
@@ -68,6 +70,7 @@ class Desk:
         """Forget what was remembered of rows: a transaction was rolled back."""
         self._work_by_id.clear()
         self._id_by_work.clear()
+        self._eras.clear()
 
     # -- statements
 
@@ -119,8 +122,27 @@ class Desk:
         return self._uid
 
     def handle(self, request: int, job: int) -> str:
-        """Return the handle of the copy that a job makes: no other ledger gives it again."""
-        return f"vts-{self.uid()}-{request}-{job}"
+        """Return the handle of the copy that a job makes.
+
+        No other ledger gives it again, nor does this one after it was put back from a copy: each
+        server that opens it begins an era with a name of its own.
+        """
+        if not self._eras:
+            self._eras = [(int(first), str(name)) for first, name in self._all("eras")]
+        era = bisect_right(self._eras, (job, "~")) - 1
+        return f"vts-{self._eras[era][1]}-{request}-{job}"
+
+    def begin_era(self, newest_job: int = 0) -> None:
+        """Give the jobs from now on handles, and numbers, that nobody has given before.
+
+        `newest_job` is the highest job number that the spool knows: a ledger that was put back
+        from a copy would give it again, and take an old run for a new job's.
+        """
+        given = max(int(self._need("job_numbers_given")[0]), newest_job)
+        self._do("reserve_job_numbers")
+        self._do("set_job_numbers", given)
+        self._do("begin_era", given + 1)
+        self._eras.clear()
 
     def _work_id(self, work: Work) -> int:
         known = self._id_by_work.get(id(work))

@@ -97,6 +97,10 @@ class Runner(Protocol):
     def remove(self, key: str) -> None:
         """Remove the folder of a run that has ended. Raises SpoolError if it is running."""
 
+    def newest(self) -> int:
+        """Return the highest job number of which there is a run; 0 when there is none."""
+        ...
+
     def sweep(self, older_than: float, limit: int = 1000) -> int:
         """Remove folders of ended runs, untouched for `older_than` seconds; return how many.
 

@@ -17,6 +17,7 @@ from vtspolicy.runner.identity import MARK, Process
 from vtspolicy.runner.keeper import ASKED, INPUT, OUTPUT, STATE, encoded, write_whole
 from vtspolicy.runner.protocol import End, Run, SpoolError
 
+NUMBER = re.compile(r"[0-9]{1,18}(?=-)")  # the job's, with which a key begins
 KEY = re.compile(r"(?!keeper)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REASON = 240  # characters of a reason that are kept: the journal has to stay within its block
 FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
@@ -65,6 +66,14 @@ class Spool:
     """The folder of all runs."""
 
     root: Path = field(converter=Path.absolute)  # type: ignore[misc]  # mypy knows no methods here
+
+    def newest(self) -> int:
+        """Return the highest number with which a run's name begins; 0 when there is none."""
+        try:
+            names = [entry.name for entry in self.root.iterdir()]
+        except FileNotFoundError:
+            return 0
+        return max((int(found[0]) for name in names if (found := NUMBER.match(name))), default=0)
 
     def folder(self, key: str) -> Path:
         """Return the folder of a run. Raises SpoolError for what cannot be a key."""

@@ -156,6 +156,10 @@ class FakeRunner(Runner):
             raise SpoolError(f"{key} has not ended")
         self.machine.lives.pop(key, None)
 
+    def newest(self) -> int:
+        """Return the highest job number of which there was a run."""
+        return max((int(key.split("-")[0]) for key in self.machine.lives), default=0)
+
     def sweep(self, older_than: float, limit: int = 1000) -> int:
         """Forget runs that ended so many seconds ago."""
         before = self._clock.seconds() - older_than

@@ -66,3 +66,20 @@ FROM jobs WHERE request = ? AND finished IS NULL AND state = 'waiting' ORDER BY 
 UPDATE jobs SET state = ?, finished = ?, reason = ?
 WHERE request = ? AND finished IS NULL AND state = 'waiting'
 RETURNING {job_columns}
+
+-- name: eras
+SELECT first, name FROM eras ORDER BY first
+
+-- name: job_numbers_given
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0)
+
+-- name: reserve_job_numbers
+INSERT INTO sqlite_sequence (name, seq) SELECT 'jobs', 0
+WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')
+
+-- name: set_job_numbers
+UPDATE sqlite_sequence SET seq = ? WHERE name = 'jobs'
+
+-- name: begin_era
+INSERT INTO eras (first, name) VALUES (?, lower(hex(randomblob(4))))
+ON CONFLICT (first) DO UPDATE SET name = excluded.name
