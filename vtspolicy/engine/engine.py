@@ -83,6 +83,7 @@ class Engine:
     async def start(self) -> None:
         """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
         await self.runner.open()
+        await self.ledger.write(Book.begin_era, self.runner.newest())
         self.use(self.reader)
         after, adopted = 0, []
         while page := await self.ledger.read(Book.live_jobs, after, PAGE):
