@@ -64,7 +64,8 @@ class Progress:
         except (KeyError, ValueError, OverflowError):
             return
         now = self.clock.seconds()
-        at, before = self._told.get(job.id, (job.started or now, -1))
+        begun = now if job.started is None else job.started
+        at, before = self._told.get(job.id, (begun, -1))
         if not job.notify_all or percent == before or now - at < EVERY:
             return
         self._told[job.id] = (now, percent)

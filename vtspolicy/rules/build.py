@@ -18,12 +18,13 @@ from vtspolicy.rules.conditions import (
 )
 from vtspolicy.rules.hours import named_days
 from vtspolicy.rules.keys import DEFAULT_OUTCOME, DEFAULT_TIMEOUT
-from vtspolicy.rules.parts import Parts, Values
+from vtspolicy.rules.parts import Parts, Values, prepared_by
 from vtspolicy.rules.places import PLACES, PROGRAM, place_of_keyword
 from vtspolicy.rules.scope import Scope
 from vtspolicy.rules.table import Application, Rule
 from vtspolicy.rules.work import (
     Limits,
+    Query,
     Retry,
     Template,
     Work,
@@ -213,13 +214,11 @@ class Builder(Parts):
                 )
         outcome = application.query.outcome if application.query else None
         after = evolve(scope, readings=defaults.readings | own)
-        values = self.work_values(read, after, outcome)
-        prepare = values.get("prepare") or _last(layers, "prepare", None)
-        prepared = frozenset(each.name for each in prepare.readings) if prepare else frozenset()
-        scope = evolve(scope, readings=prepared)
-        values["run"] = self.arguments(read["run"] or (), scope)
-        if "input" in values:
-            values["input"] = self.lines(read["input"], scope)
+        before: Query | None = _last(layers, "prepare", None)
+        inherited = frozenset(each.name for each in before.readings) if before else frozenset()
+        prepared = prepared_by(read) if read["prepare"] else inherited
+        values = self.work_values(read, after, outcome, prepared)
+        values["run"] = self.arguments(read["run"] or (), evolve(scope, readings=prepared))
         values["between"] = self._between(read, values)
         lock = self._lock(read, scope)
         layers.append(

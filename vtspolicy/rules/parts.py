@@ -105,9 +105,18 @@ class Parts(Templates):
         return joined
 
     def work_values(
-        self, read: Section, scope: Scope, outcome: Mapping[str, OutcomeName] | None
+        self,
+        read: Section,
+        scope: Scope,
+        outcome: Mapping[str, OutcomeName] | None,
+        prepared: frozenset[str] | None = None,
     ) -> Values:
-        """Return the WORK keys that a section gives; `outcome` is that of the query."""
+        """Return the WORK keys that a section gives; `outcome` is that of the query.
+
+        `prepared` are the readings that are there before the run; None: those of the section.
+        """
+        if prepared is None:
+            prepared = prepared_by(read)
         make: Mapping[str, Callable[[Any], Any]] = {  # Any: as in Values
             "env": lambda env: self._env(env, scope),
             "timeout": _or_none,
@@ -120,7 +129,7 @@ class Parts(Templates):
             "cancel": lambda cancel: self.arguments(cancel, scope),
             "cancel_input": lambda lines: self.lines(lines, scope),
             "prepare": lambda prepare: self.query(prepare, scope),
-            "input": lambda lines: self.lines(lines, scope),
+            "input": lambda lines: self.lines(lines, evolve(scope, readings=prepared)),
             "ready": lambda ready: self.arguments(ready, scope),
             "retry": lambda retry: Retry(**{key: retry[key] for key in retry.values}),
             "between": lambda between: self.hours(between, read.place("between")),
@@ -142,6 +151,13 @@ class Parts(Templates):
     def _work_expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:
         self._check_expected(read, scope.readings)
         return self._expectations(read, scope)
+
+
+def prepared_by(read: Section) -> frozenset[str]:
+    """Return the names of the readings that a section's `prepare` gives."""
+    return (
+        frozenset(each.name for each in read["prepare"]["read"]) if read["prepare"] else frozenset()
+    )
 
 
 def _or_none(written: float | str) -> float | str | None:
