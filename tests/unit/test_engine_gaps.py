@@ -12,6 +12,7 @@ from attrs import evolve  # noqa: E402 - after the above
 from engines import Fault, Site, World  # noqa: E402
 from twisted.internet.defer import Deferred, fail  # noqa: E402
 
+from vtspolicy.engine.ourselves import EMPTIED  # noqa: E402
 from vtspolicy.notices import Word  # noqa: E402
 from vtspolicy.rules.load import load_table  # noqa: E402
 from vtspolicy.tapes import TapeState  # noqa: E402
@@ -138,6 +139,24 @@ def test_a_restore_after_such_a_crash_is_known_to_be_under_way(world):
     assert world.path("P00001").read_bytes() == b"tape"
     (tape,) = world.ledger.book.tapes_named("P00001")
     assert tape.state is TapeState.MIGRATED
+
+
+def test_a_tape_that_is_emptied_while_its_copy_waits_is_not_copied(world):
+    """Its copy would be the newest, and the one that has the data be out of sight."""
+    for minute, tape in enumerate(["P00001", "P00002", "P00001"], 1):
+        world.send("NSK1", f"VTSPolicy DSK 'archive /VAULT01/PAY/{tape}'", minute)
+    copied = world.machine.running[0].run.argv[-1]
+    world.copies[copied] = b"tape"
+    for _copy_and_query in range(2):
+        (running,) = (each for each in world.machine.running if each.stopped is None)
+        world.runner.exit(running.run.key, 0)
+        world.settle()
+    world.path("P00001").write_bytes(b"")
+    world.work()
+    assert world.words()[-3:] == [Word.COMPLETED, Word.COMPLETED, Word.FAILED]
+    (tape,) = world.ledger.book.tapes_named("P00001")
+    assert tape.handle == copied
+    assert world.ledger.book.job(3).reason == EMPTIED
 
 
 def test_a_mount_that_comes_while_others_are_looked_at_is_not_forgotten(world, monkeypatch):

@@ -16,7 +16,7 @@ from vtspolicy.rules.decision import Circumstances, Verdict, proven_user
 from vtspolicy.rules.expand import expand
 from vtspolicy.rules.facts import FactsError, imagined, tape_of
 from vtspolicy.rules.load import load_table
-from vtspolicy.rules.match import NO_COPY, decide
+from vtspolicy.rules.match import NO_COPY, NO_DATA, NO_FILE, decide
 from vtspolicy.rules.places import PLACES, RUN_PLACES
 
 NOON = datetime.fromisoformat("2026-01-05 12:00")
@@ -210,6 +210,17 @@ def test_a_tape_without_a_copy_is_left_out_of_a_restore_by_handle(load):
     decision = verdict_of(table, "VTSPolicy Restore - A1", "/VAULT01/PAY/A1")
     assert decision.jobs == ()
     assert decision.left_out == (("/VAULT01/PAY/A1", NO_COPY),)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"), [("erased handle=7-3", NO_DATA), ("deleted handle=7-3", NO_FILE)]
+)
+def test_a_tape_without_data_is_left_out_of_a_copy_and_keeps_the_one_it_has(load, state, reason):
+    table = load("rules: [{rule: a, when: {family: DSK}, run: [x, '{path}'], then: migrated}]")
+    facts = "/VAULT01/PAY/A1", f"/VAULT01/PAY/A2 {state}"
+    decision = verdict_of(table, "VTSPolicy DSK 'archive /VAULT01/PAY'", *facts)
+    assert [job.tape.name for job in decision.jobs] == ["/VAULT01/PAY/A1"]
+    assert decision.left_out == (("/VAULT01/PAY/A2", reason),)
 
 
 def test_an_archive_has_no_handle_before_it_runs(load):

@@ -31,6 +31,9 @@ CLEANUP = "cleanup"
 BACK = "it was brought back by another request"
 """Why a restore had nothing to do."""
 
+EMPTIED = "the tape was emptied before its turn came: nothing is copied"
+"""Why a copy is not made. It would be the newest, and the one with the data be out of sight."""
+
 
 @define(kw_only=True)
 class Ourselves:
@@ -70,11 +73,16 @@ class Ourselves:
             return ()  # the application will say what is wrong with the tape
 
     async def instead(self, job: Job) -> Ending | None:
-        """Return how a restore ends without being run, or None when it has to be run.
+        """Return how a job ends without being run, or None when it has to be run.
 
-        It never overwrites data that no copy holds, and a tape that another request has brought
-        back meanwhile is not brought back again: its host may be writing to it.
+        A restore never overwrites data that no copy holds, and a tape that another request has
+        brought back meanwhile is not brought back again: its host may be writing to it. A tape
+        that was emptied while its copy waited is not copied.
         """
+        if job.work.then == "migrated":
+            before = await self.ledger.read(Book.tapes_before, job.id, job.attempt)
+            if before and not any(size for size, _written in before.values()):
+                return Ending(state=JobState.FAILED, reason=EMPTIED)
         if job.work.then != "restored":
             return None
         try:
@@ -123,7 +131,8 @@ class Ourselves:
             if before.get(tape.path, (tape.size, tape.written)) != (tape.size, tape.written):
                 reason = f"{tape.name} was written while it was copied"
                 return (), evolve(judgement, state="failed", reason=reason)
-        return tuple(tape for tape in tapes if tape.path in before), judgement
+        # Of an emptied tape in a pool the copy that has its data stays the newest.
+        return tuple(tape for tape in tapes if tape.path in before and tape.size), judgement
 
     async def do(self, job: Job, calls: Calls) -> Ending:
         """Erase or delete the job's tapes; done again after a crash it comes to the same end."""

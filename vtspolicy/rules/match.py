@@ -15,6 +15,10 @@ from vtspolicy.tapes import Tape
 NO_COPY = "no copy of it is recorded"
 """Why a tape cannot be restored."""
 
+NO_FILE = "there is no such tape"
+NO_DATA = "it is empty"
+"""Why a tape is not copied: the copy of nothing would stand before the one that has data."""
+
 
 def decide(
     table: Table,
@@ -200,6 +204,9 @@ def _tape_jobs(
         }
         if tape.size is not None:
             values["size"] = str(tape.size)
+        if work.then == "migrated" and not tape.size:
+            left_out.append((tape.name, NO_FILE if tape.size is None else NO_DATA))
+            continue
         if work.then == "restored":
             # What it was when it was copied is what it must be again.
             if tape.copied_size is not None:
