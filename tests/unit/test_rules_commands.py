@@ -157,6 +157,37 @@ def test_a_host_without_the_right_is_denied_as_the_engine_denies(site):
     assert "denied: host NSK2 may not use TSM" in result.output
 
 
+def test_a_system_that_is_not_the_hosts_is_denied_as_the_engine_denies(site):
+    text = "VTSPolicy TSM '/VAULT01/PAYROLL'"
+    result = site_explain(site, "--host", "NSK1", "--system", "\\NSK7", text)
+    assert result.exit_code == 4
+    assert "denied: system \\NSK7 is not one of this host's systems" in result.output
+
+
+@pytest.mark.parametrize("server", ["other", "vts9.elsewhere.com"])
+def test_a_command_for_another_server_is_not_explained_as_if_it_ran_here(site, server):
+    text = f"VTSPolicy TSM '/VAULT01/PAYROLL s={server}'"
+    result = site_explain(site, "--host", "NSK1", text)
+    assert result.exit_code == 4
+    assert f"not answered by this server: it is for {server}, and this is vts9" in result.output
+    assert "job 1" not in result.output
+    assert site_explain(site, "--node", server, "--host", "NSK1", text).exit_code == 0
+
+
+def test_what_only_a_cluster_rejects_is_rejected_with_its_column(site):
+    with (site / "site.yaml").open("a") as file:
+        file.write("cluster: true\n")
+    result = site_explain(site, "VTSPolicy TSM '/VAULT01/PAYROLL'")
+    assert result.exit_code == 4
+    assert "column 33: in a cluster TSM needs source=" in result.output
+
+
+def test_a_question_about_a_request_is_said_to_be_answered_without_the_rules(site):
+    result = site_explain(site, "VTSPolicy Status - 17")
+    assert result.exit_code == 0
+    assert "answered by the server itself, without the rules" in result.output
+
+
 def test_a_denial_gives_its_reason(site):
     result = site_explain(site, "--host", "NSK1", "VTSPolicy Delete - A00017")
     assert result.exit_code == 4
@@ -173,6 +204,7 @@ def test_a_pool_that_is_not_there_is_said_to_be_so(site):
     result = site_explain(site, "--host", "NSK1", "VTSPolicy TSM '/VAULT01/PAYX'")
     assert "no tapes: " in result.output
     assert "no job, because there is no tape to do it with" in result.output
+    assert result.exit_code == 1
 
 
 def test_tapes_can_be_made_up():

@@ -1,22 +1,23 @@
 """`vtspolicy explain`: what the rules would do with a command, and why."""
 
 import os
-import shlex
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
+from vtspolicy.cli.explained import render
 from vtspolicy.cli.language import as_data
 from vtspolicy.cli.options import Exit, give_up, json_option, print_json
 from vtspolicy.config.keys import DEFAULT_FILE, PREFIX
 from vtspolicy.config.load import SHIPPED, load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.events.event import Event
 from vtspolicy.grammar import (
     Command,
     CommandError,
@@ -27,7 +28,8 @@ from vtspolicy.grammar import (
     parse,
     shipped,
 )
-from vtspolicy.rights import why_not_command, why_not_tapes
+from vtspolicy.jobs import RequestState
+from vtspolicy.rights import why_not_tapes
 from vtspolicy.rules import explain as explaining
 from vtspolicy.rules.cases import EXAMPLE_NODE
 from vtspolicy.rules.decision import Circumstances
@@ -92,8 +94,8 @@ def explain(  # noqa: PLR0917 - one option each
     """Show what the rules would do with TEXT, a command beginning with VTSPolicy, and why.
 
     Every rule is shown with the first of its conditions that fails, then the one that decides and
-    exactly what would run. Nothing is run. Exit status: 0 something would run, 4 rejected, denied
-    or no rule.
+    exactly what would run. Nothing is run. Exit status: 0 something would run, 1 there is no tape
+    to do it with, 4 rejected, denied, no rule, or for another server.
     """
     at = _time(at_text)
     site = _site(config, rules)
@@ -112,20 +114,26 @@ def explain(  # noqa: PLR0917 - one option each
         user=user,
         tapes=found,
     )
-    denial = _right(site, host, command, found)
+    try:
+        refusal = _refusal(site, text, around)
+    except CommandError as error:
+        _rejected(text, error, as_json=as_json)
     try:
         data = explaining.explain(site.table, command, around)
     except ExpansionError as error:
         give_up(str(error), Exit.REFUSED)
-    if denial is not None:
-        data |= {"verdict": "denied", "reason": denial, "rule": None, "number": None, "jobs": []}
+    if refusal is not None:
+        verdict, reason = refusal
+        data |= {"verdict": verdict, "reason": reason, "rule": None, "number": None, "jobs": []}
     data = {"command": as_data(command), "at": str(at), "host": host, "note": note, **data}
     if as_json:
         print_json(data)
     else:
         click.echo(f"rules: {site.source}\n")
         click.echo(render(data))
-    raise SystemExit(Exit.DONE if data["verdict"] == "run" else Exit.REFUSED)
+    if data["verdict"] == "run" and not data["jobs"]:
+        raise SystemExit(Exit.FAILED)
+    raise SystemExit(Exit.DONE if data["verdict"] in {"run", "answered"} else Exit.REFUSED)
 
 
 def _time(written: str | None) -> datetime:
@@ -181,12 +189,38 @@ def _rejected(text: str, error: CommandError, *, as_json: bool) -> NoReturn:
     raise SystemExit(Exit.REFUSED)
 
 
-def _right(site: Site, host: str | None, command: Command, tapes: tuple[Tape, ...]) -> str | None:
-    """Return why the host may not give the command at all, or None."""
-    if site.configuration is None or host is None:
+def _refusal(site: Site, text: str, around: Circumstances) -> tuple[str, str] | None:
+    """Return what the engine answers before it asks the rules, and why; None when it asks them.
+
+    Raises CommandError for what only a cluster rejects.
+    """
+    if site.configuration is None:
         return None
-    known = site.configuration.hosts[host]
-    return why_not_command(known, command) or why_not_tapes(known, tapes)
+    # Not needed for a newcomer's first trial, which has no configuration.
+    from vtspolicy.engine import intake  # noqa: PLC0415
+    from vtspolicy.engine.cleanup import OURSELVES  # noqa: PLC0415
+
+    known = site.configuration.hosts[around.host] if around.host is not None else OURSELVES
+    reader = intake.Reader(
+        configuration=evolve(site.configuration, node=around.node),
+        vocabulary=site.vocabulary,
+        table=site.table,
+    )
+    event = Event(text=text, system=around.system if around.host is not None else None)
+    understood = intake.understand(reader, event, hosts=(known,), address="", received=0.0)
+    if isinstance(understood, intake.Elsewhere):
+        return "elsewhere", f"it is for {understood.server}, and this is {around.node}"
+    if isinstance(understood, intake.Unheard):
+        return "denied", understood.reason
+    if not isinstance(understood, intake.Understood):
+        reason = understood.reason or ""
+        if understood.state is RequestState.REJECTED:
+            raise CommandError(column=int(understood.fields["column"]), message=reason)
+        return "denied", reason
+    if understood.command.operation in intake.VERBS_ON_REQUESTS:
+        return "answered", "by the server itself, without the rules"
+    denial = why_not_tapes(known, around.tapes)
+    return ("denied", denial) if denial is not None else None
 
 
 def _tapes(
@@ -236,146 +270,3 @@ def _imagined(command: Command, target: Target) -> Iterable[str]:
     if target.cartridge is None:
         return tuple(f"{target.path}/A0000{number}" for number in (1, 2))
     return (target.path or "",)
-
-
-# -- for people
-
-
-def render(data: explaining.Data) -> str:
-    """Return an explanation as text."""
-    lines = [_command_line(data["command"]), f"at {data['at'][:16]}, {data['note']}"]
-    if data["host"]:
-        lines[1] += f", from {data['host']}"
-    lines += [f"warning: {warning}" for warning in data["command"]["warnings"]]
-    lines += ["", *_rule_lines(data["rules"]), "", _verdict(data)]
-    for number, job in enumerate(data["jobs"], 1):
-        lines += ["", f"job {number}: {job['tape'] or job['pool']}", *_job_lines(job)]
-    if data["left_out"]:
-        lines += ["", "left out:"]
-        lines += [f"  {each['tape']}: {each['reason']}" for each in data["left_out"]]
-    return "\n".join(lines)
-
-
-def _command_line(command: Mapping[str, Any]) -> str:
-    parts = [command["family"], command["operation"] or ""]
-    parts += [
-        "/" + "/".join(part for part in target.values() if part)
-        if target["vault"]
-        else target["cartridge"]
-        for target in command["targets"]
-    ]
-    parts += [f"{name}={value}" for name, value in command["keywords"].items()]
-    parts += [f"ref={command['ref']}"] if command["ref"] else []
-    return "command: " + " ".join(part for part in parts if part)
-
-
-def _rule_lines(rules: Sequence[Mapping[str, Any]]) -> list[str]:
-    width = max((len(each["rule"]) for each in rules), default=0)
-    lines = []
-    for each in rules:
-        if each["matched"]:
-            how = "matches"
-        elif each["reached"]:
-            how = f"no: {each['condition']}, found {each['found']}"
-        else:
-            how = "not reached"
-        lines.append(f"{each['number']:4}  {each['rule']:{width}}  {how}")
-    return lines or ["   there are no rules"]
-
-
-def _verdict(data: explaining.Data) -> str:
-    if data["verdict"] == "norule":
-        return "no rule matches: NORULE"
-    if data["verdict"] == "denied":
-        by = f' by rule {data["number"]}, "{data["rule"]}"' if data["rule"] else ""
-        return f"denied{by}: {data['reason']}"
-    jobs = len(data["jobs"])
-    what = "no job, because there is no tape to do it with" if not jobs else f"{jobs} job"
-    return f'rule {data["number"]}, "{data["rule"]}", decides: {what}{"s" if jobs > 1 else ""}'
-
-
-def _job_lines(job: Mapping[str, Any]) -> list[str]:
-    seats = job["seats"]
-    retry = job["retry"]
-    rows = [
-        ("first", _call(job["prepare"])),
-        ("runs", shlex.join(job["run"]) if job["run"] else "by this program itself"),
-        ("input", _lines(job["input"])),
-        ("application", f"{job['application']}, {seats} seat{'' if seats == 1 else 's'}"),
-        ("variables", " ".join(f"{name}={value}" for name, value in job["env"].items())),
-        ("lock", job["lock"] or "none"),
-        ("priority", str(job["priority"]) if job["priority"] else ""),
-        ("starts", _starts(job)),
-        ("time-outs", _timeouts(job["timeouts"])),
-    ]
-    if retry["attempts"] > 1:
-        delay = f"{duration(retry['delay'])} apart"
-        factor = f", each {retry['backoff']:g} times longer" if retry["backoff"] != 1 else ""
-        when = " or ".join(retry["on"])
-        rows.append(("attempts", f"{retry['attempts']}, {delay}{factor}, after {when}"))
-    rows.append(("interrupted", "runs again" if job["on_interrupt"] == "retry" else "fails"))
-    if job["run"]:
-        rows.append(("success", "; ".join(_success(job))))
-    rows += [(name, _call(job[name])) for name in ("poll", "verify")]
-    if job["cancel"]:
-        rows.append(("cancel", _call({"run": job["cancel"], "input": job["cancel_input"]})))
-    rows.append(("ready", shlex.join(job["ready"] or ())))
-    rows.append(("then", f"the tape is {job['then']}" if job["then"] else ""))
-    return [f"  {name:12} {value}" for name, value in rows if value]
-
-
-def _call(query: Mapping[str, Any] | None) -> str:
-    """A query as one line: what runs, and the lines that it reads."""
-    if query is None:
-        return ""
-    lines = _lines(query["input"])
-    return shlex.join(query["run"]) + (f" < {lines}" if lines else "")
-
-
-def _lines(text: str | None) -> str:
-    return " / ".join((text or "").splitlines())
-
-
-def _starts(job: Mapping[str, Any]) -> str:
-    if job["starts"] is None:
-        return f"never: no hours of {job['between']} are to come"
-    return f"{job['starts']} ({job['between']})" if job["waits"] else "at once"
-
-
-def _success(job: Mapping[str, Any]) -> list[str]:
-    words = [f"exit code {_codes(job['outcome'], 'completed') or 'none'}", *job["expect"]]
-    warnings = _codes(job["outcome"], "warning")
-    if job["verify"]:
-        words.append(" and ".join(["the query finds the copy", *job["verify"]["expect"]]))
-    if warnings:
-        words.append(f"with warnings {warnings}")
-    return words
-
-
-def _codes(outcome: Mapping[str, str], state: str) -> str:
-    return ", ".join(code for code, name in outcome.items() if name == state)
-
-
-_TIMEOUT_WORDS = {
-    "waiting": "waiting",
-    "attempt": "one attempt",
-    "total": "all attempts",
-    "silence": "silence",
-    "grace": "stopping",
-}
-
-
-def _timeouts(timeouts: Mapping[str, float | None]) -> str:
-    return ", ".join(
-        f"{_TIMEOUT_WORDS[name]} {duration(seconds)}"
-        for name, seconds in timeouts.items()
-        if seconds is not None
-    )
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as tables are written: 90s, 12h, 7d."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
