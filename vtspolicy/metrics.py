@@ -68,7 +68,7 @@ class Metrics:
             "restores_oldest_seconds", "Age of the oldest mount request that waits for its tape."
         )
         self.reload_ok = self._gauge(
-            "config_last_reload_successful", "1 when the last reload was taken, else 0."
+            "config_last_reload_successful", "0 when the last reload was refused, else 1."
         )
         self.reloads = self._counter("config_reloads", "Reloads by result.", "result")
         self.config_hash = self._gauge("config_hash_info", "The rules table in force.", "hash")

@@ -159,7 +159,7 @@ def test_what_is_not_allowed_is_denied_by_default(site):
     link.send(event("VTSPolicy DSK 'archive /VAULT02/PAYROLL/A00017'"))
     assert "VAULT02" in str(link.wait("DENIED", req=2).fields["reason"])
     link.send(event(ARCHIVE, system=r"\OTHER"))
-    link.wait("DENIED", reason=r"system \OTHER is not one of this host's systems")
+    link.wait("DENIED", ref="one", reason=r"system \OTHER is not one of this host's systems")
     link.send(event("VTSPolicy RST 'archive /VAULT01/PAYROLL/A00017'"))
     link.wait("NORULE")
     assert site.record == []
@@ -233,6 +233,8 @@ def test_metrics_health_and_readiness_are_served(site):
     metrics = urlopen(f"{base}/metrics").read().decode()
     assert 'vtspolicy_commands_total{family="DSK",result="accepted"} 1.0' in metrics
     assert 'vtspolicy_jobs{state="completed"} 1.0' in metrics
+    assert 'vtspolicy_seats_in_use{application="DSK"} 0.0' in metrics
+    assert "vtspolicy_config_last_reload_successful 1.0" in metrics
     assert urlopen(f"{base}/healthz").status == 200
     assert urlopen(f"{base}/readyz").status == 200
     status = site.json("status")

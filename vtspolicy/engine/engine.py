@@ -124,6 +124,7 @@ class Engine:
         self.queue.seats(reader.table.seats)
         self.metrics.config_hash.clear()
         self.metrics.config_hash.labels(reader.table.hash).set(1)
+        self.metrics.reload_ok.set(1)
 
     def wait(self, job: Job) -> None:
         """Let a recorded job wait for its turn, as long as its rule lets it."""
@@ -183,7 +184,8 @@ class Engine:
             return None
         if isinstance(result, Unheard):
             self.metrics.commands.labels("", "unheard").inc()
-            fields = {"reason": result.reason} | ({"id": event.id} if event.id else {})
+            named = {"ref": result.ref, "reason": result.reason, "id": event.id}
+            fields = {name: value for name, value in named.items() if value}
             session.tell(Notice(word=Word.DENIED, host="", fields=fields, created=received))
             self.log.warn(
                 "Command of {address} denied: {reason}.",

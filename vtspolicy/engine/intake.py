@@ -61,6 +61,7 @@ class Unheard:
 
     event: Event
     reason: str
+    ref: str | None = None  # its own, for the answer
 
 
 @frozen(kw_only=True)
@@ -77,7 +78,7 @@ def understand(
     """Return what a command asks for, or how it is refused before any tape is looked at."""
     host = host_of_event(hosts, event, address=address)
     if isinstance(host, str):
-        return Unheard(event=event, reason=host)
+        return Unheard(event=event, reason=host, ref=_ref_of(event.text, reader.vocabulary))
     try:
         command = parse(event.text, reader.vocabulary)
     except CommandError as error:
@@ -207,6 +208,13 @@ def _rejected(event: Event, host: Host, error: CommandError, received: float) ->
         fields={"column": error.column},
         notify_all=host.notices == "all",
     )
+
+
+def _ref_of(text: str, vocabulary: Vocabulary) -> str | None:
+    try:
+        return parse(text, vocabulary).ref
+    except CommandError as error:
+        return error.ref
 
 
 def tape_of(command: Command) -> str | None:

@@ -109,8 +109,12 @@ class Operator:
             metrics.notices_pending.labels(name).set(waiting.count if waiting else 0)
             metrics.notices_oldest.labels(name).set(now - waiting.oldest if waiting else 0)
             metrics.connected.labels(name).set(engine.outbox.sessions(name))
+        # An application that does nothing just now is not in the picture of the queue.
+        running = dict.fromkeys(engine.reader.table.seats, 0)
         for use in engine.queue.snapshot(first=0).applications:
-            metrics.seats.labels(use.application).set(use.running)
+            running[use.application] = use.running
+        for application, seats in running.items():
+            metrics.seats.labels(application).set(seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
         tapes = {each.state: each for each in await engine.ledger.read(Book.tape_counts)}
         for place in TapeState:
@@ -232,7 +236,6 @@ class Operator:
             raise
         engine.use(after)
         self.doors.renew()
-        engine.metrics.reload_ok.set(1)
         engine.metrics.reloads.labels("taken").inc()
         await engine.ledger.write(
             Book.add_history,
