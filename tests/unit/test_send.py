@@ -97,6 +97,13 @@ def run(server, *arguments):
     return CliRunner().invoke(send, ["--to", address, *arguments])
 
 
+@pytest.mark.parametrize("text", ["hello", "vtspolicy Status - 1", "VTSPolicyX"])
+def test_a_text_that_no_server_answers_is_not_waited_for(text):
+    result = run("127.0.0.1:1", "--wait", text)
+    assert result.exit_code == 2
+    assert "a command begins with VTSPolicy" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("word", "code"),
     [

@@ -40,6 +40,7 @@ _EXIT = {
     Word.MOUNTFAILED: FAILED,
     Word.STATUS: DONE,
 }
+_ANSWERED = re.compile(r"\s*(VTSPolicy(\s|\Z)|\$ZSVR:)")  # how a text begins that is for a server
 _TAKEN = (Word.ACCEPTED, Word.DUPLICATE)
 _COLOURS = {DONE: "green", FAILED: "red", WITH_WARNINGS: "yellow", REFUSED: "red"}
 _REF = re.compile(r"\bref\s*=\s*([A-Za-z0-9_.-]{1,32})")
@@ -234,6 +235,11 @@ def _text(text: str | None, file: IO[str] | None) -> str:
     found = text if text is not None else file.read().removesuffix("\n") if file else ""
     if not found.strip():
         raise click.UsageError("there is no command: the text is empty")
+    if _ANSWERED.match(found) is None:
+        raise click.UsageError(
+            f'no server answers "{found.split(maxsplit=1)[0]}": a command begins with VTSPolicy,'
+            " and a mount request with $ZSVR:"
+        )
     return found
 
 
