@@ -9,7 +9,7 @@ from vtspolicy.cli import cli
 from vtspolicy.config.load import SHIPPED
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.check import Surroundings, check_table
-from vtspolicy.rules.load import load_table
+from vtspolicy.rules.load import load_table, read_table
 
 HERE = Surroundings(find_program=lambda name: f"/bin/{name}", why_secret_unsafe=lambda _: None)
 
@@ -90,6 +90,24 @@ def test_a_program_that_is_not_there_is_named_once_where_it_stands(problems_of):
         "3:42: the program gone is not there or cannot be executed;"
         " install it, or give its path under programs of its application"
     )
+
+
+def test_a_rule_with_a_mistake_in_its_conditions_is_not_said_to_take_the_commands_of_others(
+    tmp_path,
+):
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        "rules:\n"
+        "  - rule: a\n    when: {family: TSM, optfile: /night.opt}\n    deny: later\n"
+        "  - {rule: b, when: {family: TSM}, deny: now}\n"
+        "  - {rule: c, when: {family: TSM, pool: PAY}, deny: never}\n"
+    )
+    table, findings = read_table([path], vocabulary=shipped())
+    found = [*findings.problems, *check_table(table, HERE, known=findings.problems)]
+    assert [(problem.line, problem.message.split(":")[0]) for problem in found] == [
+        (3, 'when has no key "optfile"'),
+        (6, 'the rule "c" can never match'),
+    ]
 
 
 @pytest.mark.parametrize("key", ["verify: [gone]", "cancel: [gone]", "ready: [gone]"])

@@ -61,7 +61,9 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
     )
     problems += found.problems
     problems += check_table(
-        table, Surroundings(find_program=find_program, why_secret_unsafe=why_secret_unsafe)
+        table,
+        Surroundings(find_program=find_program, why_secret_unsafe=why_secret_unsafe),
+        known=found.problems,
     )
     if not found.errors:
         problems += _failed_tests(configuration, table, vocabulary)

@@ -104,11 +104,18 @@ class Section:
 
 
 def section(
-    node: Node | None, keys: Mapping[str, Key], findings: Findings, *, what: str, place: Place
+    node: Node | None,
+    keys: Mapping[str, Key],
+    findings: Findings,
+    *,
+    what: str,
+    place: Place,
+    elsewhere: str = "",
 ) -> Section:
     """Read a mapping by its table of keys; `what` completes "... of WHAT" in messages.
 
-    Unknown keys get the nearest right word. Keys that are wrong or missing have their default.
+    Unknown keys get the nearest right word, or else all keys and `elsewhere`: where else a word
+    may belong that people look for here. Keys that are wrong or missing have their default.
     """
     values = {name: None if key.default is REQUIRED else key.default for name, key in keys.items()}
     if node is None or (isinstance(node, Scalar) and node.value is None):
@@ -120,7 +127,7 @@ def section(
     for name, entry in node.entries.items():
         key = keys.get(name)
         if key is None:
-            remedy = did_you_mean(name, keys) or f"the keys are {', '.join(keys)}"
+            remedy = did_you_mean(name, keys) or f"the keys are {', '.join(keys)}{elsewhere}"
             findings.add(entry.key, f'{what} has no key "{name}"', remedy)
             continue
         given.add(name)
@@ -303,13 +310,13 @@ def matching(pattern: str, expected: str) -> Read[str]:
     return read
 
 
-def section_of(keys: Mapping[str, Key], what: str) -> Read[Section]:
-    """Make a reader of mappings that have a table of keys."""
+def section_of(keys: Mapping[str, Key], what: str, *, elsewhere: str = "") -> Read[Section]:
+    """Make a reader of mappings that have a table of keys; see `section`."""
 
     def read(node: Node, findings: Findings) -> Section | None:
         if not isinstance(node, Table):
             findings.add(node, f"{what} must be a mapping of keys, and this is {describe(node)}")
             return None
-        return section(node, keys, findings, what=what, place=node.place)
+        return section(node, keys, findings, what=what, place=node.place, elsewhere=elsewhere)
 
     return read

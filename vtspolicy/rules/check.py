@@ -1,7 +1,8 @@
 """What is wrong or doubtful in a table that can be read: unreachable rules, programs, secrets."""
 
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect
+from collections.abc import Callable, Collection, Iterator
 
 from attrs import frozen
 
@@ -27,10 +28,16 @@ class Surroundings:
     why_secret_unsafe: WhySecretUnsafe
 
 
-def check_table(table: Table, surroundings: Surroundings) -> list[Problem]:
-    """Return every problem of a table that loading it does not show."""
+def check_table(
+    table: Table, surroundings: Surroundings, *, known: Collection[Problem] = ()
+) -> list[Problem]:
+    """Return every problem of a table that loading it does not show.
+
+    `known` are those that it did show: what stands in a rule with an error says nothing about
+    others.
+    """
     problems = [
-        *_unreachable(table),
+        *_unreachable(table, _broken(table, known)),
         *_programs(table, surroundings.find_program),
         *_secret_files(table, surroundings.why_secret_unsafe),
         *_unproven(table),
@@ -41,10 +48,22 @@ def check_table(table: Table, surroundings: Surroundings) -> list[Problem]:
 # -- rules that never match
 
 
-def _unreachable(table: Table) -> Iterator[Problem]:
+def _broken(table: Table, known: Collection[Problem]) -> Collection[int]:
+    """The numbers of the rules in whose lines an error stands: they match as nobody meant."""
+    starts = sorted((rule.place.file, rule.place.line, rule.number) for rule in table.rules)
+    broken = set()
+    for problem in known:
+        if not problem.warning:
+            at = bisect(starts, (problem.file, problem.line, len(starts) + 1)) - 1
+            if at >= 0 and starts[at][0] == problem.file:
+                broken.add(starts[at][2])
+    return broken
+
+
+def _unreachable(table: Table, broken: Collection[int]) -> Iterator[Problem]:
     for index, rule in enumerate(table.rules):
-        for earlier in table.rules[:index]:
-            if rule_covers(earlier, rule):
+        for earlier in table.rules[:index] if rule.number not in broken else ():
+            if earlier.number not in broken and rule_covers(earlier, rule):
                 first = f"{earlier.place.file}:{earlier.place.line}"
                 yield rule.place.problem(
                     f'the rule "{rule.name}" can never match: rule {earlier.number},'
