@@ -58,6 +58,14 @@ def test_no_restore_writes_over_a_tape_that_has_data(path):
             assert state.patterns == ("erased", "deleted")
 
 
+def test_only_a_store_that_says_so_has_no_copy(work_of):
+    query = work_of("dsk", "archive to disk").verify
+    missing = "vtspolicy disk: /VAULT01/PAY/A00017: no copy with handle 42-1 in /archive"
+    unmounted = "vtspolicy disk: /archive: not a store, or its disk is not mounted"
+    assert judge_query(query, code=1, output=missing, values=SIZE).absent
+    assert not judge_query(query, code=1, output=unmounted, values=SIZE).absent
+
+
 RESTIC = {"message_type": "summary", "total_files_processed": 1, "total_bytes_processed": 4096}
 
 
