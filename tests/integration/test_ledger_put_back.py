@@ -1,6 +1,7 @@
 """A ledger that is put back from a copy: nothing that was given since then is given again."""
 
 import shutil
+from tempfile import TemporaryDirectory
 
 from attrs import evolve
 from twisted.internet import reactor
@@ -28,7 +29,7 @@ class PutBack(TestCase):
         return Deferred.fromCoroutine(self._put_back())
 
     async def _put_back(self):
-        path, copy = self.mktemp(), self.mktemp()
+        path, copy = self._places()
         before = await self._serve(path, newest=0, jobs=2)
         shutil.copy(path, copy)
         lost = await self._serve(path, newest=2, jobs=3)
@@ -37,6 +38,11 @@ class PutBack(TestCase):
         numbers = [job.id for job in before + lost + after]
         self.assertEqual(sorted(set(numbers)), numbers)
         self.assertEqual(len({job.handle for job in before + lost + after}), 7)
+
+    def _places(self):
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return f"{folder.name}/ledger.db", f"{folder.name}/copy.db"
 
     async def _serve(self, path, *, newest, jobs):
         ledger = SqliteLedger(path, reactor)
@@ -55,7 +61,7 @@ class PutBack(TestCase):
         return Deferred.fromCoroutine(self._without_spool())
 
     async def _without_spool(self):
-        path, copy = self.mktemp(), self.mktemp()
+        path, copy = self._places()
         await self._serve(path, newest=0, jobs=1)
         shutil.copy(path, copy)
         lost = await self._serve(path, newest=0, jobs=1)
