@@ -36,8 +36,8 @@ class PutBack(TestCase):
         shutil.copy(copy, path)
         after = await self._serve(path, newest=5, jobs=2)
         numbers = [job.id for job in before + lost + after]
-        self.assertEqual(sorted(set(numbers)), numbers)
-        self.assertEqual(len({job.handle for job in before + lost + after}), 7)
+        assert sorted(set(numbers)) == numbers
+        assert len({job.handle for job in before + lost + after}) == 7
 
     def _places(self):
         folder = TemporaryDirectory()
@@ -53,7 +53,7 @@ class PutBack(TestCase):
             for n in range(jobs)
         ]
         read = [await ledger.read(Book.job, job.id) for job in recorded]
-        self.assertEqual([job.handle for job in read], [job.handle for job in recorded])
+        assert [job.handle for job in read] == [job.handle for job in recorded]
         await ledger.close()
         return recorded
 
@@ -67,4 +67,4 @@ class PutBack(TestCase):
         lost = await self._serve(path, newest=0, jobs=1)
         shutil.copy(copy, path)
         after = await self._serve(path, newest=0, jobs=1)
-        self.assertNotEqual(lost[0].handle, after[0].handle)
+        assert lost[0].handle != after[0].handle
