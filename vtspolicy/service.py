@@ -79,6 +79,7 @@ class Service:
     ports: list[IListeningPort] = field(init=False, factory=list)
     operator: Operator = field(init=False)
     control: ControlDoor | None = field(init=False, default=None)
+    stopping: bool = field(init=False, default=False)
     _housekeeping: LoopingCall = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -119,9 +120,13 @@ class Service:
         await self.ledger.open()
         self.ledger.on_trouble(self._trouble)
         await self.engine.start()
+        if self._is_over():
+            return
         self.operator.started = self.reactor.seconds()
         await self.doors.open(self.reactor, configuration.listen)
         await self._open_web()
+        if self._is_over():
+            return
         self.engine.watch()
         self._housekeeping.clock = self.reactor
         self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
@@ -130,6 +135,10 @@ class Service:
             action="ready",
             doors=", ".join(address(port) for port in (*self.doors.ports, *self.ports)),
         )
+
+    def _is_over(self) -> bool:
+        """Whether a stop has overtaken the start; a method, as it changes while others work."""
+        return self.stopping
 
     async def _open_web(self) -> None:
         """The web endpoint only reads; the control socket, for this user alone, also acts."""
@@ -143,6 +152,7 @@ class Service:
     async def stop(self) -> None:
         """Close the doors, finish what is being recorded; running applications go on."""
         self.log.info("Stopping; running applications go on.", action="stopping")
+        self.stopping = True
         if self._housekeeping.running:
             self._housekeeping.stop()
         self.engine.unwatch()
@@ -206,6 +216,8 @@ def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a
 
     def failed(failure: Failure) -> None:
         nonlocal code
+        if service.stopping:
+            return  # it was told to stop while it started, which nothing can survive
         code = 2 if failure.check(*START_ERRORS) else 1
         if code == 2:
             sys.stderr.write(f"vtspolicy: {failure.getErrorMessage()}\n")

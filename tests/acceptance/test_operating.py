@@ -142,6 +142,28 @@ def is_alive(pid):
         return False
 
 
+# Stop
+
+
+def test_a_server_that_is_stopped_while_it_starts_goes_without_complaint(site):
+    site.stop()
+    lock = site.root / "ledger.db.lock"
+    for delay in (0.0, 0.01, 0.02):
+        server = subprocess.Popen(
+            [VTSPOLICY, "serve", "--config", site.root / "vtspolicy.yaml"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        until(lambda pid=server.pid: lock.read_text().strip() == str(pid))
+        time.sleep(delay)  # wherever it is just then
+        server.terminate()
+        said = server.communicate(timeout=20)[0].decode()
+        assert "Traceback" not in said
+        assert "the ledger is closed" not in said
+        assert server.returncode in {0, -signal.SIGTERM}
+    site.start()
+
+
 # Reload
 
 
