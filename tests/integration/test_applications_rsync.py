@@ -131,7 +131,8 @@ def test_a_system_that_does_not_answer_fails(station, sshd):
         done = station.command("VTSPolicy FTX '/VAULT01/PAY/A00006'")
     finally:
         sshd.daemon.start()
-    assert (word(done), dict(done.fields)["rc"]) == ("FAILED", 255)
+    assert word(done) == "FAILED"
+    assert dict(done.fields)["rc"] in {12, 255}  # by who notices first, rsync or its ssh
 
 
 def test_an_unreadable_tape_is_partial_for_rsync_and_a_failure_here(station, restored_program):
