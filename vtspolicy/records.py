@@ -22,7 +22,10 @@ TIMES = frozenset(
         *("at", "received", "created", "due", "started", "finished", "since", "oldest"),
         *("last_event", "written", "migrated", "copied_written", "erased", "restored"),
         *("opened", "closed", "verified", "rewritten", "restoring", "deleted", "restores_since"),
-        *("override_written",),
+        *(
+            "override_written",
+            "mounted",
+        ),
     }
 )
 """Fields of records that hold seconds since the epoch; 0 stands for never."""

@@ -43,6 +43,7 @@ class Tape:
     rewritten: float | None = None  # when other data than the copy's was first seen on it
     restoring: float | None = None  # when a restore began that has not come to a good end
     deleted: float | None = None  # when this program removed the file
+    mounted: float | None = None  # when a host last asked for it
 
     @property
     def name(self) -> str:

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtspolicy import tapes
+from vtspolicy.grammar import shipped
 from vtspolicy.rules.cleanup import Fullness, Policy, plan, retention_seconds, verdict
+from vtspolicy.rules.load import read_table
 from vtspolicy.tapes import Tape
 
 DAY = 86400.0
@@ -33,6 +35,7 @@ FULL, EMPTY = Fullness(total=100, taken=90), Fullness(total=100, taken=10)
         (evolve(MIGRATED, restoring=5.0), "not restored well"),
         (evolve(MIGRATED, size=499, copied_size=499), "smaller than 500"),
         (tapes.restored(MIGRATED, at=NOW - 3600), "in use until"),
+        (evolve(MIGRATED, mounted=NOW - 3600), "in use until"),
         (evolve(MIGRATED, retention="200,d"), "not past retention until"),
         (evolve(MIGRATED, retention=None), "no retention is given"),
     ],
@@ -125,3 +128,50 @@ def test_every_tape_has_one_verdict_and_locked_or_foreign_ones_never_go(ages, th
     assert sorted(tape.path for tape, _ in judged) == sorted(tape.path for tape in known)
     for tape, said in judged:
         assert not (said.erase and (tape.locked or not tape.by_us or not tape.size))
+
+
+# -- how it is written
+
+
+def read(tmp_path, *texts):
+    files = []
+    for number, text in enumerate(texts):
+        files.append(tmp_path / f"{number}.yaml")
+        files[-1].write_text(text)
+    table, findings = read_table(files, vocabulary=shipped())
+    return table.cleanup, [str(each).replace(f"{tmp_path}/", "") for each in findings.problems]
+
+
+def test_a_table_without_a_cleanup_cleans_nothing_up(tmp_path):
+    policy, problems = read(tmp_path, "rules: []\n")
+    assert (policy, problems) == (Policy(), [])
+    assert (policy.hour, policy.threshold, policy.dry_run) == (None, None, True)
+
+
+def test_a_cleanup_says_when_and_what(tmp_path):
+    written = "cleanup: {hour: 0, threshold: 85, minimum: 1M, retention: 30d, dry_run: false}\n"
+    policy, problems = read(tmp_path, written)
+    assert problems == []
+    assert policy == Policy(
+        hour=0, threshold=85.0, minimum=2**20, retention=30 * DAY, rest=DAY, dry_run=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("hour: 24", "0.yaml:1:18: 24 is too large; at most 23"),
+        ("threshold: 0", "0.yaml:1:23: 0 is too small; at least 1"),
+        ("dryrun: true", '0.yaml:1:12: cleanup has no key "dryrun"; did you mean "dry_run"?'),
+    ],
+)
+def test_a_mistake_in_a_cleanup_has_its_place_and_its_remedy(tmp_path, written, problem):
+    _, problems = read(tmp_path, f"cleanup: {{ {written}}}\n")
+    assert problems == [problem]
+
+
+def test_a_site_has_one_cleanup(tmp_path):
+    policy, problems = read(tmp_path, "cleanup: {hour: 1}\n", "cleanup: {hour: 2}\n")
+    assert policy.hour == 1
+    assert len(problems) == 1
+    assert "a site has one cleanup" in problems[0]

@@ -237,6 +237,18 @@ def test_a_tape_that_is_written_between_the_gate_and_the_act_is_not_emptied(worl
     assert "written just now" in failed.fields["reason"]
 
 
+def test_a_tape_that_a_host_asks_for_meanwhile_is_not_emptied(world):
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
+    world.work()
+    world.send("NSK1", "VTSPolicy Erase - P00001", 2)
+    world.clock.pass_time(1.0)
+    world.mount()  # while the application is asked for its copy: the tape has its data
+    world.work()
+    assert world.path.read_bytes() == b"tape"
+    (failed,) = [each for each in world.mail["NSK1"].notices if each.word is Word.FAILED]
+    assert "a host has asked for it" in failed.fields["reason"]
+
+
 def test_a_restore_never_overwrites_data_without_a_copy(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
     world.work()

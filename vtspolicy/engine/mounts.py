@@ -164,18 +164,24 @@ class Mounts:
             return "unknown"
         now = self.engine.clock.seconds()
         if answer.action is MountAction.NOTE:
-            mount = await self.engine.ledger.write(
-                Book.record_mount,
-                event=event,
-                host=host.name,
-                digest=identity(host.name, event),
-                received=now,
-                seq=seq,
-                volume=message.volume,
-                path=tape.path,
-                reason=answer.reason,
-            )
-            return "duplicate" if mount is None else "noted"
+
+            def note(book: Book) -> str:
+                mount = book.record_mount(
+                    event=event,
+                    host=host.name,
+                    digest=identity(host.name, event),
+                    received=now,
+                    seq=seq,
+                    volume=message.volume,
+                    path=tape.path,
+                    reason=answer.reason,
+                )
+                if mount is None:
+                    return "duplicate"
+                book.set_mounted(tape, now)
+                return "noted"
+
+            return await self.engine.ledger.write(note)
         return await self._recall(event, host, tape, seq)
 
     async def _find(self, volume: str) -> Tape:
@@ -211,8 +217,7 @@ class Mounts:
             mount = record_mount(state=MountState.RESTORING)
             if mount is None:
                 return Opened(result="duplicate")
-            if book.tape(tape.path) is None:
-                book.save_tape(tape)
+            book.set_mounted(tape, now)
             book.set_locked(tape.path, True, ACTOR, now, f"mount {seq} of {host.name} waits for it")
             joined = next((each.request for each in others if each.request is not None), None)
             recorded = None

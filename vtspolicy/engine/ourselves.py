@@ -148,6 +148,11 @@ class Ourselves:
                     return Ending(state=JobState.CANCELLED, reason="cancelled before it was begun")
                 if refusal is not None:
                     return Ending(state=JobState.FAILED, reason=f"{tape.name}: {refusal}")
+            for tape in tapes:
+                now_known = await self.ledger.read(Book.tape, tape.path)
+                if now_known is not None and (now_known.mounted or 0.0) > job.created:
+                    reason = f"{tape.name}: a host has asked for it meanwhile"
+                    return Ending(state=JobState.FAILED, reason=reason)
             act = self.vaults.erase if job.work.then == "erased" else self.vaults.delete
             for tape in tapes:
                 await self.threads(act, tape)

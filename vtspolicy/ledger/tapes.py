@@ -63,6 +63,7 @@ def tape_of(row: Row) -> Tape:
         rewritten=row[21],
         restoring=row[22],
         deleted=row[23],
+        mounted=row[24],
     )
 
 
@@ -128,7 +129,7 @@ class TapeDesk(ReadingDesk):
             *(tape.migrated, tape.handle, tape.application, tape.copied_size),
             *(tape.copied_written, tape.erased, tape.restored, tape.retention, tape.locked),
             *(tape.override, tape.override_size, tape.override_written, tape.by_us, tape.verified),
-            *(tape.media, tape.rewritten, tape.restoring, tape.deleted),
+            *(tape.media, tape.rewritten, tape.restoring, tape.deleted, tape.mounted),
         )
 
     def save_tapes(self, tapes: Iterable[Tape]) -> None:
@@ -298,6 +299,11 @@ class TapeDesk(ReadingDesk):
             known = self.tape(each.path)
             if known is not None and known.restoring is not None:
                 self.save_tape(model.with_file(known, size=each.size, written=each.written))
+
+    def set_mounted(self, tape: Tape, at: float) -> None:
+        """Note that a host has asked for a tape."""
+        if not self._do("set_mounted", at, tape.path):
+            self.save_tape(evolve(tape, mounted=at))
 
     def set_verified(self, tape: Tape, at: float) -> None:
         """Note that a separate query has found the copy of a tape."""

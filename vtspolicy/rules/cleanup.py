@@ -35,7 +35,7 @@ class Policy:
     threshold: float | None = None  # percent of a vault's file system; above it tapes are emptied
     minimum: int = 0  # bytes; smaller tapes stay
     retention: float | None = None  # seconds that a tape stays whose command did not say; None: on
-    rest: float = DAY  # seconds that a tape stays after it was written, migrated or brought back
+    rest: float = DAY  # seconds that a tape stays after it was last used
     dry_run: bool = True  # only tell what would be done
 
 
@@ -117,8 +117,9 @@ def _why_not_yet(tape: Tape, policy: Policy, now: float) -> str | None:
 
 
 def last_used(tape: Tape) -> float:
-    """Return when a tape was last written, migrated or brought back."""
-    return max(tape.written or 0.0, tape.migrated or 0.0, tape.restored or 0.0)
+    """Return when a tape was last written, migrated, brought back or asked for by a host."""
+    times = (tape.written, tape.migrated, tape.restored, tape.mounted)
+    return max(each or 0.0 for each in times)
 
 
 def _is_too_full(policy: Policy, fullness: Fullness | None) -> bool:
@@ -233,7 +234,7 @@ CLEANUP = keys_of(
         type="a duration",
         default=DAY,
         default_text="1d",
-        help="how long a tape stays after it was written, migrated or brought back",
+        help="how long a tape stays after a write, a migration, a restore or a mount request",
     ),
     Key(
         name="dry_run",

@@ -1,7 +1,7 @@
 -- What retention removes, in small steps.
 
 -- name: prunable
-SELECT id FROM requests WHERE finished IS NOT NULL AND finished < ? 
+SELECT id, jobs FROM requests WHERE finished IS NOT NULL AND finished < ?
   AND NOT EXISTS (
       SELECT 1 FROM notices WHERE notices.request = requests.id AND delivered IS NULL
   )

@@ -3,7 +3,7 @@
 -- name: tape_columns
 vault, pool, cartridge, path, size, written, migrated, handle, application, copied_size,
 copied_written, erased, restored, retention, locked, override, override_size, override_written,
-by_us, verified, media, rewritten, restoring, deleted
+by_us, verified, media, rewritten, restoring, deleted, mounted
 
 -- name: tape
 SELECT {tape_columns} FROM tapes WHERE path = ?
@@ -19,7 +19,7 @@ SELECT {tape_columns} FROM tapes WHERE locked = 1 ORDER BY path
 
 -- name: save_tape
 INSERT INTO tapes ({tape_columns})
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (path) DO UPDATE SET
     vault = excluded.vault, pool = excluded.pool, cartridge = excluded.cartridge,
     size = excluded.size, written = excluded.written, migrated = excluded.migrated,
@@ -29,7 +29,8 @@ ON CONFLICT (path) DO UPDATE SET
     locked = excluded.locked, override = excluded.override,
     override_size = excluded.override_size, override_written = excluded.override_written,
     by_us = excluded.by_us, verified = excluded.verified, media = excluded.media,
-    rewritten = excluded.rewritten, restoring = excluded.restoring, deleted = excluded.deleted
+    rewritten = excluded.rewritten, restoring = excluded.restoring, deleted = excluded.deleted,
+    mounted = excluded.mounted
 
 -- name: add_tape
 INSERT INTO tapes (vault, pool, cartridge, path, size, written) VALUES (?, ?, ?, ?, ?, ?)
@@ -51,6 +52,9 @@ UPDATE tapes SET vault = ?, pool = ?, path = ? WHERE path = ?
 
 -- name: set_locked
 UPDATE tapes SET locked = ? WHERE path = ?
+
+-- name: set_mounted
+UPDATE tapes SET mounted = ? WHERE path = ?
 
 -- name: set_verified
 UPDATE tapes SET verified = ? WHERE path = ? AND handle = ?

@@ -6,6 +6,7 @@ ALTER TABLE tapes ADD COLUMN media TEXT;
 ALTER TABLE tapes ADD COLUMN rewritten REAL;               -- when other data than the copy's was seen
 ALTER TABLE tapes ADD COLUMN restoring REAL;               -- a restore began and has not ended well
 ALTER TABLE tapes ADD COLUMN deleted REAL;                 -- when this program removed the file
+ALTER TABLE tapes ADD COLUMN mounted REAL;                 -- when a host last asked for it
 ALTER TABLE tapes ADD COLUMN override_size INTEGER;        -- what the operator's word is about
 ALTER TABLE tapes ADD COLUMN override_written REAL;
 ALTER TABLE tapes ADD COLUMN copy_work INTEGER REFERENCES works (id);  -- how the copy was made
