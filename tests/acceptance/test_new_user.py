@@ -223,6 +223,30 @@ def test_a_wrong_configuration_tells_all_its_errors_with_their_places(site, tmp_
     assert f"{wrong}:4:" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--ledger", "postgresql://db.example.com/vts"], "postgresql://db.example.com/vts: "),
+        (["--ledger", "sqlite:///dev/null/x.db"], "/dev/null/x.db"),
+        (["--spool", "/dev/null/spool"], "/dev/null/spool"),
+        ([], "already in use"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why_in_one_line(site, tmp_path, options, told):
+    own = ["--ledger", f"sqlite://{tmp_path}/own.db", "--spool", str(tmp_path / "spool"), *options]
+    done = subprocess.run(
+        [VTSPOLICY, "serve", "--config", site.root / "vtspolicy.yaml", *own],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    [why] = [line for line in done.stderr.splitlines() if line.startswith("vtspolicy: ")]
+    assert told in why
+    assert "Traceback" not in done.stderr
+
+
 def test_metrics_health_and_readiness_are_served(site):
     from urllib.request import urlopen
 

@@ -21,9 +21,11 @@ from vtspolicy.ledger import (
     LedgerInUse,
     LedgerMissing,
     LedgerTooNew,
+    LedgerTooOld,
     open_book,
     path_of,
 )
+from vtspolicy.ledger.sql import migrations
 from vtspolicy.ledger.sqlite import SqliteLedger
 
 WRITER = Path(__file__).with_name("ledger_writer.py")
@@ -333,6 +335,17 @@ def test_a_ledger_of_a_newer_program_is_refused(path, opening):
         opening(path)
     with pytest.raises(LedgerTooNew), open_book(path):
         pass
+
+
+def test_a_ledger_of_an_earlier_version_is_not_read_before_a_server_has_brought_it_up(path, opening):
+    other = sqlite3.connect(path)
+    other.executescript(migrations("sqlite")[1] + "PRAGMA user_version = 1;")
+    other.close()
+    with pytest.raises(LedgerTooOld, match="Start `vtspolicy serve`"), open_book(path):
+        pass
+    opening(path)
+    with open_book(path) as book:
+        assert book.jobs() == []
 
 
 # -- in use, and beside the server

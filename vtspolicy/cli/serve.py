@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import click
 from zope.interface import implementer
 
-from vtspolicy.cli.options import config_option
+from vtspolicy.cli.options import Exit, config_option, give_up
 from vtspolicy.config.endpoints import kind_of
 from vtspolicy.config.keys import option_table
 from vtspolicy.config.load import load_configuration
@@ -53,6 +53,7 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
         from twisted.internet import reactor  # noqa: PLC0415
         from twisted.logger import globalLogBeginner  # noqa: PLC0415
 
+        from vtspolicy.ledger.errors import LedgerError  # noqa: PLC0415
         from vtspolicy.service import reader_of, run  # noqa: PLC0415
 
         reader = reader_of(configuration)
@@ -66,7 +67,11 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
 
     observer = _observer(sys.stderr, as_json=log_json)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
-    raise SystemExit(run(reactor, reader, read))
+    try:
+        code = run(reactor, reader, read)
+    except LedgerError as error:  # of a kind that is not built in
+        give_up(f"vtspolicy: {error}", Exit.USAGE)
+    raise SystemExit(code)
 
 
 def _leave_out_tls(configuration: Configuration) -> None:

@@ -7,6 +7,7 @@ from vtspolicy.ledger.errors import (
     LedgerInUse,
     LedgerMissing,
     LedgerTooNew,
+    LedgerTooOld,
     NoSuchRow,
 )
 from vtspolicy.ledger.file import open_book, path_of
@@ -29,6 +30,7 @@ __all__ = [
     "LedgerInUse",
     "LedgerMissing",
     "LedgerTooNew",
+    "LedgerTooOld",
     "Mount",
     "MountState",
     "NoSuchRow",

@@ -47,6 +47,18 @@ class LedgerTooNew(LedgerError):  # noqa: N818
         self.known = known
 
 
+class LedgerTooOld(LedgerError):  # noqa: N818
+    """The ledger is of an earlier version of the program, and no server has brought it up yet."""
+
+    def __init__(self, file: str, found: int, known: int) -> None:
+        super().__init__(
+            f"{file}: the ledger has schema {found}, this program reads schema {known}."
+            " Start `vtspolicy serve` of this version: it brings the ledger up"
+        )
+        self.found = found
+        self.known = known
+
+
 class NoSuchRow(LedgerError, LookupError):  # noqa: N818
     """A request, job or attempt of this number is not in the ledger."""
 

@@ -15,6 +15,7 @@ from vtspolicy.ledger.errors import (
     LedgerInUse,
     LedgerMissing,
     LedgerTooNew,
+    LedgerTooOld,
 )
 from vtspolicy.ledger.sql import migrations
 
@@ -135,7 +136,7 @@ def open_book(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator
 
     What is read is one moment of the ledger. With `readonly=False` all is one transaction, undone
     when the block raises, and only while no server has the ledger (LedgerInUse). Raises
-    LedgerMissing, LedgerDamaged or LedgerTooNew.
+    LedgerMissing, LedgerDamaged, LedgerTooNew or LedgerTooOld.
     """
     path = path_of(url)
     if not path.exists():
@@ -149,6 +150,8 @@ def open_book(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator
                 raise LedgerTooNew(str(path), found, known)
             if found == 0:
                 raise LedgerMissing(f"{path}: this file holds no ledger")
+            if found < known:
+                raise LedgerTooOld(str(path), found, known)
             connection.execute("BEGIN" if readonly else "BEGIN IMMEDIATE")
             connection.execute("SELECT 1 FROM meta").fetchone()  # the moment is chosen here
             yield Book(connection)
