@@ -8,7 +8,7 @@ from automat import NoTransition
 
 from vtspolicy.events.event import Event, identity
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Ending, Intake, LedgerError, MountState, NoSuchRow
+from vtspolicy.ledger import Ending, Intake, LedgerError, MountState, NoSuchRow, retention
 from vtspolicy.ledger.desk import work_of, work_text
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rules.decision import PlannedJob
@@ -519,6 +519,15 @@ def test_retention_goes_in_steps(book):
         run(book, job)
     book.delivered([notice.id for notice in book.pending_notices("NSK1")], 120.0)
     assert [book.prune(1000.0, limit=2) for _ in range(3)] == [2, 2, 1]
+
+
+def test_a_step_of_retention_ends_with_a_large_request(book, monkeypatch):
+    monkeypatch.setattr(retention, "JOBS_AT_ONCE", 3)
+    for minute, jobs in enumerate((1, 3, 1, 1)):
+        for job in book.record(an_intake(jobs, event=an_event(minute))).jobs:
+            run(book, job)
+    book.delivered([notice.id for notice in book.pending_notices("NSK1")], 120.0)
+    assert [book.prune(1000.0) for _ in range(3)] == [2, 2, 0]
 
 
 def test_a_number_that_retention_removed_is_not_given_again(book):

@@ -2,6 +2,9 @@
 
 from vtspolicy.ledger.desk import Desk
 
+JOBS_AT_ONCE = 2000
+"""Jobs after which a step removes no further request: one of a large pool can have many."""
+
 _OF_A_REQUEST = ("prune_attempts", "prune_jobs", "prune_notices", "prune_transitions")
 
 
@@ -13,13 +16,19 @@ class RetentionDesk(Desk):
 
         A request with a notice that nobody has yet got stays. The identity of an event goes with
         its request: so an event that is shown again is known for at least as long as finished
-        requests are kept, counted from its arrival. Returns how many were removed: fewer than
-        `limit` means that nothing is left to remove. Twenty take some milliseconds.
+        requests are kept, counted from its arrival. Returns how many were removed; 0 means that
+        nothing is left to remove. Twenty take some milliseconds, if they are small; a large one
+        ends the step.
         """
-        found = self._all("prunable", before, limit)
+        found, jobs = [], 0
+        for number, count in self._all("prunable", before, limit):
+            if jobs >= JOBS_AT_ONCE:
+                break
+            found.append(number)
+            jobs += count
         if found:
             self._do("allow_pruning")
-            for (number,) in found:
+            for number in found:
                 self._do("uncount_jobs", number)
                 for query in _OF_A_REQUEST:
                     self._do(query, number)
