@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None, out: Callable[[str], object] = sys.s
         options.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     size = QUICK if chosen.quick else Size()
     lines: list[Line] = []
+    failed: list[str] = []
     with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="vtspolicy-bench-") as made:
         root = Path(made)
         flushes = [each * 1000 for each in fsyncs(root, 100)]
@@ -63,11 +65,17 @@ def main(argv: Sequence[str] | None = None, out: Callable[[str], object] = sys.s
             begun = time.perf_counter()
             folder = root / name
             folder.mkdir()
-            lines += BENCHMARKS[name](folder, size, peers=not chosen.no_peers)
+            try:
+                lines += BENCHMARKS[name](folder, size, peers=not chosen.no_peers)
+            except Exception:  # noqa: BLE001 - what the others have measured is still worth it
+                failed.append(name)
+                traceback.print_exc()
             shutil.rmtree(folder, ignore_errors=True)
             sys.stderr.write(f"{name}: {time.perf_counter() - begun:.0f} s\n")
     out(as_json(lines, about) + "\n" if chosen.json else as_text(lines, about))
-    return 0
+    if failed:
+        sys.stderr.write(f"could not be measured: {', '.join(failed)}\n")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

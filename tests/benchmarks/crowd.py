@@ -22,10 +22,14 @@ class Bad:
     """Connections that hold still, or send a command a byte at a time and read nothing."""
 
     def __init__(self, port: int, count: int, name: str) -> None:
-        self.links = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(count)]
+        # Another host: what is told to a host may go to any of its connections.
+        self.links = [
+            socket.create_connection(("127.0.0.1", port), 30, source_address=("127.0.0.2", 0))
+            for _ in range(count)
+        ]
         half = count // 2
         self._slow = [
-            (link, command(f"{name}{number}-0", "HELD", number))
+            (link, command(f"{name}{number}-0", "HELD", number).replace(b"NSK1", b"NSK2"))
             for number, link in enumerate(self.links[:half])
         ]
         self._at = 0

@@ -27,6 +27,7 @@ vaults: {{VAULT01: {root}/VAULT01}}
 connections: 2000
 hosts:
   NSK1: {{peers: [127.0.0.1], systems: ['\NSK1'], vaults: [VAULT01], families: [DSK]}}
+  NSK2: {{peers: [127.0.0.2], systems: ['\NSK2'], vaults: [VAULT01], families: [DSK]}}
 rules: [rules.yaml]
 """
 
