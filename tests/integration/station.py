@@ -49,6 +49,7 @@ class Station:
         self._rest = b""
         self._at = datetime(2026, 11, 22, 2, 0)  # noqa: DTZ001 - a host shows local time
         self.notices = []
+        self._mounts = 0
         families = [table.upper() for table in tables]
         families += ["FTX"] if "idr" in tables else []
         verbs = ["Erase", "Delete", "Restore", "Status", "Cancel"]
@@ -138,6 +139,20 @@ class Station:
         first = self.wait(lambda each: each.word.number in range(1001, 1104), seen)
         assert first.word.name == "ACCEPTED", first
         return int(dict(first.fields)["req"])
+
+    def mount(self, volume, seconds=PATIENCE):
+        """Ask to mount a tape as a host does; return the answer."""
+        self._mounts += 1
+        seq = f"{self._mounts:04d}"
+        self._at += timedelta(seconds=1)
+        event = {"ssid": "TANDEM.TAPE.L01", "number": 600, "process": "$ZSVR"}
+        self._socket.sendall(
+            display(f"$ZSVR: {seq} MOUNT {volume} WITH RING", time=self._at, **event)
+        )
+        return self.wait(
+            lambda each: each.word.name.startswith("MOUNT") and dict(each.fields)["seq"] == seq,
+            seconds=seconds,
+        )
 
     def final(self, request, seconds=PATIENCE):
         return self.wait(

@@ -106,7 +106,7 @@ def start(station, text):
     return request, job["id"], number(station, job["id"])
 
 
-def test_a_tape_goes_to_cartridges_is_emptied_and_comes_back(station, bacula):
+def test_a_tape_goes_to_cartridges_is_emptied_and_comes_back_for_a_mount(station, bacula):
     tape = station.tape("PAY", "A00001")
     before = checksum(tape)
     done = station.command("VTSPolicy BAC 'archive /VAULT01/PAY/A00001'")
@@ -117,7 +117,7 @@ def test_a_tape_goes_to_cartridges_is_emptied_and_comes_back(station, bacula):
     assert readings["stored"] == str(tape)
     assert word(station.command("VTSPolicy Erase - A00001")) == "COMPLETED"
     assert tape.stat().st_size == 0
-    assert word(station.command("VTSPolicy Restore - A00001")) == "COMPLETED"
+    assert word(station.mount("A00001")) == "MOUNTREADY"
     assert checksum(tape) == before
     # Polls leave no folders behind.
     left = {each.name for each in (station.root / "spool").iterdir() if "poll" in each.name}

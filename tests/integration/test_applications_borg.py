@@ -83,7 +83,7 @@ def restored_program(borg):
     borg.program()
 
 
-def test_a_tape_goes_to_borg_is_emptied_and_comes_back(station, borg):
+def test_a_tape_goes_to_borg_is_emptied_and_comes_back_for_a_mount(station, borg):
     tape = station.tape("PAY", "A00001")
     before = checksum(tape)
     done = station.command("VTSPolicy BRG 'archive /VAULT01/PAY/A00001 c=zstd,3'")
@@ -92,7 +92,7 @@ def test_a_tape_goes_to_borg_is_emptied_and_comes_back(station, borg):
     assert station.job(done)["attempts"][0]["readings"]["files"] == "1"
     assert word(station.command("VTSPolicy Erase - A00001")) == "COMPLETED"
     assert tape.stat().st_size == 0
-    assert word(station.command("VTSPolicy Restore - A00001")) == "COMPLETED"
+    assert word(station.mount("A00001")) == "MOUNTREADY"
     assert checksum(tape) == before
 
 

@@ -67,7 +67,7 @@ def restored_program(restic):
     program(restic)
 
 
-def test_a_tape_goes_to_restic_is_emptied_and_comes_back(station, restic):
+def test_a_tape_goes_to_restic_is_emptied_and_comes_back_for_a_mount(station, restic):
     tape = station.tape("PAY", "A00001")
     before = checksum(tape)
     done = station.command("VTSPolicy RST 'archive /VAULT01/PAY/A00001 tag=NIGHT ref=R1'")
@@ -79,7 +79,7 @@ def test_a_tape_goes_to_restic_is_emptied_and_comes_back(station, restic):
 
     assert word(station.command("VTSPolicy Erase - A00001")) == "COMPLETED"
     assert tape.stat().st_size == 0
-    assert word(station.command("VTSPolicy Restore - A00001")) == "COMPLETED"
+    assert word(station.mount("A00001")) == "MOUNTREADY"
     assert checksum(tape) == before
 
 

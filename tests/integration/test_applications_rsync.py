@@ -69,7 +69,7 @@ def restored_program(station):
     station.program()
 
 
-def test_a_tape_goes_to_the_shelf_is_emptied_and_comes_back(station):
+def test_a_tape_goes_to_the_shelf_is_emptied_and_comes_back_for_a_mount(station):
     tape = station.tape("PAY", "A00001")
     before = checksum(tape)
     done = station.command("VTSPolicy FTX 'archive /VAULT01/PAY/A00001 r=14,d'")
@@ -77,7 +77,7 @@ def test_a_tape_goes_to_the_shelf_is_emptied_and_comes_back(station):
     assert checksum(station.copy(done, "A00001")) == before
     assert word(station.command("VTSPolicy Erase - A00001")) == "COMPLETED"
     assert tape.stat().st_size == 0
-    assert word(station.command("VTSPolicy Restore - A00001")) == "COMPLETED"
+    assert word(station.mount("A00001")) == "MOUNTREADY"
     assert checksum(tape) == before
 
 
