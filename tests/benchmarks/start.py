@@ -86,6 +86,7 @@ def measure(folder: Path, size: Size, *, peers: bool) -> list[Line]:
     for name in ("empty", "large"):
         (folder / name).mkdir()
     shutil.copy(source, folder / "large" / "ledger.db")
+    os.sync()  # or the copy is written to the disk while servers start on it
     servers = {name: Server(folder / name) for name in ("empty", "large")}
     starts: dict[str, list[float]] = {"empty": [], "large": []}
     rates: dict[str, list[float]] = {"empty": [], "large": []}
