@@ -166,11 +166,13 @@ def test_a_system_that_is_not_the_hosts_is_denied_as_the_engine_denies(site):
 
 @pytest.mark.parametrize("server", ["other", "vts9.elsewhere.com"])
 def test_a_command_for_another_server_is_not_explained_as_if_it_ran_here(site, server):
+    (site / "VAULT01/PAYROLL/A00018").touch()
     text = f"VTSPolicy TSM '/VAULT01/PAYROLL s={server}'"
     result = site_explain(site, "--host", "NSK1", text)
     assert result.exit_code == 4
     assert f"not answered by this server: it is for {server}, and this is vts9" in result.output
     assert "job 1" not in result.output
+    assert "left out" not in result.output
     assert site_explain(site, "--node", server, "--host", "NSK1", text).exit_code == 0
 
 

@@ -124,7 +124,8 @@ def explain(  # noqa: PLR0917 - one option each
         give_up(str(error), Exit.REFUSED)
     if refusal is not None:
         verdict, reason = refusal
-        data |= {"verdict": verdict, "reason": reason, "rule": None, "number": None, "jobs": []}
+        data |= {"verdict": verdict, "reason": reason, "rule": None, "number": None}
+        data |= {"jobs": [], "left_out": []}
     data = {"command": as_data(command), "at": str(at), "host": host, "note": note, **data}
     if as_json:
         print_json(data)
