@@ -5,7 +5,7 @@ import re
 import pytest
 from mistakes import mistakes
 
-from vtspolicy.config import reading
+from vtspolicy.config import load, reading
 from vtspolicy.config.keys import KEYS, option_table
 from vtspolicy.config.load import SHIPPED, load_configuration
 from vtspolicy.config.model import Configuration
@@ -123,6 +123,17 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(site)
         {"VTSPOLICY_SETTLE": "2s", "VTSPOLICY_CONNECTIONS": "6", "PATH": "/bin"},
     )
     assert (found.settle, found.connections, found.waiting) == (3.0, 6, 7)
+
+
+def test_without_the_default_file_environment_and_command_line_can_say_all(site, monkeypatch):
+    nowhere = str(site / "nowhere.yaml")
+    monkeypatch.setattr(load, "DEFAULT_FILE", nowhere)
+    given = {"VTSPOLICY_LISTEN": "[{endpoint: tcp:port=7171}]", "VTSPOLICY_NODE": "vts7"}
+    found = load_configuration(nowhere, {"node": "vts8"}, given)
+    assert (found.node, found.listen[0].endpoint) == ("vts8", "tcp:port=7171")
+    for path, environ in ((nowhere, {"VTSPOLICY_NOD": "x"}), (site / "other.yaml", given)):
+        with pytest.raises(ConfigurationError, match="the file cannot be read"):
+            load_configuration(path, {}, environ)
 
 
 def test_paths_of_an_override_are_relative_to_the_working_directory(site, monkeypatch):

@@ -43,7 +43,8 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
 
     TERM and INT stop the server; running applications go on and are taken up by the next one. HUP
     takes new rules. Every key of the configuration file can also be given as an option, or as
-    VTSPOLICY_KEY, with its value written as in the file.
+    VTSPOLICY_KEY, with its value written as in the file; when the default file is not there, they
+    may say all.
     """
     overrides = {name.removeprefix("key_"): value for name, value in keys.items() if value}
     try:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from vtspolicy.config.endpoints import kind_of
-from vtspolicy.config.keys import HOST, KEYS, NO_KEYS, PREFIX
+from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, PREFIX
 from vtspolicy.config.model import Configuration, Dial, Host, Listen
 from vtspolicy.config.positions import (
     Entry,
@@ -53,14 +53,16 @@ def read_configuration(
 ) -> tuple[Configuration, Findings]:
     """Return what could be read of a configuration, and what is wrong with it, for `check`.
 
-    Raises ConfigurationError when the file cannot be read at all.
+    Raises ConfigurationError when the file cannot be read at all. Only the default one need not be
+    there, when environment or command line say all.
     """
     findings = Findings()
     root, problems = read_file(path)
-    findings.extend(problems)
-    if problems and root is None:
-        findings.raise_errors()
     changed = _overridden(overrides or {}, environ or {}, findings)
+    if not (changed and str(path) == DEFAULT_FILE and not Path(path).exists()):
+        findings.extend(problems)
+        if problems and root is None:
+            findings.raise_errors()
     place = Place(file=str(path))
     if isinstance(root, Table) or root is None:
         root = Table(place=place, entries={**(root.entries if root else {}), **changed})
