@@ -369,3 +369,17 @@ def test_an_erase_waits_while_the_spool_cannot_take_its_question(world):
     world.clock.pass_time(6.0, 1.0)
     world.work()
     assert world.tape().state is TapeState.ERASED
+
+
+def test_requests_of_two_hosts_share_one_restore_and_are_both_answered(world):
+    for step in list(life_of_a_tape(world))[:-1]:
+        step()
+    world.mount("0999", minute=31, host="NSK2")
+    assert len(world.ledger.book.requests(family="Restore")) == 1
+    assert len(world.ledger.book.open_mounts()) == 2
+    assert world.tape().locked
+    world.work()
+    assert Word.MOUNTREADY in world.words("NSK1")
+    assert Word.MOUNTREADY in world.words("NSK2")
+    assert sorted(world.mounted) == [("P00001", "0412"), ("P00001", "0999")]
+    assert not world.tape().locked
