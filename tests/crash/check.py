@@ -1,6 +1,7 @@
 """The judge: ledger, the application's own record and all notices must tell one story."""
 
 import json
+import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -36,7 +37,6 @@ class Start:
 class Facts:
     """What the ledger says."""
 
-    uid: str
     requests: dict[int, sqlite3.Row]
     jobs: dict[int, sqlite3.Row]
     attempts: dict[tuple[int, int], sqlite3.Row]
@@ -57,7 +57,6 @@ def facts(site: Site) -> Facts:
         for row in rows("SELECT * FROM transitions WHERE job IS NOT NULL ORDER BY id"):
             moves[row["job"]].append(row)
         return Facts(
-            uid=rows("SELECT value FROM meta WHERE key = 'uid'")[0][0],
             requests={row["id"]: row for row in rows("SELECT * FROM requests")},
             jobs={row["id"]: row for row in rows("SELECT * FROM jobs")},
             attempts={(r["job"], r["number"]): r for r in rows("SELECT * FROM attempts")},
@@ -156,7 +155,9 @@ def _order(host: Host) -> Iterator[str]:
         if number in seen:
             continue
         seen.add(number)
-        if notice.word is not Word.DUPLICATE and number < last[request]:
+        if notice.word is Word.DUPLICATE:
+            continue  # it answers whoever showed the event again
+        if number < last[request]:
             yield f"request {request}: notice {number} came after {last[request]}"
         last[request] = max(last[request], number)
 
@@ -214,6 +215,7 @@ def _record(known: Facts, site: Site) -> Iterator[str]:
     """Each start is one that the ledger knows; none was made twice; locks were respected."""
     seen: set[tuple[int, int]] = set()
     running: dict[int, Start] = {}
+    handles: dict[int, str] = {}
     for line in site.record():
         if line[0] == "start":
             start = Start(int(line[1]), int(line[2]), int(line[3]), line[4], line[5])
@@ -222,6 +224,8 @@ def _record(known: Facts, site: Site) -> Iterator[str]:
                 yield f"job {start.job} was started twice as attempt {start.attempt}"
             seen.add(key)
             yield from _start(known, start)
+            if handles.setdefault(start.job, start.handle) != start.handle:
+                yield f"job {start.job} was given {handles[start.job]}, then {start.handle}"
             for other in running.values():
                 if _overlap(start.path, other.path):
                     yield (
@@ -238,10 +242,10 @@ def _start(known: Facts, start: Start) -> Iterator[str]:
     if job is None or (start.job, start.attempt) not in known.attempts:
         yield f"job {start.job} attempt {start.attempt} ran, and the ledger does not know it"
         return
-    handle = f"vts-{known.uid}-{job['request']}-{start.job}"
+    shape = rf"vts-[0-9a-f]{{8}}-{job['request']}-{start.job}"
     path = job["path"] or json.loads(job["values"]).get("path")
-    if (start.handle, start.path) != (handle, path):
-        yield f"job {start.job} was given {start.handle} {start.path}, not {handle} {path}"
+    if not re.fullmatch(shape, start.handle) or start.path != path:
+        yield f"job {start.job} was given {start.handle} {start.path}, not {shape} {path}"
 
 
 def _overlap(one: str, other: str) -> bool:
