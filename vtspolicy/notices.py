@@ -177,7 +177,7 @@ def system_name(node: str) -> str:
 def ems_line(notice: Notice, *, node: str, at: datetime) -> bytes:
     """Return the notice as one display line with its line feed; `at` is local time."""
     header = f"{at:%y-%m-%d %H:%M:%S} {system_name(node)}.$VTSP VTS.POLICY.A01"
-    return f"{header} {notice.word.number} {text(notice)}\n".encode()
+    return _encoded(f"{header} {notice.word.number} {text(notice)}\n")
 
 
 def json_line(notice: Notice, *, node: str, at: datetime) -> bytes:
@@ -199,7 +199,12 @@ def json_line(notice: Notice, *, node: str, at: datetime) -> bytes:
     if notice.id is not None:
         record["notice"] = notice.id
     record.update({key: notice.fields[key] for key in NODE_KEYS if key in notice.fields})
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _encoded(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def _encoded(line: str) -> bytes:
+    """Return the bytes of a line; a name on the disk may hold what is no character: `?`."""
+    return line.encode("utf-8", "replace")
 
 
 @frozen(kw_only=True)

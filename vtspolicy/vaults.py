@@ -160,9 +160,7 @@ class Vaults:
 
     def fullness(self, vault: str) -> tuple[int, int]:
         """Return how many bytes a vault's file system has, and how many of them are taken."""
-        root = self.roots.get(vault)
-        if root is None:
-            raise VaultError(f"there is no vault {vault} on this node")
+        root = self._root(vault)
         try:
             facts = os.statvfs(root)
         except OSError as error:
@@ -179,7 +177,7 @@ class Vaults:
     def pools_of(self, vault: str) -> list[str]:
         """Return the names of the pools of one vault."""
         try:
-            with os.scandir(self.roots[vault]) as entries:
+            with os.scandir(self._root(vault)) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError as error:
             raise VaultError(f"vault {vault} cannot be read: {error.strerror}") from error
@@ -200,7 +198,7 @@ class Vaults:
                     vault=each.vault,
                     pool=each.pool,
                     cartridge=cartridge,
-                    path=str(self.roots[each.vault] / each.pool / cartridge),
+                    path=str(self._root(each.vault) / each.pool / cartridge),
                 )
                 for each in known
                 if (each.vault, each.pool) in pools
@@ -212,11 +210,16 @@ class Vaults:
             raise VaultError(f"{cartridge} is there more than once: {names}")
         return found[0]
 
-    @contextmanager
-    def _pool(self, vault: str, name: str) -> Iterator[int]:
+    def _root(self, vault: str) -> Path:
+        """Return a vault's directory; a reload may have removed it while others were looked at."""
         root = self.roots.get(vault)
         if root is None:
             raise VaultError(f"there is no vault {vault} on this node")
+        return root
+
+    @contextmanager
+    def _pool(self, vault: str, name: str) -> Iterator[int]:
+        root = self._root(vault)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         try:
             above = os.open(root, flags)
@@ -251,7 +254,7 @@ class Vaults:
             yield self._tape(pool, vault, name, cartridge)
 
     def _tape(self, pool: int, vault: str, name: str, cartridge: str) -> Tape:
-        path = f"{self.roots[vault]}/{name}/{cartridge}"
+        path = f"{self._root(vault)}/{name}/{cartridge}"
         try:
             facts = os.stat(cartridge, dir_fd=pool, follow_symlinks=False)
         except FileNotFoundError:

@@ -1,6 +1,8 @@
 """What falls between two steps: a crash, a late answer, a ledger that cannot be read."""
 
 import json
+import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from attrs import evolve  # noqa: E402 - after the above
 from engines import Fault, Site, World  # noqa: E402
 from twisted.internet.defer import Deferred, fail  # noqa: E402
 
+from vtspolicy.engine import engine  # noqa: E402
 from vtspolicy.engine.ourselves import EMPTIED  # noqa: E402
 from vtspolicy.notices import Word  # noqa: E402
 from vtspolicy.rules.load import load_table  # noqa: E402
@@ -213,4 +216,77 @@ def test_a_ledger_that_cannot_be_read_for_a_while_costs_no_seat_and_no_end(
     assert len(world.machine.starts) == len(set(world.machine.starts))
     assert {each.number for each in world.ledger.book.attempts(1)} == {1}
     assert world.violations
+    world.violations.clear()
+
+
+def several(world, *texts):
+    """Commands that come in one piece, and so in one batch."""
+    lines = [
+        {
+            "time": "2026-11-22T04:00:00",
+            "system": "\\NSK1",
+            "process": "$ZBAT",
+            "ssid": "TANDEM.EMS.L01",
+            "number": number,
+            "text": text,
+        }
+        for number, text in enumerate(texts)
+    ]
+    data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    world.of("NSK1").dataReceived(data)
+    world.settle()
+
+
+def test_a_command_that_cannot_be_decided_does_not_hold_back_those_beside_it(world, monkeypatch):
+    real = engine.settle
+
+    def settle(reader, command, *rest):
+        if command.command.family == "Erase":
+            raise ZeroDivisionError("a defect")
+        return real(reader, command, *rest)
+
+    monkeypatch.setattr(engine, "settle", settle)
+    several(
+        world,
+        "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'",
+        "VTSPolicy Erase - P00001",
+        "VTSPolicy DSK 'archive /VAULT01/PAY/P00002'",
+    )
+    assert [job.tape for job in world.ledger.book.jobs()] == [
+        "/VAULT01/PAY/P00002",
+        "/VAULT01/PAY/P00000",
+    ]
+    assert world.engine.queue.running + world.engine.queue.waiting == 2
+    assert world.violations
+    world.violations.clear()
+
+
+def test_a_name_on_the_disk_that_is_no_text_breaks_no_connection(world):
+    """It comes into the answer: the tape is in two pools."""
+    pools = [os.fsencode(world.site.root / "VAULT01") + each for each in (b"/\xff1", b"/\xff2")]
+    for pool in pools:
+        folder = Path(os.fsdecode(pool))
+        folder.mkdir()
+        (folder / "TWICE").write_bytes(b"tape")
+    several(world, "VTSPolicy Erase - TWICE", "VTSPolicy DSK 'archive /VAULT01/PAY/P00002'")
+    for pool in pools:
+        shutil.rmtree(os.fsdecode(pool))
+    (failed,) = [each for each in world.mail["NSK1"].notices if each.word is Word.FAILED]
+    assert "TWICE is there more than once" in failed.fields["reason"]
+    assert world.engine.queue.running == 1
+
+
+def test_an_answer_that_cannot_be_written_keeps_no_job_from_its_turn(world, monkeypatch):
+    session = world.of("NSK1")
+
+    def fails(_):
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(session.transport, "write", fails)
+    several(
+        world,
+        "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'",
+        "VTSPolicy DSK 'archive /VAULT01/PAY/P00002'",
+    )
+    assert world.engine.queue.running + world.engine.queue.waiting == 2
     world.violations.clear()

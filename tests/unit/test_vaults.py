@@ -186,3 +186,13 @@ def test_a_pool_that_cannot_be_read_is_told_and_the_others_are_read(vaults, root
 def test_how_full_a_vault_is_counts_what_is_not_free(vaults):
     total, taken = vaults.fullness("VAULT01")
     assert 0 < taken < total
+
+
+def test_a_vault_that_a_reload_removes_while_it_is_looked_at_is_said_to_be_gone(vaults, root):
+    (root / "VAULT01" / "OTHER").mkdir()
+    for look in (vaults.pools(), vaults.all()):
+        vaults.roots = {"VAULT01": root / "VAULT01", "VAULT02": root / "VAULT01"}
+        next(look)
+        vaults.roots = {}
+        with pytest.raises(VaultError, match="no vault VAULT0"):
+            list(look)

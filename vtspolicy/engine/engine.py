@@ -202,36 +202,46 @@ class Engine:
         """Record all commands of one batch: their transactions share a flush to disk."""
         found = await self._find([each for each in commands if isinstance(each, Understood)])
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
-        decided = [
-            settle(self.reader, command, found[id(command)], now)
-            if isinstance(command, Understood)
-            and command.command.operation not in VERBS_ON_REQUESTS
-            else command
-            for command in commands
-        ]
-        writes: list[tuple[Understood | Intake, Deferred[Recorded] | Deferred[Answer]]] = [
-            (each, self.ledger.write(Book.record, each))
-            if isinstance(each, Intake)
-            else (each, self.ledger.write(answer, each))
-            for each in decided
-        ]
-        failures: list[Exception] = []
+        writes: list[tuple[Understood | Intake, Deferred[Recorded] | Deferred[Answer]]] = []
+        failures: list[Exception] = []  # of some; those beside them are taken all the same
+        for command in commands:
+            decided = command
+            try:
+                if (
+                    isinstance(command, Understood)
+                    and command.command.operation not in VERBS_ON_REQUESTS
+                ):
+                    decided = settle(self.reader, command, found[id(command)], now)
+            except Exception as error:  # noqa: BLE001 - see above
+                failures.append(error)
+                continue
+            if isinstance(decided, Intake):
+                writes.append((decided, self.ledger.write(Book.record, decided)))
+            else:
+                writes.append((decided, self.ledger.write(answer, decided)))
         for command, write in writes:
             try:
                 result = await write
-            except Exception as error:  # noqa: BLE001 - those beside it are recorded all the same
+                self.metrics.commit_seconds.observe(self.clock.seconds() - began)
+                self._take_in(command, result, session)
+            except Exception as error:  # noqa: BLE001 - see above
                 failures.append(error)
-                continue
-            self.metrics.commit_seconds.observe(self.clock.seconds() - began)
-            recorded = result.recorded if isinstance(result, Answer) else result
-            self._count(command, recorded)
+        if failures:
+            raise failures[0]
+
+    def _take_in(
+        self, command: Understood | Intake, result: Recorded | Answer, session: HostSession
+    ) -> None:
+        """Answer a recorded command and let its jobs wait, whatever becomes of the answer."""
+        recorded = result.recorded if isinstance(result, Answer) else result
+        self._count(command, recorded)
+        try:
             self.outbox.push(recorded.notices, session)
+        finally:
             for job in recorded.jobs:
                 self.wait(job)
             if isinstance(result, Answer):
                 self.carry_out(result)
-        if failures:
-            raise failures[0]
 
     async def _find(self, commands: Sequence[Understood]) -> dict[int, Found | str]:
         """Return for each command its tapes, as their files are and as the ledger knows them.
