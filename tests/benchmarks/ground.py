@@ -66,7 +66,7 @@ class Link:
         self.socket = socket.create_connection(("127.0.0.1", port), 30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(PATIENCE)
-        self.seen: dict[bytes, int] = {}
+        self._told: dict[bytes, set[bytes]] = {}  # word -> req=, as a notice may come twice
         self._rest = b""
 
     def send(self, data: bytes) -> threading.Thread:
@@ -84,11 +84,12 @@ class Link:
         return lines
 
     def wait(self, word: bytes, count: int) -> None:
-        """Wait until so many notices of a word have come, since the link was made."""
-        while self.seen.get(word, 0) < count:
+        """Wait until so many requests were told a word, since the link was made."""
+        told = self._told.setdefault(word, set())
+        while len(told) < count:
             for line in self.read():
-                told = line.split(b" VTSPolicy ", 1)[-1].split(b" ", 1)[0]
-                self.seen[told] = self.seen.get(told, 0) + 1
+                said, request = line.split(b" VTSPolicy ", 1)[-1].split(b" ", 2)[:2]
+                self._told.setdefault(said, set()).add(request)
 
     def close(self) -> None:
         self.socket.close()
