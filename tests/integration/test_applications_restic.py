@@ -250,6 +250,43 @@ def test_the_copy_of_a_run_that_died_with_its_keeper_is_not_made_twice(station, 
     assert len(station.job(done)["attempts"]) == 1
 
 
+def test_a_run_that_died_before_its_copy_is_made_again_once(station, restic):
+    tape = station.tape("PAY", "A00013")
+    program(restic, '#!/bin/sh\n[ "$1" = backup ] && exec sleep 600\nexec {} "$@"\n')
+    try:
+        request = station.accept("VTSPolicy RST 'archive /VAULT01/PAY/A00013'")
+        [job] = station.ask(f"requests/{request}")["job_list"]
+        state = station.root / "spool" / f"{job['id']:06d}-1" / "state"
+        station.until(lambda: state.exists() and '"pid"' in state.read_text().split("keeper")[-1])
+        station.kill()
+        die_with_the_machine(station, f"{job['id']:06d}-1")
+    finally:
+        program(restic)
+    station.start()
+    done = station.final(request)
+    assert word(done) == "COMPLETED"
+    assert [each["kind"] for each in station.job(done)["attempts"]] == ["lost", "exited"]
+    assert len(restic.query(tape, job["handle"])) == 1
+
+
+def test_a_run_that_died_while_nobody_can_be_asked_for_its_copy_is_not_made_again(station, restic):
+    station.tape("PAY", "A00014")
+    program(restic, '#!/bin/sh\n[ "$1" = backup ] && exec sleep 600\nexit 1\n')
+    try:
+        request = station.accept("VTSPolicy RST 'archive /VAULT01/PAY/A00014'")
+        [job] = station.ask(f"requests/{request}")["job_list"]
+        state = station.root / "spool" / f"{job['id']:06d}-1" / "state"
+        station.until(lambda: state.exists() and '"pid"' in state.read_text().split("keeper")[-1])
+        station.kill()
+        die_with_the_machine(station, f"{job['id']:06d}-1")
+        station.start()
+        done = station.final(request)
+    finally:
+        program(restic)
+    assert word(done) == "INTERRUPTED"
+    assert len(station.job(done)["attempts"]) == 1
+
+
 def die_with_the_machine(station, key):
     """Kill a run and whoever would write down its end, and make its boot another one."""
     state = station.root / "spool" / key / "state"
