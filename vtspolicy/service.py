@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from vtspolicy.clocks import bear_steps
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.engine import Engine
@@ -211,6 +212,7 @@ def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a
 
     TERM and INT stop it, HUP reloads.
     """
+    bear_steps(reactor)
     service = Service(reactor=reactor, reader=reader, reread=reread)
     code = 0
 
