@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 
+from vtspolicy.config.endpoints import LOCAL
 from vtspolicy.config.model import Host
 from vtspolicy.events.event import Event
 from vtspolicy.grammar.command import Command
@@ -18,8 +19,8 @@ def hosts_of_peer(
 ) -> tuple[Host, ...]:
     """Return the configured hosts that connect from `address`, or with a certificate of that name.
 
-    `peers` holds addresses, networks (10.0.0.0/24) and `CN=name` for TLS. A host that lists a
-    `CN=` is known by its certificate only: its address alone proves nothing.
+    `peers` holds addresses, networks (10.0.0.0/24), LOCAL, and `CN=name` for TLS. A host that lists
+    a `CN=` is known by its certificate only: its address alone proves nothing.
     """
     return tuple(host for host in hosts if _is_peer(host, address, certificate))
 
@@ -33,10 +34,12 @@ def _is_peer(host: Host, address: str, certificate: str | None) -> bool:
 
 
 def _covers(network: str, address: str) -> bool:
+    if LOCAL in {network, address}:
+        return network == address
     try:
         found = ip_address(address)
     except ValueError:
-        return network == address  # a UNIX socket's address has no number
+        return False
     mapped = getattr(found, "ipv4_mapped", None)
     return (mapped or found) in ip_network(network, strict=False)
 

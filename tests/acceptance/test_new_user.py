@@ -1,6 +1,7 @@
 """What a new user tries first: their own vault, a shell script as application, nc, garbage."""
 
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -245,6 +246,26 @@ def test_a_server_that_cannot_start_says_why_in_one_line(site, tmp_path, options
     [why] = [line for line in done.stderr.splitlines() if line.startswith("vtspolicy: ")]
     assert told in why
     assert "Traceback" not in done.stderr
+
+
+def test_a_unix_socket_is_a_door_for_those_who_may_open_it(site):
+    site.stop()
+    path = site.root / "door"
+    config = site.root / "vtspolicy.yaml"
+    config.write_text(
+        config.read_text()
+        .replace("listen:\n", f"listen:\n  - {{endpoint: 'unix:{path}:mode=600'}}\n")
+        .replace("peers: [127.0.0.1]", "peers: [127.0.0.1, local]")
+    )
+    site.start()
+    with socket.socket(socket.AF_UNIX) as host, host.makefile("rb") as notices:
+        host.settimeout(20)
+        host.connect(str(path))
+        host.sendall(event(ARCHIVE).encode())
+        host.shutdown(socket.SHUT_WR)
+        words = [line.split()[6] for line in notices]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert words == [b"ACCEPTED", b"STARTED", b"COMPLETED"]
 
 
 def test_metrics_health_and_readiness_are_served(site):

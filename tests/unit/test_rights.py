@@ -14,7 +14,8 @@ NSK1 = Host(name="NSK1", peers=("10.0.0.9",), systems=("\\NSK1",), vaults=("VAUL
 NSK2 = Host(name="NSK2", peers=("10.0.0.0/24",), systems=("\\NSK2",))
 NSK3 = Host(name="NSK3", peers=("CN=nsk3.example.com",), systems=("\\NSK3",))
 NSK4 = Host(name="NSK4", peers=("CN=nsk4", "10.0.1.0/24"), systems=("\\NSK4",))
-HOSTS = (NSK1, NSK2, NSK3, NSK4)
+NSK5 = Host(name="NSK5", peers=("local",), systems=("\\NSK5",))
+HOSTS = (NSK1, NSK2, NSK3, NSK4, NSK5)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,8 @@ HOSTS = (NSK1, NSK2, NSK3, NSK4)
         ("10.0.1.7", None, []),
         ("10.0.1.7", "nsk4", ["NSK4"]),
         ("192.0.2.1", "nsk4", []),
-        ("local", None, []),
+        ("local", None, ["NSK5"]),
+        ("", None, []),
     ],
 )
 def test_a_peer_is_known_by_its_address_and_its_certificate(address, certificate, found):

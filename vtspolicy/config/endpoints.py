@@ -18,6 +18,9 @@ _CLIENTS = {
     "tls": ("host", "port", "timeout", "bindAddress"),
     "unix": ("path", "timeout", "lockfile"),
 }
+LOCAL = "local"
+"""The peer at the other end of a UNIX socket, which has no address."""
+
 SERVER_KINDS = tuple(_SERVERS)
 """The kinds of doors that a listener can be."""
 

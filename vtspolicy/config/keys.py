@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from vtspolicy.config import reading
-from vtspolicy.config.endpoints import why_no_client, why_no_server
+from vtspolicy.config.endpoints import LOCAL, why_no_client, why_no_server
 from vtspolicy.config.positions import Node, Scalar, Table
 from vtspolicy.config.reading import REQUIRED, Findings, Key, Section, keys_of
 
@@ -53,9 +53,12 @@ def _system(node: Node, findings: Findings) -> str | None:
 
 def _peer(node: Node, findings: Findings) -> str | None:
     written = reading.text(node, findings)
-    if written is None or re.fullmatch(r"CN=[^\s,=]+", written) or _is_network(written):
+    if written in {None, LOCAL} or re.fullmatch(r"CN=[^\s,=]+", written) or _is_network(written):
         return written
-    remedy = "an address (10.0.0.9), a network (10.0.0.0/24) or CN=name of a certificate"
+    remedy = (
+        "an address (10.0.0.9), a network (10.0.0.0/24), CN=name of a certificate,"
+        f" or {LOCAL} for a UNIX socket"
+    )
     findings.add(node, f'"{written}" is no peer', remedy)
     return None
 
@@ -145,7 +148,8 @@ HOST = keys_of(
         read=reading.items(_peer, single=True),
         type="a list",
         default=(),
-        help="from which addresses, networks or certificates (CN=name) it connects",
+        help="from which addresses, networks or certificates (CN=name) it connects;"
+        f" {LOCAL} for a UNIX socket",
     ),
     Key(
         name="systems",

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from vtspolicy.config.endpoints import kind_of
+from vtspolicy.config.endpoints import LOCAL, kind_of
 from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, PREFIX
 from vtspolicy.config.model import Configuration, Dial, Host, Listen
 from vtspolicy.config.positions import (
@@ -312,7 +312,7 @@ def _meet(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
 
     for one in ours:
         for two in theirs:
-            if "CN=" in one + two:
+            if "CN=" in one + two or LOCAL in {one, two}:
                 if one == two:
                     return True
                 continue

@@ -39,7 +39,7 @@ class Host:
     """What one host may do. Whatever is not listed it may not."""
 
     name: str
-    peers: tuple[str, ...] = ()  # addresses, networks, or CN=name of a certificate
+    peers: tuple[str, ...] = ()  # addresses, networks, CN=name of a certificate, or LOCAL
     systems: tuple[str, ...] = ()  # \SYSTEM names in its events' headers
     vaults: tuple[str, ...] = ()  # whose tapes it may name
     families: tuple[str, ...] = ()  # and verbs

@@ -20,6 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from vtspolicy.config.endpoints import LOCAL
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.events.decoder import decoder
 from vtspolicy.hosts.session import HostSession, Link
@@ -142,7 +143,7 @@ class _Door(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> TwistedProtocol | None:
         """Make a session for a peer, or close the door on it."""
-        address = getattr(addr, "host", None) or "local"
+        address = getattr(addr, "host", None) or LOCAL
         if self._listen.clients is not None:
             return _Handshake(self, address) if self.doors.has_room() else None
         return self.session(address, None)
