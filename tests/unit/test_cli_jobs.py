@@ -4,7 +4,7 @@ import json
 import sys
 import threading
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
@@ -64,8 +64,9 @@ class Site:
         result = self.run(command, "--json", *arguments)
         return result.exit_code, json.loads(result.stdout)
 
-    def record(self, *, cartridges=("A00017",), text=TEXT, **more):
-        work = Work(application="DSK", run=("disk", "archive", "{path}", "--handle={handle}"))
+    def record(self, *, cartridges=("A00017",), text=TEXT, between=None, **more):
+        run = ("disk", "archive", "{path}", "--handle={handle}")
+        work = Work(application="DSK", run=run, between=between)
         planned = tuple(
             PlannedJob(
                 work=work,
@@ -184,6 +185,15 @@ def server(site):
 
 
 # -- jobs
+
+
+def test_a_job_that_waits_for_its_hours_says_when_they_begin(site):
+    begin = datetime.fromtimestamp(NOW).astimezone() + timedelta(hours=3)
+    hours = f"{begin:%H}:00-{begin:%H}:30"
+    site.record(between=hours)
+    expected = f"not before {recent(begin.replace(minute=0, second=0).timestamp())}: its hours are"
+    assert f"{expected} {hours}" in site.run(jobs).stdout
+    assert f"{expected} {hours}" in site.run(job, 1).stdout
 
 
 def test_jobs_are_listed_with_the_newest_first(site):

@@ -3,6 +3,7 @@
 import json
 import shlex
 import time
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -119,10 +120,22 @@ def _cells(job: Job, now: float) -> tuple[object, ...]:
 
 
 def _reason(job: Job, now: float) -> str | None:
-    if job.state is JobState.WAITING and job.due > now:
-        again = f"not before {recent(job.due)}"
-        return f"{again}: {job.reason}" if job.reason else again
-    return job.reason
+    if job.state is not JobState.WAITING:
+        return job.reason
+    begin, hours = job.due, None
+    if job.work.between is not None:
+        # The ledger knows the hours, and only the queue when they begin.
+        from vtspolicy.rules.hours import next_start  # noqa: PLC0415 - for jobs with hours only
+
+        soonest = datetime.fromtimestamp(max(now, job.due)).astimezone()
+        start = next_start(job.work.between, job.work.calendar, soonest)
+        if start is None:
+            return f"its hours never come: {job.work.between}"
+        if start > soonest:
+            begin, hours = start.timestamp(), f"its hours are {job.work.between}"
+    if begin <= now:
+        return job.reason
+    return ": ".join(filter(None, (f"not before {recent(begin)}", hours, job.reason)))
 
 
 @click.command()
