@@ -414,7 +414,7 @@ class World:
         for each in self.ledger.book.pending_notices(host):
             if (
                 each.word is notice.word
-                and each.fields["req"] == notice.fields["req"]
+                and each.fields.get("req") == notice.fields.get("req")
                 and notice.number in {None, each.id}  # a display does not show it
             ):
                 return each.id

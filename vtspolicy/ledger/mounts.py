@@ -120,8 +120,7 @@ class MountDesk(Desk):
         row = self._one("event_of", mount_id)
         fields = present(
             seq=moved.seq,
-            req=moved.request,
-            tape=tape,
+            tape=tape,  # no req: the restore is nobody's request, and several hosts may share it
             reason=reason,
             id=row[10] if row is not None else None,
         )
