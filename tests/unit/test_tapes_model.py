@@ -232,3 +232,17 @@ def test_a_moved_record_keeps_how_its_copy_was_made():
     (line,) = ledger.book.history("tape /VAULT01/LEDGER/A00017")
     assert line.cause.startswith("moved by others")
     ledger.destroy()
+
+
+def test_retention_removes_old_lines_about_tapes_but_never_an_operators():
+    ledger = MemoryLedger()
+    book = ledger.book
+    book.save_tape(WRITTEN)
+    book.set_locked(WRITTEN.path, True, "engine", 10.0, "a mount")
+    book.set_locked(WRITTEN.path, False, "engine", 900.0, "a mount")
+    book.set_override(WRITTEN.path, "a trial", "operator alice", 11.0)
+    assert book.prune(500.0) == 1
+    assert book.prune(500.0) == 0
+    left = [(line.at, line.actor) for line in book.history(f"tape {WRITTEN.name}")]
+    assert left == [(11.0, "operator alice"), (900.0, "engine")]
+    ledger.destroy()

@@ -16,9 +16,11 @@ class RetentionDesk(Desk):
 
         A request with a notice that nobody has yet got stays. The identity of an event goes with
         its request: so an event that is shown again is known for at least as long as finished
-        requests are kept, counted from its arrival. Returns how many were removed; 0 means that
-        nothing is left to remove. Twenty take some milliseconds, if they are small; a large one
-        ends the step.
+        requests are kept, counted from its arrival. What the history says of the program's own work
+        on tapes, mounts and locks goes likewise; what operators did there stays.
+
+        Returns how many were removed; 0 means that nothing is left to remove. Twenty take some
+        milliseconds, if they are small; a large one ends the step.
         """
         found, jobs = [], 0
         for number, count in self._all("prunable", before, limit):
@@ -39,4 +41,7 @@ class RetentionDesk(Desk):
         mounts = self._all("prune_mounts", before, limit)
         for (number,) in mounts:
             self._do("prune_event", number)
-        return max(len(found), len(mounts))
+        self._do("allow_pruning")
+        lines = self._do("prune_lines", before, limit)
+        self._do("end_pruning")
+        return max(len(found), len(mounts), lines)

@@ -36,5 +36,11 @@ DELETE FROM requests WHERE id = ?
 -- name: prune_event
 DELETE FROM events WHERE id = ?
 
+-- name: prune_lines
+DELETE FROM transitions WHERE id IN (
+    SELECT id FROM transitions
+    WHERE subject IS NOT NULL AND actor = 'engine' AND at < ? ORDER BY at LIMIT ?
+)
+
 -- name: forget_mounts_request
 UPDATE mounts SET request = NULL WHERE request = ?

@@ -13,4 +13,6 @@ ALTER TABLE tapes ADD COLUMN copy_work INTEGER REFERENCES works (id);  -- how th
 ALTER TABLE tapes ADD COLUMN copy_values TEXT;             -- JSON: the values of the job that made it
 
 CREATE INDEX tapes_locked ON tapes (path) WHERE locked = 1;
+-- Retention's: what the program itself did to tapes, mounts and locks; operators' lines stay.
+CREATE INDEX transitions_ours ON transitions (at) WHERE subject IS NOT NULL AND actor = 'engine';
 CREATE INDEX mounts_path ON mounts (path) WHERE closed IS NULL;
