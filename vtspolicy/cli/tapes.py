@@ -146,7 +146,7 @@ def _table(shown: Sequence[Tape], verdicts: Mapping[str, Said]) -> str:
         Column("written", needs=80),
         Column("migrated", needs=80),
         Column("application", needs=110),
-        Column("handle", gives=True, needs=110),
+        Column("handle", gives=True, needs=170 if verdicts else 110),
         Column("kept", needs=130),
         Column("note", gives=True),
     ]
