@@ -23,6 +23,7 @@ from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.engine import Engine
 from vtspolicy.engine.assembly import assemble
 from vtspolicy.engine.intake import Reader
+from vtspolicy.engine.lanes import THREADS, Lanes
 from vtspolicy.engine.operating import Operator
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.listener import Doors
@@ -93,6 +94,7 @@ class Service:
             ledger=self.ledger,
             runner=runner,
             metrics=self.metrics,
+            threads=Lanes(known=lambda: self.engine.vaults.roots),
         )
         link = Link(
             reactor=self.reactor,
@@ -118,6 +120,7 @@ class Service:
     async def start(self) -> None:
         """Open the ledger, take up what was left, then open the doors."""
         configuration = self.reader.configuration
+        self.reactor.suggestThreadPoolSize(THREADS)
         await self.ledger.open()
         self.ledger.on_trouble(self._trouble)
         await self.engine.start()

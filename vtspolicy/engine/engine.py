@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -28,6 +28,7 @@ from vtspolicy.engine.mounts import Mounts
 from vtspolicy.engine.ourselves import known
 from vtspolicy.engine.requests import Answer, answer
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
+from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
@@ -263,8 +264,8 @@ class Engine:
 
         records = await self.ledger.read(named) if names else {}
 
-        def look() -> list[Found | str]:
-            return [find(self.vaults, each.command.targets, records) for each in about_tapes]
+        def look(_vault: Target, commands: Sequence[Understood]) -> list[Found | str]:
+            return [find(self.vaults, each.command.targets, records) for each in commands]
 
         def add_known(book: Book, found: list[Found | str]) -> list[Found | str]:
             return [
@@ -274,7 +275,18 @@ class Engine:
                 for each in found
             ]
 
-        found: list[Found | str] = await self.threads(look)
+        # A call for each vault: one that does not answer must not take the threads of all.
+        by_vault: dict[str | None, list[Understood]] = {}
+        for each in about_tapes:
+            by_vault.setdefault(each.command.targets[0].vault, []).append(each)
+        about_tapes = [each for commands in by_vault.values() for each in commands]
+        looks = [
+            self.threads(look, commands[0].command.targets[0], commands)
+            for commands in by_vault.values()
+        ]
+        found: list[Found | str] = []
+        for some in await gatherResults(looks, consumeErrors=True):
+            found += some
         # Asked after the last wait: the table that decides next is the one that is asked here.
         table = self.reader.table
         if any(table.asks_of_records(family) for family in {e.command.family for e in about_tapes}):
