@@ -230,6 +230,19 @@ class TestAnOrdinaryRun(RunnerCase):
         await runner.close()
         assert ended.code == 4
 
+    async def test_the_keeper_of_a_spool_that_was_removed_leaves_the_next_ones_socket_alone(self):
+        spool = self.spool / "removed"
+        first = ProcessRunner(reactor, spool, idle=0.1)
+        await first.open()
+        old = first.keeper
+        shutil.rmtree(spool)
+        second = ProcessRunner(reactor, spool, idle=5)
+        await second.open()
+        await first.close()
+        await self.until(lambda: gone(old))
+        assert (spool / keeper.SOCKET).exists()
+        await second.close()
+
 
 class TestWhatCannotRun(RunnerCase):
     async def end_of(self, *argv, env=None):

@@ -253,7 +253,11 @@ class Keeper:
 
     def let_go(self) -> None:
         """Leave socket and lock to the next keeper, in this order: who has the lock may bind."""
-        os.unlink(f"{self.spool}/{SOCKET}")  # noqa: PTH108 - small
+        # In a spool that was removed and made again, the socket is another keeper's.
+        with contextlib.suppress(FileNotFoundError):
+            there = os.stat(f"{self.spool}/{LOCK}")  # noqa: PTH116 - small
+            if os.path.samestat(there, os.fstat(self.lock)):
+                os.unlink(f"{self.spool}/{SOCKET}")  # noqa: PTH108 - small
         self.poll.unregister(self.listener)
         self.listener.close()
         for connection in list(self.connections.values()):

@@ -101,10 +101,12 @@ class KeeperLink:
             try:
                 lines, greeting = await self._connect()
                 break
-            except (ConnectError, OSError, KeeperError):
+            except (ConnectError, OSError, KeeperError) as error:
                 # Nobody is there, or is just leaving.
                 if time.monotonic() > until:
-                    raise
+                    raise KeeperError(
+                        f"the keeper of {self._spool} cannot be reached: {error}"
+                    ) from error
             await self._start_keeper()
             if attempt:
                 await deferLater(self._reactor, DELAYS[min(attempt, len(DELAYS)) - 1])
