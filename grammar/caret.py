@@ -3,18 +3,25 @@
 from vtspolicy.grammar.command import CommandError
 
 WIDTH = 100
-"""Columns of the lines that are shown; a longer text is shown around the wrong place."""
+"""Columns of the lines that are shown at most; a longer text is shown around the wrong place."""
+
+NARROWEST = 20
+"""Columns that are needed to show anything."""
 
 ELLIPSIS = "..."
 
 
-def diagnose(text: str, error: CommandError) -> str:
-    """Return the line of `text`, the caret under the error's column, the message and the hint."""
+def diagnose(text: str, error: CommandError, *, width: int = WIDTH) -> str:
+    """Return the line of `text`, the caret under the error's column, the message and the hint.
+
+    The caret stands where it should on a terminal of `width` columns.
+    """
+    width = max(min(width, WIDTH), NARROWEST)
     line = "".join(c if c.isprintable() else " " for c in text)
     at = error.column - 1
     start, end = 0, len(line)
-    if max(end, at + 1) > WIDTH:
-        room = WIDTH - 2 * len(ELLIPSIS)
+    if max(end, at + 1) > width:
+        room = width - 2 * len(ELLIPSIS)
         start = max(0, min(at - room // 2, len(line) + 1 - room))
         end = min(len(line), start + room)
     before = ELLIPSIS if start else ""

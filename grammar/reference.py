@@ -106,12 +106,12 @@ def overview(vocabulary: Vocabulary) -> str:
     return "\n".join(lines)
 
 
-def one_family(family: Family) -> str:
-    """Return all about one family, for a terminal."""
-    return "\n".join(_family_lines(family))
+def one_family(family: Family, *, width: int = TERMINAL) -> str:
+    """Return all about one family, for a terminal of `width` columns."""
+    return "\n".join(_family_lines(family, min(width, TERMINAL)))
 
 
-def _family_lines(family: Family) -> Iterator[str]:
+def _family_lines(family: Family, width: int) -> Iterator[str]:
     yield f"{family.name}: {family.title}"
     yield f"{family.status} ({family.source})" if family.source != family.status else family.status
     yield f"\n  {form(family)}\n\nKeywords\n"
@@ -125,7 +125,7 @@ def _family_lines(family: Family) -> Iterator[str]:
         needed = "" if word.required == "never" else f" (required: {REQUIRED[word.required]})"
         yield from wrap(
             f"{word.help}{needed}",
-            width=TERMINAL,
+            width=max(width, first + second + 30),
             initial_indent=f"  {name:{first}}  {word.type:{second}}  ",
             subsequent_indent=" " * (first + second + 6),
         )

@@ -102,6 +102,16 @@ def test_a_family_is_shown_with_every_keyword_on_lines_that_fit(run, family):
     assert max(len(line) for line in result.stdout.splitlines()[:-1]) <= 100  # the last: an example
 
 
+def test_mistakes_and_keywords_fit_a_narrow_terminal(run):
+    narrow = {"COLUMNS": "80"}
+    wrong = RIGHT.replace("r=14,d", "o=/opt/a/b rr=14")
+    shown, caret, *_ = run(parse, [wrong], env=narrow).stdout.splitlines()
+    assert len(shown) <= 80
+    assert shown[caret.index("^") :].startswith("rr=14")
+    keywords = run(grammar, ["TSM"], env=narrow).stdout.partition("Keywords")[2].partition("Values")
+    assert max(map(len, keywords[0].splitlines())) <= 80
+
+
 def test_the_vocabulary_is_one_json_object(run):
     whole = json.loads(run(grammar, ["--json"]).stdout)
     one = json.loads(run(grammar, ["--json", "TSM"]).stdout)

@@ -201,13 +201,14 @@ def test_the_caret_stands_under_the_column():
     ]
 
 
+@pytest.mark.parametrize("width", [1, 80, 100, 1000])
 @pytest.mark.parametrize("before", [0, 40, 90, 150, 900])
-def test_a_long_text_is_shown_around_the_wrong_place(before):
+def test_a_long_text_is_shown_around_the_wrong_place(before, width):
     text = f"VTSPolicy Erase -{' A00017' * (before // 7)} ** {'A00018 ' * 40}"
     with pytest.raises(CommandError) as caught:
         parse(text)
-    shown, caret, *_ = diagnose(text, caught.value).splitlines()
-    assert len(shown) <= 100
+    shown, caret, *_ = diagnose(text, caught.value, width=width).splitlines()
+    assert len(shown) <= max(20, min(width, 100))
     assert shown[caret.index("^")] == "*"
 
 

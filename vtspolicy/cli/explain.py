@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from vtspolicy.cli.explained import render
 from vtspolicy.cli.language import as_data
 from vtspolicy.cli.options import Exit, give_up, json_option, print_json
+from vtspolicy.cli.tables import width
 from vtspolicy.config.keys import DEFAULT_FILE, PREFIX
 from vtspolicy.config.load import SHIPPED, load_configuration
 from vtspolicy.config.model import Configuration
@@ -186,7 +187,7 @@ def _rejected(text: str, error: CommandError, *, as_json: bool) -> NoReturn:
         place = {"column": error.column, "message": error.message, "hint": error.hint}
         print_json({"verdict": "rejected", "error": place})
     else:
-        click.echo(diagnose(text, error), err=True)
+        click.echo(diagnose(text, error, width=width()), err=True)
     raise SystemExit(Exit.REFUSED)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from vtspolicy.cli.tables import width
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.grammar import Command, CommandError, Vocabulary, diagnose, load_vocabulary
 from vtspolicy.grammar import parse as parse_text
@@ -40,7 +41,7 @@ def parse(text: str, families: tuple[Path, ...], *, as_json: bool) -> None:
             place = {"column": error.column, "message": error.message, "hint": error.hint}
             click.echo(json.dumps({"error": place}))
         else:
-            click.echo(diagnose(text, error))
+            click.echo(diagnose(text, error, width=width()))
         raise SystemExit(REJECTED) from None
     click.echo(json.dumps(as_data(command)) if as_json else _as_text(command))
 
@@ -60,7 +61,7 @@ def grammar(family: str | None, families: tuple[Path, ...], *, as_json: bool) ->
         names = list(vocabulary.families)
         remedy = did_you_mean(family, names) or f"known are {', '.join(names)}"
         raise click.BadParameter(f"{family!r} is no family or verb: {remedy}")
-    click.echo(json.dumps(describe_family(known)) if as_json else one_family(known))
+    click.echo(json.dumps(describe_family(known)) if as_json else one_family(known, width=width()))
 
 
 def as_data(command: Command) -> dict[str, object]:
@@ -89,8 +90,8 @@ def _as_text(command: Command) -> str:
     if command.ref is not None:
         rows.append(("ref", command.ref))
     rows += [("warning", warning) for warning in command.warnings]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
+    first = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:{first}}  {value}" for name, value in rows)
 
 
 def _vocabulary(families: tuple[Path, ...]) -> Vocabulary:

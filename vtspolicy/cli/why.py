@@ -19,7 +19,7 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, emit, instant, pairs, paragraph, table, visible
+from vtspolicy.cli.tables import Column, emit, instant, pairs, paragraph, table, visible, width
 from vtspolicy.grammar.caret import diagnose
 from vtspolicy.grammar.command import CommandError
 from vtspolicy.jobs import Job, Request, Transition
@@ -106,6 +106,7 @@ def _error(text: str, error: Mapping[str, Any]) -> str:
             message=visible(error["message"]),
             hint=visible(error.get("hint") or ""),
         ),
+        width=width(),
     )
 
 
