@@ -86,7 +86,17 @@ def _table_of(
     findings: Findings,
 ) -> Table:
     tops = [
-        (shipped, section(tree, TOP, findings, what="a rules file", place=tree.place))
+        (
+            shipped,
+            section(
+                tree,
+                TOP,
+                findings,
+                what="a rules file",
+                place=tree.place,
+                elsewhere="; what is only there to be repeated by an anchor begins with x-",
+            ),
+        )
         for shipped, tree in trees
     ]
     calendar = {name: days for _, top in tops for name, days in top["calendar"].items()}
