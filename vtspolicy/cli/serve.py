@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,10 @@ def _leave_out_tls(configuration: Configuration) -> None:
         sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]  # None: not to be had
 
 
+_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What could steer a terminal, or look like a line of its own; names on disks may hold anything."""
+
+
 def _observer(out: TextIO, *, as_json: bool) -> "ILogObserver":
     """Return what writes the log: for people, or an object a line for machines."""
     from twisted.logger import (  # noqa: PLC0415
@@ -100,6 +105,7 @@ def _observer(out: TextIO, *, as_json: bool) -> "ILogObserver":
     def for_people(event: "LogEvent") -> None:
         level = event["log_level"].name
         text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+        text = _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
         line = f"{formatTime(event['log_time'])} {level:<8} {text}"
         out.write(line.rstrip().replace("\n", "\n    ") + "\n")
         out.flush()
