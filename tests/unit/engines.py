@@ -156,6 +156,8 @@ class FaultyLedger(MemoryLedger):
         self.verbs.append(verb.__name__)
         if self.fault is None or self.fault.at != len(self.verbs):
             return super().write(verb, *args, **kwargs)
+        if verb.__name__ == "begin_era" and self.fault.how == "raises":
+            return super().write(verb, *args, **kwargs)  # a server that cannot start is no server
         if self.fault.how == "raises":
             self.before, self.refused = self.refuse, True
             try:
