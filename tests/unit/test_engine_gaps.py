@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -290,3 +291,14 @@ def test_an_answer_that_cannot_be_written_keeps_no_job_from_its_turn(world, monk
     )
     assert world.engine.queue.running + world.engine.queue.waiting == 2
     world.violations.clear()
+
+
+def test_a_reload_names_what_it_does_not_change(world):
+    before = world.site.configuration
+    after = evolve(before, settle=9.0, connections=9, output=9, waiting=9)
+    world.operator.doors = SimpleNamespace(renew=lambda: None)
+    world.operator.reread = lambda: evolve(world.site.reader, configuration=after)
+    told = []
+    world.operator.reload("operator alice").addCallback(told.append)
+    named = {each.split()[0] for each in told[0]["warnings"] if "at the next start" in each}
+    assert named == {"settle", "connections", "output"}

@@ -24,7 +24,10 @@ from vtspolicy.records import plain
 from vtspolicy.status import HostStatus, Status
 from vtspolicy.tapes import TapeState
 
-FIXED = ("node", "listen", "dial", "ledger", "spool", "web")
+FIXED = (
+    *("node", "listen", "dial", "ledger", "spool", "web"),
+    *("connections", "settle", "output"),
+)
 """Keys of the configuration that a reload cannot change: they need a restart."""
 
 
