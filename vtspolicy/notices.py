@@ -59,6 +59,11 @@ class Word(Enum):
         return 1300 <= self.value < 1400
 
     @property
+    def is_answer(self) -> bool:
+        """Whether it is the first answer to a command, for whoever sent it."""
+        return self.value < 1200 or self is Word.STATUS
+
+    @property
     def is_progress(self) -> bool:
         """Whether only hosts with `notices: all` are told."""
         return 1200 <= self.value < 1300

@@ -549,3 +549,27 @@ class Weather(RuleBasedStateMachine):
 
 TestWeather = Weather.TestCase
 TestWeather.settings = settings(stateful_step_count=30)
+
+
+def test_whoever_asked_is_answered_though_a_new_session_came_across_the_answer_first(bench):
+    asking = bench.connect()
+    answer = bench.record(Word.ACCEPTED)  # on the disk, and nobody told yet
+    other = bench.connect()
+    bench.outbox.push([answer], asking)
+    assert other.transport.told() == [("ACCEPTED", 1)]
+    assert asking.transport.told() == [("ACCEPTED", 1)]
+
+
+def test_what_a_load_has_sent_and_seen_arrive_is_not_sent_again_for_having_been_pushed(bench):
+    for _ in range(PAGE):
+        bench.record(Word.STARTED)
+    bench.store.slow = True
+    session = bench.connect()
+    bench.push(Word.ACCEPTED, request=7, origin=session)
+    for _ in range(PAGE - 1):
+        bench.record(Word.STARTED)
+    bench.store.answer()  # what there was before
+    bench.store.answer()  # the one that was pushed, and as many as fill the page
+    bench.clock.pass_time(CONFIRM)  # all of it arrives
+    bench.store.answer()  # nothing more
+    assert session.transport.told().count(("ACCEPTED", 7)) == 1

@@ -49,6 +49,14 @@ class _Carrier:
     in_flight: set[int] = field(factory=set)  # the notices' numbers
 
 
+@define
+class _Load:
+    """A session that is being given what its hosts have missed."""
+
+    held: list[tuple[Notice, bool]] = field(factory=list)  # recorded meanwhile; whether it asked
+    sent: set[int] = field(factory=set)  # the notices' numbers that it was given by this load
+
+
 class Outbox:
     """Gives every notice to one live session of its host; the newest one if its own is gone."""
 
@@ -56,7 +64,7 @@ class Outbox:
         self._reactor = reactor
         self._store = store
         self._sessions: dict[str, list[HostSession]] = defaultdict(list)
-        self._loading: dict[HostSession, list[Notice]] = {}  # what came while it was loading
+        self._loading: dict[HostSession, _Load] = {}
         self._behind: set[HostSession] = set()  # full, or not yet loaded: the ledger has more
         self._in_flight: dict[int, HostSession] = {}
         self._requests: dict[int, int] = {}  # that the notices in flight belong to
@@ -76,12 +84,13 @@ class Outbox:
             if session is None:
                 continue
             answered.update(self._follow(notice, origin))
+            asked = session is origin and notice.word.is_answer
             if session in self._loading:
-                self._loading[session].append(notice)
+                self._loading[session].held.append((notice, asked))
             elif session in self._behind or not session.can_take:
                 self._behind.add(session)
             else:
-                self._send(session, notice)
+                self._send(session, notice, asked=asked)
         for session in answered:
             session.close_if_done()
 
@@ -168,9 +177,16 @@ class Outbox:
             session.waiting.discard(request)
         return waited
 
-    def _send(self, session: HostSession, notice: Notice) -> None:
+    def _send(self, session: HostSession, notice: Notice, *, asked: bool = False) -> None:
+        """Give a notice to a session, unless another has it already.
+
+        Whoever asked is answered all the same: a new session that loads what its host has missed
+        may have come across the answer before it was pushed.
+        """
         if notice.id is not None:
             if notice.id in self._in_flight or notice.id in self._confirmed:
+                if asked and self._in_flight.get(notice.id) is not session:
+                    session.tell(notice)
                 return
             carrier = self._carrier(notice)
             if carrier is not None and carrier is not session:
@@ -186,9 +202,9 @@ class Outbox:
     def _carrier(self, notice: Notice) -> HostSession | None:
         """Return the session that has earlier notices of the same request in flight, if any.
 
-        A DUPLICATE answers whoever showed the event again, not whoever showed it first.
+        An answer goes to whoever asked: a DUPLICATE to whoever showed the event again.
         """
-        if notice.word is Word.DUPLICATE:
+        if notice.word.is_answer:
             return None
         request = notice.fields.get("req")
         carrier = self._carriers.get(request) if isinstance(request, int) else None
@@ -207,7 +223,7 @@ class Outbox:
 
     def _load(self, session: HostSession) -> None:
         if session in self._behind and session not in self._loading and session.can_take:
-            self._loading[session] = []
+            self._loading[session] = _Load()
             Deferred.fromCoroutine(self._load_all(session)).addErrback(self._failed)
 
     async def _load_all(self, session: HostSession) -> None:
@@ -221,14 +237,15 @@ class Outbox:
             self._reactor.callLater(AGAIN, self._load, session)
             raise
         finally:
-            held = self._loading.pop(session)
+            load = self._loading.pop(session)
             if not self._is_live(session):
                 self._behind.discard(session)
         if not self._is_live(session):
             return
         if session.can_take:
-            for notice in held:
-                self._send(session, notice)
+            for notice, asked in load.held:
+                if notice.id not in load.sent:
+                    self._send(session, notice, asked=asked)
         else:
             self._behind.add(session)
         self._load(session)
@@ -243,6 +260,7 @@ class Outbox:
             for notice in page:
                 self._send(session, notice)
                 after = max(after, notice.id or 0)
+            self._loading[session].sent.update(each.id for each in page if each.id is not None)
             if len(page) < PAGE:
                 break
 
