@@ -337,7 +337,9 @@ def test_a_ledger_of_a_newer_program_is_refused(path, opening):
         pass
 
 
-def test_a_ledger_of_an_earlier_version_is_not_read_before_a_server_has_brought_it_up(path, opening):
+def test_a_ledger_of_an_earlier_version_is_not_read_before_a_server_has_brought_it_up(
+    path, opening
+):
     other = sqlite3.connect(path)
     other.executescript(migrations("sqlite")[1] + "PRAGMA user_version = 1;")
     other.close()
