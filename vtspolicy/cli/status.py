@@ -101,7 +101,7 @@ def _sections(status: Status) -> list[str]:
 
 def _heading(status: Status) -> str:
     state = "ready" if status.ready else f"not ready: {'; '.join(status.reasons)}"
-    if status.queue.draining:
+    if status.queue.draining and status.ready:  # else it is among the reasons
         state += ", draining"
     rules = f"{status.rules} rules" if status.rules != 1 else "1 rule"
     about = pairs(
