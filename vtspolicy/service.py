@@ -247,6 +247,7 @@ def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a
         signal.signal(signal.SIGHUP, hang_up)
         Deferred.fromCoroutine(service.start()).addCallbacks(settle_down, failed)
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     reactor.callWhenRunning(begin)
     reactor.addSystemEventTrigger(
         "before", "shutdown", lambda: Deferred.fromCoroutine(service.stop())

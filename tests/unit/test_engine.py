@@ -7,6 +7,8 @@ pytest.register_assert_rewrite("engines")
 
 from engines import Fault, Site, World  # noqa: E402 - after the above
 
+from vtspolicy.engine.attempt import MOST_ATTEMPTS  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def site():
@@ -108,3 +110,15 @@ def test_a_job_that_an_operator_has_run_again_is_accepted_before_it_is_started(w
     world.runner.exit("000001-1", 9)
     world.retry(world.ledger.book.job(1))
     assert words(world, "NSK2")[-2:] == ["ACCEPTED", "STARTED"]
+
+
+def test_a_run_that_is_lost_again_and_again_ends_interrupted(world):
+    world.send("NSK1", "VTSPolicy DSK 'selective /VAULT01/ONE'")
+    for _ in range(MOST_ATTEMPTS):
+        world.runner.lose(world.machine.running[0].run.key)
+        world.settle()
+    assert [word for word in words(world, "NSK1") if word not in {"STARTED", "RETRYING"}] == [
+        "ACCEPTED",
+        "INTERRUPTED",
+    ]
+    assert len(world.ledger.book.attempts(1)) == MOST_ATTEMPTS

@@ -24,6 +24,9 @@ OUTPUT_KEPT = 4000
 QUEUED = "queued"
 """The kind of the end of a job that its application queued: no exit code tells how it ended."""
 
+MOST_ATTEMPTS = 20
+"""Attempts after which one that was interrupted is not made again: that is no accident."""
+
 LAST_WORDS = 200
 """Characters of the last line of an output that become part of a reason."""
 
@@ -214,7 +217,7 @@ class Attempts:
             ending = await self._proved(job, found, "")
             good = ending.state is JobState.COMPLETED
             return evolve(ending, reason=f"{reason}; its copy was found") if good else ending
-        if found.absent:
+        if found.absent and job.attempt < MOST_ATTEMPTS:
             return Ending(
                 state=JobState.WAITING, due=self.clock.seconds(), reason=reason, readings=readings
             )
@@ -251,7 +254,7 @@ class Attempts:
                 reason = f"all attempts together took longer than {job.work.limits.total:g} s"
             return Ending(state=JobState.TIMEDOUT, reason=reason)
         if ended.kind is End.LOST:
-            if job.work.on_interrupt == "retry":
+            if job.work.on_interrupt == "retry" and job.attempt < MOST_ATTEMPTS:
                 return Ending(state=JobState.WAITING, due=self.clock.seconds(), reason=reason)
             return Ending(state=JobState.INTERRUPTED, reason=reason)
         if ended.kind is End.SIGNALLED:
