@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.catalogue import Change, compare
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Book, Ledger, LedgerError
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Seen, Vaults, look_through
 
@@ -84,6 +84,8 @@ class Catalogue:
         return Deferred.fromCoroutine(self._look()).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
+        if failure.type is LedgerError and (self._loop is None or not self._loop.running):
+            return  # the ledger was closed meanwhile: the next server scans
         self._log.failure("The vaults cannot be scanned.", failure, action="scan_failed")
 
     async def _look(self) -> None:
