@@ -332,6 +332,8 @@ def _outcome(known: Facts, job: sqlite3.Row, told: Said, *, was_cancelled: bool)
                 state = "waiting"
         if row["state"] == "cancelled" and was_cancelled:
             state = "cancelled"
+        if row["state"] == "failed" and was_cancelled and state == "waiting":
+            state = "failed"  # it ended by itself, and nobody tries again what is being stopped
         if row["state"] != state:
             yield (
                 f"job {number} ({rule}) became {row['state']} by attempt {attempt},"
