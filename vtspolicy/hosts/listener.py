@@ -1,11 +1,10 @@
 """The doors: one Twisted endpoint for each `listen` of the configuration, plain TCP or TLS."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import gatherResults, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IAddress,
@@ -18,6 +17,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vtspolicy.config.endpoints import LOCAL
@@ -61,8 +61,9 @@ class Doors:
 
     async def close(self) -> None:
         """Close the doors, then the sessions, when what they had received complete is recorded."""
-        with suppress(Exception):  # a port that is gone already is closed
-            await gatherResults([maybeDeferred(port.stopListening) for port in self.ports])
+        for port in self.ports:
+            closed = maybeDeferred(port.stopListening)
+            await closed.addErrback(self._not_closed)  # the others are closed all the same
         self.ports.clear()
         for handshake in list(self.handshakes):
             handshake.transport.abortConnection()  # type: ignore[union-attr]  # it is connected
@@ -90,6 +91,9 @@ class Doors:
             self.on_count(session, +1)
             if was_known and not hosts:
                 session.close()
+
+    def _not_closed(self, failure: Failure) -> None:
+        self.link.log.failure("A door could not be closed.", failure, action="door_not_closed")
 
     def hold(self) -> None:
         """Read nothing more from anybody: senders wait, nothing is lost; notices still go out."""
