@@ -13,7 +13,6 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall, deferLater
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -35,6 +34,7 @@ from vtspolicy.rules.cases import failed_cases
 from vtspolicy.rules.load import load_table
 from vtspolicy.runner.processes import ProcessRunner
 from vtspolicy.runner.protocol import KeeperError
+from vtspolicy.threads import Threads
 from vtspolicy.web import ControlDoor, make_site
 
 HOUSEKEEPING = 60.0
@@ -94,7 +94,10 @@ class Service:
             ledger=self.ledger,
             runner=runner,
             metrics=self.metrics,
-            threads=Lanes(known=lambda: self.engine.vaults.roots),
+            threads=Lanes(
+                known=lambda: self.engine.vaults.roots,
+                threads=Threads("disk", self.reactor, THREADS).ask,
+            ),
         )
         link = Link(
             reactor=self.reactor,
@@ -120,7 +123,6 @@ class Service:
     async def start(self) -> None:
         """Open the ledger, take up what was left, then open the doors."""
         configuration = self.reader.configuration
-        self.reactor.suggestThreadPoolSize(THREADS)
         await self.ledger.open()
         self.ledger.on_trouble(self._trouble)
         await self.engine.start()
@@ -177,7 +179,7 @@ class Service:
         await self.ledger.write(Book.expire_notices, before, now)
         while await self.ledger.write(Book.prune, now - configuration.retention, PRUNED_AT_ONCE):
             await deferLater(self.reactor, 0.05)
-        await deferToThread(self.engine.runner.sweep, RUNS_KEPT)
+        await self.engine.threads(self.engine.runner.sweep, RUNS_KEPT)
 
     def _trouble(self, trouble: str | None) -> None:
         self.metrics.ledger_trouble.set(trouble is not None)

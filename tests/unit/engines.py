@@ -138,6 +138,7 @@ class Fault:
 
     at: int
     how: str  # before: nothing is written; after: written, nobody is told; raises: it lives on
+    writes: int = 1  # that raise, one after the other
 
 
 class FaultyLedger(MemoryLedger):
@@ -154,7 +155,8 @@ class FaultyLedger(MemoryLedger):
         if self.dead:
             return Deferred()  # there is nobody who could write, or be told
         self.verbs.append(verb.__name__)
-        if self.fault is None or self.fault.at != len(self.verbs):
+        fault = self.fault
+        if fault is None or not fault.at <= len(self.verbs) < fault.at + fault.writes:
             return super().write(verb, *args, **kwargs)
         if verb.__name__ == "begin_era" and self.fault.how == "raises":
             return super().write(verb, *args, **kwargs)  # a server that cannot start is no server

@@ -29,7 +29,8 @@ def words(world, host):
 
 
 def test_a_command_that_cannot_be_recorded_does_not_hold_back_those_beside_it(world):
-    world.ledger.fault = Fault(at=len(world.ledger.verbs) + 1, how="raises")
+    # The three are written together, and then, as that fails, one by one.
+    world.ledger.fault = Fault(at=len(world.ledger.verbs) + 1, how="raises", writes=2)
     session = world.connect("NSK1", format="ems")
     pools = ["PAY/P00000", "PAY/P00001", "ONE"]
     session.dataReceived(

@@ -15,7 +15,7 @@ FLOORS = (
     # 1 model: pure
     "catalogue config events grammar jobs notices records rights rules sessions suggest tapes",
     # 2 adapters: all I/O
-    "clocks hosts ledger metrics queue runner status vaults",
+    "clocks hosts ledger metrics queue runner status threads vaults",
     # 3 engine, and what may be asked of it
     "control engine",
     # 4 doors

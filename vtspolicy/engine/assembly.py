@@ -6,7 +6,6 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.threads import deferToThread
 
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.engine import Engine
@@ -45,7 +44,7 @@ def assemble(
     ledger: Ledger,
     runner: Runner,
     metrics: Metrics,
-    threads: Callable[..., Deferred[Any]] = deferToThread,  # each call has its own type of answer
+    threads: Callable[..., Deferred[Any]],  # each call has its own type of answer
 ) -> Engine:
     """Return an engine with a queue in the process; it is not started yet."""
     configuration = reader.configuration

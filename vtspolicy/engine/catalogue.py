@@ -12,7 +12,6 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -59,7 +58,7 @@ class Catalogue:
     vaults: Vaults
     period: Callable[[], float]  # seconds after which all is looked through, changed or not
     busy: Callable[[], Collection[int]]  # jobs that run: their tapes are theirs
-    threads: Callable[..., Deferred[Any]] = deferToThread  # each call has its own type of answer
+    threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     troubles: tuple[str, ...] = ()  # of the last scan
     last: Scan | None = None
     _one: DeferredLock = field(factory=DeferredLock)

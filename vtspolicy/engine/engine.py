@@ -8,7 +8,6 @@ from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from vtspolicy.engine.catalogue import Catalogue
@@ -26,7 +25,8 @@ from vtspolicy.engine.intake import (
 )
 from vtspolicy.engine.mounts import Mounts
 from vtspolicy.engine.ourselves import known
-from vtspolicy.engine.requests import Answer, answer
+from vtspolicy.engine.recording import record, together
+from vtspolicy.engine.requests import Answer
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
@@ -61,7 +61,7 @@ class Engine:
     vaults: Vaults
     conductor: Conductor
     metrics: Metrics
-    threads: Callable[..., Deferred[Any]] = deferToThread  # each call has its own type of answer
+    threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     last_event: dict[str, float] = field(factory=dict)  # host -> seconds since the epoch
     catalogue: Catalogue = field(init=False)  # of the tapes in the vaults
     mounts: Mounts = field(init=False)  # requests of hosts to mount a tape
@@ -203,30 +203,31 @@ class Engine:
         """Record all commands of one batch: their transactions share a flush to disk."""
         found = await self._find([each for each in commands if isinstance(each, Understood)])
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
-        writes: list[tuple[Understood | Intake, Deferred[Recorded] | Deferred[Answer]]] = []
+        decided: list[Understood | Intake] = []
         failures: list[Exception] = []  # of some; those beside them are taken all the same
         for command in commands:
-            decided = command
             try:
-                if (
-                    isinstance(command, Understood)
+                decided.append(
+                    settle(self.reader, command, found[id(command)], now)
+                    if isinstance(command, Understood)
                     and command.command.operation not in VERBS_ON_REQUESTS
-                ):
-                    decided = settle(self.reader, command, found[id(command)], now)
+                    else command
+                )
             except Exception as error:  # noqa: BLE001 - see above
                 failures.append(error)
-                continue
-            if isinstance(decided, Intake):
-                writes.append((decided, self.ledger.write(Book.record, decided)))
-            else:
-                writes.append((decided, self.ledger.write(answer, decided)))
-        for command, write in writes:
-            try:
-                result = await write
-                self.metrics.commit_seconds.observe(self.clock.seconds() - began)
-                self._take_in(command, result, session)
-            except Exception as error:  # noqa: BLE001 - see above
-                failures.append(error)
+        writes = [
+            (some, Deferred.fromCoroutine(record(self.ledger, some))) for some in together(decided)
+        ]
+        for some, write in writes:
+            for command, result in zip(some, await write, strict=True):
+                if isinstance(result, Exception):
+                    failures.append(result)
+                    continue
+                try:
+                    self.metrics.commit_seconds.observe(self.clock.seconds() - began)
+                    self._take_in(command, result, session)
+                except Exception as error:  # noqa: BLE001 - see above
+                    failures.append(error)
         if failures:
             raise failures[0]
 

@@ -10,7 +10,6 @@ from typing import Any
 from attrs import define, evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.threads import deferToThread
 
 from vtspolicy.engine.calls import Calls
 from vtspolicy.grammar import Target
@@ -42,7 +41,7 @@ class Ourselves:
     ledger: Ledger
     vaults: Vaults
     clock: IReactorTime
-    threads: Callable[..., Deferred[Any]] = deferToThread  # each call has its own type of answer
+    threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     table: Callable[[], Table | None] = lambda: None  # the rules in force
 
     async def look(self, job: Job) -> tuple[Tape, ...]:

@@ -4,10 +4,11 @@ import hashlib
 import json
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from json.encoder import encode_basestring as _quoted
 from typing import Any
 
+from attrs import evolve
 from cattrs.preconf.json import make_converter
 
 from vtspolicy.events.event import Event
@@ -91,6 +92,23 @@ class Desk:
 
     def _all(self, query: str, *values: Value) -> list[Row]:
         return self._execute(self._sql[query], values).fetchall()
+
+    def _do_all(self, query: str, rows: Sequence[Sequence[Value]]) -> int:
+        """Run a statement for each of the rows; answer how many rows it changed in all."""
+        statement, before = self._sql[query], self._connection.total_changes
+        at = 0
+
+        def count() -> Iterator[Sequence[Value]]:
+            nonlocal at
+            for at, row in enumerate(rows):  # noqa: B007 - `at` is how far it came
+                yield row
+
+        try:
+            self._connection.executemany(statement, count())
+        except UnicodeEncodeError:
+            for row in rows[at:]:
+                self._execute(statement, row)
+        return self._connection.total_changes - before
 
     def _execute(self, statement: str, values: Sequence[Value]) -> sqlite3.Cursor:
         try:
@@ -182,11 +200,7 @@ class Desk:
     ) -> int | None:
         """Record an event; answer its number, or None when one of its identity is there."""
         row = self._one(
-            "record_event",
-            *(host, received, time_text(event), digest),
-            *(event.system, event.process, event.ssid, event.number, event.critical, event.user),
-            *(event.action_needed, event.action_id, event.id, event.wire, event.text),
-            *(actor, why),
+            "record_event", *event_row(event, host, digest, received, actor=actor, why=why)
         )
         return None if row is None else int(row[0])
 
@@ -213,10 +227,37 @@ class Desk:
         fields: Mapping[str, str | int],
         request: int | None = None,
     ) -> Notice:
-        """Put a notice into the outbox; nobody waits for those of an operator (host "")."""
-        delivered = None if host else at
-        row = self._need("record_notice", host, request, word.value, to_json(fields), at, delivered)
-        return Notice(word=word, host=host, fields=fields, id=row[0], created=at)
+        """Put a notice into the outbox."""
+        notice = Notice(word=word, host=host, fields=fields, created=at)
+        number = self._need("record_notice", *notice_row(notice, request)[1:])[0]
+        return evolve(notice, id=number)
+
+
+def event_row(
+    event: Event,
+    host: str,
+    digest: bytes | None,
+    received: float,
+    *,
+    actor: str,
+    why: str | None = None,
+) -> Row:
+    """Return the columns of an event, all but its number."""
+    return (
+        *(host, received, time_text(event), digest),
+        *(event.system, event.process, event.ssid, event.number, event.critical, event.user),
+        *(event.action_needed, event.action_id, event.id, event.wire, event.text),
+        *(actor, why),
+    )
+
+
+def notice_row(notice: Notice, request: int | None) -> Row:
+    """Return the columns of a notice; nobody waits for those of an operator (host "")."""
+    delivered = None if notice.host else notice.created
+    return (
+        *(notice.id, notice.host, request, notice.word.value, to_json(notice.fields)),
+        *(notice.created, delivered),
+    )
 
 
 def present(**fields: str | int | None) -> dict[str, str | int]:

@@ -18,9 +18,9 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from vtspolicy.ledger.book import Book
-from vtspolicy.ledger.clerk import Clerk, Reactor
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.file import open_file, result_code
+from vtspolicy.threads import Reactor, Threads
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class GroupWriter:
         self._tell = tell
         self._connection: sqlite3.Connection | None = open_file(path)
         self._book = Book(self._connection)
-        self._flusher = Clerk("ledger-flush", reactor)
+        self._flusher = Threads("ledger-flush", reactor)
         self._waiting: deque[_Verb] = deque()
         self._group: list[_Verb] = []
         self._name = ""  # of the group, in the ledger itself once it is committed

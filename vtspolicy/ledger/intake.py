@@ -1,12 +1,12 @@
 """Commands as they come in: event, request, jobs and the first notice in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import field, frozen
 
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import Job, JobState, RequestState, final_word
-from vtspolicy.ledger.desk import present, time_text, to_json
+from vtspolicy.ledger.desk import Row, event_row, notice_row, present, time_text, to_json
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.reading import ReadingDesk
 from vtspolicy.notices import Notice, Word
@@ -65,14 +65,45 @@ class IntakeDesk(ReadingDesk):
 
         A request without jobs is final at once and gets its final notice here.
         """
-        number = self._record_event(
-            *(intake.event, intake.host, intake.digest, intake.received),
-            actor=_actor(intake),
-            why=intake.why,
-        )
-        if number is None:
-            return self._record_duplicate(intake)
-        return self._record_request(intake, number)
+        return self.record_all((intake,))[0]
+
+    def record_all(self, intakes: Sequence[Intake]) -> list[Recorded]:
+        """Record several commands as `record` does one, in their order.
+
+        Each table takes its rows by one statement, and the numbers are given here: only this
+        connection gives any.
+        """
+        given: dict[str, int] = dict(self._all("numbers_given"))
+        if not self._record_events(intakes, given.get("events", 0) + 1):
+            if len(intakes) == 1:
+                return [self._record_duplicate(intakes[0])]
+            return [self.record(intake) for intake in intakes]
+        return self._record_requests(intakes, given)
+
+    def _record_events(self, intakes: Sequence[Intake], first: int) -> bool:
+        """Record the events, numbered from `first`; False, and none, when one was seen before."""
+        rows = [
+            (
+                first + place,
+                *event_row(
+                    intake.event,
+                    intake.host,
+                    intake.digest,
+                    intake.received,
+                    actor=_actor(intake),
+                    why=intake.why,
+                ),
+            )
+            for place, intake in enumerate(intakes)
+        ]
+        if len(rows) == 1:
+            return self._do("record_events", *rows[0]) == 1
+        self.run("SAVEPOINT events")
+        complete = self._do_all("record_events", rows) == len(rows)
+        if not complete:
+            self.run("ROLLBACK TO events")
+        self.run("RELEASE events")
+        return complete
 
     def _record_duplicate(self, intake: Intake) -> Recorded:
         first = int(self._need("first_event", time_text(intake.event), intake.digest)[0])
@@ -89,69 +120,69 @@ class IntakeDesk(ReadingDesk):
         notice = self._post(Word.DUPLICATE, intake.host, intake.received, fields, first)
         return Recorded(request=first, duplicate=True, notices=(notice,))
 
-    def _record_request(self, intake: Intake, number: int) -> Recorded:
-        at = intake.received
-        event_id = _event_id(intake)
-        accepted = intake.state is RequestState.OPEN
-        count = len(intake.jobs)
-        state = intake.state
-        end = None
-        if accepted and not count:
-            end = Word[intake.end.name] if intake.end is not None else final_word({})
-            state = RequestState[end.name]
-        self._do(
-            "record_request",
-            *(number, intake.host, at, state.value, intake.family, intake.operation, intake.ref),
-            *(event_id, intake.rule, intake.table, intake.reason, count, count),
-            None if count else at,
+    def _record_requests(
+        self, intakes: Sequence[Intake], given: Mapping[str, int]
+    ) -> list[Recorded]:
+        """Record what follows from events that are recorded, numbered after the last `given`."""
+        number, job, notice = (given.get(name, 0) for name in ("events", "jobs", "notices"))
+        requests: list[Row] = []
+        jobs: list[Row] = []
+        recorded: list[Recorded] = []
+        for intake in intakes:
+            number += 1
+            end = _end(intake)
+            requests.append(_request_row(intake, number, end))
+            begun = tuple(
+                self._job(intake, number, job + place, planned)
+                for place, planned in enumerate(intake.jobs, 1)
+            )
+            jobs += map(self._job_row, begun)
+            told = tuple(
+                Notice(
+                    word=word,
+                    host=intake.host,
+                    fields=fields,
+                    id=notice + place,
+                    created=intake.received,
+                )
+                for place, (word, fields) in enumerate(_told(intake, number, end), 1)
+            )
+            job += len(begun)
+            notice += len(told)
+            recorded.append(Recorded(request=number, duplicate=False, jobs=begun, notices=told))
+        self._do_all("record_requests", requests)
+        if jobs:
+            self._do_all("record_jobs", jobs)
+        self._do_all(
+            "record_notices",
+            [notice_row(notice, each.request) for each in recorded for notice in each.notices],
         )
-        jobs = tuple(self._record_job(intake, number, planned) for planned in intake.jobs)
-        known = present(
-            req=number,
-            ref=intake.ref,
-            family=intake.family,
-            operation=intake.operation,
-            id=event_id,
-        )
-        first = dict(known)
-        if accepted:
-            first["jobs"] = count
-        elif intake.reason is not None:
-            first["reason"] = intake.reason
-        first.update(intake.fields)
-        word = intake.word or _FIRST_WORD[intake.state]
-        notices = [self._post(word, intake.host, at, first, number)]
-        if end is not None:
-            final = known | present(jobs=0, reason=intake.reason)
-            notices.append(self._post(end, intake.host, at, final, number))
-        return Recorded(request=number, duplicate=False, jobs=jobs, notices=tuple(notices))
+        return recorded
 
-    def _record_job(self, intake: Intake, request: int, planned: PlannedJob) -> Job:
+    def _job(self, intake: Intake, request: int, number: int, planned: PlannedJob) -> Job:
         tape = planned.tape
-        name = tape.name if tape is not None else planned.pool
-        path = tape.path if tape is not None else None
-        rule = intake.rule or ""
-        number = self._need(
-            "record_job",
-            *(request, intake.host, self._work_id(planned.work), to_json(planned.values), rule),
-            *(planned.lock, planned.priority, intake.notify_all, "waiting", name, path),
-            intake.received,
-        )[0]
         return Job(
             id=number,
             request=request,
             host=intake.host,
             work=planned.work,
             values=planned.values,
-            rule=rule,
+            rule=intake.rule or "",
             lock=planned.lock,
             priority=planned.priority,
             handle=self.handle(request, number),
             state=JobState.WAITING,
-            tape=name,
-            path=path,
+            tape=tape.name if tape is not None else planned.pool,
+            path=tape.path if tape is not None else None,
             created=intake.received,
             notify_all=intake.notify_all,
+        )
+
+    def _job_row(self, job: Job) -> Row:
+        return (
+            *(job.id, job.request, job.host, self._work_id(job.work), to_json(job.values)),
+            *(job.rule, job.lock, job.priority, job.notify_all, "waiting", job.tape, job.path),
+            job.created,
         )
 
     def renew(self, job_id: int, actor: str, at: float) -> Recorded:
@@ -181,15 +212,52 @@ class IntakeDesk(ReadingDesk):
             notify_all=old.notify_all,
             actor=actor,
         )
-        number = self._record_event(event, old.host, None, at, actor=actor, why=intake.why)
-        if number is None:
-            raise LedgerError("an event without an identity was taken for one seen before")
-        recorded = self._record_request(intake, number)
+        recorded = self.record(intake)  # it has no identity
         cause = f"job {job_id} is run again as job {recorded.jobs[0].id}"
         state = old.state.value
         self._note(at, state, state, cause, actor, request=old.request, job=job_id)
         self._note(at, "open", "open", cause, actor, request=recorded.request)
         return recorded
+
+
+def _end(intake: Intake) -> Word | None:
+    """Return the final word of a command that is accepted and has no job to wait for."""
+    if intake.state is not RequestState.OPEN or intake.jobs:
+        return None
+    return Word[intake.end.name] if intake.end is not None else final_word({})
+
+
+def _request_row(intake: Intake, number: int, end: Word | None) -> Row:
+    at = intake.received
+    count = len(intake.jobs)
+    state = intake.state if end is None else RequestState[end.name]
+    return (
+        *(number, intake.host, at, state.value, intake.family, intake.operation, intake.ref),
+        *(_event_id(intake), intake.rule, intake.table, intake.reason, count, count),
+        None if count else at,
+    )
+
+
+def _told(
+    intake: Intake, number: int, end: Word | None
+) -> Iterator[tuple[Word, dict[str, str | int]]]:
+    """Yield the notices about a command that is recorded: words with their fields."""
+    known = present(
+        req=number,
+        ref=intake.ref,
+        family=intake.family,
+        operation=intake.operation,
+        id=_event_id(intake),
+    )
+    first = dict(known)
+    if intake.state is RequestState.OPEN:
+        first["jobs"] = len(intake.jobs)
+    elif intake.reason is not None:
+        first["reason"] = intake.reason
+    first.update(intake.fields)
+    yield intake.word or _FIRST_WORD[intake.state], first
+    if end is not None:
+        yield end, known | present(jobs=0, reason=intake.reason)
 
 
 def _actor(intake: Intake) -> str:

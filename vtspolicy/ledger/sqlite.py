@@ -10,10 +10,10 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from vtspolicy.ledger.book import Book
-from vtspolicy.ledger.clerk import Clerk, Reactor
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.file import ServerLock, connect, copy, is_damage
 from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, GroupWriter, is_trouble
+from vtspolicy.threads import Reactor, Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class SqliteLedger:
         self._listeners: list[Callable[[str | None], object]] = []
         self._lock: ServerLock | None = None
         self._writer: GroupWriter | None = None
-        self._reader: Clerk | None = None
+        self._reader: Threads | None = None
         self._reading: sqlite3.Connection | None = None
 
     @property
@@ -60,7 +60,7 @@ class SqliteLedger:
         except BaseException:
             self._unlock()
             raise
-        self._reader = Clerk("ledger-reader", self._reactor)
+        self._reader = Threads("ledger-reader", self._reactor)
 
     async def close(self) -> None:
         """Write what waits, then close. While the disk is in trouble, what waits fails instead."""
@@ -90,7 +90,7 @@ class SqliteLedger:
 
     def backup(self, path: Path) -> Deferred[None]:
         """Make a consistent copy while all goes on, in a thread of its own."""
-        copier = Clerk("ledger-copy", self._reactor)
+        copier = Threads("ledger-copy", self._reactor)
         copied = copier.ask(lambda: copy(self.path, path))
         copier.finish()
         return copied

@@ -1,16 +1,27 @@
 -- Commands as they come in.
 
+-- name: event_columns
+host, received, time, digest, system, process, ssid, number, critical, "user", action_needed,
+action_id, event_id, wire, text, actor, why
+
+-- name: numbers_given
+SELECT name, seq FROM sqlite_sequence WHERE name IN ('events', 'jobs', 'notices')
+
 -- name: record_event
-INSERT INTO events (host, received, time, digest, system, process, ssid, number, critical, "user",
-                    action_needed, action_id, event_id, wire, text, actor, why)
+INSERT INTO events ({event_columns})
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 RETURNING id
 
+-- name: record_events
+INSERT INTO events (id, {event_columns})
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING
+
 -- name: first_event
 SELECT id FROM events WHERE time = ? AND digest = ?
 
--- name: record_request
+-- name: record_requests
 INSERT INTO requests (id, host, received, state, family, operation, ref, event_id, rule, "table",
                       reason, jobs, live, finished)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -24,11 +35,10 @@ SELECT id FROM works WHERE hash = ?
 -- name: work_body
 SELECT body FROM works WHERE id = ?
 
--- name: record_job
-INSERT INTO jobs (request, host, work, "values", rule, "lock", priority, notify, state, tape, path,
-                  created)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-RETURNING id
+-- name: record_jobs
+INSERT INTO jobs (id, request, host, work, "values", rule, "lock", priority, notify, state, tape,
+                  path, created)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: record_transition
 INSERT INTO transitions (at, request, job, subject, before, after, cause, actor)

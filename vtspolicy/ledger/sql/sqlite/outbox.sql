@@ -5,6 +5,10 @@ INSERT INTO notices (host, request, word, fields, created, delivered)
 VALUES (?, ?, ?, ?, ?, ?)
 RETURNING id
 
+-- name: record_notices
+INSERT INTO notices (id, host, request, word, fields, created, delivered)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
 -- name: pending_notices
 SELECT id, host, word, fields, created
 FROM notices WHERE delivered IS NULL AND host = ? AND id > ? ORDER BY id LIMIT ?
