@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 
 from attrs import field, frozen
 
@@ -138,6 +139,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 def _clean(value: str | int) -> str:
     """One line without quotes of its own: a value can never end its field or its notice."""
+    if isinstance(value, int):
+        return str(value)
+    if value.isprintable() and '"' not in value:
+        return value.strip()
     return _CONTROL.sub(" ", str(value)).replace('"', "'").strip()
 
 
@@ -173,6 +178,7 @@ def _line(word: Word, values: Mapping[str, str]) -> str:
     return " ".join(["VTSPolicy", word.name, *(_pair(k, v) for k, v in values.items())])
 
 
+@lru_cache(maxsize=16)
 def system_name(node: str) -> str:
     r"""Return `\NODE` for a node's name: its first label, in capitals, letters and digits only."""
     label = re.sub(r"[^A-Za-z0-9]", "", node.split(".", maxsplit=1)[0]).upper()
@@ -181,8 +187,15 @@ def system_name(node: str) -> str:
 
 def ems_line(notice: Notice, *, node: str, at: datetime) -> bytes:
     """Return the notice as one display line with its line feed; `at` is local time."""
-    header = f"{at:%y-%m-%d %H:%M:%S} {system_name(node)}.$VTSP VTS.POLICY.A01"
-    return _encoded(f"{header} {notice.word.number} {text(notice)}\n")
+    return _encoded(
+        f"{_header(node, at.replace(microsecond=0))} {notice.word.number} {text(notice)}\n"
+    )
+
+
+@lru_cache(maxsize=16)
+def _header(node: str, at: datetime) -> str:
+    """Return how the notices of one second begin."""
+    return f"{at:%y-%m-%d %H:%M:%S} {system_name(node)}.$VTSP VTS.POLICY.A01"
 
 
 def json_line(notice: Notice, *, node: str, at: datetime) -> bytes:

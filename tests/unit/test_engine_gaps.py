@@ -15,8 +15,9 @@ from attrs import evolve  # noqa: E402 - after the above
 from engines import Fault, Site, World  # noqa: E402
 from twisted.internet.defer import Deferred, fail  # noqa: E402
 
-from vtspolicy.engine import engine  # noqa: E402
+from vtspolicy.engine import conduct, engine  # noqa: E402
 from vtspolicy.engine.ourselves import EMPTIED  # noqa: E402
+from vtspolicy.jobs import JobState  # noqa: E402
 from vtspolicy.notices import Word  # noqa: E402
 from vtspolicy.rules.load import load_table  # noqa: E402
 from vtspolicy.tapes import TapeState  # noqa: E402
@@ -205,7 +206,9 @@ def test_a_ledger_that_cannot_be_read_for_a_while_costs_no_seat_and_no_end(
             return fail(sqlite3.OperationalError("disk I/O error"))
         return read(asked, *args)
 
-    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
+    with monkeypatch.context() as few:
+        few.setattr(conduct, "FRESH", 1)  # so that the others have to be read
+        world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
     monkeypatch.setattr(world.ledger, "read", fails)
     world.work()
     monkeypatch.undo()
@@ -302,3 +305,30 @@ def test_a_reload_names_what_it_does_not_change(world):
     world.operator.reload("operator alice").addCallback(told.append)
     named = {each.split()[0] for each in told[0]["warnings"] if "at the next start" in each}
     assert named == {"settle", "connections", "output"}
+
+
+def test_a_job_that_is_cancelled_while_it_waits_is_never_started_from_memory(world):
+    """Its place in memory is given up; and were it not, the ledger would refuse its start."""
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
+    conductor = world.engine.conductor
+    waiting = [job.id for job in world.ledger.book.jobs() if job.state is JobState.WAITING]
+    assert waiting
+    assert set(waiting) <= set(conductor._fresh)
+    kept = dict(conductor._fresh)
+    world.cancel_by_operator(1)
+    assert not set(waiting) & set(conductor._fresh)
+    conductor._fresh.update(kept)
+    before = len(world.machine.starts)
+    for job in waiting:
+        conductor.begin(job)
+    world.settle()
+    assert len(world.machine.starts) == before
+
+
+def test_memory_of_waiting_jobs_is_bounded(world, monkeypatch):
+    monkeypatch.setattr(conduct, "FRESH", 2)
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
+    assert len(world.engine.conductor._fresh) == 2
+    world.work()
+    assert world.words()[-1] is Word.COMPLETED
+    assert not world.engine.conductor._fresh

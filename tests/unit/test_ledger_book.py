@@ -4,6 +4,7 @@ import sqlite3
 from datetime import datetime
 
 import pytest
+from attrs import evolve
 from automat import NoTransition
 
 from vtspolicy.events.event import Event, identity
@@ -171,6 +172,62 @@ def test_an_accepted_command_without_jobs_is_final_at_once(book, end, word):
 def test_half_a_surrogate_pair_from_a_json_event_is_no_reason_to_fail(book):
     recorded = book.record(an_intake(event=an_event(user="\ud800bad"), event_id="\udfff"))
     assert book.event_of(recorded.request).user == "?bad"
+
+
+def of_minute(minute, count=1, **more):
+    return an_intake(count, event=an_event(minute), **more)
+
+
+def rows(book):
+    """All that the ledger holds of commands, as it lies in the tables."""
+    return [
+        book._connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+        for table in ("events", "requests", "jobs", "works", "notices")
+    ]
+
+
+MANY = (
+    of_minute(1),
+    of_minute(2, 3),
+    of_minute(3, 0, state=RequestState.DENIED, reason="no"),
+    of_minute(4, 0, end=JobState.FAILED, reason="there is no such tape"),
+    an_intake(0, event=Event(text="VTSPolicy Status 1"), digest=None, state=RequestState.ANSWERED),
+    an_intake(event=an_event(5, user="\ud800bad"), event_id="\udfff"),
+    of_minute(6, host="", actor="operator alice"),
+    of_minute(7),
+)
+
+
+def one_by_one(book, intakes):
+    return [book.record(intake) for intake in intakes]
+
+
+def all_together(book, intakes):
+    return book.record_all(intakes)
+
+
+@pytest.mark.parametrize(
+    "intakes",
+    [MANY, (*MANY[:4], of_minute(2), *MANY[4:], of_minute(1)), (of_minute(1), of_minute(1))],
+    ids=["all new", "some seen before", "one event twice"],
+)
+def test_commands_that_are_recorded_together_are_recorded_as_one_by_one(intakes):
+    told, held = [], []
+    for record in (one_by_one, all_together):
+        ledger = MemoryLedger()
+        ledger.book.record(of_minute(0, 2))
+        told.append(record(ledger.book, intakes))
+        ledger.book.record(of_minute(59))
+        held.append(rows(ledger.book))
+        ledger.destroy()
+    assert held[0] == held[1]
+    shapes = [[without_handles(each) for each in some] for some in told]
+    assert shapes[0] == shapes[1]
+
+
+def without_handles(recorded):
+    """The same without handles: each ledger draws a name of its own for them."""
+    return evolve(recorded, jobs=tuple(evolve(job, handle="") for job in recorded.jobs))
 
 
 def test_every_byte_of_a_fields_value_comes_back(book):

@@ -29,6 +29,10 @@ AGAIN = 60.0
 """Seconds until a job that could not go on is taken up again, as a new server would do it."""
 
 
+FRESH = 1000
+"""Jobs just recorded that are kept in memory: whose turn comes soon need not be read."""
+
+
 @define(kw_only=True)
 class Conductor:
     """Runs jobs that the queue gives it."""
@@ -49,6 +53,7 @@ class Conductor:
     on_idle: Callable[[], None] = lambda: None  # called when the last running job has ended
     on_end: Callable[[int], None] = lambda _: None  # called with a request that has ended
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
+    _fresh: dict[int, Job] = field(factory=dict, init=False)  # by number, the oldest first
     _hands: dict[int, object] = field(factory=dict, init=False)  # job -> who has its seat to free
 
     def __attrs_post_init__(self) -> None:
@@ -66,6 +71,18 @@ class Conductor:
             progress=self.progress,
             follower=self.follower,
         )
+
+    def expect(self, job: Job) -> None:
+        """A recorded job is about to wait for its turn, as long as its rule lets it."""
+        self.patience.watch(job)
+        if len(self._fresh) >= FRESH:
+            del self._fresh[next(iter(self._fresh))]
+        self._fresh[job.id] = job
+
+    def forget(self, job: int) -> None:
+        """A job that waited has ended."""
+        self.patience.forget(job)
+        self._fresh.pop(job, None)
 
     def begin(self, job: int) -> None:
         """Start a job that has its seat and its lock."""
@@ -127,7 +144,8 @@ class Conductor:
             self.queue.again(job, until)
 
     async def _first(self, job_id: int) -> None:
-        job = await self.ledger.read(Book.job, job_id)
+        # What was decided stays so; whether it still waits is asked when its start is recorded.
+        job = self._fresh.pop(job_id, None) or await self.ledger.read(Book.job, job_id)
         if job is None or job.state is not JobState.WAITING:
             self._free(job_id)
             return

@@ -129,8 +129,8 @@ class Engine:
 
     def wait(self, job: Job) -> None:
         """Let a recorded job wait for its turn, as long as its rule lets it."""
+        self.conductor.expect(job)
         self.queue.put(entry(job))
-        self.conductor.patience.watch(job)
 
     def receive(self, session: HostSession, items: list[Item]) -> Deferred[None]:
         """Take what a host sent; fires when all of it is recorded and answered.
@@ -326,7 +326,7 @@ class Engine:
     def carry_out(self, result: Answer) -> None:
         """Do what a cancellation recorded: withdraw what waits, stop what runs, tell the host."""
         for job in result.ended:
-            self.conductor.patience.forget(job.id)
+            self.conductor.forget(job.id)
             self.queue.withdraw(job.id)
         for job in result.running:
             self.conductor.cancel(job.id)

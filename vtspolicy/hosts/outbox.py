@@ -38,18 +38,6 @@ class Store(Protocol):
 
 
 @define
-class _Carrier:
-    """The session to which all notices of a request go, as long as one of them is in flight.
-
-    A connection that is gone may not be known to be gone: what then went to another one would
-    arrive before what comes again later. A request's notices arrive in their order.
-    """
-
-    session: HostSession
-    in_flight: set[int] = field(factory=set)  # the notices' numbers
-
-
-@define
 class _Load:
     """A session that is being given what its hosts have missed."""
 
@@ -68,7 +56,10 @@ class Outbox:
         self._behind: set[HostSession] = set()  # full, or not yet loaded: the ledger has more
         self._in_flight: dict[int, HostSession] = {}
         self._requests: dict[int, int] = {}  # that the notices in flight belong to
-        self._carriers: dict[int, _Carrier] = {}  # request -> who has notices of it in flight
+        # The session to which all notices of a request go as long as one of them is in flight, and
+        # how many are. A connection that is gone may not be known to be gone: what then went to
+        # another one would arrive before what comes again later.
+        self._carriers: dict[int, tuple[HostSession, int]] = {}  # by request
         self._confirmed: set[int] = set()  # on their way into the ledger
         self._log = Logger("vtspolicy.outbox")
 
@@ -195,7 +186,8 @@ class Outbox:
             self._in_flight[notice.id] = session
             request = notice.fields.get("req")
             if isinstance(request, int):
-                self._carriers.setdefault(request, _Carrier(session)).in_flight.add(notice.id)
+                carrier, count = self._carriers.get(request, (session, 0))
+                self._carriers[request] = (carrier, count + 1)
                 self._requests[notice.id] = request
         session.tell(notice)
 
@@ -208,18 +200,17 @@ class Outbox:
             return None
         request = notice.fields.get("req")
         carrier = self._carriers.get(request) if isinstance(request, int) else None
-        return None if carrier is None else carrier.session
+        return None if carrier is None else carrier[0]
 
     def _landed(self, number: int) -> None:
         """A notice is in flight no more: it arrived, or its connection is gone."""
         if self._in_flight.pop(number, None) is None:
             return
         request = self._requests.pop(number, None)
-        carrier = self._carriers.get(request) if request is not None else None
-        if request is not None and carrier is not None:
-            carrier.in_flight.discard(number)
-            if not carrier.in_flight:
-                del self._carriers[request]
+        if request is not None:
+            session, count = self._carriers.pop(request)
+            if count > 1:
+                self._carriers[request] = (session, count - 1)
 
     def _load(self, session: HostSession) -> None:
         if session in self._behind and session not in self._loading and session.can_take:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
@@ -27,8 +28,11 @@ T = TypeVar("T")
 GROUP = 1000
 """How many verbs go into one transaction at most: enough that the flush costs nothing each."""
 
-SLICE = 100
-"""How many verbs run in one turn of the reactor: some milliseconds, so that others get theirs."""
+SLICE = 0.004
+"""Seconds of verbs in one turn of the reactor, so that others get theirs."""
+
+LONGEST = 0.1
+"""Seconds of verbs in one transaction, about: nobody waits longer for those beside his own."""
 
 FIRST_DELAY = 0.1
 LAST_DELAY = 5.0
@@ -104,6 +108,7 @@ class GroupWriter:
         self._group: list[_Verb] = []
         self._name = ""  # of the group, in the ledger itself once it is committed
         self._run = 0  # how many of the group were run in this transaction
+        self._worked = 0.0  # seconds that they took
         self._begun = False  # a transaction is open
         self._apart = False  # a verb of this group raised: each runs in a savepoint
         self._flushed = False  # a commit of this group was tried
@@ -176,14 +181,17 @@ class GroupWriter:
         book.run("BEGIN IMMEDIATE")
         self._begun = True
         self._run = 0
+        self._worked = 0.0
         if not self._group:
             self._name = uuid.uuid4().hex
 
     def _slice(self, book: Book) -> bool:
         """Run some verbs; answers whether the transaction has all that it shall have."""
-        for _ in range(SLICE):
+        began = now = perf_counter()
+        while now - began < SLICE:
             if self._run == len(self._group):
-                if not self._waiting or self._flushed or len(self._group) >= GROUP:
+                is_full = len(self._group) >= GROUP or self._worked + now - began >= LONGEST
+                if not self._waiting or self._flushed or is_full:
                     return True
                 self._group.append(self._waiting.popleft())
             verb = self._group[self._run]
@@ -202,6 +210,8 @@ class GroupWriter:
                     self._begin(book)
                     continue
             self._run += 1
+            now = perf_counter()
+        self._worked += now - began
         return False
 
     def _done(self) -> None:
