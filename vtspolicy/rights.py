@@ -5,6 +5,7 @@ Everything that is not listed in the configuration is denied (DESIGN.md 2, promi
 
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from vtspolicy.config.endpoints import LOCAL
@@ -82,5 +83,6 @@ def why_not_tapes(host: Host, tapes: Iterable[Tape]) -> str | None:
     return None
 
 
-def _listed(name: str, allowed: Iterable[str]) -> bool:
+@lru_cache(maxsize=1024)
+def _listed(name: str, allowed: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in allowed)

@@ -11,8 +11,9 @@ import signal
 import stat
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 from attrs import frozen
 
@@ -286,6 +287,40 @@ class Vaults:
             os.close(file)
             raise VaultError(f"{tape.name} is not a plain file with one name")
         return file
+
+
+class _Held(Vaults):
+    """Vaults of which the pool that was used last is held open for whoever wants it next."""
+
+    def __init__(self, roots: Mapping[str, Path]) -> None:
+        super().__init__(roots)
+        self.held = ExitStack()
+        self._last: tuple[str, str, int] | None = None  # vault, pool, descriptor
+
+    @contextmanager
+    def _pool(self, vault: str, name: str) -> Iterator[int]:
+        if self._last is None or self._last[:2] != (vault, name):
+            self._last = None
+            self.held.close()
+            self._last = (vault, name, self.held.enter_context(super()._pool(vault, name)))
+        yield self._last[2]
+
+
+class OneLook:
+    """One look at many tapes, for a command each: those of one pool share its opening."""
+
+    def __init__(self, vaults: Vaults) -> None:
+        self._vaults = _Held(vaults.roots)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._vaults.held.close()
+
+    def find(self, target: Target, known: Sequence[Tape] = ()) -> Found:
+        """Return what `Vaults.find` does."""
+        return self._vaults.find(target, known)
 
 
 def look_through(vaults: Vaults, known: Collection[Tape]) -> Seen:

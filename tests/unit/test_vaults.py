@@ -7,7 +7,7 @@ import pytest
 
 from vtspolicy.grammar import Target
 from vtspolicy.tapes import Tape
-from vtspolicy.vaults import VaultError, Vaults
+from vtspolicy.vaults import OneLook, VaultError, Vaults
 
 
 @pytest.fixture
@@ -26,34 +26,44 @@ def vaults(root):
     return Vaults({"VAULT01": root / "VAULT01"})
 
 
+@pytest.fixture(params=["by itself", "in one look"])
+def finder(vaults, request):
+    """What finds a tape: the vaults, or one look at many of them."""
+    if request.param == "by itself":
+        yield vaults
+    else:
+        with OneLook(vaults) as look:
+            yield look
+
+
 def target(pool="PAY", cartridge=None):
     return Target(vault="VAULT01", pool=pool, cartridge=cartridge)
 
 
-def test_a_pool_is_its_tapes_in_the_order_of_their_names(vaults, root):
-    found = vaults.find(target())
+def test_a_pool_is_its_tapes_in_the_order_of_their_names(finder, root):
+    found = finder.find(target())
     assert [tape.cartridge for tape in found.tapes] == ["A00017", "A00018"]
     assert [tape.size for tape in found.tapes] == [4, 0]
     assert found.pool == str(root / "VAULT01" / "PAY")
 
 
-def test_a_tape_that_is_not_there_has_no_size(vaults):
-    (tape,) = vaults.find(target(cartridge="A99999")).tapes
+def test_a_tape_that_is_not_there_has_no_size(finder):
+    (tape,) = finder.find(target(cartridge="A99999")).tapes
     assert tape.size is None
     assert tape.name == "/VAULT01/PAY/A99999"
 
 
-def test_a_bare_name_is_found_in_whatever_pool_it_is(vaults):
-    (tape,) = vaults.find(Target(cartridge="A00017")).tapes
+def test_a_bare_name_is_found_in_whatever_pool_it_is(finder):
+    (tape,) = finder.find(Target(cartridge="A00017")).tapes
     assert tape.name == "/VAULT01/PAY/A00017"
 
 
-def test_a_bare_name_that_is_there_twice_is_refused_with_both_places(vaults, root):
+def test_a_bare_name_that_is_there_twice_is_refused_with_both_places(finder, root):
     other = root / "VAULT01" / "LEDGER"
     other.mkdir()
     (other / "A00017").write_bytes(b"")
     with pytest.raises(VaultError, match="/VAULT01/LEDGER/A00017, /VAULT01/PAY/A00017"):
-        vaults.find(Target(cartridge="A00017"))
+        finder.find(Target(cartridge="A00017"))
 
 
 @pytest.mark.parametrize(
@@ -67,12 +77,12 @@ def test_a_bare_name_that_is_there_twice_is_refused_with_both_places(vaults, roo
         (Target(vault="VAULT01", pool="PAY", cartridge="FIFO"), "is not a plain file"),
     ],
 )
-def test_what_is_no_tape_of_a_vault_is_refused(vaults, root, wanted, reason):
+def test_what_is_no_tape_of_a_vault_is_refused(finder, root, wanted, reason):
     (root / "VAULT01" / "LINK").symlink_to(root)
     (root / "VAULT01" / "PAY" / "LINK").symlink_to(root / "outside")
     os.mkfifo(root / "VAULT01" / "PAY" / "FIFO")
     with pytest.raises(VaultError, match=reason):
-        vaults.find(wanted)
+        finder.find(wanted)
 
 
 def test_erasing_keeps_the_file_and_empties_it(vaults, root):
@@ -146,13 +156,13 @@ def test_a_pool_that_became_a_link_leads_nowhere(vaults, root, act):
     assert (root / "elsewhere" / "A00017").read_bytes() == b"data"
 
 
-def test_a_bare_name_whose_file_is_gone_is_found_where_it_is_known(vaults):
+def test_a_bare_name_whose_file_is_gone_is_found_where_it_is_known(finder):
     known = Tape(vault="VAULT01", pool="PAY", cartridge="A00099", path="/somewhere")
-    (tape,) = vaults.find(Target(cartridge="A00099"), [known]).tapes
+    (tape,) = finder.find(Target(cartridge="A00099"), [known]).tapes
     assert (tape.name, tape.size) == ("/VAULT01/PAY/A00099", None)
     away = Tape(vault="VAULT01", pool="AWAY", cartridge="A00099", path="/somewhere")
     with pytest.raises(VaultError, match="no vault has a tape"):
-        vaults.find(Target(cartridge="A00099"), [away])
+        finder.find(Target(cartridge="A00099"), [away])
 
 
 def test_folders_differ_after_a_tape_was_added_and_not_after_it_was_written(vaults, root):
@@ -196,3 +206,21 @@ def test_a_vault_that_a_reload_removes_while_it_is_looked_at_is_said_to_be_gone(
         vaults.roots = {}
         with pytest.raises(VaultError, match="no vault VAULT0"):
             list(look)
+
+
+def test_one_look_opens_a_pool_once_and_keeps_nothing_open(root):
+    (root / "VAULT01" / "ONE").mkdir()
+    (root / "VAULT01" / "ONE" / "B00001").write_bytes(b"")
+    folder = Path("/proc/self/fd")
+    before = len(list(folder.iterdir()))
+    with OneLook(Vaults({"VAULT01": root / "VAULT01"})) as look:
+        for cartridge in ("A00017", "A00018"):
+            assert look.find(target(cartridge=cartridge)).tapes[0].size is not None
+            assert len(list(folder.iterdir())) == before + 1
+        with pytest.raises(VaultError, match="there is no pool NONE"):
+            look.find(target("NONE", "A00017"))
+        assert look.find(target("ONE", "B00001")).tapes[0].size == 0
+        assert look.find(target(cartridge="A00017")).tapes[0].size == 4
+        assert look.find(Target(cartridge="B00001")).tapes[0].pool == "ONE"
+        assert len(list(folder.iterdir())) == before + 1
+    assert len(list(folder.iterdir())) == before

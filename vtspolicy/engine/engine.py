@@ -39,7 +39,7 @@ from vtspolicy.notices import Notice, Word
 from vtspolicy.queue.protocol import Entry, Queue
 from vtspolicy.runner.protocol import Runner
 from vtspolicy.tapes import Tape
-from vtspolicy.vaults import Found, Vaults
+from vtspolicy.vaults import Found, OneLook, Vaults
 
 PAGE = 1000
 """Jobs taken from the ledger at a time when the queue is rebuilt."""
@@ -266,7 +266,8 @@ class Engine:
         records = await self.ledger.read(named) if names else {}
 
         def look(_vault: Target, commands: Sequence[Understood]) -> list[Found | str]:
-            return [find(self.vaults, each.command.targets, records) for each in commands]
+            with OneLook(self.vaults) as one:
+                return [find(one, each.command.targets, records) for each in commands]
 
         def add_known(book: Book, found: list[Found | str]) -> list[Found | str]:
             return [

@@ -20,7 +20,7 @@ from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
-from vtspolicy.vaults import Found, VaultError, Vaults
+from vtspolicy.vaults import Found, OneLook, VaultError
 
 VERBS_ON_REQUESTS = ("status", "cancel")
 """Operations that the engine answers itself, without the rules: they are about a request."""
@@ -103,7 +103,7 @@ def understand(
 
 
 def find(
-    vaults: Vaults, targets: Sequence[Target], records: Mapping[str, Sequence[Tape]] | None = None
+    vaults: OneLook, targets: Sequence[Target], records: Mapping[str, Sequence[Tape]] | None = None
 ) -> Found | str:
     """Return the tapes of a command, or why they cannot be had. Touches the disk: in a thread.
 
