@@ -54,7 +54,7 @@ def connect(path: Path, *, readonly: bool = False, busy: float = 5.0) -> sqlite3
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
-        connection.execute("PRAGMA cache_size = -8000")
+        connection.execute("PRAGMA cache_size = -4000")
     except BaseException:
         connection.close()
         raise
