@@ -206,7 +206,7 @@ class TestAnOrdinaryRun(RunnerCase):
         await self.runner.start(Run(key="1-1", argv=("true",), env=env, job=7, attempt=2))
         about = json.loads(self.file("state").read_text().split("\n")[0])
         assert (about["job"], about["attempt"], about["argv"]) == (7, 2, ["true"])
-        assert about["env"] == ["PATH", "SECRET_FILE"]
+        assert about["env"] == ["PATH", "SECRET_FILE", identity.MARK]
         assert stat.S_IMODE(self.runner.folder("1-1").stat().st_mode) == 0o700
 
     async def test_a_long_output_is_cut_in_the_middle_while_the_program_runs(self):
@@ -696,6 +696,7 @@ class TestTheSpool(RunnerCase):
             b"[]\n",
             b'{"start": 5}\n',
             b'{"start": "1-1"}\n',
+            b'{"start": "1-1", "limit": 1, "program": "x", "argv": [], "env": {}, "input": 0}\n',
             b"5\n",
             b"\xff\n",
         ):

@@ -27,7 +27,7 @@ from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, W
 from vtspolicy.records import plain
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
-from vtspolicy.runner.keeper import ASKED, STATE
+from vtspolicy.runner.keeper import ROOM, STATE, encoded, fitting
 from vtspolicy.runner.protocol import Run
 from vtspolicy.runner.spool import Spool
 from vtspolicy.status import HostStatus, Status
@@ -281,7 +281,7 @@ def claimed(site, key, *argv):
     """Leave the folder of a run that a keeper has claimed."""
     spool = Spool(site.spool)
     assert spool.prepare(Run(key=key, argv=argv))
-    (spool.folder(key) / ASKED).rename(spool.folder(key) / STATE)
+    (spool.folder(key) / STATE).write_bytes(encoded({"argv": fitting([*argv], ROOM)}))
 
 
 def test_the_argument_list_is_the_one_that_was_run(site):

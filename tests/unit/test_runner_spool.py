@@ -1,5 +1,6 @@
 """What the files of a run tell, and how programs and processes are told apart."""
 
+import contextlib
 import errno
 import json
 import os
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from vtspolicy.runner import identity, keeper
 from vtspolicy.runner.identity import Process
 from vtspolicy.runner.protocol import End, Run, SpoolError
-from vtspolicy.runner.spool import Spool, environment, explained, program, told
+from vtspolicy.runner.spool import Spool, environment, explained, program, request, told
 
 CLAIM = {"claim": 1, "keeper": {"pid": 10, "ticks": 100}, "boot": "b", "at": 1.0}
 BEGUN = {"pid": 11, "ticks": 110, "at": 2.0}
@@ -23,6 +24,16 @@ EXIT = {"exit": 0, "signal": None, "at": 4.0}
 
 def journal(*lines):
     return b"".join(keeper.encoded(line) for line in lines)
+
+
+def claim_as_a_keeper(spool, run):
+    """Have a keeper claim a run that is prepared."""
+    ours = keeper.Keeper(str(spool.root), 1, -1, None)
+    asked = keeper.Request(request(run, "/bin/true", spool.path(run.key), 1 << 20))
+    with contextlib.chdir(spool.root / run.key):
+        for descriptor in (*ours.claim(asked), ours.null):
+            os.close(descriptor)
+    ours.poll.close()
 
 
 class TestAJournal:
@@ -54,20 +65,21 @@ class TestAJournal:
     def test_fits_into_the_block_that_its_first_line_has_taken(self, tmp_path):
         long = {"stop": "cancelled", "reason": "\N{SNOWMAN}" * 240, "at": 1795346405.9547832}
         wide = {"exit": None, "signal": 64, "at": 1795346405.9547832, "maxrss": 1 << 60}
-        Spool(tmp_path).prepare(
-            Run(key="1-1", argv=("\N{SNOWMAN}",) * 999, env=dict.fromkeys(map(str, range(999)), ""))
-        )
-        asked = (tmp_path / "1-1" / "asked").read_bytes()
-        claim = CLAIM | {"boot": identity.this_boot(), "at": 1795346405.9547832}
-        assert len(asked + journal(claim, BEGUN, long, wide)) < 4096
-        assert json.loads(asked)["argv"][-2:] == ["\N{SNOWMAN}", "..."]
+        env = dict.fromkeys(map(str, range(999)), "")
+        spool, run = Spool(tmp_path), Run(key="1-1", argv=("\N{SNOWMAN}",) * 999, env=env)
+        assert spool.prepare(run)
+        claim_as_a_keeper(spool, run)
+        claim = (tmp_path / "1-1" / "state").read_bytes()
+        assert len(claim + journal(BEGUN, long, wide)) < 4096
+        assert json.loads(claim)["argv"][-2:] == ["\N{SNOWMAN}", "..."]
+        assert json.loads(claim)["env"][-1] == "..."
 
 
 class TestAKeeperOnAFullDisk:
     def test_owes_the_line_until_there_is_room(self, tmp_path):
         full = os.open("/dev/full", os.O_WRONLY)
         child = keeper.Child("1-1", "output", 1, full)
-        child.record(EXIT)
+        child.record(keeper.encoded(EXIT))
         assert not child.write()
         path = tmp_path / "state"
         child.state = os.open(path, os.O_WRONLY | os.O_CREAT)
@@ -90,19 +102,67 @@ class TestTheSpool:
         run = Run(key="1-1", argv=("true",))
         assert spool.prepare(run)
         assert spool.take_back("1-1")
-        assert list((tmp_path / "1-1").iterdir()) == []
+        with pytest.raises(FileNotFoundError):
+            claim_as_a_keeper(spool, run)
         assert spool.take_back("1-1")
         assert spool.prepare(run)
-        assert [path.name for path in (tmp_path / "1-1").iterdir()] == ["asked"]
+        claim_as_a_keeper(spool, run)
 
     def test_a_run_that_was_claimed_can_not(self, tmp_path):
         spool = Spool(tmp_path)
         run = Run(key="1-1", argv=("true",))
         spool.prepare(run)
-        os.link(tmp_path / "1-1" / "asked", tmp_path / "1-1" / "state")  # as a keeper claims
+        claim_as_a_keeper(spool, run)
+        with pytest.raises(FileExistsError):
+            claim_as_a_keeper(spool, run)
         assert not spool.take_back("1-1")
         assert not spool.prepare(run)
         assert json.loads((tmp_path / "1-1" / "state").read_text())["argv"] == ["true"]
+
+    def test_a_keeper_that_is_in_the_folder_already_cannot_claim_what_was_taken_back(
+        self, tmp_path, monkeypatch
+    ):
+        spool = Spool(tmp_path)
+        run = Run(key="1-1", argv=("true",), input="x")
+        spool.prepare(run)
+        make = os.open
+
+        def made_late(path, flags, mode=0o777):
+            if path == "state" and flags & os.O_CREAT:
+                assert spool.take_back("1-1")
+                assert spool.prepare(run)
+            return make(path, flags, mode)
+
+        monkeypatch.setattr(os, "open", made_late)
+        with pytest.raises(FileNotFoundError):
+            claim_as_a_keeper(spool, run)
+        assert [path.name for path in (tmp_path / "1-1").iterdir()] == ["input"]
+
+    def test_a_run_that_a_keeper_claims_while_it_is_taken_back_stays_claimed(
+        self, tmp_path, monkeypatch
+    ):
+        spool = Spool(tmp_path)
+        run = Run(key="1-1", argv=("true",), input="x")
+        spool.prepare(run)
+        remove = Path.rmdir
+
+        def removed_late(path):
+            claim_as_a_keeper(spool, run)
+            remove(path)
+
+        monkeypatch.setattr(Path, "rmdir", removed_late)
+        assert not spool.take_back("1-1")
+        assert spool.journal("1-1").claimed
+
+    def test_a_folder_with_a_stranger_s_file_is_not_said_to_be_taken_back(self, tmp_path):
+        spool = Spool(tmp_path)
+        run = Run(key="1-1", argv=("true",))
+        spool.prepare(run)
+        (tmp_path / "1-1" / "stranger").touch()
+        with pytest.raises(OSError, match="not empty"):
+            spool.take_back("1-1")
+        with pytest.raises(SpoolError, match="1-1: Directory not empty"):
+            spool.prepare(run)
 
     def test_a_spool_that_cannot_be_made_is_named(self, tmp_path):
         (tmp_path / "file").touch()
@@ -118,7 +178,7 @@ class TestTheSpool:
 
     def test_the_mark_of_a_run_cannot_be_given_by_its_rule(self, tmp_path):
         run = Run(key="1-1", argv=("true",), env={"A": "1", identity.MARK: "/elsewhere"})
-        assert environment(run, tmp_path) == {"A": "1", identity.MARK: str(tmp_path)}
+        assert environment(run, str(tmp_path)) == {"A": "1", identity.MARK: str(tmp_path)}
 
 
 class TestTheBoundOfAnOutput:

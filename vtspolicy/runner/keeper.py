@@ -5,12 +5,14 @@ only, because it outlives the server, and upgrades of it: every module it will e
 imported at its start. One keeper of each protocol version serves a spool (it holds the lock file);
 whoever connects to its socket there is greeted and told of every run that starts and ends.
 
-A run is started at most once. The server leaves a file `asked` in its folder; the keeper claims the
-run by linking that file to the name `state`, which only one can do, before it starts the program.
-From then on it is the run's journal of JSON lines, appended by single writes: what was asked for,
-the claim, the process, a stop that was asked for, the exit. They fit into the block that the first
-of them has taken, so that on most file systems the exit status finds its place on a full disk too;
-where it does not, it is tried again until it does. It also makes a run cost one file less.
+A run is started at most once. The server makes a folder for it; the keeper claims the run by making
+the file `state` in there, which only one can do, before it starts the program and before it makes
+any other file. So the server can take back what nobody has claimed by removing the folder, which
+the system does only while it is empty, and nobody can make a file in a folder that was removed.
+`state` is the run's journal of JSON lines, appended by single writes: the claim with what was asked
+for, the process, a stop that was asked for, the exit. They fit into the block that the first of
+them has taken, so that on most file systems the exit status finds its place on a full disk too;
+where it does not, it is tried again until it does.
 
 The output of a run is bounded so: when the file has grown above its limit, the first half of the
 limit stays, the last part is kept (`TAIL` at most), and what lay between is dropped, with a line
@@ -36,14 +38,15 @@ import sys
 import time
 
 ENCODER = json.JSONEncoder(separators=(",", ":"))
-VERSION = 1
+VERSION = 2
 """Of the protocol on the socket, which bears it in its name, and of the lines in `state`."""
 SOCKET = f"keeper-{VERSION}.sock"
 LOCK = f"keeper-{VERSION}.lock"
 INPUT = "input"
 OUTPUT = "output"
-ASKED = "asked"
 STATE = "state"
+FRESH = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+ROOM = 1200  # characters of an argument list that are kept in the journal, which has to stay short
 TAIL = 1 << 20  # bytes of the end of an output that are kept when it is cut
 LONGEST = (
     16 << 20
@@ -105,6 +108,17 @@ def encoded(message: dict[str, object]) -> bytes:
     return ENCODER.encode(message).encode() + b"\n"
 
 
+def fitting(words: list[str], room: int) -> list[str]:
+    """Return the words that fit, as JSON, into so many characters; "..." stands for the others."""
+    if len(ENCODER.encode(words)) <= room:
+        return words
+    for number, word in enumerate(words):
+        room -= len(ENCODER.encode(word)) + 1
+        if room < 0:
+            return [*words[:number], "..."]
+    return words
+
+
 def write_whole(fd: int, data: bytes) -> None:
     """Write all of it at once. Raises OSError if there is no room."""
     if os.write(fd, data) < len(data):
@@ -117,6 +131,21 @@ def complain(text: str) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the log
 
 
+class Request:
+    """A run that a server asks for."""
+
+    def __init__(self, line: bytes) -> None:
+        """Read it. Raises ValueError, KeyError, TypeError or AttributeError for what is none."""
+        read = json.loads(line)
+        self.key = str(read["start"])
+        self.limit = int(read["limit"])  # of its output, in bytes
+        self.program = str(read["program"])  # absolute path
+        self.argv = [str(each) for each in read["argv"]]
+        self.env = {str(name): str(value) for name, value in read["env"].items()}
+        self.has_input = bool(read["input"])
+        self.about = dict(read["about"])  # what people shall find in the journal
+
+
 class Child:
     """A run that this keeper started."""
 
@@ -126,12 +155,16 @@ class Child:
         self.limit = limit
         self.state = state  # descriptor of its journal
         self.unwritten = b""
-        self.started: dict[str, object] = {}
+        self.started = b""  # what servers are told of its start
 
-    def record(self, message: dict[str, object]) -> None:
+    def record(self, line: bytes) -> None:
         """Add a line to the journal, now or, on a full disk, later."""
-        self.unwritten += encoded(message)
+        self.unwritten += line
         self.write()
+
+    def told(self, what: str, line: bytes) -> bytes:
+        """Return a line of the journal as servers are told it: with the key in front."""
+        return b'{"%s":%s,%s' % (what.encode(), ENCODER.encode(self.key).encode(), line[1:])
 
     def write(self) -> bool:
         """Write what is owed to the journal; answer whether nothing is owed any more."""
@@ -154,6 +187,7 @@ class Connection:
         self.requests: list[bytes] = []
         self.out = bytearray()
         self.open = True
+        self.awaited = select.EPOLLIN  # what the loop waits for
 
     def receive(self) -> None:
         """Take in what has arrived; an end or a fault closes."""
@@ -198,6 +232,7 @@ class Keeper:
         self.owed: list[Child] = []  # ended, with lines that are not written yet
         self.connections: dict[int, Connection] = {}  # by descriptor
         self.poll = select.epoll()
+        self.null = os.open("/dev/null", os.O_RDONLY)  # the input of runs that are given none
         self.leaving = False
         me = process(os.getpid())
         self.me = {"pid": os.getpid(), "ticks": me[3] if me else 0}
@@ -274,7 +309,7 @@ class Keeper:
         sock.setblocking(False)
         self.idle = self.usual
         connection = self.connections[sock.fileno()] = Connection(sock)
-        self.poll.register(sock, select.EPOLLIN)
+        self.poll.register(sock, connection.awaited)
         connection.out += encoded({"keeper": VERSION, **self.me})
 
     def drop(self, connection: Connection) -> None:
@@ -288,17 +323,13 @@ class Keeper:
         turn, connection.requests = connection.requests[:TURN], connection.requests[TURN:]
         for line in turn:
             try:
-                request = json.loads(line)
-                key, limit = str(request["start"]), int(request["limit"])
-                program, argv = str(request["program"]), [str(each) for each in request["argv"]]
-                env = {str(name): str(value) for name, value in request["env"].items()}
-                source = INPUT if request.get("input") else "/dev/null"
+                request = Request(line)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 complain(f"not a request: {error!r}")
                 connection.requests.clear()
                 connection.open = False
                 break
-            self.start(connection, key, limit, source, (program, argv, env))
+            self.start(connection, request)
 
     def deliver(self, connection: Connection) -> None:
         """Send what a server is to be told."""
@@ -311,72 +342,72 @@ class Keeper:
             more = select.EPOLLIN if reading else 0
             if connection.out:
                 more |= select.EPOLLOUT
-            self.poll.modify(connection.sock, more)
+            if more != connection.awaited:
+                connection.awaited = more
+                self.poll.modify(connection.sock, more)
 
-    def tell(self, message: dict[str, object]) -> None:
+    def tell(self, line: bytes) -> None:
         """Tell all servers: usually there is one."""
-        line = encoded(message)
         for connection in self.connections.values():
             connection.out += line
 
-    def start(
-        self,
-        connection: Connection,
-        key: str,
-        limit: int,
-        source: str,
-        what: tuple[str, list[str], dict[str, str]],
-    ) -> None:
-        """Start a run, its standard input from `source`, unless somebody claimed it before."""
+    def start(self, connection: Connection, request: Request) -> None:
+        """Start a run, unless somebody claimed it before."""
+        key = request.key
         if key in self.keys:
-            connection.out += encoded(self.keys[key].started)
+            connection.out += self.keys[key].started
             return
         folder = f"{self.spool}/{key}"
-        streams = []
+        source = self.null
         try:
             os.chdir(folder)
-            streams.append(os.open(source, os.O_RDONLY))
-            streams.append(os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-            state = self.claim()
+            if request.has_input:
+                source = os.open(INPUT, os.O_RDONLY)
+            state, output = self.claim(request)
         except (FileExistsError, FileNotFoundError):
             connection.out += encoded({"claimed": key})  # or taken back: the files tell
         except OSError as error:
             connection.out += encoded({"refused": key, "reason": f"{folder}: {error.strerror}"})
         else:
-            self.spawn(connection, Child(key, f"{folder}/{OUTPUT}", limit, state), streams, what)
+            child = Child(key, f"{folder}/{OUTPUT}", request.limit, state)
+            self.spawn(connection, child, request, (source, output))
+            os.close(output)
         finally:
-            for stream in streams:
-                os.close(stream)
+            if source != self.null:
+                os.close(source)
 
-    def claim(self) -> int:
-        """Claim the run whose folder is the current one; return its journal's descriptor.
+    def claim(self, request: Request) -> tuple[int, int]:
+        """Claim a run whose folder is the current one; return descriptors of journal and output.
 
         Raises FileExistsError or FileNotFoundError if it was claimed or taken back before.
         """
-        os.link(ASKED, STATE)
-        state = os.open(STATE, os.O_WRONLY | os.O_APPEND)
-        line = encoded({"claim": VERSION, "keeper": self.me, "boot": self.boot, "at": time.time()})
+        claim = {"claim": VERSION, "keeper": self.me, "boot": self.boot, "at": time.time()}
+        asked = {"argv": fitting(request.argv, ROOM), "env": fitting([*request.env], ROOM // 4)}
+        line = encoded({**request.about, **asked, **claim})
+        state = os.open(STATE, FRESH, 0o600)
         try:
             write_whole(state, line)
+            return state, os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError:
-            os.unlink(STATE)  # noqa: PTH108 - small
-            os.close(state)
+            self.unclaim(state)
             raise
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(ASKED)  # noqa: PTH108 - small
-        return state
+
+    def unclaim(self, state: int) -> None:
+        """Let go of a run that is claimed and not started; `state` is the last to go."""
+        for name in (OUTPUT, STATE):
+            with contextlib.suppress(OSError):
+                os.unlink(name)  # noqa: PTH108 - small
+        os.close(state)
 
     def spawn(
-        self,
-        connection: Connection,
-        child: Child,
-        streams: list[int],
-        what: tuple[str, list[str], dict[str, str]],
+        self, connection: Connection, child: Child, request: Request, streams: tuple[int, int]
     ) -> None:
         """Start the program of a run that is claimed, or write down why it cannot be."""
         try:
             pid = os.posix_spawn(
-                *what,
+                request.program,
+                request.argv,
+                request.env,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, streams[0], 0),
                     (os.POSIX_SPAWN_DUP2, streams[1], 1),
@@ -388,8 +419,7 @@ class Keeper:
             )
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in PASSING:
-                os.unlink(STATE)  # noqa: PTH108 - small
-                os.close(child.state)
+                self.unclaim(child.state)
                 connection.out += encoded({"refused": child.key, "reason": str(error.strerror)})
                 return
             number = error.errno if isinstance(error, OSError) else None
@@ -397,14 +427,10 @@ class Keeper:
             self.end(child, {"failed": text, "errno": number, "at": time.time()})
             return
         seen = process(pid)  # not reaped, so that it is there even if it has ended
-        started: dict[str, object] = {
-            "pid": pid,
-            "ticks": seen[3] if seen else 0,
-            "at": time.time(),
-        }
+        line = encoded({"pid": pid, "ticks": seen[3] if seen else 0, "at": time.time()})
         self.children[pid] = self.keys[child.key] = child
-        child.record(started)
-        child.started = {"started": child.key, **started}
+        child.record(line)
+        child.started = child.told("started", line)
         self.tell(child.started)
 
     def reap(self) -> None:
@@ -436,12 +462,13 @@ class Keeper:
 
     def end(self, child: Child, ended: dict[str, object]) -> None:
         """Write down and tell how a run ended."""
-        child.record(ended)
+        line = encoded(ended)
+        child.record(line)
         if child.unwritten:
             self.owed.append(child)
         else:
             os.close(child.state)
-        self.tell({"ended": child.key, **ended})
+        self.tell(child.told("ended", line))
 
     def tend(self) -> None:
         """Once a second: bound the outputs and write what is owed."""

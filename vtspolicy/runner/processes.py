@@ -18,7 +18,7 @@ from vtspolicy.runner import identity, keeper
 from vtspolicy.runner.identity import Process
 from vtspolicy.runner.link import KeeperLink
 from vtspolicy.runner.protocol import End, Ended, KeeperError, Run, Runner, SpoolError
-from vtspolicy.runner.spool import Journal, Spool, environment, explained, program
+from vtspolicy.runner.spool import Journal, Spool, explained, program, request
 
 OUTPUT_LIMIT = 64 << 20  # bytes of output kept for each run
 SETTLING = 1.0  # seconds from a keeper's death until a process that it did not note must show
@@ -188,18 +188,7 @@ class ProcessRunner(Runner):
 
     def _ask(self, watched: _Watched) -> None:
         run = watched.run
-        self._link.send(
-            keeper.encoded(
-                {
-                    "start": run.key,
-                    "program": watched.program,
-                    "argv": run.argv,
-                    "env": environment(run, self._spool.folder(run.key)),
-                    "limit": self._limit,
-                    "input": run.input is not None,
-                }
-            )[:-1]
-        )
+        self._link.send(request(run, watched.program, self._spool.path(run.key), self._limit))
 
     def _told(self, message: dict[str, Any]) -> None:
         if (watched := self._watched.get(message.get("started", ""))) is not None:

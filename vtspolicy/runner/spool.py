@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,20 @@ from typing import Any
 from attrs import field, frozen
 
 from vtspolicy.runner.identity import MARK, Process
-from vtspolicy.runner.keeper import ASKED, INPUT, OUTPUT, STATE, encoded, write_whole
+from vtspolicy.runner.keeper import INPUT, OUTPUT, STATE, encoded, write_whole
 from vtspolicy.runner.protocol import End, Run, SpoolError
 
 NUMBER = re.compile(r"[0-9]{1,18}(?=-)")  # the job's, with which a key begins
 KEY = re.compile(r"(?!keeper)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REASON = 240  # characters of a reason that are kept: the journal has to stay within its block
 FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-ROOM = 1200  # characters of an argument list that are kept in the journal, for the same reason
 
 
 @frozen(kw_only=True)
 class Journal:
     """What the journal of a run tells."""
 
-    claimed: bool = False  # by a keeper: its program was, or was about to be, started
+    claimed: bool = False  # as its keeper wrote: its program was, or was about to be, started
     boot: str = ""  # the start of the machine in which it was claimed
     keeper: Process | None = None  # who claimed it
     leader: Process | None = None  # the program's process
@@ -66,6 +65,10 @@ class Spool:
     """The folder of all runs."""
 
     root: Path = field(converter=Path.absolute)  # type: ignore[misc]  # mypy knows no methods here
+    _base: str = field(init=False, repr=False, eq=False)  # the same: paths are made for every run
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_base", str(self.root))
 
     def newest(self) -> int:
         """Return the highest number with which a run's name begins; 0 when there is none."""
@@ -77,9 +80,13 @@ class Spool:
 
     def folder(self, key: str) -> Path:
         """Return the folder of a run. Raises SpoolError for what cannot be a key."""
+        return Path(self.path(key))
+
+    def path(self, key: str) -> str:
+        """Return the same as text."""
         if not KEY.fullmatch(key):
             raise SpoolError(f"{key!r} cannot name a run: letters, digits, '.', '_' and '-' only")
-        return self.root / key
+        return f"{self._base}/{key}"
 
     def create(self) -> None:
         """Make the spool itself. Raises SpoolError."""
@@ -89,31 +96,17 @@ class Spool:
             raise SpoolError(f"{self.root}: {error.strerror}") from error
 
     def prepare(self, run: Run) -> bool:
-        """Leave what is asked for in the run's folder; False: it was claimed before.
-
-        What is left is for people, and becomes the first line of the journal: the argument list,
-        as far as there is room for it, and the names of the environment's variables.
-        """
-        folder = str(self.folder(run.key))
-        about: dict[str, object] = {
-            "job": run.job,
-            "attempt": run.attempt,
-            "argv": fitting(run.argv, ROOM),
-            "env": fitting(run.env, ROOM // 4),
-            "timeout": run.timeout,
-            "silence": run.silence,
-            "asked": time.time(),
-        }
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        """Make a run's folder, in which a keeper can claim it; False: one has claimed it before."""
+        folder = self.path(run.key)
         try:
             try:
                 os.mkdir(folder, 0o700)  # noqa: PTH102 - this is done for every run: be quick
             except FileExistsError:
                 if not self.take_back(run.key):
                     return False
+                os.mkdir(folder, 0o700)  # noqa: PTH102 - as above
             if run.input is not None:
                 _write(f"{folder}/{INPUT}", FRESH, run.input.encode(errors="surrogateescape"))
-            _write(f"{folder}/{ASKED}", flags, encoded(about))
         except OSError as error:
             raise SpoolError(f"{folder}: {error.strerror}") from error
         return True
@@ -132,9 +125,18 @@ class Spool:
         Raises OSError if that cannot be made sure.
         """
         folder = self.folder(key)
-        (folder / ASKED).unlink(missing_ok=True)
-        # A keeper that still claimed it has done so before: there is nothing left to claim.
-        return not (folder / STATE).exists()
+        if (folder / STATE).exists():
+            return False
+        try:
+            (folder / INPUT).unlink(missing_ok=True)  # whoever is just claiming it has opened it
+            folder.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            if (folder / STATE).exists():  # which a keeper makes before any other file
+                return False
+            raise
+        return True
 
     def note(self, key: str, line: dict[str, object]) -> None:
         """Add a line to a journal. Raises OSError."""
@@ -155,12 +157,17 @@ class Spool:
     def tail(self, key: str, limit: int) -> str:
         """Return the last `limit` bytes of the output, or ""."""
         try:
-            with (self.folder(key) / OUTPUT).open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - limit))
-                return file.read(limit).decode(errors="replace")
+            fd = os.open(f"{self.path(key)}/{OUTPUT}", os.O_RDONLY)
         except OSError:
             return ""
+        try:
+            size = os.fstat(fd).st_size
+            data = os.pread(fd, limit, max(0, size - limit)) if size else b""
+        except OSError:
+            return ""
+        finally:
+            os.close(fd)
+        return data.decode(errors="replace")
 
     def growth(self, key: str) -> tuple[int, float] | None:
         """Return size and time of the last change of the output."""
@@ -202,17 +209,6 @@ def _write(path: str, flags: int, data: bytes) -> None:
         write_whole(fd, data)
     finally:
         os.close(fd)
-
-
-def fitting(words: Iterable[str], room: int) -> list[str]:
-    """Return the words that fit, as JSON, into so many characters; "..." stands for the others."""
-    kept: list[str] = []
-    for word in words:
-        room -= len(json.dumps(word)) + 1
-        if room < 0:
-            return [*kept, "..."]
-        kept.append(word)
-    return kept
 
 
 def may_live(journal: Journal | None) -> bool:
@@ -264,6 +260,29 @@ def explained(path: str, number: int | None, text: str) -> str:
     return f"{path} could not be started: {text}"
 
 
-def environment(run: Run, folder: Path) -> dict[str, str]:
+def environment(run: Run, folder: str) -> dict[str, str]:
     """Return the environment of a run: its own, and the mark by which it is found again."""
-    return {**run.env, MARK: str(folder)}
+    return {**run.env, MARK: folder}
+
+
+def request(run: Run, path: str, folder: str, limit: int) -> bytes:
+    """Return what a keeper is sent to start a run: its program's path, the bytes of its output.
+
+    What it is told about the run becomes the first line of the journal, for people.
+    """
+    about = {
+        "job": run.job,
+        "attempt": run.attempt,
+        "timeout": run.timeout,
+        "silence": run.silence,
+    }
+    asked: dict[str, object] = {
+        "start": run.key,
+        "program": path,
+        "argv": run.argv,
+        "env": environment(run, folder),
+        "limit": limit,
+        "input": run.input is not None,
+        "about": about,
+    }
+    return encoded(asked)[:-1]
