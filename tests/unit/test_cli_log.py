@@ -3,7 +3,7 @@
 import io
 import json
 
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel, eventAsText, formatTime
 
 from vtspolicy.cli.serve import _observer
 
@@ -28,6 +28,46 @@ def test_a_machine_gets_what_came_from_outside_as_it_was():
     forged = "x\r\ny\x1b[2J"
     (line,) = written(forged, as_json=True).splitlines()
     assert json.loads(line)["reason"] == forged
+
+
+def test_lines_are_what_twisted_would_write():
+    events = (
+        ("Job {job} of request {request}: {state}.", {"job": 7, "request": 3, "state": "failed"}),
+        ("{a!r} {b:>4} {c.real} {d[x]} {{}}", {"a": "x", "b": 1, "c": 2, "d": {"x": 1}}),
+        ("called: {now()}", {"now": lambda: 5}),
+        ("nothing is known of {this}", {}),
+        ("several\nlines  ", {}),
+    )
+    for text, values in events:
+        out = io.StringIO()
+        event = {
+            "log_time": 1795346405.9,
+            "log_level": LogLevel.info,
+            "log_namespace": "vtspolicy",
+            "log_format": text,
+            **values,
+        }
+        _observer(out, as_json=False)(event)
+        lines = eventAsText(event, includeTimestamp=False, includeSystem=False).rstrip()
+        begun = f"{formatTime(event['log_time'])} info     "
+        assert out.getvalue() == begun + lines.replace("\n", "\n    ") + "\n"
+
+
+def test_each_line_has_its_own_second():
+    out = io.StringIO()
+    write = _observer(out, as_json=False)
+    times = (1795346405.9, 1795346406.0, 1795346406.9, 1795346400.0)
+    for when in times:
+        write(
+            {
+                "log_time": when,
+                "log_level": LogLevel.info,
+                "log_namespace": "vtspolicy",
+                "log_format": "x",
+            }
+        )
+    written = [line.split()[0] for line in out.getvalue().splitlines()]
+    assert written == [formatTime(when) for when in times]
 
 
 def test_letters_of_all_languages_stay_as_they_are():

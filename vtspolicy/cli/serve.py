@@ -92,6 +92,30 @@ _STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What could steer a terminal, or look like a line of its own; names on disks may hold anything."""
 
 
+def _plain(event: "LogEvent") -> str | None:
+    """Return the text of an event that Python's own formatting can make, as nearly all are."""
+    written = event.get("log_format")
+    if not isinstance(written, str) or "(" in written or "log_failure" in event:
+        return None  # Twisted's formatting can call what is logged
+    try:
+        return written.format_map(event)
+    except Exception:  # noqa: BLE001 - Twisted's formatting says what is wrong
+        return None
+
+
+def _once_a_second(form: Callable[[float], str]) -> Callable[[float], str]:
+    """Return what gives a time of whole seconds; a flood has many lines in each of them."""
+    known, text = -1, ""
+
+    def clock(when: float) -> str:
+        nonlocal known, text
+        if int(when) != known:
+            known, text = int(when), form(when)
+        return text
+
+    return clock
+
+
 def _observer(out: TextIO, *, as_json: bool) -> "ILogObserver":
     """Return what writes the log: for people, or an object a line for machines."""
     from twisted.logger import (  # noqa: PLC0415
@@ -102,17 +126,22 @@ def _observer(out: TextIO, *, as_json: bool) -> "ILogObserver":
         formatTime,
     )
 
+    clock = _once_a_second(formatTime)
+
     def for_people(event: "LogEvent") -> None:
         level = event["log_level"].name
-        text = eventAsText(event, includeTimestamp=False, includeSystem=False)
-        text = _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-        line = f"{formatTime(event['log_time'])} {level:<8} {text}"
-        out.write(line.rstrip().replace("\n", "\n    ") + "\n")
+        text = _plain(event)
+        if text is None:
+            text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+        if not text.isprintable():
+            text = _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+            text = text.replace("\n", "\n    ")
+        out.write(f"{clock(event['log_time'])} {level:<8} {text}".rstrip() + "\n")
         out.flush()
 
     def for_machines(event: "LogEvent") -> None:
         record = {
-            "time": formatTime(event["log_time"]),
+            "time": clock(event["log_time"]),
             "level": event["log_level"].name,
             "system": event.get("log_namespace"),
             "text": formatEvent(event),
