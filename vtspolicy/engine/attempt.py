@@ -97,7 +97,8 @@ class Attempts:
         judgement = judge(
             job.work, code=ended.code, output=output, values=values, kind=ended.kind.value
         )
-        judgement = evolve(judgement, readings={**readings, **judgement.readings})
+        if readings:
+            judgement = evolve(judgement, readings={**readings, **judgement.readings})
         ending = await self._after_run(job, ended, judgement, output, deadline)
         return evolve(
             ending,

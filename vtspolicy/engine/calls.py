@@ -32,6 +32,17 @@ class Said:
     reason: str  # why it did not exit; "" if it did
 
 
+def _bare() -> Mapping[str, str]:
+    """Return what every application finds in its environment; ours stays as it is."""
+    return {"PATH": program_path(), "LC_ALL": "C", "HOME": os.environ.get("HOME", "/")}
+
+
+def program_path() -> str:
+    """Return the PATH of applications: the server's, and where vtspolicy itself is installed."""
+    own = os.path.dirname(sys.executable)  # noqa: PTH120  a string is what PATH is made of
+    return os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin") + os.pathsep + own
+
+
 @define(kw_only=True)
 class Calls:
     """Makes and awaits the runs of jobs."""
@@ -42,6 +53,7 @@ class Calls:
     running: dict[int, str] = field(factory=dict)  # job -> key of the run that a cancel stops
     cancelled: set[int] = field(factory=set)  # jobs to be stopped as soon as they have a run
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
+    _bare: Mapping[str, str] = field(init=False, factory=_bare)
 
     def stop(self, job: int) -> None:
         """Stop what runs for a job, and what will."""
@@ -134,35 +146,25 @@ class Calls:
 
         A copy that the application names itself is asked for by that name.
         """
-        readings = readings or {}
-        run = {
+        values = {
+            **(readings or {}),
             "req": str(job.request),
             "job": str(job.id),
             "attempt": str(job.attempt),
             "handle": job.handle,
             "node": self.node,
             "rundir": str(self.runner.folder(run_key(job.id, job.attempt))),
+            **job.values,
         }
-        values = {**readings, **run, **job.values}
-        if job.work.handle is not None and job.work.handle in readings:
+        if readings and job.work.handle is not None and job.work.handle in readings:
             values["handle"] = readings[job.work.handle]
         return values
 
     def environment(self, job: Job) -> Mapping[str, str]:
         """A bare environment: nothing of the server's own leaks into an application."""
-        bare = {
-            "PATH": program_path(),
-            "LC_ALL": "C",
-            "HOME": os.environ.get("HOME", "/"),
-        }
-        return bare | expand_environment(job.work.env, self.values(job))
+        env = job.work.env
+        return {**self._bare, **expand_environment(env, self.values(job))} if env else self._bare
 
 
 def _numbered(job: Job, part: str, number: int) -> str:
     return run_key(job.id, job.attempt, part if number == 1 else f"{part}{number}")
-
-
-def program_path() -> str:
-    """Return the PATH of applications: the server's, and where vtspolicy itself is installed."""
-    own = os.path.dirname(sys.executable)  # noqa: PTH120  a string is what PATH is made of
-    return os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin") + os.pathsep + own

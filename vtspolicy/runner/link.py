@@ -25,6 +25,7 @@ PROGRAM = Path(keeper.__file__)
 LOG = "keeper.log"
 LOG_SIZE = 1 << 20  # bytes; a log that has grown above that is begun anew
 PATIENCE = 10.0  # seconds for a keeper to start, or to greet
+DECODER = json.JSONDecoder()
 DELAYS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts; the last one repeats
 
 
@@ -41,7 +42,7 @@ class KeeperLines(LineOnlyReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         """Take the greeting, or a message."""
-        message = json.loads(line)
+        message = DECODER.decode(line.decode())
         if self.greeting is None:
             self._told(message)
         else:
