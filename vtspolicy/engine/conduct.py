@@ -134,14 +134,17 @@ class Conductor:
                 self.calls.cancelled.add(job_id)
             await self._attempt(job, adopt=True)
 
-    def _free(self, job: int, *, until: float | None = None) -> None:
-        """Give the job's seat back; with `until` it waits for its next turn from then on."""
+    def _free(self, job: int, *, until: float | None = None, anew: bool = False) -> None:
+        """Give the job's seat back; with `until` it waits for its next turn from then on.
+
+        With `anew` its waiting counts from then only.
+        """
         del self._hands[job]
         if until is None:
             self.calls.cancelled.discard(job)
             self.queue.give_back(job)
         else:
-            self.queue.again(job, until)
+            self.queue.again(job, until, anew=anew)
 
     async def _first(self, job_id: int) -> None:
         # What was decided stays so; whether it still waits is asked when its start is recorded.
@@ -155,7 +158,9 @@ class Conductor:
             await self._give_up(job, "its hours never come: all their days are over")
             return
         if begin > now:
-            self._free(job_id, until=begin.timestamp())
+            waits = await self.ledger.write(Book.postpone_job, job_id, begin.timestamp())
+            # One that was cancelled meanwhile must not keep its lock until then.
+            self._free(job_id, until=begin.timestamp() if waits else None, anew=True)
             return
         before = await self.ourselves.before(job)
         started = await self.ledger.write(Book.start_attempt, job_id, self.clock.seconds(), before)

@@ -86,13 +86,16 @@ class Engine:
         await self.runner.open()
         await self.ledger.write(Book.begin_era, self.runner.newest())
         self.use(self.reader)
+        under_way = await self.ledger.read(Book.under_way)
         after, adopted = 0, []
         while page := await self.ledger.read(Book.live_jobs, after, PAGE):
             for job in page:
                 if job.state is JobState.WAITING:
                     self.wait(job)
                 else:
-                    self.queue.adopt(entry(job))
+                    attempt = under_way[job.id]
+                    own = evolve(entry(job), since=attempt.started)
+                    self.queue.adopt(own, released=attempt.released)
                     adopted.append(job)
             after = page[-1].id
         for job in adopted:

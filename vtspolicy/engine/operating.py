@@ -185,19 +185,12 @@ class Operator:
         return Deferred.fromCoroutine(self._release_lock(lock, actor))
 
     async def _release_lock(self, lock: str, actor: str) -> Told:
-        released = self.engine.queue.release(lock)
-        released = await unlock(self.engine, lock, actor) or released
-        if released:
+        holders = self.engine.queue.holders(lock)
+        unlocked = await unlock(self.engine, lock, actor)
+        if holders or unlocked:
             now = self.engine.clock.seconds()
-            await self.engine.ledger.write(
-                Book.add_history,
-                f"lock {lock}",
-                "held",
-                "released",
-                cause="an operator asked for it",
-                actor=actor,
-                at=now,
-            )
+            await self.engine.ledger.write(Book.release_lock, lock, holders, actor=actor, at=now)
+        released = self.engine.queue.release(lock) or unlocked
         return {"lock": lock, "released": released}
 
     def drain(self, actor: str) -> Deferred[Told]:

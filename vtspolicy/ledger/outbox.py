@@ -46,6 +46,13 @@ class OutboxDesk(Desk):
         """
         return self._do("expire_notices", before if at is None else at, before, _STEP)
 
+    def release_lock(self, lock: str, holders: Iterable[int], *, actor: str, at: float) -> None:
+        """Note that an operator took a lock from jobs; they do not get it back by a restart."""
+        for job in holders:
+            self._do("release_attempt", at, job)
+        cause = "an operator asked for it"
+        self._note(at, "held", "released", cause, actor, subject=f"lock {lock}")
+
     def add_history(
         self, subject: str, before: str | None, after: str, *, cause: str, actor: str, at: float
     ) -> None:

@@ -33,6 +33,15 @@ class Counts:
     pending: tuple[Pending, ...] = ()  # by host; hosts without any are left out
 
 
+@frozen(kw_only=True)
+class UnderWay:
+    """What the next server has to know of an attempt that was under way."""
+
+    started: float  # seconds since the epoch
+    boot: str | None  # the start of the machine in which it began
+    released: bool  # an operator took its lock
+
+
 def _subject(request: int | None, job: int | None, subject: str | None) -> str:
     if subject is not None:
         return subject
@@ -143,6 +152,13 @@ class ReadingDesk(Desk):
         """Return a job, or None."""
         row = self._one("job", job_id)
         return self._job_of(row) if row else None
+
+    def under_way(self) -> dict[int, UnderWay]:
+        """Return the attempts that are under way, by job."""
+        return {
+            job: UnderWay(started=started, boot=boot, released=released is not None)
+            for job, started, boot, released in self._all("under_way")
+        }
 
     def live_jobs(self, after_id: int = 0, limit: int = 1000) -> list[Job]:
         """Return jobs that have not ended, by number: pages for the start of a server."""

@@ -66,10 +66,12 @@ class EmbeddedQueue:
         self._look(job)
         self._work()
 
-    def adopt(self, entry: Entry) -> None:
+    def adopt(self, entry: Entry, *, released: bool = False) -> None:
         """Let a job that already runs have its seat and its lock."""
         job = self._enter(entry)
         self._seat(job)
+        if released:
+            self._look_at(self._locks.leave(job))
         self._work()
 
     def give_back(self, job: int) -> None:
@@ -79,7 +81,7 @@ class EmbeddedQueue:
             self._remove(known)
             self._work()
 
-    def again(self, job: int, due: float) -> None:
+    def again(self, job: int, due: float, *, anew: bool = False) -> None:
         """Let a running job wait in its old place."""
         known = self._jobs[job]
         if known.state is not State.RUNS:
@@ -89,6 +91,8 @@ class EmbeddedQueue:
         known.seats.waiting += 1
         known.due = due
         known.since = self._clock.seconds()
+        if anew:
+            known.rank(due)
         if known.lock is not None and not known.stand:
             self._locks.enter_again(known)
         self._look_at(self._locks.let_go(known))
@@ -121,17 +125,24 @@ class EmbeddedQueue:
         self._draining = False
         self._work()
 
+    def holders(self, lock: str) -> tuple[int, ...]:
+        """Return the jobs that hold this very lock."""
+        return tuple(job.number for job in self._holders(lock))
+
     def release(self, lock: str) -> bool:
         """Take a lock from whoever holds it."""
+        holders = self._holders(lock)
+        for job in holders:
+            self._look_at(self._locks.leave(job))
+        self._work()
+        return bool(holders)
+
+    def _holders(self, lock: str) -> list[Job]:
         node = self._locks.find(lock)
         if node is None or not node.held:
-            return False
-        for seats in self._seats.values():
-            for job in seats.jobs.values():
-                if job.lock is node and job.stand:
-                    self._look_at(self._locks.leave(job))
-        self._work()
-        return True
+            return []
+        running = (job for seats in self._seats.values() for job in seats.jobs.values())
+        return [job for job in running if job.lock is node and job.stand]
 
     @property
     def waiting(self) -> int:

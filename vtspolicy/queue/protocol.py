@@ -123,20 +123,22 @@ class Queue(Protocol):
     def give_back(self, job: int) -> None:
         """The job ended: its seat and its lock are free. A job that is not known is ignored."""
 
-    def again(self, job: int, due: float) -> None:
+    def again(self, job: int, due: float, *, anew: bool = False) -> None:
         """The job gives its seat back, keeps its place and its lock's order, and waits until due.
 
-        Raises KeyError if the job does not run.
+        With `anew` its waiting counts from then only: it had to wait for its own hours. Raises
+        KeyError if the job does not run.
         """
 
     def withdraw(self, job: int) -> bool:
         """Take a waiting job out; False if it does not wait (it runs, or is not known)."""
         ...
 
-    def adopt(self, entry: Entry) -> None:
+    def adopt(self, entry: Entry, *, released: bool = False) -> None:
         """A job that already runs takes its seat, even above the number, and its lock.
 
-        `start` is not called for it. Raises ValueError if the queue has it already.
+        Not the lock, when an operator had released it before. `start` is not called for the job.
+        Raises ValueError if the queue has it already.
         """
 
     def seats(self, seats: Mapping[str, int]) -> None:
@@ -150,6 +152,10 @@ class Queue(Protocol):
 
     def resume(self) -> None:
         """End a drain."""
+
+    def holders(self, lock: str) -> tuple[int, ...]:
+        """Return the jobs that hold this very lock."""
+        ...
 
     def release(self, lock: str) -> bool:
         """Take this very lock from whoever holds it, as if they had ended; they keep their seats.

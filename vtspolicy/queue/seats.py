@@ -20,7 +20,7 @@ class State(IntEnum):
 class Job(Claim):
     """One job: slots, because a hundred thousand of them may wait."""
 
-    __slots__ = ("due", "key", "number", "seats", "since", "state")
+    __slots__ = ("due", "key", "number", "priority", "seats", "since", "state")
 
     def __init__(self, entry: Entry, seats: "Seats", lock: Lock | None, now: float) -> None:
         super().__init__(entry.order, lock)
@@ -28,9 +28,14 @@ class Job(Claim):
         self.seats = seats
         self.due = entry.due
         self.since = now if entry.since is None else entry.since
-        able = max(self.since, entry.due)
-        self.key = able - AGEING * entry.priority if entry.priority else able
+        self.priority = entry.priority
+        self.key = 0.0
+        self.rank(max(self.since, entry.due))
         self.state = State.BEHIND
+
+    def rank(self, able: float) -> None:
+        """Give it its rank for a seat: its waiting counts from when it was able to start."""
+        self.key = able - AGEING * self.priority if self.priority else able
 
 
 class Seats:

@@ -98,6 +98,7 @@ class NaiveJob:
         self.lock = entry.lock
         self.order = entry.order
         self.due = entry.due
+        self.priority = entry.priority
         self.key = max(now, entry.due) - AGEING * entry.priority
         self.runs = runs
         self.claims = True  # until an operator releases its lock
@@ -212,7 +213,9 @@ class QueueMachine(RuleBasedStateMachine):
         )
         self.model.jobs[number] = NaiveJob(new, now, runs=runs)
         if runs:
-            self.queue.adopt(new)
+            released = data.draw(st.booleans())
+            self.model.jobs[number].claims = not released
+            self.queue.adopt(new, released=released)
         else:
             self.queue.put(new)
 
@@ -231,6 +234,15 @@ class QueueMachine(RuleBasedStateMachine):
         job = self.one_of(data, self.model.running())
         job.runs, job.claims, job.due = False, True, self.rig.now() + delay
         self.queue.again(job.number, job.due)
+
+    @precondition(lambda self: self.model.running())
+    @rule(data=st.data(), delay=DELAYS)
+    def send_back(self, data: st.DataObject, delay: float) -> None:
+        """A job that got its seat outside its hours waits for them."""
+        job = self.one_of(data, self.model.running())
+        job.runs, job.claims, job.due = False, True, self.rig.now() + delay
+        job.key = job.due - AGEING * job.priority
+        self.queue.again(job.number, job.due, anew=True)
 
     @precondition(lambda self: self.model.waiting())
     @rule(data=st.data())
@@ -254,7 +266,9 @@ class QueueMachine(RuleBasedStateMachine):
         held = [job for job in self.model.running() if job.claims and job.lock == lock]
         for job in held:
             job.claims = False
+        assert sorted(self.queue.holders(lock)) == sorted(job.number for job in held)
         assert self.queue.release(lock) is bool(held)
+        assert self.queue.holders(lock) == ()
 
     @rule(a=st.integers(0, 3), b=st.none() | st.integers(1, 2))
     def reload(self, a: int, b: int | None) -> None:
@@ -522,6 +536,18 @@ class QueueSuite:
         rig.queue.give_back(9)
         assert rig.new() == [2]
 
+    def test_hours_that_are_found_out_when_the_seat_is_there_make_no_job_more_urgent(self) -> None:
+        rig = self.rig().open()
+        rig.queue.put(entry(1))
+        assert rig.new() == [1]
+        rig.queue.adopt(entry(9))
+        rig.queue.again(1, rig.now() + 10 * AGEING, anew=True)
+        rig.advance(9 * AGEING)
+        rig.queue.put(entry(2, priority=2))
+        rig.advance(AGEING)
+        rig.queue.give_back(9)
+        assert rig.new() == [2]
+
     # Life
 
     def test_nothing_starts_before_the_queue_is_open_and_nothing_after_it_is_closed(self) -> None:
@@ -562,6 +588,19 @@ class QueueSuite:
         assert rig.new() == [4]
         rig.queue.give_back(2)
         assert rig.new() == [3]
+
+    def test_an_adopted_job_whose_lock_was_released_holds_its_seat_only(self) -> None:
+        rig = self.rig()
+        rig.queue.seats({"A": 2})
+        rig.queue.adopt(entry(1, "/V/P"), released=True)
+        for job in (2, 3):
+            rig.queue.put(entry(job, "/V/P/1"))
+        rig.open()
+        assert rig.new() == [2]
+        assert rig.queue.holders("/V/P") == ()
+        rig.queue.again(1, 0.0)  # its next attempt needs the lock again, in its old place
+        rig.queue.give_back(2)
+        assert rig.new() == [1]
 
     def test_a_job_may_end_while_it_is_being_started(self) -> None:
         rig = self.rig()

@@ -33,6 +33,10 @@ UPDATE jobs SET state = ?, due = ?, finished = ?, code = ?, reason = ? WHERE id 
 -- name: stop_job
 UPDATE jobs SET state = ?, reason = ? WHERE id = ?
 
+-- name: release_attempt
+UPDATE attempts SET released = ?
+WHERE job = ? AND number = (SELECT attempt FROM jobs WHERE id = job) AND finished IS NULL
+
 -- name: postpone_job
 UPDATE jobs SET due = ? WHERE id = ? AND state = 'waiting'
 

@@ -1,0 +1,177 @@
+"""A job's turn: its seat and its lock over hours, operators' releases, and restarts."""
+
+from datetime import datetime
+
+import pytest
+
+pytest.register_assert_rewrite("engines")
+
+from attrs import evolve  # noqa: E402 - after the above
+from engines import Site, World  # noqa: E402
+
+from vtspolicy.jobs import JobState  # noqa: E402
+from vtspolicy.ledger import Book  # noqa: E402
+from vtspolicy.rules.load import load_table  # noqa: E402
+
+RULES = """
+applications:
+  DSK: {seats: 1, outcome: {0: completed, default: failed}}
+  TWO: {seats: 3, outcome: {0: completed, default: failed}}
+rules:
+  - rule: at night
+    when: {family: DSK, operation: archive, pool: PAY}
+    between: "20:00-06:00"
+    run: ["true", "{path}"]
+    lock: the drive
+  - rule: urgent
+    when: {family: DSK, operation: selective, pool: PAY}
+    priority: 5
+    run: ["true", "{path}"]
+  - rule: by day too
+    when: {family: DSK, pool: PAY}
+    run: ["true", "{path}"]
+    lock: the drive
+  - rule: several at once
+    when: {family: DSK}
+    application: TWO
+    run: ["true", "{path}"]
+    lock: the robot
+"""
+
+NIGHTLY = "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'"
+DAILY = "VTSPolicy DSK '/VAULT01/PAY/P00001'"
+URGENT = "VTSPolicy DSK 'selective /VAULT01/PAY/P00001'"
+SEVERAL = "VTSPolicy DSK 'archive /VAULT01/ONE/O00000'"
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site()
+    path = site.root / "turns.yaml"
+    path.write_text(RULES)
+    table = load_table([path], vocabulary=site.vocabulary, configuration=site.configuration)
+    site.reader = evolve(site.reader, table=table)
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = World(site)
+    yield world
+    world.close()
+    assert not world.violations
+
+
+def running(world):
+    return [int(life.run.key.split("-")[0]) for life in world.machine.running]
+
+
+def at(world, hour):
+    """Let it become that hour of the day, today or tomorrow."""
+    now = datetime.fromtimestamp(world.clock.seconds()).astimezone()
+    seconds = (hour * 3600 - (now.hour * 3600 + now.minute * 60 + now.second)) % 86400
+    world.clock.pass_time(float(seconds))
+    world.settle()
+
+
+def test_a_job_that_is_cancelled_as_its_hours_are_found_out_keeps_no_lock(world, monkeypatch):
+    at(world, 12)
+    read, late = world.ledger.read, []
+
+    def answer_late(verb, *args):
+        answer = read(verb, *args)
+        if verb is not Book.job:
+            return answer
+        answer.pause()
+        late.append(answer)
+        return answer
+
+    world.engine.queue.drain()
+    world.send("NSK1", NIGHTLY, 1)
+    world.engine.conductor._fresh.clear()  # so that the job has to be read
+    monkeypatch.setattr(world.ledger, "read", answer_late)
+    world.engine.queue.resume()
+    monkeypatch.undo()
+    assert late
+    world.cancel_by_operator(1)
+    late.pop().unpause()
+    world.settle()
+    assert world.engine.queue.waiting == 0
+    world.send("NSK1", DAILY, 2)
+    assert running(world) == [2]
+
+
+def test_when_a_job_may_start_is_recorded_with_it(world):
+    at(world, 12)
+    world.send("NSK1", NIGHTLY, 1)
+    at(world, 20)
+    job = world.ledger.book.job(1)
+    assert job.state is JobState.RUNNING
+    assert datetime.fromtimestamp(job.due).astimezone().hour == 20
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_waiting_for_its_hours_makes_a_job_not_more_urgent(world, restarts):
+    at(world, 8)
+    world.send("NSK1", NIGHTLY, 1)
+    at(world, 19)
+    world.engine.queue.drain()
+    world.send("NSK1", URGENT, 2)
+    if restarts:
+        world.restart()
+        world.engine.queue.drain()
+    at(world, 20)
+    world.engine.queue.resume()
+    world.settle()
+    assert running(world) == [2]
+
+
+def test_a_rules_priority_decides_whose_turn_it_is(world):
+    at(world, 21)
+    world.engine.queue.drain()
+    world.send("NSK1", NIGHTLY, 1)
+    world.send("NSK1", URGENT, 2)
+    world.engine.queue.resume()
+    world.settle()
+    assert running(world) == [2]
+
+
+def test_a_lock_that_an_operator_released_stays_released_over_a_restart(world):
+    for minute in range(3):
+        world.send("NSK1", SEVERAL, minute)
+    assert running(world) == [1]
+    told = []
+    world.operator.release_lock("the robot", "operator alice").addCallback(told.append)
+    world.settle()
+    assert told == [{"lock": "the robot", "released": True}]
+    assert running(world) == [1, 2]
+    world.restart()
+    assert world.engine.queue.holders("the robot") == (2,)
+    world.runner.exit("000002-1")
+    world.settle()
+    assert running(world) == [1, 3]
+    world.runner.exit("000001-1")
+    world.settle()
+    assert world.engine.queue.holders("the robot") == (3,)
+
+
+def test_a_lock_that_nobody_holds_is_not_released_and_leaves_no_trace(world):
+    told = []
+    world.operator.release_lock("the robot", "operator alice").addCallback(told.append)
+    world.settle()
+    assert told == [{"lock": "the robot", "released": False}]
+    assert world.ledger.book.history("lock the robot") == []
+
+
+def test_after_a_restart_a_running_job_is_shown_since_its_start(world):
+    world.send("NSK1", SEVERAL, 1)
+    world.send("NSK1", SEVERAL, 2)
+    world.clock.pass_time(100.0)
+    world.runner.exit("000001-1")
+    world.settle()
+    begun = world.clock.seconds()
+    world.clock.pass_time(50.0)
+    world.restart()
+    (lock,) = world.engine.queue.snapshot().locks
+    assert [(place.job, place.since) for place in lock.holders] == [(2, begun)]
