@@ -192,7 +192,7 @@ class Connection:
     def receive(self) -> None:
         """Take in what has arrived; an end or a fault closes."""
         try:
-            data = self.sock.recv(1 << 18)
+            data = self.sock.recv(1 << 16)
         except BlockingIOError:
             return
         except OSError:
