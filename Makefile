@@ -32,7 +32,7 @@ bench: $(READY)  ## every speed beside its floor and its peer, in one table
 fuzz: $(READY)  ## the grammar under atheris, for FUZZ_RUNS inputs
 	$(BIN)/python tests/fuzz/fuzz_grammar.py -runs=$(or $(FUZZ_RUNS),5000000)
 
-crash: $(READY)  ## kill everything CRASH_KILLS times, from CRASH_SEED; nothing may be lost or doubled
+crash: $(READY)  ## kill everything CRASH_KILLS times, from CRASH_SEED, on CRASH_SITES sites at once; nothing may be lost or doubled
 	$(BIN)/python -m tests.crash
 
 docs: $(READY)  ## the pages that are made from the code's own tables

@@ -24,6 +24,7 @@ class Defect:
 def _tell_before_the_record() -> None:
     """Answers leave as soon as a verb has run; its transaction is committed later."""
     from vtspolicy.ledger import groups
+    from vtspolicy.threads import Threads
 
     verb: Any = groups._Verb
     work, fire = verb.work, verb.fire
@@ -33,11 +34,16 @@ def _tell_before_the_record() -> None:
         if not self.deferred.called:
             self.deferred.callback(self.answer)
 
-    def slow_commit(self: Any, function: Any) -> Any:
-        return ask(self, lambda: (time.sleep(0.03), function())[1])
+    def ask_slowly(self: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+        def later() -> Any:
+            if self._name == "ledger-flush":
+                time.sleep(0.03)
+            return function(*args, **kwargs)
 
-    ask = groups.Clerk.ask
-    groups.Clerk.ask = slow_commit  # type: ignore[method-assign]
+        return ask(self, later)
+
+    ask = Threads.ask
+    Threads.ask = ask_slowly  # type: ignore[method-assign, assignment]
     verb.work = work_and_fire
     verb.fire = lambda self: None if self.deferred.called else fire(self)
 
@@ -88,7 +94,9 @@ def _ignore_locks() -> None:
 
     put, adopt = EmbeddedQueue.put, EmbeddedQueue.adopt
     EmbeddedQueue.put = lambda self, entry: put(self, evolve(entry, lock=None))  # type: ignore[method-assign]
-    EmbeddedQueue.adopt = lambda self, entry: adopt(self, evolve(entry, lock=None))  # type: ignore[method-assign]
+    EmbeddedQueue.adopt = lambda self, entry, **known: adopt(  # type: ignore[method-assign]
+        self, evolve(entry, lock=None), **known
+    )
 
 
 DEFECTS: Mapping[str, Defect] = {

@@ -61,7 +61,7 @@ def counted(name):
     return around
 
 
-NAMES = ("open", "link", "write", "unlink", "posix_spawn")
+NAMES = ("open", "link", "write", "unlink", "ftruncate", "posix_spawn")
 real = {name: getattr(os, name) for name in NAMES}
 AT = take_fuse()
 if AT is not None:

@@ -34,6 +34,7 @@ class Link:
     host: "Host"
     wire: socket.socket | None = None
     connected: bool = False
+    since: float = 0.0  # when it was connected, by the monotonic clock
     out: bytes = b""
     rest: bytes = b""
     shown: list[Command] = field(factory=list)  # on this connection, and not answered
@@ -74,6 +75,7 @@ class Link:
             if not self.connected and (gone or events & select.POLLOUT):
                 error = self.wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 self.connected = not error
+                self.since = time.monotonic()
             if not self.connected:
                 if gone:
                     self.drop()
@@ -120,6 +122,7 @@ class Host:
     heard: list[ReceivedNotice] = field(factory=list)
     sent: dict[str, Command] = field(factory=dict)  # everything that was ever shown
     answered: set[str] = field(factory=set)  # refs
+    accepted: set[str] = field(factory=set)  # refs
     ended: set[str] = field(factory=set)
     again: deque[Command] = field(factory=deque)  # to be shown again
     links: list[Link] = field(factory=list)
@@ -138,6 +141,8 @@ class Host:
         ref = str(notice.fields.get("ref"))
         if notice.word in {Word.ACCEPTED, Word.STARTED}:
             self._perhaps_cancel(ref, int(notice.fields["req"]))
+        if notice.word is Word.ACCEPTED:
+            self.accepted.add(ref)
         if notice.word in ANSWERS:
             if ref not in self.answered and self.draw.random() < AGAIN:
                 command = self.sent[ref]
@@ -239,6 +244,16 @@ class Hosts:
                     poll.register(number, wanted)
         for number, events in poll.poll(patience * 1000):
             by_number[number].turn(events)
+
+    @property
+    def heard(self) -> int:
+        """How many notices have been heard."""
+        return sum(len(host.heard) for host in self.all)
+
+    def reached(self, begun: float) -> float | None:
+        """When a server that began then was reached first; None while it is not."""
+        times = [link.since for host in self.all for link in host.links if link.connected]
+        return min((each for each in times if each > begun), default=None)
 
     @property
     def owed(self) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from tests.crash.site import TAPES
+from tests.crash.setting import TAPES
 from vtspolicy.testing.display import display
 
 BEGIN = datetime(2026, 11, 22, 2, 0, 0)  # noqa: DTZ001  a host's local time

@@ -1,4 +1,4 @@
-"""The site under fire: its configuration, its tapes, its application, and who can be killed."""
+"""The site under fire: its folder, its server, and who can be killed."""
 
 import contextlib
 import os
@@ -6,93 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from attrs import define, field
 
+from tests.crash.setting import APPLICATION, CONFIGURATION, RULES, TAPES
 from vtspolicy.cli import main
 from vtspolicy.runner import identity
 from vtspolicy.runner.keeper import process
 from vtspolicy.runner.link import PROGRAM
-
-CONFIGURATION = r"""
-node: vts1.example.com
-listen: [{{endpoint: "tcp:port={port}:interface=127.0.0.1"}}]
-ledger: sqlite:///{root}/ledger.db
-spool: {root}/spool
-settle: 0.05s
-vaults: {{VAULT01: {root}/VAULT01}}
-hosts:
-  NSK1:
-    peers: [127.0.0.2]
-    systems: ['\NSK1']
-    vaults: [VAULT01]
-    families: [DSK, RST, Status, Cancel]
-  NSK2:
-    peers: [127.0.0.3]
-    systems: ['\NSK2']
-    vaults: [VAULT01]
-    families: [DSK, RST, Status, Cancel]
-    notices: all
-    acknowledge: true
-rules: [rules.yaml]
-"""
-
-RULES = """
-applications:
-  DSK: {{title: one that may be run again, seats: 3, outcome: {{0: completed, 4: warning}}}}
-  RST: {{title: one that may not, seats: 2, outcome: {{0: completed, 4: warning}}}}
-rules:
-  - rule: the whole pool at once
-    when: {{family: DSK, pool: SET}}
-    run: [{root}/application, archive, "{{path}}", "{{handle}}", "{{job}}", "{{attempt}}"]
-    each: pool
-    lock: "{{path}}"
-    on_interrupt: retry
-  - rule: several attempts
-    when: {{family: DSK, pool: RETRY}}
-    run: [{root}/application, archive, "{{path}}", "{{handle}}", "{{job}}", "{{attempt}}"]
-    lock: "{{path}}"
-    retry: {{attempts: 3, delay: 0.1s}}
-    on_interrupt: retry
-  - rule: one attempt, again if it was interrupted
-    when: {{family: DSK}}
-    run: [{root}/application, archive, "{{path}}", "{{handle}}", "{{job}}", "{{attempt}}"]
-    lock: "{{path}}"
-    on_interrupt: retry
-    then: migrated
-  - rule: one attempt and no more
-    when: {{family: RST}}
-    run: [{root}/application, archive, "{{path}}", "{{handle}}", "{{job}}", "{{attempt}}"]
-    lock: "{{path}}"
-    on_interrupt: fail
-    verify: [{root}/application, query, "{{path}}", "{{handle}}", "{{job}}", "{{attempt}}"]
-"""
-
-APPLICATION = """#!/bin/sh
-# Each line of the record is one write to a file that is open for appending. What a tape holds says
-# how long its copy takes, and with which code each attempt ends.
-if [ "$1" = query ]; then echo "query $4 $5 $$ $3 $2" >> {root}/record; exit 0; fi
-job=$4; attempt=$5; seconds=0.05; codes=0
-trap 'echo "end $job $attempt $$ 143" >> {root}/record; exit 143' TERM
-echo "start $4 $5 $$ $3 $2" >> {root}/record
-[ ! -f "$2" ] || read -r seconds codes < "$2"
-echo "copying $2"
-sleep "$seconds"
-trap "" TERM  # it is over: what it says next is how it ends
-set -- $codes; shift $((attempt > $# ? $# - 1 : attempt - 1))
-echo "end $job $attempt $$ $1" >> {root}/record
-exit "$1"
-"""
-
-TAPES = {
-    # pool -> cartridge -> how long its copy takes, and with which code each attempt ends
-    "PAY": {"A00001": "0.02 0", "A00002": "0.1 0", "A00003": "0.3 0", "A00004": "0.05 4"},
-    "FAIL": {"F00001": "0.02 7", "F00002": "0.1 8"},
-    "RETRY": {"R00001": "0.02 7 0", "R00002": "0.05 7 9 0", "R00003": "0.02 7 8 9"},
-    "SET": {"S00001": "0.05 0", "S00002": "0.1 0", "S00003": "0.05 0"},
-}
 
 WARM = sys.executable
 """The interpreter of the installed command."""
@@ -106,14 +30,23 @@ class Site:
     always: Callable[[Path], None] | None = None  # called in each server before it starts
     port: int = 0
     server: int | None = None  # its process id, while it has not been seen to end
-    starts: int = 0
+    started: float = 0.0  # when, by the monotonic clock
+    forked: int = 0  # starts of forks
+    installed: int = 0  # starts of the installed command
     exits: list[int] = field(factory=list)  # how servers ended that nobody killed
+    excused: int = 0  # of those, whose keeper was killed while both were starting
+    _is_excused: bool = False
+    _usual: dict[bool, float] = field(factory=lambda: {False: 0.1, True: 1.0})
+    _is_installed: bool = False
+    _is_timed: bool = False
+    _place: socket.socket = field(factory=socket.socket)
 
     def make(self) -> None:
         """Write everything that a server needs."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        # Bound and never listening, it keeps the port from other sites while no server is there.
+        self._place.bind(("127.0.0.1", 0))
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.port = self._place.getsockname()[1]
         for pool, tapes in TAPES.items():
             (self.root / "VAULT01" / pool).mkdir(parents=True)
             for cartridge, text in tapes.items():
@@ -133,7 +66,8 @@ class Site:
         It does what the installed command does, and is there in a tenth of the time. `prepare` is
         called in it first: it may put in faults.
         """
-        self.starts += 1
+        self.forked += 1
+        self._begin(installed=False)
         self.server = os.fork()
         if self.server:
             return
@@ -149,6 +83,8 @@ class Site:
             os.dup2(source, target)
         os.closerange(3, 1024)
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # as a new process has them
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             for each in (self.always, prepare):
                 if each is not None:
@@ -162,7 +98,8 @@ class Site:
 
     def start_installed(self) -> None:
         """Start the installed command, as systemd does."""
-        self.starts += 1
+        self.installed += 1
+        self._begin(installed=True)
         with (self.root / "server.log").open("ab") as log:
             self.server = subprocess.Popen(
                 [WARM, "-m", "vtspolicy", "serve", "--config", self.root / "vtspolicy.yaml"],
@@ -172,6 +109,23 @@ class Site:
                 start_new_session=True,
             ).pid
 
+    def _begin(self, *, installed: bool) -> None:
+        self.started = time.monotonic()
+        self._is_installed = installed
+        self._is_timed = self._is_excused = False
+
+    @property
+    def usual_start(self) -> float:
+        """Seconds that starts of the present kind took of late, until hosts reached the server."""
+        return self._usual[self._is_installed]
+
+    def note_start(self, reached: float | None) -> None:
+        """Learn how long this start has taken, once."""
+        if reached is not None and not self._is_timed:
+            self._is_timed = True
+            usual = 0.7 * self.usual_start + 0.3 * (reached - self.started)
+            self._usual[self._is_installed] = usual
+
     def look(self) -> bool:
         """Whether the server runs; one that has ended is noted."""
         if self.server is None:
@@ -180,7 +134,9 @@ class Site:
         if not ended:
             return True
         code = os.waitstatus_to_exitcode(status)
-        if code != -signal.SIGKILL:
+        if code == CANNOT_START and self._is_excused:
+            self.excused += 1
+        elif code != -signal.SIGKILL:
             self.exits.append(code)
         self.server = None
         return False
@@ -241,10 +197,14 @@ class Site:
         with (self.root / "record").open("ab", buffering=0) as record:
             record.write(b"keeper-killed\n")
 
-    def kill_keepers(self) -> int:
-        """Kill all keepers; return how many there were."""
+    def kill_keepers(self, *, starting: bool) -> int:
+        """Kill all keepers; return how many there were.
+
+        A server that is starting then may end by itself, and is started again, as by systemd.
+        """
         found = self.keepers()
         if found:
+            self._is_excused = self._is_excused or starting
             self.note_keeper_killed()
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
@@ -258,13 +218,20 @@ class Site:
     def end(self) -> None:
         """Leave no process behind."""
         self.kill_server()
-        for pid in self.keepers():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._place.close()
+        for _ in range(20):  # one that is just starting has a child that comes to light later
+            if not (keepers := self.keepers()):
+                break
+            for pid in keepers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         for pid in self.applications():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
 
+
+CANNOT_START = 2
+"""How a server ends that cannot start."""
 
 FAULTY_KEEPER = Path(__file__).with_name("faulty_keeper.py")
 """Stands in for the keeper when faults are put into it."""

@@ -4,17 +4,56 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.crash.defects import DEFECTS
+
 ROOT = Path(__file__).parents[2]
 
+BROKEN_TASKS = """
+import os
+from tests.crash.crew import Task, work_off
+from tests.crash.progress import Board
+from tests.crash.report import Report
 
-def test_kills_at_random_and_inside_of_writes_lose_and_double_nothing():
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.crash", "--short", "--seed", "4711"],
+def fine(tell):
+    return Report("fine", commands=3)
+
+def raises(tell):
+    raise ValueError("what has broken")
+
+def dies(tell):
+    tell(Report("dies", commands=4))
+    os._exit(7)
+
+board = Board()
+tasks = [Task(what=each.__name__, kills=0, work=each) for each in (fine, raises, dies)]
+work_off(tasks, 2, board, lambda: False)
+print(board.summary(2))
+"""
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *arguments],
         check=False,
         capture_output=True,
         text=True,
         cwd=ROOT,
         timeout=600,
     )
+
+
+def test_kills_at_random_and_inside_of_writes_lose_and_double_nothing():
+    done = run("-m", "tests.crash", "--short", "--seed", "4711")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "killed" in done.stdout
+    assert done.stdout.startswith("seed 4711;")
+    assert done.stdout.count(": found: ") == len(DEFECTS)
+    assert done.stdout.endswith("All as promised.\n")
+
+
+def test_a_task_that_breaks_or_dies_is_a_fault_and_what_it_had_told_still_counts():
+    done = run("-c", BROKEN_TASKS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ValueError: what has broken" in done.stdout
+    assert "dies ended with 7 after 0 s, and has not come to its judgement" in done.stdout
+    assert "7 commands, 0 accepted" in done.stdout
+    assert "2 faults." in done.stdout
