@@ -185,6 +185,8 @@ def read_output(readings: tuple[Reading, ...], output: str) -> dict[str, str]:
     Regular expressions look at the output line by line, JSON fields at the output as one document
     or at each line that is one. The last find counts.
     """
+    if not readings:
+        return {}
     output = output[-OUTPUT_LIMIT:]
     found = dict(_by_pattern([each for each in readings if each.pattern is not None], output))
     found.update(_by_field([each for each in readings if each.field is not None], output))

@@ -162,7 +162,7 @@ class Spool:
             return ""
         try:
             size = os.fstat(fd).st_size
-            data = os.pread(fd, limit, max(0, size - limit)) if size else b""
+            data = os.pread(fd, min(size, limit), max(0, size - limit)) if size else b""
         except OSError:
             return ""
         finally:
