@@ -191,6 +191,7 @@ class Attempt:
     reason: str | None = None
     output: str | None = None  # the end of what it wrote
     readings: Mapping[str, str] = field(factory=dict)  # what was read from its output
+    boot: str | None = None  # the start of the machine in which it began
 
 
 @frozen(kw_only=True)

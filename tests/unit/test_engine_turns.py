@@ -31,6 +31,17 @@ rules:
     when: {family: DSK, pool: PAY}
     run: ["true", "{path}"]
     lock: the drive
+  - rule: repeated
+    when: {family: DSK, operation: archive, pool: LEDGER}
+    application: TWO
+    run: ["true", "{path}"]
+    timeouts: {total: 10m}
+    retry: {attempts: 3, delay: 5m, on: [failed, lost]}
+  - rule: as a last resort
+    when: {family: DSK, pool: LEDGER}
+    application: TWO
+    run: ["true", "{path}"]
+    on_interrupt: retry
   - rule: several at once
     when: {family: DSK}
     application: TWO
@@ -41,6 +52,8 @@ rules:
 NIGHTLY = "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'"
 DAILY = "VTSPolicy DSK '/VAULT01/PAY/P00001'"
 URGENT = "VTSPolicy DSK 'selective /VAULT01/PAY/P00001'"
+REPEATED = "VTSPolicy DSK 'archive /VAULT01/LEDGER/L00000'"
+AGAIN = "VTSPolicy DSK '/VAULT01/LEDGER/L00000'"
 SEVERAL = "VTSPolicy DSK 'archive /VAULT01/ONE/O00000'"
 
 
@@ -175,3 +188,68 @@ def test_after_a_restart_a_running_job_is_shown_since_its_start(world):
     world.restart()
     (lock,) = world.engine.queue.snapshot().locks
     assert [(place.job, place.since) for place in lock.holders] == [(2, begun)]
+
+
+def power_fails(world, key):
+    """The machine stops before the folder of a run is on the disk; what was flushed is there."""
+    world.kill()
+    world.runner.forget(key)
+    world.machine.boot = "the second start"
+    world.start()
+
+
+def states(world, job=1):
+    return [attempt.state for attempt in world.ledger.book.attempts(job)]
+
+
+def test_a_run_of_which_a_power_failure_left_nothing_is_not_made_again(world):
+    world.send("NSK1", SEVERAL, 1)
+    power_fails(world, "000001-1")
+    assert world.ledger.book.job(1).state is JobState.INTERRUPTED
+    assert "nothing is left of its run" in world.ledger.book.job(1).reason
+    assert world.machine.starts == ["000001-1"]
+
+
+def test_it_is_made_again_as_another_attempt_where_the_rule_says_so(world):
+    world.send("NSK1", AGAIN, 1)
+    power_fails(world, "000001-1")
+    assert world.machine.starts == ["000001-1", "000001-2"]
+    assert states(world) == [JobState.WAITING, None]
+
+
+def test_a_run_that_was_not_begun_when_the_server_alone_died_is_begun_then(world):
+    world.send("NSK1", SEVERAL, 1)
+    world.kill()
+    world.runner.forget("000001-1")
+    world.start()
+    assert world.machine.starts == ["000001-1", "000001-1"]
+    assert states(world) == [None]
+
+
+def test_a_run_that_was_lost_is_repeated_where_retry_names_it_and_no_oftener_than_it_says(world):
+    world.send("NSK1", REPEATED, 1)
+    world.runner.lose("000001-1")
+    world.settle()
+    assert world.ledger.book.job(1).state is JobState.WAITING
+    world.clock.pass_time(300.0)
+    assert world.machine.starts == ["000001-1", "000001-2"]
+    world.runner.exit("000001-2")
+    world.settle()
+    assert world.ledger.book.job(1).state is JobState.COMPLETED
+
+
+def test_no_attempt_begins_when_the_time_of_all_is_over(world):
+    world.send("NSK1", REPEATED, 1)
+    world.runner.exit("000001-1", 1)
+    world.settle()
+    world.engine.queue.drain()  # its turn comes late
+    world.clock.pass_time(601.0)
+    world.engine.queue.resume()
+    world.settle()
+    assert world.machine.starts == ["000001-1"]
+    job = world.ledger.book.job(1)
+    assert (job.state, job.reason) == (
+        JobState.TIMEDOUT,
+        "all attempts together took longer than 600 s",
+    )
+    assert world.engine.queue.waiting == world.engine.queue.running == 0

@@ -66,10 +66,11 @@ class Attempts:
 
         What it had read is in the ledger, and what it had started is in the spool.
         """
-        began, readings = self.clock.seconds(), {}
+        began, readings, restarted = self.clock.seconds(), {}, False
         if adopt:
             attempt = (await self.ledger.read(Book.attempts, job.id))[-1]
             began, readings = attempt.started, dict(attempt.readings)
+            restarted = attempt.boot not in {None, self.runner.boot}
         deadline = self._deadline(job, began)
         if job.work.poll is not None and NUMBER in readings:
             return await self._follow(job, job.work.poll, readings, deadline)
@@ -91,7 +92,7 @@ class Attempts:
             input=expand_input(job.work.input, values),
         )
         self.progress.watch(job, key)
-        ended = await self.calls.run(run, adopt=adopt)
+        ended = await self.calls.run(run, adopt=adopt, restarted=restarted)
         self.progress.forget(job.id)
         output = self.runner.tail(key, OUTPUT_JUDGED)
         judgement = judge(
@@ -264,7 +265,7 @@ class Attempts:
 
     def _again(self, job: Job, ending: Ending) -> Ending:
         """Return the ending, or that the job waits for another attempt."""
-        end = {JobState.FAILED: "failed", JobState.TIMEDOUT: "timeout"}.get(ending.state)
+        end = _ENDS.get(ending.state)
         if end is None or job.id in self.calls.cancelled:
             return ending
         now = self.clock.seconds()
@@ -292,6 +293,13 @@ def _with_last_words(reason: str, output: str) -> str:
     last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
     return f"{reason}: {last[:LAST_WORDS]}" if last else reason
 
+
+_ENDS = {
+    JobState.FAILED: "failed",
+    JobState.TIMEDOUT: "timeout",
+    JobState.INTERRUPTED: "lost",
+}
+"""What `retry: on:` calls them."""
 
 _STATES = {
     "completed": JobState.COMPLETED,

@@ -62,14 +62,23 @@ class Calls:
         if key is not None:
             self.runner.stop(key, "cancelled")
 
-    async def run(self, run: Run, *, adopt: bool = False, stoppable: bool = True) -> Ended:
-        """Start or adopt a run; while the spool cannot take it, keep trying: nothing is lost."""
+    async def run(
+        self, run: Run, *, adopt: bool = False, restarted: bool = False, stoppable: bool = True
+    ) -> Ended:
+        """Start or adopt a run; while the spool cannot take it, keep trying: nothing is lost.
+
+        When the machine was started anew since (`restarted`), a run of which nothing is found may
+        have been made: its folder need not have reached the disk.
+        """
         if adopt:
             watched = self.runner.adopt(run)
             self._stop_if_cancelled(run)
             ended = await watched
             if ended.kind is not End.UNSTARTED or run.job in self.cancelled:
                 return ended
+            if restarted:
+                reason = "the machine was started anew, and nothing is left of its run"
+                return evolve(ended, kind=End.LOST, reason=reason)
         while True:
             try:
                 watched = self.runner.start(run)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from math import inf
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -155,7 +156,13 @@ class Conductor:
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
         begin = next_start(job.work.between, job.work.calendar, now)
         if begin is None:
-            await self._give_up(job, "its hours never come: all their days are over")
+            reason = "its hours never come: all their days are over"
+            await self._give_up(job, JobState.FAILED, reason)
+            return
+        total = job.work.limits.total
+        if total is not None and now.timestamp() >= (job.started or inf) + total:
+            reason = f"all attempts together took longer than {total:g} s"
+            await self._give_up(job, JobState.TIMEDOUT, reason)
             return
         if begin > now:
             waits = await self.ledger.write(Book.postpone_job, job_id, begin.timestamp())
@@ -163,7 +170,9 @@ class Conductor:
             self._free(job_id, until=begin.timestamp() if waits else None, anew=True)
             return
         before = await self.ourselves.before(job)
-        started = await self.ledger.write(Book.start_attempt, job_id, self.clock.seconds(), before)
+        started = await self.ledger.write(
+            Book.start_attempt, job_id, self.clock.seconds(), before, self.runner.boot
+        )
         if started is None:
             self._free(job_id)
             return
@@ -173,13 +182,15 @@ class Conductor:
         self.outbox.push(notices)
         await self._attempt(job, adopt=False)
 
-    async def _give_up(self, job: Job, reason: str) -> None:
-        """End a job that waits and can never start."""
+    async def _give_up(self, job: Job, state: JobState, reason: str) -> None:
+        """End a job that waits and must not start."""
         finished = await self.ledger.write(
-            Book.end_job, job.id, JobState.FAILED, reason, self.clock.seconds()
+            Book.end_job, job.id, state, reason, self.clock.seconds()
         )
         self.outbox.push(finished.notices)
         self._free(job.id)
+        if finished.request_state is not None:
+            self.on_end(job.request)
 
     async def _attempt(self, job: Job, *, adopt: bool) -> None:
         key = run_key(job.id, job.attempt)

@@ -116,10 +116,13 @@ class Cancelled:
 class JobDesk(TapeDesk):
     """Verbs that move jobs."""
 
-    def start_attempt(self, job_id: int, at: float, before: Iterable[Tape] = ()) -> Started | None:
+    def start_attempt(
+        self, job_id: int, at: float, before: Iterable[Tape] = (), boot: str | None = None
+    ) -> Started | None:
         """Record that the next attempt of a waiting job starts; STARTED for who wants progress.
 
         `before` are the tapes that it copies, as they are now: a later write will be noticed.
+        `boot` names this start of the machine.
         None when the job does not wait any more: nothing was recorded, and nothing may be run.
         """
         row = self._one("start_job", at, job_id)
@@ -127,7 +130,8 @@ class JobDesk(TapeDesk):
             return None
         job = self._job_of(row)
         facts = [(tape.path, tape.size, tape.written) for tape in before]
-        self._do("start_attempt", job_id, job.attempt, at, json.dumps(facts) if facts else None)
+        shown = json.dumps(facts) if facts else None
+        self._do("start_attempt", job_id, job.attempt, at, shown, boot)
         self._move(at, job, JobState.WAITING, f"attempt {job.attempt}", "engine")
         if not job.notify_all:
             return Started(job=job)

@@ -38,7 +38,6 @@ class UnderWay:
     """What the next server has to know of an attempt that was under way."""
 
     started: float  # seconds since the epoch
-    boot: str | None  # the start of the machine in which it began
     released: bool  # an operator took its lock
 
 
@@ -110,6 +109,7 @@ def attempt_of(row: Row) -> Attempt:
         reason=row[8],
         output=row[9],
         readings=json.loads(row[10]) if row[10] else {},
+        boot=row[11],
     )
 
 
@@ -156,8 +156,8 @@ class ReadingDesk(Desk):
     def under_way(self) -> dict[int, UnderWay]:
         """Return the attempts that are under way, by job."""
         return {
-            job: UnderWay(started=started, boot=boot, released=released is not None)
-            for job, started, boot, released in self._all("under_way")
+            job: UnderWay(started=started, released=released is not None)
+            for job, started, released in self._all("under_way")
         }
 
     def live_jobs(self, after_id: int = 0, limit: int = 1000) -> list[Job]:

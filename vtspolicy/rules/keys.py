@@ -70,7 +70,7 @@ RETRY = keys_of(
         type="a number",
         default=1.0,
         default_text="1",
-        help="how many times longer each further delay is",
+        help="how many times longer each further delay is, up to a week",
     ),
     Key(
         name="on",
@@ -78,7 +78,7 @@ RETRY = keys_of(
         type="a list",
         default=("failed", "timeout"),
         default_text="failed, timeout",
-        help="which ends are repeated: failed, timeout, lost",
+        help="which ends are repeated: failed, timeout, lost (how it ended is not known)",
     ),
 )
 """The keys of `retry`."""

@@ -83,6 +83,11 @@ class ProcessRunner(Runner):
         return self._link.pid
 
     @property
+    def boot(self) -> str:
+        """What tells this start of the machine from every other."""
+        return self._boot
+
+    @property
     def live(self) -> Iterable[str]:
         """The keys of the runs that have not ended."""
         return tuple(self._watched)

@@ -61,6 +61,10 @@ class Ended:
 class Runner(Protocol):
     """Runs programs so that they outlive this process."""
 
+    @property
+    def boot(self) -> str:
+        """What tells this start of the machine from every other."""
+
     async def open(self) -> None:
         """Get ready to run. Raises KeeperError."""
 

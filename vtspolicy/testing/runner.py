@@ -7,6 +7,7 @@ A run lives in a `Machine`, as real ones live in the system and the spool: give 
 first one's machine, and it finds what still runs, and how the rest ended.
 """
 
+import shutil
 from pathlib import Path
 
 from attrs import define, evolve, field
@@ -33,6 +34,7 @@ class Machine:
 
     lives: dict[str, Life] = field(factory=dict)
     starts: list[str] = field(factory=list)  # keys in the order in which their programs began
+    boot: str = "the first start"  # another one after a loss of power
 
     @property
     def running(self) -> list[Life]:
@@ -63,6 +65,11 @@ class FakeRunner(Runner):
         self._timers: dict[str, IDelayedCall] = {}
 
     # What the test does, and sees
+
+    def forget(self, key: str) -> None:
+        """Let a run be gone, and its folder with it: power was lost before that was on the disk."""
+        del self.machine.lives[key]
+        shutil.rmtree(self.folder(key))
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -98,6 +105,11 @@ class FakeRunner(Runner):
         self._watched.clear()
 
     # What the engine asks
+
+    @property
+    def boot(self) -> str:
+        """What tells this start of the machine from every other."""
+        return self.machine.boot
 
     async def open(self) -> None:
         """There is nothing to get ready."""

@@ -14,7 +14,7 @@ WHERE id = ? AND state = 'waiting'
 RETURNING {job_columns}
 
 -- name: start_attempt
-INSERT INTO attempts (job, number, started, before) VALUES (?, ?, ?, ?)
+INSERT INTO attempts (job, number, started, before, boot) VALUES (?, ?, ?, ?, ?)
 
 -- name: note_readings
 UPDATE attempts SET readings = ? WHERE job = ? AND number = ? AND finished IS NULL

@@ -33,13 +33,13 @@ SELECT {job_columns} FROM jobs JOIN requests ON requests.id = jobs.request WHERE
 SELECT {job_columns} FROM jobs WHERE finished IS NULL AND id > ? ORDER BY id LIMIT ?
 
 -- name: under_way
-SELECT attempts.job, attempts.started, attempts.boot, attempts.released
+SELECT attempts.job, attempts.started, attempts.released
 FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt
 WHERE jobs.finished IS NULL AND jobs.state IN ('running', 'stopping')
 
 -- name: attempt_columns
 attempts.job, attempts.number, attempts.started, attempts.finished, attempts.kind, attempts.code,
-attempts.signal, attempts.state, attempts.reason, attempts.output, attempts.readings
+attempts.signal, attempts.state, attempts.reason, attempts.output, attempts.readings, attempts.boot
 
 -- name: attempt
 SELECT {attempt_columns} FROM attempts WHERE job = ? AND number = ?
