@@ -39,27 +39,39 @@ class Store(Protocol):
 
 @define
 class _Load:
-    """A session that is being given what its hosts have missed."""
+    """What waits in the ledger for a host is being given to its sessions, in order."""
 
-    held: list[tuple[Notice, bool]] = field(factory=list)  # recorded meanwhile; whether it asked
-    sent: set[int] = field(factory=set)  # the notices' numbers that it was given by this load
+    held: list[tuple[Notice, HostSession | None]] = field(factory=list)  # recorded meanwhile
+    seen: set[int] = field(factory=set)  # the numbers of the notices that were read
+    is_stale: bool = True  # to be read from the beginning: what was given may be due again
 
 
 class Outbox:
-    """Gives every notice to one live session of its host; the newest one if its own is gone."""
+    """Gives every notice to one live session of its host; the newest one if its own is gone.
+
+    A host is in one of three conditions. Mostly nothing of it waits in the ledger, and a notice is
+    sent as soon as it is recorded. When no session can take one, the host is *behind*: all that
+    comes stays in the ledger, until a session can take notices again; then the host is *loaded*,
+    from the ledger and in order, and what is recorded meanwhile comes last.
+
+    The notices of a request go to one session, its *carrier*, as long as one of them is in flight:
+    a connection that is gone may not be known to be gone, and what then went to another one would
+    arrive before what comes again later. What a carrier cannot take is *barred* until it can, or
+    until it is the carrier no more.
+    """
 
     def __init__(self, reactor: IReactorTime, store: Store) -> None:
         self._reactor = reactor
         self._store = store
-        self._sessions: dict[str, list[HostSession]] = defaultdict(list)
-        self._loading: dict[HostSession, _Load] = {}
-        self._behind: set[HostSession] = set()  # full, or not yet loaded: the ledger has more
+        self._sessions: dict[str, list[HostSession]] = defaultdict(list)  # by host
+        self._former: dict[HostSession, set[str]] = {}  # hosts that a session was, and is no more
+        self._undecided: set[HostSession] = set()  # they may still show their format
+        self._behind: set[str] = set()
+        self._loading: dict[str, _Load] = {}
+        self._barred: dict[str, set[int]] = {}  # requests, by host
         self._in_flight: dict[int, HostSession] = {}
-        self._requests: dict[int, int] = {}  # that the notices in flight belong to
-        # The session to which all notices of a request go as long as one of them is in flight, and
-        # how many are. A connection that is gone may not be known to be gone: what then went to
-        # another one would arrive before what comes again later.
-        self._carriers: dict[int, tuple[HostSession, int]] = {}  # by request
+        self._requests: dict[int, int] = {}  # of the notices in flight that a carrier carries
+        self._carriers: dict[int, tuple[HostSession, int]] = {}  # and how many, by request
         self._confirmed: set[int] = set()  # on their way into the ledger
         self._log = Logger("vtspolicy.outbox")
 
@@ -71,17 +83,9 @@ class Outbox:
         """Send notices that were just recorded; without a live session they wait in the ledger."""
         answered: set[HostSession] = set()
         for notice in notices:
-            session = self._carrier(notice) or self._choose(notice.host, origin)
-            if session is None:
-                continue
-            answered.update(self._follow(notice, origin))
-            asked = session is origin and notice.word.is_answer
-            if session in self._loading:
-                self._loading[session].held.append((notice, asked))
-            elif session in self._behind or not session.can_take:
-                self._behind.add(session)
-            else:
-                self._send(session, notice, asked=asked)
+            if self._sessions.get(notice.host):
+                answered.update(self._follow(notice, origin))
+                self._give(notice, origin)
         for session in answered:
             session.close_if_done()
 
@@ -89,46 +93,44 @@ class Outbox:
         """Take a new session, and send it what its hosts have missed."""
         for host in session.hosts:
             self._sessions[host.name].append(session)
-        self._behind.add(session)
+            self._behind.add(host.name)
         if session.wire is None:
-            self._reactor.callLater(UNDECIDED, self._load, session)
-        else:
-            self._load(session)
+            self._undecided.add(session)
+            self._reactor.callLater(UNDECIDED, self.ready, session)
+        self._load(*(host.name for host in session.hosts))
 
     def serve(self, session: HostSession, hosts: tuple[Host, ...]) -> None:
         """Let a session be these hosts from now on; what is under way to it stays so."""
         before, after = ({host.name for host in each} for each in (session.hosts, hosts))
         for name in before - after:
-            if session in self._sessions[name]:
-                self._sessions[name].remove(session)
+            self._leave(name, session)
+            self._former.setdefault(session, set()).add(name)
         for name in after - before:
             self._sessions[name].append(session)
+            self._behind.add(name)
         session.hosts = hosts
-        if after - before:
-            self._behind.add(session)
-            self._load(session)
+        self._load(*(after - before))
 
     def detach(self, session: HostSession) -> None:
         """Forget a session; what it had not confirmed goes to another one, or waits."""
-        names = [host.name for host in session.hosts if session in self._sessions[host.name]]
+        names = self._former.pop(session, set()) | {host.name for host in session.hosts}
         for name in names:
-            self._sessions[name].remove(session)
-        self._behind.discard(session)
-        for each in session.take_back():
-            self._landed(each)
+            self._leave(name, session)
+        self._undecided.discard(session)
+        freed = self._land(session, session.take_back())
         for name in names:
-            other = self._choose(name, None)
-            if other is not None:
-                self._behind.add(other)
-                self._load(other)
+            if self._sessions[name]:
+                self._behind.add(name)
+            if name in self._loading:
+                self._loading[name].is_stale = True
+        self._load(*names, *self._unbar(freed))
 
     def confirmed(self, session: HostSession, ids: list[int]) -> None:
         """Note in the ledger that the peer has got these."""
         mine = [each for each in ids if self._in_flight.get(each) is session]
         if not mine:
             return
-        for each in mine:
-            self._landed(each)
+        freed = self._land(session, mine)
         self._confirmed.update(mine)
         done = self._store.delivered(mine)
 
@@ -136,23 +138,47 @@ class Outbox:
             self._confirmed.difference_update(mine)
 
         done.addCallbacks(forget, self._failed)
+        self._load(*self._unbar(freed))
 
     def ready(self, session: HostSession) -> None:
-        """A session can take what it is behind with: its format is known, or it has caught up."""
-        self._load(session)
+        """A session can take what waits: its format is known, or it has caught up."""
+        self._undecided.discard(session)
+        if not session.can_take:
+            return
+        names = [host.name for host in session.hosts]
+        for name in names:
+            for request in self._barred.get(name, ()):
+                if request in self._carriers and self._carriers[request][0] is session:
+                    self._behind.add(name)
+                    break
+        self._load(*names)
 
     def owes(self, session: HostSession) -> bool:
-        """Whether notices wait that the session has not been given."""
-        return session in self._behind or session in self._loading
+        """Whether notices wait that the session may still be given."""
+        return any(
+            host.name in self._behind or host.name in self._loading
+            for host in session.hosts
+            if session in self._sessions[host.name]
+        )
 
-    def _choose(self, host: str, origin: HostSession | None) -> HostSession | None:
-        live = self._sessions.get(host)
-        if not live:
-            return None
-        if origin in live:
-            return origin
-        open_ones = (each for each in reversed(live) if each.state is SessionState.OPEN)
-        return next(open_ones, live[-1])
+    def _leave(self, name: str, session: HostSession) -> None:
+        """A session is this host no more."""
+        live = self._sessions[name]
+        if session in live:
+            live.remove(session)
+        if not live:  # all that comes waits in the ledger, and the next session begins there
+            self._behind.discard(name)
+            self._barred.pop(name, None)
+
+    def _choose(self, host: str) -> HostSession | None:
+        """Return the newest session of a host that can take notices; None if there is none."""
+        able = [
+            session
+            for session in reversed(self._sessions.get(host, ()))
+            if session.can_take and session not in self._undecided
+        ]
+        open_ones = (session for session in able if session.state is SessionState.OPEN)
+        return next(open_ones, able[0] if able else None)
 
     def _follow(self, notice: Notice, origin: HostSession | None) -> list[HostSession]:
         """Note which sessions wait for a final notice; return those that wait for it no more."""
@@ -168,95 +194,148 @@ class Outbox:
             session.waiting.discard(request)
         return waited
 
-    def _send(self, session: HostSession, notice: Notice, *, asked: bool = False) -> None:
-        """Give a notice to a session, unless another has it already.
+    def _give(self, notice: Notice, origin: HostSession | None) -> None:
+        """Send a notice that was just recorded, unless it has to wait in the ledger.
 
-        Whoever asked is answered all the same: a new session that loads what its host has missed
-        may have come across the answer before it was pushed.
+        Whoever asked is answered, whatever else waits: an answer comes before all other notices of
+        its request, or belongs to no order.
         """
+        host = notice.host
+        asker = origin if origin in self._sessions[host] else None
+        if asker is not None and not asker.can_take:
+            asker = None
+        if asker is not None and notice.word.is_answer:
+            self._answer(asker, notice)
+        elif host in self._loading:
+            self._loading[host].held.append((notice, origin))
+        elif host not in self._behind:
+            chosen = asker or self._choose(host)
+            if chosen is None:
+                self._behind.add(host)
+            else:
+                self._send(chosen, notice)
+
+    def _answer(self, asker: HostSession, notice: Notice) -> None:
+        """Answer who asked, even if a load has come across the answer and gave it to another."""
+        if notice.id in self._in_flight or notice.id in self._confirmed:
+            if self._in_flight.get(notice.id) is not asker:
+                asker.tell(notice)
+        else:
+            self._send(asker, notice)
+
+    def _send(self, chosen: HostSession, notice: Notice) -> None:
+        """Send a notice to the carrier of its request; to `chosen`, if there is none."""
         if notice.id is not None:
             if notice.id in self._in_flight or notice.id in self._confirmed:
-                if asked and self._in_flight.get(notice.id) is not session:
-                    session.tell(notice)
                 return
-            carrier = self._carrier(notice)
-            if carrier is not None and carrier is not session:
-                self._behind.add(carrier)
-                return
-            self._in_flight[notice.id] = session
-            request = notice.fields.get("req")
-            if isinstance(request, int):
-                carrier, count = self._carriers.get(request, (session, 0))
+            request = _ordered(notice)
+            if request is not None:
+                carrier, count = self._carriers.get(request, (chosen, 0))
+                if self._is_barred(notice.host, request, carrier, chosen):
+                    return
+                chosen = carrier
                 self._carriers[request] = (carrier, count + 1)
                 self._requests[notice.id] = request
-        session.tell(notice)
+            self._in_flight[notice.id] = chosen
+        chosen.tell(notice)
 
-    def _carrier(self, notice: Notice) -> HostSession | None:
-        """Return the session that has earlier notices of the same request in flight, if any.
+    def _is_barred(
+        self, host: str, request: int, carrier: HostSession, chosen: HostSession
+    ) -> bool:
+        """Whether a notice has to wait for the carrier of its request, or for an earlier one."""
+        if request in self._barred.get(host, ()):
+            return True
+        if carrier is chosen or (carrier.can_take and carrier in self._sessions[host]):
+            return False
+        self._barred.setdefault(host, set()).add(request)
+        return True
 
-        An answer goes to whoever asked: a DUPLICATE to whoever showed the event again.
+    def _land(self, session: HostSession, numbers: Iterable[int]) -> set[int]:
+        """Notices are in flight no more: they arrived, or their connection is gone.
+
+        Returns the requests that have no carrier any more.
         """
-        if notice.word.is_answer:
-            return None
-        request = notice.fields.get("req")
-        carrier = self._carriers.get(request) if isinstance(request, int) else None
-        return None if carrier is None else carrier[0]
-
-    def _landed(self, number: int) -> None:
-        """A notice is in flight no more: it arrived, or its connection is gone."""
-        if self._in_flight.pop(number, None) is None:
-            return
-        request = self._requests.pop(number, None)
-        if request is not None:
-            session, count = self._carriers.pop(request)
+        freed = set()
+        for number in numbers:
+            if self._in_flight.get(number) is not session:
+                continue  # a second copy, for who asked
+            del self._in_flight[number]
+            request = self._requests.pop(number, None)
+            if request is None:
+                continue
+            carrier, count = self._carriers.pop(request)
             if count > 1:
-                self._carriers[request] = (session, count - 1)
+                self._carriers[request] = (carrier, count - 1)
+            else:
+                freed.add(request)
+        return freed
 
-    def _load(self, session: HostSession) -> None:
-        if session in self._behind and session not in self._loading and session.can_take:
-            self._loading[session] = _Load()
-            Deferred.fromCoroutine(self._load_all(session)).addErrback(self._failed)
+    def _unbar(self, freed: set[int]) -> list[str]:
+        """Return the hosts that have notices of these requests waiting; they are behind now."""
+        names = [name for name, barred in self._barred.items() if not barred.isdisjoint(freed)]
+        self._behind.update(names)
+        return names
 
-    async def _load_all(self, session: HostSession) -> None:
-        """Send page after page; then what was recorded meanwhile, so that nothing falls between."""
-        self._behind.discard(session)
+    def _load(self, *hosts: str) -> None:
+        """Give hosts that are behind what waits in the ledger, if a session can take it."""
+        for host in hosts:
+            if host not in self._behind or host in self._loading or self._choose(host) is None:
+                continue
+            self._loading[host] = _Load()
+            Deferred.fromCoroutine(self._load_host(host)).addErrback(self._failed)
+
+    async def _load_host(self, host: str) -> None:
+        """Send what waits; then what was recorded meanwhile, so that nothing falls between."""
+        load = self._loading[host]
         try:
-            for host in session.hosts:
-                await self._load_host(session, host.name)
+            is_whole = await self._load_pages(host, load)
         except Exception:
-            self._behind.add(session)
-            self._reactor.callLater(AGAIN, self._load, session)
+            self._behind.add(host)
+            self._reactor.callLater(AGAIN, self._load, host)
             raise
         finally:
-            load = self._loading.pop(session)
-            if not self._is_live(session):
-                self._behind.discard(session)
-        if not self._is_live(session):
-            return
-        if session.can_take:
-            for notice, asked in load.held:
-                if notice.id not in load.sent:
-                    self._send(session, notice, asked=asked)
-        else:
-            self._behind.add(session)
-        self._load(session)
-        session.close_if_done()
+            del self._loading[host]
+        if is_whole:
+            for notice, origin in load.held:
+                if notice.id not in load.seen:
+                    self._give(notice, origin)
+        elif self._sessions[host]:
+            self._behind.add(host)
+        self._load(host)
+        for session in tuple(self._sessions[host]):
+            session.close_if_done()
 
-    async def _load_host(self, session: HostSession, host: str) -> None:
+    async def _load_pages(self, host: str, load: _Load) -> bool:
+        """Send page after page; answers whether that was all, or nobody could take more."""
         after = 0
-        while session.can_take and session in self._sessions[host]:
+        while self._choose(host) is not None:
+            if load.is_stale:
+                load.is_stale, after = False, 0
+                self._behind.discard(host)
+                self._barred.pop(host, None)
             page = await self._store.pending(host, after, PAGE)
-            if session not in self._sessions[host]:
-                return  # it went meanwhile: nothing may be taken for being on its way
+            chosen = self._choose(host)
+            if load.is_stale or chosen is None:
+                continue
             for notice in page:
-                self._send(session, notice)
+                self._send(chosen, notice)
                 after = max(after, notice.id or 0)
-            self._loading[session].sent.update(each.id for each in page if each.id is not None)
+            load.seen.update(each.id for each in page if each.id is not None)
             if len(page) < PAGE:
-                break
-
-    def _is_live(self, session: HostSession) -> bool:
-        return any(session in self._sessions[host.name] for host in session.hosts)
+                return True
+        return False
 
     def _failed(self, failure: Failure) -> None:
         self._log.failure("Notices could not be handled.", failure, action="outbox_failed")
+
+
+def _ordered(notice: Notice) -> int | None:
+    """Return the request within whose order a notice stands; None if it belongs to none.
+
+    Of the answers only ACCEPTED begins a request. A DUPLICATE belongs to the event that was shown
+    again, a STATUS to its question: they may come on another connection than the rest.
+    """
+    if notice.word.is_answer and notice.word is not Word.ACCEPTED:
+        return None
+    request = notice.fields.get("req")
+    return request if isinstance(request, int) else None
