@@ -454,6 +454,7 @@ class World:
             self.restart()
         self.runner.obedient, self.runner.trouble = True, None
         self.engine.queue.resume()
+        self.check_roads()
         for session in list(self.sessions):
             self.hang_up(session)
         for host in self.mail:
@@ -472,6 +473,21 @@ class World:
         self.clock.pass_time(1.0)
         for host in self.mail:
             self.acknowledge(host)
+
+    def check_roads(self):
+        """A host gets all that waits on the connections that it has, without a new one."""
+        for session in list(self.sessions):
+            if session.transport.arrives:
+                session.resumeProducing()
+            else:
+                self.hang_up(session)
+        for _ in range(3):
+            self.clock.pass_time(1.0)
+            self.acknowledge("NSK2")
+        for session in self.sessions:
+            if session.is_live:
+                waiting = self.ledger.book.pending_notices(session.hosts[0].name)
+                assert waiting == [], f"{session} was not told"
 
     def check_end(self):
         """Promises 2 and 3, when nothing is left to do."""
