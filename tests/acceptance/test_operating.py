@@ -154,7 +154,7 @@ def test_a_server_that_is_stopped_while_it_starts_goes_without_complaint(site):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        until(lambda pid=server.pid: lock.read_text().strip() == str(pid))
+        until(lambda pid=server.pid: lock.read_text().split()[0] == str(pid))
         time.sleep(delay)  # wherever it is just then
         server.terminate()
         said = server.communicate(timeout=20)[0].decode()

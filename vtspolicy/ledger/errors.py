@@ -22,6 +22,34 @@ class LedgerDamaged(LedgerError):  # noqa: N818
         self.found = found
 
 
+class LedgerLost(LedgerError):  # noqa: N818
+    """What stands at the ledger's place is not, or not all of, the ledger that was there.
+
+    Nothing was changed, and no new ledger is made: commands that were accepted would be forgotten,
+    and events that are shown again be run a second time.
+    """
+
+    def __init__(self, file: str, found: str, way_out: str) -> None:
+        super().__init__(
+            f"{file}: the ledger is lost, or not whole: {found}. Nothing was changed, and no new"
+            f" ledger is made in its place. {way_out}"
+        )
+        self.file = file
+        self.found = found
+
+
+class LedgerMoved(LedgerError):  # noqa: N818
+    """The ledger's file was removed, moved or replaced while its server has it open."""
+
+    def __init__(self, file: str, found: str) -> None:
+        super().__init__(
+            f"{file}: {found} while this server has the ledger open. Put the same file back under"
+            f" its name, or stop the server and put back a copy made with `vtspolicy backup-ledger`"
+        )
+        self.file = file
+        self.found = found
+
+
 class LedgerInUse(LedgerError):  # noqa: N818
     """Another server has the ledger open."""
 

@@ -1,6 +1,5 @@
-"""A ledger's file: opened, brought to the newest schema, checked, locked, copied."""
+"""A ledger's file: made, opened, brought to the newest schema, checked, copied."""
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -12,14 +11,26 @@ from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import (
     LedgerDamaged,
     LedgerError,
-    LedgerInUse,
+    LedgerLost,
     LedgerMissing,
     LedgerTooNew,
     LedgerTooOld,
 )
+from vtspolicy.ledger.place import (
+    ServerLock,
+    beside,
+    examine,
+    find,
+    flush_folder,
+    lock_of,
+    recognize,
+)
 from vtspolicy.ledger.sql import migrations
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_SHORT = 0.05
+"""Seconds that the reactor's thread waits for a lock; then it is tried again later."""
+
 _SMALL = ("meta", "tallies")  # what start reads first; a million rows are not read at every start
 
 
@@ -33,13 +44,19 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and result_code(error) in _DAMAGE
 
 
-def connect(path: Path, *, readonly: bool = False, busy: float = 5.0) -> sqlite3.Connection:
+def connect(
+    path: Path, *, readonly: bool = False, alone: bool = False, busy: float = 5.0
+) -> sqlite3.Connection:
     """Return a connection that begins no transaction by itself; any thread may use it in turn.
 
-    `busy` is for how many seconds a lock of another process is waited for.
+    `busy` is for how many seconds a lock of another process is waited for. With `alone` there is
+    no WAL, and none is made. It never makes a ledger: LedgerMissing or LedgerLost.
     """
+    if not find(path):
+        raise LedgerMissing(f"{path}: there is no ledger; `vtspolicy serve` makes it")
+    mode = "ro" if readonly else "rw"
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={'ro' if readonly else 'rwc'}",
+        f"file:{quote(str(path))}?mode={mode}{'&immutable=1' if alone else ''}",
         uri=True,
         timeout=busy,
         isolation_level=None,
@@ -90,29 +107,80 @@ def check(connection: sqlite3.Connection, file: str) -> None:
         raise LedgerDamaged(file, "it has no identity")
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """Open a ledger for writing; made when there is none.
+def inspect(connection: sqlite3.Connection, path: Path) -> int:
+    """Look whether a file is the whole ledger that belongs here; answer its schema's number."""
+    known = len(migrations("sqlite"))
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found > known:
+        raise LedgerTooNew(str(path), found, known)
+    if found == 0:
+        raise LedgerLost(
+            str(path),
+            "this file holds no ledger",
+            "Put the ledger back, or the newest copy made with `vtspolicy backup-ledger`; or give"
+            " the server a `ledger` of its own",
+        )
+    check(connection, str(path))
+    recognize(path, connection.execute("SELECT value FROM meta WHERE key = 'uid'").fetchone()[0])
+    return found
 
-    Raises LedgerDamaged, LedgerTooNew, or the sqlite3.Error or OSError of a disk in trouble.
+
+def probe(path: Path) -> None:
+    """Look at a ledger without changing anything.
+
+    Who may write and closes last writes the WAL into the file, and removes it, however damaged the
+    file is. Who only reads cannot.
+    """
+    wal = beside(path, "-wal").exists()
+    if not wal and beside(path, "-journal").exists():
+        return  # a transaction was cut short; SQLite has to undo it before anybody can look
+    with closing(connect(path, readonly=True, alone=not wal, busy=_SHORT)) as connection:
+        inspect(connection, path)
+
+
+def make(path: Path) -> None:
+    """Make a new ledger. It appears under its name only when it is whole and on the disk."""
+    place = Path(os.path.realpath(path))
+    part = place.with_name(f".{place.name}.new")
+    part.unlink(missing_ok=True)  # of a start that was killed
+    try:
+        with closing(sqlite3.connect(part, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            connection.execute("PRAGMA synchronous = OFF")
+            migrate(connection, str(path))
+        _appear(part, place)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Open a ledger for writing; made when there is nothing of one.
+
+    Raises LedgerLost, LedgerDamaged, LedgerTooNew, or the sqlite3.Error or OSError of a disk in
+    trouble. Only for a file that this process has not opened: see `examine`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if find(path):
+        examine(path)
+    else:
+        make(path)
+    return reopen_file(path)
+
+
+def reopen_file(path: Path) -> sqlite3.Connection:
+    """Open a ledger for writing, as `open_file`; never made, whatever is there."""
     try:
-        # Short: it is waited for in the reactor's thread, and tried again later.
-        connection = connect(path, busy=0.05)
+        probe(path)
+        connection = connect(path, busy=_SHORT)
+        try:
+            migrate(connection, str(path))
+            inspect(connection, path)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             raise LedgerDamaged(str(path), str(error)) from error
-        raise
-    try:
-        migrate(connection, str(path))
-        check(connection, str(path))
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        if is_damage(error):
-            raise LedgerDamaged(str(path), str(error)) from error
-        raise
-    except BaseException:
-        connection.close()
         raise
     return connection
 
@@ -136,10 +204,10 @@ def open_book(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator
 
     What is read is one moment of the ledger. With `readonly=False` all is one transaction, undone
     when the block raises, and only while no server has the ledger (LedgerInUse). Raises
-    LedgerMissing, LedgerDamaged, LedgerTooNew or LedgerTooOld.
+    LedgerMissing, LedgerLost, LedgerDamaged, LedgerTooNew or LedgerTooOld.
     """
     path = path_of(url)
-    if not path.exists():
+    if not find(path):  # before its lock is made
         raise LedgerMissing(f"{path}: there is no ledger; `vtspolicy serve` makes it")
     lock = None if readonly else ServerLock(path)
     try:
@@ -165,29 +233,6 @@ def open_book(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator
             lock.release()
 
 
-class ServerLock:
-    """The lock that keeps a second server from a ledger; the kernel drops it when we die."""
-
-    def __init__(self, path: Path) -> None:
-        """Take the lock `PATH.lock`; LedgerInUse when another process has it."""
-        self.path = Path(f"{path}.lock")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            text = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
-            os.close(self._descriptor)
-            raise LedgerInUse(str(path), int(text) if text.isdecimal() else None) from error
-        with suppress(OSError):  # the number is for people; a full disk must not stop the start
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
-
-    def release(self) -> None:
-        """Let the ledger go. The file stays: removing it could take the lock from a third."""
-        os.close(self._descriptor)
-
-
 def _is_same(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
@@ -201,7 +246,7 @@ def copy(source: Path, target: Path) -> None:
     It appears under its name only when it is whole and on the disk; a file that is there is
     replaced, but not the ledger itself, or what belongs to it: LedgerError.
     """
-    own = [source, *(Path(f"{source}{end}") for end in ("-wal", "-shm", ".lock"))]
+    own = [source, lock_of(source), *(beside(source, end) for end in ("-wal", "-shm"))]
     if any(_is_same(target, each) for each in own):
         raise LedgerError(f"{target} is the ledger itself: name another file for its copy")
     part = target.with_name(f".{target.name}.part")
@@ -219,17 +264,18 @@ def copy(source: Path, target: Path) -> None:
             writing.execute("PRAGMA journal_mode = DELETE")
         finally:
             writing.close()
-        descriptor = os.open(part, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        part.replace(target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _appear(part, target)
     finally:
         reading.close()
         part.unlink(missing_ok=True)
+
+
+def _appear(part: Path, target: Path) -> None:
+    """Give a file its name once it is on the disk."""
+    descriptor = os.open(part, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    part.replace(target)
+    flush_folder(target.parent)

@@ -5,6 +5,7 @@ between the statements would have to wait for the interpreter at each of them, u
 milliseconds while the reactor is busy, which is just when the ledger must keep up.
 """
 
+import os
 import sqlite3
 import uuid
 from collections import deque
@@ -19,8 +20,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from vtspolicy.ledger.book import Book
-from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.ledger.file import open_file, result_code
+from vtspolicy.ledger.errors import LedgerError, LedgerMoved
+from vtspolicy.ledger.file import open_file, reopen_file, result_code
 from vtspolicy.threads import Reactor, Threads
 
 T = TypeVar("T")
@@ -102,6 +103,8 @@ class GroupWriter:
         self._reactor = reactor
         self._tell = tell
         self._connection: sqlite3.Connection | None = open_file(path)
+        there = path.stat()
+        self._file = (there.st_dev, there.st_ino)  # the one that is open, whatever it is called
         self._book = Book(self._connection)
         self._flusher = Threads("ledger-flush", reactor)
         self._waiting: deque[_Verb] = deque()
@@ -116,6 +119,11 @@ class GroupWriter:
         self._pause: IDelayedCall | None = None  # until the next try
         self._delay = FIRST_DELAY
         self._closed: Deferred[None] | None = None
+
+    @property
+    def uid(self) -> str:
+        """Which ledger it is."""
+        return self._book.uid()
 
     @property
     def backlog(self) -> int:
@@ -157,6 +165,8 @@ class GroupWriter:
                 self._end()
             return
         try:
+            if not self._begun:
+                self._look()
             book = self._open_book()
             if not self._begun:
                 # When a commit failed nobody knows whether it reached the disk. Therefore each
@@ -235,7 +245,7 @@ class GroupWriter:
     def _trouble(self, error: BaseException) -> None:
         """Undo, tell, and try the same group again after a while."""
         self._undo(error)
-        self._tell(f"{self._path}: {error}")
+        self._tell(str(error) if isinstance(error, LedgerError) else f"{self._path}: {error}")
         if self._closed is not None:
             for verb in (*self._group, *self._waiting):
                 verb.fail(LedgerError(f"{self._path}: closed in trouble: {error}"))
@@ -259,12 +269,28 @@ class GroupWriter:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error as second:
             error = second
+        if isinstance(error, LedgerMoved):
+            return  # what was removed is there only as long as it is open; it may get its name back
         if not (isinstance(error, sqlite3.Error) and result_code(error) in _PASSING):
             self._drop()
 
+    def _look(self) -> None:
+        """Look whether the open file is still the one at its place; LedgerMoved when it is not.
+
+        What is written into a file without a name is gone with the server.
+        """
+        try:
+            there = os.stat(self._path)  # noqa: PTH116 - for each group: no object for it
+        except FileNotFoundError:
+            raise LedgerMoved(str(self._path), "the file was removed or renamed") from None
+        if (there.st_dev, there.st_ino) != self._file:
+            raise LedgerMoved(str(self._path), "another file was put in its place")
+        if there.st_size == 0:
+            raise LedgerMoved(str(self._path), "the file was emptied")
+
     def _open_book(self) -> Book:
         if self._connection is None:
-            self._connection = open_file(self._path)
+            self._connection = reopen_file(self._path)
             self._book = Book(self._connection)
         return self._book
 

@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.ledger.file import ServerLock, connect, copy, is_damage
+from vtspolicy.ledger.file import connect, copy, is_damage, result_code
 from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, GroupWriter, is_trouble
+from vtspolicy.ledger.place import ServerLock
 from vtspolicy.threads import Reactor, Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+"""Another program has the file for itself, for a while."""
+
+_log = Logger()
 
 
 class SqliteLedger:
@@ -31,6 +38,7 @@ class SqliteLedger:
         self._writer: GroupWriter | None = None
         self._reader: Threads | None = None
         self._reading: sqlite3.Connection | None = None
+        self._pause: Deferred[None] | None = None  # of a start that waits for another program
 
     @property
     def backlog(self) -> int:
@@ -49,11 +57,17 @@ class SqliteLedger:
     async def open(self) -> None:
         """Take the lock, open the file, bring it to the newest schema, look whether it is whole.
 
-        Raises LedgerInUse, LedgerDamaged, LedgerTooNew; LedgerError when the place cannot be used.
+        While another program locks the file it waits. Raises LedgerInUse, LedgerLost,
+        LedgerDamaged, LedgerTooNew; LedgerError when the place cannot be used.
         """
         try:
             self._lock = ServerLock(self.path)
-            self._writer = GroupWriter(self.path, self._reactor, self._tell)
+            self._writer = await self._open_writer()
+            try:
+                self._lock.mark(self._writer.uid)
+            except OSError:
+                await self._writer.close()
+                raise
         except (sqlite3.Error, OSError) as error:
             self._unlock()
             raise LedgerError(f"{self.path}: cannot be opened: {error}") from error
@@ -62,8 +76,40 @@ class SqliteLedger:
             raise
         self._reader = Threads("ledger-reader", self._reactor)
 
+    async def _open_writer(self) -> GroupWriter:
+        delay = FIRST_DELAY
+        while True:
+            try:
+                writer = GroupWriter(self.path, self._reactor, self._tell)
+            except sqlite3.Error as error:
+                if result_code(error) not in _HELD:
+                    raise
+                if self._trouble is None:
+                    _log.critical(
+                        "Another program holds the ledger, which is waited for: {path}: {error}.",
+                        action="ledger_held",
+                        path=str(self.path),
+                        error=str(error),
+                    )
+                self._tell(f"{self.path}: {error}")
+            else:
+                self._tell(None)
+                return writer
+            self._pause = Deferred()
+            call = self._reactor.callLater(delay, self._pause.callback, None)
+            try:
+                await self._pause
+            finally:
+                self._pause = None
+                if call.active():
+                    call.cancel()
+            delay = min(delay * 2, LAST_DELAY)
+
     async def close(self) -> None:
         """Write what waits, then close. While the disk is in trouble, what waits fails instead."""
+        if self._pause is not None:
+            self._pause.errback(LedgerError("the ledger was closed before it could be opened"))
+            return
         reader, self._reader = self._reader, None
         if reader is None or self._writer is None:
             return
