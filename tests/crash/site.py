@@ -197,6 +197,10 @@ class Site:
         with (self.root / "record").open("ab", buffering=0) as record:
             record.write(b"keeper-killed\n")
 
+    def excuse(self) -> None:
+        """Let this server end by itself if it cannot start: its keeper dies meanwhile."""
+        self._is_excused = True
+
     def kill_keepers(self, *, starting: bool) -> int:
         """Kill all keepers; return how many there were.
 
@@ -204,7 +208,8 @@ class Site:
         """
         found = self.keepers()
         if found:
-            self._is_excused = self._is_excused or starting
+            if starting:
+                self.excuse()
             self.note_keeper_killed()
         for pid in found:
             with contextlib.suppress(ProcessLookupError):

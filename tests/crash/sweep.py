@@ -43,6 +43,8 @@ def act(root: Path, seed: int, kind: str, at: int) -> Report:
     try:
         if _until_death(site, hosts, Source(play(seed)), arm(kind, at), kind):
             report.kills[kind] += 1
+        if site.excused and ["keeper-killed"] not in site.record():
+            report.wrong.append(f"{kind} {at}: the server ended, though its keeper did not die")
         calm(site, hosts, report, installed=False)
         report.wrong += [f"{kind} {at}: {each}" for each in faults(site, hosts.all)]
     finally:
@@ -62,6 +64,8 @@ def _until_death(site: Site, hosts: Hosts, source: Source, fault: Fault, kind: s
 
     until = time.monotonic() + ACT
     site.start(fault)
+    if kind == "keeper":
+        site.excuse()
     while site.look() and (hosts.owed or not source.is_empty) and time.monotonic() < until:
         hosts.turn(source, 0.01)
         if keeper_died():
