@@ -116,10 +116,14 @@ class Argument:
 
     kind: type[int] | type[str]  # numbers are 1 or more; texts have 1 to LONGEST characters
     required: bool = True
+    most: int | None = None  # the largest number; None where any names something, or nothing
 
 
 LONGEST = 4096
 """Characters of the longest text that a verb takes: a path's limit."""
+
+LARGEST = 2**62
+"""Bytes of the largest tape that the ledger can hold."""
 
 
 @frozen(kw_only=True)
@@ -159,7 +163,7 @@ VERBS: Mapping[str, Verb] = {
             "application": _TEXT,
             "retention": _MAYBE,
             "media": _MAYBE,
-            "size": _EITHER,
+            "size": Argument(kind=int, required=False, most=LARGEST),
         },
     ),
     "backup": Verb(method="backup", arguments={"path": _TEXT}),

@@ -568,6 +568,20 @@ def test_a_single_job_is_cancelled_by_its_number(site, server):
     assert server.asked == [("/api/v1/cancel", {"job": 3})]
 
 
+BEYOND = 10**23  # SQLite's numbers end before
+
+
+@pytest.mark.parametrize(("command", "what"), [(job, "job"), (why, "request")])
+def test_a_number_that_no_ledger_can_have_is_unknown(site, command, what):
+    result = site.run(command, BEYOND)
+    assert (result.exit_code, result.stderr) == (1, f"there is no {what} {BEYOND}\n")
+
+
+def test_a_request_that_no_ledger_can_have_has_no_jobs(site):
+    result = site.run(jobs, f"--request={BEYOND}")
+    assert (result.exit_code, result.stderr) == (0, "no jobs\n")
+
+
 def test_cancelling_what_has_ended_is_a_failure(site, server):
     server.answers = [(200, {"ended": [], "stopping": []})]
     result = site.run(cancel, 17)

@@ -540,6 +540,52 @@ def test_the_history_tells_every_step_with_its_cause_and_actor(book):
     assert book.history(f"job {job.id}") == lines[1:4]
 
 
+def test_the_history_is_in_the_order_of_recording_though_the_clock_was_put_back(book):
+    jobs = book.record(an_intake(2)).jobs
+    assert book.start_attempt(jobs[0].id, 90.0)
+    book.finish_attempt(jobs[0].id, 1, FAILED, 50.0)
+    book.end_job(jobs[1].id, JobState.TIMEDOUT, "too late", 40.0)
+    book.renew(jobs[0].id, "operator alice", 30.0)
+    told = [(each.subject, each.after) for each in book.history(f"request {jobs[0].request}")]
+    request, first, second = f"request {jobs[0].request}", f"job {jobs[0].id}", f"job {jobs[1].id}"
+    assert told == [
+        (request, "open"),
+        (first, "waiting"),
+        (second, "waiting"),
+        (first, "running"),
+        (first, "failed"),
+        (second, "timedout"),
+        (request, "failed"),
+        (first, "failed"),  # is done again
+    ]
+    assert [each.after for each in book.history(first)] == [
+        "waiting",
+        "running",
+        "failed",
+        "failed",
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_notice_tells_no_time_below_nothing_though_the_clock_was_put_back(book, count):
+    for job in book.record(an_intake(count)).jobs:
+        book.start_attempt(job.id, 110.0)
+        finished = book.finish_attempt(job.id, 1, DONE, 50.0)
+    assert finished.notices[0].fields["secs"] == 0
+
+
+@pytest.mark.parametrize("number", [2**63, 10**30])
+def test_a_number_that_no_row_can_have_is_that_of_no_row(book, number):
+    assert book.job(number) is None
+    assert book.request(number) is None
+    assert book.jobs(request=number) == []
+    assert book.jobs(before_id=number) == []
+    assert book.history(f"job {number}") == []
+    for verb in (book.cancel_job, book.cancel_request, book.renew):
+        with pytest.raises(NoSuchRow, match=f"there is no (job|request) {number}"):
+            verb(number, "operator alice", 1.0)
+
+
 @pytest.mark.parametrize("change", ["UPDATE transitions SET cause = ''", "DELETE FROM transitions"])
 def test_the_history_can_not_be_rewritten(book, change):
     (job,) = book.record(an_intake()).jobs

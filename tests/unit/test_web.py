@@ -232,7 +232,15 @@ class ReadingTests(WebCase):
 
     @inlineCallbacks
     def test_what_is_not_in_the_ledger_is_not_found(self):
-        for path in ("jobs/7", "requests/7", "requests/7/why"):
+        beyond = str(2**64)
+        paths = (
+            "jobs/7",
+            "requests/7",
+            "requests/7/why",
+            f"jobs/{beyond}",
+            f"requests/{beyond}/why",
+        )
+        for path in paths:
             code, told = yield self.ask_json(f"/api/v1/{path}")
             assert code == 404, path
             assert "there is no" in told["error"]["message"]
@@ -250,7 +258,7 @@ class ReadingTests(WebCase):
             ("limit=501", "limit must be a number from 1 to 500", None),
             ("limit=%D9%A1", "limit must be a number from 1 to 500", None),
             ("before=-1", "before must be a number of 1 or more", None),
-            ("before=99999999999999999999", "before must be a number of 1 or more", None),
+            (f"before={'9' * 101}", "before must be a number of 1 or more", None),
             ("state=faild", "state has no such value", 'did you mean "failed"?'),
             ("stat=failed", "there is no such parameter", 'did you mean "state"?'),
             ("host=a&host=b", "host is given 2 times", None),
@@ -415,6 +423,12 @@ class ControlSocketTests(TestCase):
         assert self.control.asked == [("cancel", {"request": 17, "job": None, "actor": ME})]
 
     @inlineCallbacks
+    def test_whether_there_is_a_job_of_a_number_is_for_the_engine_to_say(self):
+        self.open()
+        yield deferToThread(self.client().post, "retry", job=10**23)
+        assert self.control.asked == [("retry", {"job": 10**23, "actor": ME})]
+
+    @inlineCallbacks
     def test_every_verb_can_be_asked_for_and_is_one_of_the_engines(self):
         self.open()
         for name, verb in VERBS.items():
@@ -436,12 +450,14 @@ class ControlSocketTests(TestCase):
     @inlineCallbacks
     def test_arguments_that_are_wrong_never_reach_the_engine(self):
         self.open()
+        marked = {"tape": "/V/P/A", "state": "migrated", "application": "TSM"}
         for verb, given, expected in (
             ("cancel", {}, "give one of request and job"),
             ("cancel", {"request": 1, "job": 2}, "give one of request and job"),
             ("cancel", {"request": "1"}, "request must be a number of 1 or more"),
             ("cancel", {"request": True}, "request must be a number of 1 or more"),
             ("cancel", {"job": 0}, "job must be a number of 1 or more"),
+            ("mark", {**marked, "size": 2**62 + 1}, f"size must be a number from 1 to {2**62}"),
             ("retry", {"jobb": 1}, 'there is no such argument; did you mean "job"?'),
             ("retry", {}, "job is missing"),
             ("release-lock", {"lock": ""}, "lock must be a text of 1 to 4096 characters"),

@@ -23,6 +23,9 @@ Value = str | int | float | bytes | None
 _CONVERTER = make_converter()
 _WORKS_KEPT = 1000
 
+_LARGEST = 2**63 - 1
+"""What SQLite's numbers can hold."""
+
 
 def to_json(value: Mapping[str, str] | Mapping[str, str | int]) -> str:
     """Return a flat mapping as the text of a column."""
@@ -120,6 +123,13 @@ class Desk:
                 for each in values
             ]
             return self._connection.execute(statement, plain)
+        except OverflowError:
+            # A number that somebody asks for may have any length; no row has the largest one.
+            bounded = [
+                min(max(each, -_LARGEST), _LARGEST) if isinstance(each, int) else each
+                for each in values
+            ]
+            return self._connection.execute(statement, bounded)
 
     def _filtered(
         self, query: str, first: Value, filters: Sequence[tuple[str, Value]], tail: str, limit: int

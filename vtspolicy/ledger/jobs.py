@@ -343,7 +343,7 @@ class JobDesk(TapeDesk):
                 ok=ok,
                 warn=warn,
                 failed=place.jobs - ok - warn,
-                secs=round(at - place.received),
+                secs=max(round(at - place.received), 0),
                 id=place.event_id,
             )
             notice = self._post(word, job.host, at, fields, job.request)

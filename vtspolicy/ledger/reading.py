@@ -263,13 +263,16 @@ class ReadingDesk(Desk):
         return [attempt_of(row) for row in self._all("live_attempts")]
 
     def history(self, subject: str) -> list[Transition]:
-        """Return the lines about "request 17" (with its jobs), "job 23", "tape ...", "lock ..."."""
+        """Return the lines about "request 17" (with its jobs), "job 23", "tape ...", "lock ...".
+
+        They come in the order in which they were recorded, whatever the clock did.
+        """
         kind, _, rest = subject.partition(" ")
         if kind in {"request", "job"} and rest.isdecimal():
             rows = self._all(f"history_of_{kind}", int(rest))
         else:
             rows = self._all("history_of_subject", subject)
-        return sorted((transition_of(row) for row in rows), key=lambda each: each.at)
+        return [transition_of(row) for row in rows]
 
     def counts(self) -> Counts:
         """Return jobs by state and pending notices by host; cheap however much has finished."""

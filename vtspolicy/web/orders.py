@@ -52,8 +52,11 @@ def _value(name: str, argument: Argument, value: object) -> Value:
             raise _bad(f"{name} is missing")
         return None
     if argument.kind is int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**62:
+        most = argument.most
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise _bad(f"{name} must be a number of 1 or more")
+        if most is not None and value > most:
+            raise _bad(f"{name} must be a number from 1 to {most}")
         return value
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST or "\0" in value:
         raise _bad(f"{name} must be a text of 1 to {LONGEST} characters")

@@ -161,7 +161,7 @@ class Page:
     form: re.Pattern[str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.form = re.compile(self.path.replace("{number}", r"([1-9][0-9]{0,17})"), re.ASCII)
+        self.form = re.compile(self.path.replace("{number}", r"([1-9][0-9]{0,99})"), re.ASCII)
 
     async def get(self, house: House, path: str, arguments: Mapping[bytes, list[bytes]]) -> Answer:
         """Return the answer to one question."""

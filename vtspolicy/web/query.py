@@ -14,7 +14,7 @@ MOST = 500
 USUAL = 100
 """How long a list is when nobody says so."""
 
-_LARGEST = 2**62
+_DIGITS = 100
 _LONGEST = 256
 
 Reader = Callable[[str, str], Any]
@@ -37,8 +37,8 @@ def read_query(arguments: Mapping[bytes, list[bytes]], readers: Mapping[str, Rea
 
 
 def number(name: str, text: str) -> int:
-    """Read the number of a job or a request."""
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= _LARGEST):
+    """Read the number of a job or a request; whether there is one of it is another question."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) > 0):
         raise _bad(f"{name} must be a number of 1 or more")
     return int(text)
 

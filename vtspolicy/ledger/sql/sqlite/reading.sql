@@ -54,29 +54,38 @@ WHERE jobs.finished IS NULL AND jobs.state IN ('running', 'stopping')
 ORDER BY jobs.id
 
 -- The number is given once: numbered places are deprecated since Python 3.12.
+-- In the order of recording, not by the clock, which may have been put back. A request has no line
+-- of its own for its end: that comes behind the last one that changed anything, and before those
+-- that only tell that its jobs are done again.
 -- name: history_of_request
 WITH wanted (id) AS (SELECT ?)
-SELECT requests.received, requests.id, NULL, NULL, NULL, CASE WHEN jobs > 0 THEN 'open' ELSE state END,
-       coalesce(rule, ''), actor
-FROM requests JOIN events ON events.id = requests.id WHERE requests.id = (SELECT id FROM wanted)
-UNION ALL
-SELECT created, request, id, NULL, NULL, 'waiting', rule, 'engine' FROM jobs WHERE request = (SELECT id FROM wanted)
-UNION ALL
-SELECT at, request, job, subject, before, after, cause, actor
-FROM (SELECT * FROM transitions WHERE request = (SELECT id FROM wanted) ORDER BY id)
-UNION ALL
-SELECT finished, id, NULL, NULL, 'open', state, coalesce(reason, ''), 'engine'
-FROM requests WHERE id = (SELECT id FROM wanted) AND finished IS NOT NULL AND jobs > 0
+SELECT at, request, job, subject, before, after, cause, actor FROM (
+    SELECT 0 AS part, 0 AS number, 0 AS place, requests.received AS at, requests.id AS request, NULL AS job,
+           NULL AS subject, NULL AS before, CASE WHEN jobs > 0 THEN 'open' ELSE state END AS after,
+           coalesce(rule, '') AS cause, actor
+    FROM requests JOIN events ON events.id = requests.id WHERE requests.id = (SELECT id FROM wanted)
+    UNION ALL
+    SELECT 1, id, 0, created, request, id, NULL, NULL, 'waiting', rule, 'engine'
+    FROM jobs WHERE request = (SELECT id FROM wanted)
+    UNION ALL
+    SELECT 2, id, 0, at, request, job, subject, before, after, cause, actor
+    FROM transitions WHERE request = (SELECT id FROM wanted)
+    UNION ALL
+    SELECT 2, (SELECT max(id) FROM transitions WHERE request = (SELECT id FROM wanted) AND before IS NOT after),
+           1, finished, id, NULL, NULL, 'open', state, coalesce(reason, ''), 'engine'
+    FROM requests WHERE id = (SELECT id FROM wanted) AND finished IS NOT NULL AND jobs > 0
+) ORDER BY part, number, place
 
 -- name: history_of_job
 WITH wanted (id) AS (SELECT ?)
-SELECT created, request, id, NULL, NULL, 'waiting', rule, 'engine' FROM jobs WHERE id = (SELECT id FROM wanted)
-UNION ALL
-SELECT at, request, job, subject, before, after, cause, actor
-FROM (
-    SELECT * FROM transitions
-    WHERE request = (SELECT request FROM jobs WHERE id = (SELECT id FROM wanted)) AND job = (SELECT id FROM wanted) ORDER BY id
-)
+SELECT at, request, job, subject, before, after, cause, actor FROM (
+    SELECT 0 AS number, created AS at, request, id AS job, NULL AS subject, NULL AS before, 'waiting' AS after,
+           rule AS cause, 'engine' AS actor
+    FROM jobs WHERE id = (SELECT id FROM wanted)
+    UNION ALL
+    SELECT id, at, request, job, subject, before, after, cause, actor FROM transitions
+    WHERE request = (SELECT request FROM jobs WHERE id = (SELECT id FROM wanted)) AND job = (SELECT id FROM wanted)
+) ORDER BY number
 
 -- name: history_of_subject
 SELECT at, request, job, subject, before, after, cause, actor
