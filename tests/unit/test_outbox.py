@@ -14,6 +14,7 @@ from vtspolicy.events.event import Acknowledgement
 from vtspolicy.hosts.listener import RECORDING, STRANGERS, Doors
 from vtspolicy.hosts.outbox import AGAIN, PAGE, UNDECIDED
 from vtspolicy.hosts.session import CONFIRM, STRANGER_PATIENCE
+from vtspolicy.ledger import LedgerError
 from vtspolicy.notices import Word
 from vtspolicy.sessions import SessionState
 
@@ -204,6 +205,17 @@ def test_a_backlog_that_cannot_be_read_is_asked_for_again(bench):
     bench.store.pending = pending
     bench.clock.pass_time(AGAIN)
     assert session.transport.told() == [("ACCEPTED", 1), ("COMPLETED", 1)]
+
+
+def test_a_ledger_that_is_closed_while_notices_arrive_is_no_defect(bench):
+    failures, warnings = [], []
+    bench.outbox._log.failure = lambda *_, **kwargs: failures.append(kwargs["action"])
+    bench.outbox._log.warn = lambda *_, **kwargs: warnings.append(kwargs["action"])
+    session = bench.connect()
+    bench.push(Word.COMPLETED, origin=session)
+    bench.store.delivered = lambda _: fail(LedgerError("closed in trouble: disk full"))
+    bench.clock.pass_time(CONFIRM)
+    assert (failures, warnings) == ([], ["outbox_closed"])
 
 
 def test_a_slow_reader_is_given_nothing_more_until_it_has_caught_up(bench):

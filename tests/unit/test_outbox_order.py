@@ -206,6 +206,7 @@ class Roads(RuleBasedStateMachine):
         self.hosts = (a_host(acknowledge=acknowledges),)
         self.live = []
         self.arrived = []
+        self.speaking = set()  # sessions that said themselves what they have got
         self.begun = set()
         self.steps = 0
 
@@ -264,6 +265,7 @@ class Roads(RuleBasedStateMachine):
         """A host may say later, or never, that it has got the first ones."""
         session = self.live[which % len(self.live)]
         if not session.transport.is_cut:
+            self.speaking.add(session)
             session.acknowledge(tuple(each.number for each in self.arrived)[skip:])
 
     @rule(slow=st.booleans())
@@ -292,8 +294,8 @@ class Roads(RuleBasedStateMachine):
             while self.bench.store.waiting:
                 self.bench.store.answer()
             self.bench.clock.pass_time(1.0)
-            if self.acknowledges:
-                for session in self.live:
+            for session in self.live:
+                if self.acknowledges or session in self.speaking:
                     session.acknowledge(tuple(each.number for each in self.arrived))
         if self.live:
             assert self.bench.pending() == []

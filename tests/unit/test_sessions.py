@@ -20,6 +20,7 @@ from vtspolicy.hosts.session import (
     UNCONFIRMED,
     HostSession,
 )
+from vtspolicy.ledger import LedgerError, NoSuchRow
 from vtspolicy.notices import Notice, Word
 from vtspolicy.sessions import TRANSITIONS, Pause, SessionLife, SessionState, life
 
@@ -280,6 +281,29 @@ def test_a_defect_of_the_engine_drops_the_link_and_takes_what_follows(bench):
     assert failures == ["receive_failed"]
     assert session.transport.disconnecting
     assert len(bench.engine.got) == 2
+
+
+def test_a_ledger_that_a_stop_closes_in_trouble_is_no_defect(bench):
+    session = bench.connect()
+    session.dataReceived(COMMAND)
+    session.close()  # the server was told to stop, and what came cannot be recorded
+    failures, warnings = [], []
+    bench.link.log.failure = lambda *_, **kwargs: failures.append(kwargs["action"])
+    bench.link.log.warn = lambda *_, **kwargs: warnings.append((kwargs["action"], kwargs["why"]))
+    bench.engine.open.pop(0).errback(LedgerError("ledger.db: closed in trouble: disk full"))
+    assert failures == []
+    assert warnings == [("not_recorded", "ledger.db: closed in trouble: disk full")]
+
+
+@pytest.mark.parametrize("error", [NoSuchRow("request", 7), RuntimeError("defect")])
+def test_what_else_fails_at_a_stop_is_a_defect(bench, error):
+    session = bench.connect()
+    session.dataReceived(COMMAND)
+    session.close()
+    failures = []
+    bench.link.log.failure = lambda *_, **kwargs: failures.append(kwargs["action"])
+    bench.engine.open.pop(0).errback(error)
+    assert failures == ["receive_failed"]
 
 
 def test_closing_twice_or_after_the_end_does_nothing_more(bench):

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
 from vtspolicy.hosts.session import HostSession
+from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.notices import Notice, Word
 from vtspolicy.sessions import SessionState
 
@@ -326,6 +327,13 @@ class Outbox:
         return False
 
     def _failed(self, failure: Failure) -> None:
+        if failure.type is LedgerError:  # it is closed: the server stops
+            self._log.warn(
+                "Notices are sent again by the next server: {why}.",
+                action="outbox_closed",
+                why=failure.getErrorMessage(),
+            )
+            return
         self._log.failure("Notices could not be handled.", failure, action="outbox_failed")
 
 

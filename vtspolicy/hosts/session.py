@@ -24,6 +24,7 @@ from vtspolicy.config.model import Host
 from vtspolicy.events.decoder import Decoder
 from vtspolicy.events.event import Item
 from vtspolicy.hosts.arrival import all_acknowledged, is_broken
+from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.notices import Notice, Word, ems_line, json_line
 from vtspolicy.sessions import Pause, SessionState, life
 
@@ -265,13 +266,24 @@ class HostSession(Protocol):
         self._steer()
 
     def _failed(self, failure: Failure) -> None:
-        """A defect of ours: say so in the log and drop the link, so that the host sends again."""
-        self._link.log.failure(
-            "Input from {address} could not be handled.",
-            failure,
-            action="receive_failed",
-            address=self.address,
-        )
+        """Say so in the log and drop the link, so that the host sends again.
+
+        It is a defect of ours, unless the server stops while its ledger takes no writes.
+        """
+        if failure.type is LedgerError and not self.is_live:
+            self._link.log.warn(
+                "Input from {address} is neither recorded nor answered: {why}.",
+                action="not_recorded",
+                address=self.address,
+                why=failure.getErrorMessage(),
+            )
+        else:
+            self._link.log.failure(
+                "Input from {address} could not be handled.",
+                failure,
+                action="receive_failed",
+                address=self.address,
+            )
         self.close()
 
     def _recorded(self, _: None) -> None:
