@@ -48,6 +48,9 @@ class Metrics:
         self.notices_oldest = self._gauge(
             "notices_oldest_seconds", "Age of the oldest notice not delivered.", "host"
         )
+        self.notices_expired = self._counter(
+            "notices_expired", "Notices given up: nobody took them in time.", "host"
+        )
         self.connected = self._gauge("host_connected", "Connections of a host.", "host")
         self.last_event = self._gauge(
             "host_last_event_timestamp_seconds", "When a host last sent anything.", "host"

@@ -11,7 +11,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +25,7 @@ from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.lanes import THREADS, Lanes
 from vtspolicy.engine.operating import Operator
 from vtspolicy.grammar import load_vocabulary
+from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession, Link
 from vtspolicy.ledger import Book, Ledger, LedgerError, path_of
@@ -39,6 +40,9 @@ from vtspolicy.web import ControlDoor, make_site
 
 HOUSEKEEPING = 60.0
 """Seconds between rounds of housekeeping."""
+
+DISTRUST = 600.0
+"""Seconds from the start in which nothing old is let go of: the clock may not have been set yet."""
 
 PRUNED_AT_ONCE = 100
 """Requests that one step of housekeeping removes: few enough not to hold up the writer."""
@@ -83,6 +87,7 @@ class Service:
     control: ControlDoor | None = field(init=False, default=None)
     stopping: bool = field(init=False, default=False)
     _housekeeping: LoopingCall = field(init=False)
+    _trust: IDelayedCall | None = field(init=False, default=None)  # housekeeping begins then
 
     def __attrs_post_init__(self) -> None:
         configuration = self.reader.configuration
@@ -135,12 +140,15 @@ class Service:
             return
         self.engine.watch()
         self._housekeeping.clock = self.reactor
-        self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
+        self._trust = self.reactor.callLater(DISTRUST, self._keep_house)
         self.log.info(
             "Ready: {doors}.",
             action="ready",
             doors=", ".join(address(port) for port in (*self.doors.ports, *self.ports)),
         )
+
+    def _keep_house(self) -> None:
+        self._housekeeping.start(HOUSEKEEPING).addErrback(self._defect)
 
     def _is_over(self) -> bool:
         """Whether a stop has overtaken the start; a method, as it changes while others work."""
@@ -159,6 +167,8 @@ class Service:
         """Close the doors, finish what is being recorded; running applications go on."""
         self.log.info("Stopping; running applications go on.", action="stopping")
         self.stopping = True
+        if self._trust is not None and self._trust.active():
+            self._trust.cancel()
         if self._housekeeping.running:
             self._housekeeping.stop()
         self.engine.unwatch()
@@ -175,8 +185,17 @@ class Service:
     async def housekeeping(self) -> None:
         """Let go of what is old, in small steps: notices, requests, folders of ended runs."""
         configuration, now = self.engine.reader.configuration, self.reactor.seconds()
-        before = now - configuration.notices_kept
-        await self.ledger.write(Book.expire_notices, before, now)
+        expired = await expire(self.ledger, now - configuration.notices_kept, now)
+        for host, count in expired.items():
+            known = host if host in configuration.hosts else ""
+            self.metrics.notices_expired.labels(known).inc(count)
+            self.log.warn(
+                "{count} notices for {host} have expired: nobody took them for {days:g} days.",
+                action="notices_expired",
+                count=count,
+                host=host,
+                days=configuration.notices_kept / 86400.0,
+            )
         while await self.ledger.write(Book.prune, now - configuration.retention, PRUNED_AT_ONCE):
             await deferLater(self.reactor, 0.05)
         await self.engine.threads(self.engine.runner.sweep, RUNS_KEPT)

@@ -1,0 +1,177 @@
+"""The server keeps house: what is old goes, counted and told of; not by a clock that is wrong."""
+
+from types import SimpleNamespace
+
+import pytest
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import globalLogPublisher
+
+from vtspolicy.clocks import bear_steps
+from vtspolicy.engine.assembly import assemble
+from vtspolicy.ledger import Book
+from vtspolicy.notices import Notice, Word
+from vtspolicy.service import DISTRUST, HOUSEKEEPING, RUNS_KEPT, Service
+from vtspolicy.testing.runner import FakeRunner
+
+pytest.register_assert_rewrite("engines")
+
+from engines import Site, World, now_at_once  # noqa: E402 - after the above
+
+DAY = 86400.0
+
+
+class SteeredClock:
+    """The clock of a world, and how to set it wrong and right: waits keep their length."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.set_by = 0.0
+        clock.wakeUp = lambda: None
+        bear_steps(clock, wall=lambda: clock.rightNow, steady=lambda: clock.rightNow - self.set_by)
+
+    def set(self, seconds):
+        self.set_by += seconds
+        self.clock.rightNow += seconds
+        self.clock.seconds()
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = World(site)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def told():
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    yield lambda action: [each for each in events if each.get("action") == action]
+    globalLogPublisher.removeObserver(events.append)
+
+
+@pytest.fixture
+def serve(world, monkeypatch):
+    """Begin a server on what the world has, without sockets; end it after the test."""
+    services = []
+    control = SimpleNamespace(close=lambda: succeed(None))
+    monkeypatch.setattr("vtspolicy.service.ControlDoor.open", lambda *_: control)
+
+    def begin():
+        world.kill()
+        world.ledger.dead = False
+        service = Service(reactor=world.clock, reader=world.site.reader, reread=None)
+        service.ledger = world.ledger
+        service.engine = assemble(
+            clock=world.clock,
+            reader=world.site.reader,
+            ledger=world.ledger,
+            runner=FakeRunner(world.clock, world.site.root / "spool", world.machine),
+            metrics=service.metrics,
+            threads=now_at_once,
+        )
+        services.append(service)
+        started = Deferred.fromCoroutine(service.start())
+        world.settle()
+        assert started.called
+        assert started.result is None
+        return service
+
+    yield begin
+    for service in services:
+        Deferred.fromCoroutine(service.stop())
+        world.clock.pass_time(10.0, 0.1)
+        assert world.clock.getDelayedCalls() == []
+
+
+def missed(world, host="NSK1", count=1):
+    for request in range(count):
+        notice = Notice(
+            word=Word.COMPLETED,
+            host=host,
+            fields={"req": 100 + request},
+            created=world.clock.seconds(),
+        )
+        world.ledger.write(Book.add_notice, notice)
+
+
+def expired(service, host):
+    labels = {"host": host}
+    return service.metrics.registry.get_sample_value("vtspolicy_notices_expired_total", labels)
+
+
+def test_notices_that_nobody_took_expire_and_are_counted_and_told_by_host(world, serve, told):
+    missed(world, "NSK1", 3)
+    missed(world, "NSK2")
+    missed(world, "ONCE", 2)
+    world.clock.rightNow += 5 * DAY
+    missed(world, "NSK2")
+    world.clock.rightNow += 3 * DAY
+    service = serve()
+    world.clock.pass_time(DISTRUST + 1)
+    left = [len(world.ledger.book.pending_notices(host)) for host in ("NSK1", "NSK2", "ONCE")]
+    assert left == [0, 1, 0]
+    warnings = {each["host"]: each["count"] for each in told("notices_expired")}
+    assert warnings == {"NSK1": 3, "NSK2": 1, "ONCE": 2}
+    # A host that is in the configuration no more is no value of a label.
+    assert [expired(service, host) for host in ("NSK1", "NSK2", "ONCE", "")] == [3, 1, None, 2]
+
+
+def test_what_expires_later_is_found_by_a_later_round(world, serve, told):
+    service = serve()
+    missed(world)
+    world.clock.pass_time(DISTRUST + 1)
+    world.clock.pass_time(7 * DAY - DISTRUST - 100, DAY / 4)
+    assert expired(service, "NSK1") is None
+    world.clock.pass_time(100 + HOUSEKEEPING, 10)
+    assert expired(service, "NSK1") == 1
+    assert len(told("notices_expired")) == 1
+
+
+def test_a_clock_that_is_wrong_at_the_start_costs_no_notice(world, serve, told):
+    missed(world)
+    clock = SteeredClock(world.clock)
+    clock.set(8 * DAY)
+    serve()
+    world.clock.pass_time(DISTRUST - 10, 10)
+    clock.set(-8 * DAY)  # the time server was found at last
+    world.clock.pass_time(10 * HOUSEKEEPING, 10)
+    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    assert told("notices_expired") == []
+    world.clock.pass_time(7 * DAY, DAY / 4)  # and it has been seen that it keeps house
+    assert world.ledger.book.pending_notices("NSK1") == []
+
+
+def test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed(world, serve):
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/ONE/O00000 ref=x'")
+    world.runner.exit(world.machine.running[0].run.key)
+    world.clock.pass_time(10.0)
+    assert world.ledger.book.pending_notices("NSK1") == []
+    serve()
+    world.clock.pass_time(DISTRUST + RUNS_KEPT / 2, 1000.0)
+    assert len(world.machine.lives) == 1
+    world.clock.pass_time(RUNS_KEPT, DAY / 4)
+    assert world.machine.lives == {}
+    assert len(world.ledger.book.requests()) == 1
+    world.clock.pass_time(90 * DAY, DAY)
+    world.clock.pass_time(10.0)
+    assert world.ledger.book.requests() == []
+
+
+def test_housekeeping_that_fails_is_told_of_and_tried_again(world, serve, told, monkeypatch):
+    missed(world)
+    world.clock.rightNow += 8 * DAY
+    with monkeypatch.context() as broken:
+        broken.setattr("vtspolicy.service.expire", lambda *_: 1 / 0)
+        serve()
+        world.clock.pass_time(DISTRUST + 1)
+    assert len(told("housekeeping_failed")) == 1
+    world.clock.pass_time(HOUSEKEEPING)
+    assert world.ledger.book.pending_notices("NSK1") == []

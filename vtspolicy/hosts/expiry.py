@@ -1,0 +1,28 @@
+"""Notices that nobody fetched for too long are given up, and it is told whose they were."""
+
+from collections import Counter
+
+from vtspolicy.ledger import Book, Ledger
+
+
+async def expire(ledger: Ledger, before: float, at: float) -> dict[str, int]:
+    """Take notices out of the outbox that were recorded before `before`, both in epoch seconds.
+
+    Returns how many, by host; the ledger is not written when there are none. One call takes some
+    thousands at most, the next call goes on.
+    """
+    waiting = (await ledger.read(Book.counts)).pending
+    if not any(each.oldest < before for each in waiting):
+        return {}
+    return await ledger.write(_expire, before, at)
+
+
+def _expire(book: Book, before: float, at: float) -> dict[str, int]:
+    """Expire notices in one transaction: what the counts differ by afterwards has expired."""
+    waited = _waiting(book)
+    book.expire_notices(before, at)
+    return dict(waited - _waiting(book))
+
+
+def _waiting(book: Book) -> Counter[str]:
+    return Counter({each.host: each.count for each in book.counts().pending})
