@@ -23,7 +23,7 @@ EXIT = {"exit": 0, "signal": None, "at": 4.0}
 
 
 def journal(*lines):
-    return b"".join(keeper.encoded(line) for line in lines)
+    return b"".join(keeper.afresh(keeper.encoded(line)) for line in lines)
 
 
 def claim_as_a_keeper(spool, run):
@@ -61,6 +61,19 @@ class TestAJournal:
         whole = journal(CLAIM, BEGUN, STOP, EXIT)
         at %= len(whole) + 1
         assert told(whole[:at]) == told(whole[: whole[:at].rfind(b"\n") + 1])
+
+    @given(st.data())
+    def test_a_line_that_its_dying_writer_cut_spoils_no_other(self, data):
+        cut = data.draw(st.sampled_from(["begun", "stop"]))
+        state = keeper.encoded(CLAIM)
+        lines = {"begun": BEGUN, "stop": STOP, "exit": EXIT}
+        for name, line in lines.items():
+            whole = keeper.afresh(keeper.encoded(line))
+            state += whole[: data.draw(st.integers(0, len(whole) - 2))] if name == cut else whole
+        known = told(state)
+        assert known.ending == EXIT
+        assert (known.leader is None) == (cut == "begun")
+        assert (known.stop is None) == (cut == "stop")
 
     def test_fits_into_the_block_that_its_first_line_has_taken(self, tmp_path):
         long = {"stop": "cancelled", "reason": "\N{SNOWMAN}" * 240, "at": 1795346405.9547832}

@@ -108,6 +108,11 @@ def encoded(message: dict[str, object]) -> bytes:
     return ENCODER.encode(message).encode() + b"\n"
 
 
+def afresh(line: bytes) -> bytes:
+    """Return a line to be added to a journal whose last one may be cut: its writer had died."""
+    return b"\n" + line
+
+
 def fitting(words: list[str], room: int) -> list[str]:
     """Return the words that fit, as JSON, into so many characters; "..." stands for the others."""
     if len(ENCODER.encode(words)) <= room:
@@ -159,7 +164,7 @@ class Child:
 
     def record(self, line: bytes) -> None:
         """Add a line to the journal, now or, on a full disk, later."""
-        self.unwritten += line
+        self.unwritten += afresh(line)
         self.write()
 
     def told(self, what: str, line: bytes) -> bytes:
@@ -167,11 +172,15 @@ class Child:
         return b'{"%s":%s,%s' % (what.encode(), ENCODER.encode(self.key).encode(), line[1:])
 
     def write(self) -> bool:
-        """Write what is owed to the journal; answer whether nothing is owed any more."""
+        """Write what is owed to the journal; answer whether nothing is owed any more.
+
+        What found room in part only is written again whole: the server may have written between.
+        """
         try:
-            self.unwritten = self.unwritten[os.write(self.state, self.unwritten) :]
-            if self.unwritten and not os.fstat(self.state).st_nlink:
-                self.unwritten = b""  # somebody removed the folder: there is no reader
+            written = os.write(self.state, self.unwritten)
+            # Somebody may have removed the folder: then there is no reader.
+            if written == len(self.unwritten) or not os.fstat(self.state).st_nlink:
+                self.unwritten = b""
         except OSError:
             pass
         return not self.unwritten

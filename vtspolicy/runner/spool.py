@@ -14,7 +14,7 @@ from typing import Any
 from attrs import field, frozen
 
 from vtspolicy.runner.identity import MARK, Process
-from vtspolicy.runner.keeper import INPUT, OUTPUT, STATE, encoded, write_whole
+from vtspolicy.runner.keeper import INPUT, OUTPUT, STATE, afresh, encoded, write_whole
 from vtspolicy.runner.protocol import End, Run, SpoolError
 
 NUMBER = re.compile(r"[0-9]{1,18}(?=-)")  # the job's, with which a key begins
@@ -142,7 +142,7 @@ class Spool:
         """Add a line to a journal. Raises OSError."""
         fd = os.open(self.folder(key) / STATE, os.O_WRONLY | os.O_APPEND)
         try:
-            write_whole(fd, encoded(line))
+            write_whole(fd, afresh(encoded(line)))
         finally:
             os.close(fd)
 
