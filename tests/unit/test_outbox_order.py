@@ -211,9 +211,12 @@ class Roads(RuleBasedStateMachine):
         self.steps = 0
 
     def teardown(self):
-        outbox.PAGE = PAGE
-        if hasattr(self, "bench"):
+        if not hasattr(self, "bench"):
+            return
+        try:
             self.calm()
+        finally:
+            outbox.PAGE = PAGE
             self.bench.ledger.destroy()
 
     def pick(self, which):
