@@ -140,6 +140,24 @@ def test_a_page_does_not_pass_what_a_connection_that_went_meanwhile_had_in_fligh
     ]
 
 
+def test_what_could_not_be_given_on_one_page_is_not_passed_by_the_next(bench):
+    slow = strict(bench)
+    bench.push(Word.ACCEPTED, request=7, origin=slow)
+    slow.pauseProducing()
+    bench.record(Word.STARTED, request=7)  # on the first page, and its carrier does not read
+    for number in range(PAGE - 2):
+        bench.record(Word.COMPLETED, 100 + number)
+    bench.record(Word.COMPLETED, request=7)  # on the second one
+    bench.store.slow = True
+    live = strict(bench)
+    bench.store.answer()
+    acknowledge(slow)  # nobody carries the request any more
+    while bench.store.waiting:
+        bench.store.answer()
+    words = [word for word, request in live.transport.told() if request == 7]
+    assert words == ["STARTED", "COMPLETED"]
+
+
 def test_a_second_copy_for_who_asked_takes_nothing_from_the_one_that_has_the_first(bench):
     asking = strict(bench)
     answer = bench.record(Word.ACCEPTED)  # on the disk, and nobody told yet
@@ -177,6 +195,15 @@ def test_a_host_that_a_reload_gives_to_another_connection_loses_nothing(bench):
     assert other.transport.told() == []
     bench.hang_up(both)
     assert [word for word, _ in other.transport.told()] == ["ACCEPTED", "COMPLETED", "STARTED"]
+
+
+def test_what_a_connection_took_along_that_is_the_host_no_more_comes_to_another(bench):
+    both = bench.connect(STRICT, a_host("NSK2", acknowledge=True), format="json")
+    other = strict(bench)
+    bench.push(Word.COMPLETED, origin=both)
+    both.serve((a_host("NSK2", acknowledge=True),))
+    bench.hang_up(both)
+    assert other.transport.told() == [("COMPLETED", 1)]
 
 
 class Road(Wire):
