@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -99,6 +100,7 @@ class Service:
             ledger=self.ledger,
             runner=runner,
             metrics=self.metrics,
+            steady=time.monotonic,
             threads=Lanes(
                 known=lambda: self.engine.vaults.roots,
                 threads=Threads("disk", self.reactor, THREADS).ask,

@@ -68,9 +68,22 @@ class Reports:
         self.told.append(dict(readings))
 
 
+class SetClock(Clock):
+    """A clock that somebody sets; `steady` goes on as if nobody did."""
+
+    ahead = 0.0
+
+    def put(self, seconds):
+        self.ahead += seconds
+        self.rightNow += seconds
+
+    def steady(self):
+        return self.seconds() - self.ahead
+
+
 @pytest.fixture
 def clock():
-    return Clock()
+    return SetClock()
 
 
 @pytest.fixture
@@ -80,7 +93,7 @@ def application(clock):
 
 @pytest.fixture
 def follower(clock, application):
-    return Follower(clock=clock, calls=application, progress=Reports())
+    return Follower(clock=clock, steady=clock.steady, calls=application, progress=Reports())
 
 
 @pytest.fixture
@@ -202,3 +215,25 @@ def test_nothing_is_left_ticking_when_a_job_has_ended(follower, application, clo
     application.answer = "state T files 1"
     follower.wake(1)
     assert clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+def test_a_clock_that_is_set_uses_up_no_patience_and_gives_none(
+    follower, application, clock, job, seconds
+):
+    clock.advance(5000.0)
+    ended = follow(follower, job)
+    clock.advance(0.5)
+    application.answer = None
+    for _ in range(30):
+        clock.advance(1)
+    waiting = [(call, call.getTime() - clock.seconds()) for call in clock.getDelayedCalls()]
+    clock.put(seconds)
+    for call, left in waiting:  # what waits is borne over the step: vtspolicy.clocks
+        call.reset(left)
+    for _ in range(20):
+        clock.advance(1)
+    assert ended == []
+    for _ in range(30):
+        clock.advance(1)
+    assert (ended[0].end, ended[0].over) == (End.LOST, False)

@@ -45,14 +45,19 @@ def assemble(
     runner: Runner,
     metrics: Metrics,
     threads: Callable[..., Deferred[Any]],  # each call has its own type of answer
+    steady: Callable[[], float] | None = None,
 ) -> Engine:
-    """Return an engine with a queue in the process; it is not started yet."""
+    """Return an engine with a queue in the process; it is not started yet.
+
+    `steady` is a clock that nobody sets; if it is not given, nobody sets the other one.
+    """
     configuration = reader.configuration
     outbox = Outbox(clock, LedgerStore(ledger, clock))
     queue = EmbeddedQueue(clock)
     vaults = Vaults(configuration.vaults)
     conductor = Conductor(
         clock=clock,
+        steady=steady or clock.seconds,
         ledger=ledger,
         queue=queue,
         runner=runner,

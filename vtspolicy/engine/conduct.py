@@ -39,6 +39,7 @@ class Conductor:
     """Runs jobs that the queue gives it."""
 
     clock: IReactorTime
+    steady: Callable[[], float]  # seconds that pass, whatever somebody sets the clock to
     ledger: Ledger
     queue: Queue
     runner: Runner
@@ -62,7 +63,9 @@ class Conductor:
         self.progress = Progress(
             clock=self.clock, ledger=self.ledger, outbox=self.outbox, runner=self.runner
         )
-        self.follower = Follower(clock=self.clock, calls=self.calls, progress=self.progress)
+        self.follower = Follower(
+            clock=self.clock, steady=self.steady, calls=self.calls, progress=self.progress
+        )
         self.attempts = Attempts(
             clock=self.clock,
             ledger=self.ledger,

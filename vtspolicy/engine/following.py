@@ -1,6 +1,6 @@
 """Jobs that an application queues itself are followed there by its own number, to their end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -41,6 +41,7 @@ class Follower:
     """Polls with our own clock, and tells the application to cancel."""
 
     clock: IReactorTime
+    steady: Callable[[], float]  # seconds that pass, whatever somebody sets the clock to
     calls: Calls
     progress: Progress
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
@@ -74,37 +75,38 @@ class Follower:
         give no answer, are borne for as long as the poll's patience lasts.
         """
         readings = dict(readings)
-        answered = self.clock.seconds()
+        answered = self.steady()
         told: float | None = None  # when the application first was told to cancel
         accepted = False  # it has taken that in
         usual = min(FIRST_PAUSE, poll.every)
         while True:
             judged = await self._poll(job, poll, readings)
             readings.update(judged.readings)
-            now = self.clock.seconds()
+            at = self.steady()
             if judged.state != "running":
                 return _ended(judged, readings, stop)
             if judged.answered:
-                answered = now
+                answered = at
                 self.progress.report(job, readings)
             if stop is None:
-                stop = self._why_stop(job, until, now)
+                stop = self._why_stop(job, until)
             if stop is not None:
-                told = now if told is None else told
+                told = at if told is None else told
                 accepted = accepted or await self._cancel(job, readings)
             bound = min(answered, told if told is not None else answered) + poll.patience
-            if now >= bound:
+            if at >= bound:
                 return self._given_up(judged, readings, stop, poll)
             pause = usual if stop is None else min(usual, STOPPING_EVERY)
             usual = min(2 * usual, poll.every)
             if until is not None and stop is None:
-                pause = min(pause, max(until - now, 0.0))
-            await self._nap(job.id, min(pause, bound - now))
+                pause = min(pause, max(until - self.clock.seconds(), 0.0))
+            await self._nap(job.id, min(pause, bound - at))
 
-    def _why_stop(self, job: Job, until: float | None, now: float) -> End | None:
+    def _why_stop(self, job: Job, until: float | None) -> End | None:
         if job.id in self.calls.cancelled:
             return End.CANCELLED
-        return End.TIMEOUT if until is not None and now >= until else None
+        over = until is not None and self.clock.seconds() >= until
+        return End.TIMEOUT if over else None
 
     async def _poll(self, job: Job, poll: Poll, readings: Mapping[str, str]) -> PollJudgement:
         said = await self.calls.ask(job, poll.query, "poll", readings, aside=True)
