@@ -382,3 +382,85 @@ def test_a_damaged_ledger_is_named_at_start_and_left_as_it_is(sites, damage):
     assert f"{site.ledger}: the ledger is damaged" in told
     assert "Traceback" not in told
     assert site.ledger.read_bytes() == broken
+
+
+@pytest.mark.parametrize("loss", ["emptied", "removed"])
+def test_a_ledger_that_is_gone_is_named_at_start_and_what_is_left_of_it_stays(sites, loss):
+    site = sites()
+    site.start()
+    site.send(1)
+    site.wait("COMPLETED", 1)
+    site.kill()
+    if loss == "emptied":
+        site.ledger.write_bytes(b"")
+    else:
+        site.ledger.unlink()
+    wal = Path(f"{site.ledger}-wal")
+    before = wal.read_bytes()
+    site.begin()
+    _out, told = site.server.communicate(timeout=60)
+    assert site.server.returncode == 2
+    assert f"{site.ledger}: the ledger is lost" in told
+    assert "Traceback" not in told
+    assert wal.read_bytes() == before
+    assert not site.ledger.exists() or site.ledger.read_bytes() == b""
+
+
+def test_nothing_is_accepted_into_a_ledger_that_was_removed_until_it_is_back(sites):
+    site = sites()
+    site.start()
+    site.send(1)
+    site.wait("COMPLETED", 1)
+    site.ledger.rename(site.root / "away")
+    last = get_stuck(site, 2)
+    stuck(site)
+    assert "removed or renamed" in site.ready()[1]
+    assert site.heard("ACCEPTED") == ["r1"]
+    (site.root / "away").rename(site.ledger)
+    site.wait("COMPLETED", *range(1, last + 1))
+    assert not site.trouble()
+
+
+def test_a_ledger_that_another_program_has_for_itself_at_the_start_is_waited_for(sites):
+    site = sites()
+    site.start()
+    site.send(1)
+    site.wait("COMPLETED", 1)
+    site.link.close()
+    site.server.terminate()
+    site.server.communicate(timeout=60)
+    with contextlib.closing(sqlite3.connect(site.ledger, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("COMMIT")
+        site.begin()
+        assert "Another program holds the ledger" in site.server.stderr.readline()
+        site.server.terminate()
+        site.server.communicate(timeout=60)
+        assert site.server.returncode in {0, -signal.SIGTERM}
+        site.begin()
+        assert "Another program holds the ledger" in site.server.stderr.readline()
+    until(site.answers)
+    site.link = socket.create_connection(("127.0.0.1", site.port))
+    site.send(2)
+    site.wait("COMPLETED", 2)
+
+
+def test_an_order_about_a_number_that_no_ledger_can_have_is_answered_as_any_unknown_one(sites):
+    site = sites()
+    site.start()
+    told = [
+        subprocess.run(
+            [VTSPOLICY, *words, "--config", site.root / "vtspolicy.yaml"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        for number in ("77", "9" * 23)
+        for words in (("cancel", number), ("cancel", "--job", number), ("retry", number))
+    ]
+    assert {each.returncode for each in told} == {1}
+    assert [each.stderr.replace("9" * 23, "77") for each in told[3:]] == [
+        each.stderr for each in told[:3]
+    ]
