@@ -12,8 +12,14 @@ import pytest
 from ledger_ground import PATIENCE, Pump, an_intake
 from twisted.internet.defer import Deferred
 
-from vtspolicy.ledger import Book, LedgerDamaged, LedgerError, LedgerMissing, open_book
-from vtspolicy.ledger.errors import LedgerLost
+from vtspolicy.ledger import (
+    Book,
+    LedgerDamaged,
+    LedgerError,
+    LedgerLost,
+    LedgerMissing,
+    open_book,
+)
 from vtspolicy.ledger.file import copy
 from vtspolicy.ledger.place import mark_of
 from vtspolicy.ledger.sqlite import SqliteLedger
