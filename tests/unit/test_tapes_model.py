@@ -244,5 +244,5 @@ def test_retention_removes_old_lines_about_tapes_but_never_an_operators():
     assert book.prune(500.0) == 1
     assert book.prune(500.0) == 0
     left = [(line.at, line.actor) for line in book.history(f"tape {WRITTEN.name}")]
-    assert left == [(11.0, "operator alice"), (900.0, "engine")]
+    assert left == [(900.0, "engine"), (11.0, "operator alice")]  # as they were recorded
     ledger.destroy()
