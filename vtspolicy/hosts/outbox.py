@@ -173,13 +173,13 @@ class Outbox:
 
     def _choose(self, host: str) -> HostSession | None:
         """Return the newest session of a host that can take notices; None if there is none."""
-        able = [
-            session
-            for session in reversed(self._sessions.get(host, ()))
-            if session.can_take and session not in self._undecided
-        ]
-        open_ones = (session for session in able if session.state is SessionState.OPEN)
-        return next(open_ones, able[0] if able else None)
+        half_closed = None
+        for session in reversed(self._sessions.get(host, ())):
+            if session.can_take and session not in self._undecided:
+                if session.state is SessionState.OPEN:
+                    return session
+                half_closed = half_closed or session
+        return half_closed
 
     def _follow(self, notice: Notice, origin: HostSession | None) -> list[HostSession]:
         """Note which sessions wait for a final notice; return those that wait for it no more."""
