@@ -260,6 +260,7 @@ class World:
         self.mail = {name: Mailbox() for name in site.configuration.hosts}
         self.sessions = []
         self.violations = []
+        self.sent = []  # (host, text, minute) of each event in JSON
         self.cancelled = set()  # jobs that somebody asked to be cancelled while they were live
         self.renewed = set()  # events of requests that an operator had run again
         globalLogPublisher.addObserver(self.observe)
@@ -343,8 +344,8 @@ class World:
         self.settle()
 
     def of(self, host, format="json"):  # noqa: A002
-        """A live session of a host, made if there is none."""
-        for session in self.sessions:
+        """The newest live session of a host, made if there is none."""
+        for session in reversed(self.sessions):
             known = session.hosts[0].name == host and session.wire == format
             if known and session.is_live and session.transport.reads:
                 return session
@@ -353,6 +354,7 @@ class World:
     def send(self, host, text, minute=0, *, shape="json"):
         """A command: in a JSON event, in a displayed one, in a wrapped one, or plain."""
         if shape == "json":
+            self.sent.append((host, text, minute))
             line = {
                 "time": f"2026-11-22T02:{minute:02d}:00",
                 "system": f"\\{host}",
@@ -483,7 +485,11 @@ class World:
                 self.hang_up(session)
         for _ in range(3):
             self.clock.pass_time(1.0)
-            self.acknowledge("NSK2")
+            for session in list(self.sessions):
+                # All say what they have got: the clock was put back, and a timer may be far away.
+                mail = self.mail[session.hosts[0].name]
+                session.acknowledge(tuple(mail.numbers - {None}))
+                self.settle()
         for session in self.sessions:
             if session.is_live:
                 waiting = self.ledger.book.pending_notices(session.hosts[0].name)

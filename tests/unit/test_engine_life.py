@@ -98,6 +98,14 @@ class Night(RuleBasedStateMachine):
         if len(self.world.sessions) < 6:
             self.world.connect(host, arrives=arrives or host == "NSK1")
 
+    @precondition(lambda self: self.world.sent and len(self.world.sessions) < 6)
+    @rule(which=WHICH)
+    def come_again(self, which):
+        """A host that had no answer shows its event on a new connection."""
+        host, text, minute = self.world.sent[-1 - which % len(self.world.sent)]
+        self.world.connect(host)
+        self.world.send(host, text, minute)
+
     @precondition(lambda self: self.world.sessions)
     @rule(which=WHICH)
     def hang_up(self, which):
