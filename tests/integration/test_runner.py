@@ -9,6 +9,7 @@ import socket
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -98,8 +99,8 @@ class RunnerCase(TestCase):
             os.kill(pid, signal.SIGKILL)
         return not left
 
-    def new_runner(self, **settings):
-        return ProcessRunner(reactor, self.spool, **{"idle": 0.3, "interval": 0.05, **settings})
+    def new_runner(self, clock=reactor, **settings):
+        return ProcessRunner(clock, self.spool, **{"idle": 0.3, "interval": 0.05, **settings})
 
     async def restarted(self, **settings):
         """Put a new server in the place of the old one."""
@@ -538,15 +539,227 @@ class TestKills(RunnerCase):
         assert '"exit":8' in self.file("state").read_text()
 
 
-class TestAdoption(RunnerCase):
-    def journal(self, *lines, boot=None, pid=None):
-        """Leave a journal as if an earlier keeper, dead by now, had written it."""
+class SetClock:
+    """The reactor, with a clock that somebody sets."""
+
+    def __init__(self):
+        self.ahead = 0.0
+
+    def seconds(self):
+        return reactor.seconds() + self.ahead
+
+    def __getattr__(self, name):
+        return getattr(reactor, name)
+
+
+class TestAClockThatIsSet(RunnerCase):
+    async def grace_when_set_by(self, seconds):
+        clock = SetClock()
+        await self.restarted(clock=clock)
+        waiting = self.runner.start(self.sh(STUBBORN, grace=1.0))
+        await self.has("begun")
+        await self.until(lambda: self.runner._watched["1-1"].leader is not None)
+        self.runner.stop("1-1", "")
+        before, clock.ahead = time.monotonic(), seconds
+        assert (await waiting).kind is End.CANCELLED
+        return time.monotonic() - before
+
+    async def test_an_hour_forward_takes_nobody_s_grace(self):
+        assert await self.grace_when_set_by(3600) >= 1.0
+
+    async def test_an_hour_back_makes_no_grace_longer(self):
+        assert 1.0 <= await self.grace_when_set_by(-3600) < 10
+
+    async def test_an_hour_forward_does_not_lose_a_run_that_must_yet_show(self):
+        clock, passed = SetClock(), 0.0
+        await self.restarted(clock=clock, steady=lambda: passed)
+        leave_journal(self.runner.folder("1-1"))
+        waiting = self.runner.adopt(self.sh(""))
+        clock.ahead = 3600
+        for _ in range(3):
+            self.runner._look()
+        assert not waiting.called
+        passed, clock.ahead = 1.1, -3600
+        assert (await waiting).kind is End.LOST
+
+
+LEAVES = "sleep 60 & echo $! > left; touch begun; wait"
+LEAVES_STUBBORN = "(trap '' TERM; touch begun; exec sleep 60) & echo $! > left; wait"
+
+
+class TestWhatALeaderLeaves(RunnerCase):
+    """A program that was killed, or whose keeper was, has ended when nothing of it is left."""
+
+    async def begun(self, script=LEAVES, **settings):
+        """Start a run; return its end to come."""
+        waiting = self.runner.start(self.sh(script, **settings))
+        await self.has("begun")
+        await self.has("left")
+        await self.until(lambda: self.file("left").read_text().endswith("\n"))
+        await self.until(lambda: self.runner._watched["1-1"].leader is not None)
+        return waiting
+
+    @property
+    def left(self):
+        return int(self.file("left").read_text())
+
+    def kill_leader(self):
+        os.kill(self.runner._spool.journal("1-1").leader.pid, signal.SIGKILL)
+
+    async def is_waited_for(self, waiting):
+        """The leader's end is known, and the run's is not told: a child is there."""
+        await self.until(lambda: self.runner._watched["1-1"].over is not None)
+        for _ in range(3):
+            self.runner._look()
+        assert not waiting.called
+        assert not gone(self.left)
+
+    async def test_is_waited_for_when_the_leader_is_killed(self):
+        waiting = await self.begun()
+        self.kill_leader()
+        await self.is_waited_for(waiting)
+        os.kill(self.left, signal.SIGKILL)
+        ended = await waiting
+        assert (ended.kind, ended.signal) == (End.SIGNALLED, signal.SIGKILL)
+        assert ended.reason == "ended by signal SIGKILL"
+
+    async def test_is_waited_for_when_the_keeper_is_killed_too(self):
+        waiting = await self.begun()
+        await self.kill_keeper()
+        self.kill_leader()
+        await self.is_waited_for(waiting)
+        os.kill(self.left, signal.SIGKILL)
+        ended = await waiting
+        assert ended.kind is End.LOST
+        assert ended.reason == "the keeper died while it ran: its exit status is not known"
+
+    async def test_is_waited_for_by_the_next_server_when_the_leader_is_killed(self):
+        await self.begun()
+        self.kill_leader()
+        await self.until(lambda: '"exit"' in self.file("state").read_text())
+        await self.restarted()
+        waiting = self.runner.adopt(self.sh(LEAVES))
+        await self.is_waited_for(waiting)
+        os.kill(self.left, signal.SIGKILL)
+        assert (await waiting).kind is End.SIGNALLED
+
+    async def test_is_waited_for_by_the_next_server_when_the_keeper_is_killed_too(self):
+        await self.begun()
+        await self.kill_keeper()
+        self.kill_leader()
+        await self.restarted()
+        waiting = self.runner.adopt(self.sh(LEAVES))
+        await self.is_waited_for(waiting)
+        os.kill(self.left, signal.SIGKILL)
+        assert (await waiting).kind is End.LOST
+
+    async def test_is_found_when_the_keeper_had_not_noted_the_leader(self):
         folder = self.runner.folder("1-1")
-        folder.mkdir()
-        claim = {"claim": 1, "keeper": {"pid": 1, "ticks": 1 << 60}, "at": 1.0}
-        claim["boot"] = boot or identity.this_boot()
-        text = "".join(json.dumps(line) + "\n" for line in (claim, *lines))
-        (folder / "state").write_text(text)
+        leave_journal(folder)
+        env = {**PATH, identity.MARK: str(folder)}
+        leader = begin("/bin/sh", "-c", f"cd {folder}; {LEAVES}", env=env)
+        await self.has("begun")
+        os.kill(leader, signal.SIGKILL)
+        await self.until(lambda: is_child_gone(leader))
+        waiting = self.runner.adopt(self.sh(LEAVES))
+        await self.is_waited_for(waiting)
+        self.runner.stop("1-1", "")
+        assert (await waiting).kind is End.CANCELLED
+        assert gone(self.left)
+
+    async def test_is_ended_by_a_cancel_which_is_told_when_it_is_gone(self):
+        waiting = await self.begun(LEAVES_STUBBORN, grace=0.3)
+        self.kill_leader()
+        await self.is_waited_for(waiting)
+        self.runner.stop("1-1", "the operator asked")
+        assert not waiting.called
+        ended = await waiting
+        assert (ended.kind, ended.reason) == (End.CANCELLED, "the operator asked")
+        assert gone(self.left)
+
+    async def test_is_ended_by_a_cancel_that_an_earlier_server_had_begun(self):
+        waiting = await self.begun(LEAVES_STUBBORN, grace=60)
+        self.kill_leader()
+        await self.is_waited_for(waiting)
+        self.runner.stop("1-1", "the operator asked")
+        await self.restarted()
+        ended = await self.runner.adopt(self.sh("", grace=0.3))
+        assert (ended.kind, ended.reason) == (End.CANCELLED, "the operator asked")
+        assert gone(self.left)
+
+    async def test_is_ended_when_a_stop_had_killed_the_leader_only_and_the_server_died(self):
+        await self.begun(LEAVES_STUBBORN, grace=60)
+        self.runner.stop("1-1", "the operator asked")
+        await self.until(lambda: '"exit"' in self.file("state").read_text())
+        await self.restarted()
+        ended = await self.runner.adopt(self.sh("", grace=0.3))
+        assert (ended.kind, ended.reason) == (End.CANCELLED, "the operator asked")
+        assert gone(self.left)
+
+    async def test_is_ended_by_the_time_out(self):
+        waiting = await self.begun(timeout=1)
+        self.kill_leader()
+        ended = await waiting
+        assert (ended.kind, ended.reason) == (End.TIMEOUT, "it took longer than 1 s")
+        assert gone(self.left)
+
+    async def test_is_ended_by_silence(self):
+        waiting = await self.begun(silence=0.5)
+        self.kill_leader()
+        assert (await waiting).kind is End.SILENT
+        assert gone(self.left)
+
+    async def test_writes_no_more_output_than_the_program_itself_could(self):
+        await self.restarted(output_limit=65536)
+        waiting = await self.begun(
+            "(until [ -e go ]; do sleep 0.02; done; head -c 300000 /dev/zero; exec sleep 60) &"
+            " echo $! > left; touch begun; wait"
+        )
+        self.kill_leader()
+        await self.is_waited_for(waiting)
+        self.file("go").touch()
+        await self.until(lambda: b"output dropped" in self.file("output").read_bytes())
+        assert self.file("output").stat().st_size < 65536
+
+
+def leave_journal(folder, *lines, boot=None):
+    """Leave a journal as if an earlier keeper, dead by now, had written it."""
+    folder.mkdir()
+    claim = {"claim": 1, "keeper": {"pid": 1, "ticks": 1 << 60}, "at": 1.0}
+    claim["boot"] = boot or identity.this_boot()
+    text = "".join(json.dumps(line) + "\n" for line in (claim, *lines))
+    (folder / "state").write_text(text)
+
+
+KILLED = {"exit": None, "signal": 9, "at": 3.0}
+
+
+class TestAdoption(RunnerCase):
+    def journal(self, *lines, boot=None):
+        leave_journal(self.runner.folder("1-1"), *lines, boot=boot)
+
+    def process(self):
+        """Start a process that leads a session; return it as a journal has it."""
+        pid = begin("/bin/sleep", "60", env={})
+        self.addCleanup(os.waitpid, pid, 0)
+        self.addCleanup(os.kill, pid, signal.SIGKILL)
+        return {"pid": pid, "ticks": keeper.process(pid)[3], "at": 2.0}
+
+    async def test_a_process_of_an_earlier_start_of_the_machine_is_not_waited_for(self):
+        self.journal(self.process(), KILLED, boot="another")
+        ended = self.successResultOf(self.runner.adopt(self.sh("")))
+        assert (ended.kind, ended.signal) == (End.SIGNALLED, signal.SIGKILL)
+
+    async def test_another_process_with_the_number_of_an_ended_one_is_not_waited_for(self):
+        self.journal({**self.process(), "ticks": 1}, KILLED)
+        assert self.successResultOf(self.runner.adopt(self.sh(""))).kind is End.SIGNALLED
+
+    async def test_a_process_that_ended_and_was_not_asked_for_is_not_waited_for(self):
+        process = self.process()
+        os.kill(process["pid"], signal.SIGKILL)
+        await self.until(lambda: keeper.process(process["pid"])[0] == "Z")
+        self.journal(process, KILLED)
+        assert self.successResultOf(self.runner.adopt(self.sh(""))).kind is End.SIGNALLED
 
     async def test_what_was_never_claimed_is_unstarted(self):
         ended = await self.runner.adopt(self.sh("exit 0"))

@@ -519,6 +519,8 @@ def main(spool: str, idle: float) -> int:
     listener.setblocking(False)
     if os.fork():
         os._exit(0)  # who started us knows now that the socket is there, and has no child to reap
+    # A session whose leader has ended can be taken for one of a run that had the same number.
+    os.setsid()
     Keeper(spool, idle, lock, listener).serve()
     return 0
 

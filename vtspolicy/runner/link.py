@@ -89,6 +89,7 @@ class KeeperLink:
         self._closed = False
         self._trying: Deferred[None] | None = None  # to reach a keeper again
         self.pid: int | None = None  # the keeper's
+        self.trouble: str | None = None  # why no keeper can be reached, once that was tried
 
     @property
     def is_up(self) -> bool:
@@ -115,7 +116,7 @@ class KeeperLink:
             lines.hang_up()
             return
         self._lines = lines
-        self.pid = greeting["pid"]
+        self.pid, self.trouble = greeting["pid"], None
         self._up()
 
     def send(self, line: bytes) -> None:
@@ -220,6 +221,7 @@ class KeeperLink:
             try:
                 await self.open()
             except (KeeperError, ConnectError, OSError) as error:
+                self.trouble = str(error)
                 self._log.error(
                     "No keeper for {spool}: {error}",
                     action="keeper-missing",

@@ -3,47 +3,27 @@
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from vtspolicy.runner import identity, keeper
-from vtspolicy.runner.identity import Process
+from vtspolicy.runner.identity import Process, Sessions
 from vtspolicy.runner.link import KeeperLink
 from vtspolicy.runner.protocol import End, Ended, KeeperError, Run, Runner, SpoolError
 from vtspolicy.runner.spool import Journal, Spool, explained, program, request
+from vtspolicy.runner.watched import Growth, Watched
 
 OUTPUT_LIMIT = 64 << 20  # bytes of output kept for each run
 SETTLING = 1.0  # seconds from a keeper's death until a process that it did not note must show
-
-
-@define(eq=False)
-class _Watched:
-    """A run that somebody waits for."""
-
-    run: Run
-    ended: Deferred[Ended]
-    program: str = ""  # absolute path
-    asked: bool = False  # the keeper was asked to start it, and has not answered
-    held: bool = False  # the keeper that we are connected to will tell us of its end
-    leader: Process | None = None
-    started: float | None = None  # seconds since the epoch
-    stop: End | None = None  # we want it to end, and why
-    reason: str = ""
-    signalled: bool = False  # TERM was sent
-    noted: bool = False  # that we stop it is written down
-    kill_at: float = 0.0  # clock of the reactor
-    over: Ended | None = None  # its leader has ended; other processes may be left
-    size: int = -1  # of the output, when last looked at
-    grown: float = 0.0  # age of the leader when the output last changed
-    missed: float | None = None  # reactor's time when its process was first not found
 
 
 class ProcessRunner(Runner):
@@ -59,16 +39,19 @@ class ProcessRunner(Runner):
         output_limit: int = OUTPUT_LIMIT,
         idle: float = 30.0,
         interval: float = 0.5,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         """Use `spool`; a keeper without work leaves after `idle` seconds.
 
         Time-outs, silence and runs whose keeper is gone are looked at every `interval` seconds.
+        `steady` tells seconds that pass, whatever somebody sets the clock to.
         """
         self._reactor = reactor
+        self._steady = steady
         self._spool = Spool(spool)
         self._limit = output_limit
         self._interval = interval
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
         self._sweeping = self._spool.keys()
@@ -91,6 +74,12 @@ class ProcessRunner(Runner):
     def live(self) -> Iterable[str]:
         """The keys of the runs that have not ended."""
         return tuple(self._watched)
+
+    @property
+    def unreachable(self) -> str | None:
+        """Why no keeper can be reached, while a run waits for one."""
+        waits = any(watched.asked for watched in self._watched.values())
+        return self._link.trouble if waits else None
 
     async def open(self) -> None:
         """Connect to the keeper of the spool, or start it. Raises KeeperError."""
@@ -143,6 +132,11 @@ class ProcessRunner(Runner):
         self._examine(watched)
         return watched.ended
 
+    def has_begun(self, key: str) -> bool:
+        """Whether the program of a run has begun, as far as its keeper has told us."""
+        watched = self._watched.get(key)
+        return watched is not None and watched.leader is not None
+
     def stop(self, key: str, reason: str) -> None:
         """Cancel a run."""
         watched = self._watched.get(key)
@@ -191,7 +185,7 @@ class ProcessRunner(Runner):
         for watched in self._watched.values():
             watched.held = False
 
-    def _ask(self, watched: _Watched) -> None:
+    def _ask(self, watched: Watched) -> None:
         run = watched.run
         self._link.send(request(run, watched.program, self._spool.path(run.key), self._limit))
 
@@ -207,33 +201,33 @@ class ProcessRunner(Runner):
         elif (watched := self._watched.pop(message.get("refused", ""), None)) is not None:
             self._rest()
             if watched.stop is not None:
-                watched.ended.callback(self._end(watched, End.CANCELLED))
+                watched.ended.callback(watched.end(End.CANCELLED))
             else:
                 watched.ended.errback(SpoolError(message["reason"]))
 
     # The life of a run
 
-    def _watch(self, run: Run) -> _Watched:
-        watched = self._watched[run.key] = _Watched(run, Deferred())
+    def _watch(self, run: Run) -> Watched:
+        watched = self._watched[run.key] = Watched(run, Deferred())
         if not self._looking.running:
             self._looking.start(self._interval, now=False)
         return watched
 
-    def _begun(self, watched: _Watched, leader: Process, started: float) -> None:
+    def _begun(self, watched: Watched, leader: Process, started: float) -> None:
         watched.asked = False
         if watched.leader is None:
-            watched.leader, watched.started = leader, started
-            if (
-                watched.run.silence is not None
-                and (growth := self._spool.growth(watched.run.key)) is not None
-            ):
-                # An adopted run may have been silent for long.
-                silent = max(0.0, time.time() - max(growth[1], started))
-                watched.size, watched.grown = growth[0], leader.age - silent
+            self._know(watched, leader, started)
             if watched.stop is not None:
                 self._signal(watched)
 
-    def _examine(self, watched: _Watched) -> None:
+    def _know(self, watched: Watched, leader: Process, started: float) -> None:
+        watched.know(leader, started, self._growth(watched))
+
+    def _growth(self, watched: Watched) -> Growth:
+        """How the output has grown, where somebody asks for that."""
+        return None if watched.run.silence is None else self._spool.growth(watched.run.key)
+
+    def _examine(self, watched: Watched) -> None:
         """Find out from the files how a run is that no keeper tells us about."""
         key = watched.run.key
         try:
@@ -241,7 +235,7 @@ class ProcessRunner(Runner):
             if journal is None and watched.leader is None:
                 if self._spool.take_back(key):
                     kind = End.CANCELLED if watched.stop else End.UNSTARTED
-                    self._finish(watched, self._end(watched, kind))
+                    self._finish(watched, watched.end(kind))
                     return
                 journal = self._spool.journal(key)
         except OSError as error:
@@ -257,7 +251,7 @@ class ProcessRunner(Runner):
         elif watched.leader is not None and not watched.leader.is_alive:
             self._lost(watched, "its folder was removed while it ran: how it ended is not known")
 
-    def _compare(self, watched: _Watched, journal: Journal) -> None:
+    def _compare(self, watched: Watched, journal: Journal) -> None:
         if journal.stop is not None and watched.stop is None:
             watched.stop, watched.reason = journal.stop, journal.reason
         if journal.leader is not None and journal.boot == self._boot and journal.ending is None:
@@ -265,8 +259,9 @@ class ProcessRunner(Runner):
         if watched.over is not None:
             return
         if journal.ending is not None:
-            if watched.leader is None and journal.boot == self._boot:
-                watched.leader = journal.leader
+            ours = journal.leader if journal.boot == self._boot else None
+            if watched.leader is None and ours is not None:
+                self._know(watched, ours, journal.started or 0.0)
             watched.started = journal.started
             self._ending(watched, journal.ending)
         elif journal.boot and journal.boot != self._boot:
@@ -279,7 +274,7 @@ class ProcessRunner(Runner):
         else:
             self._search(watched)
 
-    def _search(self, watched: _Watched) -> None:
+    def _search(self, watched: Watched) -> None:
         """Look for a run whose keeper died before it could write down the process, or the end."""
         if watched.leader is None:
             found = identity.find(self._spool.folder(watched.run.key))
@@ -291,35 +286,34 @@ class ProcessRunner(Runner):
                 watched.missed = None
                 return
         if watched.missed is None:
-            watched.missed = self._reactor.seconds()
+            watched.missed = self._steady()
         elif watched.leader is not None:
             # Looked at again, because the exit may have been written after the first look.
             self._lost(watched, "the keeper died while it ran: its exit status is not known")
-        elif self._reactor.seconds() - watched.missed >= SETTLING:
+        elif self._steady() - watched.missed >= SETTLING:
             self._lost(watched, "the keeper died while it started it: whether it ran is not known")
 
-    def _lost(self, watched: _Watched, why: str) -> None:
+    def _lost(self, watched: Watched, why: str) -> None:
         kind = watched.stop or End.LOST
-        self._over(watched, self._end(watched, kind, reason=watched.reason or why))
+        self._over(watched, watched.end(kind, reason=watched.reason or why))
 
-    def _ending(self, watched: _Watched, line: dict[str, Any]) -> None:
+    def _ending(self, watched: Watched, line: dict[str, Any]) -> None:
         """Take in the keeper's line about an end."""
         if watched.over is not None:
             return
         if "failed" in line:
             reason = explained(watched.program or "its program", line["errno"], line["failed"])
-            self._finish(watched, self._end(watched, End.UNSTARTABLE, reason=reason, at=line["at"]))
+            self._finish(watched, watched.end(End.UNSTARTABLE, reason=reason, at=line["at"]))
             return
         kind = End.EXITED if line["signal"] is None else End.SIGNALLED
         reason = "" if line["signal"] is None else f"ended by signal {_name(line['signal'])}"
         if watched.stop is not None and self._was_stopped(watched):
             kind, reason = watched.stop, watched.reason
-        else:
+        elif kind is End.EXITED:  # and what it leaves is not ours to end
             watched.stop, watched.reason = None, ""
         self._over(
             watched,
-            self._end(
-                watched,
+            watched.end(
                 kind,
                 code=line["exit"],
                 signal=line["signal"],
@@ -328,7 +322,7 @@ class ProcessRunner(Runner):
             ),
         )
 
-    def _was_stopped(self, watched: _Watched) -> bool:
+    def _was_stopped(self, watched: Watched) -> bool:
         """Whether our wish to stop it was written down before its end was."""
         try:
             journal = self._spool.journal(watched.run.key)
@@ -339,45 +333,39 @@ class ProcessRunner(Runner):
         # What could not be written down, on a full disk, counts by the signal.
         return watched.signalled and (journal is None or not watched.noted)
 
-    def _end(
-        self,
-        watched: _Watched,
-        kind: End,
-        *,
-        code: int | None = None,
-        signal: int | None = None,
-        reason: str = "",
-        at: float | None = None,
-    ) -> Ended:
-        return Ended(
-            key=watched.run.key,
-            kind=kind,
-            code=code,
-            signal=signal,
-            reason=reason or watched.reason,
-            started=watched.started,
-            finished=time.time() if at is None and watched.started is not None else at,
-        )
+    def _over(self, watched: Watched, ended: Ended) -> None:
+        """The leader has ended. Unless it did by itself, so must all others before that is told.
 
-    def _over(self, watched: _Watched, ended: Ended) -> None:
-        """The leader has ended: when we stopped it, so must all others before that is told."""
-        if watched.stop is None or watched.leader is None:
+        Until then the run goes on: its time-outs and a cancel are for what is left of it.
+        """
+        leader = watched.leader
+        if ended.kind is End.EXITED or leader is None or not (left := identity.groups_of(leader)):
             self._finish(watched, ended)
             return
         watched.over = ended
-        self._clear(watched)
+        if watched.stop is not None:
+            self._signal(watched)
+        else:
+            self._log.warn(
+                "{key}: {reason}. Processes that it has left go on and are waited for: {groups}.",
+                action="run-left",
+                key=watched.run.key,
+                reason=ended.reason,
+                groups=", ".join(str(each) for each in sorted(left)),
+            )
 
-    def _clear(self, watched: _Watched) -> None:
-        """Finish a stopped run if nothing of it is left; end what is left when grace is over."""
-        if watched.leader is None:
-            return
-        groups = identity.groups_of(watched.leader)
-        if watched.over is not None and not groups:
-            self._finish(watched, watched.over)
-        elif self._reactor.seconds() >= watched.kill_at:
+    def _clear(self, watched: Watched, leader: Process, seen: Callable[[], Sessions]) -> None:
+        """Finish a run if nothing of it is left; when the grace of a stop is over, end what is."""
+        groups = identity.groups_of(leader, seen)
+        ended = watched.over
+        if ended is not None and not groups:
+            if watched.stop is not None and ended.kind is not watched.stop:
+                ended = evolve(ended, kind=watched.stop, reason=watched.reason)
+            self._finish(watched, ended)
+        elif watched.signalled and self._steady() >= watched.kill_at:
             _send(groups, signal.SIGKILL)
 
-    def _finish(self, watched: _Watched, ended: Ended) -> None:
+    def _finish(self, watched: Watched, ended: Ended) -> None:
         if self._watched.pop(watched.run.key, None) is not None:
             self._rest()
             watched.ended.callback(ended)
@@ -388,7 +376,7 @@ class ProcessRunner(Runner):
 
     # Stopping
 
-    def _stop(self, watched: _Watched, kind: End, reason: str) -> None:
+    def _stop(self, watched: Watched, kind: End, reason: str) -> None:
         watched.stop, watched.reason = kind, reason
         if watched.leader is not None:
             self._signal(watched)
@@ -397,9 +385,9 @@ class ProcessRunner(Runner):
             with suppress(OSError):
                 watched.asked = not self._spool.take_back(watched.run.key)
                 if not watched.asked:
-                    self._finish(watched, self._end(watched, End.CANCELLED))
+                    self._finish(watched, watched.end(End.CANCELLED))
 
-    def _signal(self, watched: _Watched) -> None:
+    def _signal(self, watched: Watched) -> None:
         """Write down that we stop it, then ask its processes to end."""
         if watched.signalled or watched.stop is None or watched.leader is None:
             return
@@ -407,7 +395,8 @@ class ProcessRunner(Runner):
         try:
             journal = self._spool.journal(key)
             if journal is None or journal.stop is None:
-                self._spool.note_stop(key, watched.stop, watched.reason)
+                left = watched.over is not None
+                self._spool.note_stop(key, watched.stop, watched.reason, left=left)
             watched.noted = True
         except OSError as error:  # a full disk must not keep a run alive
             self._log.error(
@@ -417,7 +406,7 @@ class ProcessRunner(Runner):
                 error=str(error),
             )
         watched.signalled = True
-        watched.kill_at = self._reactor.seconds() + watched.run.grace
+        watched.kill_at = self._steady() + watched.run.grace
         groups = identity.groups_of(watched.leader)
         _send(groups, signal.SIGTERM)
         _send(groups, signal.SIGCONT)  # what was halted would not hear it
@@ -425,42 +414,34 @@ class ProcessRunner(Runner):
     # What time brings
 
     def _look(self) -> None:
+        seen = cache(identity.sessions)  # one look at all processes does for all runs
         for watched in list(self._watched.values()):
             try:
-                self._look_at(watched)
+                self._look_at(watched, seen)
             except Exception:  # noqa: BLE001 - one run must not keep the others from being seen
                 self._log.failure("{key} cannot be looked at", key=watched.run.key)
 
-    def _look_at(self, watched: _Watched) -> None:
+    def _look_at(self, watched: Watched, seen: Callable[[], Sessions]) -> None:
         if watched.asked:
             if watched.stop is not None:
                 self._stop(watched, watched.stop, watched.reason)
             return
         if watched.over is None and not watched.held:
             self._examine(watched)
+        if watched.over is not None or not watched.held:
             self._bound(watched)
-        if watched.run.key not in self._watched:
+        leader = watched.leader
+        if leader is None or watched.run.key not in self._watched:
             return
-        if watched.signalled:
-            self._clear(watched)
-        elif watched.leader is not None and watched.over is None:
-            self._deadlines(watched, watched.leader)
+        if watched.over is not None or watched.signalled:
+            self._clear(watched, leader, seen)
+        if not watched.signalled and watched.run.key in self._watched:
+            overdue = watched.overdue(leader.age, self._growth(watched))
+            if overdue is not None:
+                self._stop(watched, *overdue)
 
-    def _deadlines(self, watched: _Watched, leader: Process) -> None:
-        run, age = watched.run, leader.age
-        if run.timeout is not None and age >= run.timeout:
-            self._stop(watched, End.TIMEOUT, f"it took longer than {run.timeout:g} s")
-            return
-        if run.silence is None:
-            return
-        growth = self._spool.growth(run.key)
-        if growth is not None and growth[0] != watched.size:
-            watched.size, watched.grown = growth[0], age
-        elif age - watched.grown >= run.silence:
-            self._stop(watched, End.SILENT, f"it wrote no output for {run.silence:g} s")
-
-    def _bound(self, watched: _Watched) -> None:
-        """Do a dead keeper's work on the output."""
+    def _bound(self, watched: Watched) -> None:
+        """Do what the keeper would do with the output, if it was not dead or done with the run."""
         with suppress(OSError):
             if (
                 watched.size > self._limit

@@ -47,7 +47,11 @@ class Run:
 
 @frozen(kw_only=True)
 class Ended:
-    """How a run ended. With TIMEOUT, SILENT and CANCELLED all its processes are verified gone."""
+    """How a run ended.
+
+    Unless it EXITED, all processes of its session are verified gone: nothing of it can meet what is
+    started next. What a program leaves that exited by itself is its own matter.
+    """
 
     key: str  # the run's
     kind: End  # how it ended
@@ -64,6 +68,10 @@ class Runner(Protocol):
     @property
     def boot(self) -> str:
         """What tells this start of the machine from every other."""
+
+    @property
+    def unreachable(self) -> str | None:
+        """Why nothing can be started, while a run waits for that; None: none does."""
 
     async def open(self) -> None:
         """Get ready to run. Raises KeeperError."""
@@ -82,6 +90,10 @@ class Runner(Protocol):
         still under way can no longer start it; only a new `start` can. Its time-out counts from
         its first start.
         """
+        ...
+
+    def has_begun(self, key: str) -> bool:
+        """Whether the program of a run that is started or adopted has begun."""
         ...
 
     def stop(self, key: str, reason: str) -> None:

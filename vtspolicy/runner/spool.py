@@ -33,7 +33,7 @@ class Journal:
     leader: Process | None = None  # the program's process
     started: float | None = None  # seconds since the epoch
     ending: dict[str, Any] | None = None  # the keeper's line about the end, values are JSON
-    stop: End | None = None  # we asked for its end, before it had ended
+    stop: End | None = None  # we asked for its end, before it and all that it left had ended
     reason: str = ""  # why we did
 
 
@@ -53,7 +53,7 @@ def _fields(line: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
         return {"claimed": True, "boot": line["boot"], "keeper": keeper}
     if "pid" in line:
         return {"leader": Process(line["pid"], line["ticks"]), "started": line["at"]}
-    if "stop" in line and "ending" not in known:
+    if "stop" in line and ("ending" not in known or line.get("left")):
         return {"stop": End(line["stop"]), "reason": line["reason"]}
     if "exit" in line or "failed" in line:
         return {"ending": line}
@@ -146,9 +146,13 @@ class Spool:
         finally:
             os.close(fd)
 
-    def note_stop(self, key: str, kind: End, reason: str) -> None:
-        """Write down that we end the run, before we do. Raises OSError."""
-        self.note(key, {"stop": kind.value, "reason": reason[:REASON], "at": time.time()})
+    def note_stop(self, key: str, kind: End, reason: str, *, left: bool = False) -> None:
+        """Write down that we end the run, or what its program has left, before we do.
+
+        Raises OSError.
+        """
+        line: dict[str, object] = {"stop": kind.value, "reason": reason[:REASON], "at": time.time()}
+        self.note(key, line | {"left": True} if left else line)
 
     def note_leader(self, key: str, leader: Process, started: float) -> None:
         """Write down a process that its keeper had no time to write down. Raises OSError."""

@@ -111,6 +111,11 @@ class FakeRunner(Runner):
         """What tells this start of the machine from every other."""
         return self.machine.boot
 
+    @property
+    def unreachable(self) -> str | None:
+        """A run that cannot be started is refused at once, with `trouble`."""
+        return None
+
     async def open(self) -> None:
         """There is nothing to get ready."""
 
@@ -142,6 +147,10 @@ class FakeRunner(Runner):
             left = max(life.started + run.timeout - self._clock.seconds(), 0.0)
             self._timers[run.key] = self._clock.callLater(left, self._time_out, run.key)
         return watched
+
+    def has_begun(self, key: str) -> bool:
+        """Whether a run was started."""
+        return key in self.machine.lives
 
     def stop(self, key: str, reason: str) -> None:
         """Cancel a run that is watched."""

@@ -1,0 +1,74 @@
+"""What is known of one run that somebody waits for, and whether its time is over."""
+
+import time
+
+from attrs import define
+from twisted.internet.defer import Deferred
+
+from vtspolicy.runner.identity import Process
+from vtspolicy.runner.protocol import End, Ended, Run
+
+Growth = tuple[int, float] | None
+"""Size and time of the last change of an output, if there is one."""
+
+
+@define(eq=False)
+class Watched:
+    """A run that somebody waits for."""
+
+    run: Run
+    ended: Deferred[Ended]
+    program: str = ""  # absolute path
+    asked: bool = False  # the keeper was asked to start it, and has not answered
+    held: bool = False  # the keeper that we are connected to will tell us of its end
+    leader: Process | None = None
+    started: float | None = None  # seconds since the epoch
+    stop: End | None = None  # we want it to end, and why
+    reason: str = ""
+    signalled: bool = False  # TERM was sent
+    noted: bool = False  # that we stop it is written down
+    kill_at: float = 0.0  # by the steady clock
+    over: Ended | None = None  # its leader has ended so; other processes of its session are left
+    size: int = -1  # of the output, when last looked at
+    grown: float = 0.0  # age of the leader when the output last changed
+    missed: float | None = None  # by the steady clock: when its process was first not found
+
+    def know(self, leader: Process, started: float, growth: Growth) -> None:
+        """Note its process; an adopted run may have been silent for long."""
+        self.leader, self.started = leader, started
+        if growth is not None:
+            silent = max(0.0, time.time() - max(growth[1], started))
+            self.size, self.grown = growth[0], leader.age - silent
+
+    def overdue(self, age: float, growth: Growth) -> tuple[End, str] | None:
+        """Return why a run whose leader began `age` seconds ago must end now, or None."""
+        run = self.run
+        if run.timeout is not None and age >= run.timeout:
+            return End.TIMEOUT, f"it took longer than {run.timeout:g} s"
+        if run.silence is None:
+            return None
+        if growth is not None and growth[0] != self.size:
+            self.size, self.grown = growth[0], age
+        elif age - self.grown >= run.silence:
+            return End.SILENT, f"it wrote no output for {run.silence:g} s"
+        return None
+
+    def end(
+        self,
+        kind: End,
+        *,
+        code: int | None = None,
+        signal: int | None = None,
+        reason: str = "",
+        at: float | None = None,
+    ) -> Ended:
+        """Return what is told of its end."""
+        return Ended(
+            key=self.run.key,
+            kind=kind,
+            code=code,
+            signal=signal,
+            reason=reason or self.reason,
+            started=self.started,
+            finished=time.time() if at is None and self.started is not None else at,
+        )
