@@ -82,6 +82,9 @@ class Metrics:
         self.ledger_trouble = self._gauge(
             "ledger_trouble", "1 while the ledger cannot be written, else 0."
         )
+        self.spool_trouble = self._gauge(
+            "spool_trouble", "1 while jobs wait whose programs cannot be started, else 0."
+        )
 
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""

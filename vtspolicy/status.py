@@ -26,8 +26,8 @@ class Status:
     version: str  # of the program
     at: float  # the moment, seconds since the epoch
     started: float  # the server's start
-    ready: bool  # it takes commands
-    reasons: tuple[str, ...] = ()  # why it does not
+    ready: bool  # it takes commands and can carry them out
+    reasons: tuple[str, ...] = ()  # why not
     table: str = ""  # the hash of the rules table in force
     rules: int = 0  # how many rules it has
     queue: Snapshot  # seats and locks: who holds, who waits

@@ -141,9 +141,17 @@ class Site:
             with error:
                 return error.code, error.read().decode()
 
-    def trouble(self):
+    def trouble(self, of="ledger"):
         with urlopen(f"http://127.0.0.1:{self.web}/metrics", timeout=10) as answer:
-            return b"vtspolicy_ledger_trouble 1.0" in answer.read()
+            return f"vtspolicy_{of}_trouble 1.0".encode() in answer.read()
+
+    def status(self):
+        return subprocess.run(
+            [VTSPOLICY, "status", "--config", self.root / "vtspolicy.yaml"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
 
     def takes_input(self):
         """Whether the server still reads from a host that sends much more than buffers hold."""
@@ -287,11 +295,43 @@ def test_a_job_waits_while_the_spools_disk_is_full_and_is_then_run_once(sites, s
     site.wait("ACCEPTED", 1)
     site.send(2)
     site.wait("ACCEPTED", 2)
+    until(lambda: site.trouble("spool"))
+    full = f"programs cannot be started: {site.spool}/000001-1: No space left on device"
+    status, why = site.ready()
+    assert status == 503
+    assert full in why
+    assert "not ready: programs cannot be started" in site.status()
+    assert not site.trouble()
     assert site.record == []
-    assert site.ready()[0] == 200
     (small_disk / "ballast").unlink()
     site.wait("COMPLETED", 1, 2)
     assert len(site.record) == 2
+    assert site.ready()[0] == 200
+    assert not site.trouble("spool")
+
+
+@pytest.mark.programs  # mounting needs root
+def test_the_alarm_for_a_spool_is_over_when_its_job_has_begun_or_is_cancelled(sites, small_disk):
+    site = sites(spool=small_disk)
+    site.start()
+    (site.root / "gate").touch()
+    fill(small_disk)
+    site.send(1)
+    until(lambda: site.trouble("spool"))
+    (small_disk / "ballast").unlink()
+    until(lambda: len(site.record) == 1)  # and it goes on to run
+    until(lambda: site.ready()[0] == 200)
+    assert not site.trouble("spool")
+    (site.root / "gate").unlink()
+    site.wait("COMPLETED", 1)
+    fill(small_disk)
+    site.send(2)
+    until(lambda: site.trouble("spool"))
+    cancel = [VTSPOLICY, "cancel", "--config", site.root / "vtspolicy.yaml", "--job", "2"]
+    subprocess.run(cancel, check=True, capture_output=True)
+    site.wait("CANCELLED", 2)
+    assert site.ready()[0] == 200
+    assert not site.trouble("spool")
 
 
 @pytest.mark.programs  # mounting needs root

@@ -477,6 +477,19 @@ class TestKills(RunnerCase):
         os.kill(pid, signal.SIGKILL)
         assert (await waiting).code == 3
 
+    async def test_why_no_keeper_can_be_reached_is_told_while_a_run_waits_for_one(self):
+        pid, away = self.runner.keeper, self.spool.with_name(f"{self.spool.name}-away")
+        os.kill(pid, signal.SIGSTOP)
+        waiting = self.runner.start(self.sh("exit 3"))
+        self.spool.rename(away)
+        os.kill(pid, signal.SIGKILL)
+        await self.until(lambda: self.runner.unreachable)
+        assert "No such file or directory" in self.runner.unreachable
+        assert not self.runner.has_begun("1-1")
+        away.rename(self.spool)
+        assert (await waiting).code == 3
+        assert self.runner.unreachable is None
+
     async def test_killed_keeper_and_server(self):
         await self.server_that_runs("sh", "-c", "touch begun; exec sleep 60")
         await self.kill_keeper()

@@ -88,6 +88,26 @@ def test_a_job_that_is_cancelled_before_its_run_could_start_is_cancelled_after_a
     assert world.machine.starts == []
 
 
+def test_a_server_whose_programs_cannot_be_started_says_so_until_one_has_begun(world):
+    world.runner.trouble = "the disk is full"
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/ONE'")
+    assert world.operator.ready() == (False, ("programs cannot be started: the disk is full",))
+    world.clock.pass_time(60)
+    assert not world.operator.ready()[0]
+    world.runner.trouble = None
+    world.clock.pass_time(5)
+    assert [life.run.key for life in world.machine.running] == ["000001-1"]
+    assert world.operator.ready() == (True, ())
+
+
+def test_a_server_whose_programs_cannot_be_started_says_so_until_no_job_waits_for_that(world):
+    world.runner.trouble = "the disk is full"
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/ONE'")
+    world.cancel_by_operator(1)
+    world.clock.pass_time(5)
+    assert world.operator.ready() == (True, ())
+
+
 def test_a_job_that_is_cancelled_while_its_copy_is_verified_is_cancelled(world):
     world.send("NSK1", "VTSPolicy RST '/VAULT01/ONE'")
     world.runner.exit("000001-1")

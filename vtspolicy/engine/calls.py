@@ -53,7 +53,15 @@ class Calls:
     running: dict[int, str] = field(factory=dict)  # job -> key of the run that a cancel stops
     cancelled: set[int] = field(factory=set)  # jobs to be stopped as soon as they have a run
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
+    _refused: dict[str, str] = field(init=False, factory=dict)  # key of a run that waits -> why
     _bare: Mapping[str, str] = field(init=False, factory=_bare)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why runs wait that could not be started; None: none does."""
+        for key in [key for key in self._refused if self.runner.has_begun(key)]:
+            del self._refused[key]
+        return next(iter(self._refused.values()), None) or self.runner.unreachable
 
     def stop(self, job: int) -> None:
         """Stop what runs for a job, and what will."""
@@ -79,19 +87,23 @@ class Calls:
             if restarted:
                 reason = "the machine was started anew, and nothing is left of its run"
                 return evolve(ended, kind=End.LOST, reason=reason)
-        while True:
-            try:
-                watched = self.runner.start(run)
-                if stoppable:
-                    self._stop_if_cancelled(run)
-                return await watched
-            except SpoolError as error:
-                self.log.error(
-                    "Job {job} waits: {error}", action="spool_full", job=run.job, error=error
-                )
-                await deferLater(self.clock, SPOOL_PATIENCE)
-                if stoppable and run.job in self.cancelled:
-                    return Ended(key=run.key, kind=End.CANCELLED)
+        try:
+            while True:
+                try:
+                    watched = self.runner.start(run)
+                    if stoppable:
+                        self._stop_if_cancelled(run)
+                    return await watched
+                except SpoolError as error:
+                    self._refused[run.key] = str(error)
+                    self.log.error(
+                        "Job {job} waits: {error}", action="spool_full", job=run.job, error=error
+                    )
+                    await deferLater(self.clock, SPOOL_PATIENCE)
+                    if stoppable and run.job in self.cancelled:
+                        return Ended(key=run.key, kind=End.CANCELLED)
+        finally:
+            self._refused.pop(run.key, None)
 
     def _stop_if_cancelled(self, run: Run) -> None:
         if run.job in self.cancelled:

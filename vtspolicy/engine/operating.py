@@ -87,10 +87,12 @@ class Operator:
         return told
 
     def ready(self) -> tuple[bool, tuple[str, ...]]:
-        """Whether new commands can be taken, and why not."""
+        """Whether new commands can be taken and carried out, and why not."""
         reasons = []
         if self.engine.ledger.trouble is not None:
             reasons.append(f"the ledger cannot be written: {self.engine.ledger.trouble}")
+        if self.engine.conductor.calls.trouble is not None:
+            reasons.append(f"programs cannot be started: {self.engine.conductor.calls.trouble}")
         if self.draining:
             reasons.append("the server is draining")
         if self.engine.queue.waiting >= self.engine.reader.configuration.waiting:
@@ -119,6 +121,7 @@ class Operator:
         for application, seats in running.items():
             metrics.seats.labels(application).set(seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
+        metrics.spool_trouble.set(engine.conductor.calls.trouble is not None)
         tapes = {each.state: each for each in await engine.ledger.read(Book.tape_counts)}
         for place in TapeState:
             found = tapes.get(place)

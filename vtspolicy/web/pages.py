@@ -53,7 +53,7 @@ async def health(_house: House, _given: Given) -> Answer:
 
 
 async def readiness(house: House, _given: Given) -> Answer:
-    """Whether commands are taken."""
+    """Whether commands are taken and can be carried out."""
     ready, reasons = house.control.ready()
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
     return json_answer({"ready": ready, "reasons": list(reasons)}, status)
