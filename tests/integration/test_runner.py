@@ -20,7 +20,7 @@ from twisted.trial.unittest import TestCase
 
 from vtspolicy.runner import identity, keeper
 from vtspolicy.runner.link import PROGRAM
-from vtspolicy.runner.processes import ProcessRunner
+from vtspolicy.runner.processes import ANSWER, ProcessRunner
 from vtspolicy.runner.protocol import End, Run, SpoolError
 
 PATH = {"PATH": "/usr/bin:/bin"}
@@ -31,7 +31,7 @@ from pathlib import Path
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from vtspolicy.runner.processes import ProcessRunner
+from vtspolicy.runner.processes import ANSWER, ProcessRunner
 from vtspolicy.runner.protocol import Run
 
 async def serve():
@@ -487,6 +487,21 @@ class TestKills(RunnerCase):
         assert "No such file or directory" in self.runner.unreachable
         assert not self.runner.has_begun("1-1")
         away.rename(self.spool)
+        assert (await waiting).code == 3
+        assert self.runner.unreachable is None
+
+    async def test_a_keeper_that_is_halted_is_told_of_and_does_its_work_when_it_goes_on(self):
+        now = 0.0
+        await self.restarted(steady=lambda: now)
+        os.kill(self.runner.keeper, signal.SIGSTOP)
+        waiting = self.runner.start(self.sh("exit 3"))
+        now = ANSWER - 1
+        assert self.runner.unreachable is None
+        now = ANSWER
+        assert self.runner.unreachable == (
+            f"the keeper (process {self.runner.keeper}) has not answered for 30 s"
+        )
+        os.kill(self.runner.keeper, signal.SIGCONT)
         assert (await waiting).code == 3
         assert self.runner.unreachable is None
 

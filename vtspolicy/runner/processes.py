@@ -26,6 +26,10 @@ OUTPUT_LIMIT = 64 << 20  # bytes of output kept for each run
 SETTLING = 1.0  # seconds from a keeper's death until a process that it did not note must show
 
 
+ANSWER = 30.0
+"""Seconds after which a keeper that does not answer is told of; it may be halted."""
+
+
 class ProcessRunner(Runner):
     """Runs programs detached, each in a folder of the spool. See `protocol.Runner`."""
 
@@ -77,9 +81,14 @@ class ProcessRunner(Runner):
 
     @property
     def unreachable(self) -> str | None:
-        """Why no keeper can be reached, while a run waits for one."""
-        waits = any(watched.asked for watched in self._watched.values())
-        return self._link.trouble if waits else None
+        """Why no keeper starts what it was asked to, while a run waits for that."""
+        asked = [watched.asked_at for watched in self._watched.values() if watched.asked]
+        if not asked:
+            return None
+        waited = self._steady() - min(asked)
+        if self._link.trouble is None and waited >= ANSWER:
+            return f"the keeper (process {self._link.pid}) has not answered for {waited:.0f} s"
+        return self._link.trouble
 
     async def open(self) -> None:
         """Connect to the keeper of the spool, or start it. Raises KeeperError."""
@@ -187,6 +196,7 @@ class ProcessRunner(Runner):
 
     def _ask(self, watched: Watched) -> None:
         run = watched.run
+        watched.asked_at = self._steady()
         self._link.send(request(run, watched.program, self._spool.path(run.key), self._limit))
 
     def _told(self, message: dict[str, Any]) -> None:

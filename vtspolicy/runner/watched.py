@@ -20,6 +20,7 @@ class Watched:
     ended: Deferred[Ended]
     program: str = ""  # absolute path
     asked: bool = False  # the keeper was asked to start it, and has not answered
+    asked_at: float = 0.0  # by the steady clock
     held: bool = False  # the keeper that we are connected to will tell us of its end
     leader: Process | None = None
     started: float | None = None  # seconds since the epoch
