@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.crash.defects import DEFECTS
-
 ROOT = Path(__file__).parents[2]
 
 BROKEN_TASKS = """
@@ -46,7 +44,8 @@ def test_kills_at_random_and_inside_of_writes_lose_and_double_nothing():
     done = run("-m", "tests.crash", "--short", "--seed", "4711")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("seed 4711;")
-    assert done.stdout.count(": found: ") == len(DEFECTS)
+    count = run("-c", "from tests.crash.defects import DEFECTS; print(len(DEFECTS))")
+    assert done.stdout.count(": found: ") == int(count.stdout) > 0
     assert done.stdout.endswith("All as promised.\n")
 
 
