@@ -121,7 +121,8 @@ def test_a_stranger_is_not_let_in(station, sshd):
         done = station.command("VTSPolicy FTX '/VAULT01/PAY/A00005'")
     finally:
         (sshd.folder / "away").rename(key)
-    assert (word(done), dict(done.fields)["rc"]) == ("FAILED", 255)
+    # 255 is ssh's own; where rsync sees the connection end before ssh has, it says 12.
+    assert (word(done), dict(done.fields)["rc"] in {12, 255}) == ("FAILED", True)
 
 
 def test_a_system_that_does_not_answer_fails(station, sshd):
