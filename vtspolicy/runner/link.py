@@ -91,11 +91,6 @@ class KeeperLink:
         self.pid: int | None = None  # the keeper's
         self.trouble: str | None = None  # why no keeper can be reached, once that was tried
 
-    @property
-    def is_up(self) -> bool:
-        """Whether a keeper listens to us now."""
-        return self._lines is not None
-
     async def open(self) -> None:
         """Connect, starting a keeper if there is none. Raises KeeperError."""
         until = time.monotonic() + PATIENCE
