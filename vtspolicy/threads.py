@@ -47,15 +47,27 @@ class Threads:
         self._finished: Deferred[None] = Deferred()
 
     def ask(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """Have a function called in a thread; its answer comes in the reactor's."""
+        """Have a function called in a thread; its answer comes in the reactor's.
+
+        Where the machine has no thread to give, those that there are do the work; the answer is
+        its `RuntimeError` if there are none.
+        """
         answer: Deferred[T] = Deferred()
+        if self._begun < min(self._under_way + 1, self._most):
+            try:
+                self._begin()
+            except RuntimeError:
+                if not self._begun:
+                    answer.errback()
+                    return answer
         self._under_way += 1
-        if self._begun < min(self._under_way, self._most):
-            self._begun += 1
-            name = f"{self._name}-{self._begun}"
-            threading.Thread(target=self._loop, name=name, daemon=True).start()
         self._asked.put((lambda: function(*args, **kwargs), answer))
         return answer
+
+    def _begin(self) -> None:
+        name = f"{self._name}-{self._begun + 1}"
+        threading.Thread(target=self._loop, name=name, daemon=True).start()
+        self._begun += 1
 
     def finish(self) -> Deferred[None]:
         """Do what was asked, then end; fires when the last thread has done its last work."""

@@ -1,6 +1,7 @@
 """Threads that work for the reactor."""
 
 import threading
+from unittest import mock
 
 import pytest
 from twisted.internet import reactor
@@ -48,12 +49,34 @@ class ThreadsTest(TestCase):
         threads = Threads("t", reactor, most=3)
         gate = threading.Event()
         hung = [threads.ask(gate.wait) for _ in range(2)]
+        names = set()  # which of the three stays free is the scheduler's choice
         for _ in range(20):
-            name = yield threads.ask(lambda: threading.current_thread().name)
-            assert name == "t-3"
+            names.add((yield threads.ask(lambda: threading.current_thread().name)))
+        assert len(names) == 1
+        assert names < {"t-1", "t-2", "t-3"}
         gate.set()
         yield gatherResults(hung)
         yield threads.finish()
+
+    @inlineCallbacks
+    def test_where_no_thread_can_be_begun_the_others_do_it_or_it_fails(self):
+        threads = Threads("t", reactor, most=2)
+        with self.no_more_threads(), pytest.raises(RuntimeError, match="can't start"):
+            yield threads.ask(lambda: 1)
+        gate = threading.Event()
+        waiting = threads.ask(gate.wait)
+        with self.no_more_threads():
+            asked = threads.ask(lambda: 2)
+        gate.set()
+        assert (yield waiting)
+        assert (yield asked) == 2
+        yield threads.finish()
+
+    @staticmethod
+    def no_more_threads():
+        return mock.patch.object(
+            threading.Thread, "start", side_effect=RuntimeError("can't start new thread")
+        )
 
     @inlineCallbacks
     def test_finish_waits_for_what_was_asked(self):
