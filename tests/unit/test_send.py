@@ -5,8 +5,10 @@ import re
 import socket
 import ssl
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -55,7 +57,7 @@ class Server:
             if self._context is not None:
                 try:
                     connection = self._context.wrap_socket(connection, server_side=True)
-                except ssl.SSLError:
+                except OSError:  # of TLS, or of a client that has gone before it could be told
                     connection.close()
                     continue
             with connection, connection.makefile("rb") as stream:
@@ -274,24 +276,55 @@ def test_json_of_a_display_has_the_same_keys():
     assert (shown["word"], shown["number"], shown["column"]) == ("REJECTED", 1101, 12)
 
 
-def test_silence_is_given_up_after_the_timeout():
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a slow machine does not use up: only the test moves it, and sockets wait."""
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now, sleep=time.sleep)
+    monkeypatch.setattr(send_module, "time", clock)
+    monkeypatch.setattr(link_module, "time", clock)
+    return clock
+
+
+def test_silence_is_given_up_after_the_timeout(clock):
     with Server(lambda _event: [None]) as server:
         result = run(server, "--timeout", "50ms", ARCHIVE)
     assert result.exit_code == 5
     assert "gave up" in result.stderr
 
 
-def test_a_final_notice_that_does_not_come_is_given_up_after_the_timeout():
+def test_a_final_notice_that_does_not_come_is_given_up_after_the_timeout(clock, monkeypatch):
+    show = send_module.Printer.show
+
+    def shown(*args, **given):
+        show(*args, **given)
+        clock.now = 599.9  # a tenth of a second is left
+
+    monkeypatch.setattr(send_module.Printer, "show", shown)
     with Server(saying("ACCEPTED")) as server:
-        result = run(server, "--wait", "--timeout", "0.1", ARCHIVE)
+        result = run(server, "--wait", "--timeout", "10m", ARCHIVE)
     assert result.exit_code == 5
     assert "ACCEPTED" in result.stdout
 
 
+def test_time_that_is_over_is_not_waited_for(clock, monkeypatch):
+    show = send_module.Printer.show
+
+    def shown(*args, **given):
+        show(*args, **given)
+        clock.now = 600.0
+
+    monkeypatch.setattr(send_module.Printer, "show", shown)
+    with Server(saying("ACCEPTED")) as server:
+        result = run(server, "--wait", "--timeout", "10m", ARCHIVE)
+    assert result.exit_code == 5
+    assert server.acknowledged == []
+
+
 def test_nobody_listening_is_code_six():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-    result = run(address, ARCHIVE)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # the port stays ours, so that nobody else listens there
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = run(address, ARCHIVE)
     assert result.exit_code == 6
     assert f"cannot reach {address}" in result.stderr
 
