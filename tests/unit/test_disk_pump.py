@@ -12,6 +12,14 @@ def silent(_done):
     pass
 
 
+@pytest.fixture
+def no_thread_is_left():
+    """Of those that begin meanwhile; what other tests began may end whenever it likes."""
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
 def test_every_sink_gets_every_byte_in_order():
     content = bytes(range(256)) * (BLOCK // 256 * 3) + b"the end"
     first, second = io.BytesIO(), io.BytesIO()
@@ -40,6 +48,7 @@ def test_the_memory_is_the_same_for_a_source_a_hundred_times_the_buffers():
     assert len(buffers) <= BLOCKS
 
 
+@pytest.mark.usefixtures("no_thread_is_left")
 def test_a_sink_that_fails_stops_the_reading_and_is_heard():
     blocks = 0
 
@@ -51,11 +60,9 @@ def test_a_sink_that_fails_stops_the_reading_and_is_heard():
     def full(_block):
         raise OSError(28, "No space left on device")
 
-    before = threading.active_count()
     with pytest.raises(OSError, match="No space left"):
         pump(fill, [len, full], silent)
     assert blocks <= 2 * BLOCKS
-    assert threading.active_count() == before
 
 
 def test_a_sink_that_fails_on_the_last_block_is_heard():
@@ -66,13 +73,12 @@ def test_a_sink_that_fails_on_the_last_block_is_heard():
         pump(io.BytesIO(b"one block").readinto, [full], silent)
 
 
+@pytest.mark.usefixtures("no_thread_is_left")
 @pytest.mark.parametrize("where", ["fill", "report"])
 def test_what_the_reader_raises_leaves_no_thread(where):
     def broken(_argument):
         raise KeyboardInterrupt
 
-    before = threading.active_count()
     fill = broken if where == "fill" else io.BytesIO(b"x").readinto
     with pytest.raises(KeyboardInterrupt):
         pump(fill, [len], broken)
-    assert threading.active_count() == before
