@@ -1,5 +1,6 @@
 """Runs of real programs: how they end, how they are stopped, and what a kill of anybody does."""
 
+import contextlib
 import json
 import os
 import resource
@@ -81,7 +82,7 @@ def processes_of(spool):
 class RunnerCase(TestCase):
     """A spool of its own, and nothing left behind."""
 
-    timeout = 30
+    timeout = 300  # a limit for what hangs, on any machine
 
     async def setUp(self):
         self.spool = Path(tempfile.mkdtemp(prefix="runs-"))
@@ -96,7 +97,8 @@ class RunnerCase(TestCase):
     def all_killed(self):
         left = processes_of(self.spool)
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may be ending by itself
+                os.kill(pid, signal.SIGKILL)
         return not left
 
     def new_runner(self, clock=reactor, **settings):
@@ -109,7 +111,7 @@ class RunnerCase(TestCase):
         await self.runner.open()
         return self.runner
 
-    async def until(self, condition, seconds=20):
+    async def until(self, condition, seconds=120):
         deadline = reactor.seconds() + seconds
         while not (value := condition()):
             assert reactor.seconds() < deadline, f"never came true: {condition}"
@@ -133,6 +135,15 @@ class RunnerCase(TestCase):
         os.kill(pid, signal.SIGKILL)
         await self.until(lambda: gone(pid))
         return pid
+
+    async def leader(self, key="1-1"):
+        """The process of a run, once its keeper has noted it: the program may be faster."""
+
+        def noted():
+            journal = self.runner._spool.journal(key)
+            return journal and journal.leader
+
+        return await self.until(noted)
 
     async def server_that_runs(self, *argv):
         """Start a server of its own that starts a run, kill it when that has begun."""
@@ -213,7 +224,7 @@ class TestAnOrdinaryRun(RunnerCase):
     async def test_a_long_output_is_cut_in_the_middle_while_the_program_runs(self):
         await self.restarted(output_limit=65536)
         script = """
-            echo first; head -c 300000 /dev/zero | tr '\\0' x; echo last
+            (echo first; head -c 300000 /dev/zero | tr '\\0' x; echo last) > whole; cat whole
             until grep -q dropped output; do sleep 0.05; done
             echo after"""
         ended = await self.runner.start(self.sh(script))
@@ -342,7 +353,8 @@ class TestStopping(RunnerCase):
         assert (ended.kind, ended.signal) == (End.CANCELLED, signal.SIGTERM)
 
     async def test_our_signal_means_cancelled_whatever_the_code(self):
-        waiting = self.runner.start(self.sh("trap 'exit 0' TERM; touch begun; sleep 60 & wait"))
+        script = "trap 'exit 0' TERM; touch begun; sleep 60 & wait"
+        waiting = self.runner.start(self.sh(script, grace=20))
         await self.has("begun")
         self.runner.stop("1-1", "")
         ended = await waiting
@@ -354,8 +366,9 @@ class TestStopping(RunnerCase):
         await self.until(lambda: self.runner._watched["1-1"].leader is not None)
         self.file("go").touch()
         # Outside of the reactor: the keeper's message waits in the socket meanwhile.
+        end = time.monotonic() + 120
         while b'"exit"' not in self.file("state").read_bytes():
-            pass
+            assert time.monotonic() < end
         self.runner.stop("1-1", "too late")
         ended = await waiting
         assert (ended.kind, ended.code, ended.reason) == (End.EXITED, 5, "")
@@ -368,9 +381,12 @@ class TestStopping(RunnerCase):
         assert "run" not in processes_of(self.spool).values()
 
     async def test_a_silent_run_is_ended_and_one_that_talks_is_not(self):
-        talker = "for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 0.1; done"
-        talks = self.runner.start(self.sh(talker, key="1-1", silence=0.5))
+        talker = "until [ -e go ]; do echo x; sleep 0.1; done"
+        talks = self.runner.start(self.sh(talker, key="1-1", silence=5))
         silent = self.runner.start(self.sh("echo x; sleep 60", key="2-1", silence=0.5))
+        leader = await self.leader()
+        await self.until(lambda: leader.age > 6)
+        self.file("go").touch()
         assert (await talks).kind is End.EXITED
         ended = await silent
         assert (ended.kind, ended.reason) == (End.SILENT, "it wrote no output for 0.5 s")
@@ -381,7 +397,15 @@ class TestStopping(RunnerCase):
         self.runner.stop("9-9", "")
 
 
+HOUR = 3600.0
+
+
 class TestKills(RunnerCase):
+    def make_older(self):
+        """Let all processes have begun an hour earlier: nobody can wait for that time again."""
+        age = identity.Process.age.fget
+        self.patch(identity.Process, "age", property(lambda process: age(process) + HOUR))
+
     async def test_a_killed_server_s_run_goes_on_and_its_end_is_learnt_by_the_next(self):
         script = "echo x >> count; touch begun; until [ -e go ]; do sleep 0.02; done; exit 6"
         await self.server_that_runs("sh", "-c", script)
@@ -409,21 +433,23 @@ class TestKills(RunnerCase):
 
     async def test_the_time_out_counts_from_the_first_start(self):
         await self.server_that_runs("sh", "-c", "touch begun; exec sleep 60")
-        leader = self.runner._spool.journal("1-1").leader
-        await self.until(lambda: leader.age > 0.5)
-        before = reactor.seconds()
-        ended = await self.runner.adopt(self.sh("", timeout=0.5))
+        await self.leader()
+        self.make_older()
+        ended = await self.runner.adopt(self.sh("", timeout=HOUR))
         assert ended.kind is End.TIMEOUT
-        assert reactor.seconds() - before < 0.4
 
     async def test_silence_counts_from_the_last_output(self):
         await self.server_that_runs("sh", "-c", "echo x; touch begun; exec sleep 60")
-        leader = self.runner._spool.journal("1-1").leader
-        await self.until(lambda: leader.age > 1)
-        before = reactor.seconds()
-        ended = await self.runner.adopt(self.sh("", silence=0.9))
+        await self.leader()
+        # It began an hour ago, and wrote last half an hour ago.
+        self.make_older()
+        state = self.file("state")
+        lines = [json.loads(line) for line in state.read_text().splitlines() if line]
+        lines = [{**line, "at": line["at"] - HOUR} for line in lines]
+        state.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        os.utime(self.file("output"), (time.time() - HOUR / 2,) * 2)
+        ended = await self.runner.adopt(self.sh("", silence=HOUR / 2))
         assert ended.kind is End.SILENT
-        assert reactor.seconds() - before < 0.8
 
     async def test_an_exit_status_that_the_keeper_is_about_to_write_is_waited_for(self):
         waiting = self.runner.start(
@@ -464,7 +490,7 @@ class TestKills(RunnerCase):
         assert self.file("done").exists()
 
     async def test_an_orphan_can_still_be_stopped_and_timed_out(self):
-        waiting = self.runner.start(self.sh("touch begun; exec sleep 60", timeout=1))
+        waiting = self.runner.start(self.sh("touch begun; exec sleep 60", timeout=5))
         await self.has("begun")
         await self.kill_keeper()
         assert (await waiting).kind is End.TIMEOUT
@@ -515,7 +541,7 @@ class TestKills(RunnerCase):
 
     async def test_killed_application_and_server(self):
         await self.server_that_runs("sh", "-c", "touch begun; exec sleep 60")
-        os.kill(self.runner._spool.journal("1-1").leader.pid, signal.SIGKILL)
+        os.kill((await self.leader()).pid, signal.SIGKILL)
         ended = await self.runner.adopt(self.sh(""))
         assert (ended.kind, ended.signal) == (End.SIGNALLED, signal.SIGKILL)
 
@@ -524,7 +550,10 @@ class TestKills(RunnerCase):
         await self.has("begun")
         await self.until(lambda: self.runner._watched["1-1"].leader is not None)
         leader = self.runner._watched["1-1"].leader
-        os.kill(self.runner.keeper, signal.SIGKILL)
+        pid = self.runner.keeper
+        os.kill(pid, signal.SIGKILL)
+        while not gone(pid):  # it could still be on a processor, and write
+            pass
         os.kill(leader.pid, signal.SIGKILL)
         assert (await waiting).kind is End.LOST
 
@@ -559,7 +588,7 @@ class TestKills(RunnerCase):
         await self.has("begun")
         pid = self.runner.keeper
         await self.runner.close()
-        leader = self.runner._spool.journal("1-1").leader
+        leader = await self.leader()
         await self.until(lambda: leader.age > 1)
         assert not gone(pid)
         self.file("go").touch()
@@ -587,8 +616,9 @@ class TestAClockThatIsSet(RunnerCase):
         waiting = self.runner.start(self.sh(STUBBORN, grace=1.0))
         await self.has("begun")
         await self.until(lambda: self.runner._watched["1-1"].leader is not None)
+        before = time.monotonic()
         self.runner.stop("1-1", "")
-        before, clock.ahead = time.monotonic(), seconds
+        clock.ahead = seconds
         assert (await waiting).kind is End.CANCELLED
         return time.monotonic() - before
 
@@ -596,7 +626,7 @@ class TestAClockThatIsSet(RunnerCase):
         assert await self.grace_when_set_by(3600) >= 1.0
 
     async def test_an_hour_back_makes_no_grace_longer(self):
-        assert 1.0 <= await self.grace_when_set_by(-3600) < 10
+        assert 1.0 <= await self.grace_when_set_by(-3600) < 3600
 
     async def test_an_hour_forward_does_not_lose_a_run_that_must_yet_show(self):
         clock, passed = SetClock(), 0.0
@@ -725,14 +755,14 @@ class TestWhatALeaderLeaves(RunnerCase):
         assert gone(self.left)
 
     async def test_is_ended_by_the_time_out(self):
-        waiting = await self.begun(timeout=1)
+        waiting = await self.begun(timeout=5)
         self.kill_leader()
         ended = await waiting
-        assert (ended.kind, ended.reason) == (End.TIMEOUT, "it took longer than 1 s")
+        assert (ended.kind, ended.reason) == (End.TIMEOUT, "it took longer than 5 s")
         assert gone(self.left)
 
     async def test_is_ended_by_silence(self):
-        waiting = await self.begun(silence=0.5)
+        waiting = await self.begun(silence=5)
         self.kill_leader()
         assert (await waiting).kind is End.SILENT
         assert gone(self.left)
