@@ -565,6 +565,8 @@ class World:
         """A copy counts when the last query for it found it."""
         key = f"{job.id:06d}-{job.attempt}-verify"
         queries = [life for name, life in self.machine.lives.items() if name.startswith(key)]
+        if not queries:
+            return asked  # it waits for as long as the spool is full
         last = queries[-1].ended
         if last is not None and last.kind == "exited" and last.code == 0:
             return {"COMPLETED"}

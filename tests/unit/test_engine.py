@@ -116,6 +116,18 @@ def test_a_job_that_is_cancelled_while_its_copy_is_verified_is_cancelled(world):
     assert words(world, "NSK1") == ["ACCEPTED", "CANCELLED"]
 
 
+def test_a_job_that_is_cancelled_before_its_copy_could_be_verified_is_cancelled(world):
+    world.send("NSK1", "VTSPolicy RST '/VAULT01/ONE'")
+    world.runner.trouble = "the disk is full"
+    world.runner.exit("000001-1")
+    world.cancel_by_operator(1)
+    world.clock.pass_time(10)
+    assert words(world, "NSK1") == ["ACCEPTED", "CANCELLED"]
+    assert world.machine.starts == ["000001-1"]
+    world.end()
+    world.check_end()
+
+
 def test_a_query_that_verifies_is_asked_again_by_the_next_server(world):
     world.send("NSK1", "VTSPolicy RST '/VAULT01/ONE'")
     world.runner.exit("000001-1")
