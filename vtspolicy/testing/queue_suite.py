@@ -268,7 +268,8 @@ class QueueMachine(RuleBasedStateMachine):
             job.claims = False
         assert sorted(self.queue.holders(lock)) == sorted(job.number for job in held)
         assert self.queue.release(lock) is bool(held)
-        assert self.queue.holders(lock) == ()
+        # Who waited for it may hold it already.
+        assert not {*self.queue.holders(lock)} & {job.number for job in held}
 
     @rule(a=st.integers(0, 3), b=st.none() | st.integers(1, 2))
     def reload(self, a: int, b: int | None) -> None:
