@@ -184,10 +184,19 @@ def server(site):
     server.close()
 
 
+class Noon(datetime):
+    """A calendar that stands still: midnight is far away, and so is the end of the year."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 6, 15, 12, tzinfo=tz)
+
+
 # -- jobs
 
 
-def test_a_job_that_waits_for_its_hours_says_when_they_begin(site):
+def test_a_job_that_waits_for_its_hours_says_when_they_begin(site, monkeypatch):
+    monkeypatch.setattr("vtspolicy.cli.tables.datetime", Noon)
     begin = datetime.fromtimestamp(NOW).astimezone() + timedelta(hours=3)
     hours = f"{begin:%H}:00-{begin:%H}:30"
     site.record(between=hours)
@@ -397,10 +406,16 @@ def test_a_time_span_fits_six_characters(seconds, shown):
     assert duration(seconds) == shown
 
 
-def test_a_time_in_a_list_is_as_short_as_its_day_allows():
-    now = datetime.now().astimezone().replace(month=6, day=15)
-    assert len(recent(time.time())) == len("02:14:09")
-    assert recent(now.replace(year=now.year - 1).timestamp()) == f"{now.year - 1}-06-15"
+def test_a_time_in_a_list_is_as_short_as_its_day_allows(monkeypatch):
+    monkeypatch.setattr("vtspolicy.cli.tables.datetime", Noon)
+    for when, shown in (
+        ((2026, 6, 15, 2, 14, 9), "02:14:09"),
+        ((2026, 6, 14, 23, 59, 59), "06-14 23:59"),
+        ((2026, 1, 1), "01-01 00:00"),
+        ((2025, 12, 31, 23, 59, 59), "2025-12-31"),
+        ((2027, 6, 15, 12), "2027-06-15"),
+    ):
+        assert recent(datetime(*when).timestamp()) == shown  # noqa: DTZ001 - local, as it is shown
     assert recent(None) == ""
 
 
