@@ -56,7 +56,7 @@ def test_it_waits_and_makes_files(tmp_path):
         assert process.poll() is None
     assert process.poll() is None
     gate.touch()
-    assert process.wait(10) == 5
+    assert process.wait(30) == 5
 
 
 def test_it_ignores_signals_and_dies_of_others(tmp_path):
@@ -67,7 +67,7 @@ def test_it_ignores_signals_and_dies_of_others(tmp_path):
     for number in (signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
     process.send_signal(signal.SIGUSR1)
-    assert process.wait(10) == -signal.SIGUSR1
+    assert process.wait(30) == -signal.SIGUSR1
     assert run("die=KILL").returncode == -signal.SIGKILL
     assert run("die=TERM").returncode == -signal.SIGTERM
 
@@ -84,7 +84,7 @@ def test_it_leaves_a_process_behind(step, same, tmp_path):
         process = subprocess.Popen(
             [*PROGRAM, f"record={record}", f"{step}=60"], stdout=file, start_new_session=True
         )
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     start, spawned, end = notes(record)
     child = spawned["child"]
     try:
