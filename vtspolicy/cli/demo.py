@@ -50,8 +50,8 @@ EXPECTED = {
 EXPECTED_ONCE = (Word.REJECTED, Word.DUPLICATE, Word.DENIED)
 """Answers of which the night brings one each: a typing error, a repeated event, a deletion."""
 
-PATIENCE = 60.0
-"""Seconds after which the demo gives up waiting for an answer."""
+PATIENCE = 120.0
+"""Seconds after which the demo gives up waiting for an answer, or for the end of its server."""
 
 CONFIGURATION = """\
 node: vts1.example.com
@@ -243,7 +243,7 @@ def _server(root: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield server
         server.send_signal(signal.SIGTERM)
-        server.wait(10)
+        server.wait(PATIENCE)
     except BaseException:
         click.echo(log.read_text("utf-8", "replace"), err=True)
         raise
