@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from ports import free_ports
 
 from vtspolicy.notices import read_line
 
 VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
+PATIENCE = 180  # seconds until what does not come is given up, on any machine
 
 CONFIGURATION = r"""
 node: vts1.example.com
@@ -73,14 +75,14 @@ class Link:
     """A host's connection: sends bytes, collects notices."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", port), 60)
         self.rest = b""
         self.notices = []
 
     def send(self, data):
         self.socket.sendall(data.encode() if isinstance(data, str) else data)
 
-    def wait(self, word, seconds=20, **fields):
+    def wait(self, word, seconds=PATIENCE, **fields):
         """Return the first notice of this word and with these fields."""
         until = time.monotonic() + seconds
         seen = 0
@@ -101,7 +103,7 @@ class Link:
 
     def drain(self):
         """Return everything up to the end of the connection."""
-        self.socket.settimeout(20)
+        self.socket.settimeout(PATIENCE)
         while data := self.socket.recv(65536):
             self.take(data)
         return self.notices
@@ -147,7 +149,7 @@ class Site:
             stderr=log,
         )
         log.close()
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 5).close()
@@ -160,7 +162,7 @@ class Site:
 
     def stop(self, how=signal.SIGTERM):
         self.server.send_signal(how)
-        code = self.server.wait(20)
+        code = self.server.wait(PATIENCE)
         self.server = None
         return code
 
@@ -194,7 +196,7 @@ class Site:
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             env=os.environ | {"COLUMNS": "120"},
         )
         assert not check or done.returncode == 0, done.stderr + done.stdout
@@ -210,16 +212,6 @@ class Site:
         if self.server is not None:
             self.server.kill()
             self.server.wait()
-
-
-def free_ports(count):
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @pytest.fixture

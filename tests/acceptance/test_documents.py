@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import VTSPOLICY, free_ports
+from conftest import VTSPOLICY
+from ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +29,8 @@ def play(script, tmp_path, folder):
     """Run a script in a folder and on ports of its own; return what it printed."""
     first, second = free_ports(2)
     script = script.replace(folder, str(tmp_path / "site"))
-    script = script.replace("7171", str(first)).replace("7180", str(second))
+    ports = {"7171": str(first), "7180": str(second)}
+    script = re.sub("7171|7180", lambda found: ports[found[0]], script)
     script = script.replace(". .venv/bin/activate\n", "")
     said = tmp_path / "said"
     with said.open("wb") as out:
@@ -40,10 +42,10 @@ def play(script, tmp_path, folder):
             env=os.environ | {"PATH": f"{VTSPOLICY.parent}:{os.environ['PATH']}", "COLUMNS": "140"},
         )
         try:
-            code = shell.wait(60)
+            code = shell.wait(300)
         except subprocess.TimeoutExpired:
             shell.terminate()  # which ends the server, too
-            code = shell.wait(20)
+            code = shell.wait(60)
     if code == 0:
         return said.read_text()
     log = tmp_path / "site" / "server.log"

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .ground import PATIENCE, free_ports
+from tests.ports import free_ports
+
+from .ground import PATIENCE
 
 HERE = Path(__file__).parent
 CELERY = "celery[redis]>=5.4"

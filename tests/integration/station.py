@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from ports import free_ports
 
 from vtspolicy.notices import read_line
 from vtspolicy.testing.display import display
 
 VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
-PATIENCE = 30  # seconds that a command may take to its final notice
+PATIENCE = 300  # seconds that a command may take to its final notice, on any machine
 
 CONFIGURATION = r"""
 node: vts1.example.com
@@ -42,7 +45,7 @@ class Station:
 
     def __init__(self, root, *, site, tables, path=None):
         self.root = root
-        self.port, self.web = _free_ports(2)
+        self.port, self.web = free_ports(2)
         self.server = None
         self.path = path  # where the server looks for programs; None: as we do
         self._socket = None
@@ -105,7 +108,8 @@ class Station:
             self.server.terminate()
             self.server.wait(PATIENCE)
         for pid in _with_argument(str(self.root / "spool")):
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it may be leaving by itself
+                os.kill(pid, signal.SIGTERM)
 
     @property
     def log(self):
@@ -223,14 +227,6 @@ def reason(notice):
 
 def checksum(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _with_argument(argument):

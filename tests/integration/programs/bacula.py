@@ -7,7 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from programs.daemon import PATH, Daemon, free_ports, program
+from ports import free_ports
+
+from programs.daemon import PATH, Daemon, program
 
 TEMPLATES = Path(__file__).parents[3] / "fixtures" / "bacula"
 SCHEMA = Path("/usr/share/dbconfig-common/data/bacula-director-sqlite3/install/sqlite3")
@@ -56,7 +58,7 @@ class Bacula:
         for daemon in (self.director, self.client, self.storage):
             daemon.stop()
 
-    def console(self, *lines, timeout=60):
+    def console(self, *lines, timeout=300):
         """Give lines to bconsole; return all that it says."""
         argv = [program("bconsole"), "-n", "-c", str(self.root / "console.conf")]
         done = subprocess.run(
@@ -109,7 +111,7 @@ class Bacula:
         found = re.search(r'Device File: "(First|Second)".*\n\s+Device is BLOCKED', said)
         return ["First", "Second"].index(found[1]) if found else None
 
-    def finished(self, job: int, patience=60):
+    def finished(self, job: int, patience=300):
         """Poll until the job has ended; return what the catalogue tells of it then."""
         deadline = time.monotonic() + patience
         while (told := self.query(job)).get("jobstatus", "C") in IN_FLIGHT:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 # Debian keeps daemons where an ordinary user's PATH does not look.
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-PATIENCE = 30  # seconds for a daemon to answer or to end
+PATIENCE = 120  # seconds for a daemon to answer or to end
 
 
 def program(name):
@@ -18,15 +18,6 @@ def program(name):
     found = shutil.which(name, path=PATH)
     assert found, f"{name} is not installed; .ci/packages tells which package has it"
     return found
-
-
-def free_ports(count):
-    """Return ports that are free now, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 class Daemon:

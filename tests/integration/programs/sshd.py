@@ -6,7 +6,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from programs.daemon import PATH, Daemon, free_ports, program
+from ports import free_ports
+
+from programs.daemon import PATH, Daemon, program
 
 CONFIGURATION = """\
 ListenAddress 127.0.0.1
@@ -70,6 +72,6 @@ class Sshd:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
