@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from programs.bacula import IN_FLIGHT
 from station import Station, checksum, reason, word
 
 pytestmark = pytest.mark.programs
@@ -19,7 +20,7 @@ applications:
       console: {root}/console.conf
       list: {root}/paths
     defaults: {{jobname: Archive, client: vts-client, level: Full}}
-    timeout: 2m
+    timeout: 10m
     retry: 1
 x-poll: &poll
   run: ["{{program.bconsole}}", -n, -c, "{{console}}"]
@@ -33,8 +34,8 @@ x-poll: &poll
   running: "[CRBFSmMsjcdtpialL]"
   completed: T
   every: 500ms
-  timeout: 3s
-  patience: 30s
+  timeout: 30s
+  patience: 5m
   find:
     run: ["{{program.bconsole}}", -n, -c, "{{console}}"]
     input: ['.sql query="SELECT JobId FROM Job WHERE Comment=''{{handle}}''"']
@@ -46,15 +47,15 @@ rules:
     run: ["{{program.bconsole}}", -n, -c, "{{console}}"]
     input: ['run job=Archive client=vts-client level=Full comment="{{handle}}" yes']
     then: migrated
-    timeout: 4s
+    timeout: 12s
     poll: {{<<: *poll}}
-  - rule: one whose director may be silent for two seconds
+  - rule: one whose director may be silent for eight seconds
     when: {{family: BAC, pool: SILENT}}
     run: ["{{program.bconsole}}", -n, -c, "{{console}}"]
     input: ['run job=Archive client=vts-client level=Full comment="{{handle}}" yes']
     then: migrated
     on_interrupt: retry
-    poll: {{<<: *poll, patience: 2s}}
+    poll: {{<<: *poll, patience: 8s}}
 """
 
 
@@ -194,7 +195,7 @@ def test_a_job_waits_for_media_and_goes_on_when_there_are_some(station, bacula):
     with no_media(bacula):
         request, _, bacula_job = start(station, "VTSPolicy BAC 'archive /VAULT01/PAY/A00006'")
         drive = waiting(station, bacula)
-        assert bacula.query(bacula_job)["jobstatus"] in set("RmMS")
+        assert bacula.query(bacula_job)["jobstatus"] in IN_FLIGHT
     give_media(bacula, drive)
     assert word(station.final(request)) == "COMPLETED"
     assert bacula.query(bacula_job)["jobstatus"] == "T"
@@ -212,10 +213,10 @@ def test_a_cancelled_job_is_cancelled_in_bacula_though_its_client_has_long_ended
     with no_media(bacula):
         station.tape("PAY", "A00005")
         request, _, bacula_job = start(station, "VTSPolicy BAC 'archive /VAULT01/PAY/A00005'")
-        assert bacula.query(bacula_job)["jobstatus"] in set("CR")
+        assert bacula.query(bacula_job)["jobstatus"] in IN_FLIGHT
         station.say(f"VTSPolicy Cancel - {request}")
         assert word(station.final(request)) == "CANCELLED"
-        assert bacula.query(bacula_job)["jobstatus"] == "A"
+        assert bacula.finished(bacula_job)["jobstatus"] == "A"
 
 
 def test_a_job_without_its_file_daemon_can_be_cancelled_too(station, bacula):
@@ -225,7 +226,7 @@ def test_a_job_without_its_file_daemon_can_be_cancelled_too(station, bacula):
         request, _, bacula_job = start(station, "VTSPolicy BAC 'archive /VAULT01/PAY/A00010'")
         station.say(f"VTSPolicy Cancel - {request}")
         assert word(station.final(request)) == "CANCELLED"
-        assert bacula.query(bacula_job)["jobstatus"] == "A"
+        assert bacula.finished(bacula_job)["jobstatus"] == "A"
     finally:
         bacula.client.start()
 
@@ -235,8 +236,8 @@ def test_a_job_out_of_time_is_cancelled_in_bacula(station, bacula):
         station.tape("LATE", "L00001")
         request, _, bacula_job = start(station, "VTSPolicy BAC 'archive /VAULT01/LATE/L00001'")
         done = station.final(request)
-        assert (word(done), "longer than 4 s" in reason(done)) == ("TIMEDOUT", True)
-        assert bacula.query(bacula_job)["jobstatus"] == "A"
+        assert (word(done), "longer than 12 s" in reason(done)) == ("TIMEDOUT", True)
+        assert bacula.finished(bacula_job)["jobstatus"] == "A"
 
 
 def test_a_server_that_is_killed_goes_on_polling_by_the_number_that_it_kept(station, bacula):
@@ -279,13 +280,13 @@ def test_a_console_with_a_wrong_password_does_not_hold_a_job_for_long(station, b
     conf = bacula.root / "console.conf"
     right = conf.read_text()
     conf.write_text(right.replace(bacula.values["PASSWORD"], "wrong"))
-    begun = time.monotonic()
+    begun = time.monotonic()  # and polls may be patient for five minutes
     try:
         done = station.command("VTSPolicy BAC 'archive /VAULT01/LATE/L00003'")
     finally:
         conf.write_text(right)
     assert word(done) in {"FAILED", "INTERRUPTED"}
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 150
 
 
 def test_a_director_that_stays_away_ends_as_interrupted_because_its_job_may_go_on(station, bacula):
@@ -297,7 +298,7 @@ def test_a_director_that_stays_away_ends_as_interrupted_because_its_job_may_go_o
             done = station.final(request)
             assert word(done) == "INTERRUPTED"
             assert f"job {bacula_job}" in reason(done)
-            assert bacula.query(bacula_job)["jobstatus"] in set("CRmMS")
+            assert bacula.query(bacula_job)["jobstatus"] in IN_FLIGHT
         finally:
             console(station)
             bacula.console(f"cancel jobid={bacula_job} yes")

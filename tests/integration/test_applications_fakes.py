@@ -72,7 +72,7 @@ class Played:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=300,
             check=False,
         )
 
@@ -189,7 +189,7 @@ def test_what_was_archived_is_never_restored_and_what_was_backed_up_never_retrie
 
 SITE = """
 applications:
-  TSM: {{programs: {{dsmc: {folder}/dsmc}}, retry: 1, timeout: 2s, timeouts: {{grace: 1s}}}}
+  TSM: {{programs: {{dsmc: {folder}/dsmc}}, retry: 1, timeouts: {{grace: 1s}}}}
   TSM-backup: {{programs: {{dsmc: {folder}/dsmc}}, retry: 1}}
   NBU:
     programs:
@@ -203,6 +203,11 @@ applications:
   HPD:
     programs: {{omnib: {folder}/omnib, omnir: {folder}/omnir, omnidb: {folder}/omnidb}}
     retry: 1
+rules:
+  - rule: one that may not take long
+    when: {{family: TSM, pool: LATE}}
+    run: ["{{program.dsmc}}", archive, "{{path}}"]
+    timeout: 2s
 """
 
 
@@ -236,10 +241,10 @@ def test_a_tape_goes_away_is_emptied_and_comes_back_by_events(station, name):
 
 
 def test_a_client_that_hangs_is_stopped(station):
-    station.tape("PAY", "HANGS")
+    station.tape("LATE", "HANGS")
     (station.fakes / "scenario").write_text("hang")
     try:
-        done = station.command("VTSPolicy TSM 'archive /VAULT01/PAY/HANGS'")
+        done = station.command("VTSPolicy TSM 'archive /VAULT01/LATE/HANGS'")
     finally:
         (station.fakes / "scenario").unlink()
     assert word(done) == "TIMEDOUT"

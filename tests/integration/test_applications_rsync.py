@@ -19,7 +19,7 @@ x-here: &here
     there: {there}/
   programs: {{rsync: {folder}/rsync}}
   retry: 1
-  timeout: 1m
+  timeout: 10m
   timeouts: {{grace: 5s}}
 applications:
   FTX: *here
