@@ -14,7 +14,7 @@ from vtspolicy.tapes import Tape
 
 WORK = Work(application="DSK", run=("true",))
 FIRST = datetime(2026, 11, 22)  # noqa: DTZ001 - as displayed: no zone
-PATIENCE = 30.0  # seconds until a test that waits for nothing fails
+PATIENCE = 120.0  # seconds until a test that waits for nothing fails
 
 
 class Pump:

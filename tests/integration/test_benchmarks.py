@@ -19,7 +19,7 @@ def bench(*words):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )
 
@@ -61,7 +61,8 @@ def test_a_goal_is_judged_unless_its_peer_was_left_out(table):
 
 def test_the_table_says_on_what_machine_it_was_made(table):
     assert table["machine"]["cores"] >= 1
-    assert table["machine"]["fsync_ms_median"] > 0
+    # A disk in memory has flushed before that can be measured.
+    assert 0 <= table["machine"]["fsync_ms_median"] <= table["machine"]["fsync_ms_p99"]
 
 
 def test_a_name_that_is_no_benchmark_is_refused_with_the_known_ones():

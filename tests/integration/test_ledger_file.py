@@ -273,7 +273,8 @@ def test_a_group_has_one_flush_for_many_verbs(path, pump, opening, monkeypatch):
     assert len(commits) == 1
 
 
-def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, opening):
+def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, opening, monkeypatch):
+    monkeypatch.setattr(groups, "SLICE", 3600.0)  # one turn does it, however slow the machine is
     ledger = opening(path)
     run = ledger._writer._book.run
     flushing, held = threading.Event(), threading.Event()
