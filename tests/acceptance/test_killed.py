@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import event
+from conftest import PATIENCE, event
 
 from vtspolicy.runner import identity, keeper
 from vtspolicy.runner.link import PROGRAM
@@ -35,7 +35,7 @@ LEFT = "has left go on and are waited for"  # what the log says
 
 
 def until(true):
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
@@ -83,11 +83,11 @@ def test_a_wrapper_s_child_is_waited_for_before_the_next_attempt_and_ended_by_a_
         children.append(int(site.record[-1][1]))
         if orphaned:
             kill_keeper(site)
+        told = len(site.log)
         kill_wrapper(site, attempt)
         if restarted:
             site.stop(signal.SIGKILL)
-        told = len(site.log)
-        if restarted:
+            told = len(site.log)
             site.start()
         until(lambda told=told: LEFT in site.log[told:])
         assert len(site.record) == attempt

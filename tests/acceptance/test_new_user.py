@@ -5,7 +5,7 @@ import socket
 import subprocess
 
 import pytest
-from conftest import VTSPOLICY, event
+from conftest import PATIENCE, VTSPOLICY, event
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 ref=one'"
 
@@ -26,7 +26,7 @@ def test_printf_into_nc_prints_the_notices_up_to_the_final_one(site):
         ["nc", "-N", "127.0.0.1", str(site.port)],
         input=(ARCHIVE + "\n").encode(),
         capture_output=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     )
     lines = done.stdout.decode().splitlines()
@@ -240,7 +240,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(site, tmp_path, options
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 2
     [why] = [line for line in done.stderr.splitlines() if line.startswith("vtspolicy: ")]
@@ -259,7 +259,7 @@ def test_a_unix_socket_is_a_door_for_those_who_may_open_it(site):
     )
     site.start()
     with socket.socket(socket.AF_UNIX) as host, host.makefile("rb") as notices:
-        host.settimeout(20)
+        host.settimeout(PATIENCE)
         host.connect(str(path))
         host.sendall(event(ARCHIVE).encode())
         host.shutdown(socket.SHUT_WR)
