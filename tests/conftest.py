@@ -1,6 +1,7 @@
 """What all tests share: how long hypothesis searches, and whether installed programs are there."""
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -9,6 +10,10 @@ from hypothesis import settings
 settings.register_profile("any machine", deadline=None)
 settings.register_profile("long", settings.get_profile("any machine"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "any machine"))
+
+# What runs in the background of a shell without job control is started deaf to it, and so would be
+# every server that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
