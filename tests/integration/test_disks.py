@@ -15,6 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from ports import free_ports
 
 from vtspolicy.notices import read_line
 from vtspolicy.runner.link import PROGRAM
@@ -61,10 +62,7 @@ class Site:
         self.link = None
         self.rest = b""
         self.notices = []
-        probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        self.port, self.web = (probe.getsockname()[1] for probe in probes)
-        for probe in probes:
-            probe.close()
+        self.port, self.web = free_ports(2)
         places = {
             "root": root,
             "port": self.port,
@@ -135,14 +133,14 @@ class Site:
     def ready(self):
         """Return the status of /readyz and what it says."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.web}/readyz", timeout=10) as answer:
+            with urlopen(f"http://127.0.0.1:{self.web}/readyz", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
             with error:
                 return error.code, error.read().decode()
 
     def trouble(self, of="ledger"):
-        with urlopen(f"http://127.0.0.1:{self.web}/metrics", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{self.web}/metrics", timeout=60) as answer:
             return f"vtspolicy_{of}_trouble 1.0".encode() in answer.read()
 
     def status(self):
@@ -185,7 +183,7 @@ class Site:
                     os.kill(int(entry.name), signal.SIGKILL)
 
 
-def until(true, seconds=30):
+def until(true, seconds=180):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen"
@@ -252,11 +250,9 @@ def test_nothing_is_accepted_while_the_ledgers_disk_is_full_and_all_of_it_afterw
     fill(small_disk)
     last = get_stuck(site, 2)
     stuck(site)
-    site.hear()
-    accepted = len(site.heard("ACCEPTED"))
     site.send(last + 1)
     assert not site.takes_input()
-    assert len(site.heard("ACCEPTED")) == accepted
+    assert f"r{last + 1}" not in site.heard("ACCEPTED")
     (small_disk / "ballast").unlink()
     site.wait("COMPLETED", *range(1, last + 2))
     assert site.ready()[0] == 200
@@ -357,7 +353,7 @@ def test_a_read_only_disk_is_named_at_start(sites, small_disk):
     site.kill()
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     site.begin()
-    _out, told = site.server.communicate(timeout=60)
+    _out, told = site.server.communicate(timeout=180)
     assert site.server.returncode == 2
     assert f"{site.ledger}: cannot be opened" in told
     assert "Read-only" in told
@@ -408,7 +404,7 @@ def test_a_damaged_ledger_is_named_at_start_and_left_as_it_is(sites, damage):
     site.wait("COMPLETED", 1)
     site.link.close()
     site.server.terminate()
-    site.server.communicate(timeout=60)
+    site.server.communicate(timeout=180)
     data = site.ledger.read_bytes()
     broken = {
         "text": b"this is no ledger\n" * 1000,
@@ -417,7 +413,7 @@ def test_a_damaged_ledger_is_named_at_start_and_left_as_it_is(sites, damage):
     }[damage]
     site.ledger.write_bytes(broken)
     site.begin()
-    _out, told = site.server.communicate(timeout=60)
+    _out, told = site.server.communicate(timeout=180)
     assert site.server.returncode == 2
     assert f"{site.ledger}: the ledger is damaged" in told
     assert "Traceback" not in told
@@ -438,7 +434,7 @@ def test_a_ledger_that_is_gone_is_named_at_start_and_what_is_left_of_it_stays(si
     wal = Path(f"{site.ledger}-wal")
     before = wal.read_bytes()
     site.begin()
-    _out, told = site.server.communicate(timeout=60)
+    _out, told = site.server.communicate(timeout=180)
     assert site.server.returncode == 2
     assert f"{site.ledger}: the ledger is lost" in told
     assert "Traceback" not in told
@@ -468,7 +464,7 @@ def test_a_ledger_that_another_program_has_for_itself_at_the_start_is_waited_for
     site.wait("COMPLETED", 1)
     site.link.close()
     site.server.terminate()
-    site.server.communicate(timeout=60)
+    site.server.communicate(timeout=180)
     with contextlib.closing(sqlite3.connect(site.ledger, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN IMMEDIATE")
@@ -476,7 +472,7 @@ def test_a_ledger_that_another_program_has_for_itself_at_the_start_is_waited_for
         site.begin()
         assert "Another program holds the ledger" in site.server.stderr.readline()
         site.server.terminate()
-        site.server.communicate(timeout=60)
+        site.server.communicate(timeout=180)
         assert site.server.returncode in {0, -signal.SIGTERM}
         site.begin()
         assert "Another program holds the ledger" in site.server.stderr.readline()
@@ -494,7 +490,7 @@ def test_an_order_about_a_number_that_no_ledger_can_have_is_answered_as_any_unkn
             [VTSPOLICY, *words, "--config", site.root / "vtspolicy.yaml"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         for number in ("77", "9" * 23)
