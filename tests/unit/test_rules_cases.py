@@ -24,7 +24,7 @@ rules:
 def run(tmp_path):
     def run(cases, rules=RULES):
         (tmp_path / "rules.yaml").write_text(rules)
-        (tmp_path / "cases.yaml").write_text(cases)
+        (tmp_path / "cases.yaml").write_text(cases, encoding="utf-8")
         table = load_table([tmp_path / "rules.yaml"], vocabulary=shipped())
         return run_cases(table, shipped(), read_cases(tmp_path / "cases.yaml"))
 
