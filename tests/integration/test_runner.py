@@ -19,7 +19,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from vtspolicy.runner import identity, keeper
+from vtspolicy.runner import identity, keeper, link
 from vtspolicy.runner.link import PROGRAM
 from vtspolicy.runner.processes import ANSWER, ProcessRunner
 from vtspolicy.runner.protocol import End, Run, SpoolError
@@ -576,6 +576,26 @@ class TestKills(RunnerCase):
             os.kill(pid, each)
         assert (await self.runner.start(self.sh("exit 1"))).code == 1
         assert self.runner.keeper == pid
+
+    async def test_a_server_that_closes_while_it_connects_to_its_keeper_has_no_complaint(self):
+        lines = self.runner._link._lines
+        self.runner._link._lost()
+        await self.runner.close()
+        lines.hang_up()
+        await lines.gone
+        assert self.flushLoggedErrors() == []
+
+    async def test_a_server_that_closes_before_it_is_greeted_leaves_no_connection(self):
+        pid, lines, made = self.runner.keeper, self.runner._link._lines, []
+        self.patch(link.KeeperLines, "connectionMade", lambda _lines: made.append(True))
+        os.kill(pid, signal.SIGSTOP)
+        self.runner._link._lost()
+        await self.until(lambda: made)
+        await self.runner.close()
+        lines.hang_up()
+        os.kill(pid, signal.SIGCONT)
+        await self.until(lambda: gone(pid))  # with a connection it would stay
+        assert self.flushLoggedErrors() == []
 
     async def test_a_keeper_without_work_leaves(self):
         pid = self.runner.keeper

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -145,6 +145,9 @@ class KeeperLink:
             raise KeeperError("the keeper said something before its greeting")
         try:
             return lines, await greeting.addTimeout(PATIENCE, self._reactor)
+        except CancelledError:  # we are closed: the keeper must not stay for us
+            lines.hang_up()
+            raise
         except TimeoutError as error:
             lines.hang_up()
             raise KeeperError(f"the keeper of {self._spool} does not answer") from error
@@ -207,7 +210,7 @@ class KeeperLink:
             self._trying.addErrback(self._gave_up)
 
     def _gave_up(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
+        if not failure.check(CancelledError, ConnectingCancelledError):  # we are closed
             self._log.failure("The keeper cannot be reached", failure, action="keeper-missing")
 
     async def _again(self) -> None:
