@@ -169,6 +169,46 @@ def test_a_lock_that_an_operator_released_stays_released_over_a_restart(world):
     assert world.engine.queue.holders("the robot") == (3,)
 
 
+def test_a_lock_is_not_taken_from_a_job_that_got_it_while_the_ledger_was_slow(world):
+    for minute in range(3):
+        world.send("NSK1", SEVERAL, minute)
+    write, waiting = world.ledger.write, []
+
+    def slowly(*args, **kwargs):
+        """What a real ledger does: it answers in order, but later."""
+        waiting.append(write(*args, **kwargs))
+        waiting[-1].pause()
+        return waiting[-1]
+
+    world.ledger.write = slowly
+    told = []
+    world.operator.release_lock("the robot", "operator alice").addCallback(told.append)
+    world.runner.exit("000001-1")  # the job that was meant ends just now
+    while waiting:
+        world.settle()
+        waiting.pop(0).unpause()
+    world.ledger.write = write
+    world.settle()
+    assert told == [{"lock": "the robot", "released": True}]
+    assert running(world) == [2]
+    assert world.engine.queue.holders("the robot") == (2,)
+
+
+def test_the_history_names_the_jobs_that_a_lock_was_taken_from(world):
+    for minute in range(3):
+        world.send("NSK1", SEVERAL, minute)
+    for _ in range(2):
+        world.operator.release_lock("the robot", "operator alice")
+        world.settle()
+    world.restart()
+    assert running(world) == [1, 2, 3]
+    lines = world.ledger.book.history("lock the robot")
+    assert [line.cause for line in lines] == [
+        "an operator asked for it; taken from job 1",
+        "an operator asked for it; taken from job 2",
+    ]
+
+
 def test_a_lock_that_nobody_holds_is_not_released_and_leaves_no_trace(world):
     told = []
     world.operator.release_lock("the robot", "operator alice").addCallback(told.append)

@@ -115,7 +115,7 @@ def test_everything_is_forgotten_when_the_last_job_has_ended():
     for job in range(1, 200):
         bench.queue.put(entry(job, SHAPES["pool and cartridges in turn"](job), due=job % 3 * 1e10))
     bench.queue.put(entry(200, "L"))
-    bench.queue.release("L")
+    bench.queue.release("L", bench.queue.holders("L"))
     for job in range(1, 201):
         bench.queue.withdraw(job)
         bench.queue.give_back(job)

@@ -139,18 +139,13 @@ def _why_not_mark(tape: Tape, word: Mark) -> str | None:
     return None
 
 
-async def unlock(engine: "Engine", lock: str, actor: str) -> bool:
+def unlock(book: Book, lock: str, actor: str, at: float) -> bool:
     """Unlock a tape, named as in commands or by its path; False when it is not locked."""
-    at = engine.clock.seconds()
-
-    def note(book: Book) -> bool:
-        for tape in book.tapes_locked():
-            if lock in {tape.name, tape.path}:
-                book.set_locked(tape.path, False, actor, at, "an operator asked for it")
-                return True
-        return False
-
-    return await engine.ledger.write(note)
+    for tape in book.tapes_locked():
+        if lock in {tape.name, tape.path}:
+            book.set_locked(tape.path, False, actor, at, "an operator asked for it")
+            return True
+    return False
 
 
 async def _find(engine: "Engine", text: str) -> Tape:

@@ -82,6 +82,7 @@ class Operator:
                 restores_since=restores_since,
                 backlog=engine.ledger.backlog,
                 trouble=engine.ledger.trouble,
+                unstoppable=engine.runner.unstoppable,
             )
         )
         return told
@@ -188,13 +189,21 @@ class Operator:
         return Deferred.fromCoroutine(self._release_lock(lock, actor))
 
     async def _release_lock(self, lock: str, actor: str) -> Told:
-        holders = self.engine.queue.holders(lock)
-        unlocked = await unlock(self.engine, lock, actor)
-        if holders or unlocked:
-            now = self.engine.clock.seconds()
-            await self.engine.ledger.write(Book.release_lock, lock, holders, actor=actor, at=now)
-        released = self.engine.queue.release(lock) or unlocked
-        return {"lock": lock, "released": released}
+        queue, now = self.engine.queue, self.engine.clock.seconds()
+        holders = queue.holders(lock)
+
+        def note(book: Book) -> bool:
+            unlocked = unlock(book, lock, actor, now)
+            if holders or unlocked:
+                book.release_lock(lock, holders, actor=actor, at=now)
+            return unlocked
+
+        # Asked for and done in one turn: meanwhile the lock could become another job's. The ledger
+        # writes in the order in which it is asked, and no job runs whose start it has not written:
+        # so this is on the disk before anything runs that it has let go.
+        noted = self.engine.ledger.write(note)
+        queue.release(lock, holders)
+        return {"lock": lock, "released": await noted or bool(holders)}
 
     def drain(self, actor: str) -> Deferred[Told]:
         """Read nothing more from hosts, start nothing more; what runs goes on to its end."""

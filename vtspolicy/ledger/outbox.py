@@ -48,9 +48,10 @@ class OutboxDesk(Desk):
 
     def release_lock(self, lock: str, holders: Iterable[int], *, actor: str, at: float) -> None:
         """Note that an operator took a lock from jobs; they do not get it back by a restart."""
-        for job in holders:
-            self._do("release_attempt", at, job)
         cause = "an operator asked for it"
+        for number, job in enumerate(holders):
+            self._do("release_attempt", at, job)
+            cause += f", job {job}" if number else f"; taken from job {job}"
         self._note(at, "held", "released", cause, actor, subject=f"lock {lock}")
 
     def add_history(

@@ -1,6 +1,6 @@
 """The queue that lives in the process: in memory, rebuilt from the ledger at every start."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -129,13 +129,13 @@ class EmbeddedQueue:
         """Return the jobs that hold this very lock."""
         return tuple(job.number for job in self._holders(lock))
 
-    def release(self, lock: str) -> bool:
-        """Take a lock from whoever holds it."""
-        holders = self._holders(lock)
-        for job in holders:
+    def release(self, lock: str, jobs: Collection[int]) -> tuple[int, ...]:
+        """Take a lock from those of these jobs that hold it."""
+        released = [job for job in self._holders(lock) if job.number in jobs]
+        for job in released:
             self._look_at(self._locks.leave(job))
         self._work()
-        return bool(holders)
+        return tuple(job.number for job in released)
 
     def _holders(self, lock: str) -> list[Job]:
         node = self._locks.find(lock)

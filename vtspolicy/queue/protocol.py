@@ -11,7 +11,7 @@ Two rules decide who starts, and every queue keeps them:
   nobody waits for ever behind a stream of more urgent jobs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -157,10 +157,11 @@ class Queue(Protocol):
         """Return the jobs that hold this very lock."""
         ...
 
-    def release(self, lock: str) -> bool:
-        """Take this very lock from whoever holds it, as if they had ended; they keep their seats.
+    def release(self, lock: str, jobs: Collection[int]) -> tuple[int, ...]:
+        """Take this very lock from these jobs, as if they had ended; they keep their seats.
 
-        For an operator, after a crash. False if nobody holds it.
+        For an operator, after a crash. Returns those that it was taken from: a job that does not
+        hold it, or not any more, is passed over, and whoever else holds it keeps it.
         """
         ...
 

@@ -258,18 +258,22 @@ class QueueMachine(RuleBasedStateMachine):
         """A running job cannot be withdrawn."""
         assert not self.queue.withdraw(self.one_of(data, self.model.running()).number)
 
-    @rule(lock=LOCKS)
-    def reset(self, lock: str | None) -> None:
-        """An operator resets a lock."""
+    @rule(data=st.data(), lock=LOCKS)
+    def reset(self, data: st.DataObject, lock: str | None) -> None:
+        """An operator takes a lock from some jobs, also from those that do not hold it."""
         if lock is None:
             return
         held = [job for job in self.model.running() if job.claims and job.lock == lock]
-        for job in held:
-            job.claims = False
         assert sorted(self.queue.holders(lock)) == sorted(job.number for job in held)
-        assert self.queue.release(lock) is bool(held)
+        known = sorted(self.model.jobs)
+        named = data.draw(st.sets(st.sampled_from(known))) if known else set()
+        named |= {job.number for job in held} if data.draw(st.booleans()) else set()
+        taken = [job for job in held if job.number in named]
+        for job in taken:
+            job.claims = False
+        assert sorted(self.queue.release(lock, named)) == sorted(job.number for job in taken)
         # Who waited for it may hold it already.
-        assert not {*self.queue.holders(lock)} & {job.number for job in held}
+        assert not {*self.queue.holders(lock)} & {job.number for job in taken}
 
     @rule(a=st.integers(0, 3), b=st.none() | st.integers(1, 2))
     def reload(self, a: int, b: int | None) -> None:
@@ -441,20 +445,33 @@ class QueueSuite:
         for job, lock in ((1, "/V/P"), (2, "/V/P/1"), (3, "/V/P/2")):
             rig.queue.put(entry(job, lock))
         assert rig.new() == [1]
-        assert not rig.queue.release("/V/P/1")  # job 2 waits for it: nobody holds it
-        assert not rig.queue.release("/V")
-        assert rig.queue.release("/V/P")
+        assert rig.queue.release("/V/P/1", [2]) == ()  # job 2 waits for it: nobody holds it
+        assert rig.queue.release("/V", [1]) == ()
+        assert rig.queue.release("/V/P", [1]) == (1,)
         assert rig.new() == [2]
-        assert not rig.queue.release("/V/P")
+        assert rig.queue.release("/V/P", [1]) == ()
         rig.queue.give_back(1)
         assert rig.new() == [3]
+
+    def test_a_lock_is_taken_from_nobody_but_the_jobs_that_are_named(self) -> None:
+        rig = self.rig().open()
+        rig.queue.seats({"A": 9})
+        for job in (1, 2, 3):
+            rig.queue.put(entry(job, "L"))
+        assert rig.queue.release("L", [2, 77]) == ()
+        assert rig.new() == [1]
+        rig.queue.give_back(1)
+        assert rig.new() == [2]
+        assert rig.queue.release("L", [1]) == ()  # it was meant for the one that has ended
+        assert rig.new() == []
+        assert rig.queue.holders("L") == (2,)
 
     def test_a_job_whose_lock_was_released_takes_its_old_place_when_it_waits_again(self) -> None:
         rig = self.rig().open()
         rig.queue.seats({"A": 2})
         for job in (1, 2, 3):
             rig.queue.put(entry(job, "/V/P/1"))
-        rig.queue.release("/V/P/1")
+        rig.queue.release("/V/P/1", [1])
         assert rig.new() == [1, 2]
         rig.queue.again(1, 0.0)
         (lock,) = rig.queue.snapshot().locks
