@@ -10,7 +10,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -77,23 +77,25 @@ class Vaults:
             with self._pool(vault, name) as pool:
                 yield from self._all(pool, Target(vault=vault, pool=name))
 
-    def look_through(self, vault: str) -> tuple[list[Tape], list[str]]:
-        """Return every tape of a vault, and what of it could not be looked at.
+    def look_through(self, vault: str) -> tuple[list[Tape], list[str], list[str]]:
+        """Return every tape of a vault, what of it could not be looked at, and what is no tape.
 
-        Raises VaultError when the vault itself cannot.
+        The last are files and folders that are passed over for their names. Raises VaultError when
+        the vault itself cannot be looked at.
         """
         tapes: list[Tape] = []
         wrong: list[str] = []
-        for name in self.pools_of(vault):
+        passed: list[str] = []
+        for name in self.pools_of(vault, passed):
             try:
                 with self._pool(vault, name) as pool:
-                    found = list(self._all(pool, Target(vault=vault, pool=name)))
+                    found = list(self._all(pool, Target(vault=vault, pool=name), passed))
                     tapes += (tape for tape in found if tape.size is not None)
             except VaultError as error:
                 wrong.append(str(error))
             except OSError as error:
                 wrong.append(f"/{vault}/{name} cannot be read: {error.strerror or error}")
-        return tapes, wrong
+        return tapes, wrong, passed
 
     def path(self, target: Target) -> str:
         """Return the real path of a target; it is not touched."""
@@ -175,14 +177,15 @@ class Vaults:
         for vault in self.roots:
             yield from ((vault, name) for name in self.pools_of(vault))
 
-    def pools_of(self, vault: str) -> list[str]:
-        """Return the names of the pools of one vault."""
+    def pools_of(self, vault: str, passed: list[str] | None = None) -> list[str]:
+        """Return the names of the pools of one vault; `passed` is told of what is none."""
         try:
             with os.scandir(self._root(vault)) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError as error:
             raise VaultError(f"vault {vault} cannot be read: {error.strerror}") from error
-        return sorted(name for name in names if not name.startswith("."))
+        seen = (name for name in names if not name.startswith("."))
+        return sorted(_texts(seen, f"/{vault}", passed))
 
     def _find_by_name(self, cartridge: str, known: Sequence[Tape]) -> Tape:
         found: list[Tape] = []
@@ -241,7 +244,7 @@ class Vaults:
         finally:
             os.close(pool)
 
-    def _all(self, pool: int, target: Target) -> Iterator[Tape]:
+    def _all(self, pool: int, target: Target, passed: list[str] | None = None) -> Iterator[Tape]:
         vault, name = target.vault or "", target.pool or ""
         names: list[str] = []
         with os.scandir(pool) as entries:
@@ -251,7 +254,7 @@ class Vaults:
                 names.append(entry.name)
                 if len(names) > POOL_LIMIT:
                     raise VaultError(f"/{vault}/{name} holds more than {POOL_LIMIT} tapes")
-        for cartridge in sorted(names):
+        for cartridge in sorted(_texts(names, f"/{vault}/{name}", passed)):
             yield self._tape(pool, vault, name, cartridge)
 
     def _tape(self, pool: int, vault: str, name: str, cartridge: str) -> Tape:
@@ -336,14 +339,14 @@ def look_through(vaults: Vaults, known: Collection[Tape]) -> Seen:
     expected = {tape.vault for tape in known if tape.size is not None}
     for vault in vaults.roots:
         try:
-            found, wrong = vaults.look_through(vault)
+            found, wrong, passed = vaults.look_through(vault)
         except VaultError as error:
             troubles.append(str(error))
             continue
         tapes += found
         if not found and vault in expected and not vaults.pools_of(vault):
             wrong = [f"vault {vault} is empty; is its file system mounted?"]
-        troubles += wrong
+        troubles += [*wrong, *passed]
         if not wrong:
             whole.add(vault)
     troubles += [
@@ -356,6 +359,28 @@ def look_through(vaults: Vaults, known: Collection[Tape]) -> Seen:
         troubles=tuple(troubles),
         seconds=time.monotonic() - began,
     )
+
+
+def _texts(names: Iterable[str], where: str, passed: list[str] | None) -> list[str]:
+    """Return the names that are texts: those of tapes are.
+
+    A folder can hold others, as bytes that are no UTF-8. No command can name such a file and the
+    ledger could not hold it, so it is passed over; what is told of it names one for all.
+    """
+    texts: list[str] = []
+    others: list[bytes] = []
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            others.append(os.fsencode(name))
+        else:
+            texts.append(name)
+    if others and passed is not None:
+        first = min(others).decode(errors="backslashreplace")
+        more = f" (one of {len(others)} there)" if len(others) > 1 else ""
+        passed.append(f"{where}/{first}{more} is passed over: its name is not UTF-8")
+    return texts
 
 
 def _claim(file: int, tape: Tape) -> None:

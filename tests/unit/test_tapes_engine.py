@@ -1,6 +1,8 @@
 """Catalogue and cleanup in a whole server: scans that take others' tapes for what they are."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ pytest.register_assert_rewrite("engines")
 from attrs import evolve  # noqa: E402 - after the above
 from test_tapes_faults import TapeSite, TapeWorld  # noqa: E402
 from twisted.internet.defer import Deferred  # noqa: E402
+from twisted.logger import capturedLogs  # noqa: E402
 
 from vtspolicy.notices import Word  # noqa: E402
 from vtspolicy.rules.cleanup import Policy  # noqa: E402
@@ -59,6 +62,40 @@ def test_the_first_scan_writes_one_line_and_a_second_nothing(world):
     assert scan(world).changed == 0
     (line,) = world.ledger.book.history("catalogue")
     assert (line.after, line.actor) == ("9 tapes", "operator alice")
+
+
+def test_names_that_are_not_utf8_stop_no_scan_and_are_told(world):
+    root = os.fsencode(world.site.root)
+    odd = [
+        root + name for name in (b"/VAULT01/PAY/T\xe4PE", b"/VAULT01/PAY/\xff", b"/VAULT01/\xfc")
+    ]
+    for each in odd[:2]:
+        Path(os.fsdecode(each)).write_bytes(b"tape")
+    Path(os.fsdecode(odd[2])).mkdir()
+    said = " is passed over: its name is not UTF-8"
+    told = (
+        f"/VAULT01/\\xfc{said}",
+        f"/VAULT01/PAY/T\\xe4PE (one of 2 there){said}",
+    )
+    with capturedLogs() as logged:
+        for changed in (9, 0):
+            found = scan(world)
+            assert (found.tapes, found.changed) == (9, changed)
+            assert found.troubles[:2] == told
+    assert [each["trouble"] for each in logged if each.get("action") == "vault_trouble"] == [
+        *told,
+        found.troubles[2],  # a name that occurs twice
+    ]
+    world.path.unlink()  # the vault was looked through whole all the same
+    assert (scan(world).changed, world.tape().state) == (1, TapeState.DELETED)
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
+    assert [job.tape for job in world.ledger.book.jobs()] == [
+        "/VAULT01/PAY/P00002",
+        "/VAULT01/PAY/P00000",
+    ]
+    for each in odd[:2]:
+        Path(os.fsdecode(each)).unlink()
+    Path(os.fsdecode(odd[2])).rmdir()
 
 
 def test_a_vault_that_is_not_mounted_loses_no_tape(world):

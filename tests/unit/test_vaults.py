@@ -189,7 +189,7 @@ def test_a_pool_that_cannot_be_read_is_told_and_the_others_are_read(vaults, root
         return real(where)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    tapes, wrong = vaults.look_through("VAULT01")
+    tapes, wrong, _passed = vaults.look_through("VAULT01")
     assert [tape.cartridge for tape in tapes] == ["A00017", "A00018"]
     assert wrong == ["/VAULT01/BAD cannot be read: Permission denied"]
 
