@@ -416,16 +416,22 @@ class World:
     # What must hold at every instant
 
     def check_notice(self, host, notice):
-        """Promise 1, at the moment in which a notice is written; answers its number."""
-        for each in self.ledger.book.pending_notices(host):
-            if (
-                each.word is notice.word
-                and each.fields.get("req") == notice.fields.get("req")
-                and notice.number in {None, each.id}  # a display does not show it
-            ):
-                return each.id
-        self.violations.append(f"{notice.text} left before it was recorded")
-        return notice.number
+        """Promise 1, at the moment in which a notice is written; answers its number.
+
+        A display does not show it: of those that look the same, it is one that is new to the host.
+        """
+        alike = [
+            each.id
+            for each in self.ledger.book.pending_notices(host)
+            if each.word is notice.word
+            and each.fields.get("req") == notice.fields.get("req")
+            and notice.number in {None, each.id}
+        ]
+        if not alike:
+            self.violations.append(f"{notice.text} left before it was recorded")
+            return notice.number
+        got = self.mail[host].numbers
+        return next((number for number in alike if number not in got), alike[0])
 
     def running_jobs(self):
         """Jobs whose application runs on the machine now; a query that verifies is none."""
