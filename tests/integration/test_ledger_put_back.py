@@ -1,6 +1,7 @@
 """A ledger that is put back from a copy: nothing that was given since then is given again."""
 
 import shutil
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from attrs import evolve
@@ -10,7 +11,8 @@ from twisted.trial.unittest import TestCase
 
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import RequestState
-from vtspolicy.ledger import Book, Intake
+from vtspolicy.ledger import Book, Intake, open_book
+from vtspolicy.ledger.desk import SKIPPED
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
@@ -68,3 +70,86 @@ class PutBack(TestCase):
         shutil.copy(copy, path)
         after = await self._serve(path, newest=0, jobs=1)
         assert lost[0].handle != after[0].handle
+
+    def test_requests_and_notices_have_numbers_that_no_host_has_seen(self):
+        return Deferred.fromCoroutine(self._numbers())
+
+    async def _numbers(self):
+        path, copy = self._places()
+        ledger = await self._open(path)
+        known = [await self._record(ledger)]
+        await ledger.backup(Path(copy))
+        known += [await self._record(ledger), await self._record(ledger)]
+        await ledger.close()
+        for newest in (known[-1].jobs[0].id, known[-1].jobs[0].id + SKIPPED + 1):
+            shutil.copy(copy, path)
+            ledger = await self._open(path, newest=newest)
+            known += [await self._record(ledger), await self._record(ledger)]
+            await ledger.close()
+        for given in (
+            [each.request for each in known],
+            [each.jobs[0].id for each in known],
+            [notice.id for each in known for notice in each.notices],
+        ):
+            assert given == sorted(set(given))
+        assert known[3].request == known[0].request + SKIPPED + 1
+
+    def test_who_opens_a_copy_before_its_server_does_not_make_it_another_ledger(self):
+        return Deferred.fromCoroutine(self._opened_beside())
+
+    async def _opened_beside(self):
+        path, copy = self._places()
+        ledger = await self._open(path)
+        first = await self._record(ledger)
+        await ledger.backup(Path(copy))
+        await ledger.close()
+        shutil.copy(copy, path)
+        with open_book(path, readonly=False) as book:
+            book.uid()
+        ledger = SqliteLedger(path, reactor)
+        await ledger.open()
+        await ledger.close()  # a start that came to nothing
+        ledger = await self._open(path)
+        assert (await self._record(ledger)).request == first.request + SKIPPED + 1
+        await ledger.close()
+
+    def test_numbers_are_left_out_once_and_by_no_ledger_that_was_not_put_back(self):
+        return Deferred.fromCoroutine(self._once())
+
+    async def _once(self):
+        path, copy = self._places()
+        requests = []
+        for again in range(4):
+            ledger = await self._open(path)
+            requests.append((await self._record(ledger)).request)
+            await ledger.backup(Path(copy))
+            await ledger.close()
+            if again == 1:
+                shutil.copy(copy, path)
+        assert requests == [1, 2, 2 + SKIPPED + 1, 2 + SKIPPED + 2]
+
+    def test_what_was_under_way_may_have_run_since(self):
+        return Deferred.fromCoroutine(self._doubt())
+
+    async def _doubt(self):
+        path, copy = self._places()
+        ledger = await self._open(path)
+        (job,) = (await self._record(ledger)).jobs
+        await ledger.write(Book.start_attempt, job.id, 2.0, (), "this boot")
+        await ledger.backup(Path(copy))
+        await ledger.close()
+        for expected in ("this boot", "unknown"):
+            ledger = await self._open(path)
+            (attempt,) = await ledger.read(Book.attempts, job.id)
+            assert attempt.boot == expected
+            await ledger.close()
+            shutil.copy(copy, path)
+
+    async def _open(self, path, newest=0):
+        ledger = SqliteLedger(path, reactor)
+        await ledger.open()
+        await ledger.write(Book.begin_era, newest)
+        return ledger
+
+    async def _record(self, ledger):
+        return await ledger.write(Book.record, INTAKE)

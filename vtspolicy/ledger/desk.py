@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from json.encoder import encode_basestring as _quoted
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 from cattrs.preconf.json import make_converter
 
 from vtspolicy.events.event import Event
@@ -22,6 +22,9 @@ Value = str | int | float | bytes | None
 
 _CONVERTER = make_converter()
 _WORKS_KEPT = 1000
+
+SKIPPED = 1_000_000
+"""Numbers that a ledger leaves out when it was put back from a copy: they may have been given."""
 
 _LARGEST = 2**63 - 1
 """What SQLite's numbers can hold."""
@@ -52,6 +55,15 @@ def work_of(text: str) -> Work:
 def time_text(event: Event) -> str:
     """Return the generation time as the column of events has it."""
     return event.time.isoformat() if event.time is not None else ""
+
+
+@frozen(kw_only=True)
+class Era:
+    """What a server found as it began with a ledger."""
+
+    put_back: bool  # it is a copy that no server has opened yet
+    skipped: int  # numbers of requests, jobs and notices that are left out for that
+    doubted: int  # attempts under way that count as interrupted if the spool has no folder of them
 
 
 class Desk:
@@ -160,17 +172,31 @@ class Desk:
         era = bisect_right(self._eras, (job, "~")) - 1
         return f"vts-{self._eras[era][1]}-{request}-{job}"
 
-    def begin_era(self, newest_job: int = 0) -> None:
+    def begin_era(self, newest_job: int = 0, *, is_own_spool: bool = True) -> Era:
         """Give the jobs from now on handles, and numbers, that nobody has given before.
 
         `newest_job` is the highest job number that the spool knows: a ledger that was put back
-        from a copy would give it again, and take an old run for a new job's.
+        from a copy would give it again, and take an old run for a new job's. Such a ledger leaves
+        out SKIPPED numbers of requests, jobs and notices, or a multiple of it: those that it gave
+        since the copy are in the hands of hosts.
+
+        It doubts the attempts that are under way, too, as it does where the spool is not known to
+        be its own: one that has no folder there may have run all the same.
         """
-        given = max(int(self._need("job_numbers_given")[0]), newest_job)
-        self._do("reserve_job_numbers")
+        given = int(self._need("job_numbers_given")[0])
+        put_back = self._do("end_put_back") > 0 and self._one("was_served") is not None
+        skipped = 0
+        self._do("reserve_numbers")
+        if put_back:
+            # The same copy, put back once more: the spool knows how far it came the last time.
+            skipped = SKIPPED * (1 + max(newest_job - given, 0) // SKIPPED)
+            self._do("skip_numbers", skipped)
+        given = max(given + skipped, newest_job)
         self._do("set_job_numbers", given)
         self._do("begin_era", given + 1)
         self._eras.clear()
+        doubted = self._do("doubt_attempts") if put_back or not is_own_spool else 0
+        return Era(put_back=put_back, skipped=skipped, doubted=doubted)
 
     def _work_id(self, work: Work) -> int:
         known = self._id_by_work.get(id(work))

@@ -1,6 +1,7 @@
 """A ledger's file: made, opened, brought to the newest schema, checked, copied."""
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -31,6 +32,9 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SHORT = 0.05
 """Seconds that the reactor's thread waits for a lock; then it is tried again later."""
 
+ABANDONED = 3600.0
+"""Seconds without a write after which nobody finishes a copy any more."""
+
 _SMALL = ("meta", "tallies")  # what start reads first; a million rows are not read at every start
 
 
@@ -45,12 +49,18 @@ def is_damage(error: BaseException) -> bool:
 
 
 def connect(
-    path: Path, *, readonly: bool = False, alone: bool = False, busy: float = 5.0
+    path: Path,
+    *,
+    readonly: bool = False,
+    alone: bool = False,
+    busy: float = 5.0,
+    cache: int = 4000,
 ) -> sqlite3.Connection:
     """Return a connection that begins no transaction by itself; any thread may use it in turn.
 
-    `busy` is for how many seconds a lock of another process is waited for. With `alone` there is
-    no WAL, and none is made. It never makes a ledger: LedgerMissing or LedgerLost.
+    `busy` is for how many seconds a lock of another process is waited for, `cache` how many KiB
+    of the file are kept in memory at most. With `alone` there is no WAL, and none is made. It never
+    makes a ledger: LedgerMissing or LedgerLost.
     """
     if not find(path):
         raise LedgerMissing(f"{path}: there is no ledger; `vtspolicy serve` makes it")
@@ -67,15 +77,29 @@ def connect(
         if readonly:
             connection.execute("PRAGMA query_only = ON")
         else:
+            _note_copy(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
-        connection.execute("PRAGMA cache_size = -4000")
+        connection.execute(f"PRAGMA cache_size = -{cache}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _note_copy(connection: sqlite3.Connection) -> None:
+    """Note in a copy that it is one, for the server that begins an era with it.
+
+    It shows only until it has a WAL; and who gives it one need not come as far as that.
+    """
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        return
+    if 0 < connection.execute("PRAGMA user_version").fetchone()[0] <= len(migrations("sqlite")):
+        connection.execute(
+            "INSERT INTO meta (key, value) VALUES ('put_back', '1') ON CONFLICT DO NOTHING"
+        )
 
 
 def migrate(connection: sqlite3.Connection, file: str) -> None:
@@ -244,30 +268,42 @@ def copy(source: Path, target: Path) -> None:
     """Make a consistent copy of a ledger, in steps, whoever writes to it meanwhile.
 
     It appears under its name only when it is whole and on the disk; a file that is there is
-    replaced, but not the ledger itself, or what belongs to it: LedgerError.
+    replaced, but not the ledger itself, or what belongs to it: LedgerError. Of several that are
+    made at once each is whole, and the last one stays. What a copy left that was killed is removed.
     """
     own = [source, lock_of(source), *(beside(source, end) for end in ("-wal", "-shm"))]
     if any(_is_same(target, each) for each in own):
         raise LedgerError(f"{target} is the ledger itself: name another file for its copy")
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    reading = connect(source, readonly=True)
-    try:
-        writing = sqlite3.connect(part, isolation_level=None)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    with closing(connect(source, readonly=True)) as reading:
         try:
-            # One reading transaction over all steps: what is written meanwhile is not seen, and so
-            # never makes the copy begin again.
-            reading.execute("BEGIN")
-            reading.execute("SELECT 1 FROM meta").fetchone()
-            reading.backup(writing, pages=1000, sleep=0.005)
-            reading.execute("ROLLBACK")
-            writing.execute("PRAGMA journal_mode = DELETE")
+            with closing(sqlite3.connect(part, isolation_level=None)) as writing:
+                # One reading transaction over all steps: what is written meanwhile is not seen, and
+                # so never makes the copy begin again.
+                reading.execute("BEGIN")
+                reading.execute("SELECT 1 FROM meta").fetchone()
+                reading.backup(writing, pages=1000, sleep=0.005)
+                reading.execute("ROLLBACK")
+                writing.execute("PRAGMA journal_mode = DELETE")
+            _remove_parts(target, part)
+            _appear(part, target)
         finally:
-            writing.close()
-        _appear(part, target)
-    finally:
-        reading.close()
-        part.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
+
+
+def _remove_parts(target: Path, part: Path) -> None:
+    """Remove what other copies to the same name have left that were killed, but none at work.
+
+    One at work is written to all the time. Both times are of the clock of the folder's own disk. No
+    lock tells it: over NFS it would be in the way of SQLite's.
+    """
+    before = part.stat().st_mtime - ABANDONED
+    for other in target.parent.iterdir():
+        if other.name.startswith(f".{target.name}.") and other.name.endswith(".part"):
+            with suppress(OSError):  # it has just been finished
+                if other.stat().st_mtime < before:
+                    beside(other, "-journal").unlink(missing_ok=True)
+                    other.unlink()
 
 
 def _appear(part: Path, target: Path) -> None:

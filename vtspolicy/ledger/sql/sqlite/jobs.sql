@@ -57,6 +57,10 @@ SET live = ?, completed = ?, warning = ?, failed = ?, cancelled = ?, timedout = 
     state = coalesce(?, state), finished = ?, reason = coalesce(?, reason)
 WHERE id = ?
 
+-- name: first_reason
+SELECT reason FROM jobs WHERE request = ? AND state = ? AND reason IS NOT NULL
+ORDER BY finished, id LIMIT 1
+
 -- name: jobs_under_way
 SELECT {job_columns} FROM jobs
 WHERE request = ? AND finished IS NULL AND state <> 'waiting' ORDER BY id
@@ -77,12 +81,29 @@ SELECT first, name FROM eras ORDER BY first
 -- name: job_numbers_given
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0)
 
--- name: reserve_job_numbers
-INSERT INTO sqlite_sequence (name, seq) SELECT 'jobs', 0
-WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')
+-- name: reserve_numbers
+INSERT INTO sqlite_sequence (name, seq)
+SELECT column1, 0 FROM (VALUES ('events'), ('jobs'), ('notices'))
+WHERE column1 NOT IN (SELECT name FROM sqlite_sequence)
+
+-- name: skip_numbers
+UPDATE sqlite_sequence SET seq = seq + ? WHERE name IN ('events', 'jobs', 'notices')
 
 -- name: set_job_numbers
 UPDATE sqlite_sequence SET seq = ? WHERE name = 'jobs'
+
+-- name: end_put_back
+DELETE FROM meta WHERE key = 'put_back'
+
+-- name: was_served
+SELECT 1 WHERE EXISTS (SELECT 1 FROM eras WHERE first > 0)
+            OR EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq > 0)
+
+-- No start of a machine has this name.
+-- name: doubt_attempts
+UPDATE attempts SET boot = 'unknown'
+WHERE finished IS NULL
+  AND job IN (SELECT id FROM jobs WHERE finished IS NULL AND state IN ('running', 'stopping'))
 
 -- name: begin_era
 INSERT INTO eras (first, name) VALUES (?, lower(hex(randomblob(4))))
