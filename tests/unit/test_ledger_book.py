@@ -616,6 +616,27 @@ def test_retention_removes_what_finished_long_ago_and_nothing_that_lives(book):
     assert book.history(f"request {live[0].request}") != []
 
 
+def test_retention_looks_at_so_many_requests_and_waits_where_their_notices_wait(book, monkeypatch):
+    monkeypatch.setattr(retention, "LOOKED_AT", 3)
+    for minute in range(5):
+        (job,) = book.record(an_intake(event=an_event(minute))).jobs
+        run(book, job)
+    waiting = book.pending_notices("NSK1")
+    book.delivered([each.id for each in waiting if each.fields["req"] > 3], 120.0)
+    assert book.prune(1000.0) == 0
+    book.delivered([each.id for each in waiting if each.fields["req"] == 2], 120.0)
+    assert [book.prune(1000.0) for _ in range(3)] == [1, 1, 1]
+    assert [each.id for each in book.requests()] == [3, 1]
+
+
+def test_retention_removes_what_the_program_did_to_tapes_and_keeps_what_operators_did(book):
+    for actor in ("engine", "cleanup", "operator alice"):
+        cause = "seen by a scan"
+        book.add_history("tape /V/P/A", "written", "deleted", cause=cause, actor=actor, at=1.0)
+    book.prune(1000.0)
+    assert [line.actor for line in book.history("tape /V/P/A")] == ["operator alice"]
+
+
 def test_retention_goes_in_steps(book):
     for minute in range(5):
         (job,) = book.record(an_intake(event=an_event(minute))).jobs

@@ -5,6 +5,9 @@ from vtspolicy.ledger.desk import Desk
 JOBS_AT_ONCE = 2000
 """Jobs after which a step removes no further request: one of a large pool can have many."""
 
+LOOKED_AT = 2000
+"""Requests that a step looks at, the oldest first. Those whose notices wait are passed over."""
+
 _OF_A_REQUEST = ("prune_attempts", "prune_jobs", "prune_notices", "prune_transitions")
 
 
@@ -14,16 +17,18 @@ class RetentionDesk(Desk):
     def prune(self, before: float, limit: int = 20) -> int:
         """Remove up to `limit` requests that finished before `before`, with all that is theirs.
 
-        A request with a notice that nobody has yet got stays. The identity of an event goes with
-        its request: so an event that is shown again is known for at least as long as finished
-        requests are kept, counted from its arrival. What the history says of the program's own work
-        on tapes, mounts and locks goes likewise; what operators did there stays.
+        A request with a notice that nobody has yet got stays. So do younger ones behind LOOKED_AT
+        of these: notices expire, and then all go on. The identity of an event goes with its
+        request: so an event that is shown again is known for at least as long as finished requests
+        are kept, counted from its arrival. What the history says of the program's own work on
+        tapes, mounts and locks, its cleanup among that, goes likewise; what operators did there
+        stays.
 
         Returns how many were removed; 0 means that nothing is left to remove. Twenty take some
         milliseconds, if they are small; a large one ends the step.
         """
         found, jobs = [], 0
-        for number, count in self._all("prunable", before, limit):
+        for number, count in self._all("prunable", before, LOOKED_AT, limit):
             if jobs >= JOBS_AT_ONCE:
                 break
             found.append(number)

@@ -1,11 +1,15 @@
 -- What retention removes, in small steps.
 
+-- The oldest are looked at, and no more of them: an absent host may have hundreds of thousands.
 -- name: prunable
-SELECT id, jobs FROM requests WHERE finished IS NOT NULL AND finished < ?
-  AND NOT EXISTS (
-      SELECT 1 FROM notices WHERE notices.request = requests.id AND delivered IS NULL
-  )
-ORDER BY finished LIMIT ?
+SELECT id, jobs FROM (
+    SELECT id, jobs, finished FROM requests WHERE finished IS NOT NULL AND finished < ?
+    ORDER BY finished LIMIT ?
+) AS oldest
+WHERE NOT EXISTS (
+    SELECT 1 FROM notices WHERE notices.request = oldest.id AND delivered IS NULL
+)
+LIMIT ?
 
 -- name: allow_pruning
 INSERT INTO meta (key, value) VALUES ('pruning', '1')
@@ -39,7 +43,7 @@ DELETE FROM events WHERE id = ?
 -- name: prune_lines
 DELETE FROM transitions WHERE id IN (
     SELECT id FROM transitions
-    WHERE subject IS NOT NULL AND actor = 'engine' AND at < ? ORDER BY at LIMIT ?
+    WHERE subject IS NOT NULL AND actor IN ('engine', 'cleanup') AND at < ? ORDER BY at LIMIT ?
 )
 
 -- name: forget_mounts_request
