@@ -22,13 +22,13 @@ from vtspolicy.config.problems import ConfigurationError, Problem
 from vtspolicy.control import VERBS
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Book, Ending, Intake
+from vtspolicy.ledger import Book, Ending, Intake, QuestionTooLong
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
 from vtspolicy.testing.ledger import MemoryLedger
 from vtspolicy.web import Control, ControlDoor, Refused, UnknownThing, make_site
-from vtspolicy.web.answers import SECURITY_HEADERS
+from vtspolicy.web.answers import NARROWER, SECURITY_HEADERS
 from vtspolicy.web.door import SocketInUseError
 from vtspolicy.web.site import BODY, CONNECTIONS
 
@@ -251,6 +251,15 @@ class ReadingTests(WebCase):
         yield Deferred.fromCoroutine(self.ledger.close())
         code, told = yield self.ask_json("/api/v1/jobs")
         assert (code, told["error"]["message"]) == (503, "the ledger is closed")
+
+    @inlineCallbacks
+    def test_a_question_that_takes_too_long_is_answered_with_what_helps(self):
+        self.ledger.browse = lambda *_question, **_filters: fail(QuestionTooLong(5.0))
+        for path in ("jobs?tape=/VAULT01/P/NOPE", "jobs/1", "requests?ref=NOPE", "requests/1"):
+            code, told = yield self.ask_json(f"/api/v1/{path}")
+            assert code == 422, path
+            assert told["error"]["message"].startswith("the ledger was searched for 5 s")
+            assert told["error"]["hint"] == NARROWER
 
     @inlineCallbacks
     def test_a_query_that_is_wrong_is_explained(self):

@@ -11,6 +11,7 @@ from vtspolicy.ledger.errors import (
     LedgerTooNew,
     LedgerTooOld,
     NoSuchRow,
+    QuestionTooLong,
 )
 from vtspolicy.ledger.file import open_book, path_of
 from vtspolicy.ledger.intake import Intake, Recorded
@@ -39,6 +40,7 @@ __all__ = [
     "MountState",
     "NoSuchRow",
     "Pending",
+    "QuestionTooLong",
     "Recorded",
     "open_book",
     "path_of",

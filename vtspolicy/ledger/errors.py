@@ -87,6 +87,13 @@ class LedgerTooOld(LedgerError):  # noqa: N818
         self.known = known
 
 
+class QuestionTooLong(LedgerError):  # noqa: N818
+    """A question was given up: it would have had to look through too much of the ledger."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the ledger was searched for {seconds:g} s, and the search given up")
+
+
 class NoSuchRow(LedgerError, LookupError):  # noqa: N818
     """A request, job or attempt of this number is not in the ledger."""
 

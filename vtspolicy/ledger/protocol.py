@@ -54,5 +54,14 @@ class Ledger(Protocol):
         sqlite3.DatabaseError.
         """
 
+    def browse(
+        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run a verb as `read` does, for somebody who may ask anything.
+
+        It holds up nothing that is read or written. What would take too long fails with
+        QuestionTooLong.
+        """
+
     def backup(self, path: Path) -> Deferred[None]:
         """Make a consistent copy while all goes on."""

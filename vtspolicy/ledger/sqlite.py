@@ -2,19 +2,18 @@
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.ledger.file import connect, copy, is_damage, result_code
-from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, GroupWriter, is_trouble
+from vtspolicy.ledger.file import copy, result_code
+from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, GroupWriter
 from vtspolicy.ledger.place import ServerLock
+from vtspolicy.ledger.reader import Reader
 from vtspolicy.threads import Reactor, Threads
 
 P = ParamSpec("P")
@@ -22,6 +21,12 @@ T = TypeVar("T")
 
 _HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 """Another program has the file for itself, for a while."""
+
+BROWSED = 1000
+"""KiB of the file that are kept in memory for who browses."""
+
+PATIENCE = 5.0
+"""Seconds that a question of who browses may take: a few million rows looked through."""
 
 _log = Logger()
 
@@ -36,8 +41,8 @@ class SqliteLedger:
         self._listeners: list[Callable[[str | None], object]] = []
         self._lock: ServerLock | None = None
         self._writer: GroupWriter | None = None
-        self._reader: Threads | None = None
-        self._reading: sqlite3.Connection | None = None
+        self._reader: Reader | None = None  # the engine's
+        self._browser: Reader | None = None  # of all others: what they ask must not hold it up
         self._pause: Deferred[None] | None = None  # of a start that waits for another program
 
     @property
@@ -74,7 +79,10 @@ class SqliteLedger:
         except BaseException:
             self._unlock()
             raise
-        self._reader = Threads("ledger-reader", self._reactor)
+        self._reader = Reader(self.path, self._reactor, "ledger-reader")
+        self._browser = Reader(
+            self.path, self._reactor, "ledger-browser", cache=BROWSED, longest=PATIENCE
+        )
 
     async def _open_writer(self) -> GroupWriter:
         delay = FIRST_DELAY
@@ -111,10 +119,11 @@ class SqliteLedger:
             self._pause.errback(LedgerError("the ledger was closed before it could be opened"))
             return
         reader, self._reader = self._reader, None
-        if reader is None or self._writer is None:
+        browser, self._browser = self._browser, None
+        if reader is None or browser is None or self._writer is None:
             return
-        reader.ask(self._close_reading)
-        await reader.finish()
+        await browser.close()
+        await reader.close()
         await self._writer.close()
         self._unlock()
 
@@ -130,9 +139,13 @@ class SqliteLedger:
         self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that only reads, on what is committed, in the reader's thread."""
-        answer: Deferred[T] = Deferred()
-        self._ask(lambda: self._read(lambda book: verb(book, *args, **kwargs)), answer, FIRST_DELAY)
-        return answer
+        return _ask(self._reader, lambda book: verb(book, *args, **kwargs))
+
+    def browse(
+        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run a verb as `read` does, beside all that is read; QuestionTooLong after PATIENCE."""
+        return _ask(self._browser, lambda book: verb(book, *args, **kwargs))
 
     def backup(self, path: Path) -> Deferred[None]:
         """Make a consistent copy while all goes on, in a thread of its own."""
@@ -140,22 +153,6 @@ class SqliteLedger:
         copied = copier.ask(lambda: copy(self.path, path))
         copier.finish()
         return copied
-
-    def _ask(self, question: Callable[[], T], answer: Deferred[T], delay: float) -> None:
-        """Have the reader answer a question; in trouble that can pass, ask again after a while."""
-        if self._reader is None:
-            answer.errback(LedgerError("the ledger is closed"))
-            return
-
-        def failed(failure: Failure) -> None:
-            error = failure.value
-            if error is not None and is_trouble(error) and not is_damage(error):
-                later = min(delay * 2, LAST_DELAY)
-                self._reactor.callLater(delay, self._ask, question, answer, later)
-            else:
-                answer.errback(failure)
-
-        self._reader.ask(question).addCallbacks(answer.callback, failed)
 
     def _tell(self, trouble: str | None) -> None:
         if trouble != self._trouble:
@@ -168,25 +165,8 @@ class SqliteLedger:
             self._lock.release()
             self._lock = None
 
-    # -- in the reader's thread
 
-    def _read(self, run: Callable[[Book], T]) -> T:
-        """Run a verb on one moment of the ledger; after an error of SQLite connect anew."""
-        if self._reading is None:
-            self._reading = connect(self.path, readonly=True)
-            self._readers_book = Book(self._reading)
-        try:
-            self._reading.execute("BEGIN")
-            try:
-                return run(self._readers_book)
-            finally:
-                self._reading.execute("ROLLBACK")
-        except sqlite3.Error:
-            self._close_reading()
-            raise
-
-    def _close_reading(self) -> None:
-        if self._reading is not None:
-            with suppress(sqlite3.Error):
-                self._reading.close()
-            self._reading = None
+def _ask(reader: Reader | None, question: Callable[[Book], T]) -> Deferred[T]:
+    if reader is None:
+        return fail(LedgerError("the ledger is closed"))
+    return reader.ask(question)

@@ -87,6 +87,12 @@ class MemoryLedger:
 
         return execute(run)
 
+    def browse(
+        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run a verb that only reads; there is nothing here that it could hold up."""
+        return self.read(verb, *args, **kwargs)
+
     def backup(self, path: Path) -> Deferred[None]:
         """Write all of it into a file."""
 

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.control import Refused, UnknownThing
-from vtspolicy.ledger.errors import LedgerError, NoSuchRow
+from vtspolicy.ledger.errors import LedgerError, NoSuchRow, QuestionTooLong
 
 JSON = "application/json"
 
@@ -22,6 +22,10 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 """Sent with every answer."""
+
+
+NARROWER = "ask for a request, or for a state that few are in; `vtspolicy jobs` takes its time"
+"""What helps whose question was given up."""
 
 
 @frozen
@@ -77,6 +81,8 @@ def as_mistake(error: BaseException) -> Mistake | None:
             return Mistake(HTTPStatus.CONFLICT, str(error))
         case ConfigurationError():
             return Mistake(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        case QuestionTooLong():
+            return Mistake(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), NARROWER)
         case LedgerError():
             return Mistake(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     return None

@@ -66,7 +66,7 @@ async def status(house: House, _given: Given) -> Answer:
 
 async def jobs(house: House, given: Given) -> Answer:
     """Jobs, the newest first."""
-    found = await house.ledger.read(Book.jobs, **_filters(given))
+    found = await house.ledger.browse(Book.jobs, **_filters(given))
     return _list("jobs", [job_row(job) for job in found], given)
 
 
@@ -79,12 +79,12 @@ async def job(house: House, given: Given) -> Answer:
             raise NoSuchRow("job", number)
         return job_page(found, book.attempts(number), book.history(f"job {number}"))
 
-    return json_answer(await house.ledger.read(look, given["number"]))
+    return json_answer(await house.ledger.browse(look, given["number"]))
 
 
 async def requests(house: House, given: Given) -> Answer:
     """Requests, the newest first."""
-    found = await house.ledger.read(Book.requests, **_filters(given))
+    found = await house.ledger.browse(Book.requests, **_filters(given))
     return _list("requests", [request_row(request) for request in found], given)
 
 
@@ -98,7 +98,7 @@ async def request(house: House, given: Given) -> Answer:
         newest = book.jobs(request=number, limit=MOST)
         return request_page(found, newest, book.history(f"request {number}"))
 
-    return json_answer(await house.ledger.read(look, given["number"]))
+    return json_answer(await house.ledger.browse(look, given["number"]))
 
 
 async def why(house: House, given: Given) -> Answer:
@@ -110,7 +110,7 @@ async def why(house: House, given: Given) -> Answer:
             raise NoSuchRow("request", number)
         return why_page(request_row(found), book.why(number))
 
-    return json_answer(await house.ledger.read(look, given["number"]))
+    return json_answer(await house.ledger.browse(look, given["number"]))
 
 
 def why_page(row: Mapping[str, Any], trace: str | None) -> dict[str, Any]:
