@@ -7,11 +7,12 @@ import pytest
 pytest.register_assert_rewrite("engines")
 
 from attrs import evolve  # noqa: E402 - after the above
-from engines import Site, World  # noqa: E402
+from engines import Fault, Site, World  # noqa: E402
 
 from vtspolicy.jobs import JobState  # noqa: E402
 from vtspolicy.ledger import Book  # noqa: E402
 from vtspolicy.rules.load import load_table  # noqa: E402
+from vtspolicy.testing.runner import FakeRunner  # noqa: E402
 
 RULES = """
 applications:
@@ -264,6 +265,46 @@ def test_a_run_that_was_not_begun_when_the_server_alone_died_is_begun_then(world
     world.start()
     assert world.machine.starts == ["000001-1", "000001-1"]
     assert states(world) == [None]
+
+
+@pytest.mark.parametrize("mark", [None, "another"])
+def test_a_run_without_a_folder_may_have_been_made_where_the_spool_is_not_the_ledgers(world, mark):
+    world.send("NSK1", SEVERAL, 1)
+    world.send("NSK1", SEVERAL, 2)
+    world.kill()
+    world.runner.forget("000001-1")
+    world.machine.ledger = mark
+    world.start()
+    assert world.ledger.book.job(1).state is JobState.INTERRUPTED
+    assert "nothing is left of its run" in world.ledger.book.job(1).reason
+    assert world.machine.starts == ["000001-1", "000002-1"]
+    assert world.machine.ledger == world.ledger.book.uid()
+
+
+def test_what_was_doubted_is_doubted_by_the_next_server_too(world):
+    world.send("NSK1", SEVERAL, 1)
+    world.kill()
+    world.runner.forget("000001-1")
+    world.machine.ledger = None
+    world.ledger.fault = Fault(at=len(world.ledger.verbs) + 2, how="before")
+    world.start()
+    assert world.ledger.book.job(1).state is JobState.RUNNING
+    world.ledger.fault = None
+    world.restart()
+    assert world.ledger.book.job(1).state is JobState.INTERRUPTED
+    assert world.machine.starts == ["000001-1"]
+
+
+def test_a_spool_that_cannot_be_marked_keeps_no_server_from_starting(world, monkeypatch):
+    def full(_runner, _ledger):
+        raise OSError(28, "No space left on device")
+
+    world.kill()
+    world.machine.ledger = None
+    monkeypatch.setattr(FakeRunner, "belong", full)
+    world.start()
+    world.send("NSK1", SEVERAL, 1)
+    assert world.machine.starts == ["000001-1"]
 
 
 def test_a_run_that_was_lost_is_repeated_where_retry_names_it_and_no_oftener_than_it_says(world):

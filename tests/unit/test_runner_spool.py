@@ -276,3 +276,32 @@ print(*sorted(name for name in sys.modules if name.partition(".")[0] not in know
     with os.fdopen(read) as output:
         assert output.read().split() == ["__main__", "keeper"]
     assert os.waitpid(pid, 0)[1] == 0
+
+
+class TestTheLedgerOfASpool:
+    def test_is_kept_and_only_the_last_one(self, tmp_path):
+        spool = Spool(tmp_path)
+        assert spool.ledger() is None
+        for ledger in ("0a1b2c3d", "99999999"):
+            spool.belong(ledger)
+            assert Spool(tmp_path).ledger() == ledger
+        assert len(list(tmp_path.iterdir())) == 1
+
+    def test_is_no_run(self, tmp_path):
+        spool = Spool(tmp_path)
+        spool.belong("0a1b2c3d")
+        assert (list(spool.keys()), spool.newest()) == ([], 0)
+
+    @pytest.mark.parametrize("text", ["", "ledger 0a1b", "0a1b2c3d\n", "\0" * 16])
+    def test_is_not_known_from_what_is_not_whole(self, tmp_path, text):
+        spool = Spool(tmp_path)
+        (tmp_path / "ledger.mark").write_text(text)
+        assert spool.ledger() is None
+        spool.belong("0a1b2c3d")
+        assert spool.ledger() == "0a1b2c3d"
+
+    def test_is_read_where_nothing_can_be_written(self, tmp_path, monkeypatch):
+        Spool(tmp_path).belong("0a1b2c3d")
+        monkeypatch.setattr(os, "open", None)
+        Spool(tmp_path).belong("0a1b2c3d")
+        assert Spool(tmp_path).ledger() == "0a1b2c3d"

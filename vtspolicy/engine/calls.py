@@ -75,8 +75,9 @@ class Calls:
     ) -> Ended:
         """Start or adopt a run; while the spool cannot take it, keep trying: nothing is lost.
 
-        When the machine was started anew since (`restarted`), a run of which nothing is found may
-        have been made: its folder need not have reached the disk.
+        When the machine was started anew since, or the ledger put back (`restarted`), a run of
+        which nothing is found may have been made: its folder need not have reached the disk, or
+        be gone.
         """
         if adopt:
             watched = self.runner.adopt(run)
@@ -85,7 +86,8 @@ class Calls:
             if ended.kind is not End.UNSTARTED or run.job in self.cancelled:
                 return ended
             if restarted:
-                reason = "the machine was started anew, and nothing is left of its run"
+                reason = "the machine was started anew, or ledger or spool replaced, and nothing"
+                reason += " is left of its run"
                 return evolve(ended, kind=End.LOST, reason=reason)
         try:
             while True:

@@ -84,7 +84,7 @@ class Engine:
     async def start(self) -> None:
         """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
         await self.runner.open()
-        await self.ledger.write(Book.begin_era, self.runner.newest())
+        await self._begin_era()
         self.use(self.reader)
         under_way = await self.ledger.read(Book.under_way)
         after, adopted = 0, []
@@ -108,6 +108,53 @@ class Engine:
             waiting=self.queue.waiting,
         )
         await self.mounts.start()
+
+    async def _begin_era(self) -> None:
+        """Give new numbers only; take nothing for never run that may have.
+
+        Ledger and spool belong together. Where the spool does not say that they do, or the ledger
+        was put back, that a run has no folder says nothing.
+        """
+        ledger, marked = await self.ledger.read(Book.uid), self.runner.ledger
+        newest = self.runner.newest()
+        era = await self.ledger.write(Book.begin_era, newest, is_own_spool=marked == ledger)
+        if era.put_back:
+            self.log.warn(
+                "The ledger is a copy that was put back: what came after it is not known, and"
+                " requests, jobs and notices leave out {skipped} numbers.{more}",
+                action="put_back",
+                skipped=era.skipped,
+                more=""
+                if marked == ledger
+                else " The spool is not the one of that ledger: jobs that waited when the copy was"
+                " made are run, though they may have run since.",
+            )
+        if marked not in {None, ledger}:
+            self.log.warn(
+                "The spool held the runs of ledger {marked}, and from now on of {ledger}.",
+                action="other_spool",
+                marked=marked,
+                ledger=ledger,
+            )
+        if era.doubted:
+            self.log.warn(
+                "{doubted} attempts were under way. Those that have no folder in the spool may have"
+                " run all the same, and count as interrupted: {why}.",
+                action="doubted",
+                doubted=era.doubted,
+                why="the ledger was put back"
+                if era.put_back
+                else "the spool does not say that it belongs to this ledger",
+            )
+        try:
+            self.runner.belong(ledger)
+        except OSError as error:
+            self.log.warn(
+                "The spool cannot keep that it belongs to this ledger: {error}. The next start"
+                " counts as interrupted what is under way and has no folder there.",
+                action="spool_unmarked",
+                error=str(error),
+            )
 
     def watch(self) -> None:
         """Look after the tapes from now on: scan the vaults, answer mounts, clean up."""

@@ -90,6 +90,15 @@ class ProcessRunner(Runner):
             return f"the keeper (process {self._link.pid}) has not answered for {waited:.0f} s"
         return self._link.trouble
 
+    @property
+    def ledger(self) -> str | None:
+        """Which ledger the runs belong to, as the spool says; None when it says nothing."""
+        return self._spool.ledger()
+
+    def belong(self, ledger: str) -> None:
+        """Have the spool say which ledger its runs belong to. Raises OSError."""
+        self._spool.belong(ledger)
+
     async def open(self) -> None:
         """Connect to the keeper of the spool, or start it. Raises KeeperError."""
         try:

@@ -73,6 +73,13 @@ class Runner(Protocol):
     def unreachable(self) -> str | None:
         """Why nothing can be started, while a run waits for that; None: none does."""
 
+    @property
+    def ledger(self) -> str | None:
+        """Which ledger the runs belong to; None when nobody has said."""
+
+    def belong(self, ledger: str) -> None:
+        """Keep which ledger the runs belong to. Raises OSError."""
+
     async def open(self) -> None:
         """Get ready to run. Raises KeeperError."""
 

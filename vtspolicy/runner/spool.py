@@ -19,6 +19,8 @@ from vtspolicy.runner.protocol import End, Run, SpoolError
 
 NUMBER = re.compile(r"[0-9]{1,18}(?=-)")  # the job's, with which a key begins
 KEY = re.compile(r"(?!keeper)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+BELONGS = "ledger.mark"  # the file that says which ledger the runs belong to
+LEDGER = re.compile(r"ledger ([0-9a-f]+)\n")
 REASON = 240  # characters of a reason that are kept: the journal has to stay within its block
 FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 
@@ -94,6 +96,22 @@ class Spool:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SpoolError(f"{self.root}: {error.strerror}") from error
+
+    def ledger(self) -> str | None:
+        """Return the ledger that the runs belong to; None when nobody has said."""
+        try:
+            found = LEDGER.fullmatch((self.root / BELONGS).read_text("utf-8", "replace"))
+        except OSError:
+            return None
+        return found[1] if found else None
+
+    def belong(self, ledger: str) -> None:
+        """Say which ledger the runs belong to. Raises OSError."""
+        if self.ledger() == ledger:
+            return
+        new = self.root / f"{BELONGS}.new"
+        _write(str(new), FRESH, f"ledger {ledger}\n".encode())
+        new.replace(self.root / BELONGS)
 
     def prepare(self, run: Run) -> bool:
         """Make a run's folder, in which a keeper can claim it; False: one has claimed it before."""

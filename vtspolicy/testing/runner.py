@@ -35,6 +35,7 @@ class Machine:
     lives: dict[str, Life] = field(factory=dict)
     starts: list[str] = field(factory=list)  # keys in the order in which their programs began
     boot: str = "the first start"  # another one after a loss of power
+    ledger: str | None = None  # that the runs belong to
 
     @property
     def running(self) -> list[Life]:
@@ -115,6 +116,15 @@ class FakeRunner(Runner):
     def unreachable(self) -> str | None:
         """A run that cannot be started is refused at once, with `trouble`."""
         return None
+
+    @property
+    def ledger(self) -> str | None:
+        """Which ledger the runs belong to."""
+        return self.machine.ledger
+
+    def belong(self, ledger: str) -> None:
+        """Keep which ledger the runs belong to."""
+        self.machine.ledger = ledger
 
     async def open(self) -> None:
         """There is nothing to get ready."""
