@@ -387,7 +387,12 @@ curl --unix-socket /var/lib/vtspolicy/spool/control.sock -X POST http://vtspolic
 """,
         "## To read",
         table(("path", "what it answers", "parameters"), pages),
-        "Lists are the newest first; to go on, repeat the question with `before=` from the answer.",
+        """
+Lists are the newest first; to go on, repeat the question with `before=` from the answer. A question
+that takes longer than five seconds is given up (422). Quick however large the ledger is: `request`,
+`ref`, and a `state` of jobs that few are in. `vtspolicy jobs` reads the ledger itself and takes its
+time.
+""",
         "## To order\n\nArguments are members of a JSON object in the body.",
         table(("verb", "arguments", "what it does"), verbs),
     )

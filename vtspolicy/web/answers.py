@@ -24,7 +24,7 @@ SECURITY_HEADERS = {
 """Sent with every answer."""
 
 
-NARROWER = "ask for a request, or for a state that few are in; `vtspolicy jobs` takes its time"
+NARROWER = "ask by `request`, `ref` or a `state` that few are in; `vtspolicy jobs` takes its time"
 """What helps whose question was given up."""
 
 
