@@ -147,6 +147,19 @@ def test_a_host_is_known_by_the_name_in_its_certificate(server):
     assert notice.fields["reason"] == "host NSK1 has no request 99"
 
 
+def test_a_host_that_vanishes_is_missed_behind_tls_too(server):
+    with server.connect(name="nsk1") as link:
+        link.sendall(ASK.replace("02:14:09", "02:14:11").encode() + b"\n")
+        assert link.makefile("rb").readline()
+        ends = f":{server.port:04X}", f":{link.getsockname()[1]:04X}"
+        while True:  # until the answer is acknowledged: then the timer is that of the keep-alive
+            lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            (timer,) = (line[5][:2] for line in lines if (line[1][-5:], line[2][-5:]) == ends)
+            if timer != "01":
+                break
+    assert timer == "02"
+
+
 def test_the_name_of_another_host_does_not_do(server):
     notice = server.ask(ASK.replace("02:14:09", "02:14:10"), name="nsk3")
     assert notice.word is Word.DENIED

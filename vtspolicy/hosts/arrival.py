@@ -1,4 +1,4 @@
-"""What the system knows of written bytes: whether they have arrived at the peer's system."""
+"""What the system knows of a peer's system: whether written bytes have arrived, if it is there."""
 
 import fcntl
 import socket
@@ -9,6 +9,16 @@ from twisted.internet.interfaces import ITCPTransport
 
 TCP_CLOSE = 7
 """The state of a connection that is gone, as Linux numbers them."""
+
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""A peer's system that is silent for a minute is asked four times more, each 15 s: two minutes."""
+
+SILENCE = 150.0
+"""Seconds without an answer of the peer's system, while it owes one, until it counts as gone.
+
+More than the two minutes that Linux lets pass at most before it asks a third or later time
+(TCP_RTO_MAX). Without a limit of ours it gives up after a quarter of an hour (tcp_retries2).
+"""
 
 
 def all_acknowledged(transport: object) -> bool:
@@ -35,6 +45,40 @@ def is_broken(transport: object) -> bool:
     if handle is None:
         return False
     return handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_CLOSE
+
+
+def keep_alive(transport: object) -> None:
+    """Have the system ask an idle peer's system whether it is still there.
+
+    TCP_USER_TIMEOUT is left alone: with it, Linux ends also the connection of a peer that is there
+    and answers every probe but does not read. `is_silent` looks for those that do not answer.
+    """
+    lower = _lower(transport)
+    handle = _socket(lower)
+    if handle is None or not ITCPTransport.providedBy(lower):
+        return
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        option = getattr(socket, name, None)  # not every system has all of them
+        if option is not None:
+            handle.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def is_silent(transport: object) -> bool:
+    """Whether the peer's system has owed an answer for SILENCE: it, or the way to it, is gone.
+
+    While bytes are under way the system does not use its keep-alive, but sends them again.
+    """
+    lower = _lower(transport)
+    handle = _socket(lower)
+    if handle is None or not ITCPTransport.providedBy(lower):
+        return False
+    # The beginning of `struct tcp_info` (linux/tcp.h): what was asked again without an answer, and
+    # the milliseconds since the last one. Only what Linux sends again counts as asked.
+    facts = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
+    _state, _ca_state, retransmits, probes = struct.unpack_from("4B", facts)
+    (last_answer,) = struct.unpack_from("I", facts, 56)
+    return bool(retransmits or probes) and last_answer / 1000 >= SILENCE
 
 
 def _lower(transport: object) -> object:

@@ -23,7 +23,7 @@ from zope.interface import implementer
 from vtspolicy.config.model import Host
 from vtspolicy.events.decoder import Decoder
 from vtspolicy.events.event import Item
-from vtspolicy.hosts.arrival import all_acknowledged, is_broken
+from vtspolicy.hosts.arrival import all_acknowledged, is_broken, is_silent, keep_alive
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.notices import Notice, Word, ems_line, json_line
 from vtspolicy.sessions import Pause, SessionState, life
@@ -39,6 +39,9 @@ CONFIRM = 0.25
 
 FAREWELL = 60.0
 """Seconds that a peer may take to read its last notices, once its connection is being closed."""
+
+PRESENCE = 15.0
+"""Seconds between looks at whether the peer's system, and the way to it, are still there."""
 
 PARTING = 0.05
 """The same as CONFIRM for a peer that sends no more: it waits for nothing but the end."""
@@ -160,6 +163,8 @@ class HostSession(Protocol):
             # A notice must not wait until the peer has acknowledged the one before it, which a
             # peer that sends nothing meanwhile puts off for up to 40 ms.
             self.transport.setTcpNoDelay(True)
+            keep_alive(self.transport)
+            self._arm("presence")
         self._steer()
         if self.hosts:
             self._link.outbox.attach(self)
@@ -384,6 +389,19 @@ class HostSession(Protocol):
                 self._arm("confirm")
         self.close_if_done()
 
+    def _look_for_presence(self) -> None:
+        """End a connection to a system that has vanished, so that its notices go another way.
+
+        What came in and is not read yet would be lost, so nothing is ended that may still read it.
+        """
+        if self._pauses <= {Pause.SLOW} and is_silent(self.transport):
+            self._link.log.warn(
+                "{address} does not answer any more.", action="vanished", address=self.address
+            )
+            self._abort()
+        else:
+            self._arm("presence")
+
     def _confirm(self, ids: list[int]) -> None:
         self._link.outbox.confirmed(self, ids)
         self._link.outbox.ready(self)
@@ -398,6 +416,7 @@ class HostSession(Protocol):
             "patience": STRANGER_PATIENCE,
             "linger": LINGER,
             "farewell": FAREWELL,
+            "presence": PRESENCE,
             "confirm": PARTING if half_closed else CONFIRM,
             "keepalive": min((h.keepalive for h in self.hosts if h.keepalive), default=0.0),
         }[name]
@@ -415,6 +434,8 @@ class HostSession(Protocol):
             self._take(self._decoder.settle())
         elif name == "confirm":
             self._look_for_confirmation()
+        elif name == "presence":
+            self._look_for_presence()
         elif name == "keepalive":
             if Pause.SLOW not in self._pauses:
                 now = self._link.reactor.seconds()
