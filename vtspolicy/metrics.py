@@ -86,6 +86,12 @@ class Metrics:
             "spool_trouble", "1 while jobs wait whose programs cannot be started, else 0."
         )
 
+    @property
+    def of_configuration(self) -> tuple[Gauge, ...]:
+        """The gauges of hosts and applications that the configuration names: it may change."""
+        hosts = (self.notices_pending, self.notices_oldest, self.connected, self.last_event)
+        return (*hosts, self.seats)
+
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)

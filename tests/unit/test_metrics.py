@@ -3,10 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+from attrs import evolve
 
 from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
+from vtspolicy.rules.load import load_table
 
 pytest.register_assert_rewrite("engines")
 
@@ -75,3 +77,53 @@ def test_notices_that_wait_are_counted_by_host_with_the_age_of_the_oldest(world)
     world.connect("NSK1", format="ems")
     world.clock.pass_time(1.0)
     assert waiting(world, "NSK1") == (0, 0)
+
+
+def shown(world, name):
+    """A gauge as dashboards get it: its value by label."""
+    world.operator.collect()
+    world.settle()
+    return {
+        next(iter(sample.labels.values())): sample.value
+        for metric in world.metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == f"vtspolicy_{name}"
+    }
+
+
+SMALLER = """
+applications:
+  RST: {seats: 1}
+rules:
+  - rule: all that is left
+    when: {family: RST}
+    run: ["true", "{path}"]
+"""
+
+
+def test_what_a_reload_removes_is_shown_no_more(world):
+    site = world.site
+    world.operator.doors = SimpleNamespace(sessions=(), renew=lambda: None)
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'", 1)
+    of_hosts = ("notices_pending", "notices_oldest_seconds", "host_connected")
+    last_event = "host_last_event_timestamp_seconds"
+    began = world.clock.seconds()
+    assert shown(world, "seats_in_use") == {"DSK": 1, "RST": 0, "BRG": 0, "Erase": 0}
+    assert shown(world, last_event) == {"NSK1": began}
+    for name in of_hosts:
+        assert set(shown(world, name)) == {"NSK1", "NSK2"}
+    rules = site.root / "smaller.yaml"
+    rules.write_text(SMALLER)
+    hosts = {"NSK2": site.configuration.hosts["NSK2"]}
+    configuration = evolve(site.configuration, hosts=hosts)
+    table = load_table([rules], vocabulary=site.vocabulary, configuration=configuration)
+    world.operator.reread = lambda: evolve(site.reader, table=table, configuration=configuration)
+    world.operator.reload("operator alice")
+    world.settle()
+    assert shown(world, "seats_in_use") == {"DSK": 1, "RST": 0}  # its job still runs
+    world.runner.exit("000001-1")
+    world.settle()
+    assert shown(world, "seats_in_use") == {"RST": 0}
+    for name in of_hosts:
+        assert set(shown(world, name)) == {"NSK2"}
+    assert shown(world, last_event) == {}

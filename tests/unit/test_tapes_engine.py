@@ -13,6 +13,8 @@ from test_tapes_faults import TapeSite, TapeWorld  # noqa: E402
 from twisted.internet.defer import Deferred  # noqa: E402
 from twisted.logger import capturedLogs  # noqa: E402
 
+from vtspolicy.engine.cleanup import PAUSE  # noqa: E402
+from vtspolicy.ledger import Book  # noqa: E402
 from vtspolicy.notices import Word  # noqa: E402
 from vtspolicy.rules.cleanup import Policy  # noqa: E402
 from vtspolicy.tapes import TapeState  # noqa: E402
@@ -218,6 +220,71 @@ def test_a_cleanup_runs_once_a_day_also_after_a_restart(world):
     world.clock.pass_time(86400.0, 43200.0)
     due()
     assert len(world.ledger.book.history("cleanup")) == 2
+
+
+def many_archived(world, **policy):
+    """Nine tapes whose copies are enough, and a cleanup that has begun with room for two."""
+    for number, pool in enumerate(("PAY", "LEDGER", "OLD", "ONE", "SECRET")):
+        world.send("NSK1", f"VTSPolicy DSK 'archive /VAULT01/{pool} r=14,d'", number)
+    world.work()
+    world.clock.pass_time(15 * 86400.0, 86400.0)
+    given = {"hour": None, "retention": 0.0, "rest": 0.0, "dry_run": False, **policy}
+    reader = world.engine.reader
+    table = evolve(reader.table, cleanup=Policy(**given))
+    configuration = evolve(reader.configuration, waiting=5)
+    world.engine.reader = evolve(reader, table=table, configuration=configuration)
+    world.engine.queue.drain()
+    done = Deferred.fromCoroutine(world.engine.cleanup.run("2026-11-22"))
+    world.settle()
+    return done
+
+
+def test_a_cleanup_leaves_half_of_the_places_to_the_hosts(world):
+    done = many_archived(world)
+    world.clock.pass_time(60.0)
+    assert (world.engine.queue.waiting, done.called) == (3, False)
+    assert world.operator.ready()[1] == ()
+    world.engine.queue.resume()
+    seen = []
+    while not done.called:
+        world.settle()
+        world.work()
+        seen.append(world.engine.queue.waiting)
+        world.clock.pass_time(PAUSE)
+    world.work()
+    assert max(seen) <= 3
+    assert len(done.result.erased) == 9
+    assert set(states(world).values()) == {TapeState.ERASED}
+
+
+def test_what_changed_while_a_cleanup_waited_is_left_to_the_next_one(world):
+    done = many_archived(world)
+    first = {job.path for job in world.ledger.book.jobs(family="Erase")}
+    mounted, *others = (each for each in world.ledger.book.tapes() if each.path not in first)
+    world.ledger.write(Book.set_mounted, mounted, world.clock.seconds())
+    world.engine.queue.resume()
+    while not done.called:
+        world.work()
+        world.clock.pass_time(PAUSE)
+    assert {tape.path for tape in done.result.erased} == first | {tape.path for tape in others}
+    assert done.result.size == 8 * len(b"tape")
+
+
+@pytest.mark.parametrize("end", ["stop", "reload"])
+def test_a_cleanup_that_waits_ends_with_the_server_and_with_its_rules(world, end):
+    done = many_archived(world)
+    if end == "stop":
+        world.engine.unwatch()
+    else:
+        table = evolve(world.engine.reader.table, cleanup=Policy(dry_run=True))
+        world.engine.reader = evolve(world.engine.reader, table=table)
+        world.engine.queue.resume()
+        world.work()
+    world.clock.pass_time(PAUSE)
+    assert len(done.result.erased) == 3
+    world.engine.queue.resume()
+    world.work()
+    assert len(world.ledger.book.requests(family="Erase")) == 3
 
 
 def test_hostile_names_in_mounts_lead_nowhere(world):

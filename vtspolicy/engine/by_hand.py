@@ -40,11 +40,22 @@ async def order(engine: "Engine", text: str, tapes: list[str], actor: str) -> To
     verb = result.command.operation
     if verb in VERBS_ON_REQUESTS:
         raise Refused(f"{result.command.family} is for hosts; see `vtspolicy {verb}`")
+    refuse_when_full(engine)
     try:
         recorded = await engine.order(evolve(result, actor=actor), expected=tapes)
     except OtherTapesError as error:
         raise Refused(str(error)) from error
     return _told(recorded)
+
+
+def refuse_when_full(engine: "Engine") -> None:
+    """Raise Refused where hosts are not read any further: so many jobs wait as may."""
+    waiting, most = engine.queue.waiting, engine.reader.configuration.waiting
+    if waiting >= most:
+        jobs = "job waits" if waiting == 1 else "jobs wait"
+        raise Refused(
+            f"the queue is full: {waiting} {jobs}, and `waiting` allows {most}; ask again later"
+        )
 
 
 def _told(recorded: Recorded) -> Told:

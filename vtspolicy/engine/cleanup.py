@@ -4,12 +4,13 @@ It asks as anybody does: each tape is an Erase that the rules decide, that waits
 stands before the deletion gate.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 LOOK = 60.0
 """Seconds between looks at the clock."""
 
+PAUSE = 1.0
+"""Seconds between looks at a queue that has no room."""
+
 ACTOR = "cleanup"
 
 OURSELVES = Host(name="", vaults=("*",), families=("*",))
@@ -40,7 +44,7 @@ class Done:
     """What one cleanup came to."""
 
     looked_at: int  # tapes
-    erased: tuple[Tape, ...]  # asked to be erased or, in a dry run, not
+    erased: tuple[Tape, ...]  # asked to be erased or, in a dry run, only chosen
     size: int  # their bytes
     dry_run: bool
 
@@ -50,17 +54,20 @@ class Cleanup:
     """The daily cleanup of one server."""
 
     engine: "Engine"
+    _stopped: bool = False
     _loop: LoopingCall | None = None
     _log: Logger = field(factory=lambda: Logger("vtspolicy.cleanup"))
 
     def start(self) -> None:
         """Look at the clock from now on."""
+        self._stopped = False
         self._loop = LoopingCall(self._look)
         self._loop.clock = self.engine.clock
         self._loop.start(LOOK, now=False)
 
     def stop(self) -> None:
-        """Begin no cleanup any more."""
+        """Begin no cleanup any more, and go on with none."""
+        self._stopped = True
         if self._loop is not None and self._loop.running:
             self._loop.stop()
 
@@ -97,10 +104,40 @@ class Cleanup:
         now = self.engine.clock.seconds()
         await self.engine.ledger.write(Book.begin_cleanup, day, told, now, ACTOR)
         self._log.info("Cleanup: {told}.", action="cleanup", told=told)
-        if not policy.dry_run:
-            for tape in chosen:
+        if policy.dry_run:
+            return done
+        asked = await self._erase_all(chosen, policy)
+        return evolve(done, erased=asked, size=sum(tape.size or 0 for tape in asked))
+
+    async def _erase_all(self, chosen: Sequence[Tape], policy: Policy) -> tuple[Tape, ...]:
+        """Ask for one tape after the other, as the queue has room; returns those asked for.
+
+        That may take long, and each is asked for as if it had just been chosen: one of which
+        something else is known by then is left to the next cleanup.
+        """
+        asked: list[Tape] = []
+        waited = False
+        for number, tape in enumerate(chosen):
+            left = len(chosen) - number
+            while not (self._stopped or self._has_room):
+                if not waited:
+                    told = "Cleanup: {left} tapes wait until there is room in the queue."
+                    self._log.info(told, action="cleanup_waits", left=left)
+                    waited = True
+                await deferLater(self.engine.clock, PAUSE)
+            if self._stopped or self.engine.reader.table.cleanup != policy:
+                told = "Cleanup ended before its time: {left} tapes are left to the next one."
+                self._log.info(told, action="cleanup_ended", left=left)
+                break
+            if await self.engine.ledger.read(Book.tape, tape.path) == tape:
                 await self._erase(tape)
-        return done
+                asked.append(tape)
+        return tuple(asked)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether less than half of the queue's places are taken: the others are the hosts'."""
+        return 2 * self.engine.queue.waiting < self.engine.reader.configuration.waiting
 
     async def _judge(self, policy: Policy) -> list[tuple[Tape, Verdict]]:
         engine = self.engine

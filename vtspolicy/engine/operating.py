@@ -8,11 +8,12 @@ from pathlib import Path
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.control import Refused, Told
-from vtspolicy.engine.by_hand import Mark, mark, order, override, unlock
+from vtspolicy.engine.by_hand import Mark, mark, order, override, refuse_when_full, unlock
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.requests import Answer
@@ -110,11 +111,17 @@ class Operator:
             metrics.jobs.labels(state.value).set(counts.jobs.get(state, 0))
         now = engine.clock.seconds()
         pending = {each.host: each for each in counts.pending}
+        # What a reload has removed would keep its last value for ever. Cleared and set again in
+        # one turn, no scrape sees them gone.
+        for gauge in metrics.of_configuration:
+            gauge.clear()
         for name in engine.reader.configuration.hosts:
             waiting = pending.get(name)
             metrics.notices_pending.labels(name).set(waiting.count if waiting else 0)
             metrics.notices_oldest.labels(name).set(now - waiting.oldest if waiting else 0)
             metrics.connected.labels(name).set(engine.outbox.sessions(name))
+            if name in engine.last_event:
+                metrics.last_event.labels(name).set(engine.last_event[name])
         # An application that does nothing just now is not in the picture of the queue.
         running = dict.fromkeys(engine.reader.table.seats, 0)
         for use in engine.queue.snapshot(first=0).applications:
@@ -167,17 +174,18 @@ class Operator:
         }
 
     def retry(self, job: int, actor: str) -> Deferred[Told]:
-        """Run a finished job's work again as a new request. Fails with NoSuchRow, LedgerError."""
+        """Run a finished job's work again as a new request. Fails with NoSuchRow, Refused."""
         return Deferred.fromCoroutine(self._retry(job, actor))
 
     async def _retry(self, job: int, actor: str) -> Told:
+        refuse_when_full(self.engine)
         try:
             recorded = await self.engine.ledger.write(
                 Book.renew, job, actor, self.engine.clock.seconds()
             )
         except NoSuchRow:
             raise
-        except LedgerError as error:  # the job has not ended
+        except LedgerError as error:  # the job has not ended, or is run again already
             raise Refused(str(error)) from error
         self.engine.outbox.push(recorded.notices)  # before any of its jobs is told of
         for each in recorded.jobs:
@@ -208,6 +216,7 @@ class Operator:
     def drain(self, actor: str) -> Deferred[Told]:
         """Read nothing more from hosts, start nothing more; what runs goes on to its end."""
         self.log.info("Draining, asked by {actor}.", action="drain", actor=actor)
+        self._note_drain(draining=True, actor=actor)
         self.draining = True
         self.engine.queue.drain()
         self.doors.hold()
@@ -216,10 +225,32 @@ class Operator:
     def resume(self, actor: str) -> Deferred[Told]:
         """End a drain."""
         self.log.info("Taking commands again, asked by {actor}.", action="resume", actor=actor)
+        self._note_drain(draining=False, actor=actor)
         self.draining = False
         self.doors.let_go()
         self.engine.queue.resume()
         return succeed({"waiting": self.engine.queue.waiting})
+
+    def _note_drain(self, *, draining: bool, actor: str) -> None:
+        """Have the history tell of a change; nobody waits for that.
+
+        A ledger that takes no writes must not keep an operator from draining its server.
+        """
+        if draining == self.draining:
+            return
+        before, after = ("working", "draining") if draining else ("draining", "working")
+        cause, at = "an operator asked for it", self.engine.clock.seconds()
+        noted = self.engine.ledger.write(
+            Book.add_history, "server", before, after, cause=cause, actor=actor, at=at
+        )
+        noted.addErrback(self._not_noted)
+
+    def _not_noted(self, failure: Failure) -> None:
+        self.log.warn(
+            "The history lacks that the server drains, or does no more: {why}.",
+            action="not_noted",
+            why=failure.getErrorMessage(),
+        )
 
     def reload(self, actor: str) -> Deferred[Told]:
         """Take the files as they are now, whole, if they and their tests are right.

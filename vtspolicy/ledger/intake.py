@@ -189,11 +189,14 @@ class IntakeDesk(ReadingDesk):
         """Make a new request of one job that has ended: the same work, a handle of its own.
 
         It is the operator's wish, and so never a duplicate; the history of both names the other.
-        LedgerError when the job has not ended.
+        LedgerError when the job has not ended, or is being run again already.
         """
         old = self._need_job(job_id)
         if old.state.is_live:
             raise LedgerError(f"job {job_id} is {old.state}; only one that has ended is run again")
+        again = self._live_renewal(job_id)
+        if again is not None:
+            raise LedgerError(f"job {job_id} is being run again already, as job {again}")
         request = self.request(old.request)
         event = self.event_of(old.request) or Event(text="")
         intake = Intake(
@@ -218,6 +221,23 @@ class IntakeDesk(ReadingDesk):
         self._note(at, state, state, cause, actor, request=old.request, job=job_id)
         self._note(at, "open", "open", cause, actor, request=recorded.request)
         return recorded
+
+    def _live_renewal(self, job_id: int) -> int | None:
+        """Return a live job by which this one is run again, at first or second hand; or None."""
+        ended = [job_id]
+        while ended:
+            number = ended.pop()
+            said = f"job {number} is run again as job "
+            for line in self.history(f"job {number}"):
+                again = line.cause.removeprefix(said)
+                # Only `renew` notes what changes no state; a program's own words are no such line.
+                if line.before != line.after or not again.isdecimal():
+                    continue
+                job = self.job(int(again))
+                if job is not None and job.state.is_live:
+                    return job.id
+                ended.append(int(again))
+        return None
 
 
 def _end(intake: Intake) -> Word | None:

@@ -1,0 +1,108 @@
+"""Operators' acts beside hosts' commands: what the history tells of them, and where they end."""
+
+from types import SimpleNamespace
+
+import pytest
+
+pytest.register_assert_rewrite("engines")
+
+from attrs import evolve  # noqa: E402 - after the above
+from engines import Site, World  # noqa: E402
+from twisted.internet.defer import Deferred  # noqa: E402
+
+from vtspolicy.control import Refused  # noqa: E402
+from vtspolicy.jobs import JobState  # noqa: E402
+
+ALICE, BOB = "operator alice", "operator bob"
+ORDER = "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'"
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = World(site)
+    doors = SimpleNamespace(sessions=(), hold=lambda: None, let_go=lambda: None)
+    world.operator.doors = doors
+    yield world
+    world.close()
+
+
+def said(world, deferred):
+    """What a verb answers, or why not."""
+    found = []
+    deferred.addBoth(found.append)
+    world.settle()
+    (answer,) = found
+    return getattr(answer, "value", answer)
+
+
+def test_a_drain_and_its_end_stand_in_the_history_once_each(world):
+    for verb, actor in (("drain", ALICE), ("drain", BOB), ("resume", BOB), ("resume", ALICE)):
+        said(world, getattr(world.operator, verb)(actor))
+        world.clock.pass_time(1.0)
+    lines = world.ledger.book.history("server")
+    assert [(line.before, line.after, line.actor) for line in lines] == [
+        ("working", "draining", ALICE),
+        ("draining", "working", BOB),
+    ]
+    assert lines[1].at - lines[0].at == 2.0
+
+
+def test_a_drain_does_not_wait_for_a_ledger_that_takes_no_writes(world, monkeypatch):
+    asked = []
+    monkeypatch.setattr(world.ledger, "write", lambda *_, **__: asked.append(1) or Deferred())
+    assert said(world, world.operator.drain(ALICE)) == {"running": 0}
+    assert asked == [1]
+    assert world.engine.queue.snapshot().draining
+
+
+def full(world, waiting):
+    """A queue that has as many waiting jobs as it may."""
+    configuration = evolve(world.engine.reader.configuration, waiting=waiting)
+    world.engine.reader = evolve(world.engine.reader, configuration=configuration)
+    world.engine.queue.drain()
+    for minute in range(waiting):
+        world.send("NSK1", ORDER.replace("archive", "selective"), minute)
+    assert world.engine.queue.waiting == waiting
+
+
+def test_a_full_queue_takes_no_order_and_no_retry_either(world):
+    said(world, world.operator.order(ORDER, None, ALICE))
+    world.runner.exit("000001-1", 1)
+    full(world, 3)
+    for asked in (world.operator.order(ORDER, None, ALICE), world.operator.retry(1, ALICE)):
+        answer = said(world, asked)
+        assert isinstance(answer, Refused)
+        assert "the queue is full: 3 jobs wait, and `waiting` allows 3" in str(answer)
+    assert world.engine.queue.waiting == 3
+    assert len(world.ledger.book.requests()) == 4
+    world.engine.queue.resume()
+    world.settle()
+    assert said(world, world.operator.retry(1, ALICE))["job"] == 5
+
+
+def test_a_job_that_is_being_run_again_is_not_run_again_beside_that(world):
+    world.send("NSK1", ORDER, 1)
+    world.runner.exit("000001-1", 1)
+    world.settle()
+    assert said(world, world.operator.retry(1, ALICE))["job"] == 2
+    answer = said(world, world.operator.retry(1, ALICE))
+    assert isinstance(answer, Refused)
+    assert str(answer) == "job 1 is being run again already, as job 2"
+    world.runner.exit("000002-1", 1)
+    world.settle()
+    assert said(world, world.operator.retry(2, ALICE))["job"] == 3
+    for job in (1, 2):  # the third one is the first one's work, too
+        assert "as job 3" in str(said(world, world.operator.retry(job, ALICE)))
+    world.runner.exit("000003-1", 1)
+    world.settle()
+    assert said(world, world.operator.retry(1, ALICE))["job"] == 4
+    assert "as job 4" in str(said(world, world.operator.retry(1, ALICE)))
+    live = [job.id for job in world.ledger.book.jobs(state=JobState.RUNNING)]
+    assert live == [4]
