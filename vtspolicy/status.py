@@ -42,3 +42,4 @@ class Status:
     restores_since: float | None = None  # when the oldest of them came, seconds since the epoch
     backlog: int = 0  # writes that wait for the ledger
     trouble: str | None = None  # why the ledger cannot be written
+    unstoppable: tuple[str, ...] = ()  # runs that are to end, with processes of another user

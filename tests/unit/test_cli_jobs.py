@@ -10,6 +10,7 @@ from pathlib import Path
 from socketserver import UnixStreamServer
 
 import pytest
+from attrs import evolve
 from click.testing import CliRunner
 
 from vtspolicy.cli.control import cancel, drain, release_lock, reload, retry
@@ -531,6 +532,12 @@ def test_status_shows_hosts_seats_locks_jobs_and_notices(site, server):
     assert ["DSK", "1/2", "1", "23", "for", "4m10s"] in lines
     assert [*["/VAULT01/PAYROLL", "23", "for", "4m10s", "1", "24", "for", "35s"]] in lines
     assert "jobs: 1 waiting, 1 running, 120 completed" in shown
+
+
+def test_status_names_the_runs_that_cannot_be_stopped(site, server):
+    server.answers = [(200, plain(evolve(full_status(), unstoppable=("000001-1", "000002-1"))))]
+    (line,) = [each for each in site.run(status).stdout.splitlines() if "cannot stop" in each]
+    assert line.split() == ["cannot", "stop", "000001-1,", "000002-1"]
 
 
 def test_status_as_json_is_the_servers_answer(site, server):

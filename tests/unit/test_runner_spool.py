@@ -77,7 +77,9 @@ class TestAJournal:
 
     def test_fits_into_the_block_that_its_first_line_has_taken(self, tmp_path):
         long = {"stop": "cancelled", "reason": "\N{SNOWMAN}" * 240, "at": 1795346405.9547832}
+        long |= {"steady": 99_999_999.999, "left": True}
         wide = {"exit": None, "signal": 64, "at": 1795346405.9547832, "maxrss": 1 << 60}
+        wide |= {"user": 99_999_999.999, "sys": 99_999_999.999, "leaving": True}
         env = dict.fromkeys(map(str, range(999)), "")
         spool, run = Spool(tmp_path), Run(key="1-1", argv=("\N{SNOWMAN}",) * 999, env=env)
         assert spool.prepare(run)

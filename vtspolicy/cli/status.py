@@ -108,6 +108,7 @@ def _heading(status: Status) -> str:
         (
             ("state", state),
             ("trouble", status.trouble),
+            ("cannot stop", ", ".join(status.unstoppable) or None),
             ("server", f"pid {status.pid}, version {status.version}"),
             ("up", f"{duration(status.at - status.started)}, since {clock(status.started)}"),
             ("rules", f"{rules}, table {status.table}"),

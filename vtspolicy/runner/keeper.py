@@ -21,8 +21,9 @@ and keeps the two parts that people look at. The price: what a program writes in
 the cut can be lost, or stand before the kept end. The sizes are looked at once a second.
 
 SIGTERM makes it hand over: it lets go of its socket and lock at once, so that a new keeper can
-take further runs, and ends when the last of its own runs has. Without runs and connections it ends
-by itself after IDLE seconds.
+take further runs, and ends when the last of its own runs has. It says so with each exit that it
+notes from then on, for the machine may be about to stop. Without runs and connections it ends by
+itself after IDLE seconds.
 """
 
 import contextlib
@@ -467,6 +468,8 @@ class Keeper:
                 "user": round(usage.ru_utime, 3),
                 "sys": round(usage.ru_stime, 3),
             }
+            if self.leaving:  # so was it, perhaps: a machine that stops tells all processes to end
+                ended["leaving"] = True
             self.end(child, ended)
 
     def end(self, child: Child, ended: dict[str, object]) -> None:

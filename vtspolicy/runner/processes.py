@@ -1,6 +1,5 @@
 """The runner of real programs: starts, watches, stops and adopts them by way of the keeper."""
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +14,7 @@ from twisted.internet.error import ConnectError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from vtspolicy.runner import identity, keeper
+from vtspolicy.runner import identity, keeper, signals
 from vtspolicy.runner.identity import Process, Sessions
 from vtspolicy.runner.link import KeeperLink
 from vtspolicy.runner.protocol import End, Ended, KeeperError, Run, Runner, SpoolError
@@ -89,6 +88,11 @@ class ProcessRunner(Runner):
         if self._link.trouble is None and waited >= ANSWER:
             return f"the keeper (process {self._link.pid}) has not answered for {waited:.0f} s"
         return self._link.trouble
+
+    @property
+    def unstoppable(self) -> tuple[str, ...]:
+        """The keys of the runs that are to end, and of which we may not signal a process."""
+        return tuple(key for key, watched in self._watched.items() if watched.refused)
 
     @property
     def ledger(self) -> str | None:
@@ -277,13 +281,14 @@ class ProcessRunner(Runner):
             self._begun(watched, journal.leader, journal.started or 0.0)
         if watched.over is not None:
             return
-        if journal.ending is not None:
+        before = bool(journal.boot) and journal.boot != self._boot
+        if journal.ending is not None and not (before and journal.ended_with_its_machine):
             ours = journal.leader if journal.boot == self._boot else None
             if watched.leader is None and ours is not None:
                 self._know(watched, ours, journal.started or 0.0)
             watched.started = journal.started
             self._ending(watched, journal.ending)
-        elif journal.boot and journal.boot != self._boot:
+        elif before:
             watched.started = journal.started
             self._lost(watched, "the machine was started anew while it ran")
         elif watched.leader is not None and watched.leader.is_alive:
@@ -325,7 +330,9 @@ class ProcessRunner(Runner):
             self._finish(watched, watched.end(End.UNSTARTABLE, reason=reason, at=line["at"]))
             return
         kind = End.EXITED if line["signal"] is None else End.SIGNALLED
-        reason = "" if line["signal"] is None else f"ended by signal {_name(line['signal'])}"
+        reason = (
+            "" if line["signal"] is None else f"ended by signal {signals.named(line['signal'])}"
+        )
         if watched.stop is not None and self._was_stopped(watched):
             kind, reason = watched.stop, watched.reason
         elif kind is End.EXITED:  # and what it leaves is not ours to end
@@ -382,7 +389,7 @@ class ProcessRunner(Runner):
                 ended = evolve(ended, kind=watched.stop, reason=watched.reason)
             self._finish(watched, ended)
         elif watched.signalled and self._steady() >= watched.kill_at:
-            _send(groups, signal.SIGKILL)
+            self._send(watched, groups, signal.SIGKILL)
 
     def _finish(self, watched: Watched, ended: Ended) -> None:
         if self._watched.pop(watched.run.key, None) is not None:
@@ -410,12 +417,15 @@ class ProcessRunner(Runner):
         """Write down that we stop it, then ask its processes to end."""
         if watched.signalled or watched.stop is None or watched.leader is None:
             return
-        key = watched.run.key
+        key, now = watched.run.key, self._steady()
+        asked = now  # or earlier, by an earlier server: its grace goes on, and does not begin anew
         try:
             journal = self._spool.journal(key)
             if journal is None or journal.stop is None:
                 left = watched.over is not None
-                self._spool.note_stop(key, watched.stop, watched.reason, left=left)
+                self._spool.note_stop(key, watched.stop, watched.reason, steady=now, left=left)
+            elif journal.asked is not None:
+                asked = min(journal.asked, now)
             watched.noted = True
         except OSError as error:  # a full disk must not keep a run alive
             self._log.error(
@@ -425,10 +435,24 @@ class ProcessRunner(Runner):
                 error=str(error),
             )
         watched.signalled = True
-        watched.kill_at = self._steady() + watched.run.grace
+        watched.kill_at = asked + watched.run.grace
         groups = identity.groups_of(watched.leader)
-        _send(groups, signal.SIGTERM)
-        _send(groups, signal.SIGCONT)  # what was halted would not hear it
+        self._send(watched, groups, signal.SIGTERM)
+        signals.send(groups, signal.SIGCONT)  # what was halted would not hear it
+
+    def _send(self, watched: Watched, groups: set[int], number: signal.Signals) -> None:
+        """Signal what of the run we may; what we may not is told once, and tried with each KILL."""
+        refused = signals.send(groups, number)
+        if refused and not watched.refused:
+            self._log.error(
+                "{key} cannot be stopped: the processes of group {groups} are another user's, and"
+                " may not be signalled ({signal}). It goes on until they end.",
+                action="run-unstoppable",
+                key=watched.run.key,
+                groups=", ".join(str(each) for each in sorted(refused)),
+                signal=number.name,
+            )
+        watched.refused = refused
 
     # What time brings
 
@@ -467,16 +491,3 @@ class ProcessRunner(Runner):
                 or self._limit < ((self._spool.growth(watched.run.key) or (0, 0.0))[0])
             ):
                 keeper.bound(str(self._spool.folder(watched.run.key) / keeper.OUTPUT), self._limit)
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
-
-
-def _send(groups: set[int], number: signal.Signals) -> None:
-    for group in groups:
-        with suppress(ProcessLookupError):
-            os.killpg(group, number)

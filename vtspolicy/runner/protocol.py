@@ -74,6 +74,10 @@ class Runner(Protocol):
         """Why nothing can be started, while a run waits for that; None: none does."""
 
     @property
+    def unstoppable(self) -> tuple[str, ...]:
+        """The keys of runs that are to end, and have processes that we may not signal."""
+
+    @property
     def ledger(self) -> str | None:
         """Which ledger the runs belong to; None when nobody has said."""
 

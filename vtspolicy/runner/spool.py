@@ -37,6 +37,19 @@ class Journal:
     ending: dict[str, Any] | None = None  # the keeper's line about the end, values are JSON
     stop: End | None = None  # we asked for its end, before it and all that it left had ended
     reason: str = ""  # why we did
+    asked: float | None = None  # when we did, by the steady clock of that start of the machine
+
+    @property
+    def ended_with_its_machine(self) -> bool:
+        """Whether its end, of an earlier start of the machine, tells nothing about the program.
+
+        A machine that stops tells all processes to end. A signal that is not ours was that, and so
+        was a code other than 0 from a program whose keeper had been told to end before it.
+        """
+        if self.ending is None or self.stop is not None or "failed" in self.ending:
+            return False
+        told_to_end = self.ending["exit"] != 0 and bool(self.ending.get("leaving"))
+        return self.ending["signal"] is not None or told_to_end
 
 
 def told(data: bytes) -> Journal:
@@ -56,7 +69,8 @@ def _fields(line: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     if "pid" in line:
         return {"leader": Process(line["pid"], line["ticks"]), "started": line["at"]}
     if "stop" in line and ("ending" not in known or line.get("left")):
-        return {"stop": End(line["stop"]), "reason": line["reason"]}
+        stop = End(line["stop"])
+        return {"stop": stop, "reason": line["reason"], "asked": line.get("steady")}
     if "exit" in line or "failed" in line:
         return {"ending": line}
     return {}
@@ -164,12 +178,15 @@ class Spool:
         finally:
             os.close(fd)
 
-    def note_stop(self, key: str, kind: End, reason: str, *, left: bool = False) -> None:
+    def note_stop(
+        self, key: str, kind: End, reason: str, *, steady: float, left: bool = False
+    ) -> None:
         """Write down that we end the run, or what its program has left, before we do.
 
-        Raises OSError.
+        `steady` is the moment by the clock that nobody sets. Raises OSError.
         """
-        line: dict[str, object] = {"stop": kind.value, "reason": reason[:REASON], "at": time.time()}
+        line: dict[str, object] = {"stop": kind.value, "reason": reason[:REASON]}
+        line |= {"at": time.time(), "steady": round(steady, 3)}
         self.note(key, line | {"left": True} if left else line)
 
     def note_leader(self, key: str, leader: Process, started: float) -> None:

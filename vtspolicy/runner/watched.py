@@ -29,6 +29,7 @@ class Watched:
     signalled: bool = False  # TERM was sent
     noted: bool = False  # that we stop it is written down
     kill_at: float = 0.0  # by the steady clock
+    refused: frozenset[int] = frozenset()  # process groups that we may not signal
     over: Ended | None = None  # its leader has ended so; other processes of its session are left
     size: int = -1  # of the output, when last looked at
     grown: float = 0.0  # age of the leader when the output last changed

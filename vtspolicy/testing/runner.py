@@ -16,6 +16,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError
 
+ANEW = "the machine was started anew while it ran"
+"""Why a run was lost."""
+
 
 @define(eq=False)
 class Life:
@@ -23,6 +26,7 @@ class Life:
 
     run: Run
     started: float  # seconds since the epoch
+    boot: str = ""  # the start of the machine in which it ran
     ended: Ended | None = None
     output: str = ""
     stopped: str | None = None  # why it was told to stop, when it was
@@ -118,6 +122,11 @@ class FakeRunner(Runner):
         return None
 
     @property
+    def unstoppable(self) -> tuple[str, ...]:
+        """Nothing runs here as another user."""
+        return ()
+
+    @property
     def ledger(self) -> str | None:
         """Which ledger the runs belong to."""
         return self.machine.ledger
@@ -141,7 +150,8 @@ class FakeRunner(Runner):
             return fail(SpoolError(self.trouble))
         if run.key not in self.machine.lives:
             self.folder(run.key).mkdir(parents=True)
-            self.machine.lives[run.key] = Life(run=run, started=self._clock.seconds())
+            life = Life(run=run, started=self._clock.seconds(), boot=self.boot)
+            self.machine.lives[run.key] = life
             self.machine.starts.append(run.key)
         return self.adopt(run)
 
@@ -151,6 +161,9 @@ class FakeRunner(Runner):
         if life is None:
             return succeed(Ended(key=run.key, kind=End.UNSTARTED))
         if life.ended is not None:
+            if life.ended.kind is End.SIGNALLED and life.boot != self.boot:
+                # As the real one takes it: a machine that stops signals all that runs.
+                return succeed(evolve(life.ended, kind=End.LOST, signal=None, reason=ANEW))
             return succeed(life.ended)
         watched = self._watched[run.key] = Deferred()
         if run.timeout is not None:

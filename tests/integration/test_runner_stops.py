@@ -1,0 +1,192 @@
+"""Stops that others begin or forbid: machines that stop, servers that change, other users."""
+
+import json
+import os
+import signal
+
+from test_runner import KILLED, STUBBORN, RunnerCase, begin, is_child_gone, leave_journal
+from twisted.logger import globalLogPublisher
+
+from vtspolicy.runner import identity, signals
+from vtspolicy.runner.protocol import End
+from vtspolicy.runner.spool import Spool
+
+BEGUN = {"pid": os.getpid(), "ticks": 1, "at": 2.0}
+TRAPS = "trap 'exit 3' TERM; touch begun; while :; do sleep 0.02; done"
+ANEW = "the machine was started anew while it ran"
+
+
+def exited(code, **more):
+    return {"exit": code, "signal": None, "at": 3.0, **more}
+
+
+class TestAMachineThatStops(RunnerCase):
+    """It tells all that still runs to end: the keeper and the programs, but no server."""
+
+    async def adopted(self, *lines, boot="another"):
+        """How a run has ended whose journal an earlier server has left."""
+        leave_journal(self.runner.folder("1-1"), BEGUN, *lines, boot=boot)
+        return self.successResultOf(self.runner.adopt(self.sh("")))
+
+    async def shut_down(self, script):
+        """Run a script, and tell keeper and script to end, as a machine does; return the journal.
+
+        The script hears it when its keeper has, for both were halted meanwhile.
+        """
+        self.runner.start(self.sh(script))
+        await self.has("begun")
+        leader, pid = await self.leader(), self.runner.keeper
+        await self.runner.close()
+        for each in (leader.pid, pid):
+            os.kill(each, signal.SIGSTOP)
+        for each in (leader.pid, pid):
+            os.kill(each, signal.SIGTERM)
+        for each in (pid, leader.pid):
+            os.kill(each, signal.SIGCONT)
+        await self.until(lambda: '"exit"' in self.file("state").read_text())
+        self.runner = self.new_runner()
+
+    async def next_start(self, boot):
+        self.runner._boot = boot
+        await self.runner.open()
+        return await self.runner.adopt(self.sh(""))
+
+    async def test_has_interrupted_a_program_that_ended_by_its_signal(self):
+        await self.shut_down("touch begun; exec sleep 60")
+        ended = await self.next_start("another")
+        assert (ended.kind, ended.reason) == (End.LOST, ANEW)
+
+    async def test_has_interrupted_a_program_that_took_its_signal_and_gave_a_code(self):
+        await self.shut_down(TRAPS)
+        ended = await self.next_start("another")
+        assert (ended.kind, ended.reason) == (End.LOST, ANEW)
+
+    async def test_was_none_when_it_was_not_started_anew(self):
+        await self.shut_down(TRAPS)
+        ended = await self.next_start(identity.this_boot())
+        assert (ended.kind, ended.code) == (End.EXITED, 3)
+
+    async def test_did_not_keep_a_program_from_its_success(self):
+        ended = await self.adopted(exited(0, leaving=True))
+        assert (ended.kind, ended.code) == (End.EXITED, 0)
+
+    async def test_has_nothing_to_do_with_a_code_from_before_it_stopped(self):
+        ended = await self.adopted(exited(3))
+        assert (ended.kind, ended.code) == (End.EXITED, 3)
+
+    async def test_leaves_a_run_that_we_had_stopped_to_be_stopped_by_us(self):
+        stop = {"stop": "timeout", "reason": "it took longer than 2 s", "at": 2.5}
+        ended = await self.adopted(stop, KILLED | {"leaving": True})
+        assert (ended.kind, ended.signal) == (End.TIMEOUT, signal.SIGKILL)
+        assert ended.reason == "it took longer than 2 s"
+
+    async def test_leaves_a_program_that_could_not_be_started_at_that(self):
+        ended = await self.adopted({"failed": "No such file", "errno": 2, "at": 3.0})
+        assert ended.kind is End.UNSTARTABLE
+
+
+class TestTheGraceOfAStop(RunnerCase):
+    """It is the program's, once: by the clock that nobody sets, whoever the server is."""
+
+    now = 1000.0
+
+    async def stopped_at(self, *, then, noted=None):
+        """Stop a run, and adopt it later by another server; return when that would kill it."""
+        await self.restarted(steady=lambda: self.now)
+        self.runner.start(self.sh(STUBBORN, grace=60))
+        await self.has("begun")
+        await self.until(lambda: self.runner.has_begun("1-1"))
+        self.runner.stop("1-1", "enough")
+        if noted is not None:
+            state = self.file("state")
+            state.write_text(state.read_text().replace('"steady":1000.0', noted))
+            assert noted in state.read_text()
+        self.now = then
+        await self.restarted(steady=lambda: self.now)
+        self.waiting = self.runner.adopt(self.sh(STUBBORN, grace=60))
+        return self.runner._watched["1-1"].kill_at
+
+    async def test_goes_on_under_the_next_server(self):
+        assert await self.stopped_at(then=1059.0) == 1060.0
+        self.runner._look()
+        assert (await self.leader()).is_alive
+        self.now = 1060.0
+        assert (await self.waiting).kind is End.CANCELLED
+
+    async def test_is_over_when_it_ended_while_there_was_no_server(self):
+        assert await self.stopped_at(then=5000.0) == 1060.0
+        assert (await self.waiting).kind is End.CANCELLED
+
+    async def test_is_never_longer_than_it_was_to_be(self):
+        assert await self.stopped_at(then=10.0) == 70.0
+
+    async def test_begins_anew_where_it_was_not_noted_when_it_began(self):
+        assert await self.stopped_at(then=1059.0, noted='"else":1') == 1119.0
+
+
+class TestAProcessOfAnotherUser(RunnerCase):
+    """What a program starts by way of sudo may not be signalled by us."""
+
+    async def setUp(self):
+        await super().setUp()
+        self.events = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    async def of_another(self, **settings):
+        """Begin a run whose group we may not signal until `self.ours` has it."""
+        waiting = self.runner.start(self.sh("touch begun; exec sleep 60", **settings))
+        await self.has("begun")
+        await self.until(lambda: self.runner.has_begun("1-1"))
+        group, killpg, self.ours, self.refused = (await self.leader()).pid, os.killpg, set(), []
+
+        def refuse(pgid, number):
+            if pgid == group and group not in self.ours:
+                self.refused.append(number)
+                raise PermissionError(1, "Operation not permitted")
+            killpg(pgid, number)
+
+        self.patch(os, "killpg", refuse)
+        return waiting
+
+    def told(self):
+        return [each for each in self.events if each.get("action") == "run-unstoppable"]
+
+    async def test_is_told_once_shown_and_tried_until_it_may_be_signalled(self):
+        waiting = await self.of_another(grace=0)
+        assert self.runner.unstoppable == ()
+        self.runner.stop("1-1", "enough")
+        assert self.runner.unstoppable == ("1-1",)
+        await self.until(lambda: self.refused.count(signal.SIGKILL) >= 3)
+        assert len(self.told()) == 1
+        assert self.told()[0]["key"] == "1-1"
+        assert not waiting.called
+        self.ours.add((await self.leader()).pid)
+        assert (await waiting).kind is End.CANCELLED
+        assert self.runner.unstoppable == ()
+        assert self.flushLoggedErrors() == []
+
+    async def test_keeps_no_other_run_from_its_time_out(self):
+        waiting = await self.of_another(grace=0, timeout=0.1)
+        other = self.runner.start(self.sh("sleep 60", key="2-1", timeout=0.1, grace=0))
+        assert (await other).kind is End.TIMEOUT
+        await self.until(lambda: signal.SIGKILL in self.refused)
+        assert self.runner.unstoppable == ("1-1",)
+        self.ours.add((await self.leader()).pid)
+        assert (await waiting).kind is End.TIMEOUT
+        assert self.flushLoggedErrors() == []
+
+    async def test_keeps_no_other_group_of_the_run_from_being_signalled(self):
+        await self.of_another()
+        theirs = (await self.leader()).pid
+        ours, ended = begin("/bin/sleep", "60", env={}), 1 << 30
+        assert signals.send([ended, theirs, ours], signal.SIGKILL) == {theirs}
+        await self.until(lambda: is_child_gone(ours))
+
+
+def test_a_stop_is_noted_by_the_clock_that_nobody_sets(tmp_path):
+    leave_journal(tmp_path / "1-1")
+    spool = Spool(tmp_path)
+    spool.note_stop("1-1", End.CANCELLED, "enough", steady=12.5)
+    assert json.loads((tmp_path / "1-1/state").read_text().splitlines()[-1])["steady"] == 12.5
+    assert spool.journal("1-1").asked == 12.5
