@@ -2,9 +2,11 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Literal, get_args
 
 from attrs import define, evolve, field, frozen
+from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -20,6 +22,12 @@ OUTPUT_JUDGED = 1 << 20
 
 SPOOL_PATIENCE = 5.0
 """Seconds between tries while the spool cannot take a run."""
+
+Part = Literal["prepare", "find", "poll", "cancel", "verify", "gate"]
+"""What a job asks beside its run. It gives the folder of the question its name."""
+
+BEFORE = "-find"
+"""What is added to that name for the call that prepares a question."""
 
 
 @frozen(kw_only=True)
@@ -111,19 +119,59 @@ class Calls:
         if run.job in self.cancelled:
             self.runner.stop(run.key, "cancelled")
 
+    async def end_orphans(self, job: Job) -> None:
+        """End what an earlier server has asked for this attempt and nobody waits for any more.
+
+        Done when nothing of it is left: whoever goes on with the attempt asks again, and no two
+        questions, or preparations, of a job may run side by side.
+        """
+        waiting = []
+        for key in self._asked(job):
+            ended = self.runner.adopt(Run(key=key, argv=(), job=job.id, attempt=job.attempt))
+            if not ended.called:
+                self.log.info(
+                    "{key} was asked by an earlier server, and is ended.",
+                    action="orphan_ended",
+                    key=key,
+                )
+                self.runner.stop(key, "the server that had asked was gone")
+            waiting.append(ended)
+        await gatherResults(waiting, consumeErrors=True)
+
+    def _asked(self, job: Job) -> Iterator[str]:
+        """Yield the keys of all questions of an attempt that have a folder."""
+        for part in get_args(Part):
+            for name in (part, f"{part}{BEFORE}"):
+                number = 1
+                while self.runner.folder(key := _numbered(job, name, number)).exists():
+                    yield key
+                    number += 1
+
     async def answer(
-        self, job: Job, query: Query, part: str, readings: Mapping[str, str], *, aside: bool = False
+        self,
+        job: Job,
+        query: Query,
+        part: Part,
+        readings: Mapping[str, str],
+        *,
+        aside: bool = False,
     ) -> Judgement:
         """Ask a query, after the call that prepares it, and judge its answer.
 
         Its readings are those of both, and those given. Raises ExpansionError.
         """
         if query.prepare is not None:
-            before = await self.answer(job, query.prepare, f"{part}-find", readings, aside=aside)
+            name = f"{part}{BEFORE}"
+            before = await self._answer(job, query.prepare, name, readings, aside=aside)
             if before.state == "failed":
                 return before
             readings = before.readings
-        said = await self.ask(job, query, part, readings, aside=aside)
+        return await self._answer(job, query, part, readings, aside=aside)
+
+    async def _answer(
+        self, job: Job, query: Query, name: str, readings: Mapping[str, str], *, aside: bool
+    ) -> Judgement:
+        said = await self._ask(job, query, name, readings, aside=aside)
         if said.kind != End.EXITED:
             return Judgement(state="failed", reason=said.reason, readings=readings)
         judged = judge_query(
@@ -136,14 +184,25 @@ class Calls:
         return evolve(judged, readings={**readings, **judged.readings})
 
     async def ask(
-        self, job: Job, query: Query, part: str, readings: Mapping[str, str], *, aside: bool = False
+        self,
+        job: Job,
+        query: Query,
+        part: Part,
+        readings: Mapping[str, str],
+        *,
+        aside: bool = False,
     ) -> Said:
         """Make a call of its own, in a folder of its own that no earlier server has used.
 
         One that is made `aside` is not stopped by a cancellation, and leaves no folder behind.
         """
+        return await self._ask(job, query, part, readings, aside=aside)
+
+    async def _ask(
+        self, job: Job, query: Query, name: str, readings: Mapping[str, str], *, aside: bool
+    ) -> Said:
         number = 1
-        while self.runner.folder(key := _numbered(job, part, number)).exists():
+        while self.runner.folder(key := _numbered(job, name, number)).exists():
             number += 1
         values = self.values(job, readings)
         run = Run(
@@ -189,5 +248,5 @@ class Calls:
         return {**self._bare, **expand_environment(env, self.values(job))} if env else self._bare
 
 
-def _numbered(job: Job, part: str, number: int) -> str:
-    return run_key(job.id, job.attempt, part if number == 1 else f"{part}{number}")
+def _numbered(job: Job, name: str, number: int) -> str:
+    return run_key(job.id, job.attempt, name if number == 1 else f"{name}{number}")

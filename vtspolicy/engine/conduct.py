@@ -206,6 +206,8 @@ class Conductor:
                 # have been written since.
                 begun = adopt and self.runner.folder(key).exists()
                 done = None if begun else await self.ourselves.instead(job)
+        if adopt:
+            await self.calls.end_orphans(job)
                 ending = done or await self.attempts.run(job, key, adopt=adopt)
             except ExpansionError as error:
                 ending = Ending(state=JobState.FAILED, kind="unstartable", reason=str(error))

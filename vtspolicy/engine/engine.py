@@ -375,13 +375,22 @@ class Engine:
             self.wait(job)
 
     def carry_out(self, result: Answer) -> None:
-        """Do what a cancellation recorded: withdraw what waits, stop what runs, tell the host."""
-        for job in result.ended:
-            self.conductor.forget(job.id)
-            self.queue.withdraw(job.id)
-        for job in result.running:
-            self.conductor.cancel(job.id)
+        """Do what a cancellation recorded: tell the host, withdraw what waits, stop what runs.
+
+        All of that for each job, whatever becomes of the others.
+        """
         self.outbox.push(result.notices)
+        steps = [(job.id, self._withdraw) for job in result.ended]
+        steps += [(job.id, self.conductor.cancel) for job in result.running]
+        for job, step in steps:
+            try:
+                step(job)
+            except Exception:  # noqa: BLE001 - see above
+                self.log.failure("Job {job} cannot be stopped.", action="cancel_defect", job=job)
+
+    def _withdraw(self, job: int) -> None:
+        self.conductor.forget(job)
+        self.queue.withdraw(job)
 
     def _count(self, command: Understood | Intake, recorded: Recorded) -> None:
         if isinstance(command, Understood):
