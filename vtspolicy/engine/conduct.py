@@ -198,6 +198,8 @@ class Conductor:
     async def _attempt(self, job: Job, *, adopt: bool) -> None:
         key = run_key(job.id, job.attempt)
         self.calls.running[job.id] = key
+        if adopt:
+            await self.calls.end_orphans(job)
         if not job.work.run:
             ending = await self.ourselves.do(job, self.calls)
         else:
@@ -206,8 +208,6 @@ class Conductor:
                 # have been written since.
                 begun = adopt and self.runner.folder(key).exists()
                 done = None if begun else await self.ourselves.instead(job)
-        if adopt:
-            await self.calls.end_orphans(job)
                 ending = done or await self.attempts.run(job, key, adopt=adopt)
             except ExpansionError as error:
                 ending = Ending(state=JobState.FAILED, kind="unstartable", reason=str(error))
