@@ -193,6 +193,14 @@ class Noon(datetime):
         return cls(2026, 6, 15, 12, tzinfo=tz)
 
 
+class Eve(datetime):
+    """It is the day on which Europe's summer time begins."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2027, 3, 28, 1, tzinfo=tz)
+
+
 # -- jobs
 
 
@@ -204,6 +212,19 @@ def test_a_job_that_waits_for_its_hours_says_when_they_begin(site, monkeypatch):
     expected = f"not before {recent(begin.replace(minute=0, second=0).timestamp())}: its hours are"
     assert f"{expected} {hours}" in site.run(jobs).stdout
     assert f"{expected} {hours}" in site.run(job, 1).stdout
+
+
+def test_hours_after_a_change_of_the_clock_are_told_as_it_will_show_them(site, monkeypatch):
+    site.record(between="04:00-05:00")
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        eve = datetime(2027, 3, 28, 1).timestamp()  # noqa: DTZ001 - at 02:00 it becomes 03:00
+        patch.setattr("vtspolicy.cli.jobs.time.time", lambda: eve)
+        patch.setattr("vtspolicy.cli.tables.datetime", Eve)
+        shown = site.run(job, 1).stdout
+    time.tzset()
+    assert "not before 04:00:00: its hours are 04:00-05:00" in shown
 
 
 def test_jobs_are_listed_with_the_newest_first(site):

@@ -1,5 +1,6 @@
 """Hours: windows over midnight, days, calendars, and nights on which the clock is changed."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtspolicy.rules.hours import HoursError, named_days, next_start, parse_hours
+from vtspolicy.rules.hours import LOCAL, HoursError, named_days, next_start, parse_hours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOLIDAYS = {"holidays": ("2026-12-25", "2026-12-26")}
@@ -86,6 +87,40 @@ def test_a_start_is_never_before_now_and_is_itself_inside_a_window(naive, betwee
     assert start.astimezone(UTC) >= now.astimezone(UTC)
     assert next_start(between, HOLIDAYS, start) == start
     assert start.astimezone(UTC) - now.astimezone(UTC) < timedelta(days=15)
+
+
+@pytest.fixture(scope="module")
+def _in_berlin():
+    """A machine that goes by Berlin's time; the rule for it needs no files of zones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_berlin")
+@given(st.integers(1_767_225_600, 1_798_761_600))  # the seconds of 2026
+def test_the_machines_own_zone_is_that_zone_with_its_changes(seconds):
+    ours = datetime.fromtimestamp(seconds, LOCAL)
+    theirs = datetime.fromtimestamp(seconds, BERLIN)
+    assert (ours.replace(tzinfo=None), ours.fold) == (theirs.replace(tzinfo=None), theirs.fold)
+    assert (ours.timestamp(), ours.utcoffset()) == (seconds, theirs.utcoffset())
+    assert ours.isoformat() == theirs.isoformat()
+
+
+@pytest.mark.usefixtures("_in_berlin")
+@given(
+    st.one_of(
+        st.integers(1_774_656_000, 1_774_828_800),  # 28 and 29 March
+        st.integers(1_792_800_000, 1_792_972_800),  # 24 and 25 October
+    ),
+    st.sampled_from(["04:00-05:00", "02:10-02:40", "00:30-02:30", "20:00-06:00", "Sun 3:00-4:00"]),
+)
+def test_hours_of_the_machines_own_zone_begin_when_they_do_in_berlin(seconds, between):
+    start = next_start(between, {}, datetime.fromtimestamp(seconds, LOCAL))
+    expected = next_start(between, {}, datetime.fromtimestamp(seconds, BERLIN))
+    assert start.timestamp() == expected.timestamp()
 
 
 def test_the_names_of_days_are_known():

@@ -125,9 +125,9 @@ def _reason(job: Job, now: float) -> str | None:
     begin, hours = job.due, None
     if job.work.between is not None:
         # The ledger knows the hours, and only the queue when they begin.
-        from vtspolicy.rules.hours import next_start  # noqa: PLC0415 - for jobs with hours only
+        from vtspolicy.rules.hours import LOCAL, next_start  # noqa: PLC0415 - only where needed
 
-        soonest = datetime.fromtimestamp(max(now, job.due)).astimezone()
+        soonest = datetime.fromtimestamp(max(now, job.due), LOCAL)
         start = next_start(job.work.between, job.work.calendar, soonest)
         if start is None:
             return f"its hours never come: {job.work.between}"

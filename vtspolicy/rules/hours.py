@@ -7,7 +7,7 @@ on the wall shows, at the first showing of its begin and the last of its end.
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 
 from attrs import frozen
@@ -32,6 +32,38 @@ class HoursError(ValueError):
         super().__init__(message)
         self.message = message  # what was found
         self.remedy = remedy  # what is allowed
+
+
+class MachineZone(tzinfo):
+    """The time zone of this machine, with its changes: what `datetime.astimezone` gives has none.
+
+    That is an offset, the one that holds at the time asked for; a night on which the clock is
+    changed has two.
+    """
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        """Return what the machine's clock is ahead of UTC when it shows this time."""
+        return None if moment is None else _shown(moment).utcoffset()
+
+    def tzname(self, moment: datetime | None) -> str | None:
+        """Return what the machine calls its time then."""
+        return None if moment is None else _shown(moment).tzname()
+
+    def dst(self, _moment: datetime | None) -> None:
+        """It is not known which part of the offset is summer time's."""
+
+    def fromutc(self, moment: datetime) -> datetime:
+        """Return what the machine's clock shows at a time of UTC."""
+        seconds = moment.replace(tzinfo=UTC).timestamp()
+        return datetime.fromtimestamp(seconds).replace(tzinfo=self)  # noqa: DTZ006 - this machine's
+
+
+def _shown(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None).astimezone()
+
+
+LOCAL = MachineZone()
+"""For `next_start`: `datetime.fromtimestamp(seconds, LOCAL)` knows that the clock is changed."""
 
 
 @frozen(kw_only=True)
