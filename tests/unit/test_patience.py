@@ -8,7 +8,7 @@ from attrs import evolve
 from vtspolicy.engine.patience import Patience
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Book, Ending
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.notices import Word
 from vtspolicy.rules.decision import PlannedJob
@@ -99,6 +99,74 @@ def test_a_job_that_was_started_waits_for_its_next_attempt_as_long_as_it_takes(g
     ground.clock.pass_time(100.0)
     assert ground.state(job) is JobState.RUNNING
     assert ground.outbox.words == []
+
+
+TOTAL = Work(application="DSK", run=("true",), limits=Limits(waiting=60.0, total=600.0))
+FAILED = Ending(state=JobState.WAITING, code=1, due=1e10)
+
+
+def failed_once(ground):
+    """A job whose first attempt has failed, ten seconds after its start."""
+    job = ground.job(TOTAL)
+    ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+    ground.clock.pass_time(10.0)
+    done = []
+    written = ground.ledger.write(Book.finish_attempt, job.id, 1, FAILED, ground.clock.seconds())
+    written.addCallback(done.append)
+    ground.settle()
+    return done[0].job
+
+
+def test_the_time_of_all_attempts_is_over_when_it_is_whatever_the_next_one_waits_for(ground):
+    ended = []
+    ground.patience.on_end = ended.append
+    job = failed_once(ground)
+    ground.patience.watch(job)
+    ground.clock.pass_time(589.0)
+    assert ground.state(job) is JobState.WAITING
+    ground.clock.pass_time(1.5)
+    assert ground.state(job) is JobState.TIMEDOUT
+    assert ground.ledger.book.job(job.id).reason == "all attempts together took longer than 600 s"
+    assert ground.outbox.words == [Word.TIMEDOUT]
+    assert ground.queue.withdrawn == [job.id]
+    assert ended == [job.request]
+
+
+def test_an_attempt_that_has_begun_is_not_ended_by_the_wait_before_it(ground):
+    job = failed_once(ground)
+    ground.patience.watch(job)
+    ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+    ground.clock.pass_time(700.0)
+    assert ground.state(job) is JobState.RUNNING
+    again = evolve(FAILED, state=JobState.WAITING)
+    ground.ledger.write(Book.finish_attempt, job.id, 2, again, ground.clock.seconds())
+    ground.settle()
+    assert ground.state(job) is JobState.WAITING
+    ground.patience.watch(ground.ledger.book.job(job.id))
+    ground.clock.pass_time(0.1)
+    assert ground.state(job) is JobState.TIMEDOUT
+
+
+def test_jobs_that_were_started_are_not_remembered_behind_one_that_waits(ground):
+    first = evolve(ground.job(), id=1_000_000)
+    ground.patience.watch(first)
+    for number in range(10_000):
+        ground.patience.watch(evolve(first, id=number))
+        ground.patience.forget(number)
+    assert len(ground.patience._heap) <= 200
+    assert set(ground.patience._waits) == {first.id}
+
+
+def test_what_is_swept_out_takes_none_with_it_that_waits(ground):
+    jobs = [ground.job() for _ in range(400)]
+    for job in jobs:
+        ground.patience.watch(job)
+    for job in jobs[:-3]:
+        ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+        ground.patience.forget(job.id)
+    ground.clock.pass_time(61.0)
+    assert {ground.state(job) for job in jobs[-3:]} == {JobState.TIMEDOUT}
+    assert {ground.state(job) for job in jobs[:-3]} == {JobState.RUNNING}
 
 
 def test_a_start_that_was_recorded_in_the_same_instant_wins(ground):

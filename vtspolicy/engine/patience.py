@@ -1,8 +1,9 @@
 """Patience: jobs that have waited longer than their rule lets them end as timed out."""
 
-from heapq import heappop, heappush
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -16,39 +17,56 @@ from vtspolicy.queue.protocol import Queue
 AT_ONCE = 100
 """How many jobs are ended in one turn of the reactor."""
 
+STALE = 100
+"""Entries for jobs that wait no more that are borne before those are swept out."""
+
+
+@frozen(kw_only=True)
+class Wait:
+    """How long a job may wait, before its first start or between two attempts."""
+
+    until: float  # seconds since the epoch
+    attempt: int  # how many were started: another one ends the wait
+    reason: str  # told when it was too long
+
 
 @define(kw_only=True)
 class Patience:
-    """One timer for all jobs that wait for their first start and may not do so for ever."""
+    """One timer for all jobs that wait and may not do so for ever."""
 
     clock: IReactorTime
     ledger: Ledger
     queue: Queue
     outbox: Outbox
-    _limits: dict[int, float] = field(factory=dict, init=False)  # job -> seconds it may wait
+    on_end: Callable[[int], None] = lambda _: None  # called with a request that has ended
+    _waits: dict[int, Wait] = field(factory=dict, init=False)  # by job
     _heap: list[tuple[float, int]] = field(factory=list, init=False)  # (until, job)
     _timer: IDelayedCall | None = field(default=None, init=False)
     _log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"), init=False)
 
     def watch(self, job: Job) -> None:
-        """Have a waiting job ended when its time is over; it counts from when it was accepted.
+        """Have a waiting job ended when its time is over, whatever it waits for.
 
-        A job that was started once waits for its next attempt: that is not what is limited here.
+        Before its first start it is `waiting` that counts, from when it was accepted; then it is
+        `total`, from that start.
         """
-        limit = job.work.limits.waiting
-        if limit is None or job.attempt:
+        wait = wait_of(job)
+        if wait is None or self._waits.get(job.id) == wait:
             return
-        self._limits[job.id] = limit
-        heappush(self._heap, (job.created + limit, job.id))
+        self._waits[job.id] = wait
+        heappush(self._heap, (wait.until, job.id))
         self._wind()
 
     def forget(self, job: int) -> None:
         """The job was started, or has ended."""
-        self._limits.pop(job, None)
+        self._waits.pop(job, None)
+        if len(self._heap) > 2 * len(self._waits) + STALE:
+            self._heap = [(wait.until, number) for number, wait in self._waits.items()]
+            heapify(self._heap)
 
     def close(self) -> None:
         """End nothing any more."""
-        self._limits.clear()
+        self._waits.clear()
         self._heap.clear()
         self._stop()
 
@@ -57,9 +75,13 @@ class Patience:
             self._timer.cancel()
         self._timer = None
 
+    def _is_stale(self, until: float, job: int) -> bool:
+        wait = self._waits.get(job)
+        return wait is None or wait.until != until
+
     def _wind(self) -> None:
         """Let the timer stand at the nearest end of a job that still waits, or not at all."""
-        while self._heap and self._heap[0][1] not in self._limits:
+        while self._heap and self._is_stale(*self._heap[0]):
             heappop(self._heap)
         if not self._heap:
             self._stop()
@@ -77,12 +99,12 @@ class Patience:
         for _ in range(AT_ONCE):
             if not self._heap or self._heap[0][0] > now:
                 break
-            _until, job = heappop(self._heap)
-            limit = self._limits.pop(job, None)
-            if limit is not None:
-                written = self.ledger.write(end_wait, job, limit, now)
-                written.addCallback(self._ended, job)
-                written.addErrback(self._failed, job)
+            until, job = heappop(self._heap)
+            if self._is_stale(until, job):
+                continue
+            written = self.ledger.write(end_wait, job, self._waits.pop(job), now)
+            written.addCallback(self._ended, job)
+            written.addErrback(self._failed, job)
         self._wind()
 
     def _ended(self, finished: Finished | None, job: int) -> None:
@@ -91,14 +113,30 @@ class Patience:
             self.queue.withdraw(job)
             self._log.info("Job {job} has waited too long.", action="waited", job=job)
             self.outbox.push(finished.notices)
+            if finished.request_state is not None:
+                self.on_end(finished.job.request)
 
     def _failed(self, failure: Failure, job: int) -> None:
         self._log.failure("Job {job} waits on.", failure, action="job_defect", job=job)
 
 
-def end_wait(book: Book, job_id: int, limit: float, at: float) -> Finished | None:
-    """End a job that was never started as timed out; None when it was, or is gone."""
-    job = book.job(job_id)
-    if job is None or job.state is not JobState.WAITING or job.attempt:
+def wait_of(job: Job) -> Wait | None:
+    """Return how long a waiting job may go on waiting; None: for ever."""
+    limits = job.work.limits
+    if not job.attempt:
+        if limits.waiting is None:
+            return None
+        reason = f"it waited longer than {limits.waiting:g} s"
+        return Wait(until=job.created + limits.waiting, attempt=0, reason=reason)
+    if limits.total is None or job.started is None:
         return None
-    return book.end_job(job_id, JobState.TIMEDOUT, f"it waited longer than {limit:g} s", at)
+    reason = f"all attempts together took longer than {limits.total:g} s"
+    return Wait(until=job.started + limits.total, attempt=job.attempt, reason=reason)
+
+
+def end_wait(book: Book, job_id: int, wait: Wait, at: float) -> Finished | None:
+    """End a job that still waits as timed out; None when it was started since, or is gone."""
+    job = book.job(job_id)
+    if job is None or job.state is not JobState.WAITING or job.attempt != wait.attempt:
+        return None
+    return book.end_job(job_id, JobState.TIMEDOUT, wait.reason, at)

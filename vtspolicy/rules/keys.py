@@ -36,7 +36,12 @@ _optional_duration = or_none(reading.duration)
 
 TIMEOUTS = keys_of(
     Key(name="waiting", read=_optional_duration, type="a duration", help="until its first start"),
-    Key(name="total", read=_optional_duration, type="a duration", help="all attempts together"),
+    Key(
+        name="total",
+        read=_optional_duration,
+        type="a duration",
+        help="all attempts together, and the waits between them: from the first start",
+    ),
     Key(name="silence", read=_optional_duration, type="a duration", help="without any output"),
     Key(
         name="grace",
