@@ -57,13 +57,13 @@ class JobLife(Protocol):
         """It failed for good."""
 
     def stopped(self) -> JobState:
-        """Its processes are verified gone after a cancellation."""
+        """After a cancellation it is verified gone: its processes, its job in the application."""
 
     def time_out(self) -> JobState:
         """One of its time-outs passed for good."""
 
     def interrupt(self) -> JobState:
-        """The machine or the program stopped it and it is not to be run again."""
+        """It was interrupted, or may go on in its application: it is not to be run again."""
 
 
 TRANSITIONS = (
@@ -84,7 +84,8 @@ TRANSITIONS = (
     (JobState.STOPPING, JobLife.warn, JobState.WARNING),
     (JobState.STOPPING, JobLife.fail, JobState.FAILED),
     (JobState.STOPPING, JobLife.stopped, JobState.CANCELLED),
-    (JobState.STOPPING, JobLife.interrupt, JobState.CANCELLED),
+    # Nobody saw its application end it: to call that cancelled would be to guess.
+    (JobState.STOPPING, JobLife.interrupt, JobState.INTERRUPTED),
 )
 """The life cycle of a job, to be read as a table; whatever is not in it cannot happen."""
 

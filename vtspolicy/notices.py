@@ -89,7 +89,7 @@ WHEN: Mapping[Word, str] = {
     Word.FAILED: "a job failed",
     Word.CANCELLED: "an operator or the host stopped it",
     Word.TIMEDOUT: "a time-out passed",
-    Word.INTERRUPTED: "the machine stopped it, and its rule does not say to run it again",
+    Word.INTERRUPTED: "the machine stopped it, or it may go on in its application: not run again",
     Word.MOUNTREADY: "a recalled tape can be mounted",
     Word.MOUNTFAILED: "a recalled tape cannot be mounted",
     Word.STATUS: "the answer to `VTSPolicy Status`",
@@ -115,7 +115,7 @@ KEY_HELP: Mapping[str, str] = {
     "secs": "seconds from the first start of the job; from the command, if it became several jobs",
     "pct": "the percentage done",
     "column": "where the mistake is, from 1, in the text as sent",
-    "reason": "why",
+    "reason": "why; of several jobs, that of the first which ended in the worst way",
     "id": "the `id` of the JSON event, repeated",
 }
 """What each key says, for people."""

@@ -377,8 +377,19 @@ class TestStopping(RunnerCase):
         waiting = self.runner.start(self.sh("sleep 60"))
         self.runner.stop("1-1", "changed my mind")
         ended = await waiting
-        assert (ended.kind, ended.reason) == (End.CANCELLED, "changed my mind")
+        assert ended.kind in {End.UNSTARTED, End.CANCELLED}
+        assert ended.reason == "changed my mind"
         assert "run" not in processes_of(self.spool).values()
+
+    async def test_a_run_that_is_stopped_before_its_keeper_takes_it_up_never_ran(self):
+        os.kill(self.runner.keeper, signal.SIGSTOP)
+        waiting = self.runner.start(self.sh("touch begun"))
+        self.runner.stop("1-1", "changed my mind")
+        ended = await waiting
+        assert (ended.kind, ended.reason) == (End.UNSTARTED, "changed my mind")
+        os.kill(self.runner.keeper, signal.SIGCONT)
+        assert (await self.runner.start(self.sh("true", key="2-1"))).code == 0
+        assert not self.file("begun").exists()
 
     async def test_a_silent_run_is_ended_and_one_that_talks_is_not(self):
         talker = "until [ -e go ]; do echo x; sleep 0.1; done"

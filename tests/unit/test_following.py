@@ -217,6 +217,26 @@ def test_nothing_is_left_ticking_when_a_job_has_ended(follower, application, clo
     assert clock.getDelayedCalls() == []
 
 
+@pytest.mark.parametrize("seconds", [86400.0, -86400.0])
+def test_a_clock_that_is_set_takes_no_time_from_a_job_and_gives_none(
+    follower, application, clock, job, seconds
+):
+    clock.advance(5000.0)
+    ended = follow(follower, job, until=clock.steady() + 100.0)
+    clock.advance(50.0)
+    waiting = [(call, call.getTime() - clock.seconds()) for call in clock.getDelayedCalls()]
+    clock.put(seconds)
+    if seconds < 0:
+        for call, left in waiting:  # what waits is borne over the step: vtspolicy.clocks
+            call.reset(left)
+    for _ in range(49):
+        clock.advance(1)
+    assert application.times("cancel") == ended == []
+    for _ in range(3):
+        clock.advance(1)
+    assert ended[0].end is End.TIMEOUT
+
+
 @pytest.mark.parametrize("seconds", [3600.0, -3600.0])
 def test_a_clock_that_is_set_uses_up_no_patience_and_gives_none(
     follower, application, clock, job, seconds

@@ -20,6 +20,8 @@ ENDINGS = st.sampled_from(
     [state for state in JobState if state not in {JobState.RUNNING, JobState.STOPPING}]
 )
 NUMBER = st.integers(0, 30)
+OWN_ENDS = {JobState.COMPLETED, JobState.WARNING, JobState.FAILED}
+WORST_FIRST = ("failed", "timedout", "interrupted", "cancelled", "warning")
 
 
 class Deaf(Exception):  # noqa: N818
@@ -38,6 +40,7 @@ class Ledger(RuleBasedStateMachine):
         self.jobs = {}  # request -> its jobs
         self.state = {}  # job -> "live" or "ended"
         self.attempts = []  # (job, number) that were started
+        self.stopping = set()  # jobs that were running when they were cancelled
 
     def teardown(self):
         if hasattr(self, "ledger"):
@@ -94,15 +97,38 @@ class Ledger(RuleBasedStateMachine):
             self.attempts.append((job, started.job.attempt))
 
     @precondition(lambda self: self.attempts)
-    @rule(number=NUMBER, state=ENDINGS, twice=st.booleans())
-    def finish(self, number, state, twice):
+    @rule(number=NUMBER, state=ENDINGS, over=st.booleans(), twice=st.booleans())
+    def finish(self, number, state, over, twice):
         job, attempt = self.attempts[number % len(self.attempts)]
-        ending = Ending(state=state, due=self.clock + 5.0)
+        self.end(job, attempt, state, over, twice)
+
+    @precondition(lambda self: self.state)
+    @rule(number=NUMBER, state=ENDINGS, over=st.booleans())
+    def stop_and_finish(self, number, state, over):
+        job = self.pick(number)
+        self.start(number)
+        self.note(self.do(type(self.book).cancel_job, job, "operator", self.clock))
+        if self.book.job(job).attempt:
+            self.end(job, self.book.job(job).attempt, state, over, False)
+
+    def end(self, job, attempt, state, over, twice):
+        ending = Ending(state=state, due=self.clock + 5.0, over=over, reason=f"end {self.clock}")
         finished = self.do(type(self.book).finish_attempt, job, attempt, ending, self.clock)
         if finished is None:
             return
+        if finished.changed:
+            assert finished.job.state is self.expected(job, state, over)
         if not finished.job.state.is_live:
             self.state[job] = "ended"
+        if finished.changed and job in self.stopping:
+            self.stopping.discard(job)
+            told = finished.job.reason
+            if finished.job.state is JobState.CANCELLED:
+                assert told == "cancelled by operator"
+            elif finished.job.state is JobState.INTERRUPTED:
+                assert told == f"cancelled by operator; {ending.reason}"
+            else:
+                assert told == ending.reason
         if twice:
             again = self.book.finish_attempt(job, attempt, ending, self.clock)
             assert not again.changed
@@ -130,6 +156,17 @@ class Ledger(RuleBasedStateMachine):
     def note(self, cancelled):
         if cancelled is not None:
             self.state.update((job.id, "ended") for job in cancelled.ended)
+            self.stopping.update(job.id for job in cancelled.running)
+
+    def expected(self, job, state, over):
+        """What a job under way becomes, in this test's own words."""
+        if job not in self.stopping:
+            return state
+        if state in OWN_ENDS:
+            return state  # its run got there by itself
+        if state is JobState.INTERRUPTED and not over:
+            return state  # nobody has seen it end
+        return JobState.CANCELLED
 
     def pick(self, number):
         return sorted(self.state)[number % len(self.state)]
@@ -147,10 +184,25 @@ class Ledger(RuleBasedStateMachine):
             assert (row.finished is not None) == ended
             assert (row.state is RequestState.OPEN) == (not ended)
             assert row.ok + row.warn + row.failed == len(jobs) - row.live
+            self.the_reason_is_that_of_the_worst(row, finals)
         counts = self.book.counts().jobs
         assert sum(counts.values()) == len(self.state)
         live = sum(count for state, count in counts.items() if state.is_live)
         assert live == sum(state == "live" for state in self.state.values())
+
+    def the_reason_is_that_of_the_worst(self, row, finals):
+        """Of the first job that ended so; each end has a time of its own here."""
+        ends = sorted(self.book.jobs(request=row.id), key=lambda job: (job.finished or 0.0, job.id))
+        if row.finished is None or not ends:
+            return
+        for state in WORST_FIRST:
+            worst = [job for job in ends if job.state.value == state]
+            if worst:
+                assert row.state.value == state
+                assert row.reason == worst[0].reason
+                assert finals[0].fields.get("reason") == worst[0].reason
+                return
+        assert "reason" not in finals[0].fields
 
 
 TestOneFinalNotice = Ledger.TestCase

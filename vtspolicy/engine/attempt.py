@@ -1,6 +1,6 @@
 """One attempt of a job: prepared, run, followed where the application queues it, and judged."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import define, evolve, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -35,17 +35,12 @@ LAST_WORDS = 200
 class Deadline:
     """How long an attempt may take, and which time-out that is."""
 
-    began: float  # when the attempt did, seconds since the epoch
-    seconds: float | None  # from then; None: it may take for ever
+    seconds: float | None  # from its start; None: it may take for ever
+    until: float | None  # when it has to be over, by the steady clock
     total: bool = False  # it is what is left of all attempts' time
 
-    @property
-    def until(self) -> float | None:
-        """When the attempt has to be over, seconds since the epoch."""
-        return None if self.seconds is None else self.began + self.seconds
-
     def passed(self, now: float) -> bool:
-        """Whether the attempt should be over."""
+        """Whether the attempt should be over; `now` is of the steady clock."""
         return self.until is not None and now >= self.until
 
 
@@ -54,6 +49,7 @@ class Attempts:
     """Makes attempts of jobs."""
 
     clock: IReactorTime
+    steady: Callable[[], float]  # seconds that pass, whatever somebody sets the clock to
     ledger: Ledger
     runner: Runner
     ourselves: Ourselves
@@ -94,6 +90,8 @@ class Attempts:
         self.progress.watch(job, key)
         ended = await self.calls.run(run, adopt=adopt, restarted=restarted)
         self.progress.forget(job.id)
+        if ended.kind is End.UNSTARTED and restarted:
+            ended = evolve(ended, kind=End.LOST)  # it is cancelled; it may have been made before
         output = self.runner.tail(key, OUTPUT_JUDGED)
         judgement = judge(
             job.work, code=ended.code, output=output, values=values, kind=ended.kind.value
@@ -138,7 +136,8 @@ class Attempts:
             return await self._find(job, work.poll, ended, judgement, deadline)
         if exited:
             return await self._judged(job, judgement, output)
-        if ended.kind is End.LOST and work.on_interrupt == "retry" and work.verify is not None:
+        asks = work.on_interrupt == "retry" and work.verify is not None
+        if ended.kind is End.LOST and asks and job.id not in self.calls.cancelled:
             return await self._interrupted(job, ended, judgement)
         return self._again(job, self._unnatural(job, ended, deadline))
 
@@ -151,13 +150,13 @@ class Attempts:
             found = await self.follower.find(job, poll, readings)
             if found.absent:
                 ending = self._unnatural(job, ended, deadline)
-                if ended.kind is End.TIMEOUT and not deadline.passed(self.clock.seconds()):
+                if ended.kind is End.TIMEOUT and not deadline.passed(self.steady()):
                     reason = f"the application did not take the job: {ended.reason}"
                     ending = Ending(state=JobState.FAILED, reason=reason)
                 return self._again(job, ending)
             if found.state == "failed":
                 reason = f"whether the application has taken the job is not known: {found.reason}"
-                return Ending(state=JobState.INTERRUPTED, reason=reason)
+                return Ending(state=JobState.INTERRUPTED, reason=reason, over=False)
             readings = {**readings, **found.readings}
         stop = End.CANCELLED if ended.kind is End.CANCELLED else None
         return await self._follow(job, poll, readings, deadline, stop)
@@ -177,16 +176,16 @@ class Attempts:
         judgement = followed.judgement
         if followed.end is End.EXITED:
             return evolve(await self._judged(job, judgement, ""), kind=QUEUED)
-        if followed.end is End.LOST:  # it may go on there: not to be run again
-            ending = Ending(state=JobState.INTERRUPTED, reason=judgement.reason)
-        else:
-            late = f"it took longer than {deadline.seconds:g} s" if deadline.seconds else ""
-            reason = late if followed.end is End.TIMEOUT else ""
-            ended = Ended(key="", kind=followed.end, reason=reason)
-            ending = self._unnatural(job, ended, deadline)
-            ending = evolve(ending, reason=f"{ending.reason}: {judgement.reason}")
-            if followed.over:
-                ending = self._again(job, ending)
+        late = f"it took longer than {deadline.seconds:g} s" if deadline.seconds else ""
+        reason = late if followed.end is End.TIMEOUT else ""
+        ended = Ended(key="", kind=followed.end, reason=reason)
+        ending = self._unnatural(job, ended, deadline)
+        both = f"{ending.reason}: {judgement.reason}"
+        if followed.over:
+            ending = self._again(job, evolve(ending, reason=both))
+        else:  # it may go on there: neither told as gone, nor to be run again
+            reason = both if followed.end is End.TIMEOUT else judgement.reason
+            ending = Ending(state=JobState.INTERRUPTED, reason=reason, over=False)
         return evolve(ending, kind=QUEUED, readings=judgement.readings)
 
     async def _judged(self, job: Job, judgement: Judgement, output: str) -> Ending:
@@ -237,19 +236,28 @@ class Attempts:
         return evolve(found, state="failed", reason=f"the copy is not verified: {found.reason}")
 
     def _deadline(self, job: Job, began: float) -> Deadline:
+        """Return the time-out of an attempt that began then, seconds since the epoch.
+
+        What is left of it is counted by seconds that pass: a clock that is set ends no job. Only
+        how long ago an earlier server began it, the clock has to tell.
+        """
         limits = job.work.limits
-        if limits.total is None:
-            return Deadline(began=began, seconds=limits.attempt)
-        left = max(limits.total - (began - (job.started or began)), 0.1)
-        if limits.attempt is not None and limits.attempt <= left:
-            return Deadline(began=began, seconds=limits.attempt)
-        return Deadline(began=began, seconds=left, total=True)
+        seconds, total = limits.attempt, False
+        if limits.total is not None:
+            left = max(limits.total - (began - (job.started or began)), 0.1)
+            if seconds is None or left < seconds:
+                seconds, total = left, True
+        if seconds is None:
+            return Deadline(seconds=None, until=None)
+        used = max(self.clock.seconds() - began, 0.0)
+        until = self.steady() + max(seconds - used, 0.0)
+        return Deadline(seconds=seconds, until=until, total=total)
 
     def _unnatural(self, job: Job, ended: Ended, deadline: Deadline) -> Ending:
         """Return what the job becomes by a run that did not exit by itself."""
         reason = ended.reason or ended.kind.value
-        unstarted = ended.kind is End.UNSTARTED and job.id in self.calls.cancelled
-        if ended.kind is End.CANCELLED or unstarted:
+        gone = ended.kind in {End.UNSTARTED, End.LOST} and job.id in self.calls.cancelled
+        if ended.kind is End.CANCELLED or gone:
             return Ending(state=JobState.CANCELLED, reason=reason)
         if ended.kind in {End.TIMEOUT, End.SILENT}:
             if deadline.total and ended.kind is End.TIMEOUT:

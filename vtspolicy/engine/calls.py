@@ -111,7 +111,7 @@ class Calls:
                     )
                     await deferLater(self.clock, SPOOL_PATIENCE)
                     if stoppable and run.job in self.cancelled:
-                        return Ended(key=run.key, kind=End.CANCELLED)
+                        return Ended(key=run.key, kind=End.UNSTARTED, reason="cancelled")
         finally:
             self._refused.pop(run.key, None)
 

@@ -23,7 +23,7 @@ from vtspolicy.ledger.jobs import Ending, Finished
 from vtspolicy.metrics import Metrics
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.expand import ExpansionError
-from vtspolicy.rules.hours import next_start
+from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.runner.protocol import Runner
 
 AGAIN = 60.0
@@ -68,6 +68,7 @@ class Conductor:
         )
         self.attempts = Attempts(
             clock=self.clock,
+            steady=self.steady,
             ledger=self.ledger,
             runner=self.runner,
             ourselves=self.ourselves,
@@ -75,6 +76,7 @@ class Conductor:
             progress=self.progress,
             follower=self.follower,
         )
+        self.patience.on_end = self._request_ended
 
     def expect(self, job: Job) -> None:
         """A recorded job is about to wait for its turn, as long as its rule lets it."""
@@ -82,6 +84,9 @@ class Conductor:
         if len(self._fresh) >= FRESH:
             del self._fresh[next(iter(self._fresh))]
         self._fresh[job.id] = job
+
+    def _request_ended(self, request: int) -> None:
+        self.on_end(request)  # which is set later
 
     def forget(self, job: int) -> None:
         """A job that waited has ended."""
@@ -132,6 +137,7 @@ class Conductor:
         if job is None or not job.state.is_live:
             self._free(job_id)
         elif job.state is JobState.WAITING:
+            self.patience.watch(job)
             self._free(job_id, until=job.due)
         else:
             if job.state is JobState.STOPPING:
@@ -156,7 +162,7 @@ class Conductor:
         if job is None or job.state is not JobState.WAITING:
             self._free(job_id)
             return
-        now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
+        now = datetime.fromtimestamp(self.clock.seconds(), LOCAL)
         begin = next_start(job.work.between, job.work.calendar, now)
         if begin is None:
             reason = "its hours never come: all their days are over"
@@ -167,10 +173,11 @@ class Conductor:
             reason = f"all attempts together took longer than {total:g} s"
             await self._give_up(job, JobState.TIMEDOUT, reason)
             return
-        if begin > now:
-            waits = await self.ledger.write(Book.postpone_job, job_id, begin.timestamp())
+        due = begin.timestamp()  # what clocks show does not tell which of two hours is the later
+        if due > now.timestamp():
+            waits = await self.ledger.write(Book.postpone_job, job_id, due)
             # One that was cancelled meanwhile must not keep its lock until then.
-            self._free(job_id, until=begin.timestamp() if waits else None, anew=True)
+            self._free(job_id, until=due if waits else None, anew=True)
             return
         before = await self.ourselves.before(job)
         started = await self.ledger.write(
@@ -187,6 +194,7 @@ class Conductor:
 
     async def _give_up(self, job: Job, state: JobState, reason: str) -> None:
         """End a job that waits and must not start."""
+        self.patience.forget(job.id)
         finished = await self.ledger.write(
             Book.end_job, job.id, state, reason, self.clock.seconds()
         )
@@ -225,6 +233,7 @@ class Conductor:
         self.outbox.push(finished.notices)  # before another job begins, and is told of
         if after.state is JobState.WAITING:
             self.metrics.retries.labels(job.work.application).inc()
+            self.patience.watch(after)
             self._free(job.id, until=after.due)
         else:
             self._free(job.id)

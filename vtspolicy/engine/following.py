@@ -68,7 +68,7 @@ class Follower:
         until: float | None,
         stop: End | None = None,
     ) -> Followed:
-        """Poll until the application's job has ended; `until` is when its time is over.
+        """Poll until the application's job has ended; `until`, by `steady`, its time is over.
 
         A job that is cancelled or out of time (or is to be stopped for `stop` from the first) is
         cancelled in the application, and polled until it has ended there; that, and polls that
@@ -99,13 +99,13 @@ class Follower:
             pause = usual if stop is None else min(usual, STOPPING_EVERY)
             usual = min(2 * usual, poll.every)
             if until is not None and stop is None:
-                pause = min(pause, max(until - self.clock.seconds(), 0.0))
+                pause = min(pause, max(until - at, 0.0))
             await self._nap(job.id, min(pause, bound - at))
 
     def _why_stop(self, job: Job, until: float | None) -> End | None:
         if job.id in self.calls.cancelled:
             return End.CANCELLED
-        over = until is not None and self.clock.seconds() >= until
+        over = until is not None and self.steady() >= until
         return End.TIMEOUT if over else None
 
     async def _poll(self, job: Job, poll: Poll, readings: Mapping[str, str]) -> PollJudgement:

@@ -29,6 +29,7 @@ _COUNTED = (
 )
 """In the order of the columns that settle_request answers."""
 
+_STOPPED = (JobState.WAITING, JobState.TIMEDOUT, JobState.CANCELLED)
 _UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
 _WITH_REASON = frozenset(word for word in Word if word.is_final) - {Word.COMPLETED}
 
@@ -48,19 +49,16 @@ class _Place:
 
 
 @lru_cache
-def follow(before: JobState, ending: JobState) -> JobState:
+def follow(before: JobState, ending: JobState, *, over: bool = True) -> JobState:
     """Return the state that follows when an attempt, or a wait, ends as `ending`.
 
     A job that is being stopped is not tried again: whatever end its run did not reach by itself is
-    a cancellation. What the life cycle does not have raises `automat.NoTransition`; a
-    state that is no end ValueError.
+    a cancellation, but not where it may go on in its application (`over` is false). What the life
+    cycle does not have raises `automat.NoTransition`; a state that is no end ValueError.
     """
     current = life(before)
-    if before is JobState.STOPPING and ending in {
-        JobState.WAITING,
-        JobState.TIMEDOUT,
-        JobState.CANCELLED,
-    }:
+    gone = ending in _STOPPED or (ending is JobState.INTERRUPTED and over)
+    if before is JobState.STOPPING and gone:
         return current.stopped()
     if ending is JobState.CANCELLED:
         after = current.cancel()
@@ -84,6 +82,7 @@ class Ending:
     readings: Mapping[str, str] = field(factory=dict)  # what was read from its output
     tapes: tuple[Tape, ...] = ()  # what the run proved: tapes as they were copied, or are now
     handle: str | None = None  # of the copy, when the application gave its own instead of ours
+    over: bool = True  # False: INTERRUPTED, and it may go on in its application
 
 
 @frozen(kw_only=True)
@@ -173,7 +172,7 @@ class JobDesk(TapeDesk):
             if not self._one("attempt", job_id, attempt):
                 raise NoSuchRow("attempt", f"{job_id}-{attempt}")
             return Finished(changed=False, job=before)
-        state = follow(before.state, ending.state)
+        state = follow(before.state, ending.state, over=ending.over)
         self._do(
             "finish_attempt",
             *(at, ending.kind, ending.code, ending.signal, state.value, ending.reason),
@@ -182,6 +181,8 @@ class JobDesk(TapeDesk):
         reason = ending.reason
         if before.state is JobState.STOPPING and state is JobState.CANCELLED:
             reason = before.reason  # who cancelled it says more than the signal that it died of
+        elif before.state is JobState.STOPPING and state is JobState.INTERRUPTED:
+            reason = "; ".join(filter(None, (before.reason, ending.reason)))
         job = evolve(
             before,
             state=state,
@@ -313,7 +314,7 @@ class JobDesk(TapeDesk):
         ends = {**place.ends, job.state: place.ends[job.state] + count}
         live = place.live - count
         word = None if live else final_word(ends)
-        reason = job.reason if word in _WITH_REASON else None
+        reason = self._why(job, place, word)
         self._do(
             "settle_request",
             *(live, *ends.values(), None if word is None else RequestState[word.name].value),
@@ -344,9 +345,19 @@ class JobDesk(TapeDesk):
                 warn=warn,
                 failed=place.jobs - ok - warn,
                 secs=max(round(at - place.received), 0),
+                reason=reason,
                 id=place.event_id,
             )
             notice = self._post(word, job.host, at, fields, job.request)
         return Finished(
             changed=True, job=job, request_state=RequestState[word.name], notices=(notice,)
         )
+
+    def _why(self, job: Job, place: _Place, word: Word | None) -> str | None:
+        """Return why a request ends so: the reason of the first job that ended in the worst way."""
+        if word not in _WITH_REASON:
+            return None
+        if place.jobs == 1:
+            return job.reason
+        row = self._one("first_reason", job.request, JobState[word.name].value)
+        return None if row is None else row[0]

@@ -224,7 +224,7 @@ class ProcessRunner(Runner):
         elif (watched := self._watched.pop(message.get("refused", ""), None)) is not None:
             self._rest()
             if watched.stop is not None:
-                watched.ended.callback(watched.end(End.CANCELLED))
+                watched.ended.callback(watched.end(End.UNSTARTED))
             else:
                 watched.ended.errback(SpoolError(message["reason"]))
 
@@ -257,8 +257,7 @@ class ProcessRunner(Runner):
             journal = self._spool.journal(key)
             if journal is None and watched.leader is None:
                 if self._spool.take_back(key):
-                    kind = End.CANCELLED if watched.stop else End.UNSTARTED
-                    self._finish(watched, watched.end(kind))
+                    self._finish(watched, watched.end(End.UNSTARTED))
                     return
                 journal = self._spool.journal(key)
         except OSError as error:
@@ -411,7 +410,7 @@ class ProcessRunner(Runner):
             with suppress(OSError):
                 watched.asked = not self._spool.take_back(watched.run.key)
                 if not watched.asked:
-                    self._finish(watched, watched.end(End.CANCELLED))
+                    self._finish(watched, watched.end(End.UNSTARTED))
 
     def _signal(self, watched: Watched) -> None:
         """Write down that we stop it, then ask its processes to end."""

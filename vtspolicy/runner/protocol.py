@@ -110,7 +110,8 @@ class Runner(Protocol):
     def stop(self, key: str, reason: str) -> None:
         """Cancel a run: TERM to all its processes, then KILL. Unknown and ended keys are ignored.
 
-        A run that ended by itself before that keeps its own end.
+        A run that ended by itself before that keeps its own end, and one that never ran is
+        UNSTARTED.
         """
 
     def tail(self, key: str, limit: int = 4000) -> str:
