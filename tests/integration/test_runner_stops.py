@@ -3,10 +3,22 @@
 import json
 import os
 import signal
+from pathlib import Path
+from types import SimpleNamespace
 
-from test_runner import KILLED, STUBBORN, RunnerCase, begin, is_child_gone, leave_journal
+from test_runner import (
+    KILLED,
+    STUBBORN,
+    RunnerCase,
+    begin,
+    is_child_gone,
+    leave_journal,
+    processes_of,
+)
+from twisted.internet import reactor
 from twisted.logger import globalLogPublisher
 
+from vtspolicy.engine.calls import Calls
 from vtspolicy.runner import identity, signals
 from vtspolicy.runner.protocol import End
 from vtspolicy.runner.spool import Spool
@@ -18,6 +30,11 @@ ANEW = "the machine was started anew while it ran"
 
 def exited(code, **more):
     return {"exit": code, "signal": None, "at": 3.0, **more}
+
+
+def keys_that_run(spool):
+    pids = [pid for pid, what in processes_of(spool).items() if what == "run"]
+    return {Path(f"/proc/{pid}/cwd").readlink().name for pid in pids}
 
 
 class TestAMachineThatStops(RunnerCase):
@@ -182,6 +199,26 @@ class TestAProcessOfAnotherUser(RunnerCase):
         ours, ended = begin("/bin/sleep", "60", env={}), 1 << 30
         assert signals.send([ended, theirs, ours], signal.SIGKILL) == {theirs}
         await self.until(lambda: is_child_gone(ours))
+
+
+class TestWhatAKilledServerHadAsked(RunnerCase):
+    """Queries run as programs do; the next server ends those of its job and attempt."""
+
+    async def test_is_gone_when_the_next_server_goes_on(self):
+        job, theirs = SimpleNamespace(id=1, attempt=1), []
+        keys = ("000001-1-prepare", "000001-1-verify", "000001-1-verify2", "000001-1-verify-find")
+        for key in keys[1:]:
+            self.runner.start(self.sh("touch begun; exec sleep 60", key=key))
+        for key in ("000001-1", "000001-2-verify", "000002-1-verify"):
+            theirs.append(self.sh("touch begun; exec sleep 60", key=key))
+            self.runner.start(theirs[-1])
+        for key in (*keys[1:], *(run.key for run in theirs)):
+            await self.has("begun", key)
+        await self.runner.start(self.sh("exit 0", key=keys[0]))
+        await self.restarted()
+        await Calls(clock=reactor, runner=self.runner, node="n").end_orphans(job)
+        assert keys_that_run(self.spool) == {run.key for run in theirs}
+        assert self.runner.live == ()
 
 
 def test_a_stop_is_noted_by_the_clock_that_nobody_sets(tmp_path):
