@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, execute
 from twisted.logger import globalLogPublisher
 
 from vtspolicy.config.model import Configuration, Host
+from vtspolicy.control import Refused
 from vtspolicy.engine.assembly import assemble
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.operating import Operator
@@ -410,7 +411,7 @@ class World:
         event = self.ledger.book.event_of(job.request)
         self.renewed.add((event.time, event.text))
         told = self.operator.retry(job.id, "operator alice")
-        told.addErrback(lambda failure: failure.trap(Wanted))
+        told.addErrback(lambda failure: failure.trap(Wanted, Refused))
         self.settle()
 
     # What must hold at every instant

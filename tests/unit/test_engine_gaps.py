@@ -266,7 +266,7 @@ def test_a_command_that_cannot_be_decided_does_not_hold_back_those_beside_it(wor
 
 
 def test_a_name_on_the_disk_that_is_no_text_breaks_no_connection(world):
-    """It comes into the answer: the tape is in two pools."""
+    """A tape in two pools is told with both; what no text can name does not come so far."""
     pools = [os.fsencode(world.site.root / "VAULT01") + each for each in (b"/\xff1", b"/\xff2")]
     for pool in pools:
         folder = Path(os.fsdecode(pool))
@@ -276,7 +276,7 @@ def test_a_name_on_the_disk_that_is_no_text_breaks_no_connection(world):
     for pool in pools:
         shutil.rmtree(os.fsdecode(pool))
     (failed,) = [each for each in world.mail["NSK1"].notices if each.word is Word.FAILED]
-    assert "TWICE is there more than once" in failed.fields["reason"]
+    assert failed.fields["reason"] == "no vault has a tape TWICE"  # none that can be named
     assert world.engine.queue.running == 1
 
 
