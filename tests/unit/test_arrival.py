@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import directlyProvides
 
 from vtspolicy.events.decoder import decoder
-from vtspolicy.hosts.arrival import KEEPALIVE, SILENCE, is_silent, keep_alive
+from vtspolicy.hosts.arrival import KEEPALIVE, SILENCE, is_broken, is_silent, keep_alive
 from vtspolicy.hosts.session import PRESENCE, HostSession
 from vtspolicy.notices import Word
 from vtspolicy.sessions import Pause
@@ -84,11 +84,11 @@ def test_what_is_no_tcp_connection_is_left_alone(monkeypatch):
     one, other = socket.socketpair()
     with one, other:
         keep_alive(one)
-        wire = Wire()
-        wire.getHandle = lambda: one
+        wire = Lower(one)  # what Twisted has for a UNIX socket says that it is TCP
         keep_alive(wire)
         assert not one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert not is_silent(wire)
+        assert not is_broken(wire)
     with socket.socket() as tcp:
         monkeypatch.delattr(socket, "TCP_KEEPIDLE")  # as on some other system
         keep_alive(Lower(tcp))

@@ -7,6 +7,8 @@ import termios
 
 from twisted.internet.interfaces import ITCPTransport
 
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
+
 TCP_CLOSE = 7
 """The state of a connection that is gone, as Linux numbers them."""
 
@@ -18,6 +20,12 @@ SILENCE = 150.0
 
 More than the two minutes that Linux lets pass at most before it asks a third or later time
 (TCP_RTO_MAX). Without a limit of ours it gives up after a quarter of an hour (tcp_retries2).
+"""
+
+UNANSWERED = 2
+"""How often the peer's system must have been asked in vain: what is sent once can be lost.
+
+One that does not read, and has vanished, is missed by this four minutes after its last answer.
 """
 
 
@@ -41,7 +49,7 @@ def all_acknowledged(transport: object) -> bool:
 
 def is_broken(transport: object) -> bool:
     """Whether the peer's system has reset the connection; TCP_INFO begins with its state."""
-    handle = _socket(_lower(transport))
+    handle = _internet_socket(transport)
     if handle is None:
         return False
     return handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_CLOSE
@@ -53,9 +61,8 @@ def keep_alive(transport: object) -> None:
     TCP_USER_TIMEOUT is left alone: with it, Linux ends also the connection of a peer that is there
     and answers every probe but does not read. `is_silent` looks for those that do not answer.
     """
-    lower = _lower(transport)
-    handle = _socket(lower)
-    if handle is None or not ITCPTransport.providedBy(lower):
+    handle = _internet_socket(transport)
+    if handle is None:
         return
     handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():
@@ -69,16 +76,17 @@ def is_silent(transport: object) -> bool:
 
     While bytes are under way the system does not use its keep-alive, but sends them again.
     """
-    lower = _lower(transport)
-    handle = _socket(lower)
-    if handle is None or not ITCPTransport.providedBy(lower):
+    handle = _internet_socket(transport)
+    if handle is None:
         return False
     # The beginning of `struct tcp_info` (linux/tcp.h): what was asked again without an answer, and
-    # the milliseconds since the last one. Only what Linux sends again counts as asked.
+    # the milliseconds since the last one. Data that is sent again counts as `retransmits`; a probe,
+    # of an idle peer or of one whose window is closed, as `probes`. Any answer clears both. A
+    # single one may be lost: a closed window is then asked about again two minutes later.
     facts = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
     _state, _ca_state, retransmits, probes = struct.unpack_from("4B", facts)
     (last_answer,) = struct.unpack_from("I", facts, 56)
-    return bool(retransmits or probes) and last_answer / 1000 >= SILENCE
+    return bool(retransmits + probes >= UNANSWERED) and last_answer / 1000 >= SILENCE
 
 
 def _lower(transport: object) -> object:
@@ -87,6 +95,12 @@ def _lower(transport: object) -> object:
     while hasattr(lower, "_tlsConnection"):
         lower = lower.transport  # type: ignore[attr-defined]  # TLS runs on a TCP transport
     return lower
+
+
+def _internet_socket(transport: object) -> socket.socket | None:
+    """Return the socket of a connection over TCP; Twisted calls a UNIX socket's one TCP too."""
+    handle = _socket(_lower(transport))
+    return handle if handle is not None and handle.family in _INTERNET else None
 
 
 def _socket(lower: object) -> socket.socket | None:
