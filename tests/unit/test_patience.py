@@ -204,3 +204,10 @@ def test_many_that_end_at_once_all_end(ground):
     ground.clock.pass_time(61.0)
     ground.clock.pass_time(1.0)
     assert {ground.state(job) for job in jobs} == {JobState.TIMEDOUT}
+
+
+def test_of_a_job_that_waits_only_the_end_of_that_is_kept(ground):
+    """There may be a hundred thousand of them."""
+    job = ground.job()
+    ground.patience.watch(job)
+    assert ground.patience._waits == {job.id: job.created + 60.0}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,15 +21,6 @@ STALE = 100
 """Entries for jobs that wait no more that are borne before those are swept out."""
 
 
-@frozen(kw_only=True)
-class Wait:
-    """How long a job may wait, before its first start or between two attempts."""
-
-    until: float  # seconds since the epoch
-    attempt: int  # how many were started: another one ends the wait
-    reason: str  # told when it was too long
-
-
 @define(kw_only=True)
 class Patience:
     """One timer for all jobs that wait and may not do so for ever."""
@@ -39,7 +30,7 @@ class Patience:
     queue: Queue
     outbox: Outbox
     on_end: Callable[[int], None] = lambda _: None  # called with a request that has ended
-    _waits: dict[int, Wait] = field(factory=dict, init=False)  # by job
+    _waits: dict[int, float] = field(factory=dict, init=False)  # job -> until, since the epoch
     _heap: list[tuple[float, int]] = field(factory=list, init=False)  # (until, job)
     _timer: IDelayedCall | None = field(default=None, init=False)
     _log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"), init=False)
@@ -50,18 +41,18 @@ class Patience:
         Before its first start it is `waiting` that counts, from when it was accepted; then it is
         `total`, from that start.
         """
-        wait = wait_of(job)
-        if wait is None or self._waits.get(job.id) == wait:
+        until = end_of_wait(job)
+        if until is None or self._waits.get(job.id) == until:
             return
-        self._waits[job.id] = wait
-        heappush(self._heap, (wait.until, job.id))
+        self._waits[job.id] = until
+        heappush(self._heap, (until, job.id))
         self._wind()
 
     def forget(self, job: int) -> None:
         """The job was started, or has ended."""
         self._waits.pop(job, None)
         if len(self._heap) > 2 * len(self._waits) + STALE:
-            self._heap = [(wait.until, number) for number, wait in self._waits.items()]
+            self._heap = [(until, number) for number, until in self._waits.items()]
             heapify(self._heap)
 
     def close(self) -> None:
@@ -76,8 +67,7 @@ class Patience:
         self._timer = None
 
     def _is_stale(self, until: float, job: int) -> bool:
-        wait = self._waits.get(job)
-        return wait is None or wait.until != until
+        return self._waits.get(job) != until
 
     def _wind(self) -> None:
         """Let the timer stand at the nearest end of a job that still waits, or not at all."""
@@ -120,23 +110,24 @@ class Patience:
         self._log.failure("Job {job} waits on.", failure, action="job_defect", job=job)
 
 
-def wait_of(job: Job) -> Wait | None:
-    """Return how long a waiting job may go on waiting; None: for ever."""
+def end_of_wait(job: Job) -> float | None:
+    """Return until when a waiting job may wait, seconds since the epoch; None: for ever."""
     limits = job.work.limits
     if not job.attempt:
-        if limits.waiting is None:
-            return None
-        reason = f"it waited longer than {limits.waiting:g} s"
-        return Wait(until=job.created + limits.waiting, attempt=0, reason=reason)
-    if limits.total is None or job.started is None:
-        return None
-    reason = f"all attempts together took longer than {limits.total:g} s"
-    return Wait(until=job.started + limits.total, attempt=job.attempt, reason=reason)
+        return None if limits.waiting is None else job.created + limits.waiting
+    return None if limits.total is None or job.started is None else job.started + limits.total
 
 
-def end_wait(book: Book, job_id: int, wait: Wait, at: float) -> Finished | None:
-    """End a job that still waits as timed out; None when it was started since, or is gone."""
+def end_wait(book: Book, job_id: int, until: float, at: float) -> Finished | None:
+    """End a job that still waits as timed out; None when it may wait on, or is gone.
+
+    Its first start ends the wait that `waiting` limits. What `total` limits goes on over attempts.
+    """
     job = book.job(job_id)
-    if job is None or job.state is not JobState.WAITING or job.attempt != wait.attempt:
+    if job is None or job.state is not JobState.WAITING or end_of_wait(job) != until:
         return None
-    return book.end_job(job_id, JobState.TIMEDOUT, wait.reason, at)
+    limits = job.work.limits
+    reason = f"it waited longer than {limits.waiting or 0.0:g} s"
+    if job.attempt:
+        reason = f"all attempts together took longer than {limits.total or 0.0:g} s"
+    return book.end_job(job_id, JobState.TIMEDOUT, reason, at)
