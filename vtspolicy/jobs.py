@@ -177,6 +177,13 @@ class Job:
     notify_all: bool = False  # its host wants to hear of progress too
 
 
+DOUBTED = "unknown"
+"""Instead of the start of the machine: an attempt that may have been made before all that is known.
+
+Its ledger was put back, or its spool may not be the ledger's own (`doubt_attempts`).
+"""
+
+
 @frozen(kw_only=True)
 class Attempt:
     """One run of a job's application, as the ledger keeps it."""
@@ -192,7 +199,7 @@ class Attempt:
     reason: str | None = None
     output: str | None = None  # the end of what it wrote
     readings: Mapping[str, str] = field(factory=dict)  # what was read from its output
-    boot: str | None = None  # the start of the machine in which it began
+    boot: str | None = None  # the start of the machine in which it began, or DOUBTED
 
 
 @frozen(kw_only=True)

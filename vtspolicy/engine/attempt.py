@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from attrs import define, evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
-from vtspolicy.engine.calls import OUTPUT_JUDGED, Calls
+from vtspolicy.engine.calls import NOTHING_LEFT, OUTPUT_JUDGED, Calls
 from vtspolicy.engine.following import NUMBER, Follower
 from vtspolicy.engine.ourselves import Ourselves
 from vtspolicy.engine.progress import Progress
@@ -60,7 +60,8 @@ class Attempts:
     async def run(self, job: Job, key: str, *, adopt: bool) -> Ending:
         """Prepare, run, follow and judge one attempt; what an earlier server did is not repeated.
 
-        What it had read is in the ledger, and what it had started is in the spool.
+        What it had read is in the ledger, and what it had started is in the spool. Where its run
+        may have been made and nothing is left of it, nothing is asked or looked at either.
         """
         began, readings, restarted = self.clock.seconds(), {}, False
         if adopt:
@@ -70,10 +71,16 @@ class Attempts:
         deadline = self._deadline(job, began)
         if job.work.poll is not None and NUMBER in readings:
             return await self._follow(job, job.work.poll, readings, deadline)
-        if job.work.prepare is not None and not (adopt and self.runner.folder(key).exists()):
-            refusal = await self._prepare(job, readings)
+        begun = adopt and self.runner.folder(key).exists()
+        if restarted and not begun:
+            ended = Ended(key=key, kind=End.LOST, reason=NOTHING_LEFT)
+            return await self._ending(job, ended, readings, {}, deadline)
+        if not begun:
+            # What an earlier server had not begun is looked at as if it were new: its tape may
+            # have been written since.
+            refusal = await self.ourselves.instead(job) or await self._prepare(job, readings)
             if refusal is not None:
-                return self._again(job, refusal)
+                return refusal
             self.calls.running[job.id] = key
         values = self.calls.values(job, readings)
         run = Run(
@@ -92,7 +99,18 @@ class Attempts:
         self.progress.forget(job.id)
         if ended.kind is End.UNSTARTED and restarted:
             ended = evolve(ended, kind=End.LOST)  # it is cancelled; it may have been made before
-        output = self.runner.tail(key, OUTPUT_JUDGED)
+        return await self._ending(job, ended, readings, values, deadline)
+
+    async def _ending(
+        self,
+        job: Job,
+        ended: Ended,
+        readings: Mapping[str, str],
+        values: Mapping[str, str],
+        deadline: Deadline,
+    ) -> Ending:
+        """Return what the job becomes by the end of its run, and by its output."""
+        output = self.runner.tail(ended.key, OUTPUT_JUDGED)
         judgement = judge(
             job.work, code=ended.code, output=output, values=values, kind=ended.kind.value
         )
@@ -116,7 +134,8 @@ class Attempts:
         if found.state == "failed":
             state = JobState.CANCELLED if job.id in self.calls.cancelled else JobState.FAILED
             reason = f"it could not be prepared: {found.reason}"
-            return Ending(state=state, kind="unprepared", reason=reason, readings=found.readings)
+            ending = Ending(state=state, kind="unprepared", reason=reason, readings=found.readings)
+            return self._again(job, ending)
         if found.readings:
             readings.update(found.readings)
             await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)

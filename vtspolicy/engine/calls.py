@@ -23,6 +23,11 @@ OUTPUT_JUDGED = 1 << 20
 SPOOL_PATIENCE = 5.0
 """Seconds between tries while the spool cannot take a run."""
 
+NOTHING_LEFT = (
+    "the machine was started anew, or ledger or spool replaced, and nothing is left of its run"
+)
+"""Why a run counts as lost that may have been made."""
+
 Part = Literal["prepare", "find", "poll", "cancel", "verify", "gate"]
 """What a job asks beside its run. It gives the folder of the question its name."""
 
@@ -94,9 +99,7 @@ class Calls:
             if ended.kind is not End.UNSTARTED or run.job in self.cancelled:
                 return ended
             if restarted:
-                reason = "the machine was started anew, or ledger or spool replaced, and nothing"
-                reason += " is left of its run"
-                return evolve(ended, kind=End.LOST, reason=reason)
+                return evolve(ended, kind=End.LOST, reason=NOTHING_LEFT)
         try:
             while True:
                 try:

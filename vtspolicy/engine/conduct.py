@@ -13,18 +13,19 @@ from twisted.python.failure import Failure
 from vtspolicy.engine.attempt import Attempts
 from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.following import Follower
-from vtspolicy.engine.ourselves import Ourselves
+from vtspolicy.engine.ourselves import REFUSED, Ourselves
 from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.progress import Progress
 from vtspolicy.hosts.outbox import Outbox
-from vtspolicy.jobs import Job, JobState, run_key
+from vtspolicy.jobs import DOUBTED, Job, JobState, run_key
 from vtspolicy.ledger import Book, Ledger, LedgerError
 from vtspolicy.ledger.jobs import Ending, Finished
 from vtspolicy.metrics import Metrics
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.hours import LOCAL, next_start
-from vtspolicy.runner.protocol import Runner
+from vtspolicy.runner.protocol import End, Runner
+from vtspolicy.tapes import Tape
 
 AGAIN = 60.0
 """Seconds until a job that could not go on is taken up again, as a new server would do it."""
@@ -162,26 +163,29 @@ class Conductor:
         if job is None or job.state is not JobState.WAITING:
             self._free(job_id)
             return
-        now = datetime.fromtimestamp(self.clock.seconds(), LOCAL)
-        begin = next_start(job.work.between, job.work.calendar, now)
-        if begin is None:
-            reason = "its hours never come: all their days are over"
-            await self._give_up(job, JobState.FAILED, reason)
-            return
+        now = due = self.clock.seconds()
+        if job.work.between is not None:
+            at = datetime.fromtimestamp(now, LOCAL)
+            begin = next_start(job.work.between, job.work.calendar, at)
+            if begin is None:
+                reason = "its hours never come: all their days are over"
+                await self._give_up(job, JobState.FAILED, reason)
+                return
+            # What clocks show does not tell which of two hours is the later.
+            now, due = at.timestamp(), begin.timestamp()
         total = job.work.limits.total
-        if total is not None and now.timestamp() >= (job.started or inf) + total:
+        if total is not None and now >= (job.started or inf) + total:
             reason = f"all attempts together took longer than {total:g} s"
             await self._give_up(job, JobState.TIMEDOUT, reason)
             return
-        due = begin.timestamp()  # what clocks show does not tell which of two hours is the later
-        if due > now.timestamp():
+        if due > now:
             waits = await self.ledger.write(Book.postpone_job, job_id, due)
             # One that was cancelled meanwhile must not keep its lock until then.
             self._free(job_id, until=due if waits else None, anew=True)
             return
-        before = await self.ourselves.before(job)
+        before, boot = await self._before(job)
         started = await self.ledger.write(
-            Book.start_attempt, job_id, self.clock.seconds(), before, self.runner.boot
+            Book.start_attempt, job_id, self.clock.seconds(), before, boot
         )
         if started is None:
             self._free(job_id)
@@ -191,6 +195,17 @@ class Conductor:
         self.metrics.lock_wait.observe(max(self.clock.seconds() - max(job.created, job.due), 0.0))
         self.outbox.push(notices)
         await self._attempt(job, adopt=False)
+
+    async def _before(self, job: Job) -> tuple[tuple[Tape, ...], str]:
+        """Return a job's tapes as they are before its next attempt, and in which start of ours.
+
+        An attempt that has a folder before it is recorded was made when the ledger was not a copy
+        yet. How its tapes are now tells nothing about what that run has copied.
+        """
+        key = run_key(job.id, job.attempt + 1)
+        if job.work.then is not None and job.work.run and self.runner.folder(key).exists():
+            return (), DOUBTED
+        return await self.ourselves.before(job), self.runner.boot
 
     async def _give_up(self, job: Job, state: JobState, reason: str) -> None:
         """End a job that waits and must not start."""
@@ -212,17 +227,13 @@ class Conductor:
             ending = await self.ourselves.do(job, self.calls)
         else:
             try:
-                # What an earlier server had not begun is looked at as if it were new: its tape may
-                # have been written since.
-                begun = adopt and self.runner.folder(key).exists()
-                done = None if begun else await self.ourselves.instead(job)
-                ending = done or await self.attempts.run(job, key, adopt=adopt)
+                ending = await self.attempts.run(job, key, adopt=adopt)
             except ExpansionError as error:
                 ending = Ending(state=JobState.FAILED, kind="unstartable", reason=str(error))
         await self._finish(job, ending)
 
     async def _finish(self, job: Job, ending: Ending) -> None:
-        if ending.state not in _GOOD:
+        if ending.state not in _GOOD and ending.kind not in _NOT_RUN:
             await self.ourselves.after_failure(job)
         now = self.clock.seconds()
         finished: Finished = await self.ledger.write(
@@ -254,3 +265,6 @@ class Conductor:
 
 
 _GOOD = frozenset({JobState.COMPLETED, JobState.WARNING})
+
+_NOT_RUN = frozenset({REFUSED, "unprepared", End.UNSTARTED, End.UNSTARTABLE})
+"""Kinds of ends after which what stands on a tape is not by the job."""

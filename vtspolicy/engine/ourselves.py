@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.engine.calls import Calls
 from vtspolicy.grammar import Target
-from vtspolicy.jobs import Job, JobState
+from vtspolicy.jobs import DOUBTED, Job, JobState
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.ledger.tapes import Copy
@@ -32,6 +32,12 @@ BACK = "it was brought back by another request"
 
 EMPTIED = "the tape was emptied before its turn came: nothing is copied"
 """Why a copy is not made. It would be the newest, and the one with the data be out of sight."""
+
+SINCE = "it was run before the ledger was put back"
+"""How the reasons begin that tell of an old run."""
+
+REFUSED = "refused"
+"""The kind of the end of a job that is not run because of its tape."""
 
 
 @define(kw_only=True)
@@ -81,7 +87,7 @@ class Ourselves:
         if job.work.then == "migrated":
             before = await self.ledger.read(Book.tapes_before, job.id, job.attempt)
             if before and not any(size for size, _written in before.values()):
-                return Ending(state=JobState.FAILED, reason=EMPTIED)
+                return Ending(state=JobState.FAILED, kind=REFUSED, reason=EMPTIED)
         if job.work.then != "restored":
             return None
         try:
@@ -94,13 +100,17 @@ class Ourselves:
             recorded = await self.ledger.read(Book.tape, tape.path)
             refusal = why_not_restore(tape, recorded)
             if refusal is not None:
-                return Ending(state=JobState.FAILED, reason=f"{tape.name}: {refusal}")
+                reason = f"{tape.name}: {refusal}"
+                return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
         await self.ledger.write(Book.begin_restore, tapes, self.clock.seconds())
         return None
 
     async def after_failure(self, job: Job) -> None:
-        """Note what a restore that did not end well has left on its tapes."""
-        if job.work.then != "restored":
+        """Note what a restore that did not end well has left on its tapes.
+
+        Where others may have written since, it is not known to be that, and is not overwritten.
+        """
+        if job.work.then != "restored" or await self._is_doubted(job):
             return
         try:
             tapes = await self.look(job)
@@ -112,6 +122,7 @@ class Ourselves:
         """Return the tapes that a run has copied or brought back, and how it is judged now.
 
         A tape that was written while it was copied, or that did not come back whole, fails the run.
+        What is on a tape now is not taken for what a run did before the ledger was put back.
         """
         good = {"migrated": {"completed"}, "restored": {"completed", "warning"}}
         if judgement.state not in good.get(job.work.then or "", ()):
@@ -121,17 +132,37 @@ class Ourselves:
         except (VaultError, OSError) as error:
             return (), evolve(judgement, state="failed", reason=f"the tape is gone: {error}")
         if job.work.then == "restored":
+            if all(tape.size for tape in tapes) and await self._is_doubted(job):
+                return await self._let_be(tapes, judgement)
             reason = _why_not_whole(tapes)
             if reason is not None:
                 return (), evolve(judgement, state="failed", reason=reason)
             return tapes, judgement
         before = await self.ledger.read(Book.tapes_before, job.id, job.attempt)
+        if tapes and not before and await self._is_doubted(job):
+            handle = judgement.readings.get(job.work.handle or "", job.handle)
+            return (), _worse(judgement, _unrecorded(tapes, job.work.application, handle))
         for tape in tapes:
             if before.get(tape.path, (tape.size, tape.written)) != (tape.size, tape.written):
                 reason = f"{tape.name} was written while it was copied"
                 return (), evolve(judgement, state="failed", reason=reason)
         # Of an emptied tape in a pool the copy that has its data stays the newest.
         return tuple(tape for tape in tapes if tape.path in before and tape.size), judgement
+
+    async def _is_doubted(self, job: Job) -> bool:
+        """Whether the run of an attempt may have been made before the ledger was put back."""
+        return (await self.ledger.read(Book.attempts, job.id))[-1].boot == DOUBTED
+
+    async def _let_be(
+        self, tapes: tuple[Tape, ...], judgement: Judgement
+    ) -> tuple[tuple[Tape, ...], Judgement]:
+        """Note tapes that were brought back so long ago that their host may have used them."""
+        others = [tape.name for tape in tapes if not tape.is_as_copied]
+        await self.ledger.write(Book.end_restore, tapes, self.clock.seconds())
+        if not others:
+            return (), judgement
+        reason = f"{SINCE}, and what is on {' '.join(others)} now need not be what was brought back"
+        return (), _worse(judgement, f"{reason}: it counts as written, migrate it again")
 
     async def do(self, job: Job, calls: Calls) -> Ending:
         """Erase or delete the job's tapes; done again after a crash it comes to the same end."""
@@ -211,6 +242,20 @@ class Ourselves:
                 asked.append(work)
                 values: Mapping[str, str] = copy.values if copy is not None else _values(tape)
                 yield Copy(work=work, values={**rule.defaults, **values})
+
+
+def _worse(judgement: Judgement, reason: str) -> Judgement:
+    """A run that ended well, and of which a person has to hear."""
+    return evolve(judgement, state="warning", reason=reason)
+
+
+def _unrecorded(tapes: tuple[Tape, ...], application: str, handle: str) -> str:
+    """Return why a copy is not recorded, and what to do about that."""
+    reason = f"{SINCE}, and what its tape was like then is not known: no copy is recorded"
+    empty = " ".join(tape.name for tape in tapes if not tape.size)
+    if not empty:
+        return f"{reason}, migrate it again"
+    return f"{reason}; {empty} is empty now, {application} may have its data as {handle}"
 
 
 def _values(tape: Tape) -> Mapping[str, str]:

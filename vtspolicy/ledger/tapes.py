@@ -300,6 +300,20 @@ class TapeDesk(ReadingDesk):
             if known is not None and known.restoring is not None:
                 self.save_tape(model.with_file(known, size=each.size, written=each.written))
 
+    def end_restore(self, tapes: Iterable[Tape], at: float) -> None:
+        """Note that a restore ended well, and that others may have written to its tapes since.
+
+        What is not as it was copied counts as written: it is neither emptied nor overwritten.
+        """
+        for each in tapes:
+            known = self.tape(each.path) or each
+            there = evolve(known, restoring=None)
+            after = model.seen(there, size=each.size, written=each.written, at=at)
+            self.save_tape(after)
+            cause = "restored before the ledger was put back"
+            subject = f"tape {after.name}"
+            self._note(at, known.state.value, after.state.value, cause, "engine", subject=subject)
+
     def set_mounted(self, tape: Tape, at: float) -> None:
         """Note that a host has asked for a tape."""
         if not self._do("set_mounted", at, tape.path):

@@ -1,0 +1,90 @@
+"""Runs of which nothing is left: `on_interrupt` decides, and nothing is asked before it."""
+
+import shutil
+
+import pytest
+
+pytest.register_assert_rewrite("engines")
+
+from attrs import evolve  # noqa: E402 - after the above
+from engines import Site, World  # noqa: E402
+
+from vtspolicy.engine import conduct  # noqa: E402
+from vtspolicy.jobs import JobState  # noqa: E402
+from vtspolicy.rules.load import load_table  # noqa: E402
+
+RULES = """
+applications:
+  DSK: {seats: 3}
+rules:
+  - rule: prepared
+    when: {family: DSK, operation: archive}
+    prepare: {run: ["true", label], read: {label: "is (.*)"}}
+    run: ["true", archive, "{path}", "{label}"]
+    on_interrupt: fail
+    retry: {attempts: 3, delay: 1m}
+  - rule: at any time
+    when: {family: DSK, operation: selective}
+    run: ["true", selective, "{path}"]
+"""
+MAIN = "000001-1"
+
+
+class LostSite(Site):
+    def __init__(self):
+        super().__init__()
+        path = self.root / "lost.yaml"
+        path.write_text(RULES)
+        table = load_table([path], vocabulary=self.vocabulary, configuration=self.configuration)
+        self.reader = evolve(self.reader, table=table)
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = LostSite()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = World(site)
+    yield world
+    world.close()
+    shutil.rmtree(site.root / "VAULT01")
+
+
+def lose_power(world, *, answered):
+    """The machine stops, and nothing of the run has reached its disk."""
+    world.kill()
+    world.machine.boot = "the second start"
+    if answered:
+        world.runner.forget(MAIN)
+    world.start()
+    world.settle()
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_no_preparation_of_a_run_that_may_have_been_made_gets_round_on_interrupt(world, answered):
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
+    if answered:
+        world.runner.exit(f"{MAIN}-prepare", 0, "it is L1")
+        world.settle()
+        assert world.machine.starts[-1] == MAIN
+    starts = list(world.machine.starts)
+    lose_power(world, answered=answered)
+    for life in world.machine.running:  # if it was asked again, that fails
+        world.runner.exit(life.run.key, 1)
+    world.clock.pass_time(200.0, 10.0)
+    assert world.machine.starts == starts
+    assert world.ledger.book.job(1).state is JobState.INTERRUPTED
+    assert "nothing is left of its run" in world.ledger.book.job(1).reason
+
+
+def test_hours_are_looked_at_only_where_a_rule_has_some(world, monkeypatch):
+    def never(*_):
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(conduct, "next_start", never)
+    world.send("NSK1", "VTSPolicy DSK 'selective /VAULT01/PAY/P00001'", 1)
+    assert world.machine.starts == [MAIN]
