@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +21,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from vtspolicy.config.model import Listen
-from vtspolicy.hosts.listener import HANDSHAKE, Doors, _Door
+from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Doors, _Door
 from vtspolicy.notices import Word, read_line
 
 VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
@@ -33,6 +33,7 @@ listen:
       key: server.key, cert: server.pem, clients: authority.pem}}
 ledger: sqlite:ledger.db
 spool: {root}/spool
+connections: 3
 hosts:
   NSK1: {{peers: ["CN=nsk1"], systems: ['\NSK1'], families: [Status]}}
   NSK2: {{peers: ["CN=nsk2", 192.0.2.1], systems: ['\NSK2'], families: [Status]}}
@@ -182,6 +183,14 @@ def test_a_certificate_of_another_authority_does_not_do(server, tmp_path):
         server.ask(ASK, name="nsk1", authority=Authority(tmp_path))
 
 
+def test_peers_that_show_nothing_keep_no_host_out(server):
+    with ExitStack() as mute:
+        for _ in range(8):  # more than may be connected at once
+            mute.enter_context(socket.create_connection(("127.0.0.1", server.port), 60))
+        notice = server.ask(ASK.replace("02:14:09", "02:14:12"), name="nsk1")
+    assert notice.fields["reason"] == "host NSK1 has no request 99"
+
+
 def test_plain_tcp_gets_nothing_on_a_tls_door(server):
     with socket.create_connection(("127.0.0.1", server.port), 60) as link:
         link.sendall(ASK.encode() + b"\n")
@@ -238,8 +247,8 @@ def door():
     return SimpleNamespace(door=_Door(doors, listen), doors=doors, clock=clock, refused=refused)
 
 
-def knock(door):
-    protocol = door.door.buildProtocol(SimpleNamespace(host="192.0.2.9"))
+def knock(door, address="192.0.2.9"):
+    protocol = door.door.buildProtocol(SimpleNamespace(host=address))
     if protocol is not None:
         protocol.makeConnection(StringTransport())
     return protocol
@@ -256,13 +265,36 @@ def test_a_peer_that_shows_no_certificate_does_not_hold_its_place(door):
     assert not door.doors.handshakes
 
 
-def test_unfinished_handshakes_count_as_connections(door):
-    first, second = knock(door), knock(door)
+def test_peers_that_show_no_certificate_take_no_place_from_a_host(door):
+    mute = [knock(door) for _ in range(door.doors.limit + 1)]
+    assert None not in mute
+    assert door.doors.has_room()
+    assert door.refused == []
+
+
+def test_a_door_whose_places_are_taken_begins_no_handshake(door):
+    door.doors.sessions.update(object() for _ in range(door.doors.limit))
     assert knock(door) is None
     assert door.refused == ["full"]
-    first.connectionLost()
-    assert knock(door) is not None
-    second.connectionLost()
+
+
+def test_too_many_handshakes_end_the_oldest_of_the_address_that_has_most(door):
+    host = knock(door, "192.0.2.1")
+    mute = [knock(door) for _ in range(HANDSHAKES - 1)]
+    for nth in range(2):
+        newest = knock(door)
+        assert len(door.doors.handshakes) == HANDSHAKES
+        assert [each.transport.disconnected for each in mute] == [
+            place <= nth for place in range(len(mute))
+        ]
+    assert not host.transport.disconnected
+    assert not newest.transport.disconnected
+    assert door.refused == ["handshake"] * 2
+    for ended in (mute[0], mute[1]):
+        ended.connectionLost()
+    door.clock.advance(HANDSHAKE)
+    assert door.refused == ["handshake"] * (2 + HANDSHAKES)
+    assert not door.doors.handshakes
 
 
 def test_a_peer_that_leaves_before_its_certificate_leaves_no_timer(door):

@@ -1,5 +1,6 @@
 """The doors: one Twisted endpoint for each `listen` of the configuration, plain TCP or TLS."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,6 +39,9 @@ LOOK = 0.05
 HANDSHAKE = 15.0
 """Seconds that a TLS peer may take to show its certificate."""
 
+HANDSHAKES = 100
+"""The most TLS peers at once that have not shown it yet: more than a door's backlog holds."""
+
 
 @define(kw_only=True)
 class Doors:
@@ -49,7 +53,7 @@ class Doors:
     on_refused: Callable[[str], None]  # a connection was closed at the door: stranger or full
     on_count: Callable[[HostSession, int], None]  # a session came (+1) or went (-1)
     sessions: set[HostSession] = field(factory=set)
-    handshakes: set["_Handshake"] = field(factory=set)  # TLS peers that are not known yet
+    handshakes: dict["_Handshake", str] = field(factory=dict)  # the oldest first -> its address
     ports: list[IListeningPort] = field(factory=list)
     held: bool = False  # nothing is read from new connections either
 
@@ -109,10 +113,22 @@ class Doors:
 
     def has_room(self) -> bool:
         """Whether one more connection fits, whoever it is; if not, it is counted."""
-        if len(self.sessions) + len(self.handshakes) < self.limit:
+        if len(self.sessions) < self.limit:
             return True
         self.on_refused("full")
         return False
+
+    def make_way(self) -> None:
+        """End one handshake if there are too many: the oldest of the address that has most.
+
+        So those who show no certificate take the place of one another, never that of a host, and
+        not even that of a host's own handshake.
+        """
+        if len(self.handshakes) < HANDSHAKES:
+            return
+        of_address = Counter(self.handshakes.values())
+        most = max(of_address.values())
+        next(each for each, its in self.handshakes.items() if of_address[its] == most).give_up()
 
     def admit(self, hosts: tuple[Host, ...]) -> bool:
         """Whether one more connection of these hosts fits."""
@@ -149,7 +165,10 @@ class _Door(Factory):
         """Make a session for a peer, or close the door on it."""
         address = getattr(addr, "host", None) or LOCAL
         if self._listen.clients is not None:
-            return _Handshake(self, address) if self.doors.has_room() else None
+            if not self.doors.has_room():
+                return None
+            self.doors.make_way()
+            return _Handshake(self, address)
         return self.session(address, None)
 
     def session(self, address: str, certificate: str | None) -> HostSession | None:
@@ -188,8 +207,8 @@ class _Handshake(TwistedProtocol):
     def connectionMade(self) -> None:
         """Wait, but not for ever."""
         doors = self._door.doors
-        doors.handshakes.add(self)
-        self._patience = doors.link.reactor.callLater(HANDSHAKE, self._give_up)
+        doors.handshakes[self] = self._address
+        self._patience = doors.link.reactor.callLater(HANDSHAKE, self.give_up)
 
     def handshakeCompleted(self) -> None:
         """Begin the session of a peer whose certificate our authority has signed."""
@@ -216,16 +235,17 @@ class _Handshake(TwistedProtocol):
         if self._session is not None:
             self._session.connectionLost(reason)
 
-    def _give_up(self) -> None:
-        self._patience = None
+    def give_up(self) -> None:
+        """End the connection: it has waited too long, or others need its place."""
+        self._end_wait()
         self._door.doors.on_refused("handshake")
         self.transport.abortConnection()  # type: ignore[union-attr]  # TLS over TCP has it
 
     def _end_wait(self) -> None:
-        self._door.doors.handshakes.discard(self)
-        if self._patience is not None:
+        self._door.doors.handshakes.pop(self, None)
+        if self._patience is not None and self._patience.active():
             self._patience.cancel()
-            self._patience = None
+        self._patience = None
 
 
 def server_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a whole reactor
