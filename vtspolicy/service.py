@@ -135,7 +135,7 @@ class Service:
         await self.engine.start()
         if self._is_over():
             return
-        self.operator.started = self.reactor.seconds()
+        self.operator.begin()
         await self.doors.open(self.reactor, configuration.listen)
         await self._open_web()
         if self._is_over():
@@ -166,7 +166,11 @@ class Service:
         self.control = ControlDoor.open(self.reactor, self.reader.configuration.spool, site)
 
     async def stop(self) -> None:
-        """Close the doors, finish what is being recorded; running applications go on."""
+        """Close the doors, finish what is being recorded; running applications go on.
+
+        From the first moment nothing is started, and no end is judged: where everything is told to
+        end at once, what ends from now on does so because of that. The next server judges it.
+        """
         self.log.info("Stopping; running applications go on.", action="stopping")
         self.stopping = True
         if self._trust is not None and self._trust.active():
@@ -174,14 +178,15 @@ class Service:
         if self._housekeeping.running:
             self._housekeeping.stop()
         self.engine.unwatch()
+        self.engine.queue.close()
+        hung_up = Deferred.fromCoroutine(self.engine.runner.close())
         for port in self.ports:
             await maybeDeferred(port.stopListening)
         if self.control is not None:
             await self.control.close()
         await self.doors.close()
         self.engine.conductor.patience.close()
-        self.engine.queue.close()
-        await self.engine.runner.close()
+        await hung_up
         await self.ledger.close()
 
     async def housekeeping(self) -> None:

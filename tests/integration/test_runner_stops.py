@@ -22,6 +22,7 @@ from vtspolicy.engine.calls import Calls
 from vtspolicy.runner import identity, signals
 from vtspolicy.runner.protocol import End
 from vtspolicy.runner.spool import Spool
+from vtspolicy.runner.watched import PARTING
 
 BEGUN = {"pid": os.getpid(), "ticks": 1, "at": 2.0}
 TRAPS = "trap 'exit 3' TERM; touch begun; while :; do sleep 0.02; done"
@@ -78,6 +79,51 @@ class TestAMachineThatStops(RunnerCase):
         ended = await self.next_start("another")
         assert (ended.kind, ended.reason) == (End.LOST, ANEW)
 
+    async def told_with_the_server(self, script):
+        """Have script and keeper told to end under a server for which no time passes."""
+        self.now = 1000.0
+        await self.restarted(steady=lambda: self.now)
+        waiting = self.runner.start(self.sh(script))
+        await self.has("begun")
+        leader, pid = await self.leader(), self.runner.keeper
+        os.kill(pid, signal.SIGSTOP)
+        for each in (pid, leader.pid):
+            os.kill(each, signal.SIGTERM)
+        await self.until(lambda: not leader.is_alive)  # the keeper hears of both at once
+        os.kill(pid, signal.SIGCONT)
+        await self.until(lambda: self.runner._watched["1-1"].doubted is not None)
+        self.runner._look()
+        assert not waiting.called
+        return waiting
+
+    async def test_tells_the_server_too_which_then_judges_nothing(self):
+        for number, script in enumerate(("touch begun; exec sleep 60", TRAPS)):
+            waiting = await self.told_with_the_server(script)
+            await self.runner.close()
+            assert not waiting.called
+            self.runner = self.new_runner()
+            ended = await self.next_start("another")
+            assert (ended.kind, ended.reason) == (End.LOST, ANEW)
+            self.runner.folder("1-1").rename(self.spool / f"ended-{number}")
+
+    async def test_is_none_when_the_server_goes_on(self):
+        waiting = await self.told_with_the_server("touch begun; exec sleep 60")
+        self.now += PARTING
+        ended = await waiting
+        assert (ended.kind, ended.signal) == (End.SIGNALLED, signal.SIGTERM)
+
+    async def test_is_not_waited_for_where_a_program_has_done_its_work(self):
+        leave_journal(self.runner.folder("1-1"), BEGUN, exited(0, leaving=True))
+        assert self.successResultOf(self.runner.adopt(self.sh(""))).code == 0
+
+    async def test_has_interrupted_a_program_whose_shell_says_that_term_has_ended_it(self):
+        ended = await self.adopted(exited(143))
+        assert (ended.kind, ended.reason) == (End.LOST, ANEW)
+
+    async def test_has_nothing_to_do_with_a_shell_that_said_so_in_the_same_start(self):
+        ended = await self.adopted(exited(143), boot=identity.this_boot())
+        assert (ended.kind, ended.code) == (End.EXITED, 143)
+
     async def test_was_none_when_it_was_not_started_anew(self):
         await self.shut_down(TRAPS)
         ended = await self.next_start(identity.this_boot())
@@ -100,6 +146,18 @@ class TestAMachineThatStops(RunnerCase):
     async def test_leaves_a_program_that_could_not_be_started_at_that(self):
         ended = await self.adopted({"failed": "No such file", "errno": 2, "at": 3.0})
         assert ended.kind is End.UNSTARTABLE
+
+
+class TestARunnerThatIsClosed(RunnerCase):
+    async def test_begins_nothing_more_and_tells_nothing(self):
+        leave_journal(self.runner.folder("2-1"), BEGUN, exited(0))
+        await self.runner.close()
+        asked = [self.runner.start(self.sh("touch begun"))]
+        asked.append(self.runner.adopt(self.sh("", key="2-1")))
+        assert self.runner.live == ()
+        assert not self.runner.folder("1-1").exists()
+        for each in asked:
+            self.assertNoResult(each)
 
 
 class TestTheGraceOfAStop(RunnerCase):

@@ -54,6 +54,20 @@ def test_a_drain_and_its_end_stand_in_the_history_once_each(world):
     assert lines[1].at - lines[0].at == 2.0
 
 
+def test_a_drain_that_a_restart_ended_stands_in_the_history_as_ended_once(world):
+    said(world, world.operator.drain(ALICE))
+    world.restart()
+    world.operator.begin()
+    world.operator.begin()
+    lines = [(line.before, line.after, line.actor) for line in world.ledger.book.history("server")]
+    assert lines == [("working", "draining", ALICE), ("draining", "working", "engine")]
+
+
+def test_a_start_after_no_drain_leaves_no_line(world):
+    world.operator.begin()
+    assert world.ledger.book.history("server") == []
+
+
 def test_a_drain_does_not_wait_for_a_ledger_that_takes_no_writes(world, monkeypatch):
     asked = []
     monkeypatch.setattr(world.ledger, "write", lambda *_, **__: asked.append(1) or Deferred())

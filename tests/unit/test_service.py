@@ -8,6 +8,7 @@ from twisted.logger import globalLogPublisher
 
 from vtspolicy.clocks import bear_steps
 from vtspolicy.engine.assembly import assemble
+from vtspolicy.jobs import JobState
 from vtspolicy.ledger import Book
 from vtspolicy.notices import Notice, Word
 from vtspolicy.service import DISTRUST, HOUSEKEEPING, RUNS_KEPT, Service
@@ -18,6 +19,7 @@ pytest.register_assert_rewrite("engines")
 from engines import Site, World, now_at_once  # noqa: E402 - after the above
 
 DAY = 86400.0
+ORDER = "VTSPolicy DSK 'archive /VAULT01/OLD/O00000'"
 
 
 class SteeredClock:
@@ -33,6 +35,18 @@ class SteeredClock:
         self.set_by += seconds
         self.clock.rightNow += seconds
         self.clock.seconds()
+
+
+class Still:
+    """A session that never is done with what its host has sent."""
+
+    is_busy = True
+
+    def __init__(self, sessions):
+        self.close = sessions.clear
+
+    def hold(self):
+        """It reads nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +91,7 @@ def serve(world, monkeypatch):
             metrics=service.metrics,
             threads=now_at_once,
         )
+        service.operator.engine = service.engine
         services.append(service)
         started = Deferred.fromCoroutine(service.start())
         world.settle()
@@ -163,6 +178,33 @@ def test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed(wo
     world.clock.pass_time(90 * DAY, DAY)
     world.clock.pass_time(10.0)
     assert world.ledger.book.requests() == []
+
+
+def test_a_stop_starts_nothing_and_judges_no_end_from_its_first_moment(world, serve):
+    world.send("NSK1", ORDER)
+    service = serve()
+    runner, doors, starts = service.engine.runner, service.doors, list(world.machine.starts)
+    assert runner.watched == ("000001-1",)
+    doors.sessions.add(Still(doors.sessions))
+    stopped = Deferred.fromCoroutine(service.stop())
+    service.operator.order(ORDER.replace("O00000", "O00001"), None, "operator alice")
+    world.clock.pass_time(1.0, 0.1)
+    assert not stopped.called  # it still waits for what a host has sent
+    runner.kill("000001-1", 15)  # as all that runs is told to end when its session is
+    world.clock.pass_time(10.0, 0.1)
+    assert stopped.called
+    states = [world.ledger.book.job(number).state for number in (1, 2)]
+    assert states == [JobState.RUNNING, JobState.WAITING]
+    assert world.machine.starts == starts
+
+
+def test_a_start_tells_the_history_that_a_drain_has_ended(world, serve):
+    told = ("server", "working", "draining")
+    world.ledger.write(Book.add_history, *told, cause="", actor="operator alice", at=1.0)
+    serve()
+    world.clock.pass_time(1.0)
+    line = world.ledger.book.history("server")[-1]
+    assert (line.before, line.after, line.actor) == ("draining", "working", "engine")
 
 
 def test_housekeeping_that_fails_is_told_of_and_tried_again(world, serve, told, monkeypatch):

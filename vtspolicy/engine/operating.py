@@ -43,6 +43,12 @@ class Operator:
     draining: bool = False
     log: Logger = field(factory=lambda: Logger("vtspolicy.operator"))
 
+    def begin(self) -> None:
+        """The server works from now on; the history is told if the last one was draining."""
+        self.started = self.engine.clock.seconds()
+        noted = self.engine.ledger.write(_end_drain, self.started)
+        noted.addErrback(self._not_noted)
+
     def status(self) -> Deferred[Told]:
         """Return what there is to know about the server now."""
         return Deferred.fromCoroutine(self._status())
@@ -349,3 +355,11 @@ class Operator:
             raise Refused(f"the ledger cannot be copied to {path}: {error}") from error
         self.log.info("Ledger copied to {path}.", action="backup", path=path, actor=actor)
         return {"path": path}
+
+
+def _end_drain(book: Book, at: float) -> None:
+    """Note that a drain has ended with the server that was asked for it."""
+    lines = book.history("server")
+    if lines and lines[-1].after == "draining":
+        cause = "the server was started anew"
+        book.add_history("server", "draining", "working", cause=cause, actor="engine", at=at)

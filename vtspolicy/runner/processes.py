@@ -55,6 +55,7 @@ class ProcessRunner(Runner):
         self._limit = output_limit
         self._interval = interval
         self._watched: dict[str, Watched] = {}
+        self._closed = False
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
         self._sweeping = self._spool.keys()
@@ -112,7 +113,11 @@ class ProcessRunner(Runner):
             raise KeeperError(str(error)) from error
 
     async def close(self) -> None:
-        """Let go of all runs; they go on. Their Deferreds never fire."""
+        """Let go of all runs, at once; they go on. Their Deferreds never fire.
+
+        Nor do those of what is asked for later, of which nothing is begun.
+        """
+        self._closed = True
         self._watched.clear()
         if self._looking.running:
             self._looking.stop()
@@ -122,6 +127,8 @@ class ProcessRunner(Runner):
 
     def start(self, run: Run) -> Deferred[Ended]:
         """Start a run; one that was claimed before is watched instead."""
+        if self._closed:
+            return Deferred()
         if run.key in self._watched:
             return fail(SpoolError(f"{run.key} is running already"))
         path, fault = program(run)
@@ -144,6 +151,8 @@ class ProcessRunner(Runner):
 
     def adopt(self, run: Run) -> Deferred[Ended]:
         """Take up what an earlier server may have started."""
+        if self._closed:
+            return Deferred()
         if run.key in self._watched:
             return fail(SpoolError(f"{run.key} is watched already"))
         try:
@@ -322,30 +331,14 @@ class ProcessRunner(Runner):
 
     def _ending(self, watched: Watched, line: dict[str, Any]) -> None:
         """Take in the keeper's line about an end."""
-        if watched.over is not None:
+        if watched.over is not None or watched.doubts(line, self._steady()):
             return
         if "failed" in line:
             reason = explained(watched.program or "its program", line["errno"], line["failed"])
             self._finish(watched, watched.end(End.UNSTARTABLE, reason=reason, at=line["at"]))
             return
-        kind = End.EXITED if line["signal"] is None else End.SIGNALLED
-        reason = (
-            "" if line["signal"] is None else f"ended by signal {signals.named(line['signal'])}"
-        )
-        if watched.stop is not None and self._was_stopped(watched):
-            kind, reason = watched.stop, watched.reason
-        elif kind is End.EXITED:  # and what it leaves is not ours to end
-            watched.stop, watched.reason = None, ""
-        self._over(
-            watched,
-            watched.end(
-                kind,
-                code=line["exit"],
-                signal=line["signal"],
-                reason=reason,
-                at=line["at"],
-            ),
-        )
+        stopped = watched.stop is not None and self._was_stopped(watched)
+        self._over(watched, watched.as_told(line, stopped=stopped))
 
     def _was_stopped(self, watched: Watched) -> bool:
         """Whether our wish to stop it was written down before its end was."""

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +22,7 @@ NUMBER = re.compile(r"[0-9]{1,18}(?=-)")  # the job's, with which a key begins
 KEY = re.compile(r"(?!keeper)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 BELONGS = "ledger.mark"  # the file that says which ledger the runs belong to
 LEDGER = re.compile(r"ledger ([0-9a-f]+)\n")
+TERMINATED = 128 + signal.SIGTERM  # the exit code of a shell whose program that signal has ended
 REASON = 240  # characters of a reason that are kept: the journal has to stay within its block
 FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 
@@ -44,12 +46,14 @@ class Journal:
         """Whether its end, of an earlier start of the machine, tells nothing about the program.
 
         A machine that stops tells all processes to end. A signal that is not ours was that, and so
-        was a code other than 0 from a program whose keeper had been told to end before it.
+        was the code by which shells tell of TERM, and any other than 0 from a program whose keeper
+        had been told to end before it. (The first keepers, which may live on, do not say.)
         """
         if self.ending is None or self.stop is not None or "failed" in self.ending:
             return False
         told_to_end = self.ending["exit"] != 0 and bool(self.ending.get("leaving"))
-        return self.ending["signal"] is not None or told_to_end
+        by_signal = self.ending["signal"] is not None or self.ending["exit"] == TERMINATED
+        return by_signal or told_to_end
 
 
 def told(data: bytes) -> Journal:

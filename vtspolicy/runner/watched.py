@@ -1,12 +1,17 @@
 """What is known of one run that somebody waits for, and whether its time is over."""
 
 import time
+from typing import Any
 
 from attrs import define
 from twisted.internet.defer import Deferred
 
+from vtspolicy.runner import signals
 from vtspolicy.runner.identity import Process
 from vtspolicy.runner.protocol import End, Ended, Run
+
+PARTING = 0.5
+"""Seconds for which an end is not believed that may be the machine's, and so soon ours too."""
 
 Growth = tuple[int, float] | None
 """Size and time of the last change of an output, if there is one."""
@@ -33,6 +38,7 @@ class Watched:
     over: Ended | None = None  # its leader has ended so; other processes of its session are left
     size: int = -1  # of the output, when last looked at
     grown: float = 0.0  # age of the leader when the output last changed
+    doubted: float | None = None  # by the steady clock: when its end was seen, and not believed
     missed: float | None = None  # by the steady clock: when its process was first not found
 
     def know(self, leader: Process, started: float, growth: Growth) -> None:
@@ -54,6 +60,30 @@ class Watched:
         elif age - self.grown >= run.silence:
             return End.SILENT, f"it wrote no output for {run.silence:g} s"
         return None
+
+    def doubts(self, line: dict[str, Any], now: float) -> bool:
+        """Whether the keeper's line about its end must be looked at again before it is believed.
+
+        A machine, or a session, that ends tells everything to end at once. Where the keeper was
+        told, and the program did not end well, a server that is told too must not judge it: the
+        next one knows whether the machine was started anew. `now` is of the steady clock.
+        """
+        if self.stop is not None or not line.get("leaving") or line["exit"] == 0:
+            return False
+        if self.doubted is None:
+            self.doubted = now
+        return now - self.doubted < PARTING
+
+    def as_told(self, line: dict[str, Any], *, stopped: bool) -> Ended:
+        """Return its end by the keeper's line about it; `stopped`: we had asked for it before."""
+        number = line["signal"]
+        kind = End.EXITED if number is None else End.SIGNALLED
+        reason = "" if number is None else f"ended by signal {signals.named(number)}"
+        if stopped and self.stop is not None:
+            kind, reason = self.stop, self.reason
+        elif kind is End.EXITED:  # and what it leaves is not ours to end
+            self.stop, self.reason = None, ""
+        return self.end(kind, code=line["exit"], signal=number, reason=reason, at=line["at"])
 
     def end(
         self,
