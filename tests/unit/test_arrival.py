@@ -100,6 +100,10 @@ def test_what_is_no_tcp_connection_is_left_alone(monkeypatch):
     [
         (9, 0, SILENCE, True),
         (0, 3, SILENCE, True),
+        (2, 0, SILENCE, True),
+        (0, 2, SILENCE, True),
+        (0, 1, 239.0, False),  # a closed window is asked about each two minutes: one was lost
+        (1, 0, 239.0, False),
         (9, 0, SILENCE - 1, False),
         (0, 0, 86400.0, False),  # it owes nothing
     ],

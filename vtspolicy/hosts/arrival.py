@@ -47,6 +47,18 @@ def all_acknowledged(transport: object) -> bool:
     return bool(struct.unpack("i", left)[0] == 0)
 
 
+def has_unread(transport: object) -> bool:
+    """Whether the system keeps bytes of the peer that the session has not been given.
+
+    TLS keeps nothing back but a record of which a part is still under way.
+    """
+    handle = _socket(_lower(transport))
+    if handle is None:
+        return False
+    unread = fcntl.ioctl(handle.fileno(), termios.FIONREAD, b"\0\0\0\0")
+    return bool(struct.unpack("i", unread)[0])
+
+
 def is_broken(transport: object) -> bool:
     """Whether the peer's system has reset the connection; TCP_INFO begins with its state."""
     handle = _internet_socket(transport)
@@ -81,8 +93,9 @@ def is_silent(transport: object) -> bool:
         return False
     # The beginning of `struct tcp_info` (linux/tcp.h): what was asked again without an answer, and
     # the milliseconds since the last one. Data that is sent again counts as `retransmits`; a probe,
-    # of an idle peer or of one whose window is closed, as `probes`. Any answer clears both. A
-    # single one may be lost: a closed window is then asked about again two minutes later.
+    # of an idle peer or of one whose window is closed, as `probes`. Any answer clears the
+    # latter, one that takes data the former. A single one may be lost: a closed window is then asked
+    # about again two minutes later.
     facts = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
     _state, _ca_state, retransmits, probes = struct.unpack_from("4B", facts)
     (last_answer,) = struct.unpack_from("I", facts, 56)
