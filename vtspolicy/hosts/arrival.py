@@ -93,9 +93,9 @@ def is_silent(transport: object) -> bool:
         return False
     # The beginning of `struct tcp_info` (linux/tcp.h): what was asked again without an answer, and
     # the milliseconds since the last one. Data that is sent again counts as `retransmits`; a probe,
-    # of an idle peer or of one whose window is closed, as `probes`. Any answer clears the
-    # latter, one that takes data the former. A single one may be lost: a closed window is then asked
-    # about again two minutes later.
+    # of an idle peer or of one whose window is closed, as `probes`. Any answer clears the latter,
+    # one that takes data the former. A single one may be lost: a closed window is then asked about
+    # again two minutes later.
     facts = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
     _state, _ca_state, retransmits, probes = struct.unpack_from("4B", facts)
     (last_answer,) = struct.unpack_from("I", facts, 56)
