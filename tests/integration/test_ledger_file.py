@@ -20,6 +20,7 @@ from vtspolicy.ledger import (
     LedgerError,
     LedgerInUse,
     LedgerMissing,
+    LedgerNotLocal,
     LedgerTooNew,
     LedgerTooOld,
     groups,
@@ -88,6 +89,25 @@ def confirmed(lines):
             _, number, request = line.split()
             found[int(number)] = int(request)
     return found
+
+
+# -- without a WAL
+
+
+def test_a_ledger_where_no_wal_can_be_had_is_refused_by_name(path, opening, monkeypatch):
+    real = sqlite3.connect
+
+    def without_shared_memory(name, **more):
+        return real(f"{name}&vfs=unix-none" if more.get("uri") else name, **more)
+
+    monkeypatch.setattr(sqlite3, "connect", without_shared_memory)
+    for _ in range(2):
+        with pytest.raises(LedgerNotLocal, match=r"ledger\.db: .*`delete`.*a local file system"):
+            opening(path)
+    monkeypatch.undo()
+    with open_book(path, readonly=False):
+        pass
+    opening(path)
 
 
 # -- killed

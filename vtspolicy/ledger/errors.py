@@ -50,6 +50,19 @@ class LedgerMoved(LedgerError):  # noqa: N818
         self.found = found
 
 
+class LedgerNotLocal(LedgerError):  # noqa: N818
+    """The file system at the ledger's place has no shared memory, which SQLite's WAL needs."""
+
+    def __init__(self, file: str, mode: str) -> None:
+        super().__init__(
+            f"{file}: SQLite cannot use a write-ahead log on that file system: its journal mode"
+            f" stays `{mode}`, and has to be `wal`. So it is on network shares, and in folders that"
+            " a virtual machine shares with its host. Move the ledger to a local file system"
+        )
+        self.file = file
+        self.mode = mode
+
+
 class LedgerInUse(LedgerError):  # noqa: N818
     """Another server has the ledger open."""
 

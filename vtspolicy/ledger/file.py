@@ -14,6 +14,7 @@ from vtspolicy.ledger.errors import (
     LedgerError,
     LedgerLost,
     LedgerMissing,
+    LedgerNotLocal,
     LedgerTooNew,
     LedgerTooOld,
 )
@@ -60,7 +61,7 @@ def connect(
 
     `busy` is for how many seconds a lock of another process is waited for, `cache` how many KiB
     of the file are kept in memory at most. With `alone` there is no WAL, and none is made. It never
-    makes a ledger: LedgerMissing or LedgerLost.
+    makes a ledger: LedgerMissing or LedgerLost. LedgerNotLocal where no WAL can be had.
     """
     if not find(path):
         raise LedgerMissing(f"{path}: there is no ledger; `vtspolicy serve` makes it")
@@ -78,7 +79,7 @@ def connect(
             connection.execute("PRAGMA query_only = ON")
         else:
             _note_copy(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection, path)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
@@ -100,6 +101,14 @@ def _note_copy(connection: sqlite3.Connection) -> None:
         connection.execute(
             "INSERT INTO meta (key, value) VALUES ('put_back', '1') ON CONFLICT DO NOTHING"
         )
+
+
+def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
+    """Give a ledger its WAL; LedgerNotLocal where none can be had."""
+    # That is no error of SQLite: it answers with the mode that stays.
+    mode = str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+    if mode != "wal":
+        raise LedgerNotLocal(str(path), mode)
 
 
 def migrate(connection: sqlite3.Connection, file: str) -> None:
@@ -180,8 +189,8 @@ def make(path: Path) -> None:
 def open_file(path: Path) -> sqlite3.Connection:
     """Open a ledger for writing; made when there is nothing of one.
 
-    Raises LedgerLost, LedgerDamaged, LedgerTooNew, or the sqlite3.Error or OSError of a disk in
-    trouble. Only for a file that this process has not opened: see `examine`.
+    Raises LedgerLost, LedgerDamaged, LedgerTooNew, LedgerNotLocal, or the sqlite3.Error or OSError
+    of a disk in trouble. Only for a file that this process has not opened: see `examine`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if find(path):
