@@ -469,6 +469,33 @@ def test_a_job_that_failed_is_run_again_under_a_new_handle(book):
         ]
 
 
+def test_a_job_is_not_run_again_while_it_is_by_way_of_an_older_renewal(book):
+    (job,) = book.record(an_intake()).jobs
+    run(book, job, FAILED)
+    for _ in range(2):
+        (again,) = book.renew(job.id, "operator alice", 200.0).jobs
+        run(book, again, FAILED)
+    (third,) = book.renew(again.id - 1, "operator alice", 300.0).jobs
+    with pytest.raises(LedgerError, match=f"again already, as job {third.id}$"):
+        book.renew(job.id, "operator alice", 400.0)
+    run(book, third, FAILED)
+    assert book.renew(job.id, "operator alice", 500.0).jobs
+
+
+def test_former_renewals_cost_no_statement_each(book):
+    (job,) = book.record(an_intake()).jobs
+    run(book, job, FAILED)
+    asked = []
+    for _ in range(20):
+        seen = []
+        book._connection.set_trace_callback(seen.append)
+        (again,) = book.renew(job.id, "operator alice", 200.0).jobs
+        book._connection.set_trace_callback(None)
+        asked.append(len(seen))
+        run(book, again, FAILED)
+    assert max(asked) == asked[0]
+
+
 def test_no_other_ledger_gives_the_same_handle():
     handles = set()
     for _ in range(2):

@@ -111,3 +111,14 @@ def test_a_migration_that_fails_leaves_nothing(connection, monkeypatch):
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     assert connection.execute("PRAGMA user_version").fetchone() == (0,)
     assert not connection.in_transaction
+
+
+def test_who_is_run_again_is_found_without_walking_over_the_history(connection):
+    migrate(connection, ":memory:")
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {queries('sqlite')['live_renewal']}", (1,))
+    steps = [row[3] for row in plan]
+    assert "SEARCH transitions USING INDEX transitions_again (job=?)" in steps
+    assert {step for step in steps if step.startswith("SCAN")} == {
+        "SCAN again",
+        "SCAN CONSTANT ROW",
+    }

@@ -224,20 +224,8 @@ class IntakeDesk(ReadingDesk):
 
     def _live_renewal(self, job_id: int) -> int | None:
         """Return a live job by which this one is run again, at first or second hand; or None."""
-        ended = [job_id]
-        while ended:
-            number = ended.pop()
-            said = f"job {number} is run again as job "
-            for line in self.history(f"job {number}"):
-                again = line.cause.removeprefix(said)
-                # Only `renew` notes what changes no state; a program's own words are no such line.
-                if line.before != line.after or not again.isdecimal():
-                    continue
-                job = self.job(int(again))
-                if job is not None and job.state.is_live:
-                    return job.id
-                ended.append(int(again))
-        return None
+        row = self._one("live_renewal", job_id)
+        return None if row is None else int(row[0])
 
 
 def _end(intake: Intake) -> Word | None:

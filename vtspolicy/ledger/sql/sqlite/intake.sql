@@ -40,6 +40,17 @@ INSERT INTO jobs (id, request, host, work, "values", rule, "lock", priority, not
                   path, created)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
+-- Who is run again by whom, at any hand; only that changes no state.
+-- name: live_renewal
+WITH RECURSIVE again (job) AS (
+    SELECT ?
+    UNION
+    SELECT CAST(substr(cause, length('job ' || again.job || ' is run again as job ') + 1) AS INTEGER)
+    FROM again CROSS JOIN transitions ON transitions.job = again.job
+    WHERE before = after AND cause GLOB 'job ' || again.job || ' is run again as job [0-9]*'
+)
+SELECT jobs.id FROM again CROSS JOIN jobs ON jobs.id = again.job WHERE jobs.finished IS NULL LIMIT 1
+
 -- name: record_transition
 INSERT INTO transitions (at, request, job, subject, before, after, cause, actor)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
