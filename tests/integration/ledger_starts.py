@@ -25,7 +25,7 @@ def start(path):
     pump = Pump()
     ledger = SqliteLedger(path, pump)
     pump.ask(Deferred.fromCoroutine(ledger.open()))
-    pump.ask(ledger.write(Book.begin_era))
+    pump.ask(ledger.write(Book.begin_era, now=0.0))
 
 
 def killed_at(line, path):

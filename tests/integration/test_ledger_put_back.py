@@ -1,6 +1,10 @@
 """A ledger that is put back from a copy: nothing that was given since then is given again."""
 
+import os
 import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,10 +16,13 @@ from twisted.trial.unittest import TestCase
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import RequestState
 from vtspolicy.ledger import Book, Intake, open_book
-from vtspolicy.ledger.desk import SKIPPED
+from vtspolicy.ledger.desk import BEGINNING
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
+from vtspolicy.testing.clock import MIDDAY
+
+SECOND = 10_000  # requests, and jobs, that are left out for each
 
 INTAKE = Intake(
     event=Event(text="VTSPolicy DSK 'archive /VAULT01/P/A00017'"),
@@ -49,7 +56,7 @@ class PutBack(TestCase):
     async def _serve(self, path, *, newest, jobs):
         ledger = SqliteLedger(path, reactor)
         await ledger.open()
-        await ledger.write(Book.begin_era, newest)
+        await ledger.write(Book.begin_era, newest, now=MIDDAY)
         recorded = [
             (await ledger.write(Book.record, evolve(INTAKE, received=float(n)))).jobs[0]
             for n in range(jobs)
@@ -79,20 +86,68 @@ class PutBack(TestCase):
         ledger = await self._open(path)
         known = [await self._record(ledger)]
         await ledger.backup(Path(copy))
-        known += [await self._record(ledger), await self._record(ledger)]
+        known += [await self._record(ledger)]
         await ledger.close()
-        for newest in (known[-1].jobs[0].id, known[-1].jobs[0].id + SKIPPED + 1):
+        self._serve_many(path)
+        known += await self._serve_some(path)
+        for seconds in (3600, 3601, 7200):
             shutil.copy(copy, path)
-            ledger = await self._open(path, newest=newest)
-            known += [await self._record(ledger), await self._record(ledger)]
-            await ledger.close()
+            os.unlink(f"{path}.lock")  # noqa: PTH108 - nothing is left that knows of that time
+            known += await self._serve_some(path, now=MIDDAY + seconds)
+        self._are_all_new(known)
+
+    def _serve_many(self, path):
+        """Give as many numbers as a busy hour does: ten notices for each request."""
+        with closing(sqlite3.connect(path)) as ledger, ledger:
+            ledger.execute("UPDATE sqlite_sequence SET seq = seq + 600000")
+            ledger.execute("UPDATE sqlite_sequence SET seq = seq + 5400000 WHERE name = 'notices'")
+
+    async def _serve_some(self, path, **more):
+        ledger = await self._open(path, **more)
+        known = [await self._record(ledger), await self._record(ledger)]
+        await ledger.close()
+        return known
+
+    def _are_all_new(self, known):
         for given in (
             [each.request for each in known],
             [each.jobs[0].id for each in known],
             [notice.id for each in known for notice in each.notices],
         ):
             assert given == sorted(set(given))
-        assert known[3].request == known[0].request + SKIPPED + 1
+
+    def test_numbers_are_left_out_even_where_the_clock_has_not_been_set(self):
+        return Deferred.fromCoroutine(self._clock())
+
+    async def _clock(self):
+        path, copy = self._places()
+        ledger = await self._open(path)
+        known = [await self._record(ledger)]
+        await ledger.backup(Path(copy))
+        await ledger.close()
+        self._serve_many(path)
+        known += await self._serve_some(path)
+        newest = known[-1].jobs[0].id
+        shutil.copy(copy, path)
+        known += await self._serve_some(path, newest=newest, now=0.0)
+        newest += 2_000_000
+        shutil.copy(copy, path)
+        (again, _) = await self._serve_some(path, newest=newest, now=0.0)
+        self._are_all_new(known)
+        assert again.jobs[0].id == newest + 1
+
+    def test_numbers_stay_such_as_any_program_reads_in_json(self):
+        return Deferred.fromCoroutine(self._json())
+
+    async def _json(self):
+        path, copy = self._places()
+        ledger = await self._open(path)
+        await self._record(ledger)
+        await ledger.backup(Path(copy))
+        await ledger.close()
+        shutil.copy(copy, path)
+        after = await self._serve_some(path, now=datetime(2310, 1, 1, tzinfo=UTC).timestamp())
+        assert 10**15 < after[-1].notices[-1].id < 2**53
 
     def test_who_opens_a_copy_before_its_server_does_not_make_it_another_ledger(self):
         return Deferred.fromCoroutine(self._opened_beside())
@@ -100,7 +155,7 @@ class PutBack(TestCase):
     async def _opened_beside(self):
         path, copy = self._places()
         ledger = await self._open(path)
-        first = await self._record(ledger)
+        await self._record(ledger)
         await ledger.backup(Path(copy))
         await ledger.close()
         shutil.copy(copy, path)
@@ -110,7 +165,7 @@ class PutBack(TestCase):
         await ledger.open()
         await ledger.close()  # a start that came to nothing
         ledger = await self._open(path)
-        assert (await self._record(ledger)).request == first.request + SKIPPED + 1
+        assert (await self._record(ledger)).request > SECOND
         await ledger.close()
 
     def test_numbers_are_left_out_once_and_by_no_ledger_that_was_not_put_back(self):
@@ -120,13 +175,13 @@ class PutBack(TestCase):
         path, copy = self._places()
         requests = []
         for again in range(4):
-            ledger = await self._open(path)
+            ledger = await self._open(path, now=BEGINNING + 60 + again)
             requests.append((await self._record(ledger)).request)
             await ledger.backup(Path(copy))
             await ledger.close()
             if again == 1:
                 shutil.copy(copy, path)
-        assert requests == [1, 2, 2 + SKIPPED + 1, 2 + SKIPPED + 2]
+        assert requests == [1, 2, 62 * SECOND + 1, 62 * SECOND + 2]
 
     def test_what_was_under_way_may_have_run_since(self):
         return Deferred.fromCoroutine(self._doubt())
@@ -145,10 +200,10 @@ class PutBack(TestCase):
             await ledger.close()
             shutil.copy(copy, path)
 
-    async def _open(self, path, newest=0):
+    async def _open(self, path, newest=0, now=MIDDAY):
         ledger = SqliteLedger(path, reactor)
         await ledger.open()
-        await ledger.write(Book.begin_era, newest)
+        await ledger.write(Book.begin_era, newest, now=now)
         return ledger
 
     async def _record(self, ledger):

@@ -1,6 +1,8 @@
 """A ledger that is put back as its page says, on a real server: what ran since is not run again."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 from station import Station
@@ -95,6 +97,8 @@ def test_a_site_whose_spool_has_no_mark_yet_goes_on(station):
     mark = station.root / "spool" / "ledger.mark"
     text = mark.read_text()
     mark.unlink()
+    with closing(sqlite3.connect(station.root / "ledger.db")) as ledger, ledger:
+        ledger.execute("DELETE FROM meta WHERE key = 'spool_mark'")
     station.start()
     (station.root / "go").touch()
     assert station.final(one).word.name == "COMPLETED"

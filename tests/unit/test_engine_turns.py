@@ -281,6 +281,38 @@ def test_a_run_without_a_folder_may_have_been_made_where_the_spool_is_not_the_le
     assert world.machine.ledger == world.ledger.book.uid()
 
 
+def start_without_mark(world):
+    """Begin a server of which nothing tells whether the run of job 1 was made."""
+    world.kill()
+    world.runner.forget("000001-1")
+    world.machine.ledger = None
+    world.start()
+
+
+def test_a_ledger_and_a_spool_of_before_the_marks_belong_together(world):
+    world.send("NSK1", SEVERAL, 1)  # its spool is full, or it is still prepared
+    world.ledger.book._connection.execute("DELETE FROM meta WHERE key = 'spool_mark'")
+    start_without_mark(world)
+    assert world.machine.starts == ["000001-1", "000001-1"]
+    assert states(world) == [None]
+    start_without_mark(world)  # but now it had one
+    assert states(world) == [JobState.INTERRUPTED]
+
+
+def test_a_spool_that_takes_no_mark_is_not_doubted_at_every_start(world, monkeypatch):
+    def full(_runner, _ledger):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FakeRunner, "belong", full)
+    world.kill()
+    world.machine.ledger = None  # it had one, and lost it: that is doubted, once
+    world.start()
+    world.send("NSK1", SEVERAL, 1)
+    start_without_mark(world)
+    assert world.machine.starts == ["000001-1", "000001-1"]
+    assert states(world) == [None]
+
+
 def test_what_was_doubted_is_doubted_by_the_next_server_too(world):
     world.send("NSK1", SEVERAL, 1)
     world.kill()

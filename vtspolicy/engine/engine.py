@@ -112,18 +112,24 @@ class Engine:
     async def _begin_era(self) -> None:
         """Give new numbers only; take nothing for never run that may have.
 
-        Ledger and spool belong together. Where the spool does not say that they do, or the ledger
-        was put back, that a run has no folder says nothing.
+        Ledger and spool belong together. Where the spool says otherwise than it did to the last
+        server, or the ledger was put back, that a run has no folder says nothing. A ledger that
+        has not kept what it said is one of before there were marks.
         """
         ledger, marked = await self.ledger.read(Book.uid), self.runner.ledger
-        newest = self.runner.newest()
-        era = await self.ledger.write(Book.begin_era, newest, is_own_spool=marked == ledger)
+        kept = await self.ledger.read(Book.spool_mark)
+        era = await self.ledger.write(
+            Book.begin_era,
+            self.runner.newest(),
+            now=self.clock.seconds(),
+            is_own_spool=(marked or "") in {ledger, kept or ""},
+        )
         if era.put_back:
             self.log.warn(
-                "The ledger is a copy that was put back: what came after it is not known, and"
-                " requests, jobs and notices leave out {skipped} numbers.{more}",
+                "The ledger is a copy that was put back: what came after it is not known. The next"
+                " request is {first}, behind all that were given since the copy.{more}",
                 action="put_back",
-                skipped=era.skipped,
+                first=era.first,
                 more=""
                 if marked == ledger
                 else " The spool is not the one of that ledger: jobs that waited when the copy was"
@@ -150,11 +156,13 @@ class Engine:
             self.runner.belong(ledger)
         except OSError as error:
             self.log.warn(
-                "The spool cannot keep that it belongs to this ledger: {error}. The next start"
-                " counts as interrupted what is under way and has no folder there.",
+                "The spool cannot keep that it belongs to this ledger: {error}. Should it be lost"
+                " before a server can mark it, that will not be noticed.",
                 action="spool_unmarked",
                 error=str(error),
             )
+        if (mark := self.runner.ledger or "") != kept:
+            await self.ledger.write(Book.keep_spool_mark, mark)
 
     def watch(self) -> None:
         """Look after the tapes from now on: scan the vaults, answer mounts, clean up."""

@@ -23,8 +23,17 @@ Value = str | int | float | bytes | None
 _CONVERTER = make_converter()
 _WORKS_KEPT = 1000
 
-SKIPPED = 1_000_000
-"""Numbers that a ledger leaves out when it was put back from a copy: they may have been given."""
+RATES = {"events": 10_000, "jobs": 10_000, "notices": 1_000_000}
+"""More numbers than are given in a second, by the table that gives them; requests have those of
+events. With so many for each second since BEGINNING, a ledger that was put back comes behind all
+that it gave after the copy, whatever is left of that time. They fit into JSON's numbers till 2311.
+"""
+
+BEGINNING = 1767225600.0
+"""From where they count, 2026-01-01 UTC: before all ledgers."""
+
+_LEFT_OUT = 100
+"""Seconds' worth of numbers that are left out where the clock is behind what the copy has given."""
 
 _LARGEST = 2**63 - 1
 """What SQLite's numbers can hold."""
@@ -62,7 +71,7 @@ class Era:
     """What a server found as it began with a ledger."""
 
     put_back: bool  # it is a copy that no server has opened yet
-    skipped: int  # numbers of requests, jobs and notices that are left out for that
+    first: int  # the number that the next request gets
     doubted: int  # attempts under way that count as interrupted if the spool has no folder of them
 
 
@@ -172,31 +181,40 @@ class Desk:
         era = bisect_right(self._eras, (job, "~")) - 1
         return f"vts-{self._eras[era][1]}-{request}-{job}"
 
-    def begin_era(self, newest_job: int = 0, *, is_own_spool: bool = True) -> Era:
+    def begin_era(self, newest_job: int = 0, *, now: float, is_own_spool: bool = True) -> Era:
         """Give the jobs from now on handles, and numbers, that nobody has given before.
 
         `newest_job` is the highest job number that the spool knows: a ledger that was put back
-        from a copy would give it again, and take an old run for a new job's. Such a ledger leaves
-        out SKIPPED numbers of requests, jobs and notices, or a multiple of it: those that it gave
-        since the copy are in the hands of hosts.
+        from a copy would give it again, and take an old run for a new job's. What such a ledger
+        gave since the copy is in the hands of hosts, too. Therefore its requests, jobs and notices
+        go on where the clock says: `now`, in seconds since the epoch, see RATES. So does the same
+        copy that is put back once more.
 
         It doubts the attempts that are under way, too, as it does where the spool is not known to
         be its own: one that has no folder there may have run all the same.
         """
-        given = int(self._need("job_numbers_given")[0])
         put_back = self._do("end_put_back") > 0 and self._one("was_served") is not None
-        skipped = 0
         self._do("reserve_numbers")
+        given: dict[str, int] = dict(self._all("numbers_given"))
         if put_back:
-            # The same copy, put back once more: the spool knows how far it came the last time.
-            skipped = SKIPPED * (1 + max(newest_job - given, 0) // SKIPPED)
-            self._do("skip_numbers", skipped)
-        given = max(given + skipped, newest_job)
-        self._do("set_job_numbers", given)
-        self._do("begin_era", given + 1)
+            for name, rate in RATES.items():
+                safe = int(rate * (now - BEGINNING))
+                given[name] = safe if safe > given[name] else given[name] + rate * _LEFT_OUT
+        given["jobs"] = max(given["jobs"], newest_job)
+        self._do_all("go_on_behind", [(number, name) for name, number in given.items()])
+        self._do("begin_era", given["jobs"] + 1)
         self._eras.clear()
         doubted = self._do("doubt_attempts") if put_back or not is_own_spool else 0
-        return Era(put_back=put_back, skipped=skipped, doubted=doubted)
+        return Era(put_back=put_back, first=given["events"] + 1, doubted=doubted)
+
+    def spool_mark(self) -> str | None:
+        """Return what the spool said as the last server began; None when none has kept it yet."""
+        row = self._one("meta", "spool_mark")
+        return None if row is None else str(row[0])
+
+    def keep_spool_mark(self, mark: str) -> None:
+        """Keep which ledger the spool says that it belongs to, "" when it says nothing."""
+        self._do("keep_spool_mark", mark)
 
     def _work_id(self, work: Work) -> int:
         known = self._id_by_work.get(id(work))

@@ -78,19 +78,17 @@ RETURNING {job_columns}
 -- name: eras
 SELECT first, name FROM eras ORDER BY first
 
--- name: job_numbers_given
-SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0)
-
 -- name: reserve_numbers
 INSERT INTO sqlite_sequence (name, seq)
 SELECT column1, 0 FROM (VALUES ('events'), ('jobs'), ('notices'))
 WHERE column1 NOT IN (SELECT name FROM sqlite_sequence)
 
--- name: skip_numbers
-UPDATE sqlite_sequence SET seq = seq + ? WHERE name IN ('events', 'jobs', 'notices')
+-- name: go_on_behind
+UPDATE sqlite_sequence SET seq = ? WHERE name = ?
 
--- name: set_job_numbers
-UPDATE sqlite_sequence SET seq = ? WHERE name = 'jobs'
+-- name: keep_spool_mark
+INSERT INTO meta (key, value) VALUES ('spool_mark', ?)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
 -- name: end_put_back
 DELETE FROM meta WHERE key = 'put_back'
