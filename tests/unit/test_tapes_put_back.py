@@ -261,6 +261,10 @@ def test_what_was_written_after_a_restore_failed_is_never_taken_for_what_that_le
         world.work()
         assert world.path.read_bytes() == NEW
         assert world.mail["NSK1"].notices[-1].word is Word.FAILED
+    world.archive(TAPE, 8)
+    world.work()
+    assert world.tape().state is TapeState.MIGRATED
+    assert world.erase(9).state.value == "completed"
 
 
 def test_what_half_a_restore_left_of_whose_run_nothing_is_left_is_overwritten(world):
