@@ -228,6 +228,20 @@ def test_rights_that_a_reload_takes_away_are_gone_at_once_and_so_is_a_host(site)
     link.drain()  # the server ends the connection
 
 
+def test_what_is_doubtful_in_a_configuration_is_told_by_check_reload_and_start(site):
+    path = site.root / "vtspolicy.yaml"
+    relay = "hosts:\n  RELAY: {peers: [127.0.0.2], systems: ['\\NSK1']}\n"
+    path.write_text(path.read_text().replace("hosts:\n", relay))
+    done = site.run("check", check=False)
+    assert done.returncode == 3
+    assert "runs twice; make them one host with the peers of both" in done.stdout + done.stderr
+    site.run("reload")
+    assert site.log.count("runs twice; make them one host") == 1
+    site.stop()
+    site.start()
+    assert site.log.count("runs twice; make them one host") == 2
+
+
 def test_a_table_whose_rule_tests_fail_is_refused(site):
     site.stop()
     config = (site.root / "vtspolicy.yaml").read_text() + "tests: [tests.yaml]\n"

@@ -212,12 +212,29 @@ def test_the_key_of_a_server_is_a_secret_too(site):
         ("peers: [10.0.0.9]", "peers: ['fe80::1']", False),
         ("peers: [CN=a]", "peers: [CN=a]", True),
         ("peers: [CN=a]", "peers: [10.0.0.9]", False),
+        ("peers: [10.0.0.9], systems: ['\\A']", "peers: [10.0.0.8], systems: ['\\B']", False),
     ],
 )
 def test_hosts_that_cannot_be_told_apart_are_a_warning(site, first, second, meet):
     text = f"{LISTEN}hosts:\n  A: {{{first}}}\n  B: {{{second}}}\n"
     warnings = load_configuration(write(site, text)).warnings
     assert [(each.line, each.column) for each in warnings] == ([(4, 6)] if meet else [])
+
+
+def test_a_system_of_two_hosts_is_a_warning_because_each_would_run_its_events(site):
+    text = (
+        LISTEN
+        + r"""hosts:
+  NSK1: {peers: [10.0.0.9], systems: ['\NSK1']}
+  NSK2: {peers: [10.0.0.8], systems: ['\NSK2']}
+  RELAY: {peers: [10.0.0.7], systems: ['\NSK3', '\NSK1']}
+"""
+    )
+    [warning] = load_configuration(write(site, text)).warnings
+    assert (warning.line, warning.column) == (5, 39)
+    assert f"RELAY has the system \\NSK1, and so has NSK1 ({site}/" in warning.message
+    assert ":3:38): an event that comes from the peers of both runs twice" in warning.message
+    assert warning.remedy == "make them one host with the peers of both"
 
 
 def test_a_configuration_that_nothing_can_reach_is_a_warning(site):

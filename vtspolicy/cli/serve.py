@@ -65,15 +65,29 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
         raise SystemExit(2) from None
 
     def read() -> Any:  # a Reader, whose module is loaded above
-        return reader_of(load_configuration(config, overrides, os.environ))
+        found = load_configuration(config, overrides, os.environ)
+        reader = reader_of(found)
+        _warn(found)
+        return reader
 
     observer = _observer(sys.stderr, as_json=log_json)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    _warn(configuration)
     try:
         code = run(reactor, reader, read)
     except LedgerError as error:  # of a kind that is not built in
         give_up(f"vtspolicy: {error}", Exit.USAGE)
     raise SystemExit(code)
+
+
+def _warn(configuration: Configuration) -> None:
+    """Log what is doubtful in the configuration, as `check` would tell it."""
+    from twisted.logger import Logger  # noqa: PLC0415
+
+    for problem in configuration.warnings:
+        Logger("vtspolicy.config").warn(
+            "{problem}", problem=str(problem), action="configuration_warning"
+        )
 
 
 def _leave_out_tls(configuration: Configuration) -> None:

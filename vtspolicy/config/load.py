@@ -230,19 +230,30 @@ class _Loader:
                         did_you_mean(vault, self.read["vaults"]) or f"vaults: {', '.join(vaults)}",
                     )
             hosts[name] = Host(name=name, **{key: read[key] for key in HOST})
-            self._overlaps(read.table.place, hosts[name], hosts)
+            self._overlaps(read, hosts[name], hosts)
         return hosts
 
-    def _overlaps(self, place: Place, host: Host, hosts: Mapping[str, Host]) -> None:
+    def _overlaps(self, read: Section, host: Host, hosts: Mapping[str, Host]) -> None:
         for other in hosts.values():
-            if other is host or not _meet(host.peers, other.peers):
+            if other is host:
                 continue
-            if set(host.systems) & set(other.systems) or not (host.systems and other.systems):
+            shared = set(host.systems) & set(other.systems)
+            if (shared or not (host.systems and other.systems)) and _meet(host.peers, other.peers):
                 self.findings.add(
-                    place,
+                    read.table.place,
                     f"{host.name} and {other.name} can come from the same peer with the same"
                     " system: the first one is taken",
                     "give them different peers or systems",
+                    warning=True,
+                )
+            if shared and set(host.peers) != set(other.peers):
+                place = self.read["hosts"][other.name].place("systems")
+                self.findings.add(
+                    read.place("systems"),
+                    f"{host.name} has the system {min(shared)}, and so has {other.name}"
+                    f" ({place.file}:{place.line}:{place.column}): an event that comes from the"
+                    " peers of both runs twice",
+                    "make them one host with the peers of both",
                     warning=True,
                 )
 
