@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, fail  # noqa: E402
 
 from vtspolicy.engine import conduct, engine  # noqa: E402
 from vtspolicy.engine.ourselves import EMPTIED  # noqa: E402
-from vtspolicy.jobs import JobState  # noqa: E402
+from vtspolicy.jobs import JobState, RequestState  # noqa: E402
 from vtspolicy.notices import Word  # noqa: E402
 from vtspolicy.rules.load import load_table  # noqa: E402
 from vtspolicy.tapes import TapeState  # noqa: E402
@@ -332,3 +332,82 @@ def test_memory_of_waiting_jobs_is_bounded(world, monkeypatch):
     world.work()
     assert world.words()[-1] is Word.COMPLETED
     assert not world.engine.conductor._fresh
+
+
+# A reload while tapes are looked at
+
+
+@pytest.fixture
+def slow(world, monkeypatch):
+    """A disk that answers when the test says so."""
+    held, threads = [], world.engine.threads
+
+    def look(*call):
+        held.append((answer := Deferred(), call))
+        return answer
+
+    def answer():
+        while held:
+            asked, call = held.pop(0)
+            threads(*call).chainDeferred(asked)
+            world.settle()
+
+    monkeypatch.setattr(world.engine, "threads", look)
+    return answer
+
+
+def take_away(world, **rights):
+    """NSK1 has less rights from now on; with none named it is a host no more."""
+    hosts = dict(world.site.configuration.hosts)
+    own = hosts.pop("NSK1")
+    if rights:
+        hosts["NSK1"] = evolve(own, **rights)
+    configuration = evolve(world.site.configuration, hosts=hosts)
+    world.operator.doors = SimpleNamespace(renew=lambda: None, sessions=())
+    world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
+    world.operator.reload("operator alice")
+    for session in world.sessions:
+        session.serve(tuple(host for host in hosts.values() if host.name == "NSK1"))
+    world.settle()
+
+
+@pytest.mark.parametrize(
+    "rights", [{"families": ()}, {"vaults": ()}, {"systems": ("\\OTHER",)}, {}]
+)
+@pytest.mark.parametrize("command", ["DSK 'archive /VAULT01/PAY'", "Erase - P00000"])
+def test_a_right_that_is_taken_away_while_tapes_are_looked_at_is_gone(world, slow, rights, command):
+    world.send("NSK1", f"VTSPolicy {command}", 1)
+    take_away(world, **rights)
+    slow()
+    assert world.machine.starts == []
+    assert [notice.word for notice in world.mail["NSK1"].notices] == [Word.DENIED]
+
+
+def test_a_command_keeps_its_place_when_a_reload_takes_nothing_away(world, slow):
+    session = world.of("NSK1", "ems")
+    texts = (f"VTSPolicy DSK 'archive /VAULT01/PAY/P0000{n}'\n" for n in range(3))
+    session.dataReceived("".join(texts).encode())
+    take_away(world, notices="all")
+    slow()
+    accepted = [n for n in world.mail["NSK1"].notices if n.word is Word.ACCEPTED]
+    assert [notice.fields["tape"][-1] for notice in accepted] == ["0", "1", "2"]
+
+
+def test_a_right_is_gone_too_for_a_connection_that_is_gone(world, slow):
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
+    world.hang_up(world.sessions[0])
+    take_away(world, families=())
+    slow()
+    assert world.machine.starts == []
+    assert [each.state for each in world.ledger.book.requests()] == [RequestState.DENIED]
+
+
+@pytest.mark.parametrize("rights", [{"vaults": ()}, {"systems": ("\\OTHER",)}, {}])
+def test_a_right_that_is_taken_away_while_a_tape_to_mount_is_looked_for_is_gone(
+    world, slow, rights
+):
+    world.mount("P00000", "0001", 1)
+    take_away(world, **rights)
+    slow()
+    noted = {"result": "noted"}
+    assert not world.metrics.registry.get_sample_value("vtspolicy_mount_requests_total", noted)

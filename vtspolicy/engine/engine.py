@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from attrs import define, evolve, field
@@ -10,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from vtspolicy.config.model import Host
 from vtspolicy.engine.catalogue import Catalogue
 from vtspolicy.engine.cleanup import Cleanup
 from vtspolicy.engine.conduct import Conductor
@@ -37,7 +39,9 @@ from vtspolicy.ledger.intake import Intake, Recorded
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.queue.protocol import Entry, Queue
+from vtspolicy.rights import hosts_of_peer
 from vtspolicy.runner.protocol import Runner
+from vtspolicy.sessions import SessionState
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, OneLook, Vaults
 
@@ -209,16 +213,24 @@ class Engine:
             elif isinstance(item, Refusal):
                 self._refuse(session, item)
             elif item.is_command:
-                command = self._understand(session, item, began)
+                command = self._understand(session, item, began, session.hosts)
                 if command is not None:
                     commands.append(command)
         if commands:
             await self._decide_and_record(session, commands, began)
         for event in [each for each in items if isinstance(each, Event) and each.is_mount]:
-            await self.mounts.take(event, hosts=session.hosts, address=session.address)
+            hosts = partial(self._hosts_now, session)
+            await self.mounts.take(event, hosts=hosts, address=session.address)
         while self.queue.waiting >= self.reader.configuration.waiting:
             await deferLater(self.clock, FULL_PAUSE)
         self.metrics.paused.inc(max(self.clock.seconds() - began, 0.0))  # clocks are put back
+
+    def _hosts_now(self, session: HostSession) -> tuple[Host, ...]:
+        """Return whose a connection is now; the doors renew only those that are there."""
+        if session.state is not SessionState.CLOSED:
+            return session.hosts
+        hosts = self.reader.configuration.hosts.values()
+        return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
         """Answer and count input that is no event; there is nothing to record."""
@@ -229,12 +241,12 @@ class Engine:
         session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
 
     def _understand(
-        self, session: HostSession, event: Event, received: float
+        self, session: HostSession, event: Event, received: float, hosts: Collection[Host]
     ) -> Understood | Intake | None:
         result = understand(
             self.reader,
             event,
-            hosts=session.hosts,
+            hosts=hosts,
             address=session.address,
             received=received,
         )
@@ -259,7 +271,14 @@ class Engine:
         self, session: HostSession, commands: Sequence[Understood | Intake], began: float
     ) -> None:
         """Record all commands of one batch: their transactions share a flush to disk."""
+        reader = self.reader
         found = await self._find([each for each in commands if isinstance(each, Understood)])
+        if self.reader is not reader:  # a right that a reload took away meanwhile is gone
+            hosts = self._hosts_now(session)
+            read = [self._understand(session, each.event, began, hosts) for each in commands]
+            commands = [each for each in read if each is not None]
+            await self._decide_and_record(session, commands, began)
+            return
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
         decided: list[Understood | Intake] = []
         failures: list[Exception] = []  # of some; those beside them are taken all the same

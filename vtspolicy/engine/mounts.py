@@ -4,7 +4,7 @@ Every request that has to wait for its tape stands in the ledger, and what is do
 from there: a server that was killed goes on where it was.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -126,35 +126,49 @@ class Mounts:
 
     # -- what hosts send
 
-    async def take(self, event: Event, *, hosts: Collection[Host], address: str) -> None:
-        """Do what a tape message of a host asks for; recorded when this returns."""
+    async def take(
+        self, event: Event, *, hosts: Callable[[], Collection[Host]], address: str
+    ) -> None:
+        """Do what a tape message of a host asks for; recorded when this returns.
+
+        `hosts` says whose the connection is: a reload may change that while a tape is looked for.
+        """
         message = read_mount(event)
         if message is None or message.sequence is None:
             return
-        host = host_of_event(hosts, event, address=address)
+
+        def whose() -> Host | str:
+            return host_of_event(hosts(), event, address=address)
+
+        host = whose()
         if isinstance(host, str):
             self._count("unheard")
         elif message.closes_request:
             await self._close(event, host, message)
         elif message.is_request:
-            self._count(await self._open(event, host, message, message.sequence))
+            self._count(await self._open(event, whose, message, message.sequence))
 
     def _count(self, result: str) -> None:
         self.engine.metrics.mounts.labels(result).inc()
 
-    async def _open(self, event: Event, host: Host, message: MountMessage, seq: str) -> str:
+    async def _open(
+        self, event: Event, whose: Callable[[], Host | str], message: MountMessage, seq: str
+    ) -> str:
         """Answer a mount request; returns what was done, for the metric."""
         try:
             tape = await self._find(message.volume)
         except (VaultError, OSError) as error:
             self._log.info(
-                "Mount {seq} of {host} left alone: {error}.",
+                "Mount {seq} of {system} left alone: {error}.",
                 action="mount_left",
                 seq=seq,
-                host=host.name,
+                system=event.system,
                 error=error,
             )
             return "unknown"
+        host = whose()  # by the rights that it has now: looking may have taken long
+        if isinstance(host, str):
+            return "unheard"
         denial = why_not_tapes(host, (tape,))
         if denial is not None:
             self._log.warn("Mount {seq}: {why}.", action="mount_denied", seq=seq, why=denial)
