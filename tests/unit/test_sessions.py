@@ -248,13 +248,6 @@ def test_a_line_that_somebody_else_has_cut_is_not_taken_for_a_command(bench, who
     assert bench.engine.got == [["VTSPolicy DSK 'archive /VAULT01/PAYROLL'"]]
 
 
-def test_an_event_whose_lines_are_whole_counts_when_the_connection_breaks(bench):
-    session = bench.connect()
-    session.dataReceived(EVENT)
-    session.connectionLost(Failure(ConnectionLost()))
-    assert bench.engine.got == [["VTSPolicy DSK 'archive /VAULT01/P'"]]
-
-
 def test_a_connection_that_is_closed_while_recording_reads_no_more_and_is_not_resumed(bench):
     session = bench.connect()
     session.close()

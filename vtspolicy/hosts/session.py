@@ -22,8 +22,14 @@ from zope.interface import implementer
 
 from vtspolicy.config.model import Host
 from vtspolicy.events.decoder import Decoder
-from vtspolicy.events.event import Item
-from vtspolicy.hosts.arrival import all_acknowledged, is_broken, is_silent, keep_alive
+from vtspolicy.events.event import Event, Item
+from vtspolicy.hosts.arrival import (
+    all_acknowledged,
+    has_unread,
+    is_broken,
+    is_silent,
+    keep_alive,
+)
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.notices import Notice, Word, ems_line, json_line
 from vtspolicy.sessions import Pause, SessionState, life
@@ -89,7 +95,7 @@ class Link:
     engine: Engine
     outbox: Outbox
     node: str  # this node's name, for the notices' headers
-    settle: float  # seconds after which an event without continuation is complete
+    settle: float  # seconds of reading after which an event without continuation is complete
     log: Logger = field(factory=lambda: Logger("vtspolicy.hosts"))
 
 
@@ -188,14 +194,15 @@ class HostSession(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Take what was complete, give back what was not confirmed.
 
-        A last line without its end counts where the peer itself has ended the connection. Where
-        the network did, or we, it was cut: it may be the beginning of another command.
+        A last line without its end, and an event that waits for its next line, count where the
+        peer itself has ended the connection. Where the network did, or we, they were cut: what
+        came of them may be another command.
         """
         before, self.state = self.state, self._life.lose()
         if before is SessionState.OPEN and reason.check(ConnectionDone):
             self._take(self._decoder.close())
-        elif before is not SessionState.HALF_CLOSED:
-            self._take(self._decoder.settle())
+        else:
+            self._drop(self._decoder.close())
         for name in list(self._timers):
             self._cancel(name)
         self._link.outbox.detach(self)
@@ -250,11 +257,37 @@ class HostSession(Protocol):
         if was_silent and self.wire is not None:
             self._link.outbox.ready(self)  # what the host has missed can be put into its format
         self._take(items)
-        self._cancel("settle")
-        if self._decoder.pending:
-            self._arm("settle")
+        self._await_rest()
         if "keepalive" in self._timers:
             self._arm("keepalive")
+
+    def _await_rest(self) -> None:
+        """Give an open event its time from now on; none passes for it while nothing is read."""
+        self._cancel("settle")
+        if self._reads and self._decoder.pending:
+            self._arm("settle")
+
+    def _settle(self) -> None:
+        """Take the open event, unless its rest is here already and was only not read in time.
+
+        The reactor rings before it reads, and anything may have held it up. What a connection
+        that was reset has brought is left to its end.
+        """
+        if has_unread(self.transport) or is_broken(self.transport):
+            self._await_rest()
+        else:
+            self._take(self._decoder.settle())
+
+    def _drop(self, items: list[Item]) -> None:
+        """Say what was cut, so that somebody has the host show it again."""
+        for item in items:
+            if isinstance(item, Event) and item.is_candidate:
+                self._link.log.warn(
+                    "An event from {address} was cut, and is not taken: {text!r}.",
+                    action="event_cut",
+                    address=self.address,
+                    text=item.text,
+                )
 
     def _take(self, items: list[Item]) -> None:
         if items:
@@ -319,6 +352,7 @@ class HostSession(Protocol):
         if change is not None:
             self._reads = wanted
             change()
+            self._await_rest()
 
     # Output
 
@@ -420,7 +454,7 @@ class HostSession(Protocol):
             "confirm": PARTING if half_closed else CONFIRM,
             "keepalive": min((h.keepalive for h in self.hosts if h.keepalive), default=0.0),
         }[name]
-        if seconds:
+        if seconds or name != "keepalive":
             self._timers[name] = self._link.reactor.callLater(seconds, self._ring, name)
 
     def _cancel(self, name: str) -> None:
@@ -431,7 +465,7 @@ class HostSession(Protocol):
     def _ring(self, name: str) -> None:
         del self._timers[name]
         if name == "settle":
-            self._take(self._decoder.settle())
+            self._settle()
         elif name == "confirm":
             self._look_for_confirmation()
         elif name == "presence":
