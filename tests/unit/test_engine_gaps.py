@@ -307,6 +307,20 @@ def test_a_reload_names_what_it_does_not_change(world):
     assert named == {"settle", "connections", "output"}
 
 
+def test_a_server_keeps_its_name_until_the_next_start_whatever_a_reload_reads(world):
+    configuration = evolve(world.site.configuration, node="newname.example.com")
+    world.operator.doors = SimpleNamespace(renew=lambda: None)
+    world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
+    for _ in range(2):  # and it says so each time
+        told = []
+        world.operator.reload("operator alice").addCallback(told.append)
+        assert told[0]["warnings"] == ["node has changed; it is taken at the next start"]
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000 s=newname'", 1)
+    assert world.words() == []  # this one is for another server
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000 s=vts1'", 2)
+    assert world.words() == [Word.ACCEPTED]
+
+
 def test_a_job_that_is_cancelled_while_it_waits_is_never_started_from_memory(world):
     """Its place in memory is given up; and were it not, the ledger would refuse its start."""
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -268,7 +268,7 @@ class Operator:
     async def _reload(self, actor: str) -> Told:
         engine, before = self.engine, self.engine.reader
         try:
-            after = self.reread()
+            read = self.reread()
         except ConfigurationError as error:
             engine.metrics.reload_ok.set(0)
             engine.metrics.reloads.labels("refused").inc()
@@ -279,6 +279,8 @@ class Operator:
                 problems="; ".join(str(problem) for problem in error.problems),
             )
             raise
+        kept = {key: getattr(before.configuration, key) for key in FIXED}
+        after = evolve(read, configuration=evolve(read.configuration, **kept))
         engine.use(after)
         self.doors.renew()
         engine.metrics.reloads.labels("taken").inc()
@@ -300,7 +302,7 @@ class Operator:
         warnings = [str(problem) for problem in after.table.warnings] + [
             f"{key} has changed; it is taken at the next start"
             for key in FIXED
-            if getattr(before.configuration, key) != getattr(after.configuration, key)
+            if kept[key] != getattr(read.configuration, key)
         ]
         return {"table": after.table.hash, "rules": len(after.table.rules), "warnings": warnings}
 
