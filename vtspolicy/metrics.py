@@ -53,7 +53,9 @@ class Metrics:
         )
         self.connected = self._gauge("host_connected", "Connections of a host.", "host")
         self.last_event = self._gauge(
-            "host_last_event_timestamp_seconds", "When a host last sent anything.", "host"
+            "host_last_event_timestamp_seconds",
+            "When a host last sent anything; until then, since when it is configured here.",
+            "host",
         )
         self.tapes = self._gauge("tapes", "Virtual tapes by state.", "state")
         self.tapes_bytes = self._gauge("tapes_bytes", "Bytes that tapes take on disk.", "state")
@@ -75,7 +77,9 @@ class Metrics:
         )
         self.reloads = self._counter("config_reloads", "Reloads by result.", "result")
         self.config_hash = self._gauge("config_hash_info", "The rules table in force.", "hash")
-        self.paused = self._counter("paused_seconds", "Time in which hosts' sockets were paused.")
+        self.paused = self._counter(
+            "paused_seconds", "Seconds in which connections of hosts were not read, summed up."
+        )
         self.connections_refused = self._counter(
             "connections_refused", "Connections closed at the door.", "reason"
         )

@@ -219,7 +219,7 @@ class Service:
             )
 
     def _count_session(self, session: HostSession, change: int) -> None:
-        self.operator.count_events(session)
+        self.operator.count(session)
         for host in session.hosts:
             self.metrics.connected.labels(host.name).inc(change)
 

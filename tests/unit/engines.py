@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 from attrs import define, evolve, field, frozen
 from links import GONE, Wire
@@ -288,7 +289,10 @@ class World:
             settle=0.2,
         )
         self.operator = Operator(
-            engine=self.engine, doors=None, reread=lambda: self.site.reader, started=0.0
+            engine=self.engine,
+            doors=SimpleNamespace(sessions=self.sessions),
+            reread=lambda: self.site.reader,
+            started=0.0,
         )
         started = Deferred.fromCoroutine(self.engine.start())
         self.settle()

@@ -5,6 +5,9 @@ from types import SimpleNamespace
 import pytest
 from attrs import evolve
 
+from vtspolicy.engine.engine import FULL_PAUSE
+from vtspolicy.hosts.reading import Reading
+from vtspolicy.hosts.session import HostSession
 from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
@@ -13,6 +16,7 @@ from vtspolicy.rules.load import load_table
 pytest.register_assert_rewrite("engines")
 
 from engines import Site, World  # noqa: E402 - after the above
+from links import GONE  # noqa: E402
 
 PROMISED = {
     "events_received_total": ("host",),
@@ -107,10 +111,8 @@ def test_what_a_reload_removes_is_shown_no_more(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'", 1)
     of_hosts = ("notices_pending", "notices_oldest_seconds", "host_connected")
     last_event = "host_last_event_timestamp_seconds"
-    began = world.clock.seconds()
     assert shown(world, "seats_in_use") == {"DSK": 1, "RST": 0, "BRG": 0, "Erase": 0}
-    assert shown(world, last_event) == {"NSK1": began}
-    for name in of_hosts:
+    for name in (*of_hosts, last_event):
         assert set(shown(world, name)) == {"NSK1", "NSK2"}
     rules = site.root / "smaller.yaml"
     rules.write_text(SMALLER)
@@ -124,6 +126,91 @@ def test_what_a_reload_removes_is_shown_no_more(world):
     world.runner.exit("000001-1")
     world.settle()
     assert shown(world, "seats_in_use") == {"RST": 0}
-    for name in of_hosts:
+    for name in (*of_hosts, last_event):
         assert set(shown(world, name)) == {"NSK2"}
-    assert shown(world, last_event) == {}
+
+
+NOISE = b"26-11-22 02:14:09 \\NSK1.$ZBAT TANDEM.EMS.L01 1234 Volume is up\n"
+
+
+def last_events(world):
+    return shown(world, "host_last_event_timestamp_seconds")
+
+
+def test_whatever_a_host_sends_is_a_sign_of_it_and_silence_counts_from_the_start(world):
+    began = world.clock.seconds()
+    session = world.connect("NSK1", format="ems")
+    world.operator.doors = SimpleNamespace(sessions=[session])
+    world.clock.pass_time(100.0)
+    assert last_events(world) == {"NSK1": began, "NSK2": began}
+    session.dataReceived(NOISE * 100)
+    world.clock.pass_time(50.0)
+    assert last_events(world) == {"NSK1": began + 100, "NSK2": began}
+    world.clock.pass_time(50.0)
+    assert last_events(world) == {"NSK1": began + 100, "NSK2": began}
+
+
+def test_the_silence_of_a_host_that_a_reload_adds_counts_from_then(world):
+    reader = world.site.reader
+    own = {"NSK1": world.site.configuration.hosts["NSK1"]}
+    alone = evolve(reader, configuration=evolve(reader.configuration, hosts=own))
+    began = world.clock.seconds()
+    for used in (alone, reader):
+        world.clock.pass_time(100.0)
+        world.engine.use(used)
+    assert last_events(world) == {"NSK1": began, "NSK2": began + 200}
+
+
+def paused(world):
+    """The seconds of pauses that dashboards are told of, up to now."""
+    world.operator.collect()
+    world.settle()
+    return world.metrics.registry.get_sample_value("vtspolicy_paused_seconds_total")
+
+
+def test_a_pause_is_counted_while_it_lasts_whatever_its_cause(world):
+    sessions = [world.connect(name, format="ems") for name in ("NSK1", "NSK2")]
+    world.operator.doors = SimpleNamespace(sessions=sessions)
+    causes = {
+        HostSession.hold: HostSession.let_go,  # a drain
+        HostSession.pauseProducing: HostSession.resumeProducing,  # a host that does not read
+    }
+    so_far = 0.0
+    for begin, end in causes.items():
+        world.clock.pass_time(5.0)
+        assert paused(world) == so_far
+        begin(sessions[0])
+        world.clock.pass_time(10.0)
+        assert paused(world) == so_far + 10.0
+        begin(sessions[1])
+        world.clock.pass_time(10.0)
+        so_far += 30.0
+        assert paused(world) == so_far
+        end(sessions[0])
+        end(sessions[1])
+
+
+def test_a_full_queue_is_a_pause_while_it_lasts(world):
+    configuration = evolve(world.site.configuration, waiting=1)
+    world.engine.reader = evolve(world.site.reader, configuration=configuration)
+    world.engine.queue.drain()
+    session = world.connect("NSK1", format="ems")
+    world.operator.doors = SimpleNamespace(sessions=[session])
+    session.dataReceived(b"VTSPolicy DSK 'archive /VAULT01/PAY/P00000'\n")
+    world.clock.pass_time(10.0)
+    assert paused(world) == 10.0
+    world.engine.queue.resume()
+    world.clock.pass_time(FULL_PAUSE)
+    world.clock.pass_time(10.0)
+    assert paused(world) == 10.0 + FULL_PAUSE
+    session.connectionLost(GONE)
+    world.clock.pass_time(10.0)
+    assert paused(world) == 10.0 + FULL_PAUSE
+
+
+def test_a_clock_that_is_put_back_takes_nothing_from_a_pause(world):
+    reading = Reading(SimpleNamespace(seconds=iter((100.0, 130.0, 130.0, 10.0)).__next__))
+    reading.pause()
+    assert reading.tell() == (None, 30.0)
+    reading.resume()
+    assert reading.tell() == (None, 0.0)

@@ -67,6 +67,7 @@ class Engine:
     metrics: Metrics
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     last_event: dict[str, float] = field(factory=dict)  # host -> seconds since the epoch
+    known_since: dict[str, float] = field(factory=dict)  # the same, for when it became a host
     catalogue: Catalogue = field(init=False)  # of the tapes in the vaults
     mounts: Mounts = field(init=False)  # requests of hosts to mount a tape
     cleanup: Cleanup = field(init=False)  # empties tapes whose copy is enough
@@ -185,6 +186,10 @@ class Engine:
         self.reader = reader
         self.vaults.roots = dict(reader.configuration.vaults)
         self.queue.seats(reader.table.seats)
+        now = self.clock.seconds()
+        self.known_since = {
+            name: self.known_since.get(name, now) for name in reader.configuration.hosts
+        }
         self.metrics.config_hash.clear()
         self.metrics.config_hash.labels(reader.table.hash).set(1)
         self.metrics.reload_ok.set(1)
@@ -203,9 +208,6 @@ class Engine:
 
     async def _receive(self, session: HostSession, items: Sequence[Item]) -> None:
         began = self.clock.seconds()
-        for host in session.hosts:
-            self.last_event[host.name] = began
-            self.metrics.last_event.labels(host.name).set(began)
         commands: list[Understood | Intake] = []
         for item in items:
             if isinstance(item, Acknowledgement):
@@ -223,7 +225,6 @@ class Engine:
             await self.mounts.take(event, hosts=hosts, address=session.address)
         while self.queue.waiting >= self.reader.configuration.waiting:
             await deferLater(self.clock, FULL_PAUSE)
-        self.metrics.paused.inc(max(self.clock.seconds() - began, 0.0))  # clocks are put back
 
     def _hosts_now(self, session: HostSession) -> tuple[Host, ...]:
         """Return whose a connection is now; the doors renew only those that are there."""

@@ -54,6 +54,7 @@ class Operator:
         return Deferred.fromCoroutine(self._status())
 
     async def _status(self) -> Told:
+        self._count_all()
         engine, reader = self.engine, self.engine.reader
         counts = await engine.ledger.read(Book.counts)
         tapes = await engine.ledger.read(Book.tape_counts)
@@ -110,8 +111,7 @@ class Operator:
     async def _collect(self) -> None:
         """Bring the gauges up to date that nothing else keeps so."""
         engine, metrics = self.engine, self.engine.metrics
-        for session in self.doors.sessions:
-            self.count_events(session)
+        self._count_all()
         counts = await engine.ledger.read(Book.counts)
         for state in JobState:
             metrics.jobs.labels(state.value).set(counts.jobs.get(state, 0))
@@ -126,8 +126,8 @@ class Operator:
             metrics.notices_pending.labels(name).set(waiting.count if waiting else 0)
             metrics.notices_oldest.labels(name).set(now - waiting.oldest if waiting else 0)
             metrics.connected.labels(name).set(engine.outbox.sessions(name))
-            if name in engine.last_event:
-                metrics.last_event.labels(name).set(engine.last_event[name])
+            heard = max(engine.last_event.get(name, 0.0), engine.known_since[name])
+            metrics.last_event.labels(name).set(heard)
         # An application that does nothing just now is not in the picture of the queue.
         running = dict.fromkeys(engine.reader.table.seats, 0)
         for use in engine.queue.snapshot(first=0).applications:
@@ -147,11 +147,20 @@ class Operator:
         metrics.restores_waiting.set(restores)
         metrics.restores_oldest.set(now - since if since is not None else 0)
 
-    def count_events(self, session: HostSession) -> None:
-        """Add the events of a session to its hosts' metric; the decoder counts faster than it."""
-        fresh = session.new_events()
+    def _count_all(self) -> None:
+        for session in self.doors.sessions:
+            self.count(session)
+
+    def count(self, session: HostSession) -> None:
+        """Add what is new of a session to its hosts' metrics; it counts faster than they."""
+        fresh, (heard, waited) = session.new_events(), session.reading.tell()
+        known = self.engine.last_event
         for host in session.hosts:
             self.engine.metrics.events.labels(host.name).inc(fresh)
+            if heard is not None:
+                known[host.name] = max(known.get(host.name, 0.0), heard)
+        if session.hosts:
+            self.engine.metrics.paused.inc(waited)
 
     def collect(self) -> Deferred[None]:
         """Bring the metrics up to date."""

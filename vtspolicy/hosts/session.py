@@ -30,6 +30,7 @@ from vtspolicy.hosts.arrival import (
     is_silent,
     keep_alive,
 )
+from vtspolicy.hosts.reading import Reading
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.notices import Notice, Word, ems_line, json_line
 from vtspolicy.sessions import Pause, SessionState, life
@@ -130,6 +131,7 @@ class HostSession(Protocol):
         self._pauses: set[Pause] = set()
         self._reads = True  # what the transport was told last
         self._counted = 0
+        self.reading = Reading(link.reactor)
         self._acknowledges = False
         self._unconfirmed: dict[int, None] = {}  # notices that were written, in their order
         self._timers: dict[str, IDelayedCall] = {}
@@ -252,6 +254,7 @@ class HostSession(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Decode; what may be acted on goes to the engine, in order."""
+        self.reading.came()
         was_silent = self.wire is None
         items = self._decoder.feed(data)
         if was_silent and self.wire is not None:
@@ -351,6 +354,7 @@ class HostSession(Protocol):
         change = getattr(self.transport, "resumeProducing" if wanted else "pauseProducing", None)
         if change is not None:
             self._reads = wanted
+            (self.reading.resume if wanted else self.reading.pause)()
             change()
             self._await_rest()
 

@@ -1,0 +1,41 @@
+"""How a connection is read: when something last came in, and for how long nothing was taken."""
+
+from attrs import define
+from twisted.internet.interfaces import IReactorTime
+
+
+@define
+class Reading:
+    """Kept by a session, a call for each read and each pause; told from time to time."""
+
+    _clock: IReactorTime
+    _heard: float | None = None  # when something last came in, if that was not told yet
+    _paused: float | None = None  # since when nothing is taken; None while it is
+    _waited: float = 0.0  # seconds of pauses that were not told yet
+
+    def came(self) -> None:
+        """Something came in."""
+        self._heard = self._clock.seconds()
+
+    def pause(self) -> None:
+        """Nothing is taken from now on."""
+        self._paused = self._clock.seconds()
+
+    def resume(self) -> None:
+        """What comes in is taken again."""
+        self._reckon()
+        self._paused = None
+
+    def tell(self) -> tuple[float | None, float]:
+        """Return what is new: when something last came in, and the seconds of pauses."""
+        if self._paused is not None:
+            self._reckon()
+            self._paused = self._clock.seconds()
+        told = self._heard, self._waited
+        self._heard, self._waited = None, 0.0
+        return told
+
+    def _reckon(self) -> None:
+        """Add the pause that goes on, which the clock, put back, may not make negative."""
+        if self._paused is not None:
+            self._waited += max(self._clock.seconds() - self._paused, 0.0)
