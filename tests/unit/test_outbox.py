@@ -50,15 +50,6 @@ def test_notices_come_in_the_order_in_which_they_were_recorded(bench):
     assert words == ["ACCEPTED", "STARTED", "RETRYING", "STARTED", "COMPLETED"]
 
 
-def test_the_session_that_asked_is_answered_and_the_newest_gets_the_rest(bench):
-    first, second = bench.connect(), bench.connect()
-    bench.push(Word.ACCEPTED, origin=first)
-    bench.clock.pass_time(CONFIRM)
-    bench.push(Word.COMPLETED)
-    assert first.transport.told() == [("ACCEPTED", 1)]
-    assert second.transport.told() == [("COMPLETED", 1)]
-
-
 def test_a_session_that_only_waits_for_its_answers_is_not_the_newest(bench):
     first, second = bench.connect(), bench.connect()
     second.waiting.add(7)

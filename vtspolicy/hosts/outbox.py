@@ -48,7 +48,9 @@ class _Load:
 
 
 class Outbox:
-    """Gives every notice to one live session of its host; the newest one if its own is gone.
+    """Gives every notice to one live session of its host: that which asked, while it can take one.
+
+    The newest session gets what nobody here has asked for, and what is for one that is gone.
 
     A host is in one of three conditions. Mostly nothing of it waits in the ledger, and a notice is
     sent as soon as it is recorded. When no session can take one, the host is *behind*: all that
@@ -74,6 +76,7 @@ class Outbox:
         self._requests: dict[int, int] = {}  # of the notices in flight that a carrier carries
         self._carriers: dict[int, tuple[HostSession, int]] = {}  # and how many, by request
         self._confirmed: set[int] = set()  # on their way into the ledger
+        self._askers: dict[int, HostSession] = {}  # by request, until its final notice is given
         self._log = Logger("vtspolicy.outbox")
 
     def sessions(self, host: str) -> int:
@@ -82,13 +85,13 @@ class Outbox:
 
     def push(self, notices: Iterable[Notice], origin: HostSession | None = None) -> None:
         """Send notices that were just recorded; without a live session they wait in the ledger."""
-        answered: set[HostSession] = set()
         for notice in notices:
+            self._note_asker(notice, origin)
             if self._sessions.get(notice.host):
-                answered.update(self._follow(notice, origin))
+                asker = self._asker(notice)
                 self._give(notice, origin)
-        for session in answered:
-            session.close_if_done()
+                if asker is not None and notice.word.is_final:
+                    asker.close_if_done()
 
     def attach(self, session: HostSession) -> None:
         """Take a new session, and send it what its hosts have missed."""
@@ -118,6 +121,9 @@ class Outbox:
         for name in names:
             self._leave(name, session)
         self._undecided.discard(session)
+        for request in session.waiting:
+            if self._askers.get(request) is session:
+                del self._askers[request]
         freed = self._land(session, session.take_back())
         for name in names:
             if self._sessions[name]:
@@ -181,19 +187,33 @@ class Outbox:
                 half_closed = half_closed or session
         return half_closed
 
-    def _follow(self, notice: Notice, origin: HostSession | None) -> list[HostSession]:
-        """Note which sessions wait for a final notice; return those that wait for it no more."""
-        request = notice.fields.get("req")
-        if not isinstance(request, int):
-            return []
-        if notice.word is Word.ACCEPTED and origin is not None:
+    def _note_asker(self, notice: Notice, origin: HostSession | None) -> None:
+        """Note which session waits for the final notice of a request."""
+        request = _ordered(notice)
+        if notice.word is Word.ACCEPTED and request is not None and origin is not None:
             origin.waiting.add(request)
-        if not notice.word.is_final:
-            return []
-        waited = [s for s in self._sessions.get(notice.host, ()) if request in s.waiting]
-        for session in waited:
-            session.waiting.discard(request)
-        return waited
+            if origin.is_live:  # one that is gone was detached before
+                self._askers[request] = origin
+
+    def _asker(self, notice: Notice) -> HostSession | None:
+        """Return the session that waits for the final notice of this one's request, if any."""
+        request = _ordered(notice)
+        return None if request is None else self._askers.get(request)
+
+    def _preferred(self, notice: Notice, chosen: HostSession) -> HostSession:
+        """Return who asked, if it can take this notice; `chosen` if not."""
+        asker = self._asker(notice)
+        if asker is None or not asker.can_take:
+            return chosen
+        return asker if any(host.name == notice.host for host in asker.hosts) else chosen
+
+    def _given(self, notice: Notice) -> None:
+        """Nobody waits any more for a final notice that somebody was given."""
+        request = _ordered(notice)
+        if request is not None and notice.word.is_final:
+            asker = self._askers.pop(request, None)
+            if asker is not None:
+                asker.waiting.discard(request)
 
     def _give(self, notice: Notice, origin: HostSession | None) -> None:
         """Send a notice that was just recorded, unless it has to wait in the ledger.
@@ -225,7 +245,11 @@ class Outbox:
             self._send(asker, notice)
 
     def _send(self, chosen: HostSession, notice: Notice) -> None:
-        """Send a notice to the carrier of its request; to `chosen`, if there is none."""
+        """Send a notice to the carrier of its request; if there is none, to who asked.
+
+        To `chosen` if nobody did, or who did cannot take it.
+        """
+        chosen = self._preferred(notice, chosen)
         if notice.id is not None:
             if notice.id in self._in_flight or notice.id in self._confirmed:
                 return
@@ -239,6 +263,7 @@ class Outbox:
                 self._requests[notice.id] = request
             self._in_flight[notice.id] = chosen
         chosen.tell(notice)
+        self._given(notice)
 
     def _is_barred(
         self, host: str, request: int, carrier: HostSession, chosen: HostSession
