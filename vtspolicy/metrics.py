@@ -3,7 +3,11 @@
 Label values come from the configuration, never from what a host sends (DESIGN.md 9).
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from vtspolicy.notices import FINAL_WORDS, Word
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,6 +25,9 @@ class Metrics:
         self.commands = self._counter(
             "commands", "Commands by what became of them.", "family", "result"
         )
+        self.ended = self._counter("requests_ended", "Requests by their final notice.", "result")
+        for word in FINAL_WORDS:  # one that was not there before its first failure shows no rise
+            self.ended.labels(word.name.lower())
         self.commit_seconds = Histogram(
             "vtspolicy_event_commit_seconds",
             "From the arrival of a command to its record on disk.",
@@ -95,6 +102,15 @@ class Metrics:
         """The gauges of hosts and applications that the configuration names: it may change."""
         hosts = (self.notices_pending, self.notices_oldest, self.connected, self.last_event)
         return (*hosts, self.seats)
+
+    def request_ended(self, word: Word) -> None:
+        """A final notice was recorded, whoever had asked."""
+        self.ended.labels(word.name.lower()).inc()
+
+    def know_hosts(self, names: Iterable[str]) -> None:
+        """Have the counters of these hosts stand at 0 before there is anything to count."""
+        for name in ("", *names):  # "" is for hosts that are configured no more
+            self.notices_expired.labels(name)
 
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""

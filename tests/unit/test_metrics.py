@@ -21,6 +21,7 @@ from links import GONE  # noqa: E402
 PROMISED = {
     "events_received_total": ("host",),
     "commands_total": ("family", "result"),
+    "requests_ended_total": ("result",),
     "event_commit_seconds": (),
     "rule_matches_total": ("rule",),
     "jobs": ("state",),
@@ -214,3 +215,61 @@ def test_a_clock_that_is_put_back_takes_nothing_from_a_pause(world):
     assert reading.tell() == (None, 30.0)
     reading.resume()
     assert reading.tell() == (None, 0.0)
+
+
+# What alarms look at
+
+
+def ended(world):
+    """How many requests have ended, by result, but those that none has."""
+    return {result: int(count) for result, count in shown(world, ENDED).items() if count}
+
+
+ENDED = "requests_ended_total"
+PLAN = """
+rules:
+  - rule: not before long
+    application: BRG
+    when: {family: BRG}
+    run: ["true", "{path}"]
+    each: pool
+    timeouts: {waiting: 1h}
+  - rule: a pool at once
+    application: DSK
+    when: {family: DSK}
+    run: ["true", "{path}"]
+"""
+
+
+def test_series_of_alarms_are_there_before_anything_has_failed(world):
+    results = {"completed", "warning", "failed", "cancelled", "timedout", "interrupted"}
+    assert shown(world, ENDED) == dict.fromkeys(results, 0)
+    assert shown(world, "notices_expired_total") == {"": 0, "NSK1": 0, "NSK2": 0}
+
+
+def test_a_request_that_fails_without_any_job_is_counted_once(world):
+    for _ in range(3):  # the same event: two of them are duplicates
+        world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/GONE'", 1)
+    assert ended(world) == {"failed": 1}
+
+
+def test_every_end_of_a_request_is_counted_whoever_asked_for_it(world, tmp_path):
+    rules = tmp_path / "plan.yaml"
+    rules.write_text(PLAN)
+    site = world.site
+    table = load_table([rules], vocabulary=site.vocabulary, configuration=site.configuration)
+    world.engine.use(evolve(site.reader, table=table))
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
+    for job in (1, 2, 3):
+        assert ended(world) == {}
+        world.runner.exit(f"{job:06d}-1")
+        world.settle()
+    assert ended(world) == {"completed": 1}
+    world.operator.order("VTSPolicy DSK 'archive /VAULT01/ONE'", None, "operator alice")
+    world.settle()
+    world.cancel_by_operator(2)
+    assert ended(world) == {"completed": 1, "cancelled": 1}
+    world.engine.queue.drain()
+    world.send("NSK1", "VTSPolicy BRG '/VAULT01/PAY'", 2)
+    world.clock.pass_time(3601.0)
+    assert ended(world) == {"completed": 1, "cancelled": 1, "timedout": 1}

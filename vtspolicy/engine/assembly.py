@@ -53,6 +53,7 @@ def assemble(
     """
     configuration = reader.configuration
     outbox = Outbox(clock, LedgerStore(ledger, clock))
+    outbox.on_final = metrics.request_ended
     queue = EmbeddedQueue(clock)
     vaults = Vaults(configuration.vaults)
     conductor = Conductor(

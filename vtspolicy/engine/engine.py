@@ -190,6 +190,7 @@ class Engine:
         self.known_since = {
             name: self.known_since.get(name, now) for name in reader.configuration.hosts
         }
+        self.metrics.know_hosts(reader.configuration.hosts)
         self.metrics.config_hash.clear()
         self.metrics.config_hash.labels(reader.table.hash).set(1)
         self.metrics.reload_ok.set(1)
