@@ -35,9 +35,10 @@ from vtspolicy.metrics import Metrics
 from vtspolicy.rules.cases import failed_cases
 from vtspolicy.rules.load import load_table
 from vtspolicy.runner.processes import ProcessRunner
-from vtspolicy.runner.protocol import KeeperError
+from vtspolicy.runner.protocol import KeeperError, SpoolError
+from vtspolicy.runner.spool import occupy
 from vtspolicy.threads import Threads
-from vtspolicy.web import ControlDoor, make_site
+from vtspolicy.web import ControlDoor, look_for_server, make_site
 
 HOUSEKEEPING = 60.0
 """Seconds between rounds of housekeeping."""
@@ -54,7 +55,7 @@ RUNS_KEPT = 7 * 86400.0
 COLLECT = (20_000, 20, 20)
 """When garbage is collected: a batch of commands is some ten thousand objects that all live on."""
 
-START_ERRORS = (LedgerError, KeeperError, CannotListenError, OSError, ValueError)
+START_ERRORS = (LedgerError, SpoolError, KeeperError, CannotListenError, OSError, ValueError)
 """What a person can put right when the server does not start."""
 
 
@@ -87,6 +88,7 @@ class Service:
     operator: Operator = field(init=False)
     control: ControlDoor | None = field(init=False, default=None)
     stopping: bool = field(init=False, default=False)
+    _spool: int | None = field(init=False, default=None)  # what keeps others from ours
     _housekeeping: LoopingCall = field(init=False)
     _trust: IDelayedCall | None = field(init=False, default=None)  # housekeeping begins then
 
@@ -132,6 +134,8 @@ class Service:
         configuration = self.reader.configuration
         await self.ledger.open()
         self.ledger.on_trouble(self._trouble)
+        self._spool = occupy(configuration.spool)
+        look_for_server(configuration.spool)
         await self.engine.start()
         if self._is_over():
             return
@@ -188,6 +192,8 @@ class Service:
         self.engine.conductor.patience.close()
         await hung_up
         await self.ledger.close()
+        if self._spool is not None:
+            os.close(self._spool)
 
     async def housekeeping(self) -> None:
         """Let go of what is old, in small steps: notices, requests, folders of ended runs."""

@@ -40,7 +40,7 @@ from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.queue.protocol import Entry, Queue
 from vtspolicy.rights import hosts_of_peer
-from vtspolicy.runner.protocol import Runner
+from vtspolicy.runner.protocol import Runner, SpoolError
 from vtspolicy.sessions import SessionState
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, OneLook, Vaults
@@ -122,6 +122,13 @@ class Engine:
         has not kept what it said is one of before there were marks.
         """
         ledger, marked = await self.ledger.read(Book.uid), self.runner.ledger
+        if marked not in {None, ledger}:  # runs are found by the numbers of their jobs
+            spool = self.reader.configuration.spool
+            raise SpoolError(
+                f"{spool}: the runs there belong to ledger {marked}, and this one is {ledger};"
+                " each needs a spool of its own. To go on without what ran there, first move the"
+                " folder away"
+            )
         kept = await self.ledger.read(Book.spool_mark)
         era = await self.ledger.write(
             Book.begin_era,
@@ -139,13 +146,6 @@ class Engine:
                 if marked == ledger
                 else " The spool is not the one of that ledger: jobs that waited when the copy was"
                 " made are run, though they may have run since.",
-            )
-        if marked not in {None, ledger}:
-            self.log.warn(
-                "The spool held the runs of ledger {marked}, and from now on of {ledger}.",
-                action="other_spool",
-                marked=marked,
-                ledger=ledger,
             )
         if era.doubted:
             self.log.warn(
@@ -190,7 +190,6 @@ class Engine:
         self.known_since = {
             name: self.known_since.get(name, now) for name in reader.configuration.hosts
         }
-        self.metrics.know_hosts(reader.configuration.hosts)
         self.metrics.config_hash.clear()
         self.metrics.config_hash.labels(reader.table.hash).set(1)
         self.metrics.reload_ok.set(1)

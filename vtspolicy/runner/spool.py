@@ -1,6 +1,7 @@
 """The spool: one folder per run, and the journal in it from which a run is known again."""
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -243,6 +244,30 @@ class Spool:
         except OSError:  # somebody else removes it
             return False
         return not may_live(journal)
+
+
+def occupy(root: Path) -> int:
+    """Take a spool for this process alone; it is free again when the descriptor is closed.
+
+    Runs are found by the numbers of their jobs: another ledger's would be taken for our own. The
+    folder itself is locked, which needs no room on its disk. Raises SpoolError when another server
+    has it, or it cannot be made.
+    """
+    Spool(root).create()
+    try:
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SpoolError(f"{root}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise SpoolError(
+            f"{root}: another server keeps its runs there; each needs a spool of its own"
+        ) from error
+    except OSError:  # a file system of the network may have no locks for folders
+        pass
+    return descriptor
 
 
 def _write(path: str, flags: int, data: bytes) -> None:

@@ -35,10 +35,7 @@ class ControlDoor:
         the mode of the file is set: Twisted sets it between binding and listening.
         """
         path = spool / SOCKET
-        if path.exists() and not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(f"{path} is there, and it is no socket")
-        if _is_answered(path):
-            raise SocketInUseError(f"{path}: another server answers on it")
+        look_for_server(spool)
         path.unlink(missing_ok=True)
         with ExitStack() as kept:
             address = kept.enter_context(reachable(path))
@@ -57,6 +54,18 @@ class ControlDoor:
         if (about.st_dev, about.st_ino) == self.inode:
             await maybeDeferred(self.port.stopListening)  # which removes the file
             self.kept.close()
+
+
+def look_for_server(spool: Path) -> None:
+    """Look whether another server answers. Raises SocketInUseError, or FileExistsError.
+
+    Before anything of a spool is touched: a server of an older version does not lock it.
+    """
+    path = spool / SOCKET
+    if path.exists() and not stat.S_ISSOCK(path.lstat().st_mode):
+        raise FileExistsError(f"{path} is there, and it is no socket")
+    if _is_answered(path):
+        raise SocketInUseError(f"{path}: another server answers on it")
 
 
 def _is_answered(path: Path) -> bool:
