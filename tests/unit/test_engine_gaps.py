@@ -14,6 +14,7 @@ pytest.register_assert_rewrite("engines")
 from attrs import evolve  # noqa: E402 - after the above
 from engines import Fault, Site, World  # noqa: E402
 from twisted.internet.defer import Deferred, fail  # noqa: E402
+from twisted.logger import globalLogPublisher  # noqa: E402
 
 from vtspolicy.engine import conduct, engine  # noqa: E402
 from vtspolicy.engine.ourselves import EMPTIED  # noqa: E402
@@ -425,3 +426,37 @@ def test_a_right_that_is_taken_away_while_a_tape_to_mount_is_looked_for_is_gone(
     slow()
     noted = {"result": "noted"}
     assert not world.metrics.registry.get_sample_value("vtspolicy_mount_requests_total", noted)
+
+
+# Who may not give commands
+
+
+def test_a_stranger_brings_one_line_a_minute_into_the_log_whatever_it_sends(world):
+    lines = []
+
+    def note(event):
+        if event.get("action", "").startswith("unheard"):
+            lines.append((event["action"], event["address"], event.get("count")))
+
+    globalLogPublisher.addObserver(note)
+    try:
+        session = world.connect("NSK1", format="ems")
+        session.serve(())
+        for _ in range(2):
+            session.dataReceived(b"VTSPolicy\n" * 1000)
+            world.settle()
+        first, more = ("unheard", "10.0.0.9", None), "unheard_more"
+        assert lines == [first]
+        world.clock.pass_time(60.0)
+        assert lines == [first, (more, "10.0.0.9", 1999)]
+        session.dataReceived(b"VTSPolicy\n" * 10)
+        world.clock.pass_time(59.0)
+        assert len(lines) == 2
+        world.clock.pass_time(1.0)
+        assert lines[2:] == [(more, "10.0.0.9", 10)]
+        world.clock.pass_time(600.0)
+        assert len(lines) == 3
+        session.dataReceived(b"VTSPolicy\n")
+        assert lines[3:] == [first]
+    finally:
+        globalLogPublisher.removeObserver(note)

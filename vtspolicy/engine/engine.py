@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from vtspolicy.config.model import Host
 from vtspolicy.engine.catalogue import Catalogue
 from vtspolicy.engine.cleanup import Cleanup
+from vtspolicy.engine.complaints import Complaints
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.intake import (
     VERBS_ON_REQUESTS,
@@ -71,6 +72,7 @@ class Engine:
     catalogue: Catalogue = field(init=False)  # of the tapes in the vaults
     mounts: Mounts = field(init=False)  # requests of hosts to mount a tape
     cleanup: Cleanup = field(init=False)  # empties tapes whose copy is enough
+    complaints: Complaints = field(init=False)  # about those who may not give commands
     log: Logger = field(factory=lambda: Logger("vtspolicy.engine"))
 
     def __attrs_post_init__(self) -> None:
@@ -84,6 +86,7 @@ class Engine:
         )
         self.mounts = Mounts(engine=self)
         self.cleanup = Cleanup(engine=self)
+        self.complaints = Complaints(self.clock)
         self.conductor.on_end = self.mounts.request_ended
 
     async def start(self) -> None:
@@ -190,6 +193,7 @@ class Engine:
         self.known_since = {
             name: self.known_since.get(name, now) for name in reader.configuration.hosts
         }
+        self.metrics.know_hosts(reader.configuration.hosts)
         self.metrics.config_hash.clear()
         self.metrics.config_hash.labels(reader.table.hash).set(1)
         self.metrics.reload_ok.set(1)
@@ -259,12 +263,7 @@ class Engine:
             named = {"ref": result.ref, "reason": result.reason, "id": event.id}
             fields = {name: value for name, value in named.items() if value}
             session.tell(Notice(word=Word.DENIED, host="", fields=fields, created=received))
-            self.log.warn(
-                "Command of {address} denied: {reason}.",
-                action="unheard",
-                address=session.address,
-                reason=result.reason,
-            )
+            self.complaints.denied(session.address, result.reason)
             return None
         return result
 
