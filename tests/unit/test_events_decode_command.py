@@ -59,7 +59,8 @@ def test_what_is_refused_is_told_apart_and_gives_exit_code_3():
 def test_headers_that_are_none_are_counted_for_the_reader():
     result = run(str(DISPLAYS / "no-headers.txt"))
 
-    assert result.exit_code == 0
+    assert result.exit_code == 3
+    assert result.stderr.count("refused (header)") == 5
     assert "5 headers could not be read" in result.stderr
 
 

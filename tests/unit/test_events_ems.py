@@ -144,6 +144,67 @@ def test_a_header_that_is_none_is_counted_when_it_is_looked_at():
     assert reading.counted.malformed == 1
 
 
+@both_modes
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        HEADER.replace(b":09", b":09.123"),
+        HEADER.replace(b"A01", b"A1"),
+        HEADER.replace(b"11-22", b"11-31"),
+        HEADER.replace(b"001234", b"65535"),
+        HEADER.replace(b":09", b":09 GMT"),
+        HEADER.replace(b".$ZBAT", b".$ZBAT *").replace(b"001234", b"* 1x"),
+    ],
+)
+def test_a_command_whose_header_is_none_is_refused_and_says_what_was_found(
+    bad, wrapped, only_candidates
+):
+    reading = ems(wrapped=wrapped, only_candidates=only_candidates)
+    (refusal,) = reading.feed(bad + b" VTSPolicy Erase - A00017\r\n   A00018\n") + reading.close()
+
+    assert refusal.kind == "header"
+    assert refusal.reason.startswith(f"{bad.decode()} is no header of an event")
+    assert reading.counted.refused == {"header": 1}
+    assert reading.counted.malformed == 1
+
+
+@both_modes
+def test_a_command_below_a_header_that_is_none_is_refused(only_candidates):
+    bad = HEADER.replace(b"11-22", b"11-31")
+    reading = ems(only_candidates=only_candidates)
+
+    items = reading.feed(bad + b"\n") + reading.feed(b"\n    VTSPolicy Erase - A00017\n   A00018\n")
+    assert texts(items + reading.close()) == ["header"]
+    assert reading.counted.malformed == 1
+
+
+@both_modes
+@pytest.mark.parametrize(
+    "said",
+    [
+        b" VTSPolicy REJECTED reason=none",  # our answer, shown back: no answer to that
+        b" Volume $DATA is what VTSPolicy has said",
+        b" VTSPolicyX",
+        b"\n    VTSPolicy REJECTED reason=none",
+        b"\n    Volume $DATA\n    VTSPolicy Erase - A00017",
+    ],
+)
+def test_what_is_no_command_below_a_header_that_is_none_is_noise(said, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    bad = HEADER.replace(b"11-22", b"11-31")
+
+    assert reading.feed(bad + said + b"\n" + bad) + reading.close() == []
+    own = bad.replace(b"SITE.BACKUP", b"VTS.POLICY")
+    assert reading.feed(own + said + b"\n" + own + b" VTSPolicy TSM") + reading.close() == []
+
+
+def test_of_a_long_header_that_is_none_only_the_beginning_is_repeated():
+    (refusal,) = ems().feed(HEADER + b"x" * 8000 + b" VTSPolicy\n")
+
+    assert len(refusal.reason) < 200
+
+
 def test_our_own_notices_are_never_candidates():
     own = HEADER.replace(b"SITE.BACKUP", b"VTS.POLICY")
     reading = ems()

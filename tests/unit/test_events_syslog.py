@@ -95,11 +95,18 @@ def test_our_own_notices_are_never_candidates(framed):
 
 
 @framings
-def test_an_impossible_header_is_noise(framed):
+def test_a_command_with_an_impossible_header_is_refused_and_other_text_is_noise(framed):
+    bad = SHOWN.replace(b"11-22", b"11-31")
     reading = decoder("syslog")
 
-    assert reading.feed(framed(message(SHOWN.replace(b"11-22", b"11-31") + b" VTSPolicy"))) == []
-    assert reading.counted.malformed == 1
+    assert reading.feed(framed(message(bad + b" the word VTSPolicy"))) == []
+    assert reading.feed(framed(message(bad + b" VTSPolicy ACCEPTED req=1"))) == []
+    assert reading.counted.malformed == 2
+    assert reading.counted.refused == {}
+    (refusal,) = reading.feed(framed(message(bad + b" VTSPolicy TSM")))
+    assert refusal.kind == "header"
+    assert refusal.reason.startswith("26-11-31 02:14:09 ")
+    assert reading.counted.refused == {"header": 1}
 
 
 def test_line_ends_after_counted_messages_are_let_pass():

@@ -16,7 +16,10 @@ from vtspolicy.events.header import (
     count_headers,
     decode_text,
     find_word,
+    is_command,
+    misread_header,
     parse_header,
+    refused_header,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
@@ -28,9 +31,15 @@ _UNPRINTED = b"\x00\x07"  # NUL and BEL can stand anywhere in a display
 class _Open:
     """The event that the next lines may continue."""
 
-    header: Header
+    header: Header | None  # None if what stands in its place is none
     parts: list[bytes]  # its text so far, one stripped line each; empty until the text begins
     size: int  # of the parts, joined
+    misread: bytes = b""  # what stands in place of the header
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a notice of ours."""
+        return self.header is not None and self.header.is_own
 
 
 class EmsDecoder:
@@ -138,7 +147,7 @@ class EmsDecoder:
             before = data[start:begin].rstrip()
             line = before[before.rfind(b"\n") + 1 :]
         if STAMP.match(line):
-            parsed = parse_header(line)
+            parsed = parse_header(line) or misread_header(line)
             if parsed is not None and not parsed[1]:
                 self._line(line)
 
@@ -163,16 +172,14 @@ class EmsDecoder:
         not come back as a command when the display is wrapped just there.
         """
         event = self._open
-        if event is None:
+        if event is None or event.header is None:
             return False
-        return not event.parts or (
-            event.header.is_own and COMMAND.match(event.parts[0]) is not None
-        )
+        return not event.parts or (event.is_own and COMMAND.match(event.parts[0]) is not None)
 
     def _begin(self, line: bytes) -> None:
         parsed = parse_header(line)
         if parsed is None:
-            self.counted.malformed += 1
+            self._begin_without(line)
             return
         header, text = parsed
         if not self._wrapped:
@@ -182,8 +189,28 @@ class EmsDecoder:
         self._open = _Open(header, [], 0)
         self._continue(self._open, text)
 
+    def _begin_without(self, line: bytes) -> None:
+        """Refuse a command whose header is none, also if it begins in the next line only."""
+        misread = misread_header(line)
+        if misread is not None and not misread[1] and self._wrapped:
+            self._open = _Open(None, [], 0, misread[0])
+            self.counted.malformed += not self._only_candidates  # else when its text is seen
+            return
+        self.counted.malformed += 1
+        if misread is not None and misread[1]:
+            self._refuse("header", refused_header(misread[0]))
+
+    def _continue_without(self, event: _Open, text: bytes) -> None:
+        self._open = None
+        if is_command(text):
+            self.counted.malformed += self._only_candidates
+            self._refuse("header", refused_header(event.misread))
+
     def _continue(self, event: _Open, text: bytes) -> None:
         if not text:
+            return
+        if event.header is None:
+            self._continue_without(event, text)
             return
         if not event.parts and self._only_candidates and not CANDIDATE.match(text):
             self._open = None
@@ -196,7 +223,9 @@ class EmsDecoder:
 
     def _complete(self) -> None:
         event, self._open = self._open, None
-        if event is not None and (event.parts or not self._only_candidates):
+        if event is None or event.header is None:
+            return
+        if event.parts or not self._only_candidates:
             self._deliver(event.header, b" ".join(event.parts))
 
     def _deliver(self, header: Header | None, raw: bytes) -> None:
@@ -218,7 +247,7 @@ class EmsDecoder:
             self._complete()
             self.counted.events += 1
         event, self._open = self._open, None
-        if event and not event.header.is_own and event.parts and CANDIDATE.match(event.parts[0]):
+        if event and not event.is_own and event.parts and CANDIDATE.match(event.parts[0]):
             self._refuse(
                 "event",
                 f"a line of this event is longer than {self.limits.line} bytes: it was not taken",

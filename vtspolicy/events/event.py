@@ -67,7 +67,7 @@ class Event:
 class Refusal:
     """Input that could not become an event: it is counted and answered, and the connection kept."""
 
-    kind: str  # one word for the metric: line, event, json, syslog, frame
+    kind: str  # one word for the metric: line, event, header, json, syslog, frame
     reason: str  # what was wrong and what is allowed, for the notice
     id: str | None = None  # the sender's id, where it could still be read
 

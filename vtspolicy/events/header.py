@@ -24,6 +24,8 @@ CANDIDATE = re.compile(rb"VTSPolicy(?=\s|\Z)|\$ZSVR:")
 _ANY_WORD = re.compile(rb"V(?:TSPolicy|R:)")
 _T = ord("T")
 
+_SHOWN = 80  # the most bytes of a header that is none that a notice repeats
+
 # Possessive repeats (`++`): a line of eight thousand blanks must not be tried twice.
 _HEADER = re.compile(
     rb"""
@@ -35,6 +37,15 @@ _HEADER = re.compile(
     ([+-]?\d{1,6}) (?: [ \t\r\n]++ | \Z )
     """,
     re.VERBOSE,
+)
+# What stands where a header should: fields, no plain words; then a command, or nothing.
+_MISREAD = re.compile(
+    rb"""
+    (\d\d-\d\d-\d\d [ \t]++ \d\d:\d\d:\d\d \S*+
+        (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8}+ )
+    (?: \s++ (VTSPolicy (?: \s .*+ )?) | \s*+ ) \Z
+    """,
+    re.VERBOSE | re.DOTALL,
 )
 # Only these bytes matter for counting headers: any digit is as good as another, a tab as a blank.
 _SHAPE = bytes.maketrans(b"0123456789\t", b"0000000000 ")
@@ -92,6 +103,33 @@ def parse_header(line: bytes) -> tuple[Header, bytes] | None:
         critical=match[9] is not None or match[11] is not None,
     )
     return header, line[match.end() :].strip()
+
+
+def misread_header(line: bytes) -> tuple[bytes, bytes] | None:
+    """Return what stands in place of the header and the text after it, of a line without a header.
+
+    None unless the text is a command, or is to follow in the next line. Nothing is ever returned
+    for a notice of ours: an answer to it would be shown back again, and so on.
+    """
+    match = _MISREAD.match(line)
+    if match is None or OWN_SUBSYSTEM.encode() in match[1]:
+        return None
+    text = match[2] or b""
+    return None if text and not is_command(text) else (match[1], text)
+
+
+def is_command(text: bytes) -> bool:
+    """Whether a text is a command, and not what one of our notices says."""
+    return COMMAND.match(text) is not None and Event(text=decode_text(text)).is_command
+
+
+def refused_header(found: bytes) -> str:
+    """Return the reason why a command after such a header is not taken."""
+    shown = decode_text(found[:_SHOWN]) + ("..." if len(found) > _SHOWN else "")
+    return (
+        f"{shown} is no header of an event; it has YY-MM-DD HH:MM:SS \\SYSTEM.PROCESS"
+        f" OWNER.SUBSYSTEM.VERSION NUMBER"
+    )
 
 
 def find_word(data: bytes, start: int, stop: int) -> int:

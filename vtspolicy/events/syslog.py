@@ -15,7 +15,9 @@ from vtspolicy.events.header import (
     Header,
     decode_text,
     find_word,
+    misread_header,
     parse_header,
+    refused_header,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
@@ -135,6 +137,9 @@ class SyslogDecoder:
             parsed = parse_header(raw)
             if parsed is None:
                 self.counted.malformed += 1
+                misread = misread_header(raw)
+                if misread is not None and misread[1]:
+                    self._refuse("header", refused_header(misread[0]))
                 return
             self._deliver(*parsed)
         elif COMMAND.match(raw):
