@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from ports import free_ports
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactor, StringTransport
 
+from vtspolicy.config.endpoints import why_no_server
 from vtspolicy.config.model import Listen
-from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Doors, _Door
+from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Doors, _Door, server_endpoint
 from vtspolicy.notices import Word, read_line
 
 VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
@@ -221,6 +223,9 @@ def test_a_host_that_only_listens_is_told_what_it_missed(tmp_path):
         link = server.connect("nsk1")
         server.process.send_signal(signal.SIGSTOP)  # or it might answer before we have left
         link.sendall(ASK.encode() + b"\n")
+        link.setblocking(False)
+        with suppress(ssl.SSLWantReadError):
+            link.unwrap()  # says that this is the end: what TLS does not end is cut
         link.close()
         server.process.send_signal(signal.SIGCONT)
         with server.connect("nsk1") as silent:
@@ -228,6 +233,25 @@ def test_a_host_that_only_listens_is_told_what_it_missed(tmp_path):
             assert "99" in read_line(silent.makefile("rb").readline()).text
     finally:
         server.close()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "opened"),
+    [
+        ("tls:port=7172", (7172, 50, "")),
+        ("tls:7172", (7172, 50, "")),
+        (r"tls:7172:interface=\:\:1:backlog=9", (7172, 9, "::1")),
+    ],
+)
+def test_a_tls_door_is_opened_with_all_that_its_endpoint_says(tmp_path, endpoint, opened):
+    assert why_no_server(endpoint) is None
+    authority = Authority(tmp_path)
+    certificate, key = authority.certify("server")
+    listen = Listen(endpoint=endpoint, key=key, cert=certificate, clients=authority.file)
+    reactor = MemoryReactor()
+    server_endpoint(reactor, listen).listen(Factory())
+    [(port, _, backlog, interface)] = reactor.tcpServers
+    assert (port, backlog, interface) == opened
 
 
 @pytest.fixture

@@ -3,9 +3,13 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mistakes import mistakes
+from twisted.internet import endpoints
 
 from vtspolicy.config import load, reading
+from vtspolicy.config.endpoints import split, why_no_server
 from vtspolicy.config.keys import KEYS, option_table
 from vtspolicy.config.load import SHIPPED, load_configuration
 from vtspolicy.config.model import Configuration
@@ -110,6 +114,17 @@ def test_what_is_not_given_is_as_the_table_of_keys_says(site):
 def test_every_key_of_the_table_is_a_field_and_every_field_a_key():
     own = {"file", "warnings", "places"}
     assert set(KEYS) == {each.name for each in Configuration.__attrs_attrs__} - own
+
+
+@given(st.text(alphabet="tcp:=\\1", max_size=12))
+def test_endpoints_are_split_as_twisted_splits_them(written):
+    try:
+        twisted = endpoints._parse(written)
+    except RuntimeError:  # it ends with a backslash
+        assert why_no_server(f"tcp:{written}") is not None
+    else:
+        unnamed, named = split(written)
+        assert (unnamed, dict(named)) == twisted
 
 
 def test_a_listener_can_be_its_endpoint_alone(site):

@@ -1,17 +1,16 @@
 """Endpoint strings (`tcp:port=7171:interface=127.0.0.1`) checked by their form alone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from vtspolicy.suggest import did_you_mean
 
 _SERVERS = {
     "tcp": ("port", "interface", "backlog"),
-    "tcp6": ("port", "interface", "backlog"),
+    "tcp6": ("port", "backlog", "interface"),
     "tls": ("port", "interface", "backlog"),
     "unix": ("address", "mode", "backlog", "lockfile"),
     "systemd": ("domain", "index", "name"),
-    "fd": ("fileno",),
 }
 _CLIENTS = {
     "tcp": ("host", "port", "timeout", "bindAddress"),
@@ -21,6 +20,17 @@ _CLIENTS = {
 LOCAL = "local"
 """The peer at the other end of a UNIX socket, which has no address."""
 
+_VALUES = {
+    "port": (r"[0-9]{1,5}", "a number from 0 to 65535; 0 takes a free one"),
+    "backlog": (r"[1-9][0-9]{0,4}", "a number from 1 to 65535"),
+    "mode": (r"[0-7]{1,4}", "up to four digits from 0 to 7, as in mode=600"),
+    "lockfile": (r"[01]", "0 or 1"),
+    "domain": (r"INET|INET6|UNIX", "INET, INET6 or UNIX"),
+    "index": (r"[0-9]{1,5}", "a number of 0 or more"),
+}
+MOST = 65535
+"""The highest number that may stand in an endpoint."""
+
 SERVER_KINDS = tuple(_SERVERS)
 """The kinds of doors that a listener can be."""
 
@@ -28,10 +38,16 @@ CLIENT_KINDS = tuple(_CLIENTS)
 """The ways in which a host can be called."""
 
 
-def why_no_server(endpoint: str) -> tuple[str, str] | None:
-    """Return what is wrong with a server endpoint and the remedy, or None."""
+def why_no_server(endpoint: str, kinds: Collection[str] = SERVER_KINDS) -> tuple[str, str] | None:
+    """Return what is wrong with a server endpoint and the remedy, or None.
+
+    `kinds` are those that can be opened there.
+    """
     return _why_not(
-        endpoint, _SERVERS, needed=("port",), sample="tcp:port=7171:interface=127.0.0.1"
+        endpoint,
+        {kind: _SERVERS[kind] for kind in kinds},
+        needed=("port", "address", "domain"),
+        sample="tcp:port=7171:interface=127.0.0.1",
     )
 
 
@@ -48,25 +64,57 @@ def kind_of(endpoint: str) -> str:
 def _why_not(
     endpoint: str, kinds: Mapping[str, tuple[str, ...]], *, needed: tuple[str, ...], sample: str
 ) -> tuple[str, str] | None:
-    kind, *parts = re.split(r"(?<!\\):", endpoint)
+    kind = kind_of(endpoint)
     if kind not in kinds:
         known = f"one of {', '.join(kinds)}, as in {sample}"
         return f'"{kind}" is no kind of endpoint', did_you_mean(kind, kinds) or known
-    values: dict[str, str] = {}
-    for position, part in enumerate(parts):
-        name, is_named, value = part.partition("=")
-        if not is_named:
-            if position >= len(kinds[kind]):
-                return f'"{part}" is one part too many', f"as in {sample}"
-            name, value = kinds[kind][position], part
-        if name not in kinds[kind]:
-            known = f"{kind} takes {', '.join(kinds[kind])}"
-            return f'{kind} has no "{name}"', did_you_mean(name, kinds[kind]) or known
+    (_, *given), named = split(endpoint)
+    names = kinds[kind]
+    if re.search(r"(?<!\\)(\\\\)*\\\Z", endpoint):
+        return "it ends with a backslash", f"as in {sample}"
+    if re.search(r"(?<!\\)::", endpoint):
+        return "there is nothing between two colons", r"\: is a colon of an address, as in \:\:1"
+    if len(given) > len(names):
+        return f'"{given[len(names)]}" is one part too many', f"as in {sample}"
+    values = dict(zip(names, given, strict=False))
+    for name, value in named:
+        if name not in names:
+            known = f"{kind} takes {', '.join(names)}"
+            return f'{kind} has no "{name}"', did_you_mean(name, names) or known
+        if name in values:
+            return f"{name} is given twice", f"as in {sample}"
         values[name] = value
     for name in needed:
-        if name in kinds[kind] and not values.get(name):
+        if name in names and not values.get(name):
             return f"{kind} needs {name}=", f"as in {sample}"
-    port = values.get("port", "0")
-    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        return f'"{port}" is no port', "a number from 0 to 65535; 0 takes a free one"
+    return _why_no_values(kind, values)
+
+
+def _why_no_values(kind: str, values: Mapping[str, str]) -> tuple[str, str] | None:
+    for name, (form, known) in _VALUES.items():
+        value = values.get(name)
+        if value is not None and not (
+            re.fullmatch(form, value) and (not value.isdecimal() or int(value) <= MOST)
+        ):
+            return f'"{value}" is no {name}', known
+    if kind == "systemd" and ("index" in values) == ("name" in values):
+        return "systemd needs one of index= and name=", "as in systemd:domain=INET:index=0"
     return None
+
+
+def split(endpoint: str) -> tuple[list[str], list[tuple[str, str]]]:
+    r"""Return the parts of an endpoint that have no name, and those that have, as Twisted does.
+
+    A backslash takes the next character as it is: `tcp6:port=1:interface=\:\:1`.
+    """
+    parts: list[list[str]] = [[""]]
+    characters = iter(endpoint)
+    for character in characters:
+        if character == ":":
+            parts.append([""])
+        elif character == "=" and len(parts[-1]) == 1:
+            parts[-1].append("")
+        else:
+            parts[-1][-1] += next(characters, "\\") if character == "\\" else character
+    unnamed = [part[0] for part in parts if len(part) == 1]
+    return unnamed, [(part[0], part[1]) for part in parts if len(part) > 1]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from vtspolicy.config import reading
-from vtspolicy.config.endpoints import LOCAL, why_no_client, why_no_server
+from vtspolicy.config.endpoints import LOCAL, SERVER_KINDS, why_no_client, why_no_server
 from vtspolicy.config.positions import Node, Scalar, Table
 from vtspolicy.config.reading import REQUIRED, Findings, Key, Section, keys_of
 
@@ -23,6 +23,15 @@ DEFAULT_FILE = "/etc/vtspolicy/vtspolicy.yaml"
 def _endpoint(node: Node, findings: Findings) -> str | None:
     written = reading.text(node, findings)
     wrong = why_no_server(written) if written is not None else None
+    if wrong:
+        findings.add(node, *wrong)
+    return None if wrong else written
+
+
+def _web_endpoint(node: Node, findings: Findings) -> str | None:
+    written = reading.text(node, findings)
+    kinds = [kind for kind in SERVER_KINDS if kind != "tls"]  # which needs files of its own
+    wrong = why_no_server(written, kinds) if written is not None else None
     if wrong:
         findings.add(node, *wrong)
     return None if wrong else written
@@ -255,7 +264,7 @@ KEYS = keys_of(
     ),
     Key(
         name="web",
-        read=_endpoint,
+        read=_web_endpoint,
         type="an endpoint",
         help="console, metrics, health and the interface for programs; none if not given",
     ),
@@ -317,7 +326,8 @@ KEYS = keys_of(
         read=reading.integer(1, 10_000_000),
         type="a number",
         default=200_000,
-        help="how many jobs may wait; above it the hosts' sockets are paused",
+        help="how many jobs may wait; above it the hosts' sockets are paused, operators' orders and"
+        " retry are refused; the cleanup takes half of it at most",
     ),
     Key(
         name="retention",
