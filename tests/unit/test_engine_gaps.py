@@ -16,8 +16,9 @@ from engines import Fault, Site, World  # noqa: E402
 from twisted.internet.defer import Deferred, fail  # noqa: E402
 from twisted.logger import globalLogPublisher  # noqa: E402
 
-from vtspolicy.engine import conduct, engine  # noqa: E402
+from vtspolicy.engine import conduct, intake  # noqa: E402
 from vtspolicy.engine.ourselves import EMPTIED  # noqa: E402
+from vtspolicy.engine.room import FULL_PAUSE  # noqa: E402
 from vtspolicy.jobs import JobState, RequestState  # noqa: E402
 from vtspolicy.notices import Word  # noqa: E402
 from vtspolicy.rules.load import load_table  # noqa: E402
@@ -243,14 +244,14 @@ def several(world, *texts):
 
 
 def test_a_command_that_cannot_be_decided_does_not_hold_back_those_beside_it(world, monkeypatch):
-    real = engine.settle
+    real = intake.settle
 
     def settle(reader, command, *rest):
         if command.command.family == "Erase":
             raise ZeroDivisionError("a defect")
         return real(reader, command, *rest)
 
-    monkeypatch.setattr(engine, "settle", settle)
+    monkeypatch.setattr(intake, "settle", settle)
     several(
         world,
         "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'",
@@ -460,3 +461,91 @@ def test_a_stranger_brings_one_line_a_minute_into_the_log_whatever_it_sends(worl
         assert lines[3:] == [first]
     finally:
         globalLogPublisher.removeObserver(note)
+
+
+# A full queue
+
+
+@pytest.fixture
+def narrow(world):
+    """A server whose queue may have two jobs waiting, and starts none."""
+    configuration = evolve(world.site.configuration, waiting=2)
+    world.engine.use(evolve(world.site.reader, configuration=configuration))
+    world.engine.queue.drain()
+    return world
+
+
+def burst(world, session, count=5):
+    """Commands in one read; each brings a job for each of three tapes."""
+    session.dataReceived(b"VTSPolicy DSK 'archive /VAULT01/PAY'\n" * count)
+    world.settle()
+
+
+def accepted(world):
+    return world.words().count(Word.ACCEPTED)
+
+
+def test_a_burst_fills_a_queue_by_one_command_too_many_at_most(narrow):
+    burst(narrow, narrow.connect("NSK1", format="ems"))
+    assert (narrow.engine.queue.waiting, accepted(narrow)) == (3, 1)
+    burst(narrow, narrow.connect("NSK1", format="ems"))
+    assert (narrow.engine.queue.waiting, accepted(narrow)) == (6, 2)
+    narrow.engine.queue.resume()
+    most = 0
+    for _ in range(60):
+        narrow.clock.pass_time(FULL_PAUSE)
+        most = max(most, narrow.engine.queue.waiting)
+        for life in [each for each in narrow.machine.running if each.stopped is None]:
+            narrow.runner.exit(life.run.key)
+            narrow.settle()
+    assert most < 2 + 2 * 3
+    assert accepted(narrow) == 10
+    assert narrow.words().count(Word.COMPLETED) == 10
+
+
+def test_bursts_that_are_recorded_at_the_same_time_share_the_room(narrow, monkeypatch):
+    write, held = narrow.ledger.write, []
+
+    def wait(*call):
+        held.append((answer := Deferred(), call))
+        return answer
+
+    configuration = evolve(narrow.engine.reader.configuration, waiting=4)
+    narrow.engine.use(evolve(narrow.site.reader, configuration=configuration))
+    sessions = [narrow.connect("NSK1", format="ems") for _ in range(3)]
+    monkeypatch.setattr(narrow.ledger, "write", wait)
+    for session in sessions:
+        burst(narrow, session)
+    monkeypatch.undo()
+    for answer, call in held:
+        write(*call).chainDeferred(answer)
+        narrow.settle()
+    assert (narrow.engine.queue.waiting, accepted(narrow)) == (12, 4)
+
+
+def stop(world, _):
+    world.engine.unwatch()
+
+
+def hang_up(world, session):
+    world.hang_up(session)
+
+
+@pytest.mark.parametrize("end", [stop, hang_up])
+def test_what_came_in_whole_is_recorded_before_a_stop_and_when_its_connection_is_gone(narrow, end):
+    session = narrow.connect("NSK1", format="ems")
+    burst(narrow, session)
+    assert len(narrow.ledger.book.requests()) == 1
+    end(narrow, session)
+    narrow.clock.pass_time(FULL_PAUSE)
+    assert len(narrow.ledger.book.requests()) == 5
+    assert not session.is_busy
+
+
+def test_commands_that_wait_for_room_are_decided_by_the_rights_that_are_left_then(narrow):
+    burst(narrow, narrow.connect("NSK1", format="ems"))
+    take_away(narrow, families=())
+    narrow.engine.queue.resume()
+    narrow.clock.pass_time(FULL_PAUSE)
+    assert accepted(narrow) == 1
+    assert narrow.words().count(Word.DENIED) == 4

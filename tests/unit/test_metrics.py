@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from attrs import evolve
 
-from vtspolicy.engine.engine import FULL_PAUSE
+from vtspolicy.engine.room import FULL_PAUSE
 from vtspolicy.hosts.reading import Reading
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.ledger import Book

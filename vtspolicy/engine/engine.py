@@ -8,7 +8,6 @@ from typing import Any
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from vtspolicy.config.model import Host
@@ -17,19 +16,20 @@ from vtspolicy.engine.cleanup import Cleanup
 from vtspolicy.engine.complaints import Complaints
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.intake import (
-    VERBS_ON_REQUESTS,
     Elsewhere,
     Reader,
     Understood,
     Unheard,
     find,
     settle,
+    settle_some,
     understand,
 )
 from vtspolicy.engine.mounts import Mounts
 from vtspolicy.engine.ourselves import known
 from vtspolicy.engine.recording import record, together
 from vtspolicy.engine.requests import Answer
+from vtspolicy.engine.room import Room
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
@@ -48,9 +48,6 @@ from vtspolicy.vaults import Found, OneLook, Vaults
 
 PAGE = 1000
 """Jobs taken from the ledger at a time when the queue is rebuilt."""
-
-FULL_PAUSE = 0.25
-"""Seconds between looks at a queue that is full."""
 
 
 @define(kw_only=True)
@@ -72,6 +69,7 @@ class Engine:
     catalogue: Catalogue = field(init=False)  # of the tapes in the vaults
     mounts: Mounts = field(init=False)  # requests of hosts to mount a tape
     cleanup: Cleanup = field(init=False)  # empties tapes whose copy is enough
+    room: Room = field(init=False)  # for jobs of hosts
     complaints: Complaints = field(init=False)  # about those who may not give commands
     log: Logger = field(factory=lambda: Logger("vtspolicy.engine"))
 
@@ -87,6 +85,11 @@ class Engine:
         self.mounts = Mounts(engine=self)
         self.cleanup = Cleanup(engine=self)
         self.complaints = Complaints(self.clock)
+        self.room = Room(
+            clock=self.clock,
+            queue=self.queue,
+            limit=lambda: self.reader.configuration.waiting,
+        )
         self.conductor.on_end = self.mounts.request_ended
 
     async def start(self) -> None:
@@ -179,7 +182,8 @@ class Engine:
         self.cleanup.start()
 
     def unwatch(self) -> None:
-        """Look after the tapes no more."""
+        """The server stops: look after the tapes no more, and let nothing wait for room."""
+        self.room.is_over = True
         self.catalogue.stop()
         self.mounts.stop()
         self.cleanup.stop()
@@ -222,13 +226,10 @@ class Engine:
                 command = self._understand(session, item, began, session.hosts)
                 if command is not None:
                     commands.append(command)
-        if commands:
-            await self._decide_and_record(session, commands, began)
+        await self._take_all(session, commands, began)
         for event in [each for each in items if isinstance(each, Event) and each.is_mount]:
             hosts = partial(self._hosts_now, session)
             await self.mounts.take(event, hosts=hosts, address=session.address)
-        while self.queue.waiting >= self.reader.configuration.waiting:
-            await deferLater(self.clock, FULL_PAUSE)
 
     def _hosts_now(self, session: HostSession) -> tuple[Host, ...]:
         """Return whose a connection is now; the doors renew only those that are there."""
@@ -267,31 +268,39 @@ class Engine:
             return None
         return result
 
-    async def _decide_and_record(
+    async def _take_all(
         self, session: HostSession, commands: Sequence[Understood | Intake], began: float
     ) -> None:
-        """Record all commands of one batch: their transactions share a flush to disk."""
+        """Decide and record the commands of one batch: all at once, if the queue has room."""
         reader = self.reader
-        found = await self._find([each for each in commands if isinstance(each, Understood)])
-        if self.reader is not reader:  # a right that a reload took away meanwhile is gone
-            hosts = self._hosts_now(session)
-            read = [self._understand(session, each.event, began, hosts) for each in commands]
-            commands = [each for each in read if each is not None]
-            await self._decide_and_record(session, commands, began)
-            return
-        now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
-        decided: list[Understood | Intake] = []
         failures: list[Exception] = []  # of some; those beside them are taken all the same
-        for command in commands:
-            try:
-                decided.append(
-                    settle(self.reader, command, found[id(command)], now)
-                    if isinstance(command, Understood)
-                    and command.command.operation not in VERBS_ON_REQUESTS
-                    else command
-                )
-            except Exception as error:  # noqa: BLE001 - see above
-                failures.append(error)
+        while commands:
+            some = commands[: max(self.room.left(session), 1)]
+            found = await self._find([each for each in some if isinstance(each, Understood)])
+            if self.reader is not reader:  # a right that a reload took away meanwhile is gone
+                reader, hosts = self.reader, self._hosts_now(session)
+                read = [self._understand(session, each.event, began, hosts) for each in commands]
+                commands = [each for each in read if each is not None]
+                continue
+            now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
+            left = self.room.left(session)
+            decided, count = settle_some(reader, some, found, now, room=left, failures=failures)
+            await self._record(session, decided, began, failures)
+            commands = commands[count:]
+            await self.room.wait(session)
+        if failures:
+            raise failures[0]
+
+    async def _record(
+        self,
+        session: HostSession,
+        decided: Sequence[Understood | Intake],
+        began: float,
+        failures: list[Exception],
+    ) -> None:
+        """Record commands and answer them: their transactions share a flush to disk."""
+        coming = sum(len(each.jobs) for each in decided if isinstance(each, Intake))
+        self.room.coming += coming
         writes = [
             (some, Deferred.fromCoroutine(record(self.ledger, some))) for some in together(decided)
         ]
@@ -303,10 +312,9 @@ class Engine:
                 try:
                     self.metrics.commit_seconds.observe(self.clock.seconds() - began)
                     self._take_in(command, result, session)
-                except Exception as error:  # noqa: BLE001 - see above
+                except Exception as error:  # noqa: BLE001 - those beside it are taken all the same
                     failures.append(error)
-        if failures:
-            raise failures[0]
+        self.room.coming -= coming
 
     def _take_in(
         self, command: Understood | Intake, result: Recorded | Answer, session: HostSession

@@ -147,6 +147,40 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
     return _decided(understood, decision)
 
 
+def settle_some(
+    reader: Reader,
+    commands: Sequence[Understood | Intake],
+    found: Mapping[int, Found | str],
+    now: datetime,
+    *,
+    room: int,
+    failures: list[Exception],
+) -> tuple[list[Understood | Intake], int]:
+    """Return the records of the first commands, and how many those are: until they fill the room.
+
+    The first is decided whatever it brings: one that brings more than there is room for would never
+    be. Commands about requests stay as they are. A failure keeps nothing from those beside it.
+    """
+    decided: list[Understood | Intake] = []
+    for count, command in enumerate(commands):
+        if room <= 0 and count:
+            return decided, count
+        try:
+            if isinstance(command, Understood):
+                if command.command.operation in VERBS_ON_REQUESTS:
+                    decided.append(command)
+                    continue
+                intake = settle(reader, command, found[id(command)], now)
+            else:
+                intake = command
+        except Exception as error:  # noqa: BLE001 - see above
+            failures.append(error)
+        else:
+            decided.append(intake)
+            room -= len(intake.jobs)
+    return decided, len(commands)
+
+
 def _decided(understood: Understood, decision: Decision) -> Intake:
     reason = decision.reason
     if decision.verdict is Verdict.RUN and not decision.jobs:
