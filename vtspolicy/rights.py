@@ -6,9 +6,9 @@ Everything that is not listed in the configuration is denied (DESIGN.md 2, promi
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
-from vtspolicy.config.endpoints import LOCAL
+from vtspolicy.config.endpoints import LOCAL, network_of
 from vtspolicy.config.model import Host
 from vtspolicy.events.event import Event
 from vtspolicy.grammar.command import Command
@@ -42,7 +42,7 @@ def _covers(network: str, address: str) -> bool:
     except ValueError:
         return False
     mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found) in ip_network(network, strict=False)
+    return (mapped or found) in network_of(network)
 
 
 def host_of_event(hosts: Collection[Host], event: Event, *, address: str) -> Host | str:

@@ -226,6 +226,7 @@ def test_the_key_of_a_server_is_a_secret_too(site):
         ("peers: [10.0.0.9], systems: ['\\A']", "peers: [10.0.0.9], systems: ['\\A']", True),
         ("peers: [10.0.0.9]", "peers: ['fe80::1']", False),
         ("peers: [CN=a]", "peers: [CN=a]", True),
+        ("peers: [10.0.0.9]", "peers: ['::ffff:10.0.0.9']", True),
         ("peers: [CN=a]", "peers: [10.0.0.9]", False),
         ("peers: [10.0.0.9], systems: ['\\A']", "peers: [10.0.0.8], systems: ['\\B']", False),
     ],

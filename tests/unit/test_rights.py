@@ -39,6 +39,23 @@ def test_a_peer_is_known_by_its_address_and_its_certificate(address, certificate
     assert [host.name for host in hosts] == found
 
 
+@pytest.mark.parametrize(
+    ("peer", "address", "met"),
+    [
+        ("::ffff:10.0.0.9", "10.0.0.9", True),
+        ("::ffff:10.0.0.9", "::ffff:10.0.0.9", True),
+        ("::ffff:10.0.0.9", "10.0.0.8", False),
+        ("::ffff:10.0.0.0/120", "10.0.0.9", True),
+        ("::ffff:10.0.0.0/120", "10.0.1.9", False),
+        ("fe80::/10", "fe80::1%eth0", True),
+        ("fd00::10", "fd00::10", True),
+    ],
+)
+def test_a_peer_may_be_written_in_either_family_of_addresses(peer, address, met):
+    host = Host(name="N", peers=(peer,))
+    assert bool(hosts_of_peer([host], address=address)) is met
+
+
 def test_a_host_without_peers_is_never_met():
     assert hosts_of_peer([Host(name="X")], address="10.0.0.9") == ()
 

@@ -478,6 +478,17 @@ class ControlSocketTests(TestCase):
             ("retry", {}, "job is missing"),
             ("release-lock", {"lock": ""}, "lock must be a text of 1 to 4096 characters"),
             ("release-lock", {"lock": "a\0b"}, "lock must be a text of 1 to 4096 characters"),
+            (
+                "override",
+                {"tape": "/VAULT01/P/A\ud800", "reason": "x"},
+                "tape is no text: character 13 is half of one",
+            ),
+            (
+                "override",
+                {"tape": "A00017", "reason": "\udcff"},
+                "reason is no text: character 1 is half of one",
+            ),
+            ("backup", {"path": "/x\ud800"}, "path is no text: character 3 is half of one"),
         ):
             with pytest.raises(Refusal) as caught:
                 yield deferToThread(self.client().post, verb, **given)

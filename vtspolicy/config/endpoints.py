@@ -2,8 +2,12 @@
 
 import re
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from vtspolicy.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
 
 _SERVERS = {
     "tcp": ("port", "interface", "backlog"),
@@ -31,6 +35,9 @@ _VALUES = {
 MOST = 65535
 """The highest number that may stand in an endpoint."""
 
+MAPPED = 96
+"""Bits before the address of IPv4 in one of IPv6 that stands for it."""
+
 SERVER_KINDS = tuple(_SERVERS)
 """The kinds of doors that a listener can be."""
 
@@ -54,6 +61,22 @@ def why_no_server(endpoint: str, kinds: Collection[str] = SERVER_KINDS) -> tuple
 def why_no_client(endpoint: str) -> tuple[str, str] | None:
     """Return what is wrong with a client endpoint and the remedy, or None."""
     return _why_not(endpoint, _CLIENTS, needed=("host", "port"), sample="tcp:host=10.0.0.9:port=23")
+
+
+def network_of(peer: str) -> "IPv4Network | IPv6Network":
+    """Return the network that a peer is written as: an address is one of its own.
+
+    Addresses of IPv4 are found as such, however they are written (`::ffff:10.0.0.9`). Raises
+    ValueError.
+    """
+    from ipaddress import IPv6Network, ip_network  # noqa: PLC0415 - slow; only files need it
+
+    network = ip_network(peer, strict=False)
+    if isinstance(network, IPv6Network) and network.prefixlen >= MAPPED:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return ip_network((mapped, network.prefixlen - MAPPED))
+    return network
 
 
 def kind_of(endpoint: str) -> str:

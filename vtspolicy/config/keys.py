@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from vtspolicy.config import reading
-from vtspolicy.config.endpoints import LOCAL, SERVER_KINDS, why_no_client, why_no_server
+from vtspolicy.config.endpoints import (
+    LOCAL,
+    SERVER_KINDS,
+    network_of,
+    why_no_client,
+    why_no_server,
+)
 from vtspolicy.config.positions import Node, Scalar, Table
 from vtspolicy.config.reading import REQUIRED, Findings, Key, Section, keys_of
 
@@ -73,10 +79,8 @@ def _peer(node: Node, findings: Findings) -> str | None:
 
 
 def _is_network(written: str) -> bool:
-    from ipaddress import ip_network  # noqa: PLC0415 - slow to import, and only files need it
-
     try:
-        ip_network(written, strict=False)
+        network_of(written)
     except ValueError:
         return False
     return True

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from vtspolicy.config.endpoints import LOCAL, kind_of
+from vtspolicy.config.endpoints import LOCAL, kind_of, network_of
 from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, PREFIX
 from vtspolicy.config.model import Configuration, Dial, Host, Listen
 from vtspolicy.config.positions import (
@@ -319,15 +319,13 @@ LISTEN_FILES = {
 
 def _meet(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
     """Whether a connection can be from a peer of both lists."""
-    from ipaddress import ip_network  # noqa: PLC0415 - see config.keys
-
     for one in ours:
         for two in theirs:
             if "CN=" in one + two or LOCAL in {one, two}:
                 if one == two:
                     return True
                 continue
-            first, second = ip_network(one, strict=False), ip_network(two, strict=False)
+            first, second = network_of(one), network_of(two)
             if first.version == second.version and first.overlaps(second):
                 return True
     return False
