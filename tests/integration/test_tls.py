@@ -254,6 +254,41 @@ def test_a_tls_door_is_opened_with_all_that_its_endpoint_says(tmp_path, endpoint
     assert (port, backlog, interface) == opened
 
 
+@pytest.mark.parametrize(
+    ("file", "place", "told"),
+    [
+        ("server.key", "5:12", "server.key holds no key in PEM, or one with a passphrase"),
+        ("server.pem", "5:30", "server.pem holds no certificate in PEM"),
+        ("authority.pem", "5:51", "authority.pem holds no certificates in PEM"),
+        ("other", "5:12", "server.key is not the key of"),
+    ],
+)
+def test_a_file_that_does_not_hold_what_it_must_is_told_by_check_and_by_the_server(
+    tmp_path, file, place, told
+):
+    authority = Authority(tmp_path)
+    _, key = authority.certify("server")
+    if file == "other":
+        key.write_bytes(authority.certify("other")[1].read_bytes())
+    else:
+        (tmp_path / file).write_text("{}")
+    configuration = tmp_path / "vtspolicy.yaml"
+    configuration.write_text(CONFIGURATION.format(root=tmp_path, port=0, format="auto"))
+    (tmp_path / "rules.yaml").write_text(RULES)
+    for verb, where in (("check", f"{configuration}:{place}: {tmp_path}/"), ("serve", "vtspoli")):
+        done = subprocess.run(
+            [VTSPOLICY, verb, "--config", configuration],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 2
+        [line] = [line for line in (done.stdout + done.stderr).splitlines() if told in line]
+        assert line.startswith(where)
+        assert "Traceback" not in done.stderr
+
+
 @pytest.fixture
 def door():
     """A TLS door without a network, and why it refused."""

@@ -52,6 +52,7 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
     except ConfigurationError as error:
         return list(error.problems), None
     problems = [*findings.problems]
+    problems += _unusable_files(configuration)
     vocabulary = _vocabulary(configuration, problems)
     problems += _unknown_families(configuration, vocabulary)
     table, found = read_table(
@@ -69,6 +70,24 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
         problems += _failed_tests(configuration, table, vocabulary)
     problems += _tapes_named_twice(configuration)
     return sorted(set(problems)), table
+
+
+def _unusable_files(configuration: Configuration) -> list[Problem]:
+    """Say which files of `tls:` listeners do not hold what they must."""
+    findings = Findings()
+    for number, listen in enumerate(configuration.listen):
+        files = (listen.key, listen.cert, listen.clients)
+        if not all(file is not None and file.is_file() for file in files):
+            continue  # which was said, or it is no such listener
+        from vtspolicy.hosts.tls import UnusableFileError, tls_context  # noqa: PLC0415  OpenSSL
+
+        try:
+            tls_context(listen)
+        except UnusableFileError as error:
+            findings.add(configuration.places[f"listen.{number}.{error.key}"], str(error))
+        except OSError as error:
+            findings.add(configuration.places[f"listen.{number}.endpoint"], str(error))
+    return list(findings.problems)
 
 
 def _vocabulary(configuration: Configuration, problems: list[Problem]) -> Vocabulary:

@@ -144,6 +144,11 @@ class _Loader:
                 f"hosts.{name}.{key}": each.place(key)
                 for name, each in read["hosts"].items()
                 for key in each.given
+            }
+            | {
+                f"listen.{number}.{key}": each.place(key)
+                for number, each in enumerate(read["listen"])
+                for key in each.given
             },
             **{
                 name: read[name]

@@ -74,7 +74,9 @@ class Configuration:
     scan: float = 600.0  # seconds after which all tapes are looked at again
     cluster: bool = False  # whether commands must name the server with s=
     warnings: tuple[Problem, ...] = ()  # what is doubtful in it
-    places: Mapping[str, Place] = field(factory=dict, repr=False, eq=False)  # hosts.NSK1.families
+    places: Mapping[str, Place] = field(
+        factory=dict, repr=False, eq=False
+    )  # hosts.X.peers, listen.0.key
 
     def is_this_node(self, name: str) -> bool:
         """Whether `s=NAME` means this machine: whole name or first label, case ignored."""

@@ -1,16 +1,18 @@
 """The door of a `tls:` listener; whatever loads OpenSSL is loaded from here only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from OpenSSL import crypto
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.ssl import (
     Certificate,
     CertificateOptions,
-    PrivateCertificate,
     trustRootFromCertificates,
 )
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -34,24 +36,54 @@ class TLSServerEndpoint:
         return port
 
 
+class UnusableFileError(ValueError):
+    """A file of a `tls:` listener, which its key `key` names, does not hold what it must."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def tls_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a whole reactor
     """Return the endpoint of a door that wants a client certificate.
 
     Raises OSError or ValueError.
     """
+    beneath = serverFromString(reactor, f"tcp:{listen.endpoint.removeprefix('tls:')}")
+    return TLSServerEndpoint(beneath=beneath, context=tls_context(listen))
+
+
+def tls_context(listen: Listen) -> CertificateOptions:
+    """Return what a door shows of us, and whom it lets in. Raises OSError or UnusableFileError."""
     if listen.key is None or listen.cert is None or listen.clients is None:
         raise ValueError(f"{listen.endpoint}: key, cert and clients are needed")
-    own = PrivateCertificate.loadPEM(listen.cert.read_bytes() + b"\n" + listen.key.read_bytes())
-    context = CertificateOptions(
-        privateKey=own.privateKey.original,
-        certificate=own.original,
-        trustRoot=trustRootFromCertificates(_authorities(listen.clients)),
+    with _reading("cert", f"{listen.cert} holds no certificate in PEM"):
+        certificate = Certificate.loadPEM(listen.cert.read_bytes())
+    with _reading("key", f"{listen.key} holds no key in PEM, or one with a passphrase"):
+        key = crypto.load_privatekey(crypto.FILETYPE_PEM, listen.key.read_bytes(), b"")
+    with _reading("clients", f"{listen.clients} holds no certificates in PEM"):
+        authorities = _authorities(listen.clients)
+    public = certificate.original.get_pubkey().to_cryptography_key()
+    if key.to_cryptography_key().public_key() != public:  # type: ignore[union-attr]  # it has one
+        raise UnusableFileError("key", f"{listen.key} is not the key of {listen.cert}")
+    return CertificateOptions(
+        privateKey=key,
+        certificate=certificate.original,
+        trustRoot=trustRootFromCertificates(authorities),
     )
-    beneath = serverFromString(reactor, f"tcp:{listen.endpoint.removeprefix('tls:')}")
-    return TLSServerEndpoint(beneath=beneath, context=context)
+
+
+@contextmanager
+def _reading(key: str, otherwise: str) -> Iterator[None]:
+    try:
+        yield
+    except (crypto.Error, ValueError) as error:
+        raise UnusableFileError(key, otherwise) from error
 
 
 def _authorities(file: Path) -> list[Certificate]:
     end = b"-----END CERTIFICATE-----"
     parts = file.read_bytes().split(end)[:-1]
+    if not parts:
+        raise ValueError("not a single one")
     return [Certificate.loadPEM(part + end) for part in parts]
