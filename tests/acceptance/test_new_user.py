@@ -234,7 +234,7 @@ def test_a_wrong_configuration_tells_all_its_errors_with_their_places(site, tmp_
     ],
 )
 def test_a_server_that_cannot_start_says_why_in_one_line(site, tmp_path, options, told):
-    own = ["--ledger", f"sqlite://{tmp_path}/own.db", "--spool", str(tmp_path / "spool"), *options]
+    own = ["--ledger", f"sqlite://{tmp_path}/own.db", "--spool", str(tmp_path / "own"), *options]
     done = subprocess.run(
         [VTSPOLICY, "serve", "--config", site.root / "vtspolicy.yaml", *own],
         check=False,
