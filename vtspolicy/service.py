@@ -6,12 +6,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
@@ -244,13 +246,49 @@ def address(port: IListeningPort) -> str:
     )
 
 
-def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a whole reactor
-    """Run a server until it is told to stop; return its exit code.
+@define
+class Signals:
+    """What a server does when it is signalled: TERM and INT stop it, HUP reloads."""
 
-    TERM and INT stop it, HUP reloads.
-    """
+    _service: Service
+    _started: bool = False
+    _hung_up: bool = False  # while it started
+
+    def heed(self) -> None:
+        """Take signals from now on; the reactor, which runs, has its own way with them else."""
+        for number, do in (
+            (signal.SIGHUP, self._reload),
+            (signal.SIGTERM, self.stop),
+            (signal.SIGINT, self.stop),
+        ):
+            signal.signal(number, partial(self._later, do))
+
+    def started(self) -> None:
+        """The start is over; who was told to reload meanwhile may have read older files."""
+        self._started = True
+        if self._hung_up:
+            self._reload()
+
+    def stop(self) -> None:
+        """Stop the server, unless it was told to before."""
+        with suppress(ReactorNotRunning):
+            self._service.reactor.stop()
+
+    def _later(self, do: Callable[[], None], *_: object) -> None:
+        self._service.reactor.callFromThread(do)
+
+    def _reload(self) -> None:
+        self._hung_up = True
+        if self._started and not self._service.stopping:
+            told = self._service.operator.reload("signal HUP")
+            told.addErrback(lambda failure: failure.trap(ConfigurationError))  # it is in the log
+
+
+def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a whole reactor
+    """Run a server until it is told to stop; return its exit code."""
     bear_steps(reactor)
     service = Service(reactor=reactor, reader=reader, reread=reread)
+    signals = Signals(service)
     code = 0
 
     def failed(failure: Failure) -> None:
@@ -262,23 +300,17 @@ def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a
             sys.stderr.write(f"vtspolicy: {failure.getErrorMessage()}\n")
         else:
             service.log.failure("The server cannot start.", failure, action="start_failed")
-        reactor.stop()
-
-    def hang_up(*_: object) -> None:
-        reactor.callFromThread(reload)
-
-    def reload() -> None:
-        told = service.operator.reload("signal HUP")
-        told.addErrback(lambda failure: failure.trap(ConfigurationError))  # it is in the log
+        signals.stop()
 
     def settle_down(_: object) -> None:
         """Keep what lives as long as the server out of every collection of garbage."""
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT)
+        signals.started()
 
     def begin() -> None:
-        signal.signal(signal.SIGHUP, hang_up)
+        signals.heed()
         Deferred.fromCoroutine(service.start()).addCallbacks(settle_down, failed)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload

@@ -457,6 +457,15 @@ def test_nothing_is_accepted_into_a_ledger_that_was_removed_until_it_is_back(sit
     assert not site.trouble()
 
 
+def end_again_and_again(server):
+    """Send TERM until a server has ended, as people do who are in a hurry; return its log."""
+    until = time.monotonic() + 60
+    while server.poll() is None and time.monotonic() < until:
+        server.terminate()
+        time.sleep(0.003)
+    return server.communicate(timeout=180)[1]
+
+
 def test_a_ledger_that_another_program_has_for_itself_at_the_start_is_waited_for(sites):
     site = sites()
     site.start()
@@ -471,15 +480,20 @@ def test_a_ledger_that_another_program_has_for_itself_at_the_start_is_waited_for
         other.execute("COMMIT")
         site.begin()
         assert "Another program holds the ledger" in site.server.stderr.readline()
-        site.server.terminate()
-        site.server.communicate(timeout=180)
+        site.server.send_signal(signal.SIGHUP)
+        log = end_again_and_again(site.server)
         assert site.server.returncode in {0, -signal.SIGTERM}
+        assert "Traceback" not in log
         site.begin()
         assert "Another program holds the ledger" in site.server.stderr.readline()
+        site.server.send_signal(signal.SIGHUP)
     until(site.answers)
     site.link = socket.create_connection(("127.0.0.1", site.port))
     site.send(2)
     site.wait("COMPLETED", 2)
+    log = end_again_and_again(site.server)
+    assert log.index("Ready: ") < log.index("Reloaded by signal HUP")
+    assert "Traceback" not in log
 
 
 def test_an_order_about_a_number_that_no_ledger_can_have_is_answered_as_any_unknown_one(sites):
