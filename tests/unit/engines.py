@@ -169,7 +169,8 @@ class FaultyLedger(MemoryLedger):
             finally:
                 self.before = None
         if self.fault.how == "after":
-            super().write(verb, *args, **kwargs)
+            nobody = super().write(verb, *args, **kwargs)
+            nobody.addErrback(lambda _: None)  # is told, of a refusal no more than of the rest
         self.dead = True
         return Deferred()
 
