@@ -202,6 +202,19 @@ def test_an_event_counts_at_once_when_its_host_ends_the_connection(bench):
     assert bench.cut == []
 
 
+@pytest.mark.parametrize(
+    ("more", "taken", "cut"),
+    [(b"", [PART], []), (REST[:-5], [], [("event_cut", WHOLE[:-4])])],
+)
+def test_whole_lines_count_of_a_host_that_ends_tcp_but_not_its_tls(bench, more, taken, cut):
+    session = bench.connect()
+    session.transport.peer_ended = True
+    session.dataReceived(FIRST + more)
+    session.connectionLost(LOST)
+    assert texts(bench) == taken
+    assert bench.cut == cut
+
+
 def test_nothing_is_said_of_a_cut_that_cuts_no_command(bench):
     session = bench.connect()
     session.dataReceived(FIRST.replace(b"TANDEM.EMS.L01", b"VTS.POLICY.A01"))

@@ -198,13 +198,15 @@ class HostSession(Protocol):
 
         A last line without its end, and an event that waits for its next line, count where the
         peer itself has ended the connection. Where the network did, or we, they were cut: what
-        came of them may be another command.
+        came of them may be another command. Of a peer that ends TCP in order, but not its TLS,
+        whole lines count.
         """
         before, self.state = self.state, self._life.lose()
         if before is SessionState.OPEN and reason.check(ConnectionDone):
             self._take(self._decoder.close())
-        else:
-            self._drop(self._decoder.close())
+        elif before is SessionState.OPEN and getattr(self.transport, "peer_ended", False):
+            self._take(self._decoder.settle())
+        self._drop(self._decoder.close())
         for name in list(self._timers):
             self._cancel(name)
         self._link.outbox.detach(self)

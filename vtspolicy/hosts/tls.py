@@ -9,16 +9,37 @@ from attrs import frozen
 from OpenSSL import crypto
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.protocol import connectionDone
 from twisted.internet.ssl import (
     Certificate,
     CertificateOptions,
     trustRootFromCertificates,
 )
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vtspolicy.config.model import Listen
+
+
+class TLSProtocol(TLSMemoryBIOProtocol):
+    """TLS that remembers whether the TCP connection beneath it was ended in order.
+
+    Many programs close it without the end that TLS has for this (close_notify, RFC 8446, 6.1).
+    """
+
+    peer_ended = False
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Note how the connection ended, then what TLS makes of that."""
+        self.peer_ended = reason.check(ConnectionDone) is not None
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
+
+
+class _TLSFactory(TLSMemoryBIOFactory):
+    protocol = TLSProtocol
 
 
 @implementer(IStreamServerEndpoint)
@@ -31,7 +52,7 @@ class TLSServerEndpoint:
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Listen; what the factory makes sees the bytes within TLS."""
-        factory = TLSMemoryBIOFactory(self.context, False, protocolFactory)
+        factory = _TLSFactory(self.context, False, protocolFactory)
         port: Deferred[IListeningPort] = self.beneath.listen(factory)
         return port
 
