@@ -304,17 +304,19 @@ class Engine:
         writes = [
             (some, Deferred.fromCoroutine(record(self.ledger, some))) for some in together(decided)
         ]
-        for some, write in writes:
-            for command, result in zip(some, await write, strict=True):
-                if isinstance(result, Exception):
-                    failures.append(result)
-                    continue
-                try:
-                    self.metrics.commit_seconds.observe(self.clock.seconds() - began)
-                    self._take_in(command, result, session)
-                except Exception as error:  # noqa: BLE001 - those beside it are taken all the same
-                    failures.append(error)
-        self.room.coming -= coming
+        try:
+            for some, write in writes:
+                for command, result in zip(some, await write, strict=True):
+                    if isinstance(result, Exception):
+                        failures.append(result)
+                        continue
+                    try:
+                        self.metrics.commit_seconds.observe(self.clock.seconds() - began)
+                        self._take_in(command, result, session)
+                    except Exception as error:  # noqa: BLE001 - those beside it are taken as well
+                        failures.append(error)
+        finally:
+            self.room.coming -= coming
 
     def _take_in(
         self, command: Understood | Intake, result: Recorded | Answer, session: HostSession
