@@ -180,7 +180,7 @@ class Job:
 DOUBTED = "unknown"
 """Instead of the start of the machine: an attempt that may have been made before all that is known.
 
-Its ledger was put back, or its spool may not be the ledger's own (`doubt_attempts`).
+Its ledger was put back, or its spool may not be the ledger's own.
 """
 
 

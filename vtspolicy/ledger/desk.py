@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from cattrs.preconf.json import make_converter
 
 from vtspolicy.events.event import Event
+from vtspolicy.jobs import DOUBTED
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.sql import queries
 from vtspolicy.notices import Notice, Word
@@ -204,7 +205,7 @@ class Desk:
         self._do_all("go_on_behind", [(number, name) for name, number in given.items()])
         self._do("begin_era", given["jobs"] + 1)
         self._eras.clear()
-        doubted = self._do("doubt_attempts") if put_back or not is_own_spool else 0
+        doubted = self._do("doubt_attempts", DOUBTED) if put_back or not is_own_spool else 0
         return Era(put_back=put_back, first=given["events"] + 1, doubted=doubted)
 
     def spool_mark(self) -> str | None:

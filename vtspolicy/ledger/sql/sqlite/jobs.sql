@@ -97,9 +97,8 @@ DELETE FROM meta WHERE key = 'put_back'
 SELECT 1 WHERE EXISTS (SELECT 1 FROM eras WHERE first > 0)
             OR EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq > 0)
 
--- No start of a machine has this name.
 -- name: doubt_attempts
-UPDATE attempts SET boot = 'unknown'
+UPDATE attempts SET boot = ?
 WHERE finished IS NULL
   AND job IN (SELECT id FROM jobs WHERE finished IS NULL AND state IN ('running', 'stopping'))
 
