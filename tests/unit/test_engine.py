@@ -1,13 +1,10 @@
 """What the engine owes to each command, whatever becomes of those beside it."""
 
 import pytest
+from engines import Fault, Site, World
 from twisted.internet.defer import Deferred
 
-pytest.register_assert_rewrite("engines")
-
-from engines import Fault, Site, World  # noqa: E402 - after the above
-
-from vtspolicy.engine.attempt import MOST_ATTEMPTS  # noqa: E402
+from vtspolicy.engine.attempt import MOST_ATTEMPTS
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,7 @@
 """The server dies at every write of a short night, before it or after it: nothing is lost."""
 
 import pytest
-
-pytest.register_assert_rewrite("engines")
-
-from engines import Fault, Site, World  # noqa: E402 - after the above
+from engines import Fault, Site, World
 
 HOWS = ("before", "after", "raises")
 

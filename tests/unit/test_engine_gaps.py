@@ -8,21 +8,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from attrs import evolve
+from engines import Fault, Site, World
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import globalLogPublisher
 
-pytest.register_assert_rewrite("engines")
-
-from attrs import evolve  # noqa: E402 - after the above
-from engines import Fault, Site, World  # noqa: E402
-from twisted.internet.defer import Deferred, fail  # noqa: E402
-from twisted.logger import globalLogPublisher  # noqa: E402
-
-from vtspolicy.engine import conduct, intake  # noqa: E402
-from vtspolicy.engine.ourselves import EMPTIED  # noqa: E402
-from vtspolicy.engine.room import FULL_PAUSE  # noqa: E402
-from vtspolicy.jobs import JobState, RequestState  # noqa: E402
-from vtspolicy.notices import Word  # noqa: E402
-from vtspolicy.rules.load import load_table  # noqa: E402
-from vtspolicy.tapes import TapeState  # noqa: E402
+from vtspolicy.engine import conduct, intake
+from vtspolicy.engine.ourselves import EMPTIED
+from vtspolicy.engine.room import FULL_PAUSE
+from vtspolicy.jobs import JobState, RequestState
+from vtspolicy.notices import Word
+from vtspolicy.rules.load import load_table
+from vtspolicy.tapes import TapeState
 
 RULES = """
 applications:

@@ -1,13 +1,10 @@
 """What becomes of a command before any tape is looked at."""
 
 import pytest
+from engines import Site
 
-pytest.register_assert_rewrite("engines")
-
-from engines import Site  # noqa: E402 - after the above
-
-from vtspolicy.engine.intake import Unheard, understand  # noqa: E402
-from vtspolicy.events.event import Event  # noqa: E402
+from vtspolicy.engine.intake import Unheard, understand
+from vtspolicy.events.event import Event
 
 
 @pytest.fixture(scope="module")

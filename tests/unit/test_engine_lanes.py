@@ -1,15 +1,11 @@
 """A vault that does not answer, as a file system of the network can: the others go on."""
 
-import pytest
+from attrs import evolve
+from engines import Site, World, now_at_once
 from twisted.internet.defer import Deferred
 
-pytest.register_assert_rewrite("engines")
-
-from attrs import evolve  # noqa: E402 - after the above
-from engines import Site, World, now_at_once  # noqa: E402
-
-from vtspolicy.engine.lanes import AT_ONCE, Lanes  # noqa: E402
-from vtspolicy.grammar import Target  # noqa: E402
+from vtspolicy.engine.lanes import AT_ONCE, Lanes
+from vtspolicy.grammar import Target
 
 
 class Disks:

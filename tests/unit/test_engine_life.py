@@ -5,7 +5,7 @@ jump, and the server is killed at any moment, also inside a write. Beside it sta
 account in engines.py: what runs on the machine, what each host has got.
 """
 
-import pytest
+from engines import Fault, Site, World
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -15,10 +15,6 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-
-pytest.register_assert_rewrite("engines")
-
-from engines import Fault, Site, World  # noqa: E402 - after the above
 
 HOSTS = st.sampled_from(["NSK1", "NSK2"])
 COMMANDS = st.sampled_from(

@@ -3,15 +3,12 @@
 import shutil
 
 import pytest
+from attrs import evolve
+from engines import Site, World
 
-pytest.register_assert_rewrite("engines")
-
-from attrs import evolve  # noqa: E402 - after the above
-from engines import Site, World  # noqa: E402
-
-from vtspolicy.engine import conduct  # noqa: E402
-from vtspolicy.jobs import JobState  # noqa: E402
-from vtspolicy.rules.load import load_table  # noqa: E402
+from vtspolicy.engine import conduct
+from vtspolicy.jobs import JobState
+from vtspolicy.rules.load import load_table
 
 RULES = """
 applications:

@@ -3,15 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+from attrs import evolve
+from engines import Site, World
+from twisted.internet.defer import Deferred
 
-pytest.register_assert_rewrite("engines")
-
-from attrs import evolve  # noqa: E402 - after the above
-from engines import Site, World  # noqa: E402
-from twisted.internet.defer import Deferred  # noqa: E402
-
-from vtspolicy.control import Refused  # noqa: E402
-from vtspolicy.jobs import JobState  # noqa: E402
+from vtspolicy.control import Refused
+from vtspolicy.jobs import JobState
 
 ALICE, BOB = "operator alice", "operator bob"
 ORDER = "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'"

@@ -1,16 +1,13 @@
 """What a killed server had asked for a job ends before the next one asks; and stops that fail."""
 
 import pytest
+from attrs import evolve
+from engines import Site, World
 
-pytest.register_assert_rewrite("engines")
-
-from attrs import evolve  # noqa: E402 - after the above
-from engines import Site, World  # noqa: E402
-
-from vtspolicy.engine.calls import Calls  # noqa: E402
-from vtspolicy.jobs import JobState  # noqa: E402
-from vtspolicy.rules.load import load_table  # noqa: E402
-from vtspolicy.testing.runner import FakeRunner  # noqa: E402
+from vtspolicy.engine.calls import Calls
+from vtspolicy.jobs import JobState
+from vtspolicy.rules.load import load_table
+from vtspolicy.testing.runner import FakeRunner
 
 RULES = """
 applications:

@@ -3,18 +3,15 @@
 from functools import partial
 from unittest.mock import patch
 
+import engines
 import pytest
+from attrs import evolve
+from engines import Site, World
 
-pytest.register_assert_rewrite("engines")
-
-import engines  # noqa: E402 - after the above
-from attrs import evolve  # noqa: E402
-from engines import Site, World  # noqa: E402
-
-from vtspolicy.engine.assembly import assemble  # noqa: E402
-from vtspolicy.jobs import JobState  # noqa: E402
-from vtspolicy.notices import Word  # noqa: E402
-from vtspolicy.rules.load import load_table  # noqa: E402
+from vtspolicy.engine.assembly import assemble
+from vtspolicy.jobs import JobState
+from vtspolicy.notices import Word
+from vtspolicy.rules.load import load_table
 
 RULES = """
 applications:

@@ -3,16 +3,13 @@
 from datetime import datetime
 
 import pytest
+from attrs import evolve
+from engines import Fault, Site, World
 
-pytest.register_assert_rewrite("engines")
-
-from attrs import evolve  # noqa: E402 - after the above
-from engines import Fault, Site, World  # noqa: E402
-
-from vtspolicy.jobs import JobState  # noqa: E402
-from vtspolicy.ledger import Book  # noqa: E402
-from vtspolicy.rules.load import load_table  # noqa: E402
-from vtspolicy.testing.runner import FakeRunner  # noqa: E402
+from vtspolicy.jobs import JobState
+from vtspolicy.ledger import Book
+from vtspolicy.rules.load import load_table
+from vtspolicy.testing.runner import FakeRunner
 
 RULES = """
 applications:

@@ -4,15 +4,12 @@ import time
 from datetime import datetime
 
 import pytest
+from attrs import evolve
+from engines import Site, World
 
-pytest.register_assert_rewrite("engines")
-
-from attrs import evolve  # noqa: E402 - after the above
-from engines import Site, World  # noqa: E402
-
-from vtspolicy.jobs import JobState  # noqa: E402
-from vtspolicy.notices import Word  # noqa: E402
-from vtspolicy.rules.load import load_table  # noqa: E402
+from vtspolicy.jobs import JobState
+from vtspolicy.notices import Word
+from vtspolicy.rules.load import load_table
 
 RULES = """
 applications:

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
+from engines import Site, World
+from links import GONE
 
 from vtspolicy.engine.room import FULL_PAUSE
 from vtspolicy.hosts.reading import Reading
@@ -12,11 +14,6 @@ from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rules.load import load_table
-
-pytest.register_assert_rewrite("engines")
-
-from engines import Site, World  # noqa: E402 - after the above
-from links import GONE  # noqa: E402
 
 PROMISED = {
     "events_received_total": ("host",),

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from engines import Site, World
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -13,10 +14,6 @@ from vtspolicy.hosts import outbox
 from vtspolicy.hosts.outbox import PAGE
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.notices import Word
-
-pytest.register_assert_rewrite("engines")
-
-from engines import Site, World  # noqa: E402 - after the above
 
 STRICT = a_host(acknowledge=True)
 ROADS = 3 * settings.default.max_examples  # each is fast

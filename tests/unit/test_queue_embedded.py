@@ -8,10 +8,7 @@ from vtspolicy.queue.embedded import STARTS, EmbeddedQueue
 from vtspolicy.queue.locks import LockTree
 from vtspolicy.queue.protocol import Entry
 from vtspolicy.testing.clock import TestClock
-
-pytest.register_assert_rewrite("vtspolicy.testing.queue_suite")
-
-from vtspolicy.testing.queue_suite import QueueSuite, Rig, entry  # noqa: E402 - after the above
+from vtspolicy.testing.queue_suite import QueueSuite, Rig, entry
 
 
 def rig():

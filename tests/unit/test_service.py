@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from engines import Site, World, now_at_once
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import globalLogPublisher
 
@@ -13,10 +14,6 @@ from vtspolicy.ledger import Book
 from vtspolicy.notices import Notice, Word
 from vtspolicy.service import DISTRUST, HOUSEKEEPING, RUNS_KEPT, Service
 from vtspolicy.testing.runner import FakeRunner
-
-pytest.register_assert_rewrite("engines")
-
-from engines import Site, World, now_at_once  # noqa: E402 - after the above
 
 DAY = 86400.0
 ORDER = "VTSPolicy DSK 'archive /VAULT01/OLD/O00000'"

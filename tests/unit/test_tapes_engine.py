@@ -5,19 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from attrs import evolve
+from test_tapes_faults import TapeSite, TapeWorld
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 
-pytest.register_assert_rewrite("engines")
-
-from attrs import evolve  # noqa: E402 - after the above
-from test_tapes_faults import TapeSite, TapeWorld  # noqa: E402
-from twisted.internet.defer import Deferred  # noqa: E402
-from twisted.logger import capturedLogs  # noqa: E402
-
-from vtspolicy.engine.cleanup import PAUSE  # noqa: E402
-from vtspolicy.ledger import Book  # noqa: E402
-from vtspolicy.notices import Word  # noqa: E402
-from vtspolicy.rules.cleanup import Policy  # noqa: E402
-from vtspolicy.tapes import TapeState  # noqa: E402
+from vtspolicy.engine.cleanup import PAUSE
+from vtspolicy.ledger import Book
+from vtspolicy.notices import Word
+from vtspolicy.rules.cleanup import Policy
+from vtspolicy.tapes import TapeState
 
 
 @pytest.fixture(scope="module")

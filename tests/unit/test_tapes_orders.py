@@ -1,13 +1,10 @@
 """What operators ask for by hand: paths that lead out, marks that cannot be, others' tapes."""
 
 import pytest
+from test_tapes_faults import TapeSite, TapeWorld
 
-pytest.register_assert_rewrite("engines")
-
-from test_tapes_faults import TapeSite, TapeWorld  # noqa: E402 - after the above
-
-from vtspolicy.control import Refused, UnknownThing  # noqa: E402
-from vtspolicy.tapes import TapeState  # noqa: E402
+from vtspolicy.control import Refused, UnknownThing
+from vtspolicy.tapes import TapeState
 
 ALICE = "operator alice"
 

@@ -5,16 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from attrs import evolve
+from engines import Fault, Site, World
 
-pytest.register_assert_rewrite("engines")
-
-from attrs import evolve  # noqa: E402 - after the above
-from engines import Fault, Site, World  # noqa: E402
-
-from vtspolicy.jobs import JobState  # noqa: E402
-from vtspolicy.notices import Word  # noqa: E402
-from vtspolicy.rules.load import load_table  # noqa: E402
-from vtspolicy.tapes import TapeState  # noqa: E402
+from vtspolicy.jobs import JobState
+from vtspolicy.notices import Word
+from vtspolicy.rules.load import load_table
+from vtspolicy.tapes import TapeState
 
 RULES = """
 applications:
