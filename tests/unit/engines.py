@@ -83,9 +83,10 @@ def now_at_once(function, *args):
 class Site:
     """The files of a server: vaults with tapes, rules. Read once for all tests."""
 
-    def __init__(self):
+    def __init__(self, rules=RULES, *, families=()):
+        """Decide by `rules`; its hosts may use these `families` too."""
         self.root = Path(tempfile.mkdtemp(prefix="vtspolicy-test-"))
-        (self.root / "rules.yaml").write_text(RULES)
+        (self.root / "rules.yaml").write_text(rules)
         self.vocabulary = load_vocabulary(())
         hosts = {
             name: Host(
@@ -93,7 +94,7 @@ class Site:
                 peers=("10.0.0.9",),
                 systems=(f"\\{name}",),
                 vaults=("VAULT01",),
-                families=FAMILIES,
+                families=(*FAMILIES, *families),
                 notices=notices,
                 acknowledge=name == "NSK2",
             )

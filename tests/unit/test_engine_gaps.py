@@ -18,7 +18,6 @@ from vtspolicy.engine.ourselves import EMPTIED
 from vtspolicy.engine.room import FULL_PAUSE
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.notices import Word
-from vtspolicy.rules.load import load_table
 from vtspolicy.tapes import TapeState
 
 RULES = """
@@ -42,20 +41,6 @@ rules:
     when: {family: Erase}
     then: erased
 """
-
-
-class TapeSite(Site):
-    def __init__(self):
-        super().__init__()
-        path = self.root / "tapes.yaml"
-        path.write_text(RULES)
-        hosts = {
-            name: evolve(host, families=(*host.families, "Restore"))
-            for name, host in self.configuration.hosts.items()
-        }
-        self.configuration = evolve(self.configuration, hosts=hosts)
-        table = load_table([path], vocabulary=self.vocabulary, configuration=self.configuration)
-        self.reader = evolve(self.reader, configuration=self.configuration, table=table)
 
 
 class TapeWorld(World):
@@ -105,7 +90,7 @@ class TapeWorld(World):
 
 @pytest.fixture(scope="module")
 def site():
-    site = TapeSite()
+    site = Site(RULES, families=("Restore",))
     yield site
     site.remove()
 

@@ -3,12 +3,10 @@
 import shutil
 
 import pytest
-from attrs import evolve
 from engines import Site, World
 
 from vtspolicy.engine import conduct
 from vtspolicy.jobs import JobState
-from vtspolicy.rules.load import load_table
 
 RULES = """
 applications:
@@ -27,18 +25,9 @@ rules:
 MAIN = "000001-1"
 
 
-class LostSite(Site):
-    def __init__(self):
-        super().__init__()
-        path = self.root / "lost.yaml"
-        path.write_text(RULES)
-        table = load_table([path], vocabulary=self.vocabulary, configuration=self.configuration)
-        self.reader = evolve(self.reader, table=table)
-
-
 @pytest.fixture(scope="module")
 def site():
-    site = LostSite()
+    site = Site(RULES)
     yield site
     site.remove()
 

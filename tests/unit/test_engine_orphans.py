@@ -1,12 +1,10 @@
 """What a killed server had asked for a job ends before the next one asks; and stops that fail."""
 
 import pytest
-from attrs import evolve
 from engines import Site, World
 
 from vtspolicy.engine.calls import Calls
 from vtspolicy.jobs import JobState
-from vtspolicy.rules.load import load_table
 from vtspolicy.testing.runner import FakeRunner
 
 RULES = """
@@ -46,18 +44,9 @@ rules:
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/LEDGER/L00000'"
 
 
-class AskingSite(Site):
-    def __init__(self):
-        super().__init__()
-        path = self.root / "asking.yaml"
-        path.write_text(RULES)
-        table = load_table([path], vocabulary=self.vocabulary, configuration=self.configuration)
-        self.reader = evolve(self.reader, table=table)
-
-
 @pytest.fixture(scope="module")
 def site():
-    site = AskingSite()
+    site = Site(RULES)
     yield site
     site.remove()
 

@@ -10,7 +10,6 @@ from engines import Fault, Site, Wanted, World
 
 from vtspolicy import vaults
 from vtspolicy.notices import Word
-from vtspolicy.rules.load import load_table
 from vtspolicy.tapes import TapeState
 
 RULES = """
@@ -42,16 +41,7 @@ rules:
 
 class TapeSite(Site):
     def __init__(self):
-        super().__init__()
-        path = self.root / "tapes.yaml"
-        path.write_text(RULES)
-        hosts = {
-            name: evolve(host, families=(*host.families, "Delete", "Restore"))
-            for name, host in self.configuration.hosts.items()
-        }
-        self.configuration = evolve(self.configuration, hosts=hosts)
-        table = load_table([path], vocabulary=self.vocabulary, configuration=self.configuration)
-        self.reader = evolve(self.reader, configuration=self.configuration, table=table)
+        super().__init__(RULES, families=("Delete", "Restore"))
 
 
 class TapeWorld(World):

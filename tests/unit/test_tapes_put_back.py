@@ -5,12 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 from engines import Fault, Site, World
 
 from vtspolicy.jobs import JobState
 from vtspolicy.notices import Word
-from vtspolicy.rules.load import load_table
 from vtspolicy.tapes import TapeState
 
 RULES = """
@@ -37,20 +35,6 @@ rules:
 """
 TAPE, OTHER = "P00001", "P00002"
 NEW = b"new!"  # as long as what was there before
-
-
-class TapeSite(Site):
-    def __init__(self):
-        super().__init__()
-        path = self.root / "tapes.yaml"
-        path.write_text(RULES)
-        hosts = {
-            name: evolve(host, families=(*host.families, "Restore"))
-            for name, host in self.configuration.hosts.items()
-        }
-        self.configuration = evolve(self.configuration, hosts=hosts)
-        table = load_table([path], vocabulary=self.vocabulary, configuration=self.configuration)
-        self.reader = evolve(self.reader, configuration=self.configuration, table=table)
 
 
 class TapeWorld(World):
@@ -116,7 +100,7 @@ class TapeWorld(World):
 
 @pytest.fixture(scope="module")
 def site():
-    site = TapeSite()
+    site = Site(RULES, families=("Restore",))
     yield site
     site.remove()
 
