@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from attrs import evolve, frozen
 
+from vtspolicy.tapes.fingerprint import Fingerprint
+
 
 class TapeState(StrEnum):
     """Where the data of a tape is."""
@@ -44,6 +46,7 @@ class Tape:
     restoring: float | None = None  # when a restore began that has not come to a good end
     deleted: float | None = None  # when this program removed the file
     mounted: float | None = None  # when a host last asked for it
+    seen: Fingerprint | None = None  # its file, as last looked at; None when it is not there
 
     @property
     def name(self) -> str:

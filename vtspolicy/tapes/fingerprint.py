@@ -1,0 +1,93 @@
+"""Fingerprints: what a tape's file was at a named moment, and how two of them differ."""
+
+from enum import StrEnum
+
+from attrs import evolve, frozen
+
+LEGACY_TOLERANCE_NS = 1_000
+"""Nanoseconds by which a time of version 0.1, kept as a float of seconds, may differ."""
+
+
+@frozen(kw_only=True)
+class Fingerprint:
+    """What a tape's file was at one moment."""
+
+    vault: str  # the identity of the vault
+    size: int  # bytes
+    mtime_ns: int | None  # last write of its data, nanoseconds since 1970; None: not recorded
+    inode: int | None = None  # None: not recorded (version 0.1)
+    ctime_ns: int | None = None  # last change of data or attributes; None: not recorded
+    device: int | None = None  # of the file system; compared within one boot only
+    boot: str | None = None  # the boot in which `device` was seen
+    digest: str | None = None  # SHA-256 of the content, hexadecimal, if it was read at that moment
+
+    @property
+    def written(self) -> float | None:
+        """The last write, in seconds since the epoch."""
+        return None if self.mtime_ns is None else self.mtime_ns / 1e9
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is known that tells a later write."""
+        return None not in {self.inode, self.mtime_ns, self.ctime_ns}
+
+    def without_digest(self) -> "Fingerprint":
+        """Return the same without what its content was."""
+        return evolve(self, digest=None)
+
+
+class Difference(StrEnum):
+    """How a file differs from an earlier look at it."""
+
+    NONE = "none"  # it is as it was
+    TOUCHED = "touched"  # its attributes changed, or cannot be compared; its data seems the same
+    WRITTEN = "written"  # its data is, or may be, another
+
+
+@frozen(kw_only=True)
+class VaultFeatures:
+    """What a vault's file system can do, as a probe on a private file has found."""
+
+    keeps_inode: bool = True  # a file keeps its inode number when it is renamed and opened anew
+    keeps_ctime: bool = True  # and its change time moves with each change, and only then
+    leases: bool = True  # we can be told whether another process has a file open
+    exchange: bool = True  # two names can be exchanged in one step
+    tick_ns: int = 4_000_000  # how far two times must differ to be told apart, nanoseconds
+
+
+@frozen(kw_only=True)
+class Look:
+    """One look at a tape's file, as the keeper or the server took it."""
+
+    at: float  # when, by the looker's clock, seconds since the epoch
+    fingerprint: Fingerprint | None  # None: the file was not there, or could not be looked at
+    writer: bool | None = None  # whether a process had it open for writing; None: cannot be told
+    vault_ns: int | None = None  # the vault's own clock then, nanoseconds since 1970
+
+
+def difference(
+    then: Fingerprint, now: Fingerprint, features: VaultFeatures | None = None
+) -> Difference:
+    """Return how `now` differs from `then`; both are of the same tape.
+
+    Size, last write or inode make it *written*. A change time alone (or a device number, within
+    one boot) makes it *touched*, and so does whatever the vault does not keep or was not recorded.
+    """
+    features = features or VaultFeatures()
+    if then.vault != now.vault or then.size != now.size:
+        return Difference.WRITTEN
+    if then.mtime_ns is None or now.mtime_ns is None:
+        return Difference.WRITTEN
+    if abs(then.mtime_ns - now.mtime_ns) > (0 if then.is_whole else LEGACY_TOLERANCE_NS):
+        return Difference.WRITTEN
+    if then.inode is None or then.ctime_ns is None or now.inode is None or now.ctime_ns is None:
+        return Difference.TOUCHED
+    if not (features.keeps_inode and features.keeps_ctime):
+        return Difference.TOUCHED
+    if then.inode != now.inode:
+        return Difference.WRITTEN
+    same_boot = then.boot is not None and then.boot == now.boot
+    elsewhere = same_boot and None not in {then.device, now.device} and then.device != now.device
+    if then.ctime_ns != now.ctime_ns or elsewhere:
+        return Difference.TOUCHED
+    return Difference.NONE
