@@ -23,7 +23,7 @@ from vtspolicy.config.keys import KEYS as CONFIGURATION_KEYS
 from vtspolicy.config.reading import REQUIRED, Key
 from vtspolicy.control import VERBS, Control
 from vtspolicy.metrics import Metrics
-from vtspolicy.rules import case_file, cleanup, conditions, facts, forms, keys, places
+from vtspolicy.rules import case_file, cleanup, conditions, facts, forms, keys, places, query_keys
 from vtspolicy.web.pages import PAGES
 
 FOLDER = Path(__file__).resolve().parent
@@ -202,8 +202,22 @@ def rules_page() -> str:
         ("`retry`", "A number alone stands for `attempts`.", keys.RETRY),
         ("`cleanup`", "See [look after tapes](../how-to/tapes.md).", cleanup.CLEANUP),
         ("`timeouts`", "", keys.TIMEOUTS),
-        ("`query`, `delete` and `verify`", "A list alone stands for `run`.", keys.QUERY),
-        ("`poll`", "The keys of a query, and these.", _without(keys.POLL, keys.QUERY)),
+        (
+            "`proof`",
+            "A word alone stands for `need`. See [look after tapes](../how-to/tapes.md).",
+            forms.PROOF,
+        ),
+        ("`query`, `delete` and `verify`", "A list alone stands for `run`.", query_keys.QUERY),
+        (
+            "`read_back`",
+            """
+The keys of a query. Its reading `digest` is the SHA-256 of the data that was read, in 64
+hexadecimal digits, and is compared with the tape's own. `vtspolicy digest -- PROGRAM ...` prints it
+for a program that writes the data to its standard output. Without `timeout` it may take 24 hours.
+""".strip(),
+            {},
+        ),
+        ("`poll`", "The keys of a query, and these.", _without(query_keys.POLL, query_keys.QUERY)),
         ("A value of `read`, and `progress`", "A text alone is a pattern.", forms.READING),
         ("A value of `expect`", "A text alone stands for `equals`.", forms.EXPECTATION),
     )

@@ -234,7 +234,7 @@ def test_the_values_of_a_job_are_all_that_the_table_of_names_says(load):
     table = load("rules: [{rule: a, when: {family: BAC}, run: [x]}]")
     text = "VTSPolicy BAC 'archive /VAULT01/PAY/A1 pool=Tapes j=Night ref=R1'"
     [job] = verdict_of(table, text, host="NSK1", system="\\NSK1", user="A.B").jobs
-    at_the_start = {"req", "job", "attempt", "handle", "rundir"}
+    at_the_start = {"req", "job", "attempt", "handle", "rundir", "target", "staging"}
     of_mounts = {"seq", "drive"}
     always = set(PLACES) - at_the_start - of_mounts
     assert set(job.values) == always | {"keyword.pool", "jobname"}

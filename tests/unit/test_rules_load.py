@@ -9,8 +9,9 @@ from vtspolicy.config.load import SHIPPED
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.grammar import shipped
-from vtspolicy.rules.keys import APPLICATION, DEFAULT_TIMEOUT, RULE, WORK
+from vtspolicy.rules.keys import APPLICATION, RULE, WORK
 from vtspolicy.rules.load import load_table, read_table
+from vtspolicy.rules.query_keys import DEFAULT_TIMEOUT
 from vtspolicy.rules.work import Expectation, Limits, Reading, Retry
 
 
@@ -89,7 +90,7 @@ def test_everything_of_a_work_can_be_said_in_the_table(load):
     rule = only_rule(table)
     work = rule.work
     assert work.application == "TSM"
-    assert work.run == ("/opt/dsmc", "{{berlin}}", "-c\x1f{class}", "{source}", "{{x}}")
+    assert work.run == ("/opt/dsmc", "{{berlin}}", "-c\x1f{class}", "{keyword.source}", "{{x}}")
     assert work.env == {"A": "2", "B": "{rundir}"}
     assert work.outcome == {"0": "completed", "100": "warning", "101": "warning", "102": "warning"}
     assert work.readings == (

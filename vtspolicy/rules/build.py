@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from vtspolicy.config.positions import Node, Table
+from vtspolicy.config.positions import Node, Place, Table
 from vtspolicy.config.reading import Findings, Section
 from vtspolicy.grammar.values import TYPES
 from vtspolicy.grammar.vocabulary import Family, Vocabulary
@@ -16,30 +16,21 @@ from vtspolicy.rules.conditions import (
     tape_conditions,
     target_conditions,
 )
+from vtspolicy.rules.evidence import check_keys, check_read_back, check_restore
+from vtspolicy.rules.expand import Template
 from vtspolicy.rules.hours import named_days
-from vtspolicy.rules.keys import DEFAULT_OUTCOME, DEFAULT_TIMEOUT
 from vtspolicy.rules.parts import Parts, Values, prepared_by
 from vtspolicy.rules.places import PLACES, PROGRAM, place_of_keyword
-from vtspolicy.rules.scope import Scope
+from vtspolicy.rules.query_keys import DEFAULT_OUTCOME, DEFAULT_TIMEOUT
+from vtspolicy.rules.scope import NOT_FOR_LOCKS, NOT_OF_A_POOL, ONLY_TO_RESTORE, Scope
 from vtspolicy.rules.table import Application, Rule
 from vtspolicy.rules.work import (
     Limits,
     Query,
     Retry,
-    Template,
     Work,
 )
 from vtspolicy.suggest import did_you_mean
-
-NOT_FOR_LOCKS = dict.fromkeys(
-    ("req", "job", "attempt", "handle", "rundir"), "a lock is made before the job has it"
-)
-"""Names that are not known yet when a job's lock is made."""
-
-NOT_OF_A_POOL = dict.fromkeys(
-    ("cartridge", "size"), "one job is done for the whole pool (each: pool)"
-)
-"""Names that one job for a whole pool does not have."""
 
 
 @frozen(kw_only=True)
@@ -51,6 +42,7 @@ class Defaults:
     archive: Values = field(factory=dict)  # for those with then: migrated
     restore: Values = field(factory=dict)  # for those with then: restored
     readings: frozenset[str] = frozenset()  # the names of all its readings
+    proof: Place | None = None  # where the proof stands that its copies need
 
 
 class Builder(Parts):
@@ -92,6 +84,8 @@ class Builder(Parts):
         scope = Scope(
             families=families, constants=constants, readings=readings, defaults=read["defaults"]
         )
+        to_restore = scope
+        scope = scope.denying(ONLY_TO_RESTORE)
         query = self.query(read["query"], scope) if read["query"] else None
         outcome = query.outcome if query else None
         application = Application(
@@ -105,14 +99,18 @@ class Builder(Parts):
             defaults=read["defaults"],
             query=query,
             delete=self.query(read["delete"], scope) if read["delete"] else None,
+            read_back=self.read_back(read["read_back"], scope) if read["read_back"] else None,
+            touches="ctime" in read["touches"],
             place=read.table.place,
         )
+        archive, restore = read["archive"], read["restore"]
         self.defaults[name] = Defaults(
             application=application,
             top=self.work_values(read, scope, outcome),
-            archive=self.work_values(read["archive"], scope, outcome) if read["archive"] else {},
-            restore=self.work_values(read["restore"], scope, outcome) if read["restore"] else {},
+            archive=self.work_values(archive, scope, outcome) if archive else {},
+            restore=self.work_values(restore, to_restore, outcome) if restore else {},
             readings=readings,
+            proof=archive.place("proof") if archive and "proof" in archive.given else None,
         )
 
     def _check_constants(self, read: Section) -> None:
@@ -203,9 +201,11 @@ class Builder(Parts):
         )
         special = {"migrated": defaults.archive, "restored": defaults.restore}
         layers = [defaults.top, special.get(read["then"], {})]
+        if read["then"] != "restored":
+            scope = scope.denying(ONLY_TO_RESTORE)
         each = read["each"] if "each" in read.given else _last(layers, "each", "cartridge")
         if each == "pool":
-            scope = evolve(scope, denied=NOT_OF_A_POOL)
+            scope = scope.denying(NOT_OF_A_POOL)
             if base.tapes or any(condition.key == "cartridge" for condition in base.targets):
                 self.findings.add(
                     read.place("each") if "each" in read.given else read.table.place,
@@ -229,6 +229,9 @@ class Builder(Parts):
             }
         )
         work = self._work(application, layers, read["then"])
+        check_keys(read, self.findings)
+        check_read_back(work, read, defaults.proof, self.findings)
+        check_restore(work, read, self.findings)
         if work.handle is not None and work.handle not in {each.name for each in work.readings}:
             known = [each.name for each in work.readings]
             remedy = did_you_mean(work.handle, known) or "add it to read"
@@ -260,20 +263,23 @@ class Builder(Parts):
         written = read["lock"]
         if written == "none":
             return None
-        return self.finish(written, evolve(scope, denied={**NOT_FOR_LOCKS, **scope.denied}))
+        return self.finish(written, scope.denying(NOT_FOR_LOCKS))
 
     def _work(self, application: Application, layers: list[Values], then: Any) -> Work:  # Any: Then
         env: dict[str, Template] = {}
         readings: dict[str, Any] = {}  # Any: Reading, as in Values
         timeouts: dict[str, Any] = {}  # Any: seconds or None
+        proof: dict[str, Any] = {}  # Any: of `proof` and `every`, as in Values
         for layer in layers:
             env.update(layer.get("env", {}))
             readings.update({each.name: each for each in layer.get("read", ())})
             if layer.get("progress"):
                 readings["percent"] = layer["progress"]
             timeouts.update(layer.get("timeouts", {}))
+            proof.update(layer.get("proof", {}))
         run = _last(layers, "run", ())
-        default_verify = application.query if then == "migrated" else None
+        copies = then == "migrated"
+        default_verify = application.query if copies else None
         between = _last(layers, "between", None)
         return Work(
             application=application.name,
@@ -302,6 +308,9 @@ class Builder(Parts):
                 for name in sorted(named_days(between) if between else ())
                 if name in self.calendar
             },
+            read_back=_last(layers, "read_back", application.read_back) if copies else None,
+            touches=application.touches and copies,
+            **proof,
         )
 
     def _defaults_of(

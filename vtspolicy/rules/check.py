@@ -9,9 +9,9 @@ from attrs import frozen
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
 from vtspolicy.rules.conditions import covers
-from vtspolicy.rules.expand import parts_of
+from vtspolicy.rules.expand import Template, names_in, parts_of
 from vtspolicy.rules.table import Condition, Rule, Table, TapeCondition
-from vtspolicy.rules.work import Template, Work
+from vtspolicy.rules.work import Query, Work
 
 FindProgram = Callable[[str], str | None]
 """Returns where a program is that can be run, or None."""
@@ -117,7 +117,7 @@ def _programs(table: Table, find_program: FindProgram) -> Iterator[Problem]:
 
 def _argument_lists(table: Table) -> Iterator[tuple[Place, tuple[Template, ...]]]:
     for application in table.applications.values():
-        for query in (application.query, application.delete):
+        for query in (application.query, application.delete, application.read_back):
             if query is not None:
                 yield application.place, query.run
     for rule in table.rules:
@@ -130,7 +130,11 @@ def _of_work(work: Work) -> Iterator[tuple[str, tuple[Template, ...]]]:
     yield "run", work.run
     yield "cancel", work.cancel
     yield "ready", work.ready
-    queries = [("prepare", work.prepare), ("verify", work.verify)]
+    queries = [
+        ("prepare", work.prepare),
+        ("verify", work.verify),
+        ("read_back", work.read_back),
+    ]
     if work.poll is not None:
         queries += [("poll", work.poll.query), ("poll", work.poll.find)]
     for key, query in queries:
@@ -186,3 +190,24 @@ def _unproven(table: Table) -> Iterator[Problem]:
                 "verify: [PROGRAM, ...] that finds the copy by {handle}",
                 warning=True,
             )
+        if work is not None and work.then == "migrated" and rule.each == "pool":
+            for key, query in (("verify", work.verify), ("read_back", work.read_back)):
+                if query is not None and not _names_a_tape(query):
+                    yield rule.places.get(key, rule.place).problem(
+                        f'{key} of the rule "{rule.name}" is asked for each tape of the pool, and'
+                        " names none of them: it proves the pool, and not its tapes",
+                        "name the tape by {path}, {source} or {cartridge}",
+                        warning=True,
+                    )
+
+
+TAPE_NAMES = frozenset({"path", "relpath", "source", "relsource", "cartridge"})
+"""Places that tell one tape of a pool from another."""
+
+
+def _names_a_tape(query: Query) -> bool:
+    """Whether a query is about one tape, by its arguments or by what it expects."""
+    expected = [each for one in query.expect for each in (one.equals, one.at_least) if each]
+    names = {n for each in (*query.run, *query.input, *expected) for n in names_in(each)}
+    inner = query.prepare is not None and _names_a_tape(query.prepare)
+    return bool(names & TAPE_NAMES) or inner

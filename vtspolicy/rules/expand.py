@@ -8,7 +8,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
-from vtspolicy.rules.work import Template
+Template = str
+"""One argument; `{name}` is replaced by a value, in a single pass: values are never read again.
+
+Arguments that stand or fall together are one template, with GROUP between them.
+"""
 
 GROUP = "\x1f"
 """Stands between the arguments of one template that are left out together."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from vtspolicy.grammar.command import Command
 from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Step
-from vtspolicy.rules.expand import expand, expand_environment, expand_input
+from vtspolicy.rules.expand import Template, expand, expand_environment, expand_input
 from vtspolicy.rules.hours import next_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.places import RUN_PLACES
 from vtspolicy.rules.table import Table
-from vtspolicy.rules.work import Expectation, Limits, Query, Template, Work
+from vtspolicy.rules.work import Expectation, Limits, Query, Work
 
 Data = dict[str, Any]
 """JSON; Any: its values are of all JSON's types."""

@@ -8,6 +8,7 @@ from vtspolicy.config.positions import Items, Node, Place, Scalar, Table, descri
 from vtspolicy.config.reading import Findings, Key, keys_of
 from vtspolicy.rules.expand import GROUP, TemplateError, parts_of
 from vtspolicy.rules.work import Expectation, OutcomeName, Reading
+from vtspolicy.tapes import Proof
 
 
 class Written(str):
@@ -214,6 +215,52 @@ def expectations(node: Node, findings: Findings) -> tuple[Expectation, ...] | No
         Expectation(reading=name, equals=each.equals, at_least=each.at_least, outcome=each.outcome)
         for name, each in found.items()
     )
+
+
+def _period(node: Node, findings: Findings) -> float | None:
+    found = reading.duration(node, findings)
+    if found is not None and found < 1:
+        findings.add(node, "copies cannot be proven that often", "at least 1s, as 30d")
+        return None
+    return found
+
+
+PROOF = keys_of(
+    Key(
+        name="need",
+        read=reading.choice("found", "data"),
+        type="found or data",
+        default_text="found",
+        help="found: a query by its handle finds the copy; data: read_back has read the copy, and"
+        " it is what the tape has",
+    ),
+    Key(
+        name="every",
+        read=_period,
+        type="a duration",
+        default_text="only when it is needed",
+        help="how often its copies are proven again; only where copies are made",
+    ),
+)
+"""The keys of `proof`."""
+
+
+def proof(node: Node, findings: Findings) -> Mapping[str, Proof | float] | None:
+    """The proof that a copy needs, as fields of Work; a word alone stands for `need`."""
+    if isinstance(node, Scalar):
+        word = PROOF["need"].read(node, findings)
+        return None if word is None else {"proof": Proof(word)}
+    read = reading.section_of(PROOF, "proof")(node, findings)
+    if read is None:
+        return None
+    if not read.given:
+        findings.add(node, "a proof needs need or every", "proof: data, or proof: {every: 30d}")
+    found: dict[str, Proof | float] = {}
+    if read["need"] is not None:
+        found["proof"] = Proof(read["need"])
+    if read["every"] is not None:
+        found["every"] = read["every"]
+    return found
 
 
 def or_none(read: reading.Read[object]) -> reading.Read[object]:

@@ -1,9 +1,7 @@
 """The keys of a rules table: name, type, default and help, in the one table of them."""
 
-from collections.abc import Mapping
-
 from vtspolicy.config import reading
-from vtspolicy.config.positions import Items, Node, Scalar, Table
+from vtspolicy.config.positions import Node, Scalar, Table
 from vtspolicy.config.reading import REQUIRED, Findings, Key, Section, keys_of
 from vtspolicy.rules.cleanup import CLEANUP
 from vtspolicy.rules.conditions import WHEN, patterns
@@ -15,21 +13,20 @@ from vtspolicy.rules.forms import (
     or_none,
     outcome,
     progress,
+    proof,
     reading_name,
     readings,
-    regular_expression,
     template,
 )
-from vtspolicy.rules.work import OutcomeName
-
-DEFAULT_OUTCOME: Mapping[str, OutcomeName] = {"0": "completed", "default": "failed"}
-"""How exit codes are judged where nothing else is said."""
-
-DEFAULT_TIMEOUT = 24 * 3600.0
-"""Seconds that one attempt may take where nothing else is said."""
-
-_INPUT = Key(
-    name="input", read=lines, type="a list of lines", default=(), help="what it reads on its input"
+from vtspolicy.rules.query_keys import (
+    CALL,
+    DEFAULT_OUTCOME,
+    DEFAULT_TIMEOUT,
+    INPUT,
+    POLL,
+    QUERY,
+    READ_BACK,
+    list_or_section,
 )
 
 _optional_duration = or_none(reading.duration)
@@ -88,111 +85,6 @@ RETRY = keys_of(
 )
 """The keys of `retry`."""
 
-CALL = keys_of(
-    Key(
-        name="run", read=arguments, type="an argument list", default=REQUIRED, help="what is asked"
-    ),
-    Key(name="outcome", read=outcome, type="a mapping", help="what its exit codes mean"),
-    Key(name="read", read=readings, type="a mapping", default=(), help="what its output tells"),
-    _INPUT,
-    Key(name="expect", read=expectations, type="a mapping", default=(), help="what must hold"),
-    Key(
-        name="absent",
-        read=reading.items(reading.text, single=True),
-        type="a list",
-        default=(),
-        help="exit codes, and words of its output, that are a clear no",
-    ),
-    Key(
-        name="timeout",
-        read=reading.duration,
-        type="a duration",
-        default=300.0,
-        default_text="5m",
-        help="how long it may take",
-    ),
-)
-"""The keys of one call of a program."""
-
-
-def _list_or_section(keys: Mapping[str, Key], what: str) -> reading.Read[Section]:
-    """Make a reader of a mapping for which its argument list can stand alone."""
-
-    def read(node: Node, findings: Findings) -> Section | None:
-        if isinstance(node, Items):
-            argv = arguments(node, findings)
-            if argv is None:
-                return None
-            values = {key.name: key.default for key in keys.values()} | {"run": argv}
-            return Section(table=Table(place=node.place), values=values, given=frozenset({"run"}))
-        return reading.section_of(keys, what)(node, findings)
-
-    return read
-
-
-QUERY = {
-    **CALL,
-    **keys_of(
-        Key(
-            name="prepare",
-            read=_list_or_section(CALL, "prepare"),
-            type="an argument list or a call",
-            help="a call before it, whose readings fill its places",
-        ),
-    ),
-}
-"""The keys of a query: `query`, `delete` and `verify`."""
-
-POLL = {
-    **QUERY,
-    **keys_of(
-        Key(
-            name="every",
-            read=reading.duration,
-            type="a duration",
-            default=10.0,
-            default_text="10s",
-            help="how often it is asked",
-        ),
-        Key(
-            name="running",
-            read=regular_expression,
-            type="a regular expression",
-            default=REQUIRED,
-            help="the values of the reading state while the job is in flight",
-        ),
-        Key(
-            name="completed",
-            read=regular_expression,
-            type="a regular expression",
-            default=REQUIRED,
-            help="those of success; every other value is a failure",
-        ),
-        Key(
-            name="warning",
-            read=regular_expression,
-            type="a regular expression",
-            default="",
-            help="those of an end with warnings",
-        ),
-        Key(
-            name="find",
-            read=_list_or_section(QUERY, "find"),
-            type="an argument list or a query",
-            help="reads application_job by {handle}, for when its submission was interrupted",
-        ),
-        Key(
-            name="patience",
-            read=reading.duration,
-            type="a duration",
-            default=1800.0,
-            default_text="30m",
-            help="how long no answer may come, and a cancelled job may take to end",
-        ),
-    ),
-}
-"""The keys of `poll`."""
-
 
 def _retry(node: Node, findings: Findings) -> Section | None:
     if isinstance(node, Scalar):
@@ -207,11 +99,11 @@ def _retry(node: Node, findings: Findings) -> Section | None:
 WORK = keys_of(
     Key(
         name="prepare",
-        read=_list_or_section(CALL, "prepare"),
+        read=list_or_section(CALL, "prepare"),
         type="an argument list or a query",
         help="a call before each run, whose readings fill places of the run",
     ),
-    _INPUT,
+    INPUT,
     Key(
         name="env",
         read=environment,
@@ -278,7 +170,7 @@ WORK = keys_of(
     ),
     Key(
         name="verify",
-        read=or_none(_list_or_section(QUERY, "verify")),
+        read=or_none(list_or_section(QUERY, "verify")),
         type="an argument list, a query or none",
         help="a separate call that must find the copy",
     ),
@@ -332,6 +224,28 @@ WORK = keys_of(
 )
 """The keys of a rule that an application can give for all its rules."""
 
+_READ_BACK = Key(
+    name="read_back",
+    read=reading.section_of(READ_BACK, "read_back"),
+    type="a query",
+    help="reads the data of a copy and tells its SHA-256 as the reading digest: the proof data",
+)
+
+_PROOF = Key(
+    name="proof",
+    read=proof,
+    type="found, data or a mapping",
+    default_text="found",
+    help="what must be known of a copy before its tape is emptied; of the rule that made the copy"
+    " and the one that empties the tape the stricter counts",
+)
+
+EVIDENCE = keys_of(_PROOF, _READ_BACK)
+"""The keys of a rule that say how its copies are proven."""
+
+ARCHIVE = {**WORK, **keys_of(_PROOF)}
+"""The keys of `archive` in an application."""
+
 APPLICATION = {
     **keys_of(
         Key(name="title", read=reading.text, type="a text", default="", help="the product"),
@@ -384,21 +298,31 @@ APPLICATION = {
         ),
         Key(
             name="query",
-            read=_list_or_section(QUERY, "query"),
+            read=list_or_section(QUERY, "query"),
             type="an argument list or a query",
             help="finds a copy by {handle}; the default verify of rules with then: migrated",
         ),
         Key(
             name="delete",
-            read=_list_or_section(QUERY, "delete"),
+            read=list_or_section(QUERY, "delete"),
             type="an argument list or a query",
             help="removes a copy by {handle}",
         ),
+        _READ_BACK,
+        Key(
+            name="touches",
+            read=reading.items(reading.choice("ctime"), single=True, least=1),
+            type="a list",
+            default=(),
+            default_text="nothing",
+            help="ctime: it resets the access time of what it reads, so that the change time moves"
+            " though nothing was written",
+        ),
         Key(
             name="archive",
-            read=reading.section_of(WORK, "archive"),
+            read=reading.section_of(ARCHIVE, "archive"),
             type="a mapping",
-            help="keys for its rules with then: migrated",
+            help="keys for its rules with then: migrated, and proof",
         ),
         Key(
             name="restore",
@@ -451,6 +375,7 @@ RULE = {
             help="two jobs with locks that overlap never run together",
         ),
     ),
+    **EVIDENCE,
     **WORK,
 }
 """The keys of a rule."""

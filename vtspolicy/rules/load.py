@@ -16,6 +16,7 @@ from vtspolicy.grammar.vocabulary import Vocabulary
 from vtspolicy.rules.build import Builder
 from vtspolicy.rules.cleanup import policy_of
 from vtspolicy.rules.conditions import is_glob
+from vtspolicy.rules.evidence import check_demands
 from vtspolicy.rules.keys import APPLICATION, RULE, TOP
 from vtspolicy.rules.table import Rule, Table
 from vtspolicy.suggest import did_you_mean
@@ -102,10 +103,13 @@ def _table_of(
     calendar = {name: days for _, top in tops for name, days in top["calendar"].items()}
     builder = Builder(vocabulary=vocabulary, calendar=calendar, findings=findings)
     for name, node in _applications(tops, findings).items():
-        read = section_of(APPLICATION, "an application")(node, findings)
+        read = section_of(APPLICATION, "an application", elsewhere="; proof stands under archive")(
+            node, findings
+        )
         if read is not None:
             builder.application(name, read)
     rules = _rules(tops, builder, findings)
+    check_demands(rules, findings)
     if configuration is not None:
         _check_names(rules, configuration, findings)
     return Table(

@@ -201,6 +201,8 @@ def _tape_jobs(
             "cartridge": tape.cartridge,
             "path": tape.path,
             "relpath": tape.path[1:],
+            "source": tape.path,
+            "relsource": tape.path[1:],
         }
         if tape.size is not None:
             values["size"] = str(tape.size)
@@ -236,7 +238,8 @@ def _pool_jobs(
     for pool, tape in {f"/{tape.vault}/{tape.pool}": tape for tape in reversed(tapes)}.items():
         path = dirname(tape.path)
         values = {**common, "vault": tape.vault, "pool": tape.pool, "path": path}
-        values["relpath"] = path[1:]
+        values["relpath"] = values["relsource"] = path[1:]
+        values["source"] = path
         jobs.append(
             PlannedJob(
                 work=work,

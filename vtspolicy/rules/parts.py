@@ -7,10 +7,12 @@ from attrs import evolve
 
 from vtspolicy.config.positions import Place, Table
 from vtspolicy.config.reading import Findings, Section
+from vtspolicy.rules.expand import Template
 from vtspolicy.rules.forms import Written
 from vtspolicy.rules.hours import SEPARATOR, HoursError, named_days, parse_hours
-from vtspolicy.rules.keys import DEFAULT_OUTCOME, WORK
-from vtspolicy.rules.scope import Scope, Templates
+from vtspolicy.rules.keys import EVIDENCE, WORK
+from vtspolicy.rules.query_keys import DEFAULT_OUTCOME
+from vtspolicy.rules.scope import NOT_OF_A_POOL, ONLY_TO_RESTORE, Scope, Templates
 from vtspolicy.rules.secrets import secret_variable
 from vtspolicy.rules.work import (
     Expectation,
@@ -18,7 +20,6 @@ from vtspolicy.rules.work import (
     Poll,
     Query,
     Retry,
-    Template,
 )
 from vtspolicy.suggest import did_you_mean
 
@@ -54,6 +55,14 @@ class Parts(Templates):
             absent=tuple(read["absent"]),
             prepare=prepare,
         )
+
+    def read_back(self, read: Section, scope: Scope) -> Query:
+        """Return the query that reads the data of a copy: about one tape, wherever it writes to."""
+        query = self.query(read, scope.allowing(NOT_OF_A_POOL).allowing(ONLY_TO_RESTORE))
+        if "digest" not in {each.name for each in query.readings}:
+            message = "read_back reads no digest, the SHA-256 of the data that was read"
+            self.findings.add(read.table.place, message, "read: {digest: {field: digest}}")
+        return query
 
     def _expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:
         return tuple(
@@ -123,8 +132,11 @@ class Parts(Templates):
             "timeouts": _timeouts,
             "expect": lambda _: self._work_expectations(read, scope),
             "verify": lambda verify: (
-                None if verify == "none" else self.query(verify, scope, outcome)
+                None
+                if verify == "none"
+                else self.query(verify, scope.allowing(NOT_OF_A_POOL), outcome)
             ),
+            "read_back": lambda read_back: self.read_back(read_back, scope),
             "poll": lambda poll: self._poll(poll, scope),
             "cancel": lambda cancel: self.arguments(cancel, scope),
             "cancel_input": lambda lines: self.lines(lines, scope),
@@ -136,7 +148,7 @@ class Parts(Templates):
         }
         return {
             name: make[name](read[name]) if name in make else read[name]
-            for name in WORK
+            for name in (*WORK, *EVIDENCE)
             if name in read.given and read[name] is not None
         }
 

@@ -30,6 +30,15 @@ PLACES = _names(
     ("cartridge", "tape", "the name of the tape; absent with each: pool"),
     ("path", "tape", "the real path of the tape, or of the pool with each: pool"),
     ("relpath", "tape", "the same path without its first /, for programs that want it so"),
+    (
+        "source",
+        "tape",
+        (
+            "the path by which its application knows the copy: that of the tape when it was copied,"
+            " also after it was moved; a keyword of this name is {keyword.source}"
+        ),
+    ),
+    ("relsource", "tape", "the same path without its first /"),
     ("size", "tape", "the size of the tape in bytes; absent with each: pool"),
     ("host", "event", "the configured host; absent for an operator's command"),
     ("system", "event", "the \\SYSTEM of the event's header; absent where there is none"),
@@ -39,6 +48,22 @@ PLACES = _names(
     ("attempt", "run", "the number of the attempt, from 1"),
     ("handle", "run", "our name of the copy: the new one, or to restore the newest copy's"),
     ("rundir", "run", "the folder of this run, which is also its working directory"),
+    (
+        "target",
+        "run",
+        (
+            "a private name in the tape's pool that a restore writes to: the whole file then takes"
+            " the tape's place; only in rules with then: restored, and in read_back"
+        ),
+    ),
+    (
+        "staging",
+        "run",
+        (
+            "a private folder that a restore writes below, for programs that keep paths; only in"
+            " rules with then: restored, and in read_back"
+        ),
+    ),
     ("seq", "run", "the host's number of its mount request; absent but in ready"),
     ("drive", "run", "the drive that a mount request names; absent but in ready"),
     ("node", "run", "the name of this node; a keyword of this name is {keyword.node}"),

@@ -2,19 +2,32 @@
 
 from collections.abc import Iterable, Mapping
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vtspolicy.config.positions import Place
 from vtspolicy.config.reading import Findings
 from vtspolicy.grammar.vocabulary import Family
-from vtspolicy.rules.expand import GROUP, names_in, parts_of
+from vtspolicy.rules.expand import GROUP, Template, names_in, parts_of
 from vtspolicy.rules.forms import Written
 from vtspolicy.rules.places import KEYWORD, PLACES, place_of_keyword
 from vtspolicy.rules.secrets import BY_FILE, doubtful_pair, secret_argument
-from vtspolicy.rules.work import (
-    Template,
-)
 from vtspolicy.suggest import did_you_mean
+
+NOT_FOR_LOCKS = dict.fromkeys(
+    ("req", "job", "attempt", "handle", "rundir", "target", "staging"),
+    "a lock is made before the job has it",
+)
+"""Names that are not known yet when a job's lock is made."""
+
+NOT_OF_A_POOL = dict.fromkeys(
+    ("cartridge", "size", "target", "staging"), "one job is done for the whole pool (each: pool)"
+)
+"""Names that one job for a whole pool does not have; its copies are asked for tape by tape."""
+
+ONLY_TO_RESTORE = dict.fromkeys(
+    ("target", "staging"), "it is there for rules with then: restored, and for read_back"
+)
+"""Names of places that only a restore, or the reading of a copy, writes to."""
 
 
 @frozen(kw_only=True)
@@ -26,6 +39,15 @@ class Scope:
     readings: frozenset[str] = frozenset()  # what was read from the output before
     defaults: Mapping[str, str] = field(factory=dict)  # keywords that always have a value
     denied: Mapping[str, str] = field(factory=dict)  # names that mean nothing here, and why
+
+    def denying(self, names: Mapping[str, str]) -> "Scope":
+        """Return the same without some names; each has the reason why it means nothing."""
+        return evolve(self, denied={**self.denied, **names})
+
+    def allowing(self, names: Mapping[str, str]) -> "Scope":
+        """Return the same with names that `denying` has taken away."""
+        denied = {name: why for name, why in self.denied.items() if names.get(name) != why}
+        return evolve(self, denied=denied)
 
     @property
     def keywords(self) -> Mapping[str, str]:

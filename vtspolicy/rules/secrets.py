@@ -2,8 +2,7 @@
 
 import re
 
-from vtspolicy.rules.expand import names_in
-from vtspolicy.rules.work import Template
+from vtspolicy.rules.expand import Template, names_in
 
 _WORD = r"(password|passwd|passphrase|passwort|pwd|secret|token|api[-_]?key)"
 _OPTION = re.compile(rf"--?(?!no-)[a-z]*-?{_WORD}(=.*)?", re.IGNORECASE | re.DOTALL)

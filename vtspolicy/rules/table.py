@@ -12,7 +12,8 @@ from vtspolicy.config.problems import Problem
 from vtspolicy.grammar.command import Command
 from vtspolicy.rules.cleanup import Policy
 from vtspolicy.rules.decision import Circumstances
-from vtspolicy.rules.work import Query, Template, Work
+from vtspolicy.rules.expand import Template
+from vtspolicy.rules.work import Query, Work
 from vtspolicy.tapes import Tape
 
 Each = Literal["cartridge", "pool"]
@@ -66,6 +67,8 @@ class Application:
     defaults: Mapping[str, str] = field(factory=dict)  # of keywords that a command leaves out
     query: Query | None = None  # finds a copy by its handle
     delete: Query | None = None  # removes a copy by its handle
+    read_back: Query | None = None  # reads the data of a copy
+    touches: bool = False  # it changes the ctime of what it reads
     place: Place  # where it is defined
 
 

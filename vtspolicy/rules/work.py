@@ -9,14 +9,13 @@ from typing import Literal
 
 from attrs import field, frozen
 
-Template = str
-"""One argument; `{name}` is replaced by a value, in a single pass: values are never read again.
-
-Arguments that stand or fall together are one template; `rules.expand` takes it apart.
-"""
+from vtspolicy.rules.expand import Template, names_in
+from vtspolicy.tapes import Proof
 
 OutcomeName = Literal["completed", "warning", "failed"]
 Then = Literal["migrated", "restored", "erased", "deleted"]
+RestoresTo = Literal["path", "target", "staging"]
+"""Where a restore writes: on the tape itself, a private file beside it, or a private folder."""
 
 
 @frozen(kw_only=True)
@@ -111,3 +110,16 @@ class Work:
     on_interrupt: Literal["retry", "fail"] = "fail"  # after the machine or the run died
     between: str | None = None  # hours in which it may start, as written
     calendar: Mapping[str, tuple[str, ...]] = field(factory=dict)  # named days that it refers to
+    proof: Proof | None = None  # what an erase needs to know of a copy; None: the default
+    every: float | None = None  # seconds after which its copies are proven again; None: never
+    read_back: Query | None = None  # reads the data of its copy and tells its SHA-256 as `digest`
+    touches: bool = False  # its application changes the ctime of what it reads, and nothing else
+
+    @property
+    def restores_to(self) -> RestoresTo:
+        """Where a restore writes, by the places that it uses: `{target}`, `{staging}` or none."""
+        templates = [*self.run, *self.input]
+        if self.prepare is not None:
+            templates += [*self.prepare.run, *self.prepare.input]
+        used = {name for each in templates for name in names_in(each)}
+        return "target" if "target" in used else "staging" if "staging" in used else "path"
