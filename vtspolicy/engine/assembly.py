@@ -7,11 +7,12 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
-from vtspolicy.engine.ourselves import Ourselves
 from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.metrics import Metrics
@@ -55,7 +56,16 @@ def assemble(
     outbox = Outbox(clock, LedgerStore(ledger, clock))
     outbox.on_final = metrics.request_ended
     queue = EmbeddedQueue(clock)
-    vaults = Vaults(configuration.vaults)
+    vaults = Vaults(configuration.vaults, configuration.vaults_without)
+    calls = Calls(clock=clock, runner=runner, node=configuration.node)
+    checks = TapeChecks(
+        ledger=ledger,
+        vaults=vaults,
+        clock=clock,
+        threads=threads,
+        calls=calls,
+        metrics=metrics,
+    )
     conductor = Conductor(
         clock=clock,
         steady=steady or clock.seconds,
@@ -63,10 +73,10 @@ def assemble(
         queue=queue,
         runner=runner,
         outbox=outbox,
-        ourselves=Ourselves(ledger=ledger, vaults=vaults, clock=clock, threads=threads),
+        checks=checks,
+        calls=calls,
         patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
         metrics=metrics,
-        node=configuration.node,
     )
     engine = Engine(
         clock=clock,
@@ -80,5 +90,5 @@ def assemble(
         metrics=metrics,
         threads=threads,
     )
-    conductor.ourselves.table = lambda: engine.reader.table
+    checks.table = lambda: engine.reader.table
     return engine

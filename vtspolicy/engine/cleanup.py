@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
 from vtspolicy.engine.intake import Understood
-from vtspolicy.engine.ourselves import CLEANUP
+from vtspolicy.engine.tapes.checks import CLEANUP
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, Target
 from vtspolicy.ledger import Book

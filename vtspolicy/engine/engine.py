@@ -26,7 +26,7 @@ from vtspolicy.engine.intake import (
     understand,
 )
 from vtspolicy.engine.mounts import Mounts
-from vtspolicy.engine.ourselves import known
+from vtspolicy.engine.tapes.checks import known
 from vtspolicy.engine.recording import record, together
 from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
@@ -192,6 +192,7 @@ class Engine:
         """Decide by other files from now on; what was decided before keeps its decision."""
         self.reader = reader
         self.vaults.roots = dict(reader.configuration.vaults)
+        self.vaults.accepted = dict(reader.configuration.vaults_without)
         self.queue.seats(reader.table.seats)
         now = self.clock.seconds()
         self.known_since = {
@@ -356,11 +357,13 @@ class Engine:
             with OneLook(self.vaults) as one:
                 return [find(one, each.command.targets, records) for each in commands]
 
+        now = self.clock.seconds()
+
         def add_known(book: Book, found: list[Found | str]) -> list[Found | str]:
             return [
                 each
                 if isinstance(each, str)
-                else Found(tapes=known(book, each.tapes), pool=each.pool)
+                else Found(tapes=known(book, each.tapes, now), pool=each.pool)
                 for each in found
             ]
 

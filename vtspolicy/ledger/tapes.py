@@ -80,6 +80,7 @@ def tape_of(row: Row) -> Tape:
         override_seen=fingerprint_of(row[28]),
         doubted=row[29],
         unseen=bool(row[30]),
+        override_job=row[31],
     )
 
 
@@ -92,7 +93,7 @@ def _tape_row(tape: Tape) -> tuple[Value, ...]:
         *(tape.verified, tape.media, tape.rewritten, tape.restoring, tape.deleted, tape.mounted),
         *(fingerprint_text(tape.seen), tape.held, fingerprint_text(tape.kept)),
         *(fingerprint_text(tape.partial), tape.override_at, fingerprint_text(tape.override_seen)),
-        *(tape.doubted, tape.unseen, tape.state.value),
+        *(tape.doubted, tape.unseen, tape.override_job, tape.state.value),
     )
 
 
@@ -449,16 +450,24 @@ class TapeDesk(ReadingDesk):
         if not self._do("set_mounted", at, tape.path):
             self.save_tape(evolve(tape, mounted=at))
 
-    def set_override(self, tape: Tape, reason: str | None, actor: str, at: float) -> Tape:
+    def set_override(
+        self, tape: Tape, reason: str | None, actor: str, at: float, *, job: int | None = None
+    ) -> Tape:
         """Let an operator allow (or, with None, forbid again) that one tape is emptied unproven.
 
-        It holds for the tape as its file is now, for one order, and for a day.
+        It holds for the tape as its file is now, for the order whose `job` is given, and for a day.
         """
         before = self._need_tape(tape.path)
         after = model.without_override(before)
         if reason is not None:
             there = model.looked_at(before, tape, at=at)
-            after = evolve(there, override=reason, override_at=at, override_seen=tape.seen)
+            after = evolve(
+                there,
+                override=reason,
+                override_at=at,
+                override_seen=tape.seen,
+                override_job=job,
+            )
         self.save_tape(after)
         told = ("guarded", "overridden")
         self._note(
@@ -470,6 +479,22 @@ class TapeDesk(ReadingDesk):
             subject=f"tape {before.name}",
         )
         return after
+
+    def end_override(self, job: Job, at: float) -> None:
+        """End what an operator allowed for the order of a job: that has ended, used or not."""
+        if job.work.then not in {"erased", "deleted", "restored"} or job.path is None:
+            return
+        tape = self.tape(job.path)
+        if tape is None or tape.override is None:
+            return
+        if tape.override_job in {None, job.id}:
+            self.set_override(tape, None, "engine", at)
+
+    def forget_restore(self, tape: Tape) -> None:
+        """Note that a restore which failed has not begun to write to a tape."""
+        known = self.tape(tape.path)
+        if known is not None and known.restoring is not None:
+            self.save_tape(evolve(known, restoring=None, partial=None))
 
     def set_locked(self, path: str, locked: bool, actor: str, at: float, reason: str = "") -> Tape:
         """Note that a process uses a tape, or does not any more."""
@@ -500,10 +525,6 @@ class TapeDesk(ReadingDesk):
                 self.save_tape(model.looked_at(known, each, at=at))
             changed += 1
         return changed
-
-    def unsee_tapes(self) -> int:
-        """Note that the ledger was restored: each tape has to be looked at before it is believed."""
-        return self._do("unsee_tapes")
 
     def last_cleanup(self) -> str | None:
         """Return the day, as ISO has it, of the last cleanup."""

@@ -77,9 +77,12 @@ class Facts:
     demanded: Proof | None = None  # by the rule of the act
     cleanup: bool = False  # nobody asked for it but the cleanup
     asked: float | None = None  # when the act was asked for, seconds since the epoch
+    job: int | None = None  # the job that acts
     handle: str | None = None  # of the copy that an operator chose
     movable: Collection[str] = ()  # applications that can bring a tape back to another place
     in_place: bool = False  # the restore writes into the tape's own file
+    application: str | None = None  # whose program restores it
+    needs_copy: bool = True  # the restore names the copy that it brings back
     mark: Mark = Mark()
 
 
@@ -178,7 +181,7 @@ def _empty(act: Act, facts: Facts) -> Ruling:
         return unguarded
     if tape.size == 0:
         return Allowed()
-    if tape.is_overridden(facts.now):
+    if tape.is_overridden(facts.now, facts.job):
         return Allowed(overridden=True)
     if tape.is_half_restored:
         return _refused(Reason.HALF_RESTORED)
@@ -286,11 +289,11 @@ def _restore(facts: Facts) -> Ruling:
         whole = _copy_on_tape(facts)
         if whole is not None and (facts.handle is None or whole is chosen):
             return _done(Reason.BACK_ALREADY)
-        if not tape.is_overridden(facts.now):
+        if not tape.is_overridden(facts.now, facts.job):
             ruling = _may_overwrite(facts, whole)
             if ruling is not None:
                 return ruling
-    elif tape.size and tape.partial is None and not tape.is_overridden(facts.now):
+    elif tape.size and tape.partial is None and not tape.is_overridden(facts.now, facts.job):
         return _refused(Reason.LEFT_UNKNOWN)
     if tape.size:
         unguarded = _why_unguarded(facts)
@@ -315,6 +318,8 @@ def _which_copy(facts: Facts, chosen: Copy | None) -> Ruling:
     if facts.handle is not None:
         if chosen is None:
             return _refused(Reason.NO_SUCH_COPY, handle=facts.handle)
+    elif not facts.copies and not tape.handle:
+        return _refused(Reason.NO_COPY_AT_ALL) if facts.needs_copy else Allowed()
     elif not facts.copies:
         return _refused(Reason.NO_COPY_AT_ALL)
     elif tape.doubted is not None:
@@ -329,7 +334,13 @@ def _which_copy(facts: Facts, chosen: Copy | None) -> Ruling:
         )
     elif chosen.lost is not None:
         return _refused(Reason.COPY_LOST, application=chosen.application, handle=chosen.handle)
-    if chosen is not None and facts.in_place and chosen.source != tape.path:
+    if chosen is None:
+        return _refused(Reason.NO_COPY_AT_ALL)
+    if facts.application not in {None, chosen.application}:
+        return _refused(
+            Reason.OTHER_APPLICATION, application=chosen.application, asked=facts.application
+        )
+    if facts.in_place and chosen.source != tape.path:
         return _refused(Reason.MOVED, application=chosen.application, source=chosen.source)
     return Allowed(copy=chosen)
 

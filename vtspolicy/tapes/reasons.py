@@ -124,6 +124,12 @@ class Reason(Enum):
         "the tape was emptied after a write that no copy holds",
         0,
     )
+    OTHER_APPLICATION = (
+        "its last content is a copy of {application} now, and {asked} was asked to bring it back:"
+        " give the command again",
+        "another application copied the tape after the Restore was decided",
+        0,
+    )
     EMPTY = (
         "the tape was emptied before its turn came: nothing is copied",
         "an archive of an empty tape",

@@ -50,6 +50,7 @@ class Tape:
     override: str | None = None  # an operator's reason why it may be emptied all the same
     override_at: float | None = None  # when that was said, seconds since the epoch
     override_seen: Fingerprint | None = None  # the file that the operator meant
+    override_job: int | None = None  # the order that it belongs to; None: any one (version 0.1)
     rewritten: float | None = None  # when other data than the copy's was first seen on it
     restoring: float | None = None  # when a restore began that has not come to a good end
     partial: Fingerprint | None = None  # what that restore has left; None: not known
@@ -110,13 +111,15 @@ class Tape:
         gone = {TapeState.ERASED, TapeState.DELETED}
         return (self.copied_size or 0) if self.state in gone else 0
 
-    def is_overridden(self, now: float) -> bool:
-        """Whether an operator allows that what is on the tape is emptied unproven.
+    def is_overridden(self, now: float, job: int | None = None) -> bool:
+        """Whether an operator allows that what is on the tape is emptied or overwritten unproven.
 
-        The word is about the file as it was then, and lasts OVERRIDE_LASTS from then on; `now` is
-        in seconds since the epoch.
+        The word is about the file as it was then, belongs to one order, whose `job` has to ask, and
+        lasts OVERRIDE_LASTS; `now` is in seconds since the epoch.
         """
         if self.override is None or self.override_at is None or self.override_seen is None:
+            return False
+        if self.override_job is not None and self.override_job != job:
             return False
         if not self.override_at - 60.0 <= now < self.override_at + OVERRIDE_LASTS:
             return False
@@ -257,4 +260,4 @@ def emptied(before: Tape, *, at: float, file: Fingerprint | None, proven: bool) 
 
 def without_override(tape: Tape) -> Tape:
     """Return a tape after an operator's word was used, withdrawn, or is not needed any more."""
-    return evolve(tape, override=None, override_at=None, override_seen=None)
+    return evolve(tape, override=None, override_at=None, override_seen=None, override_job=None)

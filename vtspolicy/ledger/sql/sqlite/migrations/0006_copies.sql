@@ -46,6 +46,7 @@ ALTER TABLE tapes ADD COLUMN kept TEXT;                    -- JSON: the file as 
 ALTER TABLE tapes ADD COLUMN partial TEXT;                 -- JSON: what a failed restore has left
 ALTER TABLE tapes ADD COLUMN override_at REAL;
 ALTER TABLE tapes ADD COLUMN override_seen TEXT;           -- JSON: the file that the operator meant
+ALTER TABLE tapes ADD COLUMN override_job INTEGER;         -- the order that it belongs to
 ALTER TABLE tapes ADD COLUMN doubted REAL;                 -- the file contradicts a restored ledger
 ALTER TABLE tapes ADD COLUMN unseen INTEGER NOT NULL DEFAULT 0;  -- not looked at since a restore
 ALTER TABLE tapes ADD COLUMN state TEXT;                   -- where its data is
@@ -98,3 +99,6 @@ UPDATE tapes SET
         ELSE 'written'
     END;
 CREATE INDEX tapes_state ON tapes (state);
+
+-- What was found out as an attempt began: the copy that it brings back, the values that it uses.
+ALTER TABLE attempts ADD COLUMN plan TEXT;                 -- JSON
