@@ -177,6 +177,7 @@ listed is denied: other hosts, other systems, other vaults, other families.
     about = {
         "listen": "One listener; an endpoint alone may stand for it.",
         "dial": "One host that is called.",
+        "vaults": "One vault, under its name; its directory alone may stand for it.",
         "hosts": "One host, under its name.",
     }
     for name, section in SECTIONS.items():

@@ -112,7 +112,7 @@ def test_what_is_not_given_is_as_the_table_of_keys_says(site):
 
 
 def test_every_key_of_the_table_is_a_field_and_every_field_a_key():
-    own = {"file", "warnings", "places"}
+    own = {"file", "warnings", "places", "vaults_without"}
     assert set(KEYS) == {each.name for each in Configuration.__attrs_attrs__} - own
 
 
@@ -189,6 +189,15 @@ def test_every_key_is_an_option_and_a_variable():
 @pytest.mark.parametrize(("text", "problem"), mistakes("configuration"))
 def test_each_problem_has_its_place_and_its_remedy(site, text, problem):
     assert f"vtspolicy.yaml:{problem}" in problems_of(site, text)
+
+
+def test_a_vault_is_its_directory_or_says_what_it_goes_without(site):
+    text = f"{LISTEN}vaults:\n  VAULT01: @/VAULT01\n"
+    text += "  VAULT02: {root: @/VAULT02, without: [leases]}\n"
+    read = load_configuration(write(site, text))
+    assert read.vaults == {"VAULT01": site / "VAULT01", "VAULT02": site / "VAULT02"}
+    assert read.vaults_without == {"VAULT02": frozenset({"leases"})}
+    assert read.places["vaults.VAULT02"].line == text.count("\n")
 
 
 def test_vaults_within_one_another_are_a_problem(site):

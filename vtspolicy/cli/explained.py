@@ -87,11 +87,36 @@ def _job_lines(job: Mapping[str, Any]) -> list[str]:
     if job["run"]:
         rows.append(("success", "; ".join(_success(job))))
     rows += [(name, _call(job[name])) for name in ("poll", "verify")]
+    rows.append(("reads back", _call(job["read_back"])))
     if job["cancel"]:
         rows.append(("cancel", _call({"run": job["cancel"], "input": job["cancel_input"]})))
     rows.append(("ready", shlex.join(job["ready"] or ())))
-    rows.append(("then", f"the tape is {job['then']}" if job["then"] else ""))
+    rows += [("proof", _proof(job)), ("then", _then(job))]
     return [f"  {name:12} {value}" for name, value in rows if value]
+
+
+_PROOFS = {
+    "found": "a query finds the copy",
+    "data": "the data of the copy was read back and is what the tape has",
+}
+
+
+def _proof(job: Mapping[str, Any]) -> str:
+    words = [_PROOFS[job["proof"]]] if job["proof"] else []
+    words += [f"proven again every {duration(job['every'])}"] if job["every"] else []
+    return "; ".join(words)
+
+
+_RESTORED = {
+    "path": "in place",
+    "target": "by a new file that takes its place",
+    "staging": "from a private folder",
+}
+
+
+def _then(job: Mapping[str, Any]) -> str:
+    how = f" {_RESTORED[job['restores_to']]}" if job["restores_to"] else ""
+    return f"the tape is {job['then']}{how}" if job["then"] else ""
 
 
 def _call(query: Mapping[str, Any] | None) -> str:

@@ -220,6 +220,27 @@ HOST = keys_of(
 """The keys of one host."""
 
 
+VAULT = keys_of(
+    Key(
+        name="root",
+        read=reading.text,
+        type="a directory",
+        default=REQUIRED,
+        help="its directory, below which the pools are",
+    ),
+    Key(
+        name="without",
+        read=reading.items(reading.choice("leases"), single=True),
+        type="a list",
+        default=(),
+        default_text="nothing",
+        help="leases: there it cannot be told whether a process has a tape open, and its tapes are"
+        " erased, deleted and overwritten by restores all the same",
+    ),
+)
+"""The keys of one vault."""
+
+
 def _listener(node: Node, findings: Findings) -> Section | None:
     if isinstance(node, Scalar):  # an endpoint alone, as on the command line
         endpoint = _endpoint(node, findings)
@@ -278,7 +299,7 @@ KEYS = keys_of(
         type="a mapping",
         default={},
         default_text="none",
-        help="the directory of each vault",
+        help="the directory of each vault, or a mapping",
     ),
     Key(
         name="hosts",
@@ -418,6 +439,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "": KEYS,
     "listen": LISTEN,
     "dial": DIAL,
+    "vaults": VAULT,
     "hosts": HOST,
 }
 """Every table of keys by the key under which it stands, for documents."""

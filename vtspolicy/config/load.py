@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from vtspolicy.config.endpoints import LOCAL, kind_of, network_of
-from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, PREFIX
+from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, PREFIX, VAULT
 from vtspolicy.config.model import Configuration, Dial, Host, Listen
 from vtspolicy.config.positions import (
     Entry,
@@ -115,7 +115,7 @@ class _Loader:
 
     def make(self, file: str) -> Configuration:
         read = self.read
-        vaults = self._vaults()
+        vaults, vaults_without = self._vaults()
         hosts = self._hosts(vaults)
         listen = tuple(self._listen(each) for each in read["listen"])
         dial = tuple(self._dial(each, hosts) for each in read["dial"])
@@ -136,11 +136,13 @@ class _Loader:
             spool=self._base("spool") / read["spool"],
             web=read["web"],
             vaults=vaults,
+            vaults_without=vaults_without,
             hosts=hosts,
             rules=rules if "rules" in read.given else (SHIPPED / "dsk.yaml",),
             tests=self._files("tests"),
             families=self._files("families"),
-            places={
+            places={f"vaults.{name}": node.place for name, node in read["vaults"].items()}
+            | {
                 f"hosts.{name}.{key}": each.place(key)
                 for name, each in read["hosts"].items()
                 for key in each.given
@@ -198,30 +200,50 @@ class _Loader:
             self.findings.add(node, f"{written} does not come with the program", remedy)
         return path
 
-    def _vaults(self) -> dict[str, Path]:
+    def _vaults(self) -> tuple[dict[str, Path], dict[str, frozenset[str]]]:
+        """Return the directory of each vault, and what some of them go without."""
         vaults: dict[str, Path] = {}
-        real: dict[str, Path] = {}
+        without: dict[str, frozenset[str]] = {}
         for name, node in self.read["vaults"].items():
-            written = text(node, self.findings)
+            written, place, lacking = self._vault(node)
             if written is None:
                 continue
             path = Path(written)
             if not path.is_absolute():
-                self.findings.add(
-                    node, f"{written} is not absolute", "a vault's directory begins with /"
-                )
+                message = f"{written} is not absolute"
+                self.findings.add(place, message, "a vault's directory begins with /")
                 continue
             if not path.is_dir():
-                self.findings.add(node, f"{written} is not a directory", "create it, or mount it")
+                self.findings.add(place, f"{written} is not a directory", "create it, or mount it")
                 continue
+            self._vault_overlaps(name, path.resolve(), vaults, place)
             vaults[name] = path
-            resolved = path.resolve()
-            for other, its in real.items():
-                if its.is_relative_to(resolved) or resolved.is_relative_to(its):
-                    message = f"{name} and {other} overlap: {resolved} and {its}"
-                    self.findings.add(node, message, "each vault needs a directory of its own")
-            real[name] = resolved
-        return vaults
+            if lacking:
+                without[name] = lacking
+        return vaults, without
+
+    def _vault(self, node: Node) -> tuple[str | None, Place, frozenset[str]]:
+        """Return the directory of one vault as written, where that stands, what it goes without."""
+        if not isinstance(node, Table):
+            return text(node, self.findings), node.place, frozenset()
+        entries = dict(node.entries)
+        shared = entries.pop("shared", None)
+        if shared is not None:
+            message = "a vault that several nodes share is not supported yet"
+            self.findings.add(shared.key, message, "remove shared, and let one node serve it")
+        read = section(
+            evolve(node, entries=entries), VAULT, self.findings, what="a vault", place=node.place
+        )
+        return read["root"], read.place("root"), frozenset(read["without"])
+
+    def _vault_overlaps(
+        self, name: str, path: Path, others: Mapping[str, Path], place: Place
+    ) -> None:
+        for other, its in others.items():
+            resolved = its.resolve()
+            if resolved.is_relative_to(path) or path.is_relative_to(resolved):
+                message = f"{name} and {other} overlap: {path} and {resolved}"
+                self.findings.add(place, message, "each vault needs a directory of its own")
 
     def _hosts(self, vaults: Mapping[str, Path]) -> dict[str, Host]:
         hosts: dict[str, Host] = {}

@@ -61,6 +61,9 @@ class Configuration:
     spool: Path  # one folder per run
     web: str | None = None  # a Twisted server endpoint
     vaults: Mapping[str, Path] = field(factory=dict)  # VAULT01 -> its directory
+    vaults_without: Mapping[str, frozenset[str]] = field(
+        factory=dict
+    )  # what the site accepts that a vault's file system cannot do: leases
     hosts: Mapping[str, Host] = field(factory=dict)
     rules: tuple[Path, ...] = ()  # rules tables, read as one in this order
     tests: tuple[Path, ...] = ()  # rule tests, run before a table is taken

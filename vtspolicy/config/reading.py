@@ -253,7 +253,8 @@ def choice(*allowed: str) -> Read[Any]:
         if isinstance(node, Scalar) and node.text in allowed:
             return node.text
         near = did_you_mean(node.text, allowed) if isinstance(node, Scalar) else ""
-        message = f"one of {', '.join(allowed)} is expected here, and this is {describe(node)}"
+        known = f"one of {', '.join(allowed)}" if len(allowed) > 1 else allowed[0]
+        message = f"{known} is expected here, and this is {describe(node)}"
         findings.add(node, message, near)
         return None
 

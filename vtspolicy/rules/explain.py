@@ -13,6 +13,9 @@ from vtspolicy.rules.places import RUN_PLACES
 from vtspolicy.rules.table import Table
 from vtspolicy.rules.work import Expectation, Limits, Query, Work
 
+OF_ONE_TAPE = ("cartridge", "path", "relpath", "source", "relsource", "size")
+"""Places that a question about a copy has from its tape, also where one job did a whole pool."""
+
 Data = dict[str, Any]
 """JSON; Any: its values are of all JSON's types."""
 
@@ -58,6 +61,9 @@ def _jobs(table: Table, decision: Decision, at: datetime) -> list[Data]:
 
 def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
     work, values = job.work, job.values
+    of_a_tape = values
+    if job.pool is not None:  # its copies are asked for tape by tape: these names are open
+        of_a_tape = {**values, **{name: f"{{{name}}}" for name in OF_ONE_TAPE}}
     starts = next_start(work.between, work.calendar, at)
     return {
         "tape": job.tape.name if job.tape else None,
@@ -83,12 +89,16 @@ def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
         "on_interrupt": work.on_interrupt,
         "outcome": dict(work.outcome),
         "expect": [_expectation(each) for each in work.expect],
-        "verify": _query(work.verify, _after(work, values)),
+        "verify": _query(work.verify, _after(work, of_a_tape)),
         "poll": _query(work.poll.query if work.poll else None, _after(work, values)),
         "cancel": _arguments(work.cancel, _after(work, values)),
         "cancel_input": expand_input(work.cancel_input, _after(work, values), keep=RUN_PLACES),
         "ready": _arguments(work.ready, _after(work, values)),
         "then": work.then,
+        "restores_to": work.restores_to if work.then == "restored" else None,
+        "proof": work.proof.value if work.proof is not None else None,
+        "every": work.every,
+        "read_back": _query(work.read_back, _after(work, of_a_tape)),
     }
 
 
