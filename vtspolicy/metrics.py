@@ -72,6 +72,9 @@ class Metrics:
         self.tape_troubles = self._gauge(
             "tape_troubles", "Names that occur twice, and what a scan could not look at."
         )
+        self.copies_lost = self._counter(
+            "copies_lost", "Copies that an application says it does not have.", "application"
+        )
         self.mounts = self._counter("mount_requests", "Mount requests by what was done.", "result")
         self.restores_waiting = self._gauge(
             "restores_waiting", "Mount requests that wait for their tape."

@@ -231,9 +231,7 @@ class Attempts:
             await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
         return None
 
-    async def _after_run(
-        self, attempt: "_Attempt", judgement: Judgement, output: str
-    ) -> Ending:
+    async def _after_run(self, attempt: "_Attempt", judgement: Judgement, output: str) -> Ending:
         """Return what the job becomes by the end of its run."""
         job, ended = attempt.job, attempt.end
         work = job.work

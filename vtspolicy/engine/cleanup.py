@@ -16,12 +16,12 @@ from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
 from vtspolicy.engine.intake import Understood
-from vtspolicy.engine.tapes.checks import CLEANUP
+from vtspolicy.engine.tapes.checks import CLEANUP, facts_of_page, movable
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, Target
 from vtspolicy.ledger import Book
 from vtspolicy.rules.cleanup import Fullness, Policy, Verdict, plan
-from vtspolicy.tapes import Tape
+from vtspolicy.tapes import Facts, Tape
 from vtspolicy.vaults import VaultError
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ LOOK = 60.0
 
 PAUSE = 1.0
 """Seconds between looks at a queue that has no room."""
+
+PAGE = 500
+"""Tapes that are read at once: few enough not to hold up the reactor."""
 
 ACTOR = "cleanup"
 
@@ -141,7 +144,7 @@ class Cleanup:
 
     async def _judge(self, policy: Policy) -> list[tuple[Tape, Verdict]]:
         engine = self.engine
-        tapes = await engine.ledger.read(Book.tapes)
+        facts = await self._facts()
 
         def look() -> dict[str, Fullness]:
             found = {}
@@ -154,7 +157,39 @@ class Cleanup:
             return found
 
         fullness = await engine.threads(look)
-        return plan(tapes, policy, engine.clock.seconds(), fullness)
+        return plan(facts, policy, fullness)
+
+    async def _facts(self) -> list[Facts]:
+        """Return what the ledger knows of all tapes and their copies, page by page."""
+        engine, facts = self.engine, []
+        after = ""
+        features = {}
+        for vault in engine.vaults.roots:
+            try:
+                features[vault] = await engine.threads(engine.vaults.features_of, vault)
+            except VaultError as error:
+                self._log.warn(
+                    "The cleanup leaves vault {vault} alone: {error}.",
+                    action="vault_trouble",
+                    vault=vault,
+                    error=error,
+                )
+        while found := await engine.ledger.read(facts_of_page, after, PAGE):
+            after = found[-1][0].path
+            for tape, copies in found:
+                if tape.vault in features:
+                    facts.append(
+                        Facts(
+                            tape=tape,
+                            copies=tuple(copies),
+                            now=engine.clock.seconds(),
+                            features=features[tape.vault],
+                            accepted=engine.vaults.accepted.get(tape.vault, frozenset()),
+                            cleanup=True,
+                            movable=movable(engine.reader.table),
+                        )
+                    )
+        return facts
 
     async def _erase(self, tape: Tape) -> None:
         """Ask for one tape: what a rule says of it is said of no other."""
@@ -166,4 +201,4 @@ class Cleanup:
             received=self.engine.clock.seconds(),
             actor=ACTOR,
         )
-        await self.engine.order(understood, mark=CLEANUP)
+        await self.engine.order(understood, values={CLEANUP: "yes"})

@@ -262,4 +262,3 @@ class Conductor:
             self.on_end(after.request)
         if not self.calls.running:
             self.on_idle()
-

@@ -1,6 +1,6 @@
 """The line from an event to its notices: read, decide, record, queue, run, tell."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -26,10 +26,10 @@ from vtspolicy.engine.intake import (
     understand,
 )
 from vtspolicy.engine.mounts import Mounts
-from vtspolicy.engine.tapes.checks import known
 from vtspolicy.engine.recording import record, together
 from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
+from vtspolicy.engine.tapes.checks import known
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
@@ -386,12 +386,18 @@ class Engine:
         return {id(each): result for each, result in zip(about_tapes, found, strict=True)}
 
     async def order(
-        self, command: Understood, *, expected: Collection[str] = (), mark: str | None = None
+        self,
+        command: Understood,
+        *,
+        expected: Collection[str] = (),
+        values: Mapping[str, str] | None = None,
+        override: str | None = None,
     ) -> Recorded:
         """Decide about a command that no host sent, record it and let its jobs wait.
 
         `expected` are tapes that it must be about, by their names: OtherTapesError when it is not.
-        `mark` is a value for its jobs that tells who asked.
+        `values` are more values for its jobs, of the operator. `override` is his reason why this
+        order, of one tape as it is now, needs no proof of a copy.
         """
         found = (await self._find([command])).get(id(command), Found(tapes=()))
         if not isinstance(found, str):
@@ -400,10 +406,20 @@ class Engine:
                 raise OtherTapesError(sorted(names))
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
         intake = settle(self.reader, command, found, now)
-        if mark is not None:
-            jobs = (evolve(job, values={**job.values, mark: "yes"}) for job in intake.jobs)
+        if values:
+            jobs = (evolve(job, values={**job.values, **values}) for job in intake.jobs)
             intake = evolve(intake, jobs=tuple(jobs))
-        recorded = await self.ledger.write(Book.record, intake)
+        tapes = found.tapes if not isinstance(found, str) else ()
+
+        def record(book: Book) -> Recorded:
+            recorded = book.record(intake)
+            if override is not None and len(recorded.jobs) == 1:
+                by, at = command.actor or "operator", self.clock.seconds()
+                book.save_files(tapes, at)
+                book.set_override(tapes[0], override, by, at, job=recorded.jobs[0].id)
+            return recorded
+
+        recorded = await self.ledger.write(record)
         self.take_up(intake, recorded)
         return recorded
 

@@ -203,9 +203,7 @@ class Mounts:
             return await self._refuse(event, host, tape, seq, answer.reason)
         return await self._recall(event, host, tape, seq)
 
-    async def _refuse(
-        self, event: Event, host: Host, tape: Tape, seq: str, reason: str
-    ) -> str:
+    async def _refuse(self, event: Event, host: Host, tape: Tape, seq: str, reason: str) -> str:
         """Answer a request for a tape whose data cannot be brought back."""
         now = self.engine.clock.seconds()
 
@@ -223,7 +221,9 @@ class Mounts:
             if mount is None:
                 return None
             book.set_mounted(tape, now)
-            return book.answer_mount(mount.id, MountState.FAILED, now, tape=tape.name, reason=reason)
+            return book.answer_mount(
+                mount.id, MountState.FAILED, now, tape=tape.name, reason=reason
+            )
 
         notices = await self.engine.ledger.write(record)
         if notices is None:

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.control import Refused, Told
-from vtspolicy.engine.by_hand import Mark, mark, order, override, refuse_when_full, unlock
+from vtspolicy.engine.by_hand import Said, Wish, mark, order, refuse_when_full, unlock, withdraw
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.requests import Answer
@@ -324,13 +324,23 @@ class Operator:
         told: Told = plain(scan)
         return told
 
-    def override(self, tape: str, reason: str, actor: str) -> Deferred[Told]:
-        """Let one tape, as it is now, past the deletion gate, once; who and why is kept."""
-        return Deferred.fromCoroutine(override(self.engine, tape, reason, actor))
+    def withdraw(self, tape: str, actor: str) -> Deferred[Told]:
+        """Withdraw an override that no order has used yet. Fails with Refused, UnknownThing."""
+        return Deferred.fromCoroutine(withdraw(self.engine, tape, actor))
 
-    def order(self, text: str, tapes: str | None, actor: str) -> Deferred[Told]:
+    def order(
+        self,
+        *,
+        text: str,
+        tapes: str | None,
+        override: str | None,
+        copy: str | None,
+        to: str | None,
+        actor: str,
+    ) -> Deferred[Told]:
         """Take a command by an operator's right. Fails with Refused."""
-        return Deferred.fromCoroutine(order(self.engine, text, (tapes or "").split(), actor))
+        wish = Wish(tapes=tuple((tapes or "").split()), override=override, copy=copy, to=to)
+        return Deferred.fromCoroutine(order(self.engine, text, wish, actor))
 
     def mark(
         self,
@@ -342,18 +352,20 @@ class Operator:
         retention: str | None,
         media: str | None,
         size: int | None,
+        began: str | None,
         actor: str,
     ) -> Deferred[Told]:
         """Note what an application did by its own schedule. Fails with Refused, UnknownThing."""
-        word = Mark(
+        said = Said(
             state=state,
             handle=handle,
             application=application,
             retention=retention,
             media=media,
             size=size,
+            began=began,
         )
-        return Deferred.fromCoroutine(mark(self.engine, tape, word, actor))
+        return Deferred.fromCoroutine(mark(self.engine, tape, said, actor))
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger while all goes on. Fails with Refused."""

@@ -1,6 +1,7 @@
 """Fingerprints and looks at files as texts in the columns of the ledger."""
 
 import json
+from collections.abc import Mapping
 
 from attrs import asdict
 
@@ -22,7 +23,7 @@ def fingerprint_of(text: str | None) -> Fingerprint | None:
     return Fingerprint(**{"mtime_ns": None, **json.loads(text)})
 
 
-def looks_text(looks: dict[str, Look]) -> str | None:
+def looks_text(looks: Mapping[str, Look]) -> str | None:
     """Return the JSON of looks at tapes by their paths; None for none."""
     if not looks:
         return None

@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from vtspolicy import tapes as model
 from vtspolicy.catalogue import Change
@@ -26,6 +26,7 @@ from vtspolicy.tapes import (
     Restored,
     Tape,
     TapeState,
+    VaultFeatures,
     difference,
 )
 
@@ -314,11 +315,11 @@ class TapeDesk(ReadingDesk):
         if self.tape(after.path if before is None else before.path) != before:
             return False
         if before is not None and before.path != after.path:
-            self._move(before, after, at)
+            self._follow_move(before, after, at)
         self.save_tape(after)
         return True
 
-    def _move(self, before: Tape, after: Tape, at: float) -> None:
+    def _follow_move(self, before: Tape, after: Tape, at: float) -> None:
         """Let the record and the copies of a tape follow it to another pool.
 
         Its rename changed the file's change time, and nothing else: the copies that it was then
@@ -526,6 +527,17 @@ class TapeDesk(ReadingDesk):
             changed += 1
         return changed
 
+    def vault_features(self) -> dict[str, VaultFeatures]:
+        """Return what the server has found its vaults can do, by their names."""
+        row = self._one("meta", "vault_features")
+        found = json.loads(row[0]) if row is not None else {}
+        return {vault: VaultFeatures(**features) for vault, features in found.items()}
+
+    def keep_vault_features(self, found: Mapping[str, VaultFeatures]) -> None:
+        """Keep what the server has found its vaults can do, for whoever asks without a server."""
+        told = {vault: asdict(features) for vault, features in found.items()}
+        self._do("set_meta", "vault_features", json.dumps(told))
+
     def last_cleanup(self) -> str | None:
         """Return the day, as ISO has it, of the last cleanup."""
         row = self._one("meta", "cleanup")
@@ -547,5 +559,5 @@ def _restored(at: float, fingerprint: str, sure: int) -> Restored:
     """Return a restored file from a row."""
     found = fingerprint_of(fingerprint)
     if found is None:
-        raise NoSuchRow("restored file", at)
+        raise NoSuchRow("restored file", int(at))
     return Restored(fingerprint=found, at=at, sure=bool(sure))

@@ -166,19 +166,9 @@ def _why_unguarded(facts: Facts) -> Refused | None:
 
 def _empty(act: Act, facts: Facts) -> Ruling:
     tape = facts.tape
-    if tape.size is None:
-        if act is Act.DELETE and tape.deleted is not None:
-            return _done(Reason.DELETED_ALREADY)
-        return _refused(Reason.NO_TAPE)
-    if tape.locked:
-        return _refused(Reason.LOCKED)
-    if facts.asked is not None and (tape.mounted or 0.0) > facts.asked:
-        return _refused(Reason.ASKED_FOR)
-    if tape.size == 0 and act is Act.ERASE:
-        return _done(Reason.EMPTY_ALREADY)
-    unguarded = _why_unguarded(facts)
-    if unguarded is not None:
-        return unguarded
+    settled = _settled(act, facts)
+    if settled is not None:
+        return settled
     if tape.size == 0:
         return Allowed()
     if tape.is_overridden(facts.now, facts.job):
@@ -189,6 +179,22 @@ def _empty(act: Act, facts: Facts) -> Ruling:
     if isinstance(ruling, Refused) and tape.override is not None:
         return Refused(reason=ruling.reason, words=f"{ruling.words}; {_override_gone(facts)}")
     return ruling
+
+
+def _settled(act: Act, facts: Facts) -> Done | Refused | None:
+    """Return what is so whatever copies there are, or None."""
+    tape = facts.tape
+    if tape.size is None:
+        if act is Act.DELETE and tape.deleted is not None:
+            return _done(Reason.DELETED_ALREADY)
+        return _refused(Reason.NO_TAPE)
+    if tape.locked:
+        return _refused(Reason.LOCKED)
+    if facts.asked is not None and (tape.mounted or 0.0) > facts.asked:
+        return _refused(Reason.ASKED_FOR)
+    if tape.size == 0 and act is Act.ERASE:
+        return _done(Reason.EMPTY_ALREADY)
+    return _why_unguarded(facts)
 
 
 def _override_gone(facts: Facts) -> str:
@@ -315,27 +321,11 @@ def _may_overwrite(facts: Facts, whole: Copy | None) -> Refused | Ask | None:
 
 def _which_copy(facts: Facts, chosen: Copy | None) -> Ruling:
     tape = facts.tape
-    if facts.handle is not None:
-        if chosen is None:
-            return _refused(Reason.NO_SUCH_COPY, handle=facts.handle)
-    elif not facts.copies and not tape.handle:
-        return _refused(Reason.NO_COPY_AT_ALL) if facts.needs_copy else Allowed()
-    elif not facts.copies:
-        return _refused(Reason.NO_COPY_AT_ALL)
-    elif tape.doubted is not None:
-        return _refused(Reason.DOUBTED, tape=tape.name)
-    elif chosen is None or (tape.rewritten is not None and not tape.is_half_restored):
-        newest = facts.copies[0]
-        return _refused(
-            Reason.OLDER_CONTENT,
-            tape=tape.name,
-            application=newest.application,
-            handle=newest.handle,
-        )
-    elif chosen.lost is not None:
-        return _refused(Reason.COPY_LOST, application=chosen.application, handle=chosen.handle)
-    if chosen is None:
-        return _refused(Reason.NO_COPY_AT_ALL)
+    if not facts.copies and not facts.needs_copy and facts.handle is None:
+        return Allowed()  # the application's own catalogue is the only record
+    refusal = _why_not_this_copy(facts, chosen)
+    if refusal is not None or chosen is None:
+        return refusal or _refused(Reason.NO_COPY_AT_ALL)
     if facts.application not in {None, chosen.application}:
         return _refused(
             Reason.OTHER_APPLICATION, application=chosen.application, asked=facts.application
@@ -343,6 +333,28 @@ def _which_copy(facts: Facts, chosen: Copy | None) -> Ruling:
     if facts.in_place and chosen.source != tape.path:
         return _refused(Reason.MOVED, application=chosen.application, source=chosen.source)
     return Allowed(copy=chosen)
+
+
+def _why_not_this_copy(facts: Facts, chosen: Copy | None) -> Refused | None:
+    """Return why a copy is not the one to be brought back, or None."""
+    tape = facts.tape
+    if facts.handle is not None:
+        return _refused(Reason.NO_SUCH_COPY, handle=facts.handle) if chosen is None else None
+    if not facts.copies:
+        return _refused(Reason.NO_COPY_AT_ALL)
+    if tape.doubted is not None:
+        return _refused(Reason.DOUBTED, tape=tape.name)
+    if chosen is None or (tape.rewritten is not None and not tape.is_half_restored):
+        newest = facts.copies[0]
+        return _refused(
+            Reason.OLDER_CONTENT,
+            tape=tape.name,
+            application=newest.application,
+            handle=newest.handle,
+        )
+    if chosen.lost is not None:
+        return _refused(Reason.COPY_LOST, application=chosen.application, handle=chosen.handle)
+    return None
 
 
 def _copy_of(facts: Facts) -> Copy | None:
@@ -404,9 +416,14 @@ def _mark_migrated(facts: Facts) -> Ruling:
         return _refused(Reason.HALF_RESTORED)
     if mark.size is not None and mark.size != tape.size:
         return _refused(Reason.OTHER_SIZE, size=tape.size, copied=mark.size)
+    return _since_began(facts)
+
+
+def _since_began(facts: Facts) -> Ruling:
+    """Return what a mark proves by when the copy began."""
+    mark, seen = facts.mark, facts.tape.seen
     if mark.began is None:
         return Allowed(doubt="nobody said when the copy began: mark it with --began")
-    seen = tape.seen
     if seen is None or seen.mtime_ns is None or seen.ctime_ns is None:
         return Allowed(doubt="the tape's times are not known")
     if seen.mtime_ns / 1e9 >= mark.began:

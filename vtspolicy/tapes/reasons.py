@@ -27,14 +27,18 @@ class Reason(Enum):
         0,
     )
     NO_LEASES = (
-        "vault {vault} does not let us see whether a process has a tape open; give the server"
-        " CAP_LEASE, or accept that with `without: [leases]` for this vault",
+        (
+            "vault {vault} does not let us see whether a process has a tape open; give the server"
+            " CAP_LEASE, or accept that with `without: [leases]` for this vault"
+        ),
         "the vault has no leases, or the server may not take them, and the site did not accept it",
         0,
     )
     USE_UNTOLD = (
-        "whether a process has it open cannot be told; give the server CAP_LEASE, or make it the"
-        " owner of the tapes",
+        (
+            "whether a process has it open cannot be told; give the server CAP_LEASE, or make it the"
+            " owner of the tapes"
+        ),
         "no lease could be taken on the file",
         0,
     )
@@ -51,8 +55,10 @@ class Reason(Enum):
         3,
     )
     CONTENT_UNKNOWN = (
-        "what its copy {handle} holds is not known: the tape was open for writing, or its time lay"
-        " in the future, while it was copied",
+        (
+            "what its copy {handle} holds is not known: the tape was open for writing, or its time lay"
+            " in the future, while it was copied"
+        ),
         "the copy is only recorded",
         2,
     )
@@ -92,8 +98,10 @@ class Reason(Enum):
         5,
     )
     LEFT_UNKNOWN = (
-        "what a restore has left on it is not known, and a host may have written to it since: an"
-        " operator can override",
+        (
+            "what a restore has left on it is not known, and a host may have written to it since: an"
+            " operator can override"
+        ),
         "a restore into the tape's own file was interrupted, and nobody saw how it left the file",
         0,
     )
@@ -113,20 +121,26 @@ class Reason(Enum):
         0,
     )
     DOUBTED = (
-        "the ledger was restored from a backup, and the tape was used after that backup: which copy"
-        " is its newest is not known; choose one with `vtspolicy restore {tape} --copy HANDLE`",
+        (
+            "the ledger was restored from a backup, and the tape was used after that backup: which copy"
+            " is its newest is not known; choose one with `vtspolicy restore {tape} --copy HANDLE`"
+        ),
         "the tape's file contradicts the restored ledger",
         0,
     )
     OLDER_CONTENT = (
-        "no copy has what was last on it; the newest is {handle} at {application}:"
-        " `vtspolicy restore {tape} --copy {handle}` brings that older content back",
+        (
+            "no copy has what was last on it; the newest is {handle} at {application}:"
+            " `vtspolicy restore {tape} --copy {handle}` brings that older content back"
+        ),
         "the tape was emptied after a write that no copy holds",
         0,
     )
     OTHER_APPLICATION = (
-        "its last content is a copy of {application} now, and {asked} was asked to bring it back:"
-        " give the command again",
+        (
+            "its last content is a copy of {application} now, and {asked} was asked to bring it back:"
+            " give the command again"
+        ),
         "another application copied the tape after the Restore was decided",
         0,
     )

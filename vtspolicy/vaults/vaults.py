@@ -19,6 +19,7 @@ from attrs import evolve
 from vtspolicy.tapes import Fingerprint, Look, Tape, VaultFeatures
 from vtspolicy.vaults import acts, bringing, clock, restores
 from vtspolicy.vaults.errors import PASSING, ChangedError, VaultBusyError, VaultError, told, trouble
+from vtspolicy.vaults.export import export
 from vtspolicy.vaults.files import Place, as_looked_at, is_judged, opened
 from vtspolicy.vaults.looking import Looking
 from vtspolicy.vaults.private import parsed
@@ -304,6 +305,11 @@ class Vaults(Looking):
         """
         with self._place(tape) as place:
             return restores.copy_into(place, judged, token)
+
+    def export(self, tape: Tape, token: str, destination: Path) -> None:
+        """Write what came back to a new file outside of the vaults: see `export.export`."""
+        with self._place(tape) as place:
+            export(place, token, destination)
 
     def discard(self, tape: Tape, token: str) -> None:
         """Remove the private file and folder of a restore."""

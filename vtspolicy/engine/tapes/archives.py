@@ -125,7 +125,11 @@ def _copy(
     else:
         changed = difference(first, last)
         if changed is Difference.WRITTEN:
-            return _of(job, tape, before, after, judgement), False, "was written while it was copied"
+            return (
+                _of(job, tape, before, after, judgement),
+                False,
+                "was written while it was copied",
+            )
         if changed is Difference.TOUCHED and not (job.work.touches and first.is_whole):
             doubt = "the file's attributes were changed while it was copied, and perhaps its data"
     if before.writer or after.writer:
@@ -181,5 +185,3 @@ def _unrecorded(tapes: tuple[Tape, ...], job: Job, judgement: Judgement) -> str:
     if not empty:
         return f"{reason}, migrate it again"
     return f"{reason}; {empty} is empty now, {job.work.application} may have its data as {handle}"
-
-

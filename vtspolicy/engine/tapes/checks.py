@@ -31,11 +31,11 @@ from vtspolicy.tapes import (
     Proof,
     Ruling,
     Tape,
+    VaultFeatures,
     judge,
     looked_at,
 )
 from vtspolicy.vaults import VaultBusyError, VaultError, Vaults
-
 
 BUSY_PAUSE = 2.0
 """Seconds between tries while the machine has no descriptor or memory left."""
@@ -45,6 +45,9 @@ MOST_ASKED = 10
 
 CLEANUP = "cleanup"
 """A value of jobs that nobody but the cleanup asked for."""
+
+TO = "to"
+"""A value of restores: the file to which an operator wants the copy written."""
 
 CHOSEN = "copy"
 """A value of restores: the handle of the copy that an operator chose."""
@@ -112,7 +115,7 @@ class TapeChecks:
 
         Raises VaultError when its vault cannot be probed.
         """
-        features = await self.in_thread(self.vaults.features_of, tape)
+        features = await self.in_thread(_features, tape, self.vaults)
         copies = tuple(await self.ledger.read(Book.copies_of, tape.path))
         work = job.work if job is not None else None
         return Facts(
@@ -126,21 +129,11 @@ class TapeChecks:
             asked=job.created if job is not None else None,
             job=job.id if job is not None else None,
             handle=job.values.get(CHOSEN) if job is not None else None,
-            movable=self._movable(),
+            movable=movable(self.table()),
             in_place=work is not None and work.then == "restored" and work.restores_to == "path",
             application=work.application if work is not None and work.then == "restored" else None,
             needs_copy=work is None or work.then != "restored" or names_a_handle(work),
         )
-
-    def _movable(self) -> Collection[str]:
-        """The applications whose rules can bring a tape back to another place."""
-        table = self.table()
-        works = [rule.work for rule in table.rules if rule.work is not None] if table else []
-        return {
-            work.application
-            for work in works
-            if work.then == "restored" and work.restores_to != "path"
-        }
 
     async def judged(self, act: Act, job: Job, facts: Facts) -> tuple[Ruling, Facts]:
         """Return what is to become of an act, after the applications were asked as needed."""
@@ -177,13 +170,13 @@ class TapeChecks:
                 answer = Answer(found=Found.UNKNOWN, words=str(error))
                 continue
             break
-        if answer.found is Found.ABSENT or (answer.found is Found.OTHER and _is_certain(tape, copy)):
+        if answer.found is Found.ABSENT or (
+            answer.found is Found.OTHER and _is_certain(tape, copy)
+        ):
             await self._lose(copy, answer)
         return answer
 
-    async def _ask(
-        self, job: Job, query: Query, tape: Tape, copy: Copy, need: Proof
-    ) -> Answer:
+    async def _ask(self, job: Job, query: Query, tape: Tape, copy: Copy, need: Proof) -> Answer:
         part: Part = "read" if need is Proof.DATA else "gate"
         said = await self.calls.answer(job, query, part, {})
         if said.state != "completed":
@@ -220,9 +213,7 @@ class TapeChecks:
         own = await self.ledger.read(Book.work_of_copy, copy)
         return list(self._with_table(own, copy))
 
-    def _with_table(
-        self, own: Work | None, copy: Copy
-    ) -> Iterator[tuple[Work, Mapping[str, str]]]:
+    def _with_table(self, own: Work | None, copy: Copy) -> Iterator[tuple[Work, Mapping[str, str]]]:
         if own is not None:
             yield own, copy.values
         table = self.table()
@@ -252,7 +243,27 @@ class TapeChecks:
             )
 
 
+def _features(tape: Tape, vaults: Vaults) -> VaultFeatures:
+    """Return what the vault of a tape can do. In a thread: it may have to be probed."""
+    return vaults.features_of(tape.vault)
+
+
 _CALLED = {Proof.DATA: "read_back", Proof.FOUND: "query or verify", Proof.RECORDED: "query"}
+
+
+def movable(table: Table | None) -> Collection[str]:
+    """Return the applications whose rules can bring a tape back to another place."""
+    works = [rule.work for rule in table.rules if rule.work is not None] if table else []
+    return {
+        work.application for work in works if work.then == "restored" and work.restores_to != "path"
+    }
+
+
+def facts_of_page(book: Book, after: str, limit: int) -> list[tuple[Tape, list[Copy]]]:
+    """Return the tapes behind a path, with their copies: what a verdict about each is made of."""
+    tapes = book.tapes(after=after, limit=limit)
+    copies = book.all_copies(after, tapes[-1].path) if tapes else {}
+    return [(tape, copies.get(tape.path, [])) for tape in tapes]
 
 
 def names_a_handle(work: Work) -> bool:
@@ -266,8 +277,10 @@ def names_a_handle(work: Work) -> bool:
 
 def _is_certain(tape: Tape, copy: Copy) -> bool:
     """Whether the tape is exactly what was copied: then other data is not the tape's fault."""
-    return tape.seen is not None and copy.doubt is None and (
-        copy.difference(tape.seen) == (Difference.NONE, True)
+    return (
+        tape.seen is not None
+        and copy.doubt is None
+        and (copy.difference(tape.seen) == (Difference.NONE, True))
     )
 
 
@@ -308,5 +321,3 @@ def known(book: Book, tapes: tuple[Tape, ...], at: float) -> tuple[Tape, ...]:
         record = book.tape(tape.path)
         merged.append(tape if record is None else looked_at(record, tape, at=at))
     return tuple(merged)
-
-

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from attrs import asdict, define, evolve, frozen
 from twisted.internet.task import deferLater
 
-from vtspolicy.engine.tapes.checks import TapeChecks, about, of_tape
+from vtspolicy.engine.tapes.checks import TO, TapeChecks, about, of_tape
 from vtspolicy.engine.tapes.gate import token_of
 from vtspolicy.jobs import DOUBTED, Job, JobState
 from vtspolicy.ledger import Book
@@ -24,6 +25,7 @@ from vtspolicy.tapes import (
     Fingerprint,
     Look,
     Outcome,
+    Reason,
     Refused,
     Tape,
     Use,
@@ -59,6 +61,8 @@ class Plan:
     copy: int | None  # the ledger's number of the copy that is brought back
     size: int | None  # bytes that have to come back; None: not known
     values: Mapping[str, str]  # for the templates of the work
+    to: str | None = None  # a new file to which it is written, in place of the tape
+    came: Mapping[str, object] | None = None  # the private file that was to take the tape's place
 
     def to_json(self) -> str:
         """Return the plan as the ledger keeps it."""
@@ -91,6 +95,8 @@ class Restores:
         tapes = await self.checks.look(job)
         if not tapes:
             return Plan(way="path", copy=None, size=None, values={})
+        if TO in job.values:
+            return await self._begin_aside(job, tapes[0], job.values[TO])
         copies: list[Copy | None] = []
         back: list[str] = []
         for tape in tapes:
@@ -116,6 +122,30 @@ class Restores:
         await self.checks.ledger.write(Book.note_plan, job.id, job.attempt, plan.to_json())
         return plan
 
+    async def _begin_aside(self, job: Job, tape: Tape, to: str) -> Plan | Ending:
+        """Plan to write a copy to a file of its own, to be looked at: the tape is not touched."""
+        refusal = None
+        facts = await self.checks.facts(tape, job)
+        newest = facts.copies[0] if facts.copies else None
+        copy = newest
+        if facts.handle is not None:
+            copy = next((each for each in facts.copies if each.handle == facts.handle), None)
+        if copy is None:
+            reason = Reason.NO_COPY_AT_ALL if facts.handle is None else Reason.NO_SUCH_COPY
+            refusal = reason.told(handle=facts.handle)
+        elif job.work.restores_to == "path":
+            refusal = (
+                "the rule restores into the tape itself; one with {target} can write elsewhere"
+            )
+        elif copy.application != job.work.application:
+            refusal = f"the copy is one of {copy.application}"
+        if refusal is not None:
+            reason_told = f"{tape.name}: {refusal}"
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason_told)
+        plan = evolve(await self._plan(job, (tape,), copy), to=to)
+        await self.checks.ledger.write(Book.note_plan, job.id, job.attempt, plan.to_json())
+        return plan
+
     async def _plan(self, job: Job, tapes: tuple[Tape, ...], copy: Copy | None) -> Plan:
         tape, way = tapes[0], job.work.restores_to
         values: dict[str, str] = {}
@@ -132,12 +162,8 @@ class Restores:
         if way == "target":
             values["target"] = await self.checks.in_thread(vaults.new_target, tape, token_of(job))
         elif way == "staging":
-            values["staging"] = await self.checks.in_thread(
-                vaults.new_staging, tape, token_of(job)
-            )
-        return Plan(
-            way=way, copy=copy.id if copy is not None else None, size=size, values=values
-        )
+            values["staging"] = await self.checks.in_thread(vaults.new_staging, tape, token_of(job))
+        return Plan(way=way, copy=copy.id if copy is not None else None, size=size, values=values)
 
     # -- its end
 
@@ -165,12 +191,25 @@ class Restores:
         checks, vaults = self.checks, self.checks.vaults
         token = token_of(job)
         failed = evolve(judgement, state="failed")
-        file = await checks.in_thread(vaults.brought, tape, token)
+        try:
+            file = await checks.in_thread(vaults.brought, tape, token)
+        except VaultError:
+            if not _has_taken_its_place(plan, tape):
+                raise
+            # The server was killed after that; whether a host has written since is not sure.
+            await checks.in_thread(vaults.recover, tape, token)
+            there = tape.seen or Fingerprint(vault=tape.vault, size=0, mtime_ns=None)
+            return (Brought(tape=tape, file=there, copy=plan.copy, sure=False),), judgement
         if not file.size:
             return (), evolve(failed, reason=f"nothing came back: {tape.name} is empty")
         if plan.size is not None and file.size != plan.size:
             reason = f"{tape.name} came back with {file.size} bytes, and had {plan.size}"
             return (), evolve(failed, reason=reason)
+        if plan.to is not None:
+            await checks.in_thread(vaults.export, tape, token, Path(plan.to))
+            return (), evolve(judgement, reason=f"written to {plan.to}; the tape is as it was")
+        came = evolve(plan, came=asdict(file))
+        await checks.ledger.write(Book.note_plan, job.id, job.attempt, came.to_json())
         held_until = min(checks.clock.seconds() + HELD_OPEN, until)
         while True:
             ruling, facts = await checks.judged(Act.RESTORE, job, await checks.facts(tape, job))
@@ -292,9 +331,7 @@ class Restores:
                 error=error,
             )
 
-    async def _keep_partial(
-        self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None
-    ) -> None:
+    async def _keep_partial(self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None) -> None:
         before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
         look = ended.after if ended is not None and len(tapes) == 1 else None
         left = []
@@ -314,6 +351,14 @@ class Restores:
                 )
         if left and not await self._is_doubted(job):
             await self.checks.ledger.write(Book.keep_partial, tuple(left))
+
+
+def _has_taken_its_place(plan: Plan, tape: Tape) -> bool:
+    """Whether the file at the tape's name is the private one, which a killed server put there."""
+    came, seen = plan.came, tape.seen
+    if came is None or seen is None:
+        return False
+    return (came["inode"], came["size"], came["mtime_ns"]) == (seen.inode, seen.size, seen.mtime_ns)
 
 
 def _words(ruling: object) -> str:
