@@ -35,8 +35,10 @@ import resource  # noqa: F401 - os.wait4 imports it when it first needs it
 import select
 import signal
 import socket
+import stat
 import sys
 import time
+from collections.abc import Iterator
 
 ENCODER = json.JSONEncoder(separators=(",", ":"))
 VERSION = 2
@@ -56,6 +58,10 @@ UNREAD = 1 << 20  # bytes that wait for a server that does not read, before it i
 WAITING = 256  # requests of one server that wait here; the others wait in its socket
 FIRST = 5.0  # seconds to wait for the first connection: whoever started us wants to connect
 TURN = 16  # requests handled before the children are looked at again
+CLOCK = ".vtspolicy-keeper-clock"
+"""A private file in a vault; its change time, when it was touched, is the vault's own time."""
+FOLDER = os.O_PATH | os.O_DIRECTORY
+TAPE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 """Errors of posix_spawn that say nothing about the program: it may be tried again."""
 IGNORED = {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
@@ -102,6 +108,111 @@ def bound(path: str, limit: int) -> int:
         return lost
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def opened(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
+    """Open a file, in a folder that is open, and close it again. Raises OSError."""
+    fd = os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def look(root: str, pool: str, cartridge: str) -> dict[str, object]:
+    """Look at the file of a tape; what cannot be told is None.
+
+    `file` is its inode, size, mtime and ctime in nanoseconds and device, if it is a plain file with
+    one name; `open`, whether a process has it open for writing; `clock`, the vault's own time in
+    nanoseconds, which was taken before the other two; `at`, ours, taken before all. No link is
+    followed below the root.
+    """
+    seen: dict[str, object] = {"at": time.time(), "file": None, "open": None, "clock": None}
+    if any("/" in name or name in {"", ".", ".."} for name in (pool, cartridge)):
+        return seen
+    with (
+        contextlib.suppress(OSError),
+        opened(root, FOLDER) as above,
+        opened(pool, FOLDER | os.O_NOFOLLOW, above) as within,
+    ):
+        seen["clock"] = vault_clock(above, within)
+        facts, writer = facts_of(cartridge, within)
+        if is_plain(facts):
+            seen["open"] = writer
+            times = (facts.st_mtime_ns, facts.st_ctime_ns)
+            seen["file"] = [facts.st_ino, facts.st_size, *times, facts.st_dev]
+    return seen
+
+
+def is_plain(facts: os.stat_result) -> bool:
+    """Whether a file is a plain one with one name."""
+    return stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+
+
+def facts_of(name: str, folder: int) -> tuple[os.stat_result, bool | None]:
+    """Return the facts of a file, and whether a process has it open for writing, or wants to.
+
+    A lease tells the latter; only the file's owner and who has CAP_LEASE can take one. It is held
+    while the facts are taken, so that who opens the file for writing meanwhile waits until they
+    are, and what it writes is later. Raises OSError.
+    """
+    try:
+        fd = os.open(name, TAPE, dir_fd=folder)
+    except BlockingIOError:  # another process has a lease on it, and was told to let go
+        return os.stat(name, dir_fd=folder, follow_symlinks=False), True
+    try:
+        facts = os.fstat(fd)
+        if not is_plain(facts):
+            return facts, None
+        try:
+            # What tells of somebody who opens it must not be SIGIO, which kills.
+            fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except BlockingIOError:
+            return facts, True
+        except OSError:
+            return facts, None
+        facts = os.fstat(fd)
+        wanted = fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return facts, wanted
+    finally:
+        os.close(fd)
+
+
+def vault_clock(root: int, pool: int) -> int | None:
+    """Return the time, in nanoseconds, that the file system of a pool gives a file changed now.
+
+    The private file for that lies in the root, or in the pool where the root takes none or is on
+    another file system. None: it can be made in neither.
+    """
+    device = os.fstat(pool).st_dev
+    for folder in (root, pool):
+        with contextlib.suppress(OSError):
+            if os.fstat(folder).st_dev == device:
+                return touched(folder)
+    return None
+
+
+def touched(folder: int) -> int:
+    """Return the change time of our private file in a folder, touched now, in nanoseconds.
+
+    Nothing is ever written, and what is not our own, empty, plain file with one name is left alone.
+    Raises OSError.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+    for more in (0, os.O_CREAT | os.O_EXCL, 0):  # another keeper may make it meanwhile
+        with (
+            contextlib.suppress(FileNotFoundError, FileExistsError),
+            opened(CLOCK, flags | more, folder) as fd,
+        ):
+            facts = os.fstat(fd)
+            if not is_plain(facts) or facts.st_size or facts.st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            os.utime(fd)
+            return os.fstat(fd).st_ctime_ns
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 def encoded(message: dict[str, object]) -> bytes:
