@@ -7,7 +7,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtspolicy.runner.disk.failure import DamagedError
+from vtspolicy.runner.disk.failure import DamagedError, DiskError
 from vtspolicy.runner.disk.manifest import Manifest, from_json
 
 MANIFEST = Manifest(
@@ -62,13 +62,19 @@ def test_every_field_stands_in_the_file_under_its_name():
         ({"stored": None}, "'stored'"),
         ({"sha256": "AB" * 32}, "sha256"),
         ({"sha256": "ab"}, "sha256"),
-        ({"version": 2}, "version 2; this program reads 1"),
     ],
 )
 def test_a_field_that_is_wrong_is_named(change, why):
     text = json.dumps(json.loads(MANIFEST.to_json()) | change).encode()
     with pytest.raises(DamagedError, match=why):
         from_json(text, "42-1.json")
+
+
+def test_a_manifest_of_another_version_is_not_taken_for_a_damaged_one():
+    text = json.dumps(json.loads(MANIFEST.to_json()) | {"version": 2}).encode()
+    with pytest.raises(DiskError, match="version 2; this program reads 1") as caught:
+        from_json(text, "42-1.json")
+    assert not isinstance(caught.value, DamagedError)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b"null"])

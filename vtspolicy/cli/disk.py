@@ -18,6 +18,7 @@ from vtspolicy.runner.disk.catalogue import Copy, find, tape_state, verify
 from vtspolicy.runner.disk.catalogue import delete as delete_copy
 from vtspolicy.runner.disk.failure import (
     BadHandleError,
+    DamagedError,
     DiskError,
     StoppedError,
     explained,
@@ -89,14 +90,28 @@ def archive(*, path: Path, store: Path, handle: str, as_json: bool) -> None:
         copy, made = archive_tape(place, progress, lambda: datetime.now(UTC))
     seconds = time.monotonic() - started
     words = "archived" if made else "already archived"
-    _tell(copy, as_json, words, operation="archive", already=not made, seconds=round(seconds, 3))
+    _tell(
+        copy,
+        as_json,
+        words,
+        operation="archive",
+        already=not made,
+        digest=copy.manifest.sha256,
+        bytes=copy.manifest.size,
+        seconds=round(seconds, 3),
+    )
 
 
 @disk.command(short_help="bring a tape back from its copy")
 @_path
 @_store
 @_handle_or_newest
-@click.option("--to", callback=_tape_path, help="Write the tape here; left out, at PATH.")
+@click.option(
+    "--to",
+    metavar="FILE",
+    callback=_tape_path,
+    help="Write a new file here, and leave PATH alone, which need not be there.",
+)
 @click.option("--replace", is_flag=True, help="Overwrite a tape that has other data on it.")
 @_json
 def restore(
@@ -105,13 +120,14 @@ def restore(
     """Bring the tape at PATH back from its copy.
 
     A tape that is absent or empty (erased) is filled. One that has other data on it is left alone,
-    unless --replace is given.
+    unless --replace is given. The file gets the copy's time, and owner and mode of the tape that is
+    there, or else those that the tape had.
     """
     target = to or path
     started = time.monotonic()
     with _work(f"cannot restore {shown(target)}", target.parent) as progress:
         copy = find(store, path, handle)
-        written, warning = restore_tape(copy, target, replace, progress)
+        written, warning = restore_tape(copy, target, replace, progress, tape=path)
     _tell(
         copy,
         as_json,
@@ -134,12 +150,15 @@ def restore(
 @click.option("--verify", "check", is_flag=True, help="Read the whole copy and compare it.")
 @_json
 def query(*, path: Path, store: Path, handle: str | None, check: bool, as_json: bool) -> None:
-    """Tell whether the store holds a whole copy of the tape at PATH (exit status 0 or 1)."""
+    """Tell whether the store holds a whole copy of the tape at PATH (exit status 0 or 1).
+
+    The tape is unchanged, changed (in size or last write), erased or absent. With --json, `digest`
+    is the SHA-256 of the copy's data as --verify has read it back.
+    """
     started = time.monotonic()
     with _work(f"cannot query {shown(path)}", store) as progress:
         copy = find(store, path, handle)
-        if check:
-            verify(copy, progress)
+        read = {"digest": verify(copy, progress)} if check else {}
         state = tape_state(copy)
     _tell(
         copy,
@@ -148,6 +167,7 @@ def query(*, path: Path, store: Path, handle: str | None, check: bool, as_json: 
         operation="query",
         verified=check,
         tape=state,
+        **read,
         seconds=round(time.monotonic() - started, 3),
     )
 
@@ -210,6 +230,9 @@ def _work(doing: str, filling: Path) -> Iterator[Progress]:
         name = signal.Signals(stop.signal_number).name
         click.echo(f"vtspolicy disk: {doing}: stopped by {name}; nothing was changed", err=True)
         sys.exit(BY_SIGNAL + stop.signal_number)
+    except DamagedError as error:
+        click.echo(f"vtspolicy disk: the copy is damaged: {error}", err=True)
+        sys.exit(FAILED)
     except DiskError as error:
         click.echo(f"vtspolicy disk: {error}", err=True)
         sys.exit(FAILED)

@@ -87,7 +87,9 @@ def _remove(place: Place, file: int, lease: Lease, judged: Fingerprint, token: s
         facts = place.system.facts(file)
         if not place.means(aside, facts):
             raise ChangedError(f"{place.tape.name} became another file: it was not removed")
-        if facts.st_nlink != 1 or not is_moved(judged, place.fingerprint(facts), place.features):
+        if facts.st_nlink != 1:
+            raise ChangedError(f"{place.tape.name} has got a second name: it was not removed")
+        if not is_moved(judged, place.fingerprint(facts), place.features):
             raise ChangedError(f"{place.tape.name} was written just now: it was not removed")
         if lease.is_real:
             time.sleep(GRACE)
@@ -151,7 +153,11 @@ def undo_delete(place: Place, token: str) -> bool:
     The file gets its name back: whether it was the judged one is not known any more. Raises
     VaultError naming both when another file has the tape's name.
     """
-    aside = place.private(token, DELETE)
+    return name_again(place, place.private(token, DELETE))
+
+
+def name_again(place: Place, aside: str) -> bool:
+    """Give a private file the tape's name; return whether there was one. Errors: as `put_back`."""
     facts = place.facts(aside)
     if facts is None:
         return False

@@ -23,16 +23,13 @@ MOST = 10_000
 
 
 def new_target(place: Place, token: str) -> str:
-    """Return the name of the private file, which is not there; what had it is removed."""
-    name = place.private(token, RESTORE)
-    remove_tree(place.system, place.pool, name)
-    return name
+    """Return the name of the private file; it is not there."""
+    return place.private(token, RESTORE)
 
 
 def new_staging(place: Place, token: str) -> str:
     """Make the private folder, empty and for its owner alone, and return its name."""
     name = private(token, STAGING)
-    remove_tree(place.system, place.pool, name)
     place.system.make_folder(name, place.pool)
     place.sync()
     return name
@@ -57,7 +54,7 @@ def brought(place: Place, token: str) -> Fingerprint:
         raise VaultError(f"nothing came back for {place.tape.name}") from None
 
 
-def discard(place: Place, token: str) -> None:
+def remove_brought(place: Place, token: str) -> None:
     """Remove the private file and the private folder, if they are there."""
     remove_tree(place.system, place.pool, place.private(token, RESTORE))
     remove_tree(place.system, place.pool, private(token, STAGING))

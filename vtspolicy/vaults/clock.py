@@ -16,8 +16,13 @@ CLOCK = ".vtspolicy-clock"
 """A private file that stays: to make one each time would look like a change of the pool."""
 
 NOT_OURS = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENXIO, errno.EISDIR}
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS),  # nothing may be written
+        *(errno.ENOSPC, errno.EDQUOT),  # nothing can be written
+        *(errno.ELOOP, errno.ENXIO, errno.EISDIR),  # something else has the name
+    }
 )
+"""Errors after which another private file is tried."""
 
 _numbers = itertools.count(1)
 

@@ -26,6 +26,9 @@ from vtspolicy.vaults.system import FILE, System, lease_break_time
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTTY, errno.EOPNOTSUPP})
 """Errors of a file system that cannot do what it was asked for."""
 
+WAITS = (0.005, 0.02)
+"""Seconds between attempts to take a lease."""
+
 
 @frozen(kw_only=True)
 class Place:
@@ -157,7 +160,7 @@ def _claim(place: Place, file: int, shown: str) -> Lease:
     real = False
     if place.features.leases or accepted:
         try:
-            place.system.lease(file, fcntl.F_WRLCK)
+            _take(place.system, file)
         except BlockingIOError as error:
             if place.features.leases:
                 raise InUseError(f"{shown} is in use: a process has it open") from error
@@ -170,6 +173,22 @@ def _claim(place: Place, file: int, shown: str) -> Lease:
     if not real and not accepted:
         raise NoLeaseError(f"{shown}: whether a process has it open cannot be told: {reason}")
     return Lease(system=place.system, file=file, shown=shown, is_real=real)
+
+
+def _take(system: System, file: int) -> None:
+    """Take a write lease, if need be after a moment.
+
+    A program that this server starts has our descriptors until it is executed: a tape that was
+    looked at just before may seem to be in use for so long.
+    """
+    for wait in WAITS:
+        try:
+            system.lease(file, fcntl.F_WRLCK)
+        except BlockingIOError:
+            time.sleep(wait)
+        else:
+            return
+    system.lease(file, fcntl.F_WRLCK)
 
 
 def is_judged(judged: Fingerprint, now: Fingerprint, features: VaultFeatures) -> bool:

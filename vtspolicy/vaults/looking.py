@@ -52,6 +52,7 @@ class Looking:
     def __init__(self, roots: Mapping[str, Path], *, system: System | None = None) -> None:
         self.roots = dict(roots)  # name -> directory; a reload replaces it
         self.system = system or System()
+        boot()  # read now, and remembered: later there may be no descriptor for it
 
     def find(self, target: Target, known: Sequence[Tape] = ()) -> Found:
         """Return the tapes that a target names, with what their files say now.

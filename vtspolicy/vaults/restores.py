@@ -5,14 +5,15 @@ step, so that the tape is whole at every moment. Where that is not possible, the
 into the judged file, which must be empty.
 """
 
+import itertools
 import os
 import time
 from contextlib import ExitStack, suppress
 
 from vtspolicy.tapes import Fingerprint
 from vtspolicy.vaults import notes
-from vtspolicy.vaults.acts import GRACE, give_name, put_back
-from vtspolicy.vaults.bringing import discard
+from vtspolicy.vaults.acts import GRACE, give_name, name_again
+from vtspolicy.vaults.bringing import remove_brought
 from vtspolicy.vaults.errors import (
     CannotExchangeError,
     ChangedError,
@@ -34,6 +35,9 @@ from vtspolicy.vaults.private import COPYING, DELETE, EXCHANGE, KEPT, RESTORE
 
 CHUNK = 1 << 20
 """Bytes that are copied at once."""
+
+PAGE = 4096
+"""Bytes of which a write that was cut short by a crash is a multiple."""
 
 
 def exchange(place: Place, judged: Fingerprint | None, token: str) -> Fingerprint:
@@ -140,35 +144,41 @@ def _exchange_back(place: Place, new: int, lease: Lease, token: str) -> None:
     Another process may have opened or replaced the restored file under the tape's name meanwhile.
     Whatever may be of a host's is kept, and named by the error.
     """
-    target, kept = place.private(token, RESTORE), place.private(token, KEPT)
+    target = place.private(token, RESTORE)
     restored = place.system.facts(new)
     if not place.means(place.name, restored):
         # Yet another file has got the name. It is the newest; what we took out of its place stays.
-        place.system.rename(target, kept, place.pool)
-        place.sync()
         raise VaultError(
             f"{place.tape.name} became another file twice while it was restored; the file between"
-            f" them is {place.shown(kept)}"
+            f" them is {_keep(place, token)}"
         )
     place.system.exchange(target, place.name, place.pool)
     if place.means(target, restored):
         if lease.is_held:
             return
         # A process waits for the file that we have just taken back: what it will write is its own.
-        place.system.rename(target, kept, place.pool)
-        place.sync()
         raise VaultError(
             f"{place.tape.name} was opened by two processes while it was restored; the file of one"
-            f" of them is {place.shown(kept)}"
+            f" of them is {_keep(place, token)}"
         )
     # Yet another file got the name just before. It is the newest: it gets it again.
     place.system.exchange(target, place.name, place.pool)
-    place.system.rename(target, kept, place.pool)
-    place.sync()
     raise VaultError(
         f"{place.tape.name} became another file while it was restored; what had its name before is"
-        f" {place.shown(kept)}"
+        f" {_keep(place, token)}"
     )
+
+
+def _keep(place: Place, token: str) -> str:
+    """Give a restored file's private name up for one that is never removed; return that."""
+    target = place.private(token, RESTORE)
+    for number in itertools.count(1):
+        kept = place.private(token if number == 1 else f"{token}-{number}", KEPT)
+        if not place.has(kept):
+            place.system.rename(target, kept, place.pool)
+            break
+    place.sync()
+    return place.shown(kept)
 
 
 def copy_into(place: Place, judged: Fingerprint, token: str) -> Fingerprint:
@@ -233,20 +243,15 @@ def recover(place: Place, token: str) -> None:
 
     Not for an attempt whose application still runs: its private file would be removed. A delete is
     undone; an exchange that had been done is completed, and one that had not is undone; what was
-    copied into an empty tape is removed again, unless a host has written to it. A restored file
-    that was not put in place is removed. A file that may hold a host's data gets the tape's name
-    again. Raises VaultError naming the file if another one has the name; it stays then.
+    copied into an empty tape is removed again, unless a host has written to it or the copy was
+    whole. A restored file that was not put in place is removed. A file that may hold a host's data
+    gets the tape's name again. Raises VaultError naming the file if another one has the name; it
+    stays then.
     """
-    for kind in (DELETE, KEPT):
-        aside = place.private(token, kind)
-        facts = place.facts(aside)
-        if facts is not None and place.means(place.name, facts):
-            place.system.unlink(aside, place.pool)
-        elif facts is not None:
-            put_back(place, aside)
-    _recover_exchange(place, token)
     _recover_copying(place, token)
     discard(place, token)
+    for kind in (DELETE, KEPT):
+        name_again(place, place.private(token, kind))
 
 
 def _recover_exchange(place: Place, token: str) -> None:
@@ -257,13 +262,16 @@ def _recover_exchange(place: Place, token: str) -> None:
         found = place.fingerprint(facts)
         is_old = found.inode == note.judged.inode and is_moved(note.judged, found, place.features)
         if not is_old and found.inode != note.new.inode:
-            _give_back(place, token, note)
+            _take_aside(place, token, note)
     notes.remove(place, name)
 
 
-def _give_back(place: Place, token: str, note: notes.Note) -> None:
-    """Give the tape's name back to a file of a host, which an exchange took for the judged one."""
-    target, kept = place.private(token, RESTORE), place.private(token, KEPT)
+def _take_aside(place: Place, token: str, note: notes.Note) -> None:
+    """Keep a file of a host which an exchange took for the judged one.
+
+    It gets the tape's name back if that has the restored file, and nothing was written to it.
+    """
+    target = place.private(token, RESTORE)
     at_name = place.facts(place.name)
     if (
         at_name is not None
@@ -272,8 +280,17 @@ def _give_back(place: Place, token: str, note: notes.Note) -> None:
     ):
         place.system.exchange(target, place.name, place.pool)
         return
-    place.system.rename(target, kept, place.pool)
-    put_back(place, kept)
+    _keep(place, token)
+
+
+def discard(place: Place, token: str) -> None:
+    """Remove the private file and folder of a restore, if they are there.
+
+    A file of a host, which an exchange that did not end has left there, is kept.
+    """
+    _recover_exchange(place, token)
+    notes.remove(place, place.private(token, COPYING))
+    remove_brought(place, token)
 
 
 def _recover_copying(place: Place, token: str) -> None:
@@ -288,8 +305,11 @@ def _recover_copying(place: Place, token: str) -> None:
 def _empty_again(place: Place, file: int, target: str, judged: Fingerprint) -> None:
     with claimed(place, file, place.name) as lease, opened(place, target, os.O_RDONLY) as new:
         facts = place.system.facts(file)
-        if facts.st_ino != judged.inode or not is_beginning(file, new):
-            return  # a host has written to it, or it is another file: it is the host's
+        whole = place.system.facts(new).st_size
+        # A write that was cut short ends with a page. What ends elsewhere was written by a host.
+        ours = 0 < facts.st_size < whole and facts.st_size % PAGE == 0
+        if facts.st_ino != judged.inode or not ours or not is_beginning(file, new):
+            return  # it is another file, or the host's, or whole
         lease.require()
         place.system.truncate(file)
         place.system.sync(file)

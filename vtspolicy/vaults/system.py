@@ -4,6 +4,7 @@ They stand in one class so that a test can act between any two of them, as a hos
 """
 
 import ctypes
+import errno
 import fcntl
 import functools
 import os
@@ -114,7 +115,13 @@ class System:
 
     def attributes(self, file: int) -> dict[str, bytes]:
         """Return the extended attributes of a file, its access list among them."""
-        return {name: os.getxattr(file, name) for name in os.listxattr(file)}
+        try:
+            names = os.listxattr(file)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            return {}
+        return {name: os.getxattr(file, name) for name in names}
 
     def set_attribute(self, file: int, name: str, value: bytes | None) -> None:
         """Set an extended attribute, or remove it."""
@@ -125,9 +132,12 @@ class System:
 
 
 @functools.cache
-def boot() -> str:
-    """Return the kernel's name for this boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+def boot() -> str | None:
+    """Return the kernel's name for this boot; None when /proc does not tell it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except FileNotFoundError:
+        return None
 
 
 def lease_break_time() -> float:
@@ -150,7 +160,7 @@ def _rename_call() -> Callable[..., int] | None:
 def _renameat2(source: int, old: str, folder: int, new: str, flags: int) -> None:
     call = _rename_call()
     if call is None:
-        raise OSError(38, os.strerror(38))
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     if call(source, os.fsencode(old), folder, os.fsencode(new), flags) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), old, None, new)

@@ -278,11 +278,13 @@ class Vaults(Looking):
     def new_target(self, tape: Tape, token: str) -> str:
         """Return the path of a private file that a restore can write; it is not there yet."""
         with self._place(tape) as place:
+            restores.discard(place, token)
             return str(Path(tape.path).parent / bringing.new_target(place, token))
 
     def new_staging(self, tape: Tape, token: str) -> str:
         """Make an empty private folder that a restore can write to, and return its path."""
         with self._place(tape) as place:
+            restores.discard(place, token)
             return str(Path(tape.path).parent / bringing.new_staging(place, token))
 
     def brought(self, tape: Tape, token: str) -> Fingerprint:
@@ -314,7 +316,7 @@ class Vaults(Looking):
     def discard(self, tape: Tape, token: str) -> None:
         """Remove the private file and folder of a restore."""
         with self._place(tape) as place:
-            bringing.discard(place, token)
+            restores.discard(place, token)
 
     # -- after a crash
 

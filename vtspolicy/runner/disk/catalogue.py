@@ -94,7 +94,8 @@ def copy_of_link(store: Path, handle: str) -> Place | None:
 def tape_state(copy: Copy) -> str:
     """Return what the tape is now beside its copy: unchanged, changed, erased (empty) or absent.
 
-    Judged by size and time, without reading it.
+    Judged by size and last write, without reading it: reading a tape, or giving it another owner,
+    does not change it.
     """
     try:
         tape = copy.place.tape.lstat()
@@ -107,13 +108,16 @@ def tape_state(copy: Copy) -> str:
     return "unchanged" if same else "changed"
 
 
-def verify(copy: Copy, progress: Callable[[int, int], None]) -> None:
-    """Decompress the copy and compare. Raises DamagedError."""
-    decompress(copy, [], progress)
+def verify(copy: Copy, progress: Callable[[int, int], None]) -> str:
+    """Decompress the copy and compare; return the SHA-256 of what was read. Raises DamagedError."""
+    return decompress(copy, [], progress)
 
 
-def decompress(copy: Copy, sinks: list[Sink], progress: Callable[[int, int], None]) -> None:
-    """Send the tape's bytes to `sinks`; raise DamagedError unless they are the manifest's."""
+def decompress(copy: Copy, sinks: list[Sink], progress: Callable[[int, int], None]) -> str:
+    """Send the tape's bytes to `sinks`, and return their SHA-256.
+
+    Raises DamagedError unless they are those of the manifest.
+    """
     manifest = copy.manifest
     name = shown(copy.place.data)
     digest = hashlib.sha256()
@@ -139,6 +143,7 @@ def decompress(copy: Copy, sinks: list[Sink], progress: Callable[[int, int], Non
             f"{name}: wrong checksum; SHA-256 is {digest.hexdigest()},"
             f" the manifest says {manifest.sha256}"
         )
+    return digest.hexdigest()
 
 
 def delete(place: Place) -> bool:
@@ -183,7 +188,7 @@ def _read_manifest(place: Place) -> Manifest:
     except FileNotFoundError:
         raise NoCopyError(_absence(place)) from None  # deleted since it was seen
     except OSError as error:
-        raise DamagedError(f"{name}: cannot be read ({error.strerror})") from None
+        raise DiskError(f"{name}: cannot be read ({error.strerror})") from None
     try:
         text = os.read(descriptor, SIZE_LIMIT + 1)
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import asdict, fields, frozen
 
-from vtspolicy.runner.disk.failure import DamagedError
+from vtspolicy.runner.disk.failure import DamagedError, DiskError
 
 VERSION = 1
 SIZE_LIMIT = 64 * 1024  # bytes; a manifest is under 5 KiB even with the longest path
@@ -40,7 +40,7 @@ class Manifest:
 def from_json(text: bytes, name: str) -> Manifest:
     """Read a record; `name` is the file, for the message.
 
-    Raises DamagedError when it is not a manifest of a version that is known here.
+    Raises DamagedError when it is no manifest, and DiskError for a version that is not known here.
     """
     try:
         found = json.loads(text)
@@ -49,7 +49,7 @@ def from_json(text: bytes, name: str) -> Manifest:
     if not isinstance(found, dict):
         raise DamagedError(f"{name}: not a manifest (an object was expected)")
     if found.get("version") != VERSION:
-        raise DamagedError(
+        raise DiskError(
             f"{name}: manifest version {found.get('version')!r}; this program reads {VERSION}"
         )
     values: dict[str, Any] = {}  # Any: each is checked against the type of its field

@@ -21,13 +21,16 @@ from vtspolicy.runner.disk.pump import pump
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
-def restore(copy: Copy, path: Path, replace: bool, progress: Progress) -> tuple[bool, str]:
+def restore(
+    copy: Copy, path: Path, replace: bool, progress: Progress, *, tape: Path | None = None
+) -> tuple[bool, str]:
     """Write the tape of `copy` at `path`; return whether anything was written, and a warning or "".
 
     An absent or an empty (erased) tape is filled; one with other content only with `replace`; one
     with the same content is left as it is. Owner and permissions are those of the tape that stands
-    there, else those that were recorded; the warning tells when they could not be given. Raises
-    DiskError, or OSError as the system gives it, with the tape at `path` untouched.
+    there, else those of `tape`, which may be missing, else those that were recorded; the warning
+    tells when they could not be given. Raises DiskError, or OSError as the system gives it, with
+    the tape at `path` untouched.
     """
     before = checked_tape(path)
     if before is not None and before.st_size > 0:
@@ -40,7 +43,7 @@ def restore(copy: Copy, path: Path, replace: bool, progress: Progress) -> tuple[
     unfinished = unfinished_restore(path)
     with claimed(unfinished, f"another run is restoring {shown(path)}") as descriptor:
         decompress(copy, [writer_to(descriptor)], progress)
-        warning = _dress(descriptor, copy, before)
+        warning = _dress(descriptor, copy, before or _plain(tape))
         os.fsync(descriptor)
         now = checked_tape(path)
         if not (now is None if before is None else unchanged(before, now)):
@@ -51,6 +54,14 @@ def restore(copy: Copy, path: Path, replace: bool, progress: Progress) -> tuple[
         unfinished.rename(path)
         sync_folder(path.parent)
     return True, warning
+
+
+def _plain(path: Path | None) -> os.stat_result | None:
+    """Return what is known of a tape whose owner the new file shall have; None: there is none."""
+    try:
+        return checked_tape(path) if path is not None else None
+    except (DiskError, OSError):
+        return None
 
 
 def _same_content(copy: Copy, path: Path, progress: Progress) -> bool:
