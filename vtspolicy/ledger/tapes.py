@@ -357,7 +357,8 @@ class TapeDesk(ReadingDesk):
                         self.note_restored(outcome.copy, outcome.file, at, sure=outcome.sure)
                         copy = self.copy(outcome.copy)
                         known = known if copy is None else model.held_by(known, copy)
-                    after = model.restored(known, outcome.file, at=at)
+                    there = model.restored(known, outcome.file, at=at)
+                    after = model.looked_at(there, outcome.tape, at=at)
                 case Emptied():
                     there = model.with_file(known, outcome.tape)
                     after = model.emptied(there, at=at, file=outcome.file, proven=outcome.proven)

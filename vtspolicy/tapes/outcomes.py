@@ -20,7 +20,7 @@ class Copied:
 class Brought:
     """A tape has its data again."""
 
-    tape: Tape
+    tape: Tape  # as its file is now: its host may have written to it since
     file: Fingerprint  # as the restore ended
     copy: int | None = None  # the ledger's number of the copy that was brought back
     sure: bool = True  # False: nobody saw the file at the end of the restore

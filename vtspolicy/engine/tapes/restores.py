@@ -237,7 +237,8 @@ class Restores:
                 break
             except ChangedError:
                 tape = await checks.look_again(tape)
-        return (Brought(tape=tape, file=there, copy=plan.copy),), judgement
+        whole = evolve(tape, size=there.size, written=there.written, seen=there)
+        return (Brought(tape=whole, file=there, copy=plan.copy),), judgement
 
     async def _copy_into(self, job: Job, tape: Tape) -> Fingerprint:
         """Write what came back into the empty tape itself, which is half-restored meanwhile."""
