@@ -83,46 +83,38 @@ def tapes(
     scan: bool,
     names: tuple[str, ...],
 ) -> None:
-    """List virtual tapes, all or each TAPE, as the catalogue knows them. No server need run."""
+    """List virtual tapes, all or each TAPE, as the catalogue knows them. No server need run.
+
+    One TAPE alone is shown with all its copies and what they prove.
+    """
     configuration = configured(config)
     if scan:
         client = Client(spool=configuration.spool, timeout=SCAN_PATIENCE)
         for trouble in told(lambda: client.post("scan")).get("troubles") or ():
             click.echo(visible(trouble), err=True)
     wanted = {_name(configuration, each) for each in names}
+    evidence = verdict or unproven or len(names) == 1
     with reading(configuration) as book:
         known = book.tapes(vault=vault, pool=pool)
-        evidence = verdict or unproven or len(names) == 1
         copies = book.all_copies() if evidence else {}
         features = book.vault_features() if evidence else {}
-    verdicts: Mapping[str, Said] = {}
-    if evidence:
-        verdicts = _verdicts(configuration, known, copies, features)
-    if unproven:
-        known = [tape for tape in known if is_unproven(tape, copies.get(tape.path, ()))]
+    verdicts = _verdicts(configuration, known, copies, features) if evidence else {}
     shown = [
         tape
         for tape in known
         if (state is None or tape.state.value == state)
         and (not wanted or wanted & {tape.name, tape.cartridge})
+        and (not unproven or is_unproven(tape, copies.get(tape.path, ())))
     ]
-    if len(names) == 1 and len(shown) == 1 and not as_json and not verdict:
-        (tape,) = shown
-        emit(tape_page(tape, copies.get(tape.path, ()), verdicts.get(tape.path)))
-        return
     missing = wanted - {each for tape in shown for each in (tape.name, tape.cartridge)}
     if as_json:
-        said = verdicts if verdict or unproven or len(names) == 1 else {}
-        rows = [_row(tape, said.get(tape.path)) for tape in shown]
-        if evidence:
-            for row, tape in zip(rows, shown, strict=True):
-                row["copies"] = plain(copies.get(tape.path, ()))
-        print_json({"tapes": rows})
-    elif shown:
-        emit(_table(shown, verdicts if verdict or unproven else {}))
+        print_json({"tapes": [_row(tape, verdicts, copies, evidence) for tape in shown]})
+    elif len(names) == 1 and len(shown) == 1 and not (verdict or unproven):
+        (tape,) = shown
+        emit(tape_page(tape, copies.get(tape.path, ()), verdicts.get(tape.path)))
     else:
-        emit("no tapes")
-    if missing and state is None:
+        emit(_table(shown, verdicts if verdict or unproven else {}) if shown else "no tapes")
+    if missing and state is None and not unproven:
         give_up(f"the catalogue does not know {', '.join(sorted(missing))}", Exit.FAILED)
 
 
@@ -174,10 +166,18 @@ def _verdicts(
     return {tape.path: (said.erase, said.reason) for tape, said in judged}
 
 
-def _row(tape: Tape, said: Said | None) -> dict[str, Any]:
+def _row(
+    tape: Tape,
+    verdicts: Mapping[str, Said],
+    copies: Mapping[str, Sequence[Copy]],
+    evidence: bool,
+) -> dict[str, Any]:
     row = {"tape": tape.name, "state": tape.state.value, **plain(tape)}
+    said = verdicts.get(tape.path)
     if said is not None:
         row["verdict"] = {"erase": said[0], "reason": said[1]}
+    if evidence:
+        row["copies"] = plain(list(copies.get(tape.path, ())))
     return row
 
 

@@ -145,7 +145,7 @@ async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
         near = did_you_mean(said.application, names)
         raise UnknownThing(f"there is no application {said.application}; {near}".rstrip("; "))
     found = await _find(engine, tape)
-    refusal = _why_not_said(found, said)
+    refusal = _why_not_said(said)
     if refusal is not None:
         raise Refused(f"{found.name}: {refusal}")
     try:
@@ -207,7 +207,7 @@ def _moment(text: str | None) -> float | None:
         raise Refused(f'"{text}" is not a time; write it as 2026-11-22T02:14:09') from error
 
 
-def _why_not_said(tape: Tape, said: Said) -> str | None:
+def _why_not_said(said: Said) -> str | None:
     retention = TYPES["retention"]
     if said.retention is not None and not retention.pattern.fullmatch(said.retention):
         return f'"{said.retention}" is no retention; {retention.expected}, as {retention.sample}'

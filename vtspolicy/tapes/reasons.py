@@ -36,7 +36,8 @@ class Reason(Enum):
     )
     USE_UNTOLD = (
         (
-            "whether a process has it open cannot be told; give the server CAP_LEASE, or make it the"
+            "whether a process has it open cannot be told; give the server CAP_LEASE, or make"
+            " it the"
             " owner of the tapes"
         ),
         "no lease could be taken on the file",
@@ -56,7 +57,8 @@ class Reason(Enum):
     )
     CONTENT_UNKNOWN = (
         (
-            "what its copy {handle} holds is not known: the tape was open for writing, or its time lay"
+            "what its copy {handle} holds is not known: the tape was open for writing, or its"
+            " time lay"
             " in the future, while it was copied"
         ),
         "the copy is only recorded",
@@ -99,7 +101,8 @@ class Reason(Enum):
     )
     LEFT_UNKNOWN = (
         (
-            "what a restore has left on it is not known, and a host may have written to it since: an"
+            "what a restore has left on it is not known, and a host may have written to it"
+            " since: an"
             " operator can override"
         ),
         "a restore into the tape's own file was interrupted, and nobody saw how it left the file",
@@ -122,7 +125,8 @@ class Reason(Enum):
     )
     DOUBTED = (
         (
-            "the ledger was restored from a backup, and the tape was used after that backup: which copy"
+            "the ledger was restored from a backup, and the tape was used after that backup:"
+            " which copy"
             " is its newest is not known; choose one with `vtspolicy restore {tape} --copy HANDLE`"
         ),
         "the tape's file contradicts the restored ledger",
@@ -138,7 +142,8 @@ class Reason(Enum):
     )
     OTHER_APPLICATION = (
         (
-            "its last content is a copy of {application} now, and {asked} was asked to bring it back:"
+            "its last content is a copy of {application} now, and {asked} was asked to bring it"
+            " back:"
             " give the command again"
         ),
         "another application copied the tape after the Restore was decided",

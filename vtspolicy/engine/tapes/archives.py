@@ -69,42 +69,62 @@ class Archives:
         if tapes and not before:
             reason = _unrecorded(tapes, job, judgement)
             return (), evolve(judgement, state="warning", reason=reason)
-        outcomes: list[Outcome] = []
-        reasons: list[str] = []
-        whole_pool = "cartridge" not in job.values
+        outcomes: list[Copied] = []
         for tape in tapes:
             began = before.get(tape.path)
             if began is None or not tape.size:
                 continue  # of an emptied tape in a pool the copy that has its data stays the newest
-            after = await self._look(tape)
-            doubt = None
-            if not whole_pool and ended is not None and ended.before and ended.after:
-                began, after = ended.before, ended.after
-            elif not whole_pool and ended is not None:
-                doubt = "its keeper did not see the tape as it was copied"
-            # Else nothing has changed from before it began till now, if the two looks are equal.
-            if {began.writer, after.writer} & {None} and not self._may_lack_leases(tape):
-                doubt = doubt or "whether a process had it open for writing could not be told"
-            copy, known, wrong = _copy(job, tape, began, after, judgement)
-            if wrong is not None:
-                return (), evolve(judgement, state="failed", reason=f"{tape.name} {wrong}")
-            if known and doubt is not None:
-                copy = evolve(copy, doubt=doubt)
-            if whole_pool and verified:
-                answer = await self.checks.verify(job, tape, judgement.readings)
-                if answer.found is not Found.FOUND:
-                    missing = f"{tape.name}: its copy is not found: {answer.words}"
-                    judgement = evolve(judgement, state="failed", reason=missing)
-                    continue
-            now = self.checks.clock.seconds()
+            made = await self._made(job, tape, began, ended, judgement)
+            if isinstance(made, str):
+                return (), evolve(judgement, state="failed", reason=f"{tape.name} {made}")
+            missing = await self._why_missing(job, tape, judgement) if verified else None
+            if missing is not None:
+                judgement = evolve(judgement, state="failed", reason=missing)
+                continue
             if verified:
-                copy = evolve(copy, proof=Proof.FOUND, proved=now)
-            if copy.doubt is not None and not known:
-                reasons.append(f"{tape.name}: {copy.doubt}; this copy does not allow an erase yet")
-            outcomes.append(Copied(tape=tape, copy=copy, known=known))
-        if reasons and judgement.state == "completed":
-            judgement = evolve(judgement, state="warning", reason="; ".join(reasons))
+                proved = evolve(made.copy, proof=Proof.FOUND, proved=self.checks.clock.seconds())
+                made = evolve(made, copy=proved)
+            outcomes.append(made)
+        doubts = [
+            f"{each.tape.name}: {each.copy.doubt}; this copy does not allow an erase yet"
+            for each in outcomes
+            if not each.known
+        ]
+        if doubts and judgement.state == "completed":
+            judgement = evolve(judgement, state="warning", reason="; ".join(doubts))
         return tuple(outcomes), judgement
+
+    async def _made(
+        self, job: Job, tape: Tape, began: Look, ended: Ended | None, judgement: Judgement
+    ) -> Copied | str:
+        """Return the copy of one tape, or why it is none.
+
+        Where its keeper saw the tape as the run began and ended, that counts. For a pool, and where
+        the application does the work after its program has ended, the server's looks enclose it.
+        """
+        after, doubt = await self._look(tape), None
+        if "cartridge" in job.values and ended is not None:
+            if ended.before is not None and ended.after is not None:
+                began, after = ended.before, ended.after
+            else:
+                doubt = "its keeper did not see the tape as it was copied"
+        if None in {began.writer, after.writer} and not self._may_lack_leases(tape):
+            doubt = doubt or "whether a process had it open for writing could not be told"
+        copy, known, wrong = _copy(job, tape, began, after, judgement)
+        if wrong is not None:
+            return wrong
+        if known and doubt is not None:
+            copy = evolve(copy, doubt=doubt)
+        return Copied(tape=tape, copy=copy, known=known)
+
+    async def _why_missing(self, job: Job, tape: Tape, judgement: Judgement) -> str | None:
+        """Return why a query does not find one tape's copy in that of its pool, or None."""
+        if "cartridge" in job.values:
+            return None  # it was asked already
+        answer = await self.checks.verify(job, tape, judgement.readings)
+        if answer.found is Found.FOUND:
+            return None
+        return f"{tape.name}: its copy is not found: {answer.words}"
 
     def _may_lack_leases(self, tape: Tape) -> bool:
         return "leases" in self.checks.vaults.accepted.get(tape.vault, ())

@@ -28,9 +28,7 @@ from vtspolicy.tapes import (
     Reason,
     Refused,
     Tape,
-    Use,
     difference,
-    judge,
 )
 from vtspolicy.vaults import (
     CannotExchangeError,
@@ -188,8 +186,7 @@ class Restores:
         self, job: Job, plan: Plan, tape: Tape, judgement: Judgement, until: float
     ) -> tuple[tuple[Outcome, ...], Judgement]:
         """Put what came back in the tape's place, if that may still be."""
-        checks, vaults = self.checks, self.checks.vaults
-        token = token_of(job)
+        checks, vaults, token = self.checks, self.checks.vaults, token_of(job)
         failed = evolve(judgement, state="failed")
         try:
             file = await checks.in_thread(vaults.brought, tape, token)
@@ -200,11 +197,9 @@ class Restores:
             await checks.in_thread(vaults.recover, tape, token)
             there = tape.seen or Fingerprint(vault=tape.vault, size=0, mtime_ns=None)
             return (Brought(tape=tape, file=there, copy=plan.copy, sure=False),), judgement
-        if not file.size:
-            return (), evolve(failed, reason=f"nothing came back: {tape.name} is empty")
-        if plan.size is not None and file.size != plan.size:
-            reason = f"{tape.name} came back with {file.size} bytes, and had {plan.size}"
-            return (), evolve(failed, reason=reason)
+        wrong = _why_not_whole(tape, file, plan)
+        if wrong is not None:
+            return (), evolve(failed, reason=wrong)
         if plan.to is not None:
             await checks.in_thread(vaults.export, tape, token, Path(plan.to))
             return (), evolve(judgement, reason=f"written to {plan.to}; the tape is as it was")
@@ -212,33 +207,46 @@ class Restores:
         await checks.ledger.write(Book.note_plan, job.id, job.attempt, came.to_json())
         held_until = min(checks.clock.seconds() + HELD_OPEN, until)
         while True:
-            ruling, facts = await checks.judged(Act.RESTORE, job, await checks.facts(tape, job))
+            ruling, _ = await checks.judged(Act.RESTORE, job, await checks.facts(tape, job))
             if isinstance(ruling, Done):  # by another request; the host may be writing to it
                 return (), evolve(judgement, reason=ruling.words)
             if isinstance(ruling, Refused):
                 return (), evolve(failed, reason=f"{tape.name}: {ruling.words}")
-            try:
-                there = await checks.in_thread(vaults.exchange, tape, tape.seen, token)
+            there = await self._take_place(job, tape, held_until)
+            if isinstance(there, str):
+                return (), evolve(failed, reason=f"{tape.name}: {there}")
+            if there is not None:
                 break
-            except InUseError:
-                if tape.size:
-                    words = judge(Act.RESTORE, evolve(facts, use=Use.OPEN))
-                    return (), evolve(failed, reason=f"{tape.name}: {_words(words)}")
-                if checks.clock.seconds() < held_until:
-                    await deferLater(checks.clock, HELD_PAUSE)
-                    tape = await checks.look_again(tape)
-                    continue
-                there = await self._copy_into(job, tape)
-                break
-            except (CannotExchangeError, NoLeaseError) as error:
-                if tape.size or tape.seen is None:
-                    return (), evolve(failed, reason=str(error))
-                there = await self._copy_into(job, tape)
-                break
-            except ChangedError:
-                tape = await checks.look_again(tape)
+            tape = await checks.look_again(tape)
         whole = evolve(tape, size=there.size, written=there.written, seen=there)
         return (Brought(tape=whole, file=there, copy=plan.copy),), judgement
+
+    async def _take_place(
+        self, job: Job, tape: Tape, held_until: float
+    ) -> Fingerprint | str | None:
+        """Put the private file in the place of a tape that was just judged.
+
+        Returns what the tape is then; why that cannot be done; or None to look and judge again.
+        """
+        checks = self.checks
+        try:
+            there: Fingerprint = await checks.in_thread(
+                checks.vaults.exchange, tape, tape.seen, token_of(job)
+            )
+        except InUseError:
+            if tape.size:
+                return Reason.IN_USE.told()
+            if checks.clock.seconds() < held_until:
+                await deferLater(checks.clock, HELD_PAUSE)
+                return None
+            return await self._copy_into(job, tape)
+        except (CannotExchangeError, NoLeaseError) as error:
+            if tape.size or tape.seen is None:
+                return str(error)
+            return await self._copy_into(job, tape)
+        except ChangedError:
+            return None
+        return there
 
     async def _copy_into(self, job: Job, tape: Tape) -> Fingerprint:
         """Write what came back into the empty tape itself, which is half-restored meanwhile."""
@@ -270,7 +278,7 @@ class Restores:
             if came is None or not came.size:
                 reason = f"nothing came back: {tape.name} is empty"
                 return (), evolve(judgement, state="failed", reason=reason)
-            size = plan.size if plan.size is not None else _size_of_all(tape, tapes)
+            size = plan.size if plan.size is not None else tape.copied_size
             if size is not None and came.size != size:
                 reason = f"{tape.name} came back with {came.size} bytes, and had {size}"
                 return (), evolve(judgement, state="failed", reason=reason)
@@ -362,8 +370,13 @@ def _has_taken_its_place(plan: Plan, tape: Tape) -> bool:
     return (came["inode"], came["size"], came["mtime_ns"]) == (seen.inode, seen.size, seen.mtime_ns)
 
 
-def _words(ruling: object) -> str:
-    return ruling.words if isinstance(ruling, Refused) else "it is in use: a process has it open"
+def _why_not_whole(tape: Tape, file: Fingerprint, plan: Plan) -> str | None:
+    """Return why what came back is not what was copied, or None."""
+    if not file.size:
+        return f"nothing came back: {tape.name} is empty"
+    if plan.size is not None and file.size != plan.size:
+        return f"{tape.name} came back with {file.size} bytes, and had {plan.size}"
+    return None
 
 
 def _came_back(tape: Tape, look: Look | None) -> tuple[Fingerprint | None, bool]:
@@ -379,10 +392,6 @@ def _came_back(tape: Tape, look: Look | None) -> tuple[Fingerprint | None, bool]
         return file, False
     late = max(file.mtime_ns, file.ctime_ns) > look.vault_ns
     return file, not late and look.writer is False
-
-
-def _size_of_all(tape: Tape, tapes: tuple[Tape, ...]) -> int | None:
-    return tape.copied_size if len(tapes) >= 1 else None
 
 
 def _is_untouched(before: Fingerprint | None, now: Fingerprint | None) -> bool:
