@@ -212,14 +212,13 @@ class Restores:
                 return (), evolve(judgement, reason=ruling.words)
             if isinstance(ruling, Refused):
                 return (), evolve(failed, reason=f"{tape.name}: {ruling.words}")
-            there = await self._take_place(job, tape, held_until)
-            if isinstance(there, str):
-                return (), evolve(failed, reason=f"{tape.name}: {there}")
-            if there is not None:
-                break
+            taken = await self._take_place(job, tape, held_until)
+            if isinstance(taken, str):
+                return (), evolve(failed, reason=f"{tape.name}: {taken}")
+            if taken is not None:
+                whole = evolve(tape, size=taken.size, written=taken.written, seen=taken)
+                return (Brought(tape=whole, file=taken, copy=plan.copy),), judgement
             tape = await checks.look_again(tape)
-        whole = evolve(tape, size=there.size, written=there.written, seen=there)
-        return (Brought(tape=whole, file=there, copy=plan.copy),), judgement
 
     async def _take_place(
         self, job: Job, tape: Tape, held_until: float
