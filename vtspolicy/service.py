@@ -213,7 +213,7 @@ class Service:
             )
         while await self.ledger.write(Book.prune, now - configuration.retention, PRUNED_AT_ONCE):
             await deferLater(self.reactor, 0.05)
-        await self.engine.threads(self.engine.runner.sweep, RUNS_KEPT)
+        await self.engine.threads(self.engine.runner.sweep, now - RUNS_KEPT)
 
     def _trouble(self, trouble: str | None) -> None:
         self.metrics.ledger_trouble.set(trouble is not None)
