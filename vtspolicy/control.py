@@ -105,6 +105,10 @@ class Control(Protocol):
         """
         ...
 
+    def trust_clock(self, actor: str) -> Deferred[Told]:
+        """Trust the clock as it is now; Refused if it is trusted. Answers {"at": its time}."""
+        ...
+
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger. Answers {"path": ...}."""
         ...
@@ -166,6 +170,7 @@ VERBS: Mapping[str, Verb] = {
             "size": Argument(kind=int, required=False, most=LARGEST),
         },
     ),
+    "trust-clock": Verb(method="trust_clock"),
     "backup": Verb(method="backup", arguments={"path": _TEXT}),
 }
 """Every verb. They exist on the control socket only."""

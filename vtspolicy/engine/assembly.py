@@ -7,6 +7,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
@@ -46,10 +47,12 @@ def assemble(
     metrics: Metrics,
     threads: Callable[..., Deferred[Any]],  # each call has its own type of answer
     steady: Callable[[], float] | None = None,
+    trust: ClockTrust | None = None,
 ) -> Engine:
     """Return an engine with a queue in the process; it is not started yet.
 
-    `steady` is a clock that nobody sets; if it is not given, nobody sets the other one.
+    `steady` is a clock that nobody sets, and `trust` compares another such with `clock`; if they
+    are not given, nobody sets that one.
     """
     configuration = reader.configuration
     outbox = Outbox(clock, LedgerStore(ledger, clock))
@@ -78,6 +81,7 @@ def assemble(
         vaults=vaults,
         conductor=conductor,
         metrics=metrics,
+        clock_trust=trust or ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="test"),
         threads=threads,
     )
     conductor.ourselves.table = lambda: engine.reader.table
