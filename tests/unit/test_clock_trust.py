@@ -365,7 +365,7 @@ class Witness:
         self.doubted = self.computer.trust.reason is not None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(THINGS, max_size=40))
 def test_nothing_is_done_by_a_clock_that_nobody_could_have_trusted(things):
     computer = Computer()
