@@ -27,6 +27,12 @@ _HOURS = round(STEADY / HOUR)  # that are remembered, and the current one
 _APART = 0.5  # seconds between two readings of CLOCK_BOOTTIME with the wall clock's between them
 _READINGS = 10  # after which they are taken as they are: this process is always halted
 
+REMEMBERED = 100
+"""Stretches of doubtful time that are kept at most, the newest."""
+
+Between = tuple[float, float]
+"""Two moments, in seconds since the epoch."""
+
 NOT_YET = "the server has not begun to watch it"
 """Why a clock is not believed before `begin`."""
 
@@ -47,6 +53,15 @@ class Doubt:
     since: float  # seconds since the epoch; moved when the clock is set, so that it stays true
     steady_since: float  # seconds since the machine was started: the last step, or a new start
     last: str | None = None  # what happened to it since then
+    told: tuple[Between, ...] = ()  # what times the clock can have told since each step
+
+
+@frozen(kw_only=True)
+class Doubtful:
+    """Times that a clock told while it was doubted: what bears them may be younger."""
+
+    between: Between
+    over: float  # when the clock was believed again, by itself, in seconds since the epoch
 
 
 @frozen(kw_only=True)
@@ -80,6 +95,7 @@ class ClockRecord:
     hours: tuple[Hour, ...] = ()  # of the last day
     doubt: Doubt | None = None
     ceiling: Ceiling | None = None
+    doubtful: tuple[Doubtful, ...] = ()  # as long as something may bear such times
 
 
 @frozen(kw_only=True)
@@ -109,6 +125,7 @@ class ClockTrust:
     _hours: dict[int, Hour] = field(init=False, factory=dict)
     _doubt: Doubt | None = field(init=False, default=None)
     _ceiling: Ceiling | None = field(init=False, default=None)
+    _doubtful: tuple[Doubtful, ...] = field(init=False, default=())
 
     def begin(self, kept: ClockRecord | None, newest: float | None) -> None:
         """Go on with what the last server kept; `newest` is when the ledger's newest entry was.
@@ -120,14 +137,15 @@ class ClockTrust:
         self._ahead = self._kept = now.wall - now.boot
         self._begun = True
         if kept is not None:
-            self._doubt = kept.doubt
+            self._doubt, self._doubtful = kept.doubt, kept.doubtful
         if kept is not None and kept.boot_id == self.boot_id and kept.at <= now.boot:
             self._ahead = self._kept = kept.ahead
             self._hours = {each.number: each for each in kept.hours}
             self._ceiling = kept.ceiling
         else:
             if self._doubt is not None:
-                self._doubt = evolve(self._doubt, steady_since=now.boot)
+                told = _with(self._doubt.told, now, 0.0)
+                self._doubt = evolve(self._doubt, steady_since=now.boot, told=told)
             known = _known(kept, newest)
             if known is not None and now.wall - known > IDLE:
                 self._ceiling = Ceiling(time=known, at=now.boot)
@@ -135,7 +153,7 @@ class ClockTrust:
         self._look(now)
         if self._doubt is None and newest is not None and newest - now.wall > STEP:
             behind = f"it is {span(newest - now.wall)} behind the ledger's newest entry"
-            self._lose(behind, 0.0)
+            self._lose(behind, 0.0, 0.0)
 
     def check(self) -> str | None:
         """Return why the clock cannot be believed now, or None: then `time` is what to reckon with.
@@ -154,6 +172,14 @@ class ClockTrust:
             return False
         self._regain(f"{actor} said so", actor)
         return True
+
+    def spared(self, before: float) -> tuple[Between, ...]:
+        """Return between which times nothing is to be let go of that bears them.
+
+        A clock that was doubted told them, perhaps years back. What bears them is kept as if it was
+        made when the clock was believed again, if that was not `before`.
+        """
+        return tuple(each.between for each in self._doubtful if each.over > before)
 
     @property
     def reason(self) -> str | None:
@@ -197,11 +223,12 @@ class ClockTrust:
 
     def _look(self, now: Reading) -> None:
         ahead = now.wall - now.boot
-        step, self._now = ahead - self._ahead, now
+        step, passed = ahead - self._ahead, now.boot - self._now.boot
+        self._now = now
         lowest, highest = self._remember(now.boot, ahead)
         self._ahead = ahead
         if highest - lowest > STEP:
-            self._lose(_told(step, highest - lowest), step)
+            self._lose(_told(step, highest - lowest), step, passed)
         elif self._doubt is not None and now.boot - self._doubt.steady_since >= STEADY:
             self._regain("it has been steady for a day", "engine")
         elif self._ceiling is not None and now.boot - self._ceiling.at >= STEADY:
@@ -227,22 +254,28 @@ class ClockTrust:
         hours = self._hours.values()
         return min(hour.low for hour in hours), max(hour.high for hour in hours)
 
-    def _lose(self, cause: str, step: float) -> None:
+    def _lose(self, cause: str, step: float, passed: float) -> None:
+        """Believe it no more; so many seconds have passed since the last look, before the step."""
         self._hours.clear()
         self._remember(self._now.boot, self._ahead)
         if self._doubt is None:
             since, steady_since = self._now.wall, self._now.boot
-            self._doubt = Doubt(reason=cause, since=since, steady_since=steady_since)
+            told = _with((), self._now, passed)
+            self._doubt = Doubt(reason=cause, since=since, steady_since=steady_since, told=told)
         else:
             self._doubt = evolve(
                 self._doubt,
                 since=self._doubt.since + step,
                 steady_since=self._now.boot,
                 last=cause.removeprefix("it was "),
+                told=_with(self._doubt.told, self._now, passed),
             )
         self._tell(cause)
 
     def _regain(self, cause: str, actor: str) -> None:
+        told = self._doubt.told if self._doubt is not None else ()
+        fresh = tuple(Doubtful(between=each, over=self._now.wall) for each in told)
+        self._doubtful = (*self._doubtful, *fresh)[-REMEMBERED:]
         self._doubt = self._ceiling = None
         self._hours.clear()
         self._remember(self._now.boot, self._ahead)
@@ -258,11 +291,24 @@ class ClockTrust:
             hours=tuple(self._hours.values()),
             doubt=self._doubt,
             ceiling=self._ceiling,
+            doubtful=self._doubtful,
         )
         trusted = self._doubt is None
         self.on_change(
             Change(record=record, trusted=trusted, at=self._now.wall, cause=cause, actor=actor)
         )
+
+
+def _with(told: tuple[Between, ...], now: Reading, passed: float) -> tuple[Between, ...]:
+    """Return what a clock can have told, with what it can tell from a step on.
+
+    The step was since the last look, or a minute earlier if a server was killed meanwhile. Nobody
+    doubts the clock for longer than a day that it is not set in.
+    """
+    first, last = now.wall - passed - STEP, now.wall + STEADY
+    if any(earliest <= first and last <= latest for earliest, latest in told):
+        return told
+    return (*told, (first, last + HOUR))[-REMEMBERED:]
 
 
 def _known(kept: ClockRecord | None, newest: float | None) -> float | None:

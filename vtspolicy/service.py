@@ -207,11 +207,13 @@ class Service:
 
     def _forget_some(self, now: float) -> Deferred[int]:
         before = now - self.engine.reader.configuration.retention
-        return self.ledger.write(Book.prune, before, PRUNED_AT_ONCE)
+        spared = self.engine.clock_trust.spared(before)
+        return self.ledger.write(Book.prune, before, PRUNED_AT_ONCE, spared)
 
     async def _expire_notices(self, now: float) -> None:
         configuration = self.engine.reader.configuration
-        expired = await expire(self.ledger, now - configuration.notices_kept, now)
+        before = now - configuration.notices_kept
+        expired = await expire(self.ledger, before, now, self.engine.clock_trust.spared(before))
         for host, count in expired.items():
             known = host if host in configuration.hosts else ""
             self.metrics.notices_expired.labels(known).inc(count)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtspolicy.clock_trust import FINE, IDLE, NOT_YET, STEADY, STEP, ClockTrust, span
+from vtspolicy.clock_trust import FINE, IDLE, NOT_YET, REMEMBERED, STEADY, STEP, ClockTrust, span
 from vtspolicy.ledger import Book
 from vtspolicy.testing.clock import MIDDAY
 from vtspolicy.testing.ledger import MemoryLedger
@@ -267,6 +267,35 @@ def test_a_new_ledger_holds_nothing_back(computer):
 )
 def test_spans_are_told_in_words(seconds, text):
     assert span(seconds) == text
+
+
+def test_times_of_a_clock_that_was_doubted_are_spared(computer):
+    computer.true += HOUR / 2
+    computer.error = -200 * DAY
+    computer.trust.check()
+    first = computer.wall()
+    computer.true += HOUR
+    computer.restart()
+    computer.error = 0.0
+    computer.trust.check()
+    right, over = computer.wall(), computer.wall() + DAY
+    computer.true += DAY
+    assert computer.trust.check() is None
+    computer.restart()
+    spared = computer.trust.spared(over - 1)
+    for moment in (first, first + HOUR, right, right + DAY):
+        assert any(begin <= moment <= end for begin, end in spared)
+    for moment in (first - HOUR, first + 2 * DAY, right - HOUR):
+        assert not any(begin <= moment <= end for begin, end in spared)
+    assert computer.trust.spared(over) == ()
+
+
+def test_so_many_doubtful_times_are_remembered_and_no_more(computer):
+    for step in range(REMEMBERED + 100):
+        computer.error = (-1) ** step * (step + 1) * DAY
+        computer.trust.check()
+    computer.trust.restore(ALICE)
+    assert len(computer.trust.spared(0.0)) == REMEMBERED
 
 
 PASSES = st.one_of(st.floats(0, 300), st.sampled_from([HOUR, DAY / 2, DAY - 10, DAY, 3 * DAY]))

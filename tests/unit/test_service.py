@@ -214,6 +214,27 @@ def test_a_clock_that_jumps_ahead_for_a_while_forgets_nothing(world, serve, told
     assert len(told("clock_trusted")) == 1
 
 
+def test_what_came_by_a_clock_that_was_behind_is_kept_as_if_it_came_when_that_ended(world, serve):
+    clock = SteeredClock(world.clock)
+    service = serve(clock)
+    world.clock.pass_time(HOUSEKEEPING, 10)
+    clock.set(-200 * DAY)
+    world.clock.pass_time(10.0)
+    service.operator.order("VTSPolicy DSK 'archive /VAULT01/SECRET'", None, "operator alice")
+    missed(world)
+    world.clock.pass_time(HOUSEKEEPING, 10)
+    clock.set(200 * DAY)
+    service.operator.trust_clock("operator alice")
+    world.clock.pass_time(6 * DAY, DAY / 4)
+    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    world.clock.pass_time(2 * DAY, DAY / 4)
+    assert world.ledger.book.pending_notices("NSK1") == []
+    world.clock.pass_time(81 * DAY, DAY)
+    assert len(world.ledger.book.requests()) == 1
+    world.clock.pass_time(2 * DAY, DAY)
+    assert world.ledger.book.requests() == []
+
+
 def test_an_operator_who_trusts_the_clock_lets_go_what_it_makes_old(world, serve):
     missed(world)
     clock = SteeredClock(world.clock)
