@@ -27,7 +27,7 @@ class SteeredClock:
     def __init__(self, clock):
         self.clock = clock
         self.set_by = 0.0
-        self.boot_id = "test"
+        self.boot_id = "this one"
         clock.wakeUp = lambda: None
         bear_steps(clock, wall=lambda: clock.rightNow, steady=self.steady)
 

@@ -81,7 +81,7 @@ def assemble(
         vaults=vaults,
         conductor=conductor,
         metrics=metrics,
-        clock_trust=trust or ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="test"),
+        clock_trust=trust or ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="this one"),
         threads=threads,
     )
     conductor.ourselves.table = lambda: engine.reader.table

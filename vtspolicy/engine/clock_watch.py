@@ -58,7 +58,7 @@ class ClockWatch:
         """Look at the clock from now on."""
         self._loop = LoopingCall(self.trust.check)
         self._loop.clock = self.clock
-        self._loop.start(LOOK, now=False)
+        self._loop.start(LOOK, now=False).addErrback(self._defect)
 
     def stop(self) -> None:
         """Look at it no more."""
@@ -117,6 +117,10 @@ class ClockWatch:
                 cause=change.cause,
                 remedy=REMEDY,
             )
+
+    def _defect(self, failure: Failure) -> None:
+        message = "The watch over the clock has failed; it is still looked at before each act."
+        self._log.failure(message, failure, action="clock_watch_failed")
 
     def _not_kept(self, failure: Failure) -> None:
         self._log.error(
