@@ -120,6 +120,10 @@ class Control(Protocol):
         """
         ...
 
+    def trust_clock(self, actor: str) -> Deferred[Told]:
+        """Trust the clock as it is now; Refused if it is trusted. Answers {"at": its time}."""
+        ...
+
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger. Answers {"path": ...}."""
         ...
@@ -191,6 +195,7 @@ VERBS: Mapping[str, Verb] = {
             "began": _MAYBE,
         },
     ),
+    "trust-clock": Verb(method="trust_clock"),
     "backup": Verb(method="backup", arguments={"path": _TEXT}),
 }
 """Every verb. They exist on the control socket only."""

@@ -99,6 +99,9 @@ class Metrics:
         self.spool_trouble = self._gauge(
             "spool_trouble", "1 while jobs wait whose programs cannot be started, else 0."
         )
+        self.clock_trusted = self._gauge(
+            "clock_trusted", "0 while retention, expiry and cleanup wait for the clock, else 1."
+        )
 
     @property
     def of_configuration(self) -> tuple[Gauge, ...]:

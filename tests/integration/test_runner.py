@@ -963,7 +963,7 @@ class TestTheSpool(RunnerCase):
         await self.has("begun")
         with pytest.raises(SpoolError, match="has not ended"):
             self.runner.remove("1-1")
-        assert self.runner.sweep(0) == 0
+        assert self.runner.sweep(time.time()) == 0
         self.file("go").touch()
         await waiting
         self.runner.remove("1-1")
@@ -972,12 +972,12 @@ class TestTheSpool(RunnerCase):
     async def test_a_sweep_takes_old_ended_runs_in_steps(self):
         for number in range(4):
             await self.runner.start(self.sh("true", key=f"{number}-1"))
-        assert self.runner.sweep(3600) == 0
+        assert self.runner.sweep(time.time() - 3600) == 0
         for number in range(4):
             os.utime(self.runner.folder(f"{number}-1"), (1, 1))
         for number in range(3):
             os.utime(self.file("state", f"{number}-1"), (1, 1))
-        swept = [self.runner.sweep(3600, limit=2) for _ in range(2)]
+        swept = [self.runner.sweep(time.time() - 3600, limit=2) for _ in range(2)]
         assert max(swept) <= 2
         assert sum(swept) == 3
         assert self.runner.folder("3-1").exists()
@@ -988,7 +988,7 @@ class TestTheSpool(RunnerCase):
         await self.restarted()
         for path in (self.file("state"), self.runner.folder("1-1")):
             os.utime(path, (1, 1))
-        assert self.runner.sweep(3600) == 0
+        assert self.runner.sweep(time.time() - 3600) == 0
 
     async def test_garbage_on_the_socket_is_cut_off_and_hurts_nobody(self):
         self.runner.folder("1-1").mkdir()

@@ -7,6 +7,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.engine import Engine
@@ -47,10 +48,12 @@ def assemble(
     metrics: Metrics,
     threads: Callable[..., Deferred[Any]],  # each call has its own type of answer
     steady: Callable[[], float] | None = None,
+    trust: ClockTrust | None = None,
 ) -> Engine:
     """Return an engine with a queue in the process; it is not started yet.
 
-    `steady` is a clock that nobody sets; if it is not given, nobody sets the other one.
+    `steady` is a clock that nobody sets, and `trust` compares another such with `clock`; if they
+    are not given, nobody sets that one.
     """
     configuration = reader.configuration
     outbox = Outbox(clock, LedgerStore(ledger, clock))
@@ -88,6 +91,7 @@ def assemble(
         vaults=vaults,
         conductor=conductor,
         metrics=metrics,
+        clock_trust=trust or ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="this one"),
         threads=threads,
     )
     checks.table = lambda: engine.reader.table

@@ -84,7 +84,7 @@ class Cleanup:
         """Clean up when it is the hour and it was not done today."""
         policy = self.engine.reader.table.cleanup
         now = datetime.fromtimestamp(self.engine.clock.seconds()).astimezone()
-        if policy.hour is None or now.hour != policy.hour:
+        if policy.hour is None or now.hour != policy.hour or self._doubt() is not None:
             return
         today = now.date().isoformat()
         if await self.engine.ledger.read(Book.last_cleanup) != today:
@@ -94,6 +94,10 @@ class Cleanup:
         """Clean up now. The day is noted first: a server that is killed does not do it twice."""
         policy = self.engine.reader.table.cleanup
         await self.engine.catalogue.scan(ACTOR)
+        if (why := self._doubt()) is not None:
+            told = "Cleanup put off: the clock is not trusted, {why}."
+            self._log.warn(told, action="cleanup_put_off", why=why)
+            return Done(looked_at=0, erased=(), size=0, dry_run=policy.dry_run)
         judged = await self._judge(policy)
         chosen = tuple(tape for tape, said in judged if said.erase)
         done = Done(
@@ -128,14 +132,20 @@ class Cleanup:
                     self._log.info(told, action="cleanup_waits", left=left)
                     waited = True
                 await deferLater(self.engine.clock, PAUSE)
-            if self._stopped or self.engine.reader.table.cleanup != policy:
+            changed = self.engine.reader.table.cleanup != policy
+            if self._stopped or changed or self._doubt() is not None:
                 told = "Cleanup ended before its time: {left} tapes are left to the next one."
                 self._log.info(told, action="cleanup_ended", left=left)
                 break
-            if await self.engine.ledger.read(Book.tape, tape.path) == tape:
+            known = await self.engine.ledger.read(Book.tape, tape.path)
+            if known == tape and self._doubt() is None:
                 await self._erase(tape)
                 asked.append(tape)
         return tuple(asked)
+
+    def _doubt(self) -> str | None:
+        """Return why the clock cannot be believed now: the cleanup is an act of time alone."""
+        return self.engine.clock_trust.check()
 
     @property
     def _has_room(self) -> bool:
@@ -182,7 +192,7 @@ class Cleanup:
                         Facts(
                             tape=tape,
                             copies=tuple(copies),
-                            now=engine.clock.seconds(),
+                            now=engine.clock_trust.time,
                             features=features[tape.vault],
                             accepted=engine.vaults.accepted.get(tape.vault, frozenset()),
                             cleanup=True,

@@ -10,9 +10,11 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.config.model import Host
 from vtspolicy.engine.catalogue import Catalogue
 from vtspolicy.engine.cleanup import Cleanup
+from vtspolicy.engine.clock_watch import ClockWatch
 from vtspolicy.engine.complaints import Complaints
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.intake import (
@@ -63,11 +65,13 @@ class Engine:
     vaults: Vaults
     conductor: Conductor
     metrics: Metrics
+    clock_trust: ClockTrust  # to be asked before what time alone makes irreversible
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     last_event: dict[str, float] = field(factory=dict)  # host -> seconds since the epoch
     known_since: dict[str, float] = field(factory=dict)  # the same, for when it became a host
     catalogue: Catalogue = field(init=False)  # of the tapes in the vaults
     mounts: Mounts = field(init=False)  # requests of hosts to mount a tape
+    clock_watch: ClockWatch = field(init=False)
     cleanup: Cleanup = field(init=False)  # empties tapes whose copy is enough
     room: Room = field(init=False)  # for jobs of hosts
     complaints: Complaints = field(init=False)  # about those who may not give commands
@@ -83,6 +87,9 @@ class Engine:
             threads=self.threads,
         )
         self.mounts = Mounts(engine=self)
+        self.clock_watch = ClockWatch(
+            clock=self.clock, trust=self.clock_trust, ledger=self.ledger, metrics=self.metrics
+        )
         self.cleanup = Cleanup(engine=self)
         self.complaints = Complaints(self.clock)
         self.room = Room(
@@ -95,6 +102,7 @@ class Engine:
     async def start(self) -> None:
         """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
         await self.runner.open()
+        await self.clock_watch.begin()
         await self._begin_era()
         self.use(self.reader)
         under_way = await self.ledger.read(Book.under_way)
@@ -176,14 +184,16 @@ class Engine:
             await self.ledger.write(Book.keep_spool_mark, mark)
 
     def watch(self) -> None:
-        """Look after the tapes from now on: scan the vaults, answer mounts, clean up."""
+        """Look after clock and tapes from now on: scan the vaults, answer mounts, clean up."""
+        self.clock_watch.start()
         self.catalogue.start()
         self.mounts.watch()
         self.cleanup.start()
 
     def unwatch(self) -> None:
-        """The server stops: look after the tapes no more, and let nothing wait for room."""
+        """The server stops: look after nothing any more, and let nothing wait for room."""
         self.room.is_over = True
+        self.clock_watch.stop()
         self.catalogue.stop()
         self.mounts.stop()
         self.cleanup.stop()

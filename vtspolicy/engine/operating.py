@@ -89,6 +89,7 @@ class Operator:
                 restores=restores,
                 restores_since=restores_since,
                 backlog=engine.ledger.backlog,
+                clock=engine.clock_watch.status(),
                 trouble=engine.ledger.trouble,
                 unstoppable=engine.runner.unstoppable,
             )
@@ -135,6 +136,7 @@ class Operator:
         for application, seats in running.items():
             metrics.seats.labels(application).set(seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
+        metrics.clock_trusted.set(engine.clock_trust.check() is None)
         metrics.spool_trouble.set(engine.conductor.calls.trouble is not None)
         tapes = {each.state: each for each in await engine.ledger.read(Book.tape_counts)}
         for place in TapeState:
@@ -366,6 +368,10 @@ class Operator:
             began=began,
         )
         return Deferred.fromCoroutine(mark(self.engine, tape, said, actor))
+
+    def trust_clock(self, actor: str) -> Deferred[Told]:
+        """Trust the clock as it is now, and let go on what waited for it. Fails with Refused."""
+        return Deferred.fromCoroutine(self.engine.clock_watch.restore(actor))
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger while all goes on. Fails with Refused."""

@@ -192,7 +192,7 @@ class ProcessRunner(Runner):
         """Return the highest job number that has a folder."""
         return self._spool.newest()
 
-    def sweep(self, older_than: float, limit: int = 1000) -> int:
+    def sweep(self, before: float, limit: int = 1000) -> int:
         """Look at the next `limit` folders and remove the old ones; return how many those were."""
         swept = 0
         for _ in range(limit):
@@ -200,7 +200,7 @@ class ProcessRunner(Runner):
             if key is None:
                 self._sweeping = self._spool.keys()
                 break
-            if key not in self._watched and self._spool.is_old(key, older_than):
+            if key not in self._watched and self._spool.is_old(key, before):
                 self._spool.remove(key)
                 swept += 1
         return swept

@@ -149,8 +149,8 @@ class Runner(Protocol):
         """Return the highest job number of which there is a run; 0 when there is none."""
         ...
 
-    def sweep(self, older_than: float, limit: int = 1000) -> int:
-        """Remove folders of ended runs, untouched for `older_than` seconds; return how many.
+    def sweep(self, before: float, limit: int = 1000) -> int:
+        """Remove folders of ended runs, untouched since `before` (epoch); return how many.
 
         One call looks at `limit` folders at most, and the next goes on from there: a spool of any
         size is swept in steps that hold nobody up.

@@ -255,9 +255,8 @@ class Spool:
                 if KEY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                     yield entry.name
 
-    def is_old(self, key: str, age: float) -> bool:
-        """Whether nothing of a run can live and nothing was noted for `age` seconds."""
-        before = time.time() - age
+    def is_old(self, key: str, before: float) -> bool:
+        """Whether nothing of a run can live, and nothing was noted from `before` on (epoch)."""
         try:
             if self.folder(key).stat().st_mtime >= before:
                 return False

@@ -218,9 +218,8 @@ class FakeRunner(Runner):
         """Return the highest job number of which there was a run."""
         return max((int(key.split("-")[0]) for key in self.machine.lives), default=0)
 
-    def sweep(self, older_than: float, limit: int = 1000) -> int:
-        """Forget runs that ended so many seconds ago."""
-        before = self._clock.seconds() - older_than
+    def sweep(self, before: float, limit: int = 1000) -> int:
+        """Forget runs that ended before that."""
         old = [
             key
             for key, life in self.machine.lives.items()
