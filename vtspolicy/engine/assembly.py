@@ -14,6 +14,7 @@ from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.tapes.checks import TapeChecks
+from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.metrics import Metrics
@@ -78,6 +79,7 @@ def assemble(
         outbox=outbox,
         checks=checks,
         calls=calls,
+        proving=Proving(clock=clock, checks=checks, take_up=lambda *each: engine.take_up(*each)),
         patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
         metrics=metrics,
     )
@@ -95,4 +97,5 @@ def assemble(
         threads=threads,
     )
     checks.table = lambda: engine.reader.table
+    conductor.proving.doubt = lambda: engine.clock_trust.check()
     return engine

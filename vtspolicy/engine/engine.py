@@ -189,6 +189,7 @@ class Engine:
         self.catalogue.start()
         self.mounts.watch()
         self.cleanup.start()
+        self.conductor.proving.start()
 
     def unwatch(self) -> None:
         """The server stops: look after nothing any more, and let nothing wait for room."""
@@ -197,6 +198,7 @@ class Engine:
         self.catalogue.stop()
         self.mounts.stop()
         self.cleanup.stop()
+        self.conductor.proving.stop()
 
     def use(self, reader: Reader) -> None:
         """Decide by other files from now on; what was decided before keeps its decision."""

@@ -227,9 +227,15 @@ class TapeDesk(ReadingDesk):
         """Return the work that made a copy, with its queries; None when it was none of ours."""
         return None if copy.work is None else self._work(copy.work)
 
-    def lost_copies(self) -> int:
-        """Return how many copies of tapes that are there their applications have lost."""
-        return int(self._need("lost_copies")[0])
+    def copies_due(self, application: str, before: float, limit: int) -> list[Copy]:
+        """Return copies with the last content of tapes that were last proven before a time."""
+        return [
+            self._copy_of(row, ()) for row in self._all("copies_due", application, before, limit)
+        ]
+
+    def unproven_tapes(self) -> int:
+        """Return of how many migrated or erased tapes the copy was never found, or is lost."""
+        return int(self._need("unproven_tapes")[0])
 
     def add_copy(self, copy: Copy) -> Copy:
         """Record a copy; returns it with its number."""

@@ -27,6 +27,7 @@ from vtspolicy.tapes import (
     Copy,
     Difference,
     Facts,
+    Fingerprint,
     Found,
     Proof,
     Ruling,
@@ -183,16 +184,21 @@ class TapeChecks:
             return Answer(found=Found.ABSENT if said.absent else Found.UNKNOWN, words=said.reason)
         if need is not Proof.DATA:
             return Answer(found=Found.FOUND)
-        digest = said.readings.get("digest", "")
-        try:
-            file = await self.in_thread(self.vaults.digest, tape, tape.seen)
-        except (VaultError, OSError) as error:
-            return Answer(found=Found.UNKNOWN, words=str(error))
+        digest = said.readings.get("digest", "").lower()
         if not digest:
             return Answer(found=Found.UNKNOWN, words="its output does not tell digest")
-        if file.digest == digest.lower():
-            return Answer(found=Found.DATA, words=digest.lower())
-        return Answer(found=Found.OTHER)
+        if not tape.size or copy.difference(tape.seen or _NOTHING)[0] is Difference.WRITTEN:
+            # The tape has other data, or none: what was copied is known by its digest only.
+            if copy.digest is None:
+                return Answer(found=Found.FOUND)
+            same = copy.digest == digest
+        else:
+            try:
+                file = await self.in_thread(self.vaults.digest, tape, tape.seen)
+            except (VaultError, OSError) as error:
+                return Answer(found=Found.UNKNOWN, words=str(error))
+            same = file.digest == digest
+        return Answer(found=Found.DATA if same else Found.OTHER, words=digest if same else "")
 
     async def verify(self, job: Job, tape: Tape, readings: Mapping[str, str]) -> Answer:
         """Ask a copying rule's own query about one tape of a pool that was just copied."""
@@ -248,6 +254,9 @@ def _features(tape: Tape, vaults: Vaults) -> VaultFeatures:
     return vaults.features_of(tape.vault)
 
 
+_NOTHING = Fingerprint(vault="", size=-1, mtime_ns=None)
+"""The fingerprint of no file: every file differs from it."""
+
 _CALLED = {Proof.DATA: "read_back", Proof.FOUND: "query or verify", Proof.RECORDED: "query"}
 
 
@@ -277,6 +286,8 @@ def names_a_handle(work: Work) -> bool:
 
 def _is_certain(tape: Tape, copy: Copy) -> bool:
     """Whether the tape is exactly what was copied: then other data is not the tape's fault."""
+    if not tape.size or copy.difference(tape.seen or _NOTHING)[0] is Difference.WRITTEN:
+        return copy.digest is not None  # it was compared with the digest of what was copied
     return (
         tape.seen is not None
         and copy.doubt is None
