@@ -20,7 +20,8 @@ from vtspolicy.rules.check import Surroundings, check_table
 from vtspolicy.rules.load import read_table
 from vtspolicy.rules.table import Table
 from vtspolicy.suggest import did_you_mean
-from vtspolicy.vaults import Vaults, look_through
+from vtspolicy.tapes import shortcomings
+from vtspolicy.vaults import VaultError, Vaults, look_through
 
 TROUBLES = 20
 """Names that occur twice, and pools that cannot be read, are told so often at most."""

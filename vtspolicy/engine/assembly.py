@@ -97,5 +97,5 @@ def assemble(
         threads=threads,
     )
     checks.table = lambda: engine.reader.table
-    conductor.proving.doubt = lambda: engine.clock_trust.check()
+    conductor.proving.doubt = engine.clock_trust.check
     return engine
