@@ -145,6 +145,16 @@ def test_modules_say_first_what_they_are_for():
         assert first.endswith((".", ":")), f"{name}: {first}"
 
 
+POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")
+
+
+def test_no_group_has_a_possessive_repeat():
+    """Before 3.11.5 `re` matches wrongly with one; an atomic group says the same."""
+    for name, path in MODULES.items():
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            assert not POSSESSIVE_GROUP.search(line), f"{name}:{number}"
+
+
 def test_no_room_is_named_after_nothing():
     for path in (*MODULES.values(), *(ROOT / "tests").rglob("*.py")):
         for part in path.relative_to(ROOT).with_suffix("").parts:
