@@ -52,7 +52,8 @@ LONG_ONES = {
 NOT_NAMES = re.compile(r"(^|_)(utils?|helpers?|common|managers?|misc)($|_)")
 
 TOP_LEVEL = {
-    *("CHANGELOG.md", "LICENSE", "Makefile", "README.md", "pyproject.toml", "setup.cfg"),
+    *("CHANGELOG.md", "LICENSE", "Makefile", "README.md"),
+    *("constraints.txt", "pyproject.toml", "setup.cfg"),
     *("deploy", "docs", "fixtures", "grammar", "tests", "vtspolicy"),
 }
 MADE_BY_TOOLS = ("build", "dist", "*.egg-info", "__pycache__", "junit*.xml")
