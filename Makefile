@@ -6,8 +6,10 @@ READY := .venv/ready
 TESTS ?= tests/unit tests/integration tests/acceptance
 
 CONSTRAINTS := --constraint constraints.txt
+# A Python that is not installed is passed over; Debian's own is the oldest that Debian 12 has.
+PYTHONS ?= python3.11 python3.12 python3.13 $(wildcard /usr/bin/python3)
 
-.PHONY: demo test test-newest lint types unit packages bench fuzz crash docs clean
+.PHONY: demo test test-newest test-pythons lint types unit packages bench fuzz crash docs clean
 
 demo: $(READY)  ## play a host's night on this machine, without root; exits 0 only if all came out right
 	@$(BIN)/vtspolicy demo
@@ -20,6 +22,9 @@ test-newest:  ## lint, types and the quick tests with the newest versions, in .v
 	@$(MAKE) --no-print-directory .venv-newest/ready
 	@sh .ci/changed-versions .venv-newest
 	$(MAKE) --no-print-directory READY=.venv-newest/ready BIN=.venv-newest/bin lint types unit
+
+test-pythons:  ## the quick tests with each Python of PYTHONS that is installed, in .venv-VERSION
+	@MAKE="$(MAKE)" sh .ci/test-pythons $(PYTHONS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -60,6 +65,9 @@ define ENVIRONMENT
 endef
 
 .venv/ready: $(LISTS)
+	$(ENVIRONMENT)
+
+.venv-%/ready: $(LISTS)
 	$(ENVIRONMENT)
 
 .venv-newest/ready: CONSTRAINTS := --upgrade --upgrade-strategy eager
