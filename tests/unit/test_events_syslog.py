@@ -75,6 +75,14 @@ def test_the_message_begins_after_structured_data_and_mark(framed, data, mark):
 
 
 @framings
+@pytest.mark.parametrize("data", [b'[a][ [a="', b"[a[aa][[\\", b'[x y="1" z=][', b'[x y="1\\"]'])
+def test_structured_data_that_ends_midway_is_refused(framed, data):
+    items = read(framed(message(b"VTSPolicy TSM", data)))
+
+    assert shown(items) == ["syslog"]
+
+
+@framings
 def test_a_message_of_another_standard_is_refused(framed):
     items = read(framed(b"<34>Nov 22 02:14:09 nsk1 su: VTSPolicy TSM", PLAIN))
 

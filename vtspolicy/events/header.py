@@ -39,10 +39,12 @@ _HEADER = re.compile(
     re.VERBOSE,
 )
 # What stands where a header should: fields, no plain words; then a command, or nothing.
+# The fields repeat in an atomic group. Before 3.11.5 `re` does not go back to the end of the last
+# whole turn of a group with a possessive repeat (CPython's issue 106052); Debian 12 has 3.11.2.
 _MISREAD = re.compile(
     rb"""
     (\d\d-\d\d-\d\d [ \t]++ \d\d:\d\d:\d\d \S*+
-        (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8}+ )
+        (?> (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8} ) )
     (?: \s++ (VTSPolicy (?: \s .*+ )?) | \s*+ ) \Z
     """,
     re.VERBOSE | re.DOTALL,

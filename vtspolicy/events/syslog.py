@@ -28,7 +28,9 @@ _MESSAGE = re.compile(
     rb"""
     <\d{1,3}> [1-9]\d{0,2}                      # priority and version
     (?: [ ][!-~]{1,255} ){5}                    # time, host, application, process, message id
-    [ ] (?: - | (?: \[ [^ =\]"]++ (?: [ ]++ [^ =\]"]++ = "(?:[^"\\] | \\.)*+" )*+ [ ]*+ \] )++ )
+    [ ] (?: - | (?> (?: \[ [^ =\]"]++
+        (?> (?: [ ]++ [^ =\]"]++ = "(?> [^"\\]*+ (?: \\. [^"\\]*+ )* )" )* )
+        [ ]*+ \] )+ ) )                         # atomic groups, as in vtspolicy.events.header
     (?: [ ] (?:\xef\xbb\xbf)? (.*) )? \Z
     """,
     re.VERBOSE | re.DOTALL,
