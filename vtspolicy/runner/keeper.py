@@ -26,7 +26,8 @@ The output of a run is bounded so: when the file has grown above its limit, the 
 limit stays, the last part is kept (`TAIL` at most), and what lay between is dropped, with a line
 that says how much. That needs no reader that could block the program, works on every file system,
 and keeps the two parts that people look at. The price: what a program writes in the very instant of
-the cut can be lost, or stand before the kept end. The sizes are looked at once a second.
+the cut can be lost, or stand before the kept end. The sizes are looked at once a second, and when a
+run has ended.
 
 SIGTERM makes it hand over: it lets go of its socket and lock at once, so that a new keeper can
 take further runs, and ends when the last of its own runs has. It says so with each exit that it
@@ -361,6 +362,12 @@ class Child:
         """Add a line to the journal, now or, on a full disk, later."""
         self.unwritten += afresh(line)
         self.write()
+
+    def bound(self) -> None:
+        """Cut the output if it has grown too long."""
+        with contextlib.suppress(OSError):  # the program has removed it: its business
+            if os.stat(self.output).st_size > self.limit:  # noqa: PTH116 - small
+                bound(self.output, self.limit)
 
     def told(self, what: str, line: bytes) -> bytes:
         """Return a line of the journal as servers are told it: with the key in front."""
@@ -728,6 +735,7 @@ class Keeper:
 
     def end(self, child: Child, line: bytes) -> None:
         """Tell how a run ended, of which all is written down or will be."""
+        child.bound()
         if child.unwritten:
             self.owed.append(child)
         else:
@@ -815,11 +823,7 @@ class Keeper:
         for child in self.children.values():
             if child.unwritten:
                 child.write()
-            try:
-                if os.stat(child.output).st_size > child.limit:  # noqa: PTH116 - small
-                    bound(child.output, child.limit)
-            except OSError:  # the program has removed it: its business
-                pass
+            child.bound()
         for child in [child for child in self.owed if child.write()]:
             self.owed.remove(child)
             os.close(child.state)
