@@ -26,16 +26,20 @@ _T = ord("T")
 
 _SHOWN = 80  # the most bytes of a header that is none that a notice repeats
 
+PROCESS = r"(?:\$[A-Za-z0-9][A-Za-z0-9.\#:]{0,34}|\d{1,5},\d{1,5})"
+"""A process: its name, or the numbers of its processor and in it, zero-filled or not."""
+
 # Possessive repeats (`++`): a line of eight thousand blanks must not be tried twice.
 _HEADER = re.compile(
     rb"""
     (\d\d)-(\d\d)-(\d\d) [ \t]++ (\d\d):(\d\d):(\d\d) [ \t]++
-    (\\[A-Za-z0-9]{1,8}) \. (\$[A-Za-z0-9][A-Za-z0-9.\#:]{0,34} | \d{1,2},\d{1,5})
+    (\\[A-Za-z0-9]{1,8}) \. (%b)
     (?: [ \t]*+ (\*) [ \t]*+ | [ \t]++ )
     ([A-Za-z0-9-]{1,8} \. [A-Za-z0-9_-]{1,16} \. [A-Za-z]\d\d)
     (?: [ \t]*+ (\*) [ \t]*+ | [ \t]++ )
     ([+-]?\d{1,6}) (?: [ \t\r\n]++ | \Z )
-    """,
+    """
+    % PROCESS.encode(),
     re.VERBOSE,
 )
 # What stands where a header should: fields, no plain words; then a command, or nothing.
