@@ -1,5 +1,9 @@
 """Syslog messages in both framings become events."""
 
+import logging
+import socket
+from logging.handlers import SysLogHandler
+
 import pytest
 
 from vtspolicy.events.decoder import decoder
@@ -182,3 +186,81 @@ def test_every_message_is_counted(framed, only_candidates):
     reading.feed(framed(NOISE, PLAIN, NOISE))
 
     assert (reading.counted.events, reading.counted.lines) == (3, 3)
+
+
+@both_modes
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+@pytest.mark.parametrize("trailer", [b"\0", b"\0\0\0", b"\n\0", b"\r\0", b"\0\n"])
+def test_a_nul_before_a_priority_ends_a_message(only_candidates, cut, trailer):
+    data = b"".join(one + trailer for one in (PLAIN, NOISE, message(SHOWN + b" VTSPolicy DSK")))
+    reading = decoder("syslog", only_candidates=only_candidates)
+
+    items = [i for at in range(0, len(data), cut) for i in reading.feed(data[at : at + cut])]
+
+    assert [i.text for i in items + reading.settle() if i.is_candidate] == [
+        "VTSPolicy TSM 'archive /VAULT01/P/A00017'",
+        "VTSPolicy DSK",
+    ]
+    assert not reading.pending
+    assert reading.close() == []
+    assert reading.counted.refused == {}
+    assert reading.counted.events == 3
+
+
+def test_a_last_nul_ends_a_message_when_nothing_follows():
+    reading = decoder("auto")
+
+    assert reading.feed(message(b"VTSPolicy Erase - A0001\0")) == []
+    assert reading.pending
+    assert shown(reading.settle()) == ["VTSPolicy Erase - A0001"]
+    assert shown(reading.feed(PLAIN + b"\0") + reading.close()) == [
+        "VTSPolicy TSM 'archive /VAULT01/P/A00017'"
+    ]
+
+
+def test_a_nul_within_a_message_is_dropped_however_the_bytes_are_cut():
+    reading = decoder("syslog")
+
+    items = reading.feed(message(b"VTS\0Policy Erase - A0001\0"))
+    items += reading.feed(b"7\0\0 A00018\0<") + reading.feed(b"5 A00019\n")
+
+    assert shown(items) == ["VTSPolicy Erase - A00017 A00018<5 A00019"]
+
+
+def test_a_nul_may_stand_between_counted_messages():
+    data = by_length(PLAIN) + b"\0" + by_length(PLAIN + b"\0") + b"\0\n" + by_length(PLAIN)
+
+    assert shown(read(data)) == ["VTSPolicy TSM 'archive /VAULT01/P/A00017'"] * 3
+
+
+def test_many_nuls_are_read_in_no_time():
+    reading = decoder("syslog")
+
+    reading.feed(b"<13>1 " + b"\0" * 500_000 + b"x" + b"\0" * 500_000)
+
+    items = reading.feed(PLAIN + b"\0") + reading.settle()
+    assert shown(items) == ["VTSPolicy TSM 'archive /VAULT01/P/A00017'"]
+
+
+def test_the_handler_of_the_logging_library_is_understood():
+    ours, its = socket.socketpair()
+
+    class Handler(SysLogHandler):
+        unixsocket = False
+
+        def createSocket(self):
+            self.socket = its
+
+    ours.setblocking(False)
+    with ours, its:
+        handler = Handler(address=("vts1.example.com", 7171), socktype=socket.SOCK_STREAM)
+        handler.socket = its
+        handler.setFormatter(logging.Formatter("1 - nsk1 ems - - - %(message)s"))
+        for text in ("VTSPolicy Status - 17", "nothing", "VTSPolicy Status - 18"):
+            handler.emit(logging.LogRecord("a", logging.INFO, "f", 1, text, (), None))
+        sent = ours.recv(10_000)
+    reading = decoder("auto")
+
+    items = reading.feed(sent) + reading.settle()
+
+    assert shown(items) == ["VTSPolicy Status - 17", "VTSPolicy Status - 18"]

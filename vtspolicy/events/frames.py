@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 
-_LENGTH = re.compile(rb"[\r\n]*+([1-9]\d{0,5}) (?=<)")  # some senders add a line end to each
+_LENGTH = re.compile(rb"[\r\n\0]*+([1-9]\d{0,5}) (?=<)")  # some senders add a trailer to each
 _LENGTH_TO_COME = re.compile(rb"(?:[1-9]\d{0,5} ?)?\Z")
-_LINE_ENDS = re.compile(rb"[\r\n]*")
+_LINE_ENDS = re.compile(rb"[\r\n\0]*")
 
 Run = Callable[[bytes, list[tuple[int, int]]], None]
 """Takes a buffer and where in it whole messages begin and end."""
@@ -41,7 +41,7 @@ class Frames:
 
     def close(self) -> None:
         """Refuse what is left: it is not the whole of what its length promised."""
-        if self._held.strip(b"\r\n") and not self._lost:
+        if self._held.strip(b"\r\n\0") and not self._lost:
             self._refuse("the connection ended inside a message: it was not taken")
         self._held.clear()
 
