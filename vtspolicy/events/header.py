@@ -51,6 +51,9 @@ _MISREAD = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# A closing quote at the end, also a typographic one, as UTF-8 and in code page 1252.
+_CLOSED = re.compile(rb"(?:['\"\x91-\x94]|\xe2\x80[\x98\x99\x9c\x9d])\s*+\Z")
+_LONGEST_END = 64  # bytes that are looked at for it
 # Only these bytes matter for counting headers: any digit is as good as another, a tab as a blank.
 _SHAPE = bytes.maketrans(b"0123456789\t", b"0000000000 ")
 
@@ -125,6 +128,15 @@ def misread_header(line: bytes) -> tuple[bytes, bytes] | None:
 def is_command(text: bytes) -> bool:
     """Whether a text is a command, and not what one of our notices says."""
     return COMMAND.match(text) is not None and Event(text=decode_text(text)).is_command
+
+
+def shows_end(text: bytes) -> bool:
+    """Whether a text that may have been cut shows itself that it is whole.
+
+    The words of an application's family end with the quote that closes them. What a verb is about
+    can be cut anywhere, and then is something else: A0001 for A00017.
+    """
+    return _CLOSED.search(text, max(len(text) - _LONGEST_END, 0)) is not None
 
 
 def refused_header(found: bytes) -> str:

@@ -19,6 +19,7 @@ from vtspolicy.events.header import (
     misread_header,
     parse_header,
     refused_header,
+    shows_end,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
@@ -59,6 +60,8 @@ class SyslogDecoder:
     @property
     def pending(self) -> bool:
         """Whether a message waits for what follows: it shows where the message ends."""
+        if isinstance(self._framing, Frames):
+            return self._framing.pending
         return self._trailers.pending
 
     def feed(self, data: bytes) -> list[Item]:
@@ -77,9 +80,11 @@ class SyslogDecoder:
         return self._take()
 
     def settle(self) -> list[Item]:
-        """Complete a message that ends with NUL: nothing has followed."""
+        """Complete a message that ends with NUL, or has its length: nothing has followed."""
         if isinstance(self._framing, Lines):
             self._framing.feed(self._trailers.settle())
+        elif self._framing is not None:
+            self._framing.settle()
         return self._take()
 
     def close(self) -> list[Item]:
@@ -101,6 +106,7 @@ class SyslogDecoder:
                 limit=limit,
                 run=self._frames,
                 refuse=lambda reason: self._refuse("frame", reason),
+                shows_end=lambda message: shows_end(message.translate(None, _UNPRINTED)),
             )
         return Lines(limit=limit, counted=self.counted, run=self._run, too_long=self._too_long)
 
