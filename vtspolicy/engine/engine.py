@@ -252,9 +252,10 @@ class Engine:
         return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
-        """Answer and count input that is no event; there is nothing to record."""
+        """Answer, count and log input that is no event; there is nothing to record."""
         name = session.hosts[0].name if session.hosts else ""
         self.metrics.refused.labels(name, refusal.kind).inc()
+        self.complaints.refused(session.address, refusal.reason)
         fields = {"reason": refusal.reason} | ({"id": refusal.id} if refusal.id else {})
         now = self.clock.seconds()
         session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
