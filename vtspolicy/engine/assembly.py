@@ -79,7 +79,7 @@ def assemble(
         outbox=outbox,
         checks=checks,
         calls=calls,
-        proving=Proving(clock=clock, checks=checks, take_up=lambda *each: engine.take_up(*each)),
+        proving=Proving(clock=clock, checks=checks),
         patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
         metrics=metrics,
     )
@@ -97,5 +97,6 @@ def assemble(
         threads=threads,
     )
     checks.table = lambda: engine.reader.table
+    conductor.proving.take_up = engine.take_up
     conductor.proving.doubt = engine.clock_trust.check
     return engine

@@ -48,7 +48,7 @@ class Proving:
 
     clock: IReactorTime
     checks: TapeChecks
-    take_up: Callable[[Intake, Recorded], None]  # lets the jobs of a record wait for their turn
+    take_up: Callable[[Intake, Recorded], None] = lambda *_: None  # lets jobs wait for their turn
     doubt: Callable[[], str | None] = lambda: None  # why the clock is not to be believed
     _asked: dict[int, float] = field(factory=dict)  # copy -> when its proof was last asked for
     _loop: LoopingCall | None = None
