@@ -334,6 +334,17 @@ delete = _tape_command(
 )
 
 
+@click.command(name="withdraw-override")
+@config_option
+@click.argument("path", metavar="TAPE")
+def withdraw_override(*, config: Path, path: str) -> None:
+    """Withdraw the override of TAPE while the order that it was given with still waits."""
+    configuration = configured(config)
+    client = Client(spool=configuration.spool)
+    answer = told(lambda: client.post("withdraw", tape=_name(configuration, path)))
+    emit(f"nothing is overruled for {visible(answer['tape'])} any more")
+
+
 @click.command()
 @config_option
 @json_option
