@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 
 from attrs import evolve, frozen
 
-from vtspolicy.tapes import Tape, seen
+from vtspolicy.tapes import Difference, Tape, difference, is_same_file, looked_at
 
 
 @frozen(kw_only=True)
@@ -23,7 +23,7 @@ def compare(
     """Return how the files of some vaults, all of them, differ from the records.
 
     A tape that is gone from its pool and stands in another has been moved: its record follows.
-    One that a restore is writing, or has left half written, is not looked at.
+    One that a restore is writing is not looked at.
     """
     records = {tape.path: tape for tape in known}
     files = {tape.path: tape for tape in found}
@@ -43,28 +43,46 @@ def compare(
             changes.append(Change(before=None, after=file, told="added by others"))
             continue
         candidates.remove(there[0])
-        moved = evolve(there[0], vault=file.vault, pool=file.pool, path=path)
-        after = seen(moved, size=file.size, written=file.written, at=at)
+        after = _moved(there[0], file, at)
         told = f"moved by others, from {there[0].name}"
         changes.append(Change(before=there[0], after=after, told=told))
     for vanished in gone.values():
         for record in vanished:
             if record.size is not None:
-                after = seen(record, size=None, written=None, at=at)
+                gone_file = evolve(record, size=None, written=None, seen=None)
+                after = looked_at(record, gone_file, at=at)
                 changes.append(Change(before=record, after=after, told="removed by others"))
     return changes
 
 
 def _changed(before: Tape, file: Tape, at: float) -> list[Change]:
-    if (before.size, before.written) == (file.size, file.written) or before.restoring is not None:
+    same = is_same_file(before, file)
+    if same and before.seen == file.seen and not before.unseen:
         return []
+    if before.restoring is not None and before.partial is None:
+        return []  # a restore writes to it
     told = None
-    if before.size is None:
+    if same:
+        pass
+    elif before.size is None:
         told = "there again"
     elif before.size and not file.size:
         told = "emptied by others"
-    after = seen(before, size=file.size, written=file.written, at=at)
+    after = looked_at(before, file, at=at)
+    if after.doubted is not None and before.doubted is None:
+        told = "other than the restored ledger has it"
     return [Change(before=before, after=after, told=told)]
+
+
+def _moved(before: Tape, file: Tape, at: float) -> Tape:
+    """Return the record of a tape that was renamed: that changes the change time of its file."""
+    there = evolve(before, vault=file.vault, pool=file.pool, path=file.path)
+    if before.seen is not None and file.seen is not None and before.kept is not None:
+        kept = difference(before.kept, before.seen)
+        renamed = difference(evolve(before.seen, vault=file.seen.vault), file.seen)
+        if kept is Difference.NONE and renamed is not Difference.WRITTEN:
+            there = evolve(there, kept=file.seen)
+    return looked_at(there, file, at=at)
 
 
 def named_twice(found: Iterable[Tape]) -> dict[str, list[str]]:

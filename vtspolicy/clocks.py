@@ -1,4 +1,4 @@
-"""A clock that is put back holds up nothing that waits."""
+"""The machine's clocks; one that is put back holds up nothing that waits."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,11 @@ from typing import Any
 
 STEP = 1.0
 """Seconds by which the clock must go back against the passing of time to have been set."""
+
+
+def boot_time() -> float:
+    """Return the seconds since the machine was started, sleep included. Nobody sets this clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def bear_steps(

@@ -73,12 +73,25 @@ class Control(Protocol):
         """Look through the vaults now. Answers {"tapes": how many}."""
         ...
 
-    def override(self, tape: str, reason: str, actor: str) -> Deferred[Told]:
-        """Let one tape past the deletion gate. Answers {"tape": ...}."""
+    def withdraw(self, tape: str, actor: str) -> Deferred[Told]:
+        """Withdraw an override of a tape that no order has used yet. Answers {"tape": ...}."""
         ...
 
-    def order(self, text: str, tapes: str | None, actor: str) -> Deferred[Told]:
+    def order(
+        self,
+        *,
+        text: str,
+        tapes: str | None,
+        override: str | None,
+        copy: str | None,
+        to: str | None,
+        actor: str,
+    ) -> Deferred[Told]:
         """Take a VTSPolicy command as if a host had sent it, but by the operator's right.
+
+        `override` is a reason why this order, of one tape, needs no proven copy; `copy` the handle
+        of the copy that a Restore brings back, `to` a new file to which it writes in place of the
+        tape.
 
         `tapes` are names of tapes, with blanks between, that it must be about: a bare name in the
         text may mean another one; Refused then. Answers {"request", "word", "jobs", "reason",
@@ -97,12 +110,18 @@ class Control(Protocol):
         retention: str | None,
         media: str | None,
         size: int | None,
+        began: str | None,
         actor: str,
     ) -> Deferred[Told]:
         """Note what the application did by its own schedule: `state` is migrated or restored.
 
-        Answers {"tape": its name, "state": where its data is now}.
+        `began` is when the copy was begun, as ISO 8601. Answers {"tape": its name, "state": where
+        its data is now, "doubt": why its copy allows no erase yet, or null}.
         """
+        ...
+
+    def trust_clock(self, actor: str) -> Deferred[Told]:
+        """Trust the clock as it is now; Refused if it is trusted. Answers {"at": its time}."""
         ...
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
@@ -152,8 +171,17 @@ VERBS: Mapping[str, Verb] = {
     "retry": Verb(method="retry", arguments={"job": _NUMBER}),
     "release-lock": Verb(method="release_lock", arguments={"lock": _TEXT}),
     "scan": Verb(method="scan"),
-    "override": Verb(method="override", arguments={"tape": _TEXT, "reason": _TEXT}),
-    "order": Verb(method="order", arguments={"text": _TEXT, "tapes": _MAYBE}),
+    "withdraw": Verb(method="withdraw", arguments={"tape": _TEXT}),
+    "order": Verb(
+        method="order",
+        arguments={
+            "text": _TEXT,
+            "tapes": _MAYBE,
+            "override": _MAYBE,
+            "copy": _MAYBE,
+            "to": _MAYBE,
+        },
+    ),
     "mark": Verb(
         method="mark",
         arguments={
@@ -164,8 +192,10 @@ VERBS: Mapping[str, Verb] = {
             "retention": _MAYBE,
             "media": _MAYBE,
             "size": Argument(kind=int, required=False, most=LARGEST),
+            "began": _MAYBE,
         },
     ),
+    "trust-clock": Verb(method="trust_clock"),
     "backup": Verb(method="backup", arguments={"path": _TEXT}),
 }
 """Every verb. They exist on the control socket only."""

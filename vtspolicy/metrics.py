@@ -72,6 +72,13 @@ class Metrics:
         self.tape_troubles = self._gauge(
             "tape_troubles", "Names that occur twice, and what a scan could not look at."
         )
+        self.copies_unproven = self._gauge(
+            "copies_unproven",
+            "Migrated or erased tapes whose copy no query has found, or which is lost.",
+        )
+        self.copies_lost = self._counter(
+            "copies_lost", "Copies that an application says it does not have.", "application"
+        )
         self.mounts = self._counter("mount_requests", "Mount requests by what was done.", "result")
         self.restores_waiting = self._gauge(
             "restores_waiting", "Mount requests that wait for their tape."
@@ -95,6 +102,9 @@ class Metrics:
         )
         self.spool_trouble = self._gauge(
             "spool_trouble", "1 while jobs wait whose programs cannot be started, else 0."
+        )
+        self.clock_trusted = self._gauge(
+            "clock_trusted", "0 while retention, expiry and cleanup wait for the clock, else 1."
         )
 
     @property

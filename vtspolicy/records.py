@@ -22,10 +22,7 @@ TIMES = frozenset(
         *("at", "received", "created", "due", "started", "finished", "since", "oldest"),
         *("last_event", "written", "migrated", "copied_written", "erased", "restored"),
         *("opened", "closed", "verified", "rewritten", "restoring", "deleted", "restores_since"),
-        *(
-            "override_written",
-            "mounted",
-        ),
+        *("override_at", "mounted", "began", "ended", "proved", "lost", "doubted", "until"),
     }
 )
 """Fields of records that hold seconds since the epoch; 0 stands for never."""

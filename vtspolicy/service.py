@@ -14,12 +14,13 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError, ReactorNotRunning
-from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vtspolicy.clocks import bear_steps
+from vtspolicy.clock_trust import ClockTrust
+from vtspolicy.clocks import bear_steps, boot_time
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.engine import Engine
@@ -36,6 +37,7 @@ from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.cases import failed_cases
 from vtspolicy.rules.load import load_table
+from vtspolicy.runner.keeper import boot_id
 from vtspolicy.runner.processes import ProcessRunner
 from vtspolicy.runner.protocol import KeeperError, SpoolError
 from vtspolicy.runner.spool import occupy
@@ -44,9 +46,6 @@ from vtspolicy.web import ControlDoor, look_for_server, make_site
 
 HOUSEKEEPING = 60.0
 """Seconds between rounds of housekeeping."""
-
-DISTRUST = 600.0
-"""Seconds from the start in which nothing old is let go of: the clock may not have been set yet."""
 
 PRUNED_AT_ONCE = 100
 """Requests that one step of housekeeping removes: few enough not to hold up the writer."""
@@ -92,7 +91,6 @@ class Service:
     stopping: bool = field(init=False, default=False)
     _spool: int | None = field(init=False, default=None)  # what keeps others from ours
     _housekeeping: LoopingCall = field(init=False)
-    _trust: IDelayedCall | None = field(init=False, default=None)  # housekeeping begins then
 
     def __attrs_post_init__(self) -> None:
         configuration = self.reader.configuration
@@ -105,6 +103,7 @@ class Service:
             runner=runner,
             metrics=self.metrics,
             steady=time.monotonic,
+            trust=ClockTrust(wall=self.reactor.seconds, boot=boot_time, boot_id=boot_id()),
             threads=Lanes(
                 known=lambda: self.engine.vaults.roots,
                 threads=Threads("disk", self.reactor, THREADS).ask,
@@ -148,15 +147,12 @@ class Service:
             return
         self.engine.watch()
         self._housekeeping.clock = self.reactor
-        self._trust = self.reactor.callLater(DISTRUST, self._keep_house)
+        self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
         self.log.info(
             "Ready: {doors}.",
             action="ready",
             doors=", ".join(address(port) for port in (*self.doors.ports, *self.ports)),
         )
-
-    def _keep_house(self) -> None:
-        self._housekeeping.start(HOUSEKEEPING).addErrback(self._defect)
 
     def _is_over(self) -> bool:
         """Whether a stop has overtaken the start; a method, as it changes while others work."""
@@ -179,8 +175,6 @@ class Service:
         """
         self.log.info("Stopping; running applications go on.", action="stopping")
         self.stopping = True
-        if self._trust is not None and self._trust.active():
-            self._trust.cancel()
         if self._housekeeping.running:
             self._housekeeping.stop()
         self.engine.unwatch()
@@ -198,9 +192,28 @@ class Service:
             os.close(self._spool)
 
     async def housekeeping(self) -> None:
-        """Let go of what is old, in small steps: notices, requests, folders of ended runs."""
-        configuration, now = self.engine.reader.configuration, self.reactor.seconds()
-        expired = await expire(self.ledger, now - configuration.notices_kept, now)
+        """Let go of what is old, in small steps: notices, requests, folders of ended runs.
+
+        None of it is begun while the clock is not trusted, and what is old is reckoned from the
+        time that was believed at that moment.
+        """
+        trust = self.engine.clock_trust
+        if trust.check() is None:
+            await self._expire_notices(trust.time)
+        while trust.check() is None and await self._forget_some(trust.time):
+            await deferLater(self.reactor, 0.05)
+        if trust.check() is None:
+            await self.engine.threads(self.engine.runner.sweep, trust.time - RUNS_KEPT)
+
+    def _forget_some(self, now: float) -> Deferred[int]:
+        before = now - self.engine.reader.configuration.retention
+        spared = self.engine.clock_trust.spared(before)
+        return self.ledger.write(Book.prune, before, PRUNED_AT_ONCE, spared)
+
+    async def _expire_notices(self, now: float) -> None:
+        configuration = self.engine.reader.configuration
+        before = now - configuration.notices_kept
+        expired = await expire(self.ledger, before, now, self.engine.clock_trust.spared(before))
         for host, count in expired.items():
             known = host if host in configuration.hosts else ""
             self.metrics.notices_expired.labels(known).inc(count)
@@ -211,9 +224,6 @@ class Service:
                 host=host,
                 days=configuration.notices_kept / 86400.0,
             )
-        while await self.ledger.write(Book.prune, now - configuration.retention, PRUNED_AT_ONCE):
-            await deferLater(self.reactor, 0.05)
-        await self.engine.threads(self.engine.runner.sweep, RUNS_KEPT)
 
     def _trouble(self, trouble: str | None) -> None:
         self.metrics.ledger_trouble.set(trouble is not None)

@@ -18,6 +18,18 @@ class HostStatus:
 
 
 @frozen(kw_only=True)
+class ClockStatus:
+    """Whether the server's clock is trusted, and what waits if it is not."""
+
+    trusted: bool
+    reason: str | None = None  # why something waits
+    since: float | None = None  # when trust was lost, seconds since the epoch
+    until: float | None = None  # when it is over if the clock is not set again, the same
+    waits: tuple[str, ...] = ()  # what waits
+    remedy: str | None = None  # the command that ends it, for who has looked at the clock
+
+
+@frozen(kw_only=True)
 class Status:
     """One server, at one moment. `vtspolicy.records.plain` makes it the answer of the API."""
 
@@ -41,5 +53,6 @@ class Status:
     restores: int = 0  # mount requests that wait for their tape
     restores_since: float | None = None  # when the oldest of them came, seconds since the epoch
     backlog: int = 0  # writes that wait for the ledger
+    clock: ClockStatus = ClockStatus(trusted=True)
     trouble: str | None = None  # why the ledger cannot be written
     unstoppable: tuple[str, ...] = ()  # runs that are to end, with processes of another user

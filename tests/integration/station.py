@@ -48,6 +48,7 @@ class Station:
         self.port, self.web = free_ports(2)
         self.server = None
         self.path = path  # where the server looks for programs; None: as we do
+        self.env = {}  # what the server's environment has besides ours
         self._socket = None
         self._rest = b""
         self._at = datetime(2026, 11, 22, 2, 0)  # noqa: DTZ001 - a host shows local time
@@ -74,7 +75,7 @@ class Station:
     # -- the server
 
     def start(self):
-        env = os.environ | ({"PATH": self.path} if self.path else {})
+        env = os.environ | ({"PATH": self.path} if self.path else {}) | self.env
         with (self.root / "server.log").open("ab") as log:
             self.server = subprocess.Popen(
                 [VTSPOLICY, "serve", "--config", self.root / "vtspolicy.yaml"],
@@ -129,6 +130,10 @@ class Station:
     def say(self, text):
         """Send one event, wrapped as a distributor displays it."""
         self._at += timedelta(seconds=1)
+        self.show_again(text)
+
+    def show_again(self, text):
+        """Send the newest event once more: a host that is not sure that it was seen."""
         self._socket.sendall(display(text, time=self._at))
 
     def command(self, text, seconds=PATIENCE):
@@ -188,6 +193,10 @@ class Station:
     def ask(self, path):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/v1/{path}") as answer:
             return json.load(answer)
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/metrics") as answer:
+            return answer.read().decode()
 
     def job(self, notice):
         """Return all that the server knows of the one job of a notice."""

@@ -235,6 +235,15 @@ class TestAnOrdinaryRun(RunnerCase):
         assert "bytes of output dropped" in text
         assert len(text) < 65536
 
+    async def test_a_long_output_of_a_program_that_ends_at_once_is_cut_before_its_end_is_told(self):
+        await self.restarted(output_limit=16 << 20)
+        ended = await self.runner.start(self.sh("echo first; head -c 200M /dev/zero; echo last"))
+        assert ended.code == 0
+        assert self.file("output").stat().st_size <= 16 << 20
+        with self.file("output").open("rb") as output:
+            assert output.readline() == b"first\n"
+        assert self.runner.tail("1-1", 5) == "last\n"
+
     async def test_a_spool_with_a_path_too_long_for_a_socket_works(self):
         runner = ProcessRunner(reactor, self.spool / ("d" * 120), idle=0.1)
         await runner.open()
@@ -963,7 +972,7 @@ class TestTheSpool(RunnerCase):
         await self.has("begun")
         with pytest.raises(SpoolError, match="has not ended"):
             self.runner.remove("1-1")
-        assert self.runner.sweep(0) == 0
+        assert self.runner.sweep(time.time()) == 0
         self.file("go").touch()
         await waiting
         self.runner.remove("1-1")
@@ -972,12 +981,12 @@ class TestTheSpool(RunnerCase):
     async def test_a_sweep_takes_old_ended_runs_in_steps(self):
         for number in range(4):
             await self.runner.start(self.sh("true", key=f"{number}-1"))
-        assert self.runner.sweep(3600) == 0
+        assert self.runner.sweep(time.time() - 3600) == 0
         for number in range(4):
             os.utime(self.runner.folder(f"{number}-1"), (1, 1))
         for number in range(3):
             os.utime(self.file("state", f"{number}-1"), (1, 1))
-        swept = [self.runner.sweep(3600, limit=2) for _ in range(2)]
+        swept = [self.runner.sweep(time.time() - 3600, limit=2) for _ in range(2)]
         assert max(swept) <= 2
         assert sum(swept) == 3
         assert self.runner.folder("3-1").exists()
@@ -988,7 +997,7 @@ class TestTheSpool(RunnerCase):
         await self.restarted()
         for path in (self.file("state"), self.runner.folder("1-1")):
             os.utime(path, (1, 1))
-        assert self.runner.sweep(3600) == 0
+        assert self.runner.sweep(time.time() - 3600) == 0
 
     async def test_garbage_on_the_socket_is_cut_off_and_hurts_nobody(self):
         self.runner.folder("1-1").mkdir()

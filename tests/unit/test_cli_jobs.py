@@ -13,10 +13,10 @@ import pytest
 from attrs import evolve
 from click.testing import CliRunner
 
-from vtspolicy.cli.control import cancel, drain, release_lock, reload, retry
+from vtspolicy.cli.control import cancel, drain, release_lock, reload, retry, trust_clock
 from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.status import status
-from vtspolicy.cli.tables import Column, duration, recent, table
+from vtspolicy.cli.tables import Column, clock, duration, instant, recent, table
 from vtspolicy.cli.why import why
 from vtspolicy.client import SOCKET, reachable
 from vtspolicy.events.event import Event
@@ -31,7 +31,7 @@ from vtspolicy.rules.work import Work
 from vtspolicy.runner.keeper import ROOM, STATE, encoded, fitting
 from vtspolicy.runner.protocol import Run
 from vtspolicy.runner.spool import Spool
-from vtspolicy.status import HostStatus, Status
+from vtspolicy.status import ClockStatus, HostStatus, Status
 from vtspolicy.tapes import Tape
 
 NOW = time.time()
@@ -561,6 +561,23 @@ def test_status_names_the_runs_that_cannot_be_stopped(site, server):
     assert line.split() == ["cannot", "stop", "000001-1,", "000002-1"]
 
 
+def test_status_tells_what_waits_for_the_clock_and_the_way_out(site, server):
+    doubted = ClockStatus(
+        trusted=False,
+        reason="it was put forward by 200 days",
+        since=NOW - 60,
+        until=NOW + 86340,
+        waits=("expiry of notices", "cleanup of tapes"),
+        remedy="vtspolicy trust-clock",
+    )
+    server.answers = [(200, plain(evolve(full_status(), clock=doubted)))]
+    shown = [" ".join(each.split()) for each in site.run(status).stdout.splitlines()]
+    since, until = clock(NOW - 60), clock(NOW + 86340)
+    assert f"clock not trusted since {since}: it was put forward by 200 days" in shown
+    assert "waits for it expiry of notices, cleanup of tapes" in shown
+    assert f"goes on {until} if it is not set again, or by `vtspolicy trust-clock`" in shown
+
+
 def test_status_as_json_is_the_servers_answer(site, server):
     answer = plain(full_status())
     server.answers = [(200, answer)]
@@ -661,6 +678,18 @@ def test_a_reload_tells_the_table_and_its_warnings(site, server):
     result = site.run(reload)
     assert (result.exit_code, result.stdout) == (0, "table 77aa with 3 rules is in force\n")
     assert result.stderr == "rules.yaml:1:1: doubt\n"
+
+
+def test_the_time_that_is_trusted_is_told(site, server):
+    server.answers = [
+        (200, {"at": "2026-11-22T02:14:31.000+00:00"}),
+        (409, {"error": {"message": "the clock is trusted already; nothing waits for it"}}),
+    ]
+    result = site.run(trust_clock)
+    assert result.stdout == f"the clock is trusted; it says {instant(1795313671.0)}\n"
+    assert server.asked == [("/api/v1/trust-clock", {})]
+    result = site.run(trust_clock)
+    assert (result.exit_code, "already" in result.stderr) == (1, True)
 
 
 def test_a_lock_that_nobody_holds_is_a_failure(site, server):

@@ -39,6 +39,25 @@ def test_every_field_of_a_header_is_read():
 
 
 @both_modes
+@pytest.mark.parametrize("process", ["007,045", "12,1023", "00012,00345", "65535,0", "3,114*"])
+def test_a_process_without_a_name_has_numbers_of_up_to_five_digits(process, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    header = HEADER.replace(b"$ZBAT", process.encode())
+
+    (event,) = reading.feed(header + b" VTSPolicy TSM\n") + reading.close()
+
+    assert (event.process, event.system) == (process.rstrip("*"), "\\NSK1")
+
+
+@pytest.mark.parametrize("process", ["000007,045", "7,000045", "7,", ",45", "7.45"])
+def test_other_numbers_are_no_process(process):
+    reading = ems()
+
+    items = reading.feed(HEADER.replace(b"$ZBAT", process.encode()) + b" VTSPolicy TSM\n")
+    assert texts(items + reading.close()) == ["header"]
+
+
+@both_modes
 def test_an_event_is_complete_when_the_next_begins(only_candidates):
     reading = ems(only_candidates=only_candidates)
 

@@ -120,6 +120,13 @@ def test_a_refusal_names_what_is_wrong(data, reason):
     assert len(refusal.reason) < 200
 
 
+@pytest.mark.parametrize("process", ["007,045", "7,45", "00012,00345"])
+def test_a_process_without_a_name_has_numbers_of_up_to_five_digits(process):
+    (event,) = read(line(process=process))
+
+    assert event.process == process
+
+
 def test_a_refusal_repeats_the_id_of_its_sender():
     (refusal,) = read(line(number=None, id="a-1"))
 

@@ -58,6 +58,9 @@ LINES = [
     b"32 <13>1 - - - - - - VTSPolicy TSM!",
     b"500 <",
     b"99999999 <",
+    b"<13>1 - - - - - - VTSPolicy TSM\0",
+    b"32 <13>1 - - - - - - VTSPolicy TSM!\0",
+    b"\0",
 ]
 DISPLAY_LINES = [line for line in LINES if not line.startswith((b"{", b"<", b"20 ", b"32 "))]
 

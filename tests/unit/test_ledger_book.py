@@ -521,6 +521,12 @@ def test_notices_wait_in_their_order_until_they_are_delivered(book):
     assert book.pending_notices("NSK1", after_id=waiting[1].id) == waiting[2:]
 
 
+def test_notices_of_a_time_that_is_spared_do_not_expire(book):
+    book.record(an_intake(received=100.0))
+    assert book.expire_notices(500.0, spared=((99.0, 101.0),)) == 0
+    assert book.expire_notices(500.0, spared=((101.0, 102.0),)) == 1
+
+
 def test_notices_that_nobody_fetched_expire_by_age(book):
     book.record(an_intake(received=100.0))
     book.record(an_intake(received=900.0, event=an_event(2)))
@@ -662,6 +668,18 @@ def test_retention_removes_what_the_program_did_to_tapes_and_keeps_what_operator
         book.add_history("tape /V/P/A", "written", "deleted", cause=cause, actor=actor, at=1.0)
     book.prune(1000.0)
     assert [line.actor for line in book.history("tape /V/P/A")] == ["operator alice"]
+
+
+def test_retention_leaves_what_bears_a_time_that_is_spared(book):
+    (job,) = book.record(an_intake()).jobs
+    run(book, job)
+    book.delivered([notice.id for notice in book.pending_notices("NSK1")], 120.0)
+    at = book.request(job.request).finished
+    book.add_history("tape /V/P/A", None, "written", cause="", actor="engine", at=at)
+    spared = ((1.0, 2.0), (at - 1.0, at + 1.0))
+    assert book.prune(1000.0, spared=spared) == 0
+    assert book.prune(1000.0, spared=((at - 2.0, at - 1.0),)) == 1
+    assert book.history("tape /V/P/A") == []
 
 
 def test_retention_goes_in_steps(book):

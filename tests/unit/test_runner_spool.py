@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 
 from vtspolicy.runner import identity, keeper
 from vtspolicy.runner.identity import Process
-from vtspolicy.runner.protocol import End, Run, SpoolError
+from vtspolicy.runner.protocol import End, Run, SpoolError, TapeFile
 from vtspolicy.runner.spool import Spool, environment, explained, program, request, told
 
 CLAIM = {"claim": 1, "keeper": {"pid": 10, "ticks": 100}, "boot": "b", "at": 1.0}
 BEGUN = {"pid": 11, "ticks": 110, "at": 2.0}
 STOP = {"stop": "timeout", "reason": "too long", "at": 3.0}
 EXIT = {"exit": 0, "signal": None, "at": 4.0}
+LOOKING = {**CLAIM, "tape": ["V", "P", "A00017"], "looks": True}
+LOOK = {"at": 1.5, "file": [7, 4, 11, 12, 13], "open": False, "clock": 14}
+WIDEST_LOOK = {"at": 1795346405.9547832, "file": [1 << 63] * 5, "open": False, "clock": 1 << 63}
 
 
 def journal(*lines):
@@ -52,6 +55,28 @@ class TestAJournal:
         assert told(journal(CLAIM, BEGUN, STOP, EXIT)).stop is End.TIMEOUT
         assert told(journal(CLAIM, BEGUN, EXIT, STOP)).stop is None
 
+    def test_tells_the_looks_at_the_tape(self):
+        known = told(
+            journal(LOOKING, {"before": LOOK}, BEGUN, EXIT, {"after": {**LOOK, "at": 5.0}})
+        )
+        assert (known.before.at, known.after.at) == (1.5, 5.0)
+        seen = known.before.fingerprint
+        assert (seen.vault, seen.boot, seen.inode, seen.size) == ("V", "b", 7, 4)
+        assert (seen.mtime_ns, seen.ctime_ns, seen.device) == (11, 12, 13)
+        assert (known.before.writer, known.before.vault_ns) == (False, 14)
+
+    def test_awaits_the_look_after_the_exit_until_it_is_noted_or_given_up(self):
+        assert told(journal(LOOKING, BEGUN, EXIT)).awaits_look
+        for look in (LOOK, None):
+            assert not told(journal(LOOKING, BEGUN, EXIT, {"after": look})).awaits_look
+        assert not told(journal(LOOKING, BEGUN)).awaits_look
+        assert not told(journal(CLAIM, BEGUN, EXIT)).awaits_look
+        assert not told(journal(LOOKING, {"failed": "x", "errno": 2, "at": 1.0})).awaits_look
+
+    def test_with_a_look_that_cannot_be_read_tells_all_else(self):
+        known = told(journal(LOOKING, {"before": 5}, BEGUN, EXIT, {"after": {"at": 1}}))
+        assert (known.before, known.after, known.ending) == (None, None, EXIT)
+
     def test_ignores_what_is_no_line_of_it(self):
         known = told(journal(CLAIM) + b'\0\0\nnull\n5\n["claim"]\n{"stop": "x"}\n' + journal(EXIT))
         assert known.ending == EXIT
@@ -80,12 +105,15 @@ class TestAJournal:
         long |= {"steady": 99_999_999.999, "left": True}
         wide = {"exit": None, "signal": 64, "at": 1795346405.9547832, "maxrss": 1 << 60}
         wide |= {"user": 99_999_999.999, "sys": 99_999_999.999, "leaving": True}
+        looks = [{look: WIDEST_LOOK} for look in ("before", "after")]
         env = dict.fromkeys(map(str, range(999)), "")
-        spool, run = Spool(tmp_path), Run(key="1-1", argv=("\N{SNOWMAN}",) * 999, env=env)
+        tape = TapeFile(vault="V" * 64, root="/" * 4000, pool="P" * 16, cartridge="C" * 16)
+        snowmen = ("\N{SNOWMAN}",) * 999
+        spool, run = Spool(tmp_path), Run(key="1-1", argv=snowmen, env=env, tape=tape)
         assert spool.prepare(run)
         claim_as_a_keeper(spool, run)
         claim = (tmp_path / "1-1" / "state").read_bytes()
-        assert len(claim + journal(BEGUN, long, wide)) < 4096
+        assert len(claim + journal(looks[0], BEGUN, long, wide, looks[1])) < 4096
         assert json.loads(claim)["argv"][-2:] == ["\N{SNOWMAN}", "..."]
         assert json.loads(claim)["env"][-1] == "..."
 

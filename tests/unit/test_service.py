@@ -7,12 +7,14 @@ from engines import Site, World, now_at_once
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import globalLogPublisher
 
+from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.clocks import bear_steps
 from vtspolicy.engine.assembly import assemble
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import Book
 from vtspolicy.notices import Notice, Word
-from vtspolicy.service import DISTRUST, HOUSEKEEPING, RUNS_KEPT, Service
+from vtspolicy.records import moment
+from vtspolicy.service import HOUSEKEEPING, RUNS_KEPT, Service
 from vtspolicy.testing.runner import FakeRunner
 
 DAY = 86400.0
@@ -25,8 +27,12 @@ class SteeredClock:
     def __init__(self, clock):
         self.clock = clock
         self.set_by = 0.0
+        self.boot_id = "this one"
         clock.wakeUp = lambda: None
-        bear_steps(clock, wall=lambda: clock.rightNow, steady=lambda: clock.rightNow - self.set_by)
+        bear_steps(clock, wall=lambda: clock.rightNow, steady=self.steady)
+
+    def steady(self):
+        return self.clock.rightNow - self.set_by
 
     def set(self, seconds):
         self.set_by += seconds
@@ -70,12 +76,18 @@ def told():
 
 @pytest.fixture
 def serve(world, monkeypatch):
-    """Begin a server on what the world has, without sockets; end it after the test."""
+    """Begin a server on what the world has, without sockets; end the one before, if any."""
     services = []
     control = SimpleNamespace(close=lambda: succeed(None))
     monkeypatch.setattr("vtspolicy.service.ControlDoor.open", lambda *_: control)
 
-    def begin():
+    def end():
+        while services:
+            Deferred.fromCoroutine(services.pop().stop())
+            world.clock.pass_time(10.0, 0.1)
+
+    def begin(clock=None):
+        end()
         world.kill()
         world.ledger.dead = False
         service = Service(reactor=world.clock, reader=world.site.reader, reread=None)
@@ -87,6 +99,8 @@ def serve(world, monkeypatch):
             runner=FakeRunner(world.clock, world.site.root / "spool", world.machine),
             metrics=service.metrics,
             threads=now_at_once,
+            trust=clock
+            and ClockTrust(wall=world.clock.seconds, boot=clock.steady, boot_id=clock.boot_id),
         )
         service.operator.engine = service.engine
         services.append(service)
@@ -97,10 +111,8 @@ def serve(world, monkeypatch):
         return service
 
     yield begin
-    for service in services:
-        Deferred.fromCoroutine(service.stop())
-        world.clock.pass_time(10.0, 0.1)
-        assert world.clock.getDelayedCalls() == []
+    end()
+    assert world.clock.getDelayedCalls() == []
 
 
 def missed(world, host="NSK1", count=1):
@@ -112,6 +124,10 @@ def missed(world, host="NSK1", count=1):
             created=world.clock.seconds(),
         )
         world.ledger.write(Book.add_notice, notice)
+
+
+def trusted(service):
+    return service.metrics.registry.get_sample_value("vtspolicy_clock_trusted")
 
 
 def expired(service, host):
@@ -127,7 +143,7 @@ def test_notices_that_nobody_took_expire_and_are_counted_and_told_by_host(world,
     missed(world, "NSK2")
     world.clock.rightNow += 3 * DAY
     service = serve()
-    world.clock.pass_time(DISTRUST + 1)
+    world.clock.pass_time(HOUSEKEEPING + 1)
     left = [len(world.ledger.book.pending_notices(host)) for host in ("NSK1", "NSK2", "ONCE")]
     assert left == [0, 1, 0]
     warnings = {each["host"]: each["count"] for each in told("notices_expired")}
@@ -139,8 +155,8 @@ def test_notices_that_nobody_took_expire_and_are_counted_and_told_by_host(world,
 def test_what_expires_later_is_found_by_a_later_round(world, serve, told):
     service = serve()
     missed(world)
-    world.clock.pass_time(DISTRUST + 1)
-    world.clock.pass_time(7 * DAY - DISTRUST - 100, DAY / 4)
+    world.clock.pass_time(HOUSEKEEPING + 1)
+    world.clock.pass_time(7 * DAY - HOUSEKEEPING - 100, DAY / 4)
     assert expired(service, "NSK1") == 0
     world.clock.pass_time(100 + HOUSEKEEPING, 10)
     assert expired(service, "NSK1") == 1
@@ -150,15 +166,128 @@ def test_what_expires_later_is_found_by_a_later_round(world, serve, told):
 def test_a_clock_that_is_wrong_at_the_start_costs_no_notice(world, serve, told):
     missed(world)
     clock = SteeredClock(world.clock)
+    clock.boot_id = "another"
     clock.set(8 * DAY)
-    serve()
-    world.clock.pass_time(DISTRUST - 10, 10)
+    serve(clock)
+    world.clock.pass_time(10 * HOUSEKEEPING, 10)
     clock.set(-8 * DAY)  # the time server was found at last
     world.clock.pass_time(10 * HOUSEKEEPING, 10)
     assert len(world.ledger.book.pending_notices("NSK1")) == 1
     assert told("notices_expired") == []
-    world.clock.pass_time(7 * DAY, DAY / 4)  # and it has been seen that it keeps house
+    world.clock.pass_time(7 * DAY, DAY / 4)
     assert world.ledger.book.pending_notices("NSK1") == []
+
+
+def test_a_month_in_which_no_server_ran_is_believed_after_a_steady_day(world, serve, told):
+    missed(world)
+    clock = SteeredClock(world.clock)
+    clock.boot_id = "another"
+    clock.set(31 * DAY)
+    serve(clock)
+    assert len(told("clock_held_back")) == 1
+    world.clock.pass_time(DAY - 100, 100)
+    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    world.clock.pass_time(200 + HOUSEKEEPING, 10)
+    assert world.ledger.book.pending_notices("NSK1") == []
+
+
+def test_a_clock_that_jumps_ahead_for_a_while_forgets_nothing(world, serve, told):
+    world.send("NSK1", ORDER)
+    world.runner.exit(world.machine.running[0].run.key)
+    world.clock.pass_time(10.0)
+    world.acknowledge("NSK1")
+    missed(world)
+    clock = SteeredClock(world.clock)
+    service = serve(clock)
+    world.clock.pass_time(10 * HOUSEKEEPING, 10)
+    for step in (200 * DAY, -200 * DAY):
+        clock.set(step)
+        world.clock.pass_time(3 * HOUSEKEEPING, 10)
+    assert [each.id for each in world.ledger.book.requests()] == [1]
+    assert len(world.machine.lives) == 1
+    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    reasons = [each["cause"] for each in told("clock_doubted")]
+    assert reasons == ["it was put forward by 200 days", "it was put back by 200 days"]
+    assert trusted(service) == 0
+    world.clock.pass_time(DAY, 600)
+    assert trusted(service) == 1
+    assert len(told("clock_trusted")) == 1
+
+
+def test_what_came_by_a_clock_that_was_behind_is_kept_as_if_it_came_when_that_ended(world, serve):
+    clock = SteeredClock(world.clock)
+    service = serve(clock)
+    world.clock.pass_time(HOUSEKEEPING, 10)
+    clock.set(-200 * DAY)
+    world.clock.pass_time(10.0)
+    service.operator.order("VTSPolicy DSK 'archive /VAULT01/SECRET'", None, "operator alice")
+    missed(world)
+    world.clock.pass_time(HOUSEKEEPING, 10)
+    clock.set(200 * DAY)
+    service.operator.trust_clock("operator alice")
+    world.clock.pass_time(6 * DAY, DAY / 4)
+    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    world.clock.pass_time(2 * DAY, DAY / 4)
+    assert world.ledger.book.pending_notices("NSK1") == []
+    world.clock.pass_time(81 * DAY, DAY)
+    assert len(world.ledger.book.requests()) == 1
+    world.clock.pass_time(2 * DAY, DAY)
+    assert world.ledger.book.requests() == []
+
+
+def test_an_operator_who_trusts_the_clock_lets_go_what_it_makes_old(world, serve):
+    missed(world)
+    clock = SteeredClock(world.clock)
+    service = serve(clock)
+    clock.set(8 * DAY)
+    world.clock.pass_time(10 * HOUSEKEEPING, 10)
+    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    order = service.operator.trust_clock("operator alice")
+    assert order.result == {"at": moment(world.clock.seconds())}
+    world.clock.pass_time(2 * HOUSEKEEPING, 10)
+    assert world.ledger.book.pending_notices("NSK1") == []
+    lines = [(each.after, each.actor) for each in world.ledger.book.history("clock")]
+    assert lines == [("not trusted", "engine"), ("trusted", "operator alice")]
+    again = service.operator.trust_clock("operator alice")
+    again.addErrback(lambda failure: failure.value)
+    assert str(again.result) == "the clock is trusted already; nothing waits for it"
+
+
+def test_a_lost_trust_is_known_to_the_next_server(world, serve):
+    clock = SteeredClock(world.clock)
+    serve(clock)
+    clock.set(200 * DAY)
+    world.clock.pass_time(10.0)
+    clock.set(-200 * DAY)
+    service = serve(clock)
+    assert trusted(service) == 0
+    assert service.engine.clock_trust.check().startswith("it was put forward by 200 days")
+
+
+def test_a_clock_that_was_set_while_no_server_ran_is_not_trusted(world, serve):
+    clock = SteeredClock(world.clock)
+    service = serve(clock)
+    service.engine.unwatch()
+    clock.set(2 * 3600.0)
+    service = serve(clock)
+    assert service.engine.clock_trust.check() == "it was put forward by 2 hours"
+
+
+def test_a_clock_that_is_behind_the_ledger_is_not_trusted_until_a_steady_day(world, serve):
+    clock = SteeredClock(world.clock)
+    clock.boot_id = "another"
+    missed(world)
+    clock.set(-3 * DAY)
+    service = serve(clock)
+    expected = "it is 3 days behind the ledger's newest entry"
+    assert service.engine.clock_trust.check() == expected
+    world.clock.pass_time(DAY / 2, 600)
+    service = serve(clock)
+    assert service.engine.clock_trust.check() == expected
+    world.clock.pass_time(DAY / 2 + 1, 600)
+    assert service.engine.clock_trust.check() is None
+    service = serve(clock)  # entries that were ahead when it was trusted say nothing any more
+    assert service.engine.clock_trust.check() is None
 
 
 def test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed(world, serve):
@@ -167,7 +296,7 @@ def test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed(wo
     world.clock.pass_time(10.0)
     assert world.ledger.book.pending_notices("NSK1") == []
     serve()
-    world.clock.pass_time(DISTRUST + RUNS_KEPT / 2, 1000.0)
+    world.clock.pass_time(HOUSEKEEPING + RUNS_KEPT / 2, 1000.0)
     assert len(world.machine.lives) == 1
     world.clock.pass_time(RUNS_KEPT, DAY / 4)
     assert world.machine.lives == {}
@@ -210,7 +339,7 @@ def test_housekeeping_that_fails_is_told_of_and_tried_again(world, serve, told, 
     with monkeypatch.context() as broken:
         broken.setattr("vtspolicy.service.expire", lambda *_: 1 / 0)
         serve()
-        world.clock.pass_time(DISTRUST + 1)
+        world.clock.pass_time(HOUSEKEEPING + 1)
     assert len(told("housekeeping_failed")) == 1
     world.clock.pass_time(HOUSEKEEPING)
     assert world.ledger.book.pending_notices("NSK1") == []

@@ -219,6 +219,41 @@ def test_a_cleanup_runs_once_a_day_also_after_a_restart(world):
     assert len(world.ledger.book.history("cleanup")) == 2
 
 
+def put_clock_forward(world):
+    """As if it had been set: its time passes, and that of CLOCK_BOOTTIME does not."""
+    world.engine.clock_trust.boot = lambda: world.clock.seconds() - 3600.0
+
+
+def test_a_cleanup_does_not_begin_by_a_clock_that_is_not_trusted(world):
+    archived(world)
+    world.clock.pass_time(15 * 86400.0, 86400.0)
+    put_clock_forward(world)
+    assert clean(world).looked_at == 0
+    assert world.ledger.book.last_cleanup() is None  # it is done today if trust comes back
+    assert world.path.read_bytes() == b"tape"
+    assert world.engine.clock_trust.restore("operator alice")
+    assert len(clean(world).erased) == 1
+
+
+def test_a_cleanup_ends_when_the_clock_is_set(world):
+    done = many_archived(world)
+    world.clock.pass_time(60.0)
+    asked = len(world.ledger.book.requests(family="Erase"))
+    put_clock_forward(world)
+    world.engine.queue.resume()
+    world.work()
+    world.clock.pass_time(PAUSE)
+    assert len(done.result.erased) == asked == len(world.ledger.book.requests(family="Erase"))
+
+
+def test_an_order_to_erase_does_not_wait_for_the_clock(world):
+    archived(world)
+    put_clock_forward(world)
+    world.send("NSK1", "VTSPolicy Erase - P00001", 2)
+    world.work()
+    assert world.tape().state is TapeState.ERASED
+
+
 def many_archived(world, **policy):
     """Nine tapes whose copies are enough, and a cleanup that has begun with room for two."""
     for number, pool in enumerate(("PAY", "LEDGER", "OLD", "ONE", "SECRET")):

@@ -8,7 +8,6 @@ import pytest
 from attrs import evolve
 from engines import Fault, Site, Wanted, World
 
-from vtspolicy import vaults
 from vtspolicy.notices import Word
 from vtspolicy.tapes import TapeState
 
@@ -179,7 +178,7 @@ def test_a_crash_on_the_disk_is_finished_and_never_half(world, monkeypatch, verb
         world.ledger.dead = True
         raise Wanted(call)
 
-    monkeypatch.setattr(vaults.os, call, die)
+    monkeypatch.setattr(os, call, die)
     world.send("NSK1", f"VTSPolicy {verb} - P00001", 2)
     world.work()
     assert world.ledger.dead
@@ -202,7 +201,7 @@ def test_what_a_host_wrote_after_a_crash_is_not_emptied(world, monkeypatch):
         world.ledger.dead = True
         raise Wanted("ftruncate")
 
-    monkeypatch.setattr(vaults.os, "ftruncate", die)
+    monkeypatch.setattr(os, "ftruncate", die)
     world.send("NSK1", "VTSPolicy Erase - P00001", 2)
     world.work()
     world.path.write_bytes(b"new data of the host")

@@ -88,15 +88,20 @@ def test_what_is_no_tape_of_a_vault_is_refused(finder, root, wanted, reason):
 
 def test_erasing_keeps_the_file_and_empties_it(vaults, root):
     (tape,) = vaults.find(target(cartridge="A00017")).tapes
-    vaults.erase(tape)
-    vaults.erase(tape)
-    assert vaults.look(tape).size == 0
+    after = vaults.erase(tape, tape.seen)
+    assert vaults.look(tape).seen == after
+    assert after.size == 0
+
+
+def test_an_empty_tape_is_erased_without_being_touched(vaults):
+    (tape,) = vaults.find(target(cartridge="A00018")).tapes
+    assert vaults.erase(tape, tape.seen) == tape.seen
 
 
 def test_deleting_removes_the_file_once(vaults, root):
     (tape,) = vaults.find(target(cartridge="A00017")).tapes
-    vaults.delete(tape)
-    vaults.delete(tape)
+    vaults.delete(tape, tape.seen, "j1-1")
+    vaults.delete(tape, tape.seen, "j1-1")
     assert vaults.look(tape).size is None
 
 

@@ -16,8 +16,9 @@ from vtspolicy.cli.options import (
     json_option,
     print_json,
 )
-from vtspolicy.cli.tables import emit, visible
+from vtspolicy.cli.tables import emit, instant, visible
 from vtspolicy.client import Client, Refusal, Unreachable
+from vtspolicy.records import seconds
 
 LOOK = 1.0
 """Seconds between looks at a server that is draining."""
@@ -164,3 +165,17 @@ def release_lock(*, config: Path, as_json: bool, lock: str) -> None:
         emit(f"{visible(lock)} is free")
     if not answer.get("released"):
         give_up(f"nobody holds {visible(lock)}", Exit.FAILED)
+
+
+@click.command("trust-clock")
+@config_option
+def trust_clock(*, config: Path) -> None:
+    """Trust the server's clock as it is now, after it was set by more than a minute.
+
+    Retention, the expiry of notices and the cleanup, which waited, go on. Look first whether the
+    time is right: what is old by it is removed. `vtspolicy status` tells why they wait. The history
+    keeps who gave this order.
+    """
+    client = _client(config)
+    answer = told(lambda: client.post("trust-clock"))
+    emit(f"the clock is trusted; it says {instant(seconds(str(answer['at'])))}")

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -254,12 +255,12 @@ def _tapes(
 def _known(configuration: Configuration, tapes: tuple[Tape, ...]) -> tuple[tuple[Tape, ...], str]:
     """The tapes with what the ledger knows of their copies, if it can be asked."""
     # Not needed for a newcomer's first trial, which has no ledger.
-    from vtspolicy.engine.ourselves import known  # noqa: PLC0415
+    from vtspolicy.engine.tapes.checks import known  # noqa: PLC0415
     from vtspolicy.ledger import LedgerError, open_book  # noqa: PLC0415
 
     try:
         with open_book(configuration.ledger, readonly=True) as book:
-            return known(book, tapes), "tapes as their files and the ledger say now"
+            return known(book, tapes, time.time()), "tapes as their files and the ledger say now"
     except (LedgerError, sqlite3.Error, OSError, ValueError) as error:
         return tapes, f"tapes as their files are now; no ledger tells of copies ({error})"
 

@@ -23,7 +23,7 @@ from vtspolicy.jobs import Job
 from vtspolicy.ledger.reading import Counts, Pending
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place
 from vtspolicy.records import job_row, plain, typed
-from vtspolicy.status import HostStatus, Status
+from vtspolicy.status import ClockStatus, HostStatus, Status
 
 LIVE = 20
 """Live jobs that are shown while no server runs."""
@@ -108,6 +108,7 @@ def _heading(status: Status) -> str:
         (
             ("state", state),
             ("trouble", status.trouble),
+            *_clock(status.clock),
             ("cannot stop", ", ".join(status.unstoppable) or None),
             ("server", f"pid {status.pid}, version {status.version}"),
             ("up", f"{duration(status.at - status.started)}, since {clock(status.started)}"),
@@ -116,6 +117,18 @@ def _heading(status: Status) -> str:
         )
     )
     return f"{status.node}\n{about}"
+
+
+def _clock(trust: ClockStatus) -> tuple[tuple[str, str], ...]:
+    """Return what waits for the clock, and the way out; nothing when nothing waits."""
+    if trust.reason is None:
+        return ()
+    state = "trusted, but" if trust.trusted else f"not trusted since {clock(trust.since)}:"
+    return (
+        ("clock", f"{state} {trust.reason}"),
+        ("waits for it", ", ".join(trust.waits)),
+        ("goes on", f"{clock(trust.until)} if it is not set again, or by `{trust.remedy}`"),
+    )
 
 
 def _hosts(hosts: Sequence[HostStatus], pending: Sequence[Pending], at: float) -> str:

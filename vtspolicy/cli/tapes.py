@@ -19,12 +19,13 @@ from vtspolicy.cli.options import (
     reading,
 )
 from vtspolicy.cli.tables import Column, emit, recent, table, visible
+from vtspolicy.cli.tape_page import is_unproven, tape_page
 from vtspolicy.client import Client
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.jobs import Request, RequestState
 from vtspolicy.records import plain, request_row
-from vtspolicy.tapes import Tape, TapeState
+from vtspolicy.tapes import Copy, Facts, Tape, TapeState, VaultFeatures
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -63,6 +64,11 @@ def _wait_options(command: F) -> F:
 @click.option("--vault", help="Only those of this vault.")
 @click.option("--pool", help="Only those of pools of this name.")
 @click.option("--verdict", is_flag=True, help="Show what the cleanup would do with each, and why.")
+@click.option(
+    "--unproven",
+    is_flag=True,
+    help="Only tapes with data of which no copy is known that a query can prove.",
+)
 @click.option("--scan", is_flag=True, help="Have the server look through the vaults first.")
 @click.argument("names", metavar="[TAPE]...", nargs=-1)
 def tapes(
@@ -73,41 +79,57 @@ def tapes(
     vault: str | None,
     pool: str | None,
     verdict: bool,
+    unproven: bool,
     scan: bool,
     names: tuple[str, ...],
 ) -> None:
-    """List virtual tapes, all or each TAPE, as the catalogue knows them. No server need run."""
+    """List virtual tapes, all or each TAPE, as the catalogue knows them. No server need run.
+
+    One TAPE alone is shown with all its copies and what they prove.
+    """
     configuration = configured(config)
     if scan:
         client = Client(spool=configuration.spool, timeout=SCAN_PATIENCE)
         for trouble in told(lambda: client.post("scan")).get("troubles") or ():
             click.echo(visible(trouble), err=True)
     wanted = {_name(configuration, each) for each in names}
+    evidence = verdict or unproven or len(names) == 1
     with reading(configuration) as book:
         known = book.tapes(vault=vault, pool=pool)
-    verdicts = _verdicts(configuration, known) if verdict else {}
+        copies = book.all_copies() if evidence else {}
+        features = book.vault_features() if evidence else {}
+    verdicts = _verdicts(configuration, known, copies, features) if evidence else {}
     shown = [
         tape
         for tape in known
         if (state is None or tape.state.value == state)
         and (not wanted or wanted & {tape.name, tape.cartridge})
+        and (not unproven or is_unproven(tape, copies.get(tape.path, ())))
     ]
     missing = wanted - {each for tape in shown for each in (tape.name, tape.cartridge)}
     if as_json:
-        print_json({"tapes": [_row(tape, verdicts.get(tape.path)) for tape in shown]})
-    elif shown:
-        emit(_table(shown, verdicts))
+        print_json({"tapes": [_row(tape, verdicts, copies, evidence) for tape in shown]})
+    elif len(names) == 1 and len(shown) == 1 and not (verdict or unproven):
+        (tape,) = shown
+        emit(tape_page(tape, copies.get(tape.path, ()), verdicts.get(tape.path)))
     else:
-        emit("no tapes")
-    if missing and state is None:
+        emit(_table(shown, verdicts if verdict or unproven else {}) if shown else "no tapes")
+    if missing and state is None and not unproven:
         give_up(f"the catalogue does not know {', '.join(sorted(missing))}", Exit.FAILED)
 
 
 Said = tuple[bool, str]  # whether it would be erased, and why
 
 
-def _verdicts(configuration: Configuration, known: Sequence[Tape]) -> Mapping[str, Said]:
+def _verdicts(
+    configuration: Configuration,
+    known: Sequence[Tape],
+    copies: Mapping[str, Sequence[Copy]],
+    features: Mapping[str, VaultFeatures],
+) -> Mapping[str, Said]:
+    """Return what the cleanup would do with each tape, and why, by its path."""
     # Rules are read only by whoever asks for verdicts.
+    from vtspolicy.engine.tapes.checks import movable  # noqa: PLC0415
     from vtspolicy.grammar import load_vocabulary  # noqa: PLC0415
     from vtspolicy.rules.cleanup import Fullness, plan  # noqa: PLC0415
     from vtspolicy.rules.load import load_table  # noqa: PLC0415
@@ -127,14 +149,35 @@ def _verdicts(configuration: Configuration, known: Sequence[Tape]) -> Mapping[st
             click.echo(str(error), err=True)
         else:
             fullness[vault] = Fullness(total=total, taken=taken)
-    judged = plan(known, rules.cleanup, time.time(), fullness)
+    now, can_move = time.time(), movable(rules)
+    facts = [
+        Facts(
+            tape=tape,
+            copies=tuple(copies.get(tape.path, ())),
+            now=now,
+            features=features.get(tape.vault, VaultFeatures()),
+            accepted=configuration.vaults_without.get(tape.vault, frozenset()),
+            cleanup=True,
+            movable=can_move,
+        )
+        for tape in known
+    ]
+    judged = plan(facts, rules.cleanup, fullness)
     return {tape.path: (said.erase, said.reason) for tape, said in judged}
 
 
-def _row(tape: Tape, said: Said | None) -> dict[str, Any]:
+def _row(
+    tape: Tape,
+    verdicts: Mapping[str, Said],
+    copies: Mapping[str, Sequence[Copy]],
+    evidence: bool,
+) -> dict[str, Any]:
     row = {"tape": tape.name, "state": tape.state.value, **plain(tape)}
+    said = verdicts.get(tape.path)
     if said is not None:
         row["verdict"] = {"erase": said[0], "reason": said[1]}
+    if evidence:
+        row["copies"] = plain(list(copies.get(tape.path, ())))
     return row
 
 
@@ -211,7 +254,7 @@ def migrate(
     inner = " ".join(word for word in words if word)
     quote = '"' if "'" in inner else "'"
     text = f"VTSPolicy {application} {quote}{inner}{quote}"
-    _order(configuration, text, (), as_json=as_json, wait=wait, timeout=timeout)
+    _order(configuration, text, (), {}, as_json=as_json, wait=wait, timeout=timeout)
 
 
 def _verb(verb: str, about: str) -> Callable[..., None]:
@@ -226,33 +269,47 @@ def _verb(verb: str, about: str) -> Callable[..., None]:
         timeout: float | None,
         names: tuple[str, ...],
         override: str | None = None,
+        copy: str | None = None,
+        to: Path | None = None,
     ) -> None:
         configuration = configured(config)
         given = [_name(configuration, each) for each in names]
-        if override is not None:
-            if len(given) != 1:
-                raise click.UsageError("--override is for one tape at a time")
-            client = Client(spool=configuration.spool)
-            told(lambda: client.post("override", tape=given[0], reason=override))
+        given_with = {"override": override, "copy": copy, "to": str(to) if to is not None else None}
+        wishes = {name: value for name, value in given_with.items() if value is not None}
+        if wishes and len(given) != 1:
+            raise click.UsageError(f"--{' --'.join(wishes)} is for one tape at a time")
         bare = [each.rpartition("/")[2] for each in given]
         text = " ".join([f"VTSPolicy {verb} -", *bare, *([f"ref={ref}"] if ref else [])])
         expected = [each for each in given if each.startswith("/")]
-        _order(configuration, text, expected, as_json=as_json, wait=wait, timeout=timeout)
+        _order(configuration, text, expected, wishes, as_json=as_json, wait=wait, timeout=timeout)
 
     body.__doc__ = about
     body.__name__ = verb.lower()
     return body
 
 
-def _tape_command(verb: str, about: str, *, gated: bool) -> click.Command:
+def _tape_command(verb: str, about: str) -> click.Command:
     command = click.argument("names", metavar="TAPE...", nargs=-1, required=True)(
         _verb(verb, about)
     )
-    if gated:
+    does = "Overwrite" if verb == "Restore" else "Empty"
+    command = click.option(
+        "--override",
+        metavar="REASON",
+        help=f"{does} this one tape, as it is now, without a proven copy; the reason is kept."
+        " It holds for this order only, and for a day.",
+    )(command)
+    if verb == "Restore":
         command = click.option(
-            "--override",
-            metavar="REASON",
-            help="Empty this one tape, as it is now, without a proven copy; the reason is kept.",
+            "--to",
+            type=click.Path(path_type=Path, resolve_path=True),
+            help="Write the copy to this new file, and leave the tape as it is.",
+        )(command)
+        command = click.option(
+            "--copy",
+            metavar="HANDLE",
+            help="Bring back this copy, in place of the one with the last known content;"
+            " `vtspolicy tapes TAPE` lists them.",
         )(command)
     command = config_option(json_option(_wait_options(command)))
     return click.command(name=verb.lower())(command)
@@ -262,21 +319,18 @@ restore = _tape_command(
     "Restore",
     "Bring each TAPE back from the application that has its copy.\n\n"
     "A TAPE is a bare name, /VAULT/POOL/NAME, or the path of its file.",
-    gated=False,
 )
 erase = _tape_command(
     "Erase",
     "Empty each TAPE and keep its record, if its copy is proven.\n\n"
     "The application is asked for the copy first. A TAPE is a bare name, /VAULT/POOL/NAME, or the"
     " path of its file.",
-    gated=True,
 )
 delete = _tape_command(
     "Delete",
     "Remove each TAPE, if its copy is proven; the record of the copy is kept.\n\n"
     "The application is asked for the copy first. A TAPE is a bare name, /VAULT/POOL/NAME, or the"
     " path of its file.",
-    gated=True,
 )
 
 
@@ -287,8 +341,12 @@ delete = _tape_command(
 @click.option("--handle", help="By which the application finds the copy; of migrated only.")
 @click.option("--retention", metavar="N,UNIT", help="How long it is kept, as 14,d.")
 @click.option("--media", help="On which of the application's media the copy is.")
+@click.option("--size", type=click.IntRange(1), help="How many bytes of the tape were copied.")
 @click.option(
-    "--size", type=click.IntRange(1), help="The bytes that a tape had which is empty already."
+    "--began",
+    metavar="TIME",
+    help="When the copy began, as 2026-11-22T02:14:09; of migrated. Without it, or without --size,"
+    " the copy is recorded, and allows an erase only after its data was read back.",
 )
 @click.argument("state", type=click.Choice(["migrated", "restored"]))
 @click.argument("path")
@@ -301,6 +359,7 @@ def mark(
     retention: str | None,
     media: str | None,
     size: int | None,
+    began: str | None,
     state: str,
     path: str,
 ) -> None:
@@ -321,6 +380,7 @@ def mark(
         "retention": retention,
         "media": media,
         "size": size,
+        "began": began,
     }
     arguments = {key: value for key, value in given.items() if value is not None}
     client = Client(spool=configuration.spool)
@@ -329,6 +389,8 @@ def mark(
         print_json(dict(answer))
     else:
         emit(f"{visible(answer['tape'])} is {visible(answer['state'])}")
+        if answer.get("doubt"):
+            emit(f"its copy is recorded, and allows no erase yet: {visible(answer['doubt'])}")
 
 
 def _name(configuration: Configuration, written: str) -> str:
@@ -346,6 +408,7 @@ def _order(
     configuration: Configuration,
     text: str,
     expected: Sequence[str],
+    wishes: Mapping[str, str],
     *,
     as_json: bool,
     wait: bool,
@@ -355,7 +418,7 @@ def _order(
     if timeout is not None and not wait:
         raise click.UsageError("--timeout needs --wait")
     client = Client(spool=configuration.spool)
-    given = {"text": text} | ({"tapes": " ".join(expected)} if expected else {})
+    given = {"text": text, **wishes} | ({"tapes": " ".join(expected)} if expected else {})
     answer = told(lambda: client.post("order", **given))
     number, word = int(answer["request"]), str(answer["word"])
     reason = f": {visible(answer['reason'])}" if answer.get("reason") else ""

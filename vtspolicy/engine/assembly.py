@@ -7,11 +7,14 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from vtspolicy.clock_trust import ClockTrust
+from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
-from vtspolicy.engine.ourselves import Ourselves
 from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.tapes.checks import TapeChecks
+from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.metrics import Metrics
@@ -46,16 +49,27 @@ def assemble(
     metrics: Metrics,
     threads: Callable[..., Deferred[Any]],  # each call has its own type of answer
     steady: Callable[[], float] | None = None,
+    trust: ClockTrust | None = None,
 ) -> Engine:
     """Return an engine with a queue in the process; it is not started yet.
 
-    `steady` is a clock that nobody sets; if it is not given, nobody sets the other one.
+    `steady` is a clock that nobody sets, and `trust` compares another such with `clock`; if they
+    are not given, nobody sets that one.
     """
     configuration = reader.configuration
     outbox = Outbox(clock, LedgerStore(ledger, clock))
     outbox.on_final = metrics.request_ended
     queue = EmbeddedQueue(clock)
-    vaults = Vaults(configuration.vaults)
+    vaults = Vaults(configuration.vaults, configuration.vaults_without)
+    calls = Calls(clock=clock, runner=runner, node=configuration.node)
+    checks = TapeChecks(
+        ledger=ledger,
+        vaults=vaults,
+        clock=clock,
+        threads=threads,
+        calls=calls,
+        metrics=metrics,
+    )
     conductor = Conductor(
         clock=clock,
         steady=steady or clock.seconds,
@@ -63,10 +77,11 @@ def assemble(
         queue=queue,
         runner=runner,
         outbox=outbox,
-        ourselves=Ourselves(ledger=ledger, vaults=vaults, clock=clock, threads=threads),
+        checks=checks,
+        calls=calls,
+        proving=Proving(clock=clock, checks=checks),
         patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
         metrics=metrics,
-        node=configuration.node,
     )
     engine = Engine(
         clock=clock,
@@ -78,7 +93,10 @@ def assemble(
         vaults=vaults,
         conductor=conductor,
         metrics=metrics,
+        clock_trust=trust or ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="this one"),
         threads=threads,
     )
-    conductor.ourselves.table = lambda: engine.reader.table
+    checks.table = lambda: engine.reader.table
+    conductor.proving.take_up = engine.take_up
+    conductor.proving.doubt = engine.clock_trust.check
     return engine

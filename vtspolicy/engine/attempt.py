@@ -1,14 +1,17 @@
 """One attempt of a job: prepared, run, followed where the application queues it, and judged."""
 
+import math
 from collections.abc import Callable, Mapping
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.engine.calls import NOTHING_LEFT, OUTPUT_JUDGED, Calls
 from vtspolicy.engine.following import NUMBER, Follower
-from vtspolicy.engine.ourselves import Ourselves
 from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.tapes.archives import Archives
+from vtspolicy.engine.tapes.checks import TapeChecks
+from vtspolicy.engine.tapes.restores import REFUSED, Plan, Restores
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.jobs import Ending
@@ -16,7 +19,9 @@ from vtspolicy.rules.expand import expand, expand_input
 from vtspolicy.rules.judge import Judgement, judge
 from vtspolicy.rules.retry import next_attempt
 from vtspolicy.rules.work import Poll, Work
-from vtspolicy.runner.protocol import End, Ended, Run, Runner
+from vtspolicy.runner.protocol import End, Ended, Run, Runner, TapeFile
+from vtspolicy.tapes import Outcome
+from vtspolicy.vaults import VaultError
 
 OUTPUT_KEPT = 4000
 """Bytes of an attempt's output that the ledger keeps."""
@@ -45,6 +50,23 @@ class Deadline:
 
 
 @define(kw_only=True)
+class _Attempt:
+    """What is known of an attempt while it is made."""
+
+    job: Job  # with the values that are true since it began
+    plan: Plan | None = None  # of a restore
+    ended: Ended | None = None  # as its keeper saw it
+    deadline: Deadline = field(factory=lambda: Deadline(seconds=None, until=None))
+
+    @property
+    def end(self) -> Ended:
+        """The end of its run; it has ended."""
+        if self.ended is None:
+            raise ValueError("the run has not ended")
+        return self.ended
+
+
+@define(kw_only=True)
 class Attempts:
     """Makes attempts of jobs."""
 
@@ -52,35 +74,56 @@ class Attempts:
     steady: Callable[[], float]  # seconds that pass, whatever somebody sets the clock to
     ledger: Ledger
     runner: Runner
-    ourselves: Ourselves
+    checks: TapeChecks
     calls: Calls
     progress: Progress
     follower: Follower
+    archives: Archives = field(init=False)
+    restores: Restores = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.archives = Archives(checks=self.checks)
+        self.restores = Restores(checks=self.checks)
 
     async def run(self, job: Job, key: str, *, adopt: bool) -> Ending:
+        """Make one attempt, and note what a restore that failed has left on its tapes."""
+        attempt = _Attempt(job=job)
+        ending = await self._run(attempt, key, adopt=adopt)
+        if job.work.then == "restored" and ending.kind != REFUSED:
+            if ending.state not in _GOOD:
+                await self.restores.failed(job, attempt.plan, attempt.ended)
+            elif attempt.plan is not None and attempt.plan.way != "path":
+                await self.restores.tidy(job)
+        return ending
+
+    async def _run(self, attempt: "_Attempt", key: str, *, adopt: bool) -> Ending:
         """Prepare, run, follow and judge one attempt; what an earlier server did is not repeated.
 
         What it had read is in the ledger, and what it had started is in the spool. Where its run
         may have been made and nothing is left of it, nothing is asked or looked at either.
         """
+        job = attempt.job
         began, readings, restarted = self.clock.seconds(), {}, False
         if adopt:
-            attempt = (await self.ledger.read(Book.attempts, job.id))[-1]
-            began, readings = attempt.started, dict(attempt.readings)
-            restarted = attempt.boot not in {None, self.runner.boot}
-        deadline = self._deadline(job, began)
+            earlier = (await self.ledger.read(Book.attempts, job.id))[-1]
+            began, readings = earlier.started, dict(earlier.readings)
+            restarted = earlier.boot not in {None, self.runner.boot}
+            attempt.plan = Plan.of_json(await self.ledger.read(Book.plan, job.id, job.attempt))
+        attempt.deadline = deadline = self._deadline(job, began)
+        job = attempt.job = await self._as_begun(job, attempt.plan)
         if job.work.poll is not None and NUMBER in readings:
-            return await self._follow(job, job.work.poll, readings, deadline)
+            return await self._follow(attempt, job.work.poll, readings)
         begun = adopt and self.runner.folder(key).exists()
         if restarted and not begun:
-            ended = Ended(key=key, kind=End.LOST, reason=NOTHING_LEFT)
-            return await self._ending(job, ended, readings, {}, deadline)
+            attempt.ended = Ended(key=key, kind=End.LOST, reason=NOTHING_LEFT)
+            return await self._ending(attempt, readings, {})
         if not begun:
             # What an earlier server had not begun is looked at as if it were new: its tape may
             # have been written since.
-            refusal = await self.ourselves.instead(job) or await self._prepare(job, readings)
+            refusal = await self._begin(attempt) or await self._prepare(attempt.job, readings)
             if refusal is not None:
                 return refusal
+            job = attempt.job
             self.calls.running[job.id] = key
         values = self.calls.values(job, readings)
         run = Run(
@@ -93,30 +136,77 @@ class Attempts:
             silence=job.work.limits.silence,
             grace=job.work.limits.grace,
             input=expand_input(job.work.input, values),
+            tape=self._file_of(job),
         )
         self.progress.watch(job, key)
         ended = await self.calls.run(run, adopt=adopt, restarted=restarted)
         self.progress.forget(job.id)
         if ended.kind is End.UNSTARTED and restarted:
             ended = evolve(ended, kind=End.LOST)  # it is cancelled; it may have been made before
-        return await self._ending(job, ended, readings, values, deadline)
+        attempt.ended = ended
+        return await self._ending(attempt, readings, values)
+
+    async def _begin(self, attempt: "_Attempt") -> Ending | None:
+        """Judge by the tapes as they are now whether there may be a run, and prepare for it."""
+        job = attempt.job
+        if job.work.then == "migrated":
+            return await self.archives.begin(job)
+        if job.work.then == "restored":
+            plan = await self.restores.begin(job)
+            if isinstance(plan, Ending):
+                return plan
+            attempt.plan = plan
+            attempt.job = evolve(job, values={**job.values, **plan.values})
+            return None
+        try:
+            await self.checks.look(job)
+        except VaultError as error:
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=str(error))
+        return None
+
+    async def _as_begun(self, job: Job, plan: Plan | None) -> Job:
+        """Return a job with the values that are true since its attempt began: its tape's size."""
+        if plan is not None:
+            return evolve(job, values={**job.values, **plan.values})
+        if job.work.then != "migrated" or "cartridge" not in job.values:
+            return job
+        before = await self.ledger.read(Book.tapes_before, job.id, job.attempt)
+        for look in before.values():
+            if look.fingerprint is not None:
+                return evolve(job, values={**job.values, "size": str(look.fingerprint.size)})
+        return job
+
+    def _file_of(self, job: Job) -> TapeFile | None:
+        """Return which file the keeper looks at as the run begins and ends."""
+        values, then = job.values, job.work.then
+        in_place = then == "migrated" or (then == "restored" and job.work.restores_to == "path")
+        if not in_place or not {"vault", "pool", "cartridge"} <= values.keys():
+            return None
+        root = self.checks.vaults.roots.get(values["vault"])
+        if root is None:
+            return None
+        return TapeFile(
+            vault=self.checks.vaults.identity(values["vault"]),
+            root=str(root),
+            pool=values["pool"],
+            cartridge=values["cartridge"],
+        )
 
     async def _ending(
         self,
-        job: Job,
-        ended: Ended,
+        attempt: "_Attempt",
         readings: Mapping[str, str],
         values: Mapping[str, str],
-        deadline: Deadline,
     ) -> Ending:
         """Return what the job becomes by the end of its run, and by its output."""
+        job, ended = attempt.job, attempt.end
         output = self.runner.tail(ended.key, OUTPUT_JUDGED)
         judgement = judge(
             job.work, code=ended.code, output=output, values=values, kind=ended.kind.value
         )
         if readings:
             judgement = evolve(judgement, readings={**readings, **judgement.readings})
-        ending = await self._after_run(job, ended, judgement, output, deadline)
+        ending = await self._after_run(attempt, judgement, output)
         return evolve(
             ending,
             kind=ending.kind or ended.kind.value,
@@ -141,29 +231,27 @@ class Attempts:
             await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
         return None
 
-    async def _after_run(
-        self, job: Job, ended: Ended, judgement: Judgement, output: str, deadline: Deadline
-    ) -> Ending:
+    async def _after_run(self, attempt: "_Attempt", judgement: Judgement, output: str) -> Ending:
         """Return what the job becomes by the end of its run."""
+        job, ended = attempt.job, attempt.end
         work = job.work
         exited = ended.kind is End.EXITED
         if work.poll is not None and (exited and judgement.state != "failed"):
-            return await self._follow(job, work.poll, judgement.readings, deadline)
+            return await self._follow(attempt, work.poll, judgement.readings)
         if work.poll is not None and ended.kind not in {
             *(End.EXITED, End.UNSTARTED, End.UNSTARTABLE)
         }:
-            return await self._find(job, work.poll, ended, judgement, deadline)
+            return await self._find(attempt, work.poll, judgement)
         if exited:
-            return await self._judged(job, judgement, output)
+            return await self._judged(attempt, judgement, output)
         asks = work.on_interrupt == "retry" and work.verify is not None
         if ended.kind is End.LOST and asks and job.id not in self.calls.cancelled:
-            return await self._interrupted(job, ended, judgement)
-        return self._again(job, self._unnatural(job, ended, deadline))
+            return await self._interrupted(attempt, judgement)
+        return self._again(job, self._unnatural(job, ended, attempt.deadline))
 
-    async def _find(
-        self, job: Job, poll: Poll, ended: Ended, judgement: Judgement, deadline: Deadline
-    ) -> Ending:
+    async def _find(self, attempt: "_Attempt", poll: Poll, judgement: Judgement) -> Ending:
         """Its submission did not end by itself: follow the application's job if there is one."""
+        job, ended, deadline = attempt.job, attempt.end, attempt.deadline
         readings = judgement.readings
         if NUMBER not in readings:
             found = await self.follower.find(job, poll, readings)
@@ -178,23 +266,24 @@ class Attempts:
                 return Ending(state=JobState.INTERRUPTED, reason=reason, over=False)
             readings = {**readings, **found.readings}
         stop = End.CANCELLED if ended.kind is End.CANCELLED else None
-        return await self._follow(job, poll, readings, deadline, stop)
+        return await self._follow(attempt, poll, readings, stop)
 
     async def _follow(
         self,
-        job: Job,
+        attempt: "_Attempt",
         poll: Poll,
         readings: Mapping[str, str],
-        deadline: Deadline,
         stop: End | None = None,
     ) -> Ending:
         """Follow the application's job to its end; its number is kept before anything else."""
+        job, deadline = attempt.job, attempt.deadline
+        attempt.ended = None  # its program has only asked for the work: its end says nothing
         await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
         followed = await self.follower.follow(job, poll, readings, until=deadline.until, stop=stop)
         self.progress.forget(job.id)
         judgement = followed.judgement
         if followed.end is End.EXITED:
-            return evolve(await self._judged(job, judgement, ""), kind=QUEUED)
+            return evolve(await self._judged(attempt, judgement, ""), kind=QUEUED)
         late = f"it took longer than {deadline.seconds:g} s" if deadline.seconds else ""
         reason = late if followed.end is End.TIMEOUT else ""
         ended = Ended(key="", kind=followed.end, reason=reason)
@@ -207,34 +296,57 @@ class Attempts:
             ending = Ending(state=JobState.INTERRUPTED, reason=reason, over=False)
         return evolve(ending, kind=QUEUED, readings=judgement.readings)
 
-    async def _judged(self, job: Job, judgement: Judgement, output: str) -> Ending:
+    async def _judged(self, attempt: "_Attempt", judgement: Judgement, output: str) -> Ending:
         """Return the ending by what was judged, verified by a separate query and by the tape."""
+        job, verified = attempt.job, False
         if judgement.state == "completed" and job.work.verify is not None:
+            verified = True
+            if _is_of_a_pool(job):
+                return self._again(job, await self._proved(attempt, judgement, output, verified))
             judgement = await self._verify(job, judgement)
             if judgement.state == "failed" and job.id in self.calls.cancelled:
                 return Ending(
                     state=JobState.CANCELLED, reason=judgement.reason, readings=judgement.readings
                 )
-        return self._again(job, await self._proved(job, judgement, output))
+        return self._again(job, await self._proved(attempt, judgement, output, verified))
 
-    async def _proved(self, job: Job, judgement: Judgement, output: str) -> Ending:
+    async def _proved(
+        self, attempt: "_Attempt", judgement: Judgement, output: str, verified: bool
+    ) -> Ending:
         """Return the ending by what was judged and by the tape itself."""
-        tapes, judgement = await self.ourselves.proof(job, judgement)
+        job = attempt.job
+        outcomes: tuple[Outcome, ...] = ()
+        if job.work.then == "migrated" and judgement.state == "completed":
+            outcomes, judgement = await self.archives.end(
+                job, judgement, attempt.ended, verified=verified
+            )
+        elif job.work.then == "restored" and judgement.state in {"completed", "warning"}:
+            plan = attempt.plan or Plan(way="path", copy=None, size=None, values={})
+            outcomes, judgement = await self.restores.end(
+                job, plan, judgement, attempt.ended, self._until(attempt.deadline)
+            )
         return Ending(
             state=_STATES[judgement.state],
             reason=_told(judgement, output),
             readings=judgement.readings,
-            tapes=tapes,
-            handle=judgement.readings.get(job.work.handle) if job.work.handle else None,
+            outcomes=outcomes,
         )
 
-    async def _interrupted(self, job: Job, ended: Ended, judgement: Judgement) -> Ending:
+    def _until(self, deadline: Deadline) -> float:
+        """Return when an attempt has to be over, by the clock of the day."""
+        if deadline.until is None:
+            return math.inf
+        return self.clock.seconds() + deadline.until - self.steady()
+
+    async def _interrupted(self, attempt: "_Attempt", judgement: Judgement) -> Ending:
         """A run died with the machine: look for its copy before it is run again."""
+        job, ended = attempt.job, attempt.end
         readings = judgement.readings
         found = await self._verify(job, Judgement(state="completed", readings=readings))
         reason = ended.reason or "it was interrupted"
         if found.state == "completed":
-            ending = await self._proved(job, found, "")
+            attempt.ended = None  # nobody saw its end
+            ending = await self._proved(attempt, found, "", verified=True)
             good = ending.state is JobState.COMPLETED
             return evolve(ending, reason=f"{reason}; its copy was found") if good else ending
         if found.absent and job.attempt < MOST_ATTEMPTS:
@@ -319,6 +431,14 @@ def _told(judgement: Judgement, output: str) -> str | None:
 def _with_last_words(reason: str, output: str) -> str:
     last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
     return f"{reason}: {last[:LAST_WORDS]}" if last else reason
+
+
+_GOOD = frozenset({JobState.COMPLETED, JobState.WARNING})
+
+
+def _is_of_a_pool(job: Job) -> bool:
+    """Whether one run is about all tapes of a pool: each of them is asked for by itself."""
+    return "pool" in job.values and "cartridge" not in job.values
 
 
 _ENDS = {

@@ -1,5 +1,6 @@
 """What operators do with tapes: give commands, mark copies, overrule the deletion gate, unlock."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,20 +10,38 @@ from vtspolicy.control import Refused, Told, UnknownThing
 from vtspolicy.engine.cleanup import OURSELVES
 from vtspolicy.engine.engine import OtherTapesError
 from vtspolicy.engine.intake import VERBS_ON_REQUESTS, Elsewhere, Understood, Unheard, understand
+from vtspolicy.engine.tapes.checks import CHOSEN, TO, known
 from vtspolicy.events.event import COMMAND_TEXT, Event
 from vtspolicy.grammar import Target
 from vtspolicy.grammar.values import TYPES
 from vtspolicy.ledger import Book, Recorded
 from vtspolicy.suggest import did_you_mean
-from vtspolicy.tapes import Tape
+from vtspolicy.tapes import Act, Allowed, Copy, Done, Mark, Tape, judge
+from vtspolicy.tapes import Refused as RefusedAct
 from vtspolicy.vaults import VaultError
 
 if TYPE_CHECKING:
     from vtspolicy.engine.engine import Engine
 
 
-async def order(engine: "Engine", text: str, tapes: list[str], actor: str) -> Told:
-    """Take a command by an operator's right; `tapes` are those that it must be about."""
+@frozen(kw_only=True)
+class Wish:
+    """What an operator gives with a command."""
+
+    tapes: tuple[str, ...] = ()  # that it must be about, by their names
+    override: str | None = None  # a reason why this order needs no proven copy
+    copy: str | None = None  # the handle of the copy that a restore brings back
+    to: str | None = None  # a new file to which a restore writes, in place of the tape
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The values that the order's jobs get by it."""
+        given = {CHOSEN: self.copy, TO: self.to}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
+    """Take a command by an operator's right."""
     if COMMAND_TEXT.match(text) is None:
         raise Refused("this is no command: it has to begin with VTSPolicy")
     now = engine.clock.seconds()
@@ -40,12 +59,36 @@ async def order(engine: "Engine", text: str, tapes: list[str], actor: str) -> To
     verb = result.command.operation
     if verb in VERBS_ON_REQUESTS:
         raise Refused(f"{result.command.family} is for hosts; see `vtspolicy {verb}`")
+    _check_wish(engine, result, wish)
     refuse_when_full(engine)
     try:
-        recorded = await engine.order(evolve(result, actor=actor), expected=tapes)
+        recorded = await engine.order(
+            evolve(result, actor=actor),
+            expected=wish.tapes,
+            values=wish.values,
+            override=wish.override,
+        )
     except OtherTapesError as error:
         raise Refused(str(error)) from error
     return _told(recorded)
+
+
+def _check_wish(engine: "Engine", understood: Understood, wish: Wish) -> None:
+    """Raise Refused for what cannot be given with a command."""
+    verb, count = understood.command.operation, len(understood.command.targets)
+    if (wish.copy or wish.to) and verb != "restore":
+        raise Refused("a copy is chosen, or a file written, by a Restore only")
+    if wish.override and verb not in {"erase", "delete", "restore"}:
+        raise Refused("there is nothing to overrule but for Erase, Delete and Restore")
+    if (wish.override or wish.copy or wish.to) and count != 1:
+        raise Refused("this is for one tape at a time")
+    if wish.to is not None:
+        path = Path(wish.to)
+        if not path.is_absolute():
+            raise Refused(f"{wish.to} is not the whole path of a file")
+        for vault, root in engine.vaults.roots.items():
+            if path.is_relative_to(root) or path.resolve().is_relative_to(root.resolve()):
+                raise Refused(f"{wish.to} is in vault {vault}: choose a place outside of vaults")
 
 
 def refuse_when_full(engine: "Engine") -> None:
@@ -70,23 +113,18 @@ def _told(recorded: Recorded) -> Told:
     }
 
 
-async def override(engine: "Engine", tape: str, reason: str, actor: str) -> Told:
-    """Let one tape, as it is now, past the deletion gate, once."""
+async def withdraw(engine: "Engine", tape: str, actor: str) -> Told:
+    """Withdraw an override of a tape that no order has used yet."""
     found = await _find(engine, tape)
-    if not found.size:
-        raise Refused(f"{found.name} has no data; there is nothing to overrule")
+    if found.override is None:
+        raise Refused(f"{found.name}: nothing is overruled")
     at = engine.clock.seconds()
-
-    def note(book: Book) -> None:
-        book.save_files([found])
-        book.set_override(found.path, reason, actor, at)
-
-    await engine.ledger.write(note)
+    await engine.ledger.write(Book.set_override, found, None, actor, at)
     return {"tape": found.name}
 
 
 @frozen(kw_only=True)
-class Mark:
+class Said:
     """What an application did with a tape by its own schedule."""
 
     state: str  # migrated or restored
@@ -94,59 +132,89 @@ class Mark:
     handle: str | None = None  # of the copy, by which the application finds it
     retention: str | None = None  # 14,d
     media: str | None = None  # on which of its media the copy is
-    size: int | None = None  # what a tape had, in bytes, that is empty already
+    size: int | None = None  # how many bytes were copied
+    began: str | None = None  # when the copy began, as ISO 8601 with or without a zone
 
 
-async def mark(engine: "Engine", tape: str, word: Mark, actor: str) -> Told:
+async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
     """Note what an application did by its own schedule; a mount that waits for it is answered."""
-    if word.state not in {"migrated", "restored"}:
-        raise Refused(f'"{word.state}" is no mark; migrated and restored are')
-    known = {*engine.reader.table.applications, *engine.reader.vocabulary.families}
-    if word.application not in known:
-        near = did_you_mean(word.application, known)
-        raise UnknownThing(f"there is no application {word.application}; {near}".rstrip("; "))
+    if said.state not in {"migrated", "restored"}:
+        raise Refused(f'"{said.state}" is no mark; migrated and restored are')
+    names = {*engine.reader.table.applications, *engine.reader.vocabulary.families}
+    if said.application not in names:
+        near = did_you_mean(said.application, names)
+        raise UnknownThing(f"there is no application {said.application}; {near}".rstrip("; "))
     found = await _find(engine, tape)
-    refusal = _why_not_mark(found, word)
+    refusal = _why_not_said(said)
     if refusal is not None:
         raise Refused(f"{found.name}: {refusal}")
+    try:
+        facts = await engine.conductor.checks.facts(found)
+    except VaultError as error:
+        raise Refused(str(error)) from error
+    began = _moment(said.began)
+    word = Mark(began=began, size=said.size, application=said.application)
+    act = Act.MARK_MIGRATED if said.state == "migrated" else Act.MARK_RESTORED
+    ruling = judge(act, evolve(facts, mark=word))
+    if not isinstance(ruling, Allowed):
+        raise Refused(f"{found.name}: {ruling.words if isinstance(ruling, NOT_SO) else act}")
     at = engine.clock.seconds()
 
     def note(book: Book) -> Tape:
-        if word.state == "restored":
-            return book.mark_back(found, application=word.application, actor=actor, at=at)
-        return book.mark_copied(
-            found,
-            handle=word.handle or "",
-            application=word.application,
-            actor=actor,
-            at=at,
-            retention=word.retention,
-            media=word.media,
-            size=word.size,
-        )
+        if ruling.copy is not None:
+            return book.mark_back(found, ruling.copy, actor=actor, at=at)
+        copy = _copy_of(found, said, ruling, began)
+        return book.mark_copied(found, copy, actor=actor, at=at, emptied=not found.size)
 
     after = await engine.ledger.write(note)
-    if word.state == "restored":
+    if said.state == "restored":
         engine.mounts.check()
-    return {"tape": after.name, "state": after.state.value}
+    return {"tape": after.name, "state": after.state.value, "doubt": ruling.doubt}
 
 
-def _why_not_mark(tape: Tape, word: Mark) -> str | None:
+NOT_SO = RefusedAct | Done
+"""Rulings that have words."""
+
+
+def _copy_of(tape: Tape, said: Said, ruling: Allowed, began: float | None) -> Copy:
+    """Return the copy that an application made by its own schedule."""
+    return Copy(
+        vault=tape.vault,
+        pool=tape.pool,
+        cartridge=tape.cartridge,
+        path=tape.path,
+        source=tape.path,
+        application=said.application,
+        handle=said.handle or "",
+        began=began,
+        before=tape.seen if tape.size and ruling.doubt is None else None,
+        after=tape.seen if tape.size else None,
+        size=said.size if said.size is not None else tape.size,
+        doubt=ruling.doubt,
+        by_us=False,
+        retention=said.retention,
+        media=said.media,
+    )
+
+
+def _moment(text: str | None) -> float | None:
+    """Return a time in seconds since the epoch; without a zone it is the machine's. Refused."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise Refused(f'"{text}" is not a time; write it as 2026-11-22T02:14:09') from error
+
+
+def _why_not_said(said: Said) -> str | None:
     retention = TYPES["retention"]
-    if word.retention is not None and not retention.pattern.fullmatch(word.retention):
-        return f'"{word.retention}" is no retention; {retention.expected}, as {retention.sample}'
-    if word.state == "restored":
-        if not tape.size:
-            return "it has no data; nothing came back"
-        return None if tape.handle else "no copy of it is known that could have come back"
-    if not word.handle:
+    if said.retention is not None and not retention.pattern.fullmatch(said.retention):
+        return f'"{said.retention}" is no retention; {retention.expected}, as {retention.sample}'
+    if said.state == "restored":
+        return None
+    if not said.handle:
         return "the handle by which the application finds the copy is missing"
-    if tape.size is None:
-        return "there is no such tape"
-    if tape.size == 0 and word.size is None:
-        return "it is empty: give the size that it had when it was copied, if it was emptied since"
-    if tape.size and word.size is not None:
-        return "it has its data: its size is known"
     return None
 
 
@@ -170,8 +238,8 @@ async def _find(engine: "Engine", text: str) -> Tape:
     except OSError as error:
         raise UnknownThing(f"the vault cannot be read: {error.strerror or error}") from error
     tape: Tape = found.tapes[0]
-    record = await engine.ledger.read(Book.tape, tape.path)
-    return tape if record is None else evolve(record, size=tape.size, written=tape.written)
+    (there,) = await engine.ledger.read(known, (tape,), engine.clock.seconds())
+    return there
 
 
 def _target(engine: "Engine", text: str) -> Target:

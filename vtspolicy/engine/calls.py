@@ -28,7 +28,7 @@ NOTHING_LEFT = (
 )
 """Why a run counts as lost that may have been made."""
 
-Part = Literal["prepare", "find", "poll", "cancel", "verify", "gate"]
+Part = Literal["prepare", "find", "poll", "cancel", "verify", "gate", "read"]
 """What a job asks beside its run. It gives the folder of the question its name."""
 
 BEFORE = "-find"

@@ -16,12 +16,12 @@ from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
 from vtspolicy.engine.intake import Understood
-from vtspolicy.engine.ourselves import CLEANUP
+from vtspolicy.engine.tapes.checks import CLEANUP, facts_of_page, movable
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, Target
 from vtspolicy.ledger import Book
 from vtspolicy.rules.cleanup import Fullness, Policy, Verdict, plan
-from vtspolicy.tapes import Tape
+from vtspolicy.tapes import Facts, Tape
 from vtspolicy.vaults import VaultError
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ LOOK = 60.0
 
 PAUSE = 1.0
 """Seconds between looks at a queue that has no room."""
+
+PAGE = 500
+"""Tapes that are read at once: few enough not to hold up the reactor."""
 
 ACTOR = "cleanup"
 
@@ -81,7 +84,7 @@ class Cleanup:
         """Clean up when it is the hour and it was not done today."""
         policy = self.engine.reader.table.cleanup
         now = datetime.fromtimestamp(self.engine.clock.seconds()).astimezone()
-        if policy.hour is None or now.hour != policy.hour:
+        if policy.hour is None or now.hour != policy.hour or self._doubt() is not None:
             return
         today = now.date().isoformat()
         if await self.engine.ledger.read(Book.last_cleanup) != today:
@@ -91,6 +94,10 @@ class Cleanup:
         """Clean up now. The day is noted first: a server that is killed does not do it twice."""
         policy = self.engine.reader.table.cleanup
         await self.engine.catalogue.scan(ACTOR)
+        if (why := self._doubt()) is not None:
+            told = "Cleanup put off: the clock is not trusted, {why}."
+            self._log.warn(told, action="cleanup_put_off", why=why)
+            return Done(looked_at=0, erased=(), size=0, dry_run=policy.dry_run)
         judged = await self._judge(policy)
         chosen = tuple(tape for tape, said in judged if said.erase)
         done = Done(
@@ -125,14 +132,20 @@ class Cleanup:
                     self._log.info(told, action="cleanup_waits", left=left)
                     waited = True
                 await deferLater(self.engine.clock, PAUSE)
-            if self._stopped or self.engine.reader.table.cleanup != policy:
+            changed = self.engine.reader.table.cleanup != policy
+            if self._stopped or changed or self._doubt() is not None:
                 told = "Cleanup ended before its time: {left} tapes are left to the next one."
                 self._log.info(told, action="cleanup_ended", left=left)
                 break
-            if await self.engine.ledger.read(Book.tape, tape.path) == tape:
+            known = await self.engine.ledger.read(Book.tape, tape.path)
+            if known == tape and self._doubt() is None:
                 await self._erase(tape)
                 asked.append(tape)
         return tuple(asked)
+
+    def _doubt(self) -> str | None:
+        """Return why the clock cannot be believed now: the cleanup is an act of time alone."""
+        return self.engine.clock_trust.check()
 
     @property
     def _has_room(self) -> bool:
@@ -141,7 +154,7 @@ class Cleanup:
 
     async def _judge(self, policy: Policy) -> list[tuple[Tape, Verdict]]:
         engine = self.engine
-        tapes = await engine.ledger.read(Book.tapes)
+        facts = await self._facts()
 
         def look() -> dict[str, Fullness]:
             found = {}
@@ -154,7 +167,39 @@ class Cleanup:
             return found
 
         fullness = await engine.threads(look)
-        return plan(tapes, policy, engine.clock.seconds(), fullness)
+        return plan(facts, policy, fullness)
+
+    async def _facts(self) -> list[Facts]:
+        """Return what the ledger knows of all tapes and their copies, page by page."""
+        engine, facts = self.engine, []
+        after = ""
+        features = {}
+        for vault in engine.vaults.roots:
+            try:
+                features[vault] = await engine.threads(engine.vaults.features_of, vault)
+            except VaultError as error:
+                self._log.warn(
+                    "The cleanup leaves vault {vault} alone: {error}.",
+                    action="vault_trouble",
+                    vault=vault,
+                    error=error,
+                )
+        while found := await engine.ledger.read(facts_of_page, after, PAGE):
+            after = found[-1][0].path
+            for tape, copies in found:
+                if tape.vault in features:
+                    facts.append(
+                        Facts(
+                            tape=tape,
+                            copies=tuple(copies),
+                            now=engine.clock_trust.time,
+                            features=features[tape.vault],
+                            accepted=engine.vaults.accepted.get(tape.vault, frozenset()),
+                            cleanup=True,
+                            movable=movable(engine.reader.table),
+                        )
+                    )
+        return facts
 
     async def _erase(self, tape: Tape) -> None:
         """Ask for one tape: what a rule says of it is said of no other."""
@@ -166,4 +211,4 @@ class Cleanup:
             received=self.engine.clock.seconds(),
             actor=ACTOR,
         )
-        await self.engine.order(understood, mark=CLEANUP)
+        await self.engine.order(understood, values={CLEANUP: "yes"})

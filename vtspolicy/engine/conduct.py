@@ -13,9 +13,12 @@ from twisted.python.failure import Failure
 from vtspolicy.engine.attempt import Attempts
 from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.following import Follower
-from vtspolicy.engine.ourselves import REFUSED, Ourselves
 from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.tapes.before import before_attempt
+from vtspolicy.engine.tapes.checks import TapeChecks
+from vtspolicy.engine.tapes.gate import DeletionGate
+from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.jobs import DOUBTED, Job, JobState, run_key
 from vtspolicy.ledger import Book, Ledger, LedgerError
@@ -24,8 +27,8 @@ from vtspolicy.metrics import Metrics
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.hours import LOCAL, next_start
-from vtspolicy.runner.protocol import End, Runner
-from vtspolicy.tapes import Tape
+from vtspolicy.runner.protocol import Runner
+from vtspolicy.tapes import Look
 
 AGAIN = 60.0
 """Seconds until a job that could not go on is taken up again, as a new server would do it."""
@@ -45,11 +48,12 @@ class Conductor:
     queue: Queue
     runner: Runner
     outbox: Outbox
-    ourselves: Ourselves
+    checks: TapeChecks
     patience: Patience
     metrics: Metrics
-    node: str
-    calls: Calls = field(init=False)  # the programs that run for jobs
+    calls: Calls  # the programs that run for jobs
+    proving: Proving  # of copies, again and again
+    gate: DeletionGate = field(init=False)
     progress: Progress = field(init=False)  # told while they do
     follower: Follower = field(init=False)  # of jobs that applications queue
     attempts: Attempts = field(init=False)
@@ -60,7 +64,7 @@ class Conductor:
     _hands: dict[int, object] = field(factory=dict, init=False)  # job -> who has its seat to free
 
     def __attrs_post_init__(self) -> None:
-        self.calls = Calls(clock=self.clock, runner=self.runner, node=self.node)
+        self.gate = DeletionGate(checks=self.checks)
         self.progress = Progress(
             clock=self.clock, ledger=self.ledger, outbox=self.outbox, runner=self.runner
         )
@@ -72,7 +76,7 @@ class Conductor:
             steady=self.steady,
             ledger=self.ledger,
             runner=self.runner,
-            ourselves=self.ourselves,
+            checks=self.checks,
             calls=self.calls,
             progress=self.progress,
             follower=self.follower,
@@ -196,7 +200,7 @@ class Conductor:
         self.outbox.push(notices)
         await self._attempt(job, adopt=False)
 
-    async def _before(self, job: Job) -> tuple[tuple[Tape, ...], str]:
+    async def _before(self, job: Job) -> tuple[dict[str, Look], str]:
         """Return a job's tapes as they are before its next attempt, and in which start of ours.
 
         An attempt that has a folder before it is recorded was made when the ledger was not a copy
@@ -204,8 +208,8 @@ class Conductor:
         """
         key = run_key(job.id, job.attempt + 1)
         if job.work.then is not None and job.work.run and self.runner.folder(key).exists():
-            return (), DOUBTED
-        return await self.ourselves.before(job), self.runner.boot
+            return {}, DOUBTED
+        return await before_attempt(self.checks, job), self.runner.boot
 
     async def _give_up(self, job: Job, state: JobState, reason: str) -> None:
         """End a job that waits and must not start."""
@@ -224,7 +228,8 @@ class Conductor:
         if adopt:
             await self.calls.end_orphans(job)
         if not job.work.run:
-            ending = await self.ourselves.do(job, self.calls)
+            proving = job.work.then == "proven"
+            ending = await (self.proving.do(job) if proving else self.gate.do(job))
         else:
             try:
                 ending = await self.attempts.run(job, key, adopt=adopt)
@@ -233,8 +238,6 @@ class Conductor:
         await self._finish(job, ending)
 
     async def _finish(self, job: Job, ending: Ending) -> None:
-        if ending.state not in _GOOD and ending.kind not in _NOT_RUN:
-            await self.ourselves.after_failure(job)
         now = self.clock.seconds()
         finished: Finished = await self.ledger.write(
             Book.finish_attempt, job.id, job.attempt, ending, now
@@ -262,9 +265,3 @@ class Conductor:
             self.on_end(after.request)
         if not self.calls.running:
             self.on_idle()
-
-
-_GOOD = frozenset({JobState.COMPLETED, JobState.WARNING})
-
-_NOT_RUN = frozenset({REFUSED, "unprepared", End.UNSTARTED, End.UNSTARTABLE})
-"""Kinds of ends after which what stands on a tape is not by the job."""

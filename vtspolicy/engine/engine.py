@@ -1,6 +1,6 @@
 """The line from an event to its notices: read, decide, record, queue, run, tell."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -10,9 +10,11 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.config.model import Host
 from vtspolicy.engine.catalogue import Catalogue
 from vtspolicy.engine.cleanup import Cleanup
+from vtspolicy.engine.clock_watch import ClockWatch
 from vtspolicy.engine.complaints import Complaints
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.intake import (
@@ -26,10 +28,10 @@ from vtspolicy.engine.intake import (
     understand,
 )
 from vtspolicy.engine.mounts import Mounts
-from vtspolicy.engine.ourselves import known
 from vtspolicy.engine.recording import record, together
 from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
+from vtspolicy.engine.tapes.checks import known
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
@@ -63,11 +65,13 @@ class Engine:
     vaults: Vaults
     conductor: Conductor
     metrics: Metrics
+    clock_trust: ClockTrust  # to be asked before what time alone makes irreversible
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     last_event: dict[str, float] = field(factory=dict)  # host -> seconds since the epoch
     known_since: dict[str, float] = field(factory=dict)  # the same, for when it became a host
     catalogue: Catalogue = field(init=False)  # of the tapes in the vaults
     mounts: Mounts = field(init=False)  # requests of hosts to mount a tape
+    clock_watch: ClockWatch = field(init=False)
     cleanup: Cleanup = field(init=False)  # empties tapes whose copy is enough
     room: Room = field(init=False)  # for jobs of hosts
     complaints: Complaints = field(init=False)  # about those who may not give commands
@@ -83,6 +87,9 @@ class Engine:
             threads=self.threads,
         )
         self.mounts = Mounts(engine=self)
+        self.clock_watch = ClockWatch(
+            clock=self.clock, trust=self.clock_trust, ledger=self.ledger, metrics=self.metrics
+        )
         self.cleanup = Cleanup(engine=self)
         self.complaints = Complaints(self.clock)
         self.room = Room(
@@ -95,6 +102,7 @@ class Engine:
     async def start(self) -> None:
         """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
         await self.runner.open()
+        await self.clock_watch.begin()
         await self._begin_era()
         self.use(self.reader)
         under_way = await self.ledger.read(Book.under_way)
@@ -176,22 +184,27 @@ class Engine:
             await self.ledger.write(Book.keep_spool_mark, mark)
 
     def watch(self) -> None:
-        """Look after the tapes from now on: scan the vaults, answer mounts, clean up."""
+        """Look after clock and tapes from now on: scan the vaults, answer mounts, clean up."""
+        self.clock_watch.start()
         self.catalogue.start()
         self.mounts.watch()
         self.cleanup.start()
+        self.conductor.proving.start()
 
     def unwatch(self) -> None:
-        """The server stops: look after the tapes no more, and let nothing wait for room."""
+        """The server stops: look after nothing any more, and let nothing wait for room."""
         self.room.is_over = True
+        self.clock_watch.stop()
         self.catalogue.stop()
         self.mounts.stop()
         self.cleanup.stop()
+        self.conductor.proving.stop()
 
     def use(self, reader: Reader) -> None:
         """Decide by other files from now on; what was decided before keeps its decision."""
         self.reader = reader
         self.vaults.roots = dict(reader.configuration.vaults)
+        self.vaults.accepted = dict(reader.configuration.vaults_without)
         self.queue.seats(reader.table.seats)
         now = self.clock.seconds()
         self.known_since = {
@@ -239,9 +252,10 @@ class Engine:
         return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
-        """Answer and count input that is no event; there is nothing to record."""
+        """Answer, count and log input that is no event; there is nothing to record."""
         name = session.hosts[0].name if session.hosts else ""
         self.metrics.refused.labels(name, refusal.kind).inc()
+        self.complaints.refused(session.address, refusal.reason)
         fields = {"reason": refusal.reason} | ({"id": refusal.id} if refusal.id else {})
         now = self.clock.seconds()
         session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
@@ -356,11 +370,13 @@ class Engine:
             with OneLook(self.vaults) as one:
                 return [find(one, each.command.targets, records) for each in commands]
 
+        now = self.clock.seconds()
+
         def add_known(book: Book, found: list[Found | str]) -> list[Found | str]:
             return [
                 each
                 if isinstance(each, str)
-                else Found(tapes=known(book, each.tapes), pool=each.pool)
+                else Found(tapes=known(book, each.tapes, now), pool=each.pool)
                 for each in found
             ]
 
@@ -383,12 +399,18 @@ class Engine:
         return {id(each): result for each, result in zip(about_tapes, found, strict=True)}
 
     async def order(
-        self, command: Understood, *, expected: Collection[str] = (), mark: str | None = None
+        self,
+        command: Understood,
+        *,
+        expected: Collection[str] = (),
+        values: Mapping[str, str] | None = None,
+        override: str | None = None,
     ) -> Recorded:
         """Decide about a command that no host sent, record it and let its jobs wait.
 
         `expected` are tapes that it must be about, by their names: OtherTapesError when it is not.
-        `mark` is a value for its jobs that tells who asked.
+        `values` are more values for its jobs, of the operator. `override` is his reason why this
+        order, of one tape as it is now, needs no proof of a copy.
         """
         found = (await self._find([command])).get(id(command), Found(tapes=()))
         if not isinstance(found, str):
@@ -397,10 +419,20 @@ class Engine:
                 raise OtherTapesError(sorted(names))
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
         intake = settle(self.reader, command, found, now)
-        if mark is not None:
-            jobs = (evolve(job, values={**job.values, mark: "yes"}) for job in intake.jobs)
+        if values:
+            jobs = (evolve(job, values={**job.values, **values}) for job in intake.jobs)
             intake = evolve(intake, jobs=tuple(jobs))
-        recorded = await self.ledger.write(Book.record, intake)
+        tapes = found.tapes if not isinstance(found, str) else ()
+
+        def record(book: Book) -> Recorded:
+            recorded = book.record(intake)
+            if override is not None and len(recorded.jobs) == 1:
+                by, at = command.actor or "operator", self.clock.seconds()
+                book.save_files(tapes, at)
+                book.set_override(tapes[0], override, by, at, job=recorded.jobs[0].id)
+            return recorded
+
+        recorded = await self.ledger.write(record)
         self.take_up(intake, recorded)
         return recorded
 

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
 from vtspolicy.engine.intake import Understood, settle
-from vtspolicy.engine.ourselves import known
+from vtspolicy.engine.tapes.checks import known
 from vtspolicy.events.event import Event, identity
 from vtspolicy.events.mounts import MountMessage, read_mount
 from vtspolicy.grammar import Command, Target
@@ -29,7 +29,7 @@ from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.rules.expand import ExpansionError, expand
 from vtspolicy.runner.protocol import End, Run
-from vtspolicy.tapes import MountAction, Tape, TapeState, on_mount
+from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError
 
 if TYPE_CHECKING:
@@ -173,7 +173,10 @@ class Mounts:
         if denial is not None:
             self._log.warn("Mount {seq}: {why}.", action="mount_denied", seq=seq, why=denial)
             return "denied"
-        answer = on_mount(tape)
+        try:
+            answer = on_mount(await self.engine.conductor.checks.facts(tape))
+        except VaultError as error:
+            answer = MountAnswer(MountAction.FAIL, str(error))
         if answer.action is MountAction.LEAVE:
             return "unknown"
         now = self.engine.clock.seconds()
@@ -196,14 +199,53 @@ class Mounts:
                 return "noted"
 
             return await self.engine.ledger.write(note)
+        if answer.action is MountAction.FAIL:
+            return await self._refuse(event, host, tape, seq, answer.reason)
         return await self._recall(event, host, tape, seq)
+
+    async def _refuse(self, event: Event, host: Host, tape: Tape, seq: str, reason: str) -> str:
+        """Answer a request for a tape whose data cannot be brought back."""
+        now = self.engine.clock.seconds()
+
+        def record(book: Book) -> tuple[Notice, ...] | None:
+            mount = book.record_mount(
+                event=event,
+                host=host.name,
+                digest=identity(host.name, event),
+                received=now,
+                seq=seq,
+                volume=tape.cartridge,
+                path=tape.path,
+                state=MountState.RESTORING,
+            )
+            if mount is None:
+                return None
+            book.set_mounted(tape, now)
+            return book.answer_mount(
+                mount.id, MountState.FAILED, now, tape=tape.name, reason=reason
+            )
+
+        notices = await self.engine.ledger.write(record)
+        if notices is None:
+            return "duplicate"
+        self.engine.outbox.push(notices)
+        self._log.warn(
+            "Mount {seq} of {host} cannot be served: {tape}: {reason}.",
+            action="mount_answered",
+            seq=seq,
+            host=host.name,
+            tape=tape.name,
+            reason=reason,
+        )
+        return "failed"
 
     async def _find(self, volume: str) -> Tape:
         """Return the tape of this name. Raises VaultError when there is none, or more than one."""
         engine = self.engine
         records = await engine.ledger.read(Book.tapes_named, volume)
         found = await engine.threads(engine.vaults.find, Target(cartridge=volume), records)
-        (tape,) = await engine.ledger.read(known, found.tapes)
+        now = engine.clock.seconds()
+        (tape,) = await engine.ledger.read(known, found.tapes, now)
         return tape
 
     async def _recall(self, event: Event, host: Host, tape: Tape, seq: str) -> str:

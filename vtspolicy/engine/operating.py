@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.control import Refused, Told
-from vtspolicy.engine.by_hand import Mark, mark, order, override, refuse_when_full, unlock
+from vtspolicy.engine.by_hand import Said, Wish, mark, order, refuse_when_full, unlock, withdraw
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.requests import Answer
@@ -85,10 +85,11 @@ class Operator:
                 tapes={each.state.value: each.count for each in tapes},
                 tapes_bytes=sum(each.size for each in tapes),
                 tapes_freed=sum(each.freed for each in tapes),
-                tape_troubles=engine.catalogue.troubles,
+                tape_troubles=engine.catalogue.troubles + engine.catalogue.shortcomings,
                 restores=restores,
                 restores_since=restores_since,
                 backlog=engine.ledger.backlog,
+                clock=engine.clock_watch.status(),
                 trouble=engine.ledger.trouble,
                 unstoppable=engine.runner.unstoppable,
             )
@@ -135,6 +136,7 @@ class Operator:
         for application, seats in running.items():
             metrics.seats.labels(application).set(seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
+        metrics.clock_trusted.set(engine.clock_trust.check() is None)
         metrics.spool_trouble.set(engine.conductor.calls.trouble is not None)
         tapes = {each.state: each for each in await engine.ledger.read(Book.tape_counts)}
         for place in TapeState:
@@ -143,6 +145,7 @@ class Operator:
             metrics.tapes_bytes.labels(place.value).set(found.size if found else 0)
         metrics.tapes_freed.set(sum(each.freed for each in tapes.values()))
         metrics.tape_troubles.set(len(engine.catalogue.troubles))
+        metrics.copies_unproven.set(await engine.ledger.read(Book.unproven_tapes))
         restores, since = await engine.ledger.read(Book.open_mount_counts)
         metrics.restores_waiting.set(restores)
         metrics.restores_oldest.set(now - since if since is not None else 0)
@@ -324,13 +327,23 @@ class Operator:
         told: Told = plain(scan)
         return told
 
-    def override(self, tape: str, reason: str, actor: str) -> Deferred[Told]:
-        """Let one tape, as it is now, past the deletion gate, once; who and why is kept."""
-        return Deferred.fromCoroutine(override(self.engine, tape, reason, actor))
+    def withdraw(self, tape: str, actor: str) -> Deferred[Told]:
+        """Withdraw an override that no order has used yet. Fails with Refused, UnknownThing."""
+        return Deferred.fromCoroutine(withdraw(self.engine, tape, actor))
 
-    def order(self, text: str, tapes: str | None, actor: str) -> Deferred[Told]:
+    def order(
+        self,
+        *,
+        text: str,
+        tapes: str | None,
+        override: str | None,
+        copy: str | None,
+        to: str | None,
+        actor: str,
+    ) -> Deferred[Told]:
         """Take a command by an operator's right. Fails with Refused."""
-        return Deferred.fromCoroutine(order(self.engine, text, (tapes or "").split(), actor))
+        wish = Wish(tapes=tuple((tapes or "").split()), override=override, copy=copy, to=to)
+        return Deferred.fromCoroutine(order(self.engine, text, wish, actor))
 
     def mark(
         self,
@@ -342,18 +355,24 @@ class Operator:
         retention: str | None,
         media: str | None,
         size: int | None,
+        began: str | None,
         actor: str,
     ) -> Deferred[Told]:
         """Note what an application did by its own schedule. Fails with Refused, UnknownThing."""
-        word = Mark(
+        said = Said(
             state=state,
             handle=handle,
             application=application,
             retention=retention,
             media=media,
             size=size,
+            began=began,
         )
-        return Deferred.fromCoroutine(mark(self.engine, tape, word, actor))
+        return Deferred.fromCoroutine(mark(self.engine, tape, said, actor))
+
+    def trust_clock(self, actor: str) -> Deferred[Told]:
+        """Trust the clock as it is now, and let go on what waited for it. Fails with Refused."""
+        return Deferred.fromCoroutine(self.engine.clock_watch.restore(actor))
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger while all goes on. Fails with Refused."""

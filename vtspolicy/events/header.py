@@ -26,27 +26,36 @@ _T = ord("T")
 
 _SHOWN = 80  # the most bytes of a header that is none that a notice repeats
 
+PROCESS = r"(?:\$[A-Za-z0-9][A-Za-z0-9.\#:]{0,34}|\d{1,5},\d{1,5})"
+"""A process: its name, or the numbers of its processor and in it, zero-filled or not."""
+
 # Possessive repeats (`++`): a line of eight thousand blanks must not be tried twice.
 _HEADER = re.compile(
     rb"""
     (\d\d)-(\d\d)-(\d\d) [ \t]++ (\d\d):(\d\d):(\d\d) [ \t]++
-    (\\[A-Za-z0-9]{1,8}) \. (\$[A-Za-z0-9][A-Za-z0-9.\#:]{0,34} | \d{1,2},\d{1,5})
+    (\\[A-Za-z0-9]{1,8}) \. (%b)
     (?: [ \t]*+ (\*) [ \t]*+ | [ \t]++ )
     ([A-Za-z0-9-]{1,8} \. [A-Za-z0-9_-]{1,16} \. [A-Za-z]\d\d)
     (?: [ \t]*+ (\*) [ \t]*+ | [ \t]++ )
     ([+-]?\d{1,6}) (?: [ \t\r\n]++ | \Z )
-    """,
+    """
+    % PROCESS.encode(),
     re.VERBOSE,
 )
 # What stands where a header should: fields, no plain words; then a command, or nothing.
+# The fields repeat in an atomic group. Before 3.11.5 `re` does not go back to the end of the last
+# whole turn of a group with a possessive repeat (CPython's issue 106052); Debian 12 has 3.11.2.
 _MISREAD = re.compile(
     rb"""
     (\d\d-\d\d-\d\d [ \t]++ \d\d:\d\d:\d\d \S*+
-        (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8}+ )
+        (?> (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8} ) )
     (?: \s++ (VTSPolicy (?: \s .*+ )?) | \s*+ ) \Z
     """,
     re.VERBOSE | re.DOTALL,
 )
+# A closing quote at the end, also a typographic one, as UTF-8 and in code page 1252.
+_CLOSED = re.compile(rb"(?:['\"\x91-\x94]|\xe2\x80[\x98\x99\x9c\x9d])\s*+\Z")
+_LONGEST_END = 64  # bytes that are looked at for it
 # Only these bytes matter for counting headers: any digit is as good as another, a tab as a blank.
 _SHAPE = bytes.maketrans(b"0123456789\t", b"0000000000 ")
 
@@ -121,6 +130,15 @@ def misread_header(line: bytes) -> tuple[bytes, bytes] | None:
 def is_command(text: bytes) -> bool:
     """Whether a text is a command, and not what one of our notices says."""
     return COMMAND.match(text) is not None and Event(text=decode_text(text)).is_command
+
+
+def shows_end(text: bytes) -> bool:
+    """Whether a text that may have been cut shows itself that it is whole.
+
+    The words of an application's family end with the quote that closes them. What a verb is about
+    can be cut anywhere, and then is something else: A0001 for A00017.
+    """
+    return _CLOSED.search(text, max(len(text) - _LONGEST_END, 0)) is not None
 
 
 def refused_header(found: bytes) -> str:

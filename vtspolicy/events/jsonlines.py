@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
-from vtspolicy.events.header import find_word, posix_year
+from vtspolicy.events.header import PROCESS, find_word, posix_year
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
 from vtspolicy.suggest import did_you_mean
@@ -98,9 +98,7 @@ _SYSTEM = _shaped(r"\\[A-Za-z0-9]{1,8}", r"a system's name with its backslash, a
 _REQUIRED: dict[str, Callable[[object], object]] = {
     "time": _time,
     "system": _system,
-    "process": _shaped(
-        r"\$[A-Za-z0-9][A-Za-z0-9.#:]{0,34}|\d{1,2},\d{1,5}", "$NAME or cpu,pin, as $ZBAT or 2,171"
-    ),
+    "process": _shaped(PROCESS, "$NAME or cpu,pin, as $ZBAT or 2,171"),
     "ssid": _shaped(
         r"[A-Za-z0-9-]{1,8}\.[A-Za-z0-9_-]{1,16}\.[A-Za-z]\d\d",
         "OWNER.SUBSYSTEM.VERSION, as TANDEM.TAPE.L01",

@@ -1,7 +1,8 @@
 """Syslog messages become events (RFC 5424, over TCP as in RFC 6587, both framings).
 
 A message is one whole event: a display line, or a plain command. The first byte of a connection
-shows its framing: a digit begins a length, anything else a line.
+shows its framing: a digit begins a length, anything else a message that ends with a line end or
+with NUL.
 """
 
 import re
@@ -18,9 +19,11 @@ from vtspolicy.events.header import (
     misread_header,
     parse_header,
     refused_header,
+    shows_end,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
+from vtspolicy.events.trailers import Trailers
 
 _UNPRINTED = b"\x00\x07"
 
@@ -28,7 +31,9 @@ _MESSAGE = re.compile(
     rb"""
     <\d{1,3}> [1-9]\d{0,2}                      # priority and version
     (?: [ ][!-~]{1,255} ){5}                    # time, host, application, process, message id
-    [ ] (?: - | (?: \[ [^ =\]"]++ (?: [ ]++ [^ =\]"]++ = "(?:[^"\\] | \\.)*+" )*+ [ ]*+ \] )++ )
+    [ ] (?: - | (?> (?: \[ [^ =\]"]++
+        (?> (?: [ ]++ [^ =\]"]++ = "(?> [^"\\]*+ (?: \\. [^"\\]*+ )* )" )* )
+        [ ]*+ \] )+ ) )                         # atomic groups, as in vtspolicy.events.header
     (?: [ ] (?:\xef\xbb\xbf)? (.*) )? \Z
     """,
     re.VERBOSE | re.DOTALL,
@@ -39,7 +44,6 @@ class SyslogDecoder:
     """Reads one connection's syslog messages. See `Decoder` for the methods' meaning."""
 
     wire: str | None = "syslog"
-    pending = False  # a message is complete in itself
 
     def __init__(
         self,
@@ -53,6 +57,14 @@ class SyslogDecoder:
         self._only_candidates = only_candidates
         self._out: list[Item] = []
         self._framing: Lines | Frames | None = None
+        self._trailers = Trailers()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a message waits for what follows: it shows where the message ends."""
+        if isinstance(self._framing, Frames):
+            return self._framing.pending
+        return self._trailers.pending
 
     def feed(self, data: bytes) -> list[Item]:
         """Take the next bytes."""
@@ -62,17 +74,25 @@ class SyslogDecoder:
             if not data:
                 return []
             self._framing = self._shown_by(data)
-        if isinstance(self._framing, Lines) and (b"\0" in data or b"\a" in data):
-            data = data.translate(None, _UNPRINTED)
+        if isinstance(self._framing, Lines):
+            data = self._trailers.feed(data)
+            if b"\a" in data:
+                data = data.translate(None, b"\a")
         self._framing.feed(data)
         return self._take()
 
     def settle(self) -> list[Item]:
-        """Return nothing: there is nothing to wait for."""
-        return []
+        """Complete a message that ends with NUL, or has its length: nothing has followed."""
+        if isinstance(self._framing, Lines):
+            self._framing.feed(self._trailers.settle())
+        elif self._framing is not None:
+            self._framing.settle()
+        return self._take()
 
     def close(self) -> list[Item]:
         """Take a last line without its end."""
+        if isinstance(self._framing, Lines):
+            self._framing.feed(self._trailers.close())
         if self._framing is not None:
             self._framing.close()
         return self._take()
@@ -88,6 +108,7 @@ class SyslogDecoder:
                 limit=limit,
                 run=self._frames,
                 refuse=lambda reason: self._refuse("frame", reason),
+                shows_end=lambda message: shows_end(message.translate(None, _UNPRINTED)),
             )
         return Lines(limit=limit, counted=self.counted, run=self._run, too_long=self._too_long)
 

@@ -1,26 +1,31 @@
 """Notices that nobody fetched for too long are given up, and it is told whose they were."""
 
 from collections import Counter
+from collections.abc import Sequence
 
+from vtspolicy.clock_trust import Between
 from vtspolicy.ledger import Book, Ledger
 
 
-async def expire(ledger: Ledger, before: float, at: float) -> dict[str, int]:
+async def expire(
+    ledger: Ledger, before: float, at: float, spared: Sequence[Between] = ()
+) -> dict[str, int]:
     """Take notices out of the outbox that were recorded before `before`, both in epoch seconds.
 
+    Those with a time between two that are `spared` stay.
     Returns how many, by host; the ledger is not written when there are none. One call takes some
     thousands at most, the next call goes on.
     """
     waiting = (await ledger.read(Book.counts)).pending
     if not any(each.oldest < before for each in waiting):
         return {}
-    return await ledger.write(_expire, before, at)
+    return await ledger.write(_expire, before, at, spared)
 
 
-def _expire(book: Book, before: float, at: float) -> dict[str, int]:
+def _expire(book: Book, before: float, at: float, spared: Sequence[Between]) -> dict[str, int]:
     """Expire notices in one transaction: what the counts differ by afterwards has expired."""
     waited = _waiting(book)
-    book.expire_notices(before, at)
+    book.expire_notices(before, at, spared)
     return dict(waited - _waiting(book))
 
 

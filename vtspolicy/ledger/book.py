@@ -1,5 +1,6 @@
 """The book: every verb of the ledger on one connection; its caller owns the transactions."""
 
+from vtspolicy.ledger.clock import ClockDesk
 from vtspolicy.ledger.intake import IntakeDesk
 from vtspolicy.ledger.jobs import JobDesk
 from vtspolicy.ledger.mounts import MountDesk
@@ -7,7 +8,7 @@ from vtspolicy.ledger.outbox import OutboxDesk
 from vtspolicy.ledger.retention import RetentionDesk
 
 
-class Book(IntakeDesk, JobDesk, MountDesk, OutboxDesk, RetentionDesk):
+class Book(ClockDesk, IntakeDesk, JobDesk, MountDesk, OutboxDesk, RetentionDesk):
     """All verbs. Each does one thing whole, inside a transaction that its caller began.
 
     Times are passed in, in seconds since the epoch. A verb that raises may have written: the caller

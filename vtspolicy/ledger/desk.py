@@ -205,6 +205,8 @@ class Desk:
         self._do_all("go_on_behind", [(number, name) for name, number in given.items()])
         self._do("begin_era", given["jobs"] + 1)
         self._eras.clear()
+        if put_back:
+            self._do("unsee_tapes")  # each is looked at before its record is believed
         doubted = self._do("doubt_attempts", DOUBTED) if put_back or not is_own_spool else 0
         return Era(put_back=put_back, first=given["events"] + 1, doubted=doubted)
 

@@ -1,7 +1,6 @@
 """Jobs from their start to their end, and the one final notice of each request."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from attrs import evolve, field, frozen
@@ -9,10 +8,11 @@ from attrs import evolve, field, frozen
 from vtspolicy.jobs import Job, JobLife, JobState, RequestState, final_word, life
 from vtspolicy.ledger.desk import present, to_json
 from vtspolicy.ledger.errors import NoSuchRow
+from vtspolicy.ledger.fingerprints import looks_of, looks_text
 from vtspolicy.ledger.reading import JOB_WIDTH
 from vtspolicy.ledger.tapes import TapeDesk
 from vtspolicy.notices import Notice, Word
-from vtspolicy.tapes import Tape
+from vtspolicy.tapes import Look, Outcome
 
 _HAPPENINGS: dict[JobState, Callable[[JobLife], JobState]] = {
     JobState.WAITING: lambda job: job.retry(),
@@ -80,8 +80,7 @@ class Ending:
     due: float = 0.0  # for WAITING: not to be started before, seconds since the epoch
     output: str | None = None  # the end of what it wrote
     readings: Mapping[str, str] = field(factory=dict)  # what was read from its output
-    tapes: tuple[Tape, ...] = ()  # what the run proved: tapes as they were copied, or are now
-    handle: str | None = None  # of the copy, when the application gave its own instead of ours
+    outcomes: tuple[Outcome, ...] = ()  # what the run has done to tapes, however it ended
     over: bool = True  # False: INTERRUPTED, and it may go on in its application
 
 
@@ -116,11 +115,16 @@ class JobDesk(TapeDesk):
     """Verbs that move jobs."""
 
     def start_attempt(
-        self, job_id: int, at: float, before: Iterable[Tape] = (), boot: str | None = None
+        self,
+        job_id: int,
+        at: float,
+        before: Mapping[str, Look] | None = None,
+        boot: str | None = None,
     ) -> Started | None:
         """Record that the next attempt of a waiting job starts; STARTED for who wants progress.
 
-        `before` are the tapes that it copies, as they are now: a later write will be noticed.
+        `before` are looks at the tapes that it is about, by their paths: a later write will be
+        noticed.
         `boot` names this start of the machine.
         None when the job does not wait any more: nothing was recorded, and nothing may be run.
         """
@@ -128,9 +132,7 @@ class JobDesk(TapeDesk):
         if row is None:
             return None
         job = self._job_of(row)
-        facts = [(tape.path, tape.size, tape.written) for tape in before]
-        shown = json.dumps(facts) if facts else None
-        self._do("start_attempt", job_id, job.attempt, at, shown, boot)
+        self._do("start_attempt", job_id, job.attempt, at, looks_text(before or {}), boot)
         self._move(at, job, JobState.WAITING, f"attempt {job.attempt}", "engine")
         if not job.notify_all:
             return Started(job=job)
@@ -152,12 +154,22 @@ class JobDesk(TapeDesk):
             return []
         return [self._tell(Word.PROGRESS, job, place, at, attempt=attempt, pct=percent)]
 
-    def tapes_before(self, job_id: int, attempt: int) -> dict[str, tuple[int | None, float | None]]:
-        """Return size (bytes) and last write of each tape, by path, when an attempt started."""
+    def tapes_before(self, job_id: int, attempt: int) -> dict[str, Look]:
+        """Return how each tape was, by its path, when an attempt started."""
         row = self._one("tapes_before", job_id, attempt)
         if row is None or row[0] is None:
             return {}
-        return {path: (size, written) for path, size, written in json.loads(row[0])}
+        vault = self._need_job(job_id).values.get("vault", "")
+        return looks_of(row[0], vault=vault, at=row[1])
+
+    def note_plan(self, job_id: int, attempt: int, plan: str) -> bool:
+        """Keep, as JSON, what was found out as an attempt began; False when it has ended."""
+        return self._do("note_plan", plan, job_id, attempt) > 0
+
+    def plan(self, job_id: int, attempt: int) -> str | None:
+        """Return what `note_plan` kept; None for nothing."""
+        row = self._one("plan", job_id, attempt)
+        return None if row is None else row[0]
 
     def finish_attempt(
         self, job_id: int, attempt: int, ending: Ending, at: float, notify_all: bool | None = None
@@ -193,11 +205,9 @@ class JobDesk(TapeDesk):
         )
         self._do("move_job", state.value, job.due, job.finished, job.code, job.reason, job_id)
         self._move(at, job, before.state, reason or ending.kind or "", "engine")
-        if ending.tapes and state in {JobState.COMPLETED, JobState.WARNING}:
-            at_start = self.tapes_before(job_id, attempt)
-            self.mark_tapes(
-                job, ending.tapes, at_start, at, handle=ending.handle, readings=ending.readings
-            )
+        self.mark_tapes(evolve(job, attempt=attempt), ending.outcomes, at, readings=ending.readings)
+        if state is not JobState.WAITING:
+            self.end_override(job, at)
         if state is JobState.WAITING:
             notices: tuple[Notice, ...] = ()
             if job.notify_all if notify_all is None else notify_all:
@@ -221,6 +231,7 @@ class JobDesk(TapeDesk):
         job = evolve(before, state=after, finished=at, reason=reason)
         self._do("move_job", after.value, job.due, at, job.code, reason, job_id)
         self._move(at, job, before.state, reason, actor)
+        self.end_override(job, at)
         return self._settle(job, place, at)
 
     def postpone_job(self, job_id: int, due: float) -> bool:
@@ -254,6 +265,8 @@ class JobDesk(TapeDesk):
         self._do("note_waiting", at, after, cause, actor, request_id)
         rows = self._all("end_waiting", after, at, cause, request_id)
         ended = tuple(sorted((self._job_of(row) for row in rows), key=lambda job: job.id))
+        for job in ended:
+            self.end_override(job, at)
         if not ended:
             return Cancelled(running=running)
         last, place = self._place(ended[-1].id)

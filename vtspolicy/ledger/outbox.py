@@ -1,8 +1,9 @@
 """Notices on their way to the hosts, and lines of the history that others add."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from vtspolicy.clock_trust import Between
 from vtspolicy.ledger.desk import Desk, Row
 from vtspolicy.notices import Notice, Word
 
@@ -39,12 +40,16 @@ class OutboxDesk(Desk):
         rows = [(at, number) for number in ids]
         return self._connection.executemany(self._sql["deliver_notice"], rows).rowcount
 
-    def expire_notices(self, before: float, at: float | None = None) -> int:
+    def expire_notices(
+        self, before: float, at: float | None = None, spared: Sequence[Between] = ()
+    ) -> int:
         """Take notices out of the outbox that were recorded before `before` and never delivered.
 
+        What bears a time between two that are `spared` stays.
         Returns how many; at most 10,000 in one step.
         """
-        return self._do("expire_notices", before if at is None else at, before, _STEP)
+        now = before if at is None else at
+        return self._do("expire_notices", now, before, json.dumps(spared), _STEP)
 
     def release_lock(self, lock: str, holders: Iterable[int], *, actor: str, at: float) -> None:
         """Note that an operator took a lock from jobs; they do not get it back by a restart."""

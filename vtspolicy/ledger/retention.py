@@ -1,5 +1,9 @@
 """What is kept how long: finished requests are removed in small steps, live ones never."""
 
+import json
+from collections.abc import Sequence
+
+from vtspolicy.clock_trust import Between
 from vtspolicy.ledger.desk import Desk
 
 JOBS_AT_ONCE = 2000
@@ -14,7 +18,7 @@ _OF_A_REQUEST = ("prune_attempts", "prune_jobs", "prune_notices", "prune_transit
 class RetentionDesk(Desk):
     """The verb that removes."""
 
-    def prune(self, before: float, limit: int = 20) -> int:
+    def prune(self, before: float, limit: int = 20, spared: Sequence[Between] = ()) -> int:
         """Remove up to `limit` requests that finished before `before`, with all that is theirs.
 
         A request with a notice that nobody has yet got stays. So do younger ones behind LOOKED_AT
@@ -24,11 +28,13 @@ class RetentionDesk(Desk):
         tapes, mounts and locks, its cleanup among that, goes likewise; what operators did there
         stays.
 
+        What bears a time between two that are `spared` stays, too.
+
         Returns how many were removed; 0 means that nothing is left to remove. Twenty take some
         milliseconds, if they are small; a large one ends the step.
         """
-        found, jobs = [], 0
-        for number, count in self._all("prunable", before, LOOKED_AT, limit):
+        found, jobs, doubtful = [], 0, json.dumps(spared)
+        for number, count in self._all("prunable", before, doubtful, LOOKED_AT, limit):
             if jobs >= JOBS_AT_ONCE:
                 break
             found.append(number)
@@ -43,10 +49,10 @@ class RetentionDesk(Desk):
                 self._do("prune_request", number)
                 self._do("prune_event", number)
             self._do("end_pruning")
-        mounts = self._all("prune_mounts", before, limit)
+        mounts = self._all("prune_mounts", before, doubtful, limit)
         for (number,) in mounts:
             self._do("prune_event", number)
         self._do("allow_pruning")
-        lines = self._do("prune_lines", before, limit)
+        lines = self._do("prune_lines", before, doubtful, limit)
         self._do("end_pruning")
         return max(len(found), len(mounts), lines)

@@ -1,29 +1,40 @@
-"""The catalogue of virtual tapes in the ledger."""
+"""The catalogue of virtual tapes in the ledger, and the copies of each."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from vtspolicy import tapes as model
 from vtspolicy.catalogue import Change
 from vtspolicy.jobs import Job
 from vtspolicy.ledger.desk import Row, Value, to_json
 from vtspolicy.ledger.errors import NoSuchRow
+from vtspolicy.ledger.fingerprints import fingerprint_of, fingerprint_text
 from vtspolicy.ledger.reading import ReadingDesk
 from vtspolicy.rules.work import Work
-from vtspolicy.tapes import Tape, TapeState
+from vtspolicy.tapes import (
+    Brought,
+    Copied,
+    Copy,
+    Difference,
+    Emptied,
+    Fingerprint,
+    Outcome,
+    Proof,
+    Restored,
+    Tape,
+    TapeState,
+    VaultFeatures,
+    difference,
+)
 
 MOST = 1_000_000
 """Tapes in the longest list."""
 
-
-@frozen(kw_only=True)
-class Copy:
-    """How the newest copy of a tape was made: what it takes to ask for it again."""
-
-    work: Work  # with the query that found it
-    values: Mapping[str, str]  # for the places of the work, as they were then
+MOST_COPIES = 200
+"""Copies of one tape that are looked at, the newest first, beside the one it was emptied after."""
 
 
 @frozen(kw_only=True)
@@ -55,26 +66,61 @@ def tape_of(row: Row) -> Tape:
         retention=row[13],
         locked=bool(row[14]),
         override=row[15],
-        override_size=row[16],
-        override_written=row[17],
-        by_us=bool(row[18]),
-        verified=row[19],
-        media=row[20],
-        rewritten=row[21],
-        restoring=row[22],
-        deleted=row[23],
-        mounted=row[24],
+        by_us=bool(row[16]),
+        verified=row[17],
+        media=row[18],
+        rewritten=row[19],
+        restoring=row[20],
+        deleted=row[21],
+        mounted=row[22],
+        seen=fingerprint_of(row[23]),
+        held=row[24],
+        kept=fingerprint_of(row[25]),
+        partial=fingerprint_of(row[26]),
+        override_at=row[27],
+        override_seen=fingerprint_of(row[28]),
+        doubted=row[29],
+        unseen=bool(row[30]),
+        override_job=row[31],
+    )
+
+
+def _tape_row(tape: Tape) -> tuple[Value, ...]:
+    """Return the columns of a tape, as save_tape sets them."""
+    return (
+        *(tape.vault, tape.pool, tape.cartridge, tape.path, tape.size, tape.written),
+        *(tape.migrated, tape.handle, tape.application, tape.copied_size, tape.copied_written),
+        *(tape.erased, tape.restored, tape.retention, tape.locked, tape.override, tape.by_us),
+        *(tape.verified, tape.media, tape.rewritten, tape.restoring, tape.deleted, tape.mounted),
+        *(fingerprint_text(tape.seen), tape.held, fingerprint_text(tape.kept)),
+        *(fingerprint_text(tape.partial), tape.override_at, fingerprint_text(tape.override_seen)),
+        *(tape.doubted, tape.unseen, tape.override_job, tape.state.value),
+    )
+
+
+def _copy_row(copy: Copy) -> tuple[Value, ...]:
+    """Return the columns of a copy but its number."""
+    return (
+        *(copy.vault, copy.pool, copy.cartridge, copy.path, copy.source, copy.application),
+        *(copy.handle, copy.began, copy.ended, fingerprint_text(copy.before)),
+        *(fingerprint_text(copy.after), copy.size, copy.files, copy.digest, copy.proof.value),
+        *(copy.proved, copy.demanded.value if copy.demanded is not None else None, copy.doubt),
+        *(copy.lost, copy.by_us, copy.retention, copy.media, copy.job, copy.work),
+        *(to_json(copy.values) if copy.values else None, copy.touches),
     )
 
 
 def _file_facts(tape: Tape) -> tuple[Value, ...]:
     """What a write by others changes, as `write_tape` sets it."""
-    return (tape.size, tape.written, tape.rewritten, tape.deleted)
+    return (
+        *(tape.size, tape.written, fingerprint_text(tape.seen), tape.rewritten, tape.restoring),
+        *(fingerprint_text(tape.partial), tape.deleted, tape.doubted, tape.unseen),
+    )
 
 
 def _marks(tape: Tape) -> tuple[Value, ...]:
     """By what `write_tape` knows that no job of ours has changed a record."""
-    return (*_file_facts(tape), tape.migrated, tape.erased, tape.restored, tape.restoring)
+    return (*_file_facts(tape), tape.migrated, tape.erased, tape.restored, tape.held)
 
 
 class TapeDesk(ReadingDesk):
@@ -114,23 +160,117 @@ class TapeDesk(ReadingDesk):
             for state, count, size, freed in self._all("tape_counts")
         ]
 
-    def copy_of(self, path: str) -> Copy | None:
-        """Return how the newest copy of a tape was made, if this program made it."""
-        row = self._one("copy", path)
-        if row is None or row[0] is None:
+    def copies_of(self, path: str) -> list[Copy]:
+        """Return the copies of a tape, the newest first."""
+        rows = self._all("copies_of", path, path, MOST_COPIES)
+        copies = []
+        for row in rows:
+            restored = [_restored(*each) for each in self._all("restored_of", row[0])]
+            copies.append(self._copy_of(row, restored))
+        return copies
+
+    def all_copies(self, after: str = "", until: str = "\U0010ffff") -> dict[str, list[Copy]]:
+        """Return the copies of tapes by path, the newest first, for paths after one and up to one.
+
+        A list of tapes is read page by page; this is for one page of it.
+        """
+        restored: dict[int, list[Restored]] = defaultdict(list)
+        for number, *each in self._all("all_restored", after, until):
+            restored[number].append(_restored(*each))
+        copies: dict[str, list[Copy]] = defaultdict(list)
+        for row in self._all("all_copies", after, until):
+            copy = self._copy_of(row, restored.get(row[0], []))
+            copies[copy.path].append(copy)
+        return copies
+
+    def copy(self, number: int) -> Copy | None:
+        """Return one copy by its number in the ledger."""
+        row = self._one("copy", number)
+        if row is None:
             return None
-        return Copy(work=self._work(row[0]), values=json.loads(row[1] or "{}"))
+        return self._copy_of(row, [_restored(*each) for each in self._all("restored_of", number)])
+
+    def _copy_of(self, row: Row, restored: Sequence[Restored]) -> Copy:
+        """Return a copy from copy_columns."""
+        return Copy(
+            id=row[0],
+            vault=row[1],
+            pool=row[2],
+            cartridge=row[3],
+            path=row[4],
+            source=row[5],
+            application=row[6],
+            handle=row[7],
+            began=row[8],
+            ended=row[9],
+            before=fingerprint_of(row[10]),
+            after=fingerprint_of(row[11]),
+            size=row[12],
+            files=row[13],
+            digest=row[14],
+            proof=Proof(row[15]),
+            proved=row[16],
+            demanded=None if row[17] is None else Proof(row[17]),
+            doubt=row[18],
+            lost=row[19],
+            by_us=bool(row[20]),
+            retention=row[21],
+            media=row[22],
+            job=row[23],
+            work=row[24],
+            values=json.loads(row[25] or "{}"),
+            touches=bool(row[26]),
+            restored=tuple(restored),
+        )
+
+    def work_of_copy(self, copy: Copy) -> Work | None:
+        """Return the work that made a copy, with its queries; None when it was none of ours."""
+        return None if copy.work is None else self._work(copy.work)
+
+    def copies_due(self, application: str, before: float, limit: int) -> list[Copy]:
+        """Return copies with the last content of tapes that were last proven before a time."""
+        return [
+            self._copy_of(row, ()) for row in self._all("copies_due", application, before, limit)
+        ]
+
+    def unproven_tapes(self) -> int:
+        """Return of how many migrated or erased tapes the copy was never found, or is lost."""
+        return int(self._need("unproven_tapes")[0])
+
+    def add_copy(self, copy: Copy) -> Copy:
+        """Record a copy; returns it with its number."""
+        return evolve(copy, id=int(self._need("add_copy", *_copy_row(copy))[0]))
+
+    def prove_copy(
+        self, tape: Tape, copy: Copy, proof: Proof, at: float, *, digest: str | None = None
+    ) -> Tape:
+        """Note that a copy was found, or its data read back; it has the tape's content from now on.
+
+        `tape` is as its file is now. Returns its record as it is then.
+        """
+        self._do("prove_copy", proof.value, at, digest, copy.id)
+        proved = evolve(copy, proof=proof, proved=at)
+        known = model.with_file(self.tape(tape.path) or tape, tape)
+        after = model.held_by(known, proved)
+        self.save_tape(after)
+        return after
+
+    def note_proof(self, copy: Copy, proof: Proof, at: float, *, digest: str | None = None) -> None:
+        """Note that a copy was proven again, by itself: nothing is said of a tape."""
+        self._do("prove_copy", proof.value, at, digest, copy.id)
+
+    def lose_copy(self, copy: Copy, at: float, reason: str) -> bool:
+        """Note that an application does not have a copy any more; False: that is known already."""
+        if not self._do("lose_copy", at, copy.id):
+            return False
+        subject = f"tape /{copy.vault}/{copy.pool}/{copy.cartridge}"
+        told = f"copy {copy.handle} of {copy.application}: {reason}"
+        self._note(at, "copied", "copy lost", told, "engine", subject=subject)
+        return True
 
     def save_tape(self, tape: Tape) -> None:
         """Write all that is known of a tape."""
-        self._do(
-            "save_tape",
-            *(tape.vault, tape.pool, tape.cartridge, tape.path, tape.size, tape.written),
-            *(tape.migrated, tape.handle, tape.application, tape.copied_size),
-            *(tape.copied_written, tape.erased, tape.restored, tape.retention, tape.locked),
-            *(tape.override, tape.override_size, tape.override_written, tape.by_us, tape.verified),
-            *(tape.media, tape.rewritten, tape.restoring, tape.deleted, tape.mounted),
-        )
+        self._do("save_tape", *_tape_row(tape))
 
     def save_tapes(self, tapes: Iterable[Tape]) -> None:
         """Write all that is known of several tapes."""
@@ -154,17 +294,15 @@ class TapeDesk(ReadingDesk):
             if told is None and before is None:
                 added.append(
                     (
-                        after.vault,
-                        after.pool,
-                        after.cartridge,
-                        after.path,
-                        after.size,
-                        after.written,
+                        *(after.vault, after.pool, after.cartridge, after.path),
+                        *(after.size, after.written, fingerprint_text(after.seen)),
+                        after.state.value,
                     )
                 )
             elif told is None and before is not None and before.path == after.path:
-                written.append((*_file_facts(after), before.path, *_marks(before)))
-            elif self._apply(change):
+                facts = (*_file_facts(after), after.state.value)
+                written.append((*facts, before.path, *_marks(before)))
+            elif self._apply(change, at):
                 applied += 1
                 state = before.state.value if before is not None else None
                 if told is not None:
@@ -177,128 +315,129 @@ class TapeDesk(ReadingDesk):
                 applied += self._connection.executemany(self._sql[query], rows).rowcount
         return applied
 
-    def _apply(self, change: Change) -> bool:
+    def _apply(self, change: Change, at: float) -> bool:
         """Write one change, if its record is still as the scan had read it."""
         before, after = change.before, change.after
         if self.tape(after.path if before is None else before.path) != before:
             return False
         if before is not None and before.path != after.path:
-            self._do("move_tape", after.vault, after.pool, after.path, before.path)
+            self._follow_move(before, after, at)
         self.save_tape(after)
         return True
+
+    def _follow_move(self, before: Tape, after: Tape, at: float) -> None:
+        """Let the record and the copies of a tape follow it to another pool.
+
+        Its rename changed the file's change time, and nothing else: the copies that it was then
+        are copies of it still.
+        """
+        if before.seen is not None and after.seen is not None:
+            there = evolve(before.seen, vault=after.seen.vault)
+            if difference(there, after.seen) is not Difference.WRITTEN:
+                for copy in self.copies_of(before.path):
+                    if copy.lost is None and copy.difference(before.seen)[0] is Difference.NONE:
+                        self.note_restored(copy.id, after.seen, at)
+        self._do("move_copies", after.vault, after.pool, after.path, before.path)
+        self._do("move_tape", after.vault, after.pool, after.path, before.path)
+
+    def note_restored(self, copy: int, file: Fingerprint, at: float, *, sure: bool = True) -> None:
+        """Note a file that has the content of a copy: a restore brought it back, or it moved."""
+        self._do("add_restored", copy, at, fingerprint_text(file), sure)
 
     def mark_tapes(
         self,
         job: Job,
-        proved: Iterable[Tape],
-        before: Mapping[str, tuple[int | None, float | None]],
+        outcomes: Iterable[Outcome],
         at: float,
         *,
-        handle: str | None = None,
         readings: Mapping[str, str] | None = None,
     ) -> None:
-        """Write into the catalogue what a run proved of its tapes.
-
-        `before` is size and last write of each, by path, when the attempt started; `handle` the
-        application's own name of the copy, where it gave one instead of ours; `readings` what its
-        output told.
-        """
-        then = job.work.then
-        for each in proved:
-            known = self.tape(each.path) or each
-            there = model.with_file(known, size=each.size, written=each.written)
-            if then == "migrated":
-                after = model.migrated(
-                    there,
-                    at=at,
-                    handle=handle or job.handle,
-                    application=job.work.application,
-                    retention=job.values.get("retention"),
-                    verified=job.work.verify is not None,
-                )
-            elif then == "restored":
-                after = model.restored(there, at=at)
-            elif then in {"erased", "deleted"}:
-                size, written = before.get(each.path, (known.size, known.written))
-                full = model.with_file(known, size=size, written=written)
-                gone = then == "deleted"
-                after = model.emptied(full, at=at, written=each.written, gone=gone)
-            else:
-                after = there
+        """Write into the catalogue what a job has done to its tapes; `readings` its output told."""
+        for outcome in outcomes:
+            known = self.tape(outcome.tape.path) or outcome.tape
+            match outcome:
+                case Copied():
+                    after = self._copied(job, outcome, known, at, readings or {})
+                case Brought():
+                    if outcome.copy is not None:
+                        self.note_restored(outcome.copy, outcome.file, at, sure=outcome.sure)
+                        copy = self.copy(outcome.copy)
+                        known = known if copy is None else model.held_by(known, copy)
+                    there = model.restored(known, outcome.file, at=at)
+                    after = model.looked_at(there, outcome.tape, at=at)
+                case Emptied():
+                    there = model.with_file(known, outcome.tape)
+                    after = model.emptied(there, at=at, file=outcome.file, proven=outcome.proven)
             self.save_tape(after)
-            if then == "migrated":
-                run = {"req": str(job.request), "job": str(job.id), "attempt": str(job.attempt)}
-                values = {**(readings or {}), **run, "handle": job.handle, **job.values}
-                self._do("save_copy", self._work_id(job.work), to_json(values), after.path)
-            if then is not None:
-                cause = f"job {job.id}: {then}"
-                if known.override is not None and then in {"erased", "deleted"}:
-                    cause += f", by an operator's word: {known.override}"
-                self._note(
-                    *(at, known.state.value, after.state.value, cause, "engine"),
-                    subject=f"tape {after.name}",
-                )
+            cause = f"job {job.id}: {job.work.then}"
+            if known.override is not None and isinstance(outcome, Emptied):
+                cause += f", by an operator's word: {known.override}"
+            self._note(
+                *(at, known.state.value, after.state.value, cause, "engine"),
+                subject=f"tape {after.name}",
+            )
+
+    def _copied(
+        self, job: Job, outcome: Copied, known: Tape, at: float, readings: Mapping[str, str]
+    ) -> Tape:
+        run = {"req": str(job.request), "job": str(job.id), "attempt": str(job.attempt)}
+        values = {**readings, **run, "handle": job.handle, **job.values, **outcome.copy.values}
+        copy = self.add_copy(
+            evolve(outcome.copy, job=job.id, work=self._work_id(job.work), values=values)
+        )
+        there = model.with_file(known, outcome.tape)
+        return model.copied(there, copy, at=at, known=outcome.known)
 
     def mark_copied(
-        self,
-        tape: Tape,
-        *,
-        handle: str,
-        application: str,
-        actor: str,
-        at: float,
-        retention: str | None = None,
-        media: str | None = None,
-        size: int | None = None,
+        self, tape: Tape, copy: Copy, *, actor: str, at: float, emptied: bool = False
     ) -> Tape:
         """Note a copy that the application made by its own schedule; `tape` is as its file is.
 
-        `size` is what the tape had, in bytes, when it is empty already.
+        With `emptied` the tape was empty already when that was said.
         """
         known = self.tape(tape.path) or tape
-        there = model.with_file(known, size=tape.size, written=tape.written)
-        after = model.migrated(
-            there,
-            at=at,
-            handle=handle,
-            application=application,
-            retention=retention,
-            by_us=False,
-            media=media,
-        )
-        if size is not None:
-            after = evolve(after, copied_size=size, copied_written=None, erased=at)
+        there = model.with_file(known, tape)
+        after = model.copied(there, self.add_copy(copy), at=at)
+        if emptied:
+            after = evolve(after, copied_size=copy.size, copied_written=None, erased=at)
         self.save_tape(after)
-        self._do("save_copy", None, None, after.path)
-        cause = f"migrated by {application} itself, handle {handle}"
+        cause = f"migrated by {copy.application} itself, handle {copy.handle}"
         subject = f"tape {after.name}"
         self._note(at, known.state.value, after.state.value, cause, actor, subject=subject)
         return after
 
-    def mark_back(self, tape: Tape, *, application: str, actor: str, at: float) -> Tape:
-        """Note that the application brought a tape back by itself; `tape` is as its file is."""
+    def mark_back(self, tape: Tape, copy: Copy, *, actor: str, at: float) -> Tape:
+        """Note that the application brought a tape back by itself; `tape` is as its file is.
+
+        Nobody saw the end of that: only the data of the copy, read back, will prove the file.
+        """
         known = self.tape(tape.path) or tape
-        there = model.with_file(known, size=tape.size, written=tape.written)
-        after = model.restored(there, at=at)
+        there = model.held_by(model.with_file(known, tape), copy)
+        after = there
+        if tape.seen is not None:
+            if copy.difference(tape.seen)[0] is Difference.WRITTEN:
+                self.note_restored(copy.id, tape.seen, at, sure=False)
+            after = model.restored(there, tape.seen, at=at)
         self.save_tape(after)
-        cause = f"restored by {application} itself"
+        cause = f"restored by {copy.application} itself"
         subject = f"tape {after.name}"
         self._note(at, known.state.value, after.state.value, cause, actor, subject=subject)
         return after
 
     def begin_restore(self, tapes: Iterable[Tape], at: float) -> None:
-        """Note, before any of it is overwritten, that tapes are being brought back."""
+        """Note, before any of it is overwritten, that tapes are being restored in place."""
         for each in tapes:
             known = self.tape(each.path) or each
-            if known.restoring is None:
-                self.save_tape(evolve(known, restoring=at))
+            self.save_tape(evolve(known, restoring=known.restoring or at, partial=None))
 
-    def keep_partial(self, tapes: Iterable[Tape]) -> None:
+    def keep_partial(self, left: Iterable[Tape]) -> None:
         """Note what a restore that failed has left, so that a later write is told from it."""
-        for each in tapes:
+        for each in left:
             known = self.tape(each.path)
             if known is not None and known.restoring is not None:
-                self.save_tape(model.with_file(known, size=each.size, written=each.written))
+                there = model.with_file(known, each)
+                restoring = known.restoring if each.size else None  # nothing was left: it is empty
+                self.save_tape(evolve(there, partial=each.seen, restoring=restoring))
 
     def end_restore(self, tapes: Iterable[Tape], at: float) -> None:
         """Note that a restore ended well, and that others may have written to its tapes since.
@@ -307,10 +446,10 @@ class TapeDesk(ReadingDesk):
         """
         for each in tapes:
             known = self.tape(each.path) or each
-            there = evolve(known, restoring=None)
-            after = model.seen(there, size=each.size, written=each.written, at=at)
+            there = evolve(known, restoring=None, partial=None)
+            after = model.looked_at(there, each, at=at)
             self.save_tape(after)
-            cause = "restored before the ledger was put back"
+            cause = "restored before the ledger was restored"
             subject = f"tape {after.name}"
             self._note(at, known.state.value, after.state.value, cause, "engine", subject=subject)
 
@@ -319,22 +458,24 @@ class TapeDesk(ReadingDesk):
         if not self._do("set_mounted", at, tape.path):
             self.save_tape(evolve(tape, mounted=at))
 
-    def set_verified(self, tape: Tape, at: float) -> None:
-        """Note that a separate query has found the copy of a tape."""
-        self._do("set_verified", at, tape.path, tape.handle)
-
-    def set_override(self, path: str, reason: str | None, actor: str, at: float) -> Tape:
+    def set_override(
+        self, tape: Tape, reason: str | None, actor: str, at: float, *, job: int | None = None
+    ) -> Tape:
         """Let an operator allow (or, with None, forbid again) that one tape is emptied unproven.
 
-        It holds for what is on the tape now, as the catalogue has it, and for one time.
+        It holds for the tape as its file is now, for the order whose `job` is given, and for a day.
         """
-        before = self._need_tape(path)
-        after = evolve(
-            before,
-            override=reason,
-            override_size=None if reason is None else before.size,
-            override_written=None if reason is None else before.written,
-        )
+        before = self._need_tape(tape.path)
+        after = model.without_override(before)
+        if reason is not None:
+            there = model.looked_at(before, tape, at=at)
+            after = evolve(
+                there,
+                override=reason,
+                override_at=at,
+                override_seen=tape.seen,
+                override_job=job,
+            )
         self.save_tape(after)
         told = ("guarded", "overridden")
         self._note(
@@ -346,6 +487,22 @@ class TapeDesk(ReadingDesk):
             subject=f"tape {before.name}",
         )
         return after
+
+    def end_override(self, job: Job, at: float) -> None:
+        """End what an operator allowed for the order of a job: that has ended, used or not."""
+        if job.work.then not in {"erased", "deleted", "restored"} or job.path is None:
+            return
+        tape = self.tape(job.path)
+        if tape is None or tape.override is None:
+            return
+        if tape.override_job in {None, job.id}:
+            self.set_override(tape, None, "engine", at)
+
+    def forget_restore(self, tape: Tape) -> None:
+        """Note that a restore which failed has not begun to write to a tape."""
+        known = self.tape(tape.path)
+        if known is not None and known.restoring is not None:
+            self.save_tape(evolve(known, restoring=None, partial=None))
 
     def set_locked(self, path: str, locked: bool, actor: str, at: float, reason: str = "") -> Tape:
         """Note that a process uses a tape, or does not any more."""
@@ -363,19 +520,30 @@ class TapeDesk(ReadingDesk):
             )
         return evolve(before, locked=locked)
 
-    def save_files(self, tapes: Iterable[Tape]) -> int:
+    def save_files(self, tapes: Iterable[Tape], at: float) -> int:
         """Write what the files of tapes say, as `apply_changes` does without telling anybody."""
         changed = 0
         for each in tapes:
             known = self.tape(each.path)
             if known is None:
                 self.save_tape(each)
-            elif (known.size, known.written) == (each.size, each.written):
+            elif model.is_same_file(known, each) and not known.unseen and known.seen == each.seen:
                 continue
             else:
-                self.save_tape(model.with_file(known, size=each.size, written=each.written))
+                self.save_tape(model.looked_at(known, each, at=at))
             changed += 1
         return changed
+
+    def vault_features(self) -> dict[str, VaultFeatures]:
+        """Return what the server has found its vaults can do, by their names."""
+        row = self._one("meta", "vault_features")
+        found = json.loads(row[0]) if row is not None else {}
+        return {vault: VaultFeatures(**features) for vault, features in found.items()}
+
+    def keep_vault_features(self, found: Mapping[str, VaultFeatures]) -> None:
+        """Keep what the server has found its vaults can do, for whoever asks without a server."""
+        told = {vault: asdict(features) for vault, features in found.items()}
+        self._do("set_meta", "vault_features", json.dumps(told))
 
     def last_cleanup(self) -> str | None:
         """Return the day, as ISO has it, of the last cleanup."""
@@ -392,3 +560,11 @@ class TapeDesk(ReadingDesk):
         if tape is None:
             raise NoSuchRow("tape", path)
         return tape
+
+
+def _restored(at: float, fingerprint: str, sure: int) -> Restored:
+    """Return a restored file from a row."""
+    found = fingerprint_of(fingerprint)
+    if found is None:
+        raise NoSuchRow("restored file", int(at))
+    return Restored(fingerprint=found, at=at, sure=bool(sure))

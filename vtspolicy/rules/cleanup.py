@@ -13,7 +13,8 @@ from attrs import define, frozen
 from vtspolicy.config import reading
 from vtspolicy.config.positions import Node, Scalar
 from vtspolicy.config.reading import Findings, Key, Section, keys_of
-from vtspolicy.tapes import Tape, TapeState
+from vtspolicy.grammar.values import LONGEST_PART, PART_CHARACTER
+from vtspolicy.tapes import Act, Allowed, Ask, Facts, Tape, TapeState, judge
 
 DAY = 86400.0
 
@@ -66,8 +67,12 @@ def retention_seconds(written: str | None) -> float | None:
     return int(match[1]) * UNITS[match[2]] if match else None
 
 
-def verdict(tape: Tape, policy: Policy, now: float, fullness: Fullness | None) -> Verdict:
-    """Return what a cleanup does with a tape; `fullness` is that of its vault, None if unknown."""
+def verdict(facts: Facts, policy: Policy, fullness: Fullness | None) -> Verdict:
+    """Return what a cleanup does with a tape; `fullness` is that of its vault, None if unknown.
+
+    Whether its copy proves it is judged as for any erase; the application is asked only then.
+    """
+    tape, now = facts.tape, facts.now
     state = tape.state
     if state is TapeState.DELETED:
         return Verdict(erase=False, reason="deleted")
@@ -75,9 +80,9 @@ def verdict(tape: Tape, policy: Policy, now: float, fullness: Fullness | None) -
         return Verdict(erase=False, reason="empty already")
     if tape.locked:
         return Verdict(erase=False, reason="locked")
-    if tape.is_overridden:
+    if tape.is_overridden(now, facts.job):
         return Verdict(erase=True, reason=f"user authorized: {tape.override}")
-    refusal = _why_never(tape) or _why_not_yet(tape, policy, now)
+    refusal = _why_never(facts) or _why_not_yet(tape, policy, now)
     if refusal is not None:
         return Verdict(erase=False, reason=refusal)
     kept = retention_seconds(tape.retention)
@@ -93,18 +98,18 @@ def verdict(tape: Tape, policy: Policy, now: float, fullness: Fullness | None) -
     return Verdict(erase=False, reason=f"not past retention until {_day(ends)}")
 
 
-def _why_never(tape: Tape) -> str | None:
-    if tape.restoring is not None:
-        return "not restored well"
-    if tape.migrated is None or tape.handle is None:
-        return "not migrated"
-    if not tape.by_us:
-        return "not migrated by us"
-    if not tape.has_copy:
-        return "written after its last copy"
-    if tape.verified is None:
-        return "its copy was never found by a query"
-    return None
+def _why_never(facts: Facts) -> str | None:
+    tape = facts.tape
+    if not _WRITABLE.fullmatch(tape.cartridge):
+        return "no command can be written about a tape of this name"
+    ruling = judge(Act.ERASE, facts)
+    if isinstance(ruling, Allowed | Ask):
+        return None
+    return ruling.words
+
+
+_WRITABLE = re.compile(rf"(?!-){PART_CHARACTER}{{1,{LONGEST_PART}}}", re.ASCII)
+"""Names of tapes that can stand in a command as a word of their own."""
 
 
 def _why_not_yet(tape: Tape, policy: Policy, now: float) -> str | None:
@@ -129,7 +134,10 @@ def _is_too_full(policy: Policy, fullness: Fullness | None) -> bool:
 
 
 def _day(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"
+    try:
+        return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return "a time that no calendar has"
 
 
 def _bytes(size: int) -> str:
@@ -151,30 +159,42 @@ class _Left:
 
 
 def plan(
-    tapes: Iterable[Tape], policy: Policy, now: float, fullness: Mapping[str, Fullness]
+    facts: Iterable[Facts], policy: Policy, fullness: Mapping[str, Fullness]
 ) -> list[tuple[Tape, Verdict]]:
     """Return the verdict about each tape, for a whole cleanup.
 
     A vault that is too full is emptied only until it is not: first by what must go anyhow, then
-    the tapes that have been left alone for the longest time.
+    the tapes that have been left alone for the longest time. One odd tape keeps no other.
     """
     left = {vault: _Left(each) for vault, each in fullness.items()}
     judged: dict[str, tuple[Tape, Verdict]] = {}
-    rest: list[Tape] = []
-    for tape in tapes:
-        said = verdict(tape, policy, now, None)
+    rest: list[Facts] = []
+    for each in facts:
+        tape = each.tape
+        said = _verdict(each, policy, None)
         judged[tape.path] = (tape, said)
         if said.erase and tape.vault in left:
             left[tape.vault].without(tape.size or 0)
         elif not said.erase:
-            rest.append(tape)
-    for tape in sorted(rest, key=last_used):
+            rest.append(each)
+    for each in sorted(rest, key=lambda each: last_used(each.tape)):
+        tape = each.tape
         vault = left.get(tape.vault)
-        said = verdict(tape, policy, now, None if vault is None else vault.fullness)
-        if said.erase and vault is not None:
+        if vault is None or not _is_too_full(policy, vault.fullness):
+            continue
+        said = _verdict(each, policy, vault.fullness)
+        if said.erase:
             judged[tape.path] = (tape, said)
             vault.without(tape.size or 0)
     return list(judged.values())
+
+
+def _verdict(facts: Facts, policy: Policy, fullness: Fullness | None) -> Verdict:
+    """Return the verdict about one tape; a fault with it is its own."""
+    try:
+        return verdict(facts, policy, fullness)
+    except (ValueError, OverflowError, ArithmeticError) as error:
+        return Verdict(erase=False, reason=f"it cannot be judged: {error}")
 
 
 # -- how it is written in a rules table

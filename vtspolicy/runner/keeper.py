@@ -10,15 +10,24 @@ the file `state` in there, which only one can do, before it starts the program a
 any other file. So the server can take back what nobody has claimed by removing the folder, which
 the system does only while it is empty, and nobody can make a file in a folder that was removed.
 `state` is the run's journal of JSON lines, appended by single writes: the claim with what was asked
-for, the process, a stop that was asked for, the exit. They fit into the block that the first of
-them has taken, so that on most file systems the exit status finds its place on a full disk too;
-where it does not, it is tried again until it does.
+for, the process, a stop that was asked for, the exit, two looks at its tape. They fit into the
+block that the first of them has taken, so that on most file systems the exit status finds its place
+on a full disk too; where it does not, it is tried again until it does.
+
+A run that is about a tape has that looked at twice: when it is claimed, just before its program is
+started, and when its exit is known, before anybody is told. Those who look are processes of their
+own, one for each vault, so that a vault that does not answer holds up its own runs only, and each
+of those for `LOOKING` seconds at most: then it goes on without that look. The exit is written down
+before the look that follows it: if the keeper is killed between the two, the exit status is known
+and the look is missing, which costs the copy some trust and nothing else. The other way round both
+would be lost. Who reads an exit without a look, while the keeper lives, waits for that.
 
 The output of a run is bounded so: when the file has grown above its limit, the first half of the
 limit stays, the last part is kept (`TAIL` at most), and what lay between is dropped, with a line
 that says how much. That needs no reader that could block the program, works on every file system,
 and keeps the two parts that people look at. The price: what a program writes in the very instant of
-the cut can be lost, or stand before the kept end. The sizes are looked at once a second.
+the cut can be lost, or stand before the kept end. The sizes are looked at once a second, and when a
+run has ended.
 
 SIGTERM makes it hand over: it lets go of its socket and lock at once, so that a new keeper can
 take further runs, and ends when the last of its own runs has. It says so with each exit that it
@@ -35,12 +44,18 @@ import resource  # noqa: F401 - os.wait4 imports it when it first needs it
 import select
 import signal
 import socket
+import stat
 import sys
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 
 ENCODER = json.JSONEncoder(separators=(",", ":"))
-VERSION = 2
-"""Of the protocol on the socket, which bears it in its name, and of the lines in `state`."""
+VERSION = 3
+"""Of the protocol on the socket, which bears it in its name, and of the lines in `state`.
+
+3: takes looks at tapes. A new server does not ask an older keeper for runs, which would take none.
+"""
 SOCKET = f"keeper-{VERSION}.sock"
 LOCK = f"keeper-{VERSION}.lock"
 INPUT = "input"
@@ -56,6 +71,13 @@ UNREAD = 1 << 20  # bytes that wait for a server that does not read, before it i
 WAITING = 256  # requests of one server that wait here; the others wait in its socket
 FIRST = 5.0  # seconds to wait for the first connection: whoever started us wants to connect
 TURN = 16  # requests handled before the children are looked at again
+LONGEST_LOOK = 1 << 16  # bytes of what a looker is asked or tells
+LOOKING = 5.0  # seconds for which a look at a tape is waited for
+SPARE = 600.0  # seconds after which a looker without work is let go
+CLOCK = ".vtspolicy-keeper-clock"
+"""A private file in a vault; its change time, when it was touched, is the vault's own time."""
+FOLDER = os.O_PATH | os.O_DIRECTORY
+TAPE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 """Errors of posix_spawn that say nothing about the program: it may be tried again."""
 IGNORED = {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
@@ -104,7 +126,112 @@ def bound(path: str, limit: int) -> int:
         os.close(fd)
 
 
-def encoded(message: dict[str, object]) -> bytes:
+@contextlib.contextmanager
+def opened(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
+    """Open a file, in a folder that is open, and close it again. Raises OSError."""
+    fd = os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def look(root: str, pool: str, cartridge: str) -> dict[str, object]:
+    """Look at the file of a tape; what cannot be told is None.
+
+    `file` is its inode, size, mtime and ctime in nanoseconds and device, if it is a plain file with
+    one name; `open`, whether a process has it open for writing; `clock`, the vault's own time in
+    nanoseconds, which was taken before the other two; `at`, ours, taken before all. No link is
+    followed below the root.
+    """
+    seen: dict[str, object] = {"at": time.time(), "file": None, "open": None, "clock": None}
+    if any("/" in name or name in {"", ".", ".."} for name in (pool, cartridge)):
+        return seen
+    with (
+        contextlib.suppress(OSError),
+        opened(root, FOLDER) as above,
+        opened(pool, FOLDER | os.O_NOFOLLOW, above) as within,
+    ):
+        seen["clock"] = vault_clock(above, within)
+        facts, writer = facts_of(cartridge, within)
+        if is_plain(facts):
+            seen["open"] = writer
+            times = (facts.st_mtime_ns, facts.st_ctime_ns)
+            seen["file"] = [facts.st_ino, facts.st_size, *times, facts.st_dev]
+    return seen
+
+
+def is_plain(facts: os.stat_result) -> bool:
+    """Whether a file is a plain one with one name."""
+    return stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+
+
+def facts_of(name: str, folder: int) -> tuple[os.stat_result, bool | None]:
+    """Return the facts of a file, and whether a process has it open for writing, or wants to.
+
+    A lease tells the latter; only the file's owner and who has CAP_LEASE can take one. It is held
+    while the facts are taken, so that who opens the file for writing meanwhile waits until they
+    are, and what it writes is later. Raises OSError.
+    """
+    try:
+        fd = os.open(name, TAPE, dir_fd=folder)
+    except BlockingIOError:  # another process has a lease on it, and was told to let go
+        return os.stat(name, dir_fd=folder, follow_symlinks=False), True
+    try:
+        facts = os.fstat(fd)
+        if not is_plain(facts):
+            return facts, None
+        try:
+            # What tells of somebody who opens it must not be SIGIO, which kills.
+            fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except BlockingIOError:
+            return facts, True
+        except OSError:
+            return facts, None
+        facts = os.fstat(fd)
+        wanted = fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return facts, wanted
+    finally:
+        os.close(fd)
+
+
+def vault_clock(root: int, pool: int) -> int | None:
+    """Return the time, in nanoseconds, that the file system of a pool gives a file changed now.
+
+    The private file for that lies in the root, or in the pool where the root takes none or is on
+    another file system. None: it can be made in neither.
+    """
+    device = os.fstat(pool).st_dev
+    for folder in (root, pool):
+        with contextlib.suppress(OSError):
+            if os.fstat(folder).st_dev == device:
+                return touched(folder)
+    return None
+
+
+def touched(folder: int) -> int:
+    """Return the change time of our private file in a folder, touched now, in nanoseconds.
+
+    Nothing is ever written, and what is not our own, empty, plain file with one name is left alone.
+    Raises OSError.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+    for more in (0, os.O_CREAT | os.O_EXCL, 0):  # another keeper may make it meanwhile
+        with (
+            contextlib.suppress(FileNotFoundError, FileExistsError),
+            opened(CLOCK, flags | more, folder) as fd,
+        ):
+            facts = os.fstat(fd)
+            if not is_plain(facts) or facts.st_size or facts.st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            os.utime(fd)
+            return os.fstat(fd).st_ctime_ns
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def encoded(message: dict[str, object] | list[object]) -> bytes:
     """Return one line."""
     return ENCODER.encode(message).encode() + b"\n"
 
@@ -137,6 +264,66 @@ def complain(text: str) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the log
 
 
+class Looker:
+    """A process that looks at the tapes of one vault, for as long as its keeper wants.
+
+    A file system that does not answer holds whoever looks at it, and a signal may not free it. That
+    must be neither the keeper nor a thread of it: lock and socket of a keeper that is killed would
+    stay until the file system answers, and no other keeper could take its place.
+    """
+
+    def __init__(self) -> None:
+        """Start it. Raises OSError."""
+        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            if not os.fork():
+                self.live(theirs)
+        except OSError:
+            self.sock.close()
+            raise
+        finally:
+            theirs.close()
+        self.sock.setblocking(False)
+        self.owed = 0  # looks that it was asked for and has not told of
+        self.used = time.monotonic()
+
+    @staticmethod
+    def live(sock: socket.socket) -> None:
+        """Look at what is asked for, until the other end is closed; in the process itself."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends when its keeper does
+            os.chdir("/")
+            # Nothing else of the keeper's may stay open in here: no lock, no connection, no output.
+            os.dup2(sock.fileno(), 3)
+            os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+            with socket.socket(fileno=3) as asked:
+                while line := asked.recv(LONGEST_LOOK):
+                    number, *tape = json.loads(line)
+                    asked.send(encoded({"look": number, **look(*tape)}))
+        except (OSError, ValueError, TypeError):  # the keeper is gone
+            pass
+        finally:
+            os._exit(0)
+
+    def ask(self, number: int, tape: list[str]) -> None:
+        """Ask for a look. Raises OSError, which is BlockingIOError if too much is asked already."""
+        self.sock.send(encoded([number, *tape]))
+        self.owed += 1
+        self.used = time.monotonic()
+
+
+class Awaited:
+    """A look that was asked for."""
+
+    def __init__(self, tape: list[str], then: Callable[[dict[str, object] | None], None]) -> None:
+        self.tape = tape
+        self.then = then  # called with the look, or with None when it did not come
+        self.until = time.monotonic() + LOOKING
+        self.tries = 0
+
+
 class Request:
     """A run that a server asks for."""
 
@@ -150,16 +337,24 @@ class Request:
         self.env = {str(name): str(value) for name, value in read["env"].items()}
         self.has_input = bool(read["input"])
         self.about = dict(read["about"])  # what people shall find in the journal
+        self.tape: list[str] | None = None  # to be looked at: root of its vault, pool, cartridge
+        if read["tape"] is not None:
+            root, pool, cartridge = read["tape"]
+            self.tape = [str(root), str(pool), str(cartridge)]
 
 
 class Child:
     """A run that this keeper started."""
 
-    def __init__(self, key: str, output: str, limit: int, state: int) -> None:
+    def __init__(
+        self, key: str, output: str, limit: int, state: int, tape: list[str] | None = None
+    ) -> None:
         self.key = key
         self.output = output
         self.limit = limit
         self.state = state  # descriptor of its journal
+        self.tape = tape  # to be looked at
+        self.before: dict[str, object] | None = None  # the look before it was started
         self.unwritten = b""
         self.started = b""  # what servers are told of its start
 
@@ -167,6 +362,12 @@ class Child:
         """Add a line to the journal, now or, on a full disk, later."""
         self.unwritten += afresh(line)
         self.write()
+
+    def bound(self) -> None:
+        """Cut the output if it has grown too long."""
+        with contextlib.suppress(OSError):  # the program has removed it: its business
+            if os.stat(self.output).st_size > self.limit:  # noqa: PTH116 - small
+                bound(self.output, self.limit)
 
     def told(self, what: str, line: bytes) -> bytes:
         """Return a line of the journal as servers are told it: with the key in front."""
@@ -241,6 +442,9 @@ class Keeper:
         self.keys: dict[str, Child] = {}  # the same by key
         self.owed: list[Child] = []  # ended, with lines that are not written yet
         self.connections: dict[int, Connection] = {}  # by descriptor
+        self.lookers: dict[str, Looker] = {}  # by the root of their vault
+        self.looks: dict[int, Awaited] = {}  # by number
+        self.asked = 0  # number of the newest look
         self.poll = select.epoll()
         self.null = os.open("/dev/null", os.O_RDONLY)  # the input of runs that are given none
         self.leaving = False
@@ -262,17 +466,20 @@ class Keeper:
         signal.signal(signal.SIGTERM, self.leave)
         self.poll.register(wake, select.EPOLLIN)
         self.poll.register(self.listener, select.EPOLLIN)
-        while self.children or self.owed or not self.finished():
+        while self.children or self.owed or self.looks or not self.finished():
             for fd, _ in self.poll.poll(self.patience()):
                 if fd == wake:
                     os.read(wake, 4096)
                 elif fd in self.connections:
                     self.connections[fd].receive()
-                else:
+                elif fd == self.listener.fileno():
                     self.accept()
+                else:
+                    self.hear(fd)
+            self.reap()  # first: the looks at what has ended must not be late
             for connection in list(self.connections.values()):
                 self.attend(connection)
-            self.reap()
+            self.give_up()
             self.tend()
             for connection in list(self.connections.values()):
                 self.deliver(connection)
@@ -291,9 +498,10 @@ class Keeper:
         """Return for how many seconds to sleep at most; -1 without end."""
         if any(connection.requests for connection in self.connections.values()):
             return 0
-        if self.children or self.owed:
+        if self.children or self.owed or self.looks:
             self.busy = time.monotonic()
-            return 1
+            until = min((each.until for each in self.looks.values()), default=self.busy + 1)
+            return min(1.0, max(0.0, until - self.busy))
         return -1 if self.connections else max(0.0, self.busy + self.idle - time.monotonic())
 
     def let_go(self) -> None:
@@ -379,20 +587,58 @@ class Keeper:
         except OSError as error:
             connection.out += encoded({"refused": key, "reason": f"{folder}: {error.strerror}"})
         else:
-            child = Child(key, f"{folder}/{OUTPUT}", request.limit, state)
-            self.spawn(connection, child, request, (source, output))
-            os.close(output)
+            child = Child(key, f"{folder}/{OUTPUT}", request.limit, state, request.tape)
+            streams, source = (source, output), self.null
+            if child.tape is None:
+                self.spawn(connection, child, request, streams)
+            else:
+                begin = partial(self.begin, connection, child, request, streams)
+                self.look(Awaited(child.tape, begin))
         finally:
-            if source != self.null:
-                os.close(source)
+            self.let(source)
+
+    def let(self, *streams: int) -> None:
+        """Close what a program had as its input or output."""
+        for each in streams:
+            if each != self.null:
+                os.close(each)
+
+    def begin(
+        self,
+        connection: Connection,
+        child: Child,
+        request: Request,
+        streams: tuple[int, int],
+        seen: dict[str, object] | None,
+    ) -> None:
+        """Start a run that is claimed, now that its tape was looked at, or could not be in time."""
+        child.before = seen
+        child.record(encoded({"before": seen}))
+        folder = os.path.dirname(child.output)  # noqa: PTH120 - small
+        try:
+            os.chdir(folder)
+        except OSError as error:  # somebody has removed it, and the journal with it
+            self.let(*streams)
+            os.close(child.state)
+            reason = f"{folder}: {error.strerror}"
+            connection.out += encoded({"refused": child.key, "reason": reason})
+        else:
+            self.spawn(connection, child, request, streams)
 
     def claim(self, request: Request) -> tuple[int, int]:
         """Claim a run whose folder is the current one; return descriptors of journal and output.
 
         Raises FileExistsError or FileNotFoundError if it was claimed or taken back before.
         """
-        claim = {"claim": VERSION, "keeper": self.me, "boot": self.boot, "at": time.time()}
+        claim: dict[str, object] = {
+            "claim": VERSION,
+            "keeper": self.me,
+            "boot": self.boot,
+            "at": time.time(),
+        }
         asked = {"argv": fitting(request.argv, ROOM), "env": fitting([*request.env], ROOM // 4)}
+        if request.tape is not None:
+            claim["looks"] = True
         line = encoded({**request.about, **asked, **claim})
         state = os.open(STATE, FRESH, 0o600)
         try:
@@ -434,8 +680,12 @@ class Keeper:
                 return
             number = error.errno if isinstance(error, OSError) else None
             text = error.strerror if isinstance(error, OSError) else str(error)
-            self.end(child, {"failed": text, "errno": number, "at": time.time()})
+            line = encoded({"failed": text, "errno": number, "at": time.time()})
+            child.record(line)
+            self.end(child, line)
             return
+        finally:
+            self.let(*streams)
         seen = process(pid)  # not reaped, so that it is there even if it has ended
         line = encoded({"pid": pid, "ticks": seen[3] if seen else 0, "at": time.time()})
         self.children[pid] = self.keys[child.key] = child
@@ -445,11 +695,11 @@ class Keeper:
 
     def reap(self) -> None:
         """Write down the ends of those that have ended."""
-        while self.children:
+        while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                # Cannot be: nobody else reaps our children. What became of them is not known.
+                # There are none, for nobody else asks for their status.
                 self.children.clear()
                 self.keys.clear()
                 return
@@ -470,20 +720,102 @@ class Keeper:
             }
             if self.leaving:  # so was it, perhaps: a machine that stops tells all processes to end
                 ended["leaving"] = True
-            self.end(child, ended)
+            line = encoded(ended)
+            child.record(line)
+            if child.tape is None:
+                self.end(child, line)
+            else:
+                self.look(Awaited(child.tape, partial(self.end_with, child, line)))
 
-    def end(self, child: Child, ended: dict[str, object]) -> None:
-        """Write down and tell how a run ended."""
-        line = encoded(ended)
-        child.record(line)
+    def end_with(self, child: Child, line: bytes, seen: dict[str, object] | None) -> None:
+        """Write down the look at the tape of a run that has ended, and tell how it ended."""
+        child.record(encoded({"after": seen}))
+        looks = encoded({"before": child.before, "after": seen})
+        self.end(child, line[:-2] + b"," + looks[1:])
+
+    def end(self, child: Child, line: bytes) -> None:
+        """Tell how a run ended, of which all is written down or will be."""
+        child.bound()
         if child.unwritten:
             self.owed.append(child)
         else:
             os.close(child.state)
         self.tell(child.told("ended", line))
 
+    # Looks
+
+    def look(self, awaited: Awaited) -> None:
+        """Have a tape looked at, or say that it cannot be."""
+        root = awaited.tape[0]
+        awaited.tries += 1
+        self.asked += 1
+        try:
+            self.looker(root).ask(self.asked, awaited.tape)
+        except BlockingIOError:  # it owes hundreds
+            awaited.then(None)
+        except OSError as error:
+            complain(f"cannot look at {root}: {error}")
+            self.part(root)
+            self.look_again(awaited)
+        else:
+            self.looks[self.asked] = awaited
+
+    def look_again(self, awaited: Awaited) -> None:
+        """Have another looker look, once, in the place of one that was killed."""
+        if awaited.tries > 1:
+            awaited.then(None)
+        else:
+            self.look(awaited)
+
+    def looker(self, root: str) -> Looker:
+        """Return who looks at the tapes of a vault. Raises OSError."""
+        if root not in self.lookers:
+            self.lookers[root] = Looker()
+            self.poll.register(self.lookers[root].sock, select.EPOLLIN)
+        return self.lookers[root]
+
+    def hear(self, fd: int) -> None:
+        """Take in the next look that a looker tells of, or its end."""
+        root = next((root for root, each in self.lookers.items() if each.sock.fileno() == fd), "")
+        looker = self.lookers.get(root)
+        if looker is None:  # it was let go since
+            return
+        try:
+            line = looker.sock.recv(LONGEST_LOOK)
+        except BlockingIOError:
+            return
+        except OSError:
+            line = b""
+        if not line:
+            self.part(root)
+            return
+        looker.owed -= 1
+        seen = json.loads(line)
+        self.looked(seen.pop("look"), seen)
+
+    def looked(self, number: int, seen: dict[str, object] | None) -> None:
+        """Go on with what a look was for, unless that was given up before."""
+        if (awaited := self.looks.pop(number, None)) is not None:
+            awaited.then(seen)
+
+    def give_up(self) -> None:
+        """Go on without the looks that take too long."""
+        now = time.monotonic()
+        for number in [number for number, each in self.looks.items() if each.until <= now]:
+            self.looked(number, None)
+
+    def part(self, root: str) -> None:
+        """Let go of a looker; the looks that it owes are another's."""
+        if (looker := self.lookers.pop(root, None)) is None:
+            return
+        self.poll.unregister(looker.sock)
+        looker.sock.close()
+        numbers = [number for number, each in self.looks.items() if each.tape[0] == root]
+        for awaited in [self.looks.pop(number) for number in numbers]:
+            self.look_again(awaited)
+
     def tend(self) -> None:
-        """Once a second: bound the outputs and write what is owed."""
+        """Once a second: bound the outputs, write what is owed, let idle lookers go."""
         now = time.monotonic()
         if now - self.tended < 1:
             return
@@ -491,14 +823,13 @@ class Keeper:
         for child in self.children.values():
             if child.unwritten:
                 child.write()
-            try:
-                if os.stat(child.output).st_size > child.limit:  # noqa: PTH116 - small
-                    bound(child.output, child.limit)
-            except OSError:  # the program has removed it: its business
-                pass
+            child.bound()
         for child in [child for child in self.owed if child.write()]:
             self.owed.remove(child)
             os.close(child.state)
+        for root, looker in list(self.lookers.items()):
+            if not looker.owed and now - looker.used >= SPARE:
+                self.part(root)
 
 
 def main(spool: str, idle: float) -> int:

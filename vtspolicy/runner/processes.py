@@ -192,7 +192,7 @@ class ProcessRunner(Runner):
         """Return the highest job number that has a folder."""
         return self._spool.newest()
 
-    def sweep(self, older_than: float, limit: int = 1000) -> int:
+    def sweep(self, before: float, limit: int = 1000) -> int:
         """Look at the next `limit` folders and remove the old ones; return how many those were."""
         swept = 0
         for _ in range(limit):
@@ -200,7 +200,7 @@ class ProcessRunner(Runner):
             if key is None:
                 self._sweeping = self._spool.keys()
                 break
-            if key not in self._watched and self._spool.is_old(key, older_than):
+            if key not in self._watched and self._spool.is_old(key, before):
                 self._spool.remove(key)
                 swept += 1
         return swept
@@ -226,6 +226,7 @@ class ProcessRunner(Runner):
             watched.held = True
             self._begun(watched, Process(message["pid"], message["ticks"]), message["at"])
         elif (watched := self._watched.get(message.get("ended", ""))) is not None:
+            watched.see(message, self._boot)
             self._ending(watched, message)
         elif (watched := self._watched.get(message.get("claimed", ""))) is not None:
             watched.asked = False
@@ -285,11 +286,14 @@ class ProcessRunner(Runner):
     def _compare(self, watched: Watched, journal: Journal) -> None:
         if journal.stop is not None and watched.stop is None:
             watched.stop, watched.reason = journal.stop, journal.reason
+        watched.looks, watched.before, watched.after = journal.looks, journal.before, journal.after
         if journal.leader is not None and journal.boot == self._boot and journal.ending is None:
             self._begun(watched, journal.leader, journal.started or 0.0)
         if watched.over is not None:
             return
         before = bool(journal.boot) and journal.boot != self._boot
+        if journal.awaits_look and not before and journal.keeper and journal.keeper.is_alive:
+            return  # it will be there, or given up, in a moment
         if journal.ending is not None and not (before and journal.ended_with_its_machine):
             ours = journal.leader if journal.boot == self._boot else None
             if watched.leader is None and ours is not None:

@@ -8,6 +8,8 @@ from typing import Protocol
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
+from vtspolicy.tapes import Look
+
 
 class End(StrEnum):
     """How a run ended."""
@@ -31,6 +33,16 @@ class KeeperError(Exception):
 
 
 @frozen(kw_only=True)
+class TapeFile:
+    """Where the file of a tape is, for a look at it. No link is followed below the root."""
+
+    vault: str  # the identity of the vault; the fingerprints of the file bear it
+    root: str  # of the vault, an absolute path, as it is configured
+    pool: str  # the name of a folder in there
+    cartridge: str  # the name of a file in that
+
+
+@frozen(kw_only=True)
 class Run:
     """One program to run: an attempt of a job, or the query that verifies one."""
 
@@ -43,6 +55,7 @@ class Run:
     silence: float | None = None  # seconds without output; None: it may be silent
     grace: float = 30.0  # seconds from TERM to KILL when it is stopped
     input: str | None = None  # what it reads on standard input, then its end; None: only the end
+    tape: TapeFile | None = None  # the one tape that it is about; it is looked at before and after
 
 
 @frozen(kw_only=True)
@@ -51,6 +64,10 @@ class Ended:
 
     Unless it EXITED, all processes of its session are verified gone: nothing of it can meet what is
     started next. What a program leaves that exited by itself is its own matter.
+
+    The looks are those of the process that starts the program and waits for it, not of the server.
+    One is None where no tape was asked for, nothing was started, it did not come in time, or what
+    should have taken it had died. Who needs a look to trust a copy does without that trust then.
     """
 
     key: str  # the run's
@@ -60,6 +77,9 @@ class Ended:
     reason: str = ""  # for people; "" where the code says it all
     started: float | None = None  # seconds since the epoch
     finished: float | None = None  # seconds since the epoch; when we noticed, if LOST
+    looks: bool = False  # whether looks were to be taken; no keeper of version 0.1 takes any
+    before: Look | None = None  # at `Run.tape`, just before the program was started
+    after: Look | None = None  # and just after the program itself had ended
 
 
 class Runner(Protocol):
@@ -129,8 +149,8 @@ class Runner(Protocol):
         """Return the highest job number of which there is a run; 0 when there is none."""
         ...
 
-    def sweep(self, older_than: float, limit: int = 1000) -> int:
-        """Remove folders of ended runs, untouched for `older_than` seconds; return how many.
+    def sweep(self, before: float, limit: int = 1000) -> int:
+        """Remove folders of ended runs, untouched since `before` (epoch); return how many.
 
         One call looks at `limit` folders at most, and the next goes on from there: a spool of any
         size is swept in steps that hold nobody up.

@@ -17,7 +17,9 @@ from attrs import field, frozen
 
 from vtspolicy.runner.identity import MARK, Process
 from vtspolicy.runner.keeper import INPUT, OUTPUT, STATE, afresh, encoded, write_whole
+from vtspolicy.runner.looks import as_look
 from vtspolicy.runner.protocol import End, Run, SpoolError
+from vtspolicy.tapes import Look
 
 NUMBER = re.compile(r"[0-9]{1,18}(?=-)")  # the job's, with which a key begins
 KEY = re.compile(r"(?!keeper)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -41,6 +43,17 @@ class Journal:
     stop: End | None = None  # we asked for its end, before it and all that it left had ended
     reason: str = ""  # why we did
     asked: float | None = None  # when we did, by the steady clock of that start of the machine
+    looks: bool = False  # its keeper takes looks at its tape
+    vault: str = ""  # the identity of that tape's vault
+    before: Look | None = None  # at the tape, before the program was started
+    after: Look | None = None  # and after its end
+    looked: bool = False  # the keeper has noted what it saw after the end, or that it saw nothing
+
+    @property
+    def awaits_look(self) -> bool:
+        """Whether it ended and its keeper has yet to note the look at its tape."""
+        exited = self.ending is not None and "exit" in self.ending
+        return exited and self.looks and not self.looked
 
     @property
     def ended_with_its_machine(self) -> bool:
@@ -70,7 +83,8 @@ def _fields(line: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a Journal that a line of it tells, given the lines before."""
     if "claim" in line:
         keeper = Process(line["keeper"]["pid"], line["keeper"]["ticks"])
-        return {"claimed": True, "boot": line["boot"], "keeper": keeper}
+        claim = {"claimed": True, "boot": line["boot"], "keeper": keeper}
+        return claim | ({"looks": True, "vault": line["tape"][0]} if line.get("looks") else {})
     if "pid" in line:
         return {"leader": Process(line["pid"], line["ticks"]), "started": line["at"]}
     if "stop" in line and ("ending" not in known or line.get("left")):
@@ -78,7 +92,16 @@ def _fields(line: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
         return {"stop": stop, "reason": line["reason"], "asked": line.get("steady")}
     if "exit" in line or "failed" in line:
         return {"ending": line}
+    if "before" in line:
+        return {"before": _look(line["before"], known)}
+    if "after" in line:
+        return {"after": _look(line["after"], known), "looked": True}
     return {}
+
+
+def _look(seen: dict[str, Any] | None, known: dict[str, Any]) -> Look | None:
+    """Return a look of the journal, given the lines before; None: it did not come in time."""
+    return None if seen is None else as_look(seen, known["vault"], known["boot"])
 
 
 @frozen
@@ -232,9 +255,8 @@ class Spool:
                 if KEY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                     yield entry.name
 
-    def is_old(self, key: str, age: float) -> bool:
-        """Whether nothing of a run can live and nothing was noted for `age` seconds."""
-        before = time.time() - age
+    def is_old(self, key: str, before: float) -> bool:
+        """Whether nothing of a run can live, and nothing was noted from `before` on (epoch)."""
         try:
             if self.folder(key).stat().st_mtime >= before:
                 return False
@@ -336,14 +358,18 @@ def environment(run: Run, folder: str) -> dict[str, str]:
 def request(run: Run, path: str, folder: str, limit: int) -> bytes:
     """Return what a keeper is sent to start a run: its program's path, the bytes of its output.
 
-    What it is told about the run becomes the first line of the journal, for people.
+    What it is told about the run becomes the first line of the journal, for people and for the
+    server that takes up the run.
     """
-    about = {
+    tape = run.tape
+    about: dict[str, object] = {
         "job": run.job,
         "attempt": run.attempt,
         "timeout": run.timeout,
         "silence": run.silence,
     }
+    if tape is not None:
+        about["tape"] = [tape.vault, tape.pool, tape.cartridge]
     asked: dict[str, object] = {
         "start": run.key,
         "program": path,
@@ -351,6 +377,7 @@ def request(run: Run, path: str, folder: str, limit: int) -> bytes:
         "env": environment(run, folder),
         "limit": limit,
         "input": run.input is not None,
+        "tape": None if tape is None else [tape.root, tape.pool, tape.cartridge],
         "about": about,
     }
     return encoded(asked)[:-1]

@@ -8,7 +8,9 @@ from twisted.internet.defer import Deferred
 
 from vtspolicy.runner import signals
 from vtspolicy.runner.identity import Process
+from vtspolicy.runner.looks import as_look
 from vtspolicy.runner.protocol import End, Ended, Run
+from vtspolicy.tapes import Look
 
 PARTING = 0.5
 """Seconds for which an end is not believed that may be the machine's, and so soon ours too."""
@@ -40,6 +42,9 @@ class Watched:
     grown: float = 0.0  # age of the leader when the output last changed
     doubted: float | None = None  # by the steady clock: when its end was seen, and not believed
     missed: float | None = None  # by the steady clock: when its process was first not found
+    looks: bool = False  # its keeper takes looks at its tape, as far as is known
+    before: Look | None = None  # at its tape, before its program was started
+    after: Look | None = None  # and after that had ended
 
     def know(self, leader: Process, started: float, growth: Growth) -> None:
         """Note its process; an adopted run may have been silent for long."""
@@ -47,6 +52,13 @@ class Watched:
         if growth is not None:
             silent = max(0.0, time.time() - max(growth[1], started))
             self.size, self.grown = growth[0], leader.age - silent
+
+    def see(self, line: dict[str, Any], boot: str) -> None:
+        """Note the looks in the keeper's message about its end; an older keeper takes none."""
+        if self.run.tape is not None and "after" in line:
+            vault, seen = self.run.tape.vault, (line["before"], line["after"])
+            self.looks = True
+            self.before, self.after = (each and as_look(each, vault, boot) for each in seen)
 
     def overdue(self, age: float, growth: Growth) -> tuple[End, str] | None:
         """Return why a run whose leader began `age` seconds ago must end now, or None."""
@@ -103,4 +115,8 @@ class Watched:
             reason=reason or self.reason,
             started=self.started,
             finished=time.time() if at is None and self.started is not None else at,
+            looks=self.looks,
+            before=self.before,
+            # What is not known to have ended may go on.
+            after=None if kind is End.LOST else self.after,
         )

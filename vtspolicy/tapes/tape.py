@@ -1,19 +1,23 @@
-"""Virtual tapes: what is known of one, where its data is, and when it may be emptied."""
+"""Virtual tapes: what is known of one, and where its data is."""
 
 from enum import StrEnum
 
 from attrs import evolve, frozen
 
-from vtspolicy.tapes.fingerprint import Fingerprint
+from vtspolicy.tapes.copies import Copy
+from vtspolicy.tapes.fingerprint import Difference, Fingerprint, difference
+
+OVERRIDE_LASTS = 86400.0
+"""Seconds after which an operator's override that no order has used expires."""
 
 
 class TapeState(StrEnum):
     """Where the data of a tape is."""
 
     SCRATCH = "scratch"  # empty, and no copy is of what it last held
-    WRITTEN = "written"  # has data that no verified copy holds
-    MIGRATED = "migrated"  # has data, and a verified copy newer than the last write
-    ERASED = "erased"  # emptied after a migration: only the application has the data
+    WRITTEN = "written"  # has data that no copy is known to hold
+    MIGRATED = "migrated"  # has data, and a copy of what was last written is recorded
+    ERASED = "erased"  # emptied after a migration, or half restored: the application has the data
     DELETED = "deleted"  # the file is gone; the record is kept
 
 
@@ -27,26 +31,33 @@ class Tape:
     path: str  # of the real file, resolved, inside its vault
     size: int | None = None  # bytes; None when the file is not there
     written: float | None = None  # last write, seconds since the epoch (the file's mtime)
-    migrated: float | None = None  # when a copy was verified, seconds since the epoch
-    handle: str | None = None  # the newest verified copy's handle
-    application: str | None = None  # that has the copy
+    seen: Fingerprint | None = None  # its file, as last looked at; None when it is not there
+    # Of the copy that has its last known content; the ledger has all copies.
+    held: int | None = None  # the ledger's number of that copy
+    kept: Fingerprint | None = None  # the file as it last had that content; None: not known
+    migrated: float | None = None  # when that copy was made, seconds since the epoch
+    handle: str | None = None
+    application: str | None = None  # that has it
     copied_size: int | None = None  # bytes of the tape when it was copied
     copied_written: float | None = None  # last write of what was copied
+    by_us: bool = True  # this program made it; False: the application's own schedule did
+    verified: float | None = None  # when a separate query last found it
+    media: str | None = None  # on which of the application's media it is, if it tells
+    retention: str | None = None  # of the copy or the tape, as in the command: 14,d
     erased: float | None = None  # when it was emptied
     restored: float | None = None  # when it was brought back
-    retention: str | None = None  # of the copy or the tape, as in the command: 14,d
     locked: bool = False  # in use by a process
     override: str | None = None  # an operator's reason why it may be emptied all the same
-    override_size: int | None = None  # bytes of the tape that the operator meant
-    override_written: float | None = None  # its last write then: what came later is not meant
-    by_us: bool = True  # this program made the copy; False: the application's own schedule did
-    verified: float | None = None  # when a separate query last found the copy
-    media: str | None = None  # on which of the application's media the copy is, if it tells
+    override_at: float | None = None  # when that was said, seconds since the epoch
+    override_seen: Fingerprint | None = None  # the file that the operator meant
+    override_job: int | None = None  # the order that it belongs to; None: any one (version 0.1)
     rewritten: float | None = None  # when other data than the copy's was first seen on it
     restoring: float | None = None  # when a restore began that has not come to a good end
+    partial: Fingerprint | None = None  # what that restore has left; None: not known
     deleted: float | None = None  # when this program removed the file
     mounted: float | None = None  # when a host last asked for it
-    seen: Fingerprint | None = None  # its file, as last looked at; None when it is not there
+    doubted: float | None = None  # when its file was found to contradict a restored ledger
+    unseen: bool = False  # its file was not looked at since the ledger was restored
 
     @property
     def name(self) -> str:
@@ -54,8 +65,15 @@ class Tape:
         return f"/{self.vault}/{self.pool}/{self.cartridge}"
 
     @property
+    def is_as_copied(self) -> bool:
+        """Whether the file is, as far as was looked at, what the copy `held` was made of."""
+        if self.kept is not None and self.seen is not None:
+            return difference(self.kept, self.seen) is not Difference.WRITTEN
+        return self.copied_size == self.size and self.copied_written == self.written
+
+    @property
     def has_copy(self) -> bool:
-        """Whether a verified copy holds what is on the tape now, or last was before it was emptied.
+        """Whether a copy is recorded of what is on the tape now, or last was on it.
 
         What half a restore has left is not the tape's data: it does not count as a copied one.
         """
@@ -66,18 +84,13 @@ class Tape:
         return self.is_as_copied and self.restoring is None
 
     @property
-    def is_as_copied(self) -> bool:
-        """Whether the file is what the newest copy was made of, by size and time."""
-        return self.copied_size == self.size and self.copied_written == self.written
-
-    @property
-    def is_overridden(self) -> bool:
-        """Whether an operator allows that what is on the tape now is emptied unproven."""
-        return (
-            self.override is not None
-            and self.override_size == self.size
-            and self.override_written == self.written
-        )
+    def is_half_restored(self) -> bool:
+        """Whether what is on the tape is what a restore has left that did not end well."""
+        if self.restoring is None or not self.size:
+            return False
+        if self.partial is None or self.seen is None:
+            return True
+        return difference(self.partial, self.seen) is not Difference.WRITTEN
 
     @property
     def state(self) -> TapeState:
@@ -98,164 +111,153 @@ class Tape:
         gone = {TapeState.ERASED, TapeState.DELETED}
         return (self.copied_size or 0) if self.state in gone else 0
 
+    def is_overridden(self, now: float, job: int | None = None) -> bool:
+        """Whether an operator allows that what is on the tape is emptied or overwritten unproven.
 
-def why_not_empty(tape: Tape) -> str | None:
-    """Return why a tape must not be erased or deleted, or None: the deletion gate's first part.
-
-    Success of the copying run, its counts and the separate query were judged before the copy was
-    recorded; here is asked whether that copy is of what stands on the tape now. Its second part,
-    the application's query just before the tape is emptied, is the engine's (APPLICATIONS.md).
-    """
-    if tape.size is None:
-        return "there is no such tape"
-    if tape.locked:
-        return "it is locked: a mount waits for it, or a process uses it"
-    if tape.size == 0 or tape.is_overridden:
-        return None
-    reason = _why_unproven(tape)
-    if reason is not None and tape.override is not None:
-        reason += "; an operator allowed to empty it, but it was written after that"
-    return reason
+        The word is about the file as it was then, belongs to one order, whose `job` has to ask, and
+        lasts OVERRIDE_LASTS; `now` is in seconds since the epoch.
+        """
+        if self.override is None or self.override_at is None or self.override_seen is None:
+            return False
+        if self.override_job is not None and self.override_job != job:
+            return False
+        if not self.override_at - 60.0 <= now < self.override_at + OVERRIDE_LASTS:
+            return False
+        if self.seen is None:
+            return False
+        return difference(self.override_seen, self.seen) is not Difference.WRITTEN
 
 
-def _why_unproven(tape: Tape) -> str | None:
-    if tape.restoring is not None:
-        return "a restore of it has not come to a good end: restore it again"
-    if tape.migrated is None or tape.handle is None:
-        return "no verified copy of this tape is recorded"
-    if not tape.is_as_copied:
-        return "the tape was written after its last verified copy"
-    return None
+def with_file(tape: Tape, file: Tape) -> Tape:
+    """Return the record `tape` with what its file says now, as `file` has it."""
+    return evolve(tape, size=file.size, written=file.written, seen=file.seen)
 
 
-def why_not_restore(tape: Tape, recorded: Tape | None) -> str | None:
-    """Return why bringing a tape back would destroy something, or None.
-
-    `recorded` is what the ledger last saw of its file: after a restore that failed, what that left.
-    """
-    if not tape.size or tape.has_copy:
-        return None
-    if tape.restoring is None:
-        return "it has data that no verified copy holds, and a restore would overwrite it"
-    if recorded is not None and (recorded.size, recorded.written) != (tape.size, tape.written):
-        return "it was written after a restore of it had failed, and a restore would overwrite that"
-    return None
-
-
-def is_back(tape: Tape, *, since: float) -> bool:
-    """Return whether a tape was brought back since then and has its data: nothing is left to do."""
-    return bool(tape.size) and tape.has_copy and (tape.restored or 0.0) >= since
-
-
-def with_file(tape: Tape, *, size: int | None, written: float | None) -> Tape:
-    """Return the tape with what its file says now."""
-    return evolve(tape, size=size, written=written)
-
-
-def seen(tape: Tape, *, size: int | None, written: float | None, at: float) -> Tape:
-    """Return a record after somebody else's change of its file was seen.
+def looked_at(tape: Tape, file: Tape, *, at: float) -> Tape:
+    """Return a record after its file was looked at, maybe changed by somebody else.
 
     Data that the copy does not hold make the copy an old one, also once the tape is empty again. A
     file that this program had removed and that somebody made anew is a new tape of the same name.
+    What contradicts a ledger that was restored makes the record a doubtful one.
     """
-    after = evolve(tape, size=size, written=written)
-    other = bool(size) and not after.is_as_copied
-    made_anew = tape.deleted is not None and size is not None and not (size and after.is_as_copied)
-    if size is not None:
+    after = evolve(with_file(tape, file), unseen=False)
+    other = bool(file.size) and not after.is_as_copied
+    made_anew = (
+        tape.deleted is not None
+        and file.size is not None
+        and not (file.size and after.is_as_copied)
+    )
+    if file.size is not None:
         after = evolve(after, deleted=None)
+    if tape.restoring is not None:
+        if after.is_half_restored or not file.size:
+            return _contradicted(tape, after, at)
+        after = evolve(after, restoring=None, partial=None)  # the host has written to it
     if tape.handle is not None and tape.rewritten is None and (other or made_anew):
         after = evolve(after, rewritten=at)
-    return after
+    return _contradicted(tape, after, at)
 
 
-def migrated(
-    tape: Tape,
-    *,
-    at: float,
-    handle: str,
-    application: str,
-    retention: str | None = None,
-    by_us: bool = True,
-    verified: bool = False,
-    media: str | None = None,
-) -> Tape:
-    """Return the tape, which is as it was when it was copied, with the mark of that copy."""
-    return evolve(
-        _without_override(tape),
-        migrated=at,
-        handle=handle,
-        application=application,
-        copied_size=tape.size,
-        copied_written=tape.written,
-        retention=retention if retention is not None else tape.retention,
-        by_us=by_us,
-        verified=at if verified else None,
-        media=media,
-        rewritten=None,
-        restoring=None,
+def _contradicted(before: Tape, after: Tape, at: float) -> Tape:
+    """Doubt a record of a restored ledger that is not as the file is."""
+    if not before.unseen or is_same_file(before, after):
+        return after
+    return evolve(after, doubted=at)
+
+
+def is_same_file(record: Tape, file: Tape) -> bool:
+    """Return whether a file is as its record has it; a record of 0.1 has size and time only."""
+    if record.seen is None or file.seen is None:
+        return (record.size, record.written) == (file.size, file.written)
+    return difference(record.seen, file.seen) is Difference.NONE or (
+        not record.seen.is_whole and difference(record.seen, file.seen) is Difference.TOUCHED
     )
 
 
-def restored(tape: Tape, *, at: float) -> Tape:
-    """Return the tape, whose file has its data again, with the mark of that.
+def copied(tape: Tape, copy: Copy, *, at: float, known: bool = True) -> Tape:
+    """Return the tape after a copy of it was recorded.
 
-    What was brought back is what the copy holds: it needs no second migration.
+    `known` is false where what the copy holds may be other than what is on the tape: it was open
+    for writing, or has a time in the future.
     """
     return evolve(
-        tape,
-        restored=at,
-        copied_size=tape.size,
-        copied_written=tape.written,
+        without_override(tape),
+        held=copy.id,
+        kept=copy.after if known else None,
+        migrated=at,
+        handle=copy.handle,
+        application=copy.application,
+        copied_size=copy.after.size if copy.after is not None else copy.size,
+        copied_written=copy.after.written if copy.after is not None and known else None,
+        retention=copy.retention if copy.retention is not None else tape.retention,
+        by_us=copy.by_us,
+        verified=copy.proved,
+        media=copy.media,
         rewritten=None,
         restoring=None,
-        deleted=None,
+        partial=None,
+        doubted=None,
     )
 
 
-def emptied(before: Tape, *, at: float, written: float | None, gone: bool) -> Tape:
-    """Return a tape after it was erased or, with `gone`, deleted; `before` is how it was then."""
-    unproven = before.rewritten
-    if before.size and not before.has_copy and unproven is None:
-        unproven = at  # by an operator's word: no copy brings back what was on it
+def held_by(tape: Tape, copy: Copy) -> Tape:
+    """Return the tape with another of its copies as the one that has its last known content."""
     return evolve(
-        _without_override(before),
-        size=None if gone else 0,
-        written=written,
-        erased=before.erased if gone and not before.size else at,
-        deleted=at if gone else None,
-        rewritten=unproven,
-        restoring=None,
+        tape,
+        held=copy.id,
+        kept=tape.seen if tape.size else tape.kept,
+        migrated=copy.ended or copy.began or tape.migrated,
+        handle=copy.handle,
+        application=copy.application,
+        copied_size=copy.after.size if copy.after is not None else copy.size,
+        copied_written=tape.written if tape.size else tape.copied_written,
+        by_us=copy.by_us,
+        verified=copy.proved,
+        media=copy.media,
+        rewritten=None,
     )
 
 
-def _without_override(tape: Tape) -> Tape:
-    """Return a tape after an operator's word was used, or is not needed any more."""
-    return evolve(tape, override=None, override_size=None, override_written=None)
+def restored(tape: Tape, file: Fingerprint, *, at: float) -> Tape:
+    """Return the tape, whose file has its data again, with the mark of that."""
+    return evolve(
+        tape,
+        size=file.size,
+        written=file.written,
+        seen=file,
+        kept=file,
+        restored=at,
+        copied_size=file.size,
+        copied_written=file.written,
+        rewritten=None,
+        restoring=None,
+        partial=None,
+        deleted=None,
+        doubted=None,
+    )
 
 
-class MountAction(StrEnum):
-    """What is done about a host's request to mount a tape."""
+def emptied(before: Tape, *, at: float, file: Fingerprint | None, proven: bool) -> Tape:
+    """Return a tape after it was erased or, without `file`, deleted; `before` is how it was then.
 
-    NOTE = "note"  # the mount goes on by itself
-    RECALL = "recall"  # its data has to be brought back first
-    LEAVE = "leave"  # the tape is not there to be mounted
+    Without `proven` it was done by an operator's word: no copy brings back what was on it.
+    """
+    unproven = before.rewritten
+    if before.size and not proven and unproven is None:
+        unproven = at
+    return evolve(
+        without_override(before),
+        size=None if file is None else file.size,
+        written=None if file is None else file.written,
+        seen=file,
+        erased=before.erased if file is None and not before.size else at,
+        deleted=at if file is None else None,
+        rewritten=None if before.size and proven else unproven,
+        restoring=None,
+        partial=None,
+    )
 
 
-@frozen
-class MountAnswer:
-    """What is done about a mount request, and why."""
-
-    action: MountAction
-    reason: str
-
-
-def on_mount(tape: Tape) -> MountAnswer:
-    """Return what to do when a host asks for a tape; the tape's file was just looked at."""
-    match tape.state:
-        case TapeState.ERASED:
-            return MountAnswer(MountAction.RECALL, f"only {tape.application} has its data")
-        case TapeState.DELETED:
-            return MountAnswer(MountAction.LEAVE, "its file is gone")
-        case TapeState.SCRATCH:
-            return MountAnswer(MountAction.NOTE, "it is empty, and no copy is of what it held")
-    return MountAnswer(MountAction.NOTE, "it has its data")
+def without_override(tape: Tape) -> Tape:
+    """Return a tape after an operator's word was used, withdrawn, or is not needed any more."""
+    return evolve(tape, override=None, override_at=None, override_seen=None, override_job=None)

@@ -3,18 +3,24 @@
     runner = FakeRunner(clock, folder)
     runner.exit("000001-1", code=0, output="1 file copied")
 
+A run that is about one tape gets looks at its real file, as the keeper takes them, when it begins
+and ends; `take_look` can be replaced.
+
 A run lives in a `Machine`, as real ones live in the system and the spool: give a second runner the
 first one's machine, and it finds what still runs, and how the rest ended.
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError
+from vtspolicy.runner.looks import look_at
+from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError, TapeFile
+from vtspolicy.tapes import Look
 
 ANEW = "the machine was started anew while it ran"
 """Why a run was lost."""
@@ -30,6 +36,8 @@ class Life:
     ended: Ended | None = None
     output: str = ""
     stopped: str | None = None  # why it was told to stop, when it was
+    looks: bool = False  # its keeper takes looks at its tape
+    before: Look | None = None  # at its tape, as it began
 
 
 @define(kw_only=True)
@@ -64,6 +72,9 @@ class FakeRunner(Runner):
         self.machine = machine if machine is not None else Machine()
         self.obedient = obedient
         self.trouble: str | None = None  # tests set it: why the spool takes no runs
+        # Tests set it too: what is seen of a tape, if anything. With None nobody looks, as in
+        # version 0.1.
+        self.take_look: Callable[[TapeFile], Look | None] | None = self._look
         self._clock = clock
         self._folder = folder
         self._watched: dict[str, Deferred[Ended]] = {}
@@ -151,6 +162,8 @@ class FakeRunner(Runner):
         if run.key not in self.machine.lives:
             self.folder(run.key).mkdir(parents=True)
             life = Life(run=run, started=self._clock.seconds(), boot=self.boot)
+            if run.tape is not None and self.take_look is not None:
+                life.looks, life.before = True, self.take_look(run.tape)
             self.machine.lives[run.key] = life
             self.machine.starts.append(run.key)
         return self.adopt(run)
@@ -163,7 +176,8 @@ class FakeRunner(Runner):
         if life.ended is not None:
             if life.ended.kind is End.SIGNALLED and life.boot != self.boot:
                 # As the real one takes it: a machine that stops signals all that runs.
-                return succeed(evolve(life.ended, kind=End.LOST, signal=None, reason=ANEW))
+                lost = evolve(life.ended, kind=End.LOST, signal=None, reason=ANEW, after=None)
+                return succeed(lost)
             return succeed(life.ended)
         watched = self._watched[run.key] = Deferred()
         if run.timeout is not None:
@@ -204,9 +218,8 @@ class FakeRunner(Runner):
         """Return the highest job number of which there was a run."""
         return max((int(key.split("-")[0]) for key in self.machine.lives), default=0)
 
-    def sweep(self, older_than: float, limit: int = 1000) -> int:
-        """Forget runs that ended so many seconds ago."""
-        before = self._clock.seconds() - older_than
+    def sweep(self, before: float, limit: int = 1000) -> int:
+        """Forget runs that ended before that."""
         old = [
             key
             for key, life in self.machine.lives.items()
@@ -215,6 +228,9 @@ class FakeRunner(Runner):
         for key in old[:limit]:
             del self.machine.lives[key]
         return len(old[:limit])
+
+    def _look(self, tape: TapeFile) -> Look:
+        return evolve(look_at(tape, self.boot), at=self._clock.seconds())
 
     def _time_out(self, key: str) -> None:
         del self._timers[key]
@@ -225,7 +241,17 @@ class FakeRunner(Runner):
         life = self.machine.lives[key]
         if life.ended is not None:
             raise ValueError(f"{key} has ended already")
-        life.ended = evolve(ended, started=life.started, finished=self._clock.seconds())
+        after = None
+        if life.looks and life.run.tape is not None and self.take_look is not None:
+            after = None if ended.kind is End.LOST else self.take_look(life.run.tape)
+        life.ended = evolve(
+            ended,
+            started=life.started,
+            finished=self._clock.seconds(),
+            looks=life.looks,
+            before=life.before,
+            after=after,
+        )
         life.output += output
         timer = self._timers.pop(key, None)
         if timer is not None and timer.active():

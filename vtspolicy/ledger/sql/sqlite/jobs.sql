@@ -20,7 +20,13 @@ INSERT INTO attempts (job, number, started, before, boot) VALUES (?, ?, ?, ?, ?)
 UPDATE attempts SET readings = ? WHERE job = ? AND number = ? AND finished IS NULL
 
 -- name: tapes_before
-SELECT before FROM attempts WHERE job = ? AND number = ?
+SELECT before, started FROM attempts WHERE job = ? AND number = ?
+
+-- name: note_plan
+UPDATE attempts SET plan = ? WHERE job = ? AND number = ? AND finished IS NULL
+
+-- name: plan
+SELECT plan FROM attempts WHERE job = ? AND number = ?
 
 -- name: finish_attempt
 UPDATE attempts

@@ -27,6 +27,11 @@ SELECT count(*), min(opened) FROM mounts WHERE closed IS NULL
 
 -- name: prune_mounts
 DELETE FROM mounts WHERE id IN (
-    SELECT id FROM mounts WHERE closed IS NOT NULL AND closed < ? ORDER BY closed LIMIT ?
+    SELECT id FROM mounts WHERE closed IS NOT NULL AND closed < ?
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(?) AS spared
+        WHERE closed BETWEEN json_extract(spared.value, '$[0]') AND json_extract(spared.value, '$[1]')
+    )
+    ORDER BY closed LIMIT ?
 )
 RETURNING id

@@ -21,4 +21,11 @@ UPDATE notices SET delivered = ? WHERE id = ? AND delivered IS NULL
 
 -- name: expire_notices
 UPDATE notices SET delivered = ?, expired = 1
-WHERE id IN (SELECT id FROM notices WHERE delivered IS NULL AND created < ? LIMIT ?)
+WHERE id IN (
+    SELECT id FROM notices WHERE delivered IS NULL AND created < ?
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(?) AS spared
+        WHERE created BETWEEN json_extract(spared.value, '$[0]') AND json_extract(spared.value, '$[1]')
+    )
+    LIMIT ?
+)

@@ -4,6 +4,10 @@
 -- name: prunable
 SELECT id, jobs FROM (
     SELECT id, jobs, finished FROM requests WHERE finished IS NOT NULL AND finished < ?
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(?) AS spared
+        WHERE finished BETWEEN json_extract(spared.value, '$[0]') AND json_extract(spared.value, '$[1]')
+    )
     ORDER BY finished LIMIT ?
 ) AS oldest
 WHERE NOT EXISTS (
@@ -43,7 +47,12 @@ DELETE FROM events WHERE id = ?
 -- name: prune_lines
 DELETE FROM transitions WHERE id IN (
     SELECT id FROM transitions
-    WHERE subject IS NOT NULL AND actor IN ('engine', 'cleanup') AND at < ? ORDER BY at LIMIT ?
+    WHERE subject IS NOT NULL AND actor IN ('engine', 'cleanup') AND at < ?
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(?) AS spared
+        WHERE at BETWEEN json_extract(spared.value, '$[0]') AND json_extract(spared.value, '$[1]')
+    )
+    ORDER BY at LIMIT ?
 )
 
 -- name: forget_mounts_request

@@ -1,13 +1,11 @@
-"""Vaults on disk: the tapes of a pool, a tape by its name, and emptying or removing one safely.
+"""Finding and listing tapes: by name, by pool, or all that there are.
 
 Nothing here follows a symbolic link below a vault's own folder: every step down is opened by
 itself with O_NOFOLLOW, so that no name a host sends can lead out of its vault.
 """
 
 import errno
-import fcntl
 import os
-import signal
 import stat
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,14 +17,12 @@ from attrs import frozen
 
 from vtspolicy.catalogue import named_twice
 from vtspolicy.grammar.command import Target
-from vtspolicy.tapes import Tape
+from vtspolicy.tapes import Fingerprint, Tape
+from vtspolicy.vaults.errors import VaultError, told, trouble
+from vtspolicy.vaults.system import FOLDER, System, boot
 
 POOL_LIMIT = 100_000
 """The most cartridges of one pool that a command can be about."""
-
-
-class VaultError(Exception):
-    """A vault, pool or tape that cannot be used; the text is for the host."""
 
 
 @frozen(kw_only=True)
@@ -47,11 +43,16 @@ class Seen:
     seconds: float  # how long it took
 
 
-class Vaults:
-    """The vaults of this node. All methods touch the disk: call them in a thread."""
+class Looking:
+    """The vaults of this node, as far as they are only looked at.
 
-    def __init__(self, roots: Mapping[str, Path]) -> None:
+    All methods touch the disk: call them in a thread.
+    """
+
+    def __init__(self, roots: Mapping[str, Path], *, system: System | None = None) -> None:
         self.roots = dict(roots)  # name -> directory; a reload replaces it
+        self.system = system or System()
+        boot()  # read now, and remembered: later there may be no descriptor for it
 
     def find(self, target: Target, known: Sequence[Tape] = ()) -> Found:
         """Return the tapes that a target names, with what their files say now.
@@ -65,7 +66,7 @@ class Vaults:
         """
         if target.vault is None:
             return Found(tapes=(self._find_by_name(target.cartridge or "", known),))
-        with self._pool(target.vault, target.pool or "") as pool:
+        with self.pool(target.vault, target.pool or "") as pool:
             if target.cartridge is not None:
                 tape = self._tape(pool, target.vault, target.pool or "", target.cartridge)
                 return Found(tapes=(tape,))
@@ -74,7 +75,7 @@ class Vaults:
     def all(self) -> Iterator[Tape]:
         """Yield every tape of every vault, by vault, pool and name."""
         for vault, name in self.pools():
-            with self._pool(vault, name) as pool:
+            with self.pool(vault, name) as pool:
                 yield from self._all(pool, Target(vault=vault, pool=name))
 
     def look_through(self, vault: str) -> tuple[list[Tape], list[str], list[str]]:
@@ -88,13 +89,11 @@ class Vaults:
         passed: list[str] = []
         for name in self.pools_of(vault, passed):
             try:
-                with self._pool(vault, name) as pool:
+                with self.pool(vault, name) as pool:
                     found = list(self._all(pool, Target(vault=vault, pool=name), passed))
                     tapes += (tape for tape in found if tape.size is not None)
             except VaultError as error:
                 wrong.append(str(error))
-            except OSError as error:
-                wrong.append(f"/{vault}/{name} cannot be read: {error.strerror or error}")
         return tapes, wrong, passed
 
     def path(self, target: Target) -> str:
@@ -106,40 +105,24 @@ class Vaults:
 
     def look(self, tape: Tape) -> Tape:
         """Return the tape with what its file says now; size None when it is not there."""
-        with self._pool(tape.vault, tape.pool) as pool:
+        with self.pool(tape.vault, tape.pool) as pool:
             return self._tape(pool, tape.vault, tape.pool, tape.cartridge)
 
-    def erase(self, tape: Tape) -> None:
-        """Empty a tape that is as it was looked at: its file stays, with size 0.
+    def identity(self, vault: str) -> str:
+        """Return what stands for a vault in fingerprints: its name."""
+        return vault
 
-        Already empty is fine. Raises VaultError when it was written since, or a process has it
-        open.
-        """
-        with self._pool(tape.vault, tape.pool) as pool:
-            file = self._open(pool, tape, os.O_WRONLY)
-            try:
-                _claim(file, tape)
-                os.ftruncate(file, 0)
-                os.fsync(file)
-            finally:
-                os.close(file)
-
-    def delete(self, tape: Tape) -> None:
-        """Remove the file of a tape that is as it was looked at. Already gone is fine.
-
-        Raises VaultError when it was written since, or a process has it open.
-        """
-        with self._pool(tape.vault, tape.pool) as pool:
-            try:
-                file = self._open(pool, tape, os.O_RDONLY)
-            except FileNotFoundError:
-                return
-            try:
-                _claim(file, tape)
-                os.unlink(tape.cartridge, dir_fd=pool)
-            finally:
-                os.close(file)
-            os.fsync(pool)
+    def fingerprint(self, vault: str, facts: os.stat_result) -> Fingerprint:
+        """Return what a file of a vault is, as the system told it."""
+        return Fingerprint(
+            vault=self.identity(vault),
+            size=facts.st_size,
+            mtime_ns=facts.st_mtime_ns,
+            inode=facts.st_ino,
+            ctime_ns=facts.st_ctime_ns,
+            device=facts.st_dev,
+            boot=boot(),
+        )
 
     def folders(self) -> tuple[tuple[str, int], ...]:
         """Return the folders of all vaults and pools with the times at which their names changed.
@@ -167,7 +150,7 @@ class Vaults:
         try:
             facts = os.statvfs(root)
         except OSError as error:
-            raise VaultError(f"vault {vault} cannot be looked at: {error.strerror}") from error
+            raise trouble(error, f"vault {vault} cannot be looked at") from error
         free = facts.f_bavail * facts.f_frsize
         taken = (facts.f_blocks - facts.f_bfree) * facts.f_frsize
         return taken + free, taken  # what is kept for root counts for neither
@@ -183,14 +166,14 @@ class Vaults:
             with os.scandir(self._root(vault)) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError as error:
-            raise VaultError(f"vault {vault} cannot be read: {error.strerror}") from error
+            raise trouble(error, f"vault {vault} cannot be read") from error
         seen = (name for name in names if not name.startswith("."))
         return sorted(_texts(seen, f"/{vault}", passed))
 
     def _find_by_name(self, cartridge: str, known: Sequence[Tape]) -> Tape:
         found: list[Tape] = []
         for vault, name in self.pools():
-            with self._pool(vault, name) as pool:
+            with self.pool(vault, name) as pool:
                 tape = self._tape(pool, vault, name, cartridge)
             if tape.size is not None:
                 found.append(tape)
@@ -222,32 +205,39 @@ class Vaults:
         return root
 
     @contextmanager
-    def _pool(self, vault: str, name: str) -> Iterator[int]:
-        root = self._root(vault)
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    def root(self, vault: str) -> Iterator[int]:
+        """Hold a vault's own folder open; give its descriptor."""
+        with told(f"vault {vault} cannot be opened"):
+            folder = self.system.open(self._root(vault), FOLDER)
         try:
-            above = os.open(root, flags)
-        except OSError as error:
-            raise VaultError(f"vault {vault} cannot be opened: {error.strerror}") from error
+            yield folder
+        finally:
+            self.system.close(folder)
+
+    @contextmanager
+    def pool(self, vault: str, name: str) -> Iterator[int]:
+        """Hold the folder of a pool open; give its descriptor. It is never a symbolic link."""
+        with self.root(vault) as above:
+            pool = self._below(above, vault, name)
         try:
-            pool = os.open(name, flags | os.O_NOFOLLOW, dir_fd=above)
+            yield pool
+        finally:
+            self.system.close(pool)
+
+    def _below(self, above: int, vault: str, name: str) -> int:
+        try:
+            return self.system.open(name, FOLDER | os.O_NOFOLLOW, above)
         except FileNotFoundError:
             raise VaultError(f"there is no pool {name} in vault {vault}") from None
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.ENOTDIR}:
                 raise VaultError(f"/{vault}/{name} is not a folder") from error
-            raise VaultError(f"/{vault}/{name} cannot be opened: {error.strerror}") from error
-        finally:
-            os.close(above)
-        try:
-            yield pool
-        finally:
-            os.close(pool)
+            raise trouble(error, f"/{vault}/{name} cannot be opened") from error
 
     def _all(self, pool: int, target: Target, passed: list[str] | None = None) -> Iterator[Tape]:
         vault, name = target.vault or "", target.pool or ""
         names: list[str] = []
-        with os.scandir(pool) as entries:
+        with told(f"/{vault}/{name} cannot be read"), os.scandir(pool) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or not entry.is_file(follow_symlinks=False):
                     continue
@@ -260,11 +250,11 @@ class Vaults:
     def _tape(self, pool: int, vault: str, name: str, cartridge: str) -> Tape:
         path = f"{self._root(vault)}/{name}/{cartridge}"
         try:
-            facts = os.stat(cartridge, dir_fd=pool, follow_symlinks=False)
+            facts = self.system.facts_at(cartridge, pool)
         except FileNotFoundError:
             return Tape(vault=vault, pool=name, cartridge=cartridge, path=path)
         except OSError as error:
-            raise VaultError(f"{path} cannot be looked at: {error.strerror}") from error
+            raise trouble(error, f"{path} cannot be looked at") from error
         if not stat.S_ISREG(facts.st_mode):
             raise VaultError(f"/{vault}/{name}/{cartridge} is not a plain file")
         return Tape(
@@ -274,46 +264,32 @@ class Vaults:
             path=path,
             size=facts.st_size,
             written=facts.st_mtime_ns / 1e9,
+            seen=self.fingerprint(vault, facts),
         )
 
-    def _open(self, pool: int, tape: Tape, flags: int) -> int:
-        try:
-            file = os.open(
-                tape.cartridge, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=pool
-            )
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise VaultError(f"{tape.name} cannot be opened: {error.strerror}") from error
-        facts = os.fstat(file)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-            os.close(file)
-            raise VaultError(f"{tape.name} is not a plain file with one name")
-        return file
 
-
-class _Held(Vaults):
+class _Held(Looking):
     """Vaults of which the pool that was used last is held open for whoever wants it next."""
 
-    def __init__(self, roots: Mapping[str, Path]) -> None:
-        super().__init__(roots)
+    def __init__(self, roots: Mapping[str, Path], *, system: System) -> None:
+        super().__init__(roots, system=system)
         self.held = ExitStack()
         self._last: tuple[str, str, int] | None = None  # vault, pool, descriptor
 
     @contextmanager
-    def _pool(self, vault: str, name: str) -> Iterator[int]:
+    def pool(self, vault: str, name: str) -> Iterator[int]:
         if self._last is None or self._last[:2] != (vault, name):
             self._last = None
             self.held.close()
-            self._last = (vault, name, self.held.enter_context(super()._pool(vault, name)))
+            self._last = (vault, name, self.held.enter_context(super().pool(vault, name)))
         yield self._last[2]
 
 
 class OneLook:
     """One look at many tapes, for a command each: those of one pool share its opening."""
 
-    def __init__(self, vaults: Vaults) -> None:
-        self._vaults = _Held(vaults.roots)
+    def __init__(self, vaults: Looking) -> None:
+        self._vaults = _Held(vaults.roots, system=vaults.system)
 
     def __enter__(self) -> Self:
         return self
@@ -322,11 +298,11 @@ class OneLook:
         self._vaults.held.close()
 
     def find(self, target: Target, known: Sequence[Tape] = ()) -> Found:
-        """Return what `Vaults.find` does."""
+        """Return what `Looking.find` does."""
         return self._vaults.find(target, known)
 
 
-def look_through(vaults: Vaults, known: Collection[Tape]) -> Seen:
+def look_through(vaults: Looking, known: Collection[Tape]) -> Seen:
     """Return the tapes of all vaults. In a thread.
 
     A vault without any pool, of which tapes are known, is one that is not mounted: nothing of it is
@@ -381,21 +357,3 @@ def _texts(names: Iterable[str], where: str, passed: list[str] | None) -> list[s
         more = f" (one of {len(others)} there)" if len(others) > 1 else ""
         passed.append(f"{where}/{first}{more} is passed over: its name is not UTF-8")
     return texts
-
-
-def _claim(file: int, tape: Tape) -> None:
-    """Make sure that a file is as it was looked at and that nobody else has it open.
-
-    While the lease is held, another process that opens the file waits until it is closed here; the
-    signal that tells us of it is one that is ignored. File systems without leases go without.
-    """
-    try:
-        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-    except BlockingIOError as error:
-        raise VaultError(f"{tape.name} is in use: a process has it open") from error
-    except OSError:
-        pass
-    facts = os.fstat(file)
-    if facts.st_size and (facts.st_size, facts.st_mtime_ns / 1e9) != (tape.size, tape.written):
-        raise VaultError(f"{tape.name} was written just now")

@@ -1,0 +1,86 @@
+"""One tape as a page for a terminal: its file, its copies, and what they prove."""
+
+from collections.abc import Sequence
+
+from vtspolicy.cli.tables import Column, recent, table, visible
+from vtspolicy.tapes import Copy, Difference, Proof, Tape
+
+
+def is_unproven(tape: Tape, copies: Sequence[Copy]) -> bool:
+    """Whether a tape has data of which no copy is known that a query could prove."""
+    if not tape.size:
+        return False
+    return not any(_what_is_missing(tape, copy) is None for copy in copies)
+
+
+def tape_page(tape: Tape, copies: Sequence[Copy], said: tuple[bool, str] | None) -> str:
+    """Return all about a tape as text; `said` is the cleanup's verdict and its reason."""
+    lines = [
+        f"{visible(tape.name)}: {tape.state.value}",
+        f"file      {visible(tape.path)}",
+        f"size      {tape.size if tape.size is not None else 'not there'}",
+        f"written   {recent(tape.written) or '-'}",
+    ]
+    for word, time in (("erased", tape.erased), ("restored", tape.restored)):
+        if time is not None:
+            lines.append(f"{word:9} {recent(time)}")
+    if tape.locked:
+        lines.append("locked    a mount waits for it, or a process uses it")
+    if tape.restoring is not None:
+        lines.append(f"restoring a restore began {recent(tape.restoring)} and has not ended well")
+    if tape.doubted is not None:
+        lines.append("doubted   its file contradicts the restored ledger")
+    if tape.override is not None:
+        lines.append(f"override  {visible(tape.override)}")
+    if said is not None:
+        verdict = "erase it" if said[0] else "keep it"
+        lines.append(f"cleanup   {verdict}: {visible(said[1])}")
+    lines.append("")
+    if not copies:
+        return "\n".join([*lines, "no copy of it is recorded"])
+    columns = [
+        Column("copy"),
+        Column("application"),
+        Column("made"),
+        Column("proof"),
+        Column("proven", needs=90),
+        Column("for an erase of what is on the tape", gives=True),
+    ]
+    rows = [
+        [
+            copy.handle + (" (last content)" if copy.id == tape.held else ""),
+            copy.application,
+            recent(copy.ended or copy.began or copy.proved),
+            _PROOFS[copy.proof],
+            recent(copy.proved),
+            _what_is_missing(tape, copy) or "its query has to find it",
+        ]
+        for copy in copies
+    ]
+    return "\n".join([*lines, table(columns, rows)])
+
+
+_PROOFS = {
+    Proof.RECORDED: "only recorded",
+    Proof.FOUND: "found by a query",
+    Proof.DATA: "its data was read back",
+}
+
+
+def _what_is_missing(tape: Tape, copy: Copy) -> str | None:
+    """Return why a query alone cannot prove that a copy has what is on the tape; None: it can."""
+    if copy.lost is not None:
+        return f"the application has lost it ({recent(copy.lost)})"
+    if not tape.size or tape.seen is None:
+        return "the tape has no data"
+    found, sure = copy.difference(tape.seen)
+    if found is Difference.WRITTEN:
+        return "the tape was written after it was made"
+    needed = "its data has to be read back"
+    if copy.doubt is not None:
+        return f"{needed}: {copy.doubt}"
+    if not sure:
+        return f"{needed}: nobody saw the tape at the end of its restore"
+    if found is Difference.TOUCHED:
+        return f"{needed}: the file was touched after it was made"
+    return None

@@ -1,0 +1,334 @@
+"""The facts about tapes: their files, their records, their copies, and what applications answer.
+
+What follows from the facts is decided by `vtspolicy.tapes.judge`, and nowhere else.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from vtspolicy.engine.calls import Calls, Part
+from vtspolicy.grammar import Target
+from vtspolicy.jobs import Job
+from vtspolicy.ledger import Book, Ledger
+from vtspolicy.metrics import Metrics
+from vtspolicy.rules.expand import ExpansionError
+from vtspolicy.rules.table import Table
+from vtspolicy.rules.work import Query, Work
+from vtspolicy.tapes import (
+    Act,
+    Answer,
+    Ask,
+    Copy,
+    Difference,
+    Facts,
+    Fingerprint,
+    Found,
+    Proof,
+    Ruling,
+    Tape,
+    VaultFeatures,
+    judge,
+    looked_at,
+)
+from vtspolicy.vaults import VaultBusyError, VaultError, Vaults
+
+BUSY_PAUSE = 2.0
+"""Seconds between tries while the machine has no descriptor or memory left."""
+
+MOST_ASKED = 10
+"""Copies of one tape about which applications are asked for one act."""
+
+CLEANUP = "cleanup"
+"""A value of jobs that nobody but the cleanup asked for."""
+
+TO = "to"
+"""A value of restores: the file to which an operator wants the copy written."""
+
+CHOSEN = "copy"
+"""A value of restores: the handle of the copy that an operator chose."""
+
+
+@define(kw_only=True)
+class TapeChecks:
+    """Collects what is known of tapes, and asks applications about their copies."""
+
+    ledger: Ledger
+    vaults: Vaults
+    clock: IReactorTime
+    threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
+    calls: Calls
+    metrics: Metrics
+    table: Callable[[], Table | None] = lambda: None  # the rules in force
+    log: Logger = field(factory=lambda: Logger("vtspolicy.tapes"))
+
+    # -- looking
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:  # as threads
+        """Call a function of the vaults; wait out that the machine has no descriptor left."""
+        while True:
+            try:
+                return await self.threads(function, *args)
+            except VaultBusyError as error:
+                self.log.warn(
+                    "A vault cannot be looked at just now: {error}. It is tried again.",
+                    action="vault_busy",
+                    error=error,
+                )
+                await deferLater(self.clock, BUSY_PAUSE)
+
+    async def look(self, job: Job) -> tuple[Tape, ...]:
+        """Return the job's tapes as their files are now and as the ledger knows them.
+
+        Raises VaultError when they cannot be looked at.
+        """
+        target = Target(
+            vault=job.values.get("vault"),
+            pool=job.values.get("pool"),
+            cartridge=job.values.get("cartridge"),
+        )
+        if target.vault is None:
+            return ()
+        try:
+            found = await self.in_thread(self.vaults.find, target)
+        except OSError as error:
+            raise VaultError(f"vault {target.vault} cannot be read: {error.strerror}") from error
+        return await self.ledger.read(known, found.tapes, self.clock.seconds())
+
+    async def look_again(self, tape: Tape) -> Tape:
+        """Return one tape as its file is now and as the ledger knows it. Raises VaultError."""
+        try:
+            file = await self.in_thread(self.vaults.look, tape)
+        except OSError as error:
+            raise VaultError(f"{tape.name} cannot be looked at: {error.strerror}") from error
+        (there,) = await self.ledger.read(known, (file,), self.clock.seconds())
+        return there
+
+    # -- facts
+
+    async def facts(self, tape: Tape, job: Job | None = None) -> Facts:
+        """Return the facts about a tape whose file was just looked at.
+
+        Raises VaultError when its vault cannot be probed.
+        """
+        features = await self.in_thread(_features, tape, self.vaults)
+        copies = tuple(await self.ledger.read(Book.copies_of, tape.path))
+        work = job.work if job is not None else None
+        return Facts(
+            tape=tape,
+            copies=copies,
+            now=self.clock.seconds(),
+            features=features,
+            accepted=self.vaults.accepted.get(tape.vault, frozenset()),
+            demanded=work.proof if work is not None else None,
+            cleanup=job is not None and CLEANUP in job.values,
+            asked=job.created if job is not None else None,
+            job=job.id if job is not None else None,
+            handle=job.values.get(CHOSEN) if job is not None else None,
+            movable=movable(self.table()),
+            in_place=work is not None and work.then == "restored" and work.restores_to == "path",
+            application=work.application if work is not None and work.then == "restored" else None,
+            needs_copy=work is None or work.then != "restored" or names_a_handle(work),
+        )
+
+    async def judged(self, act: Act, job: Job, facts: Facts) -> tuple[Ruling, Facts]:
+        """Return what is to become of an act, after the applications were asked as needed."""
+        asked = 0
+        while True:
+            ruling = judge(act, facts)
+            if not isinstance(ruling, Ask):
+                return ruling, facts
+            answer = Answer(found=Found.UNKNOWN, words="too many copies were asked for")
+            if asked < MOST_ASKED and job.id not in self.calls.cancelled:
+                answer = await self.ask(job, facts.tape, ruling.copy, ruling.need)
+            asked += 1
+            facts = evolve(facts, answers={**facts.answers, ruling.copy.id: answer})
+
+    # -- asking
+
+    async def ask(self, job: Job, tape: Tape, copy: Copy, need: Proof) -> Answer:
+        """Ask the application of a copy about it; what it does not have any more is marked lost.
+
+        The query that made the copy is asked first, another one only if that cannot be.
+        """
+        answer = Answer(
+            found=Found.UNKNOWN,
+            words=f"{copy.application} has no {_CALLED[need]} in the rules table",
+        )
+        for work, values in await self._works(copy):
+            query = work.read_back if need is Proof.DATA else work.verify
+            if query is None:
+                continue
+            asking = evolve(job, work=work, values={**values, **about(copy)})
+            try:
+                answer = await self._ask(asking, query, tape, copy, need)
+            except ExpansionError as error:
+                answer = Answer(found=Found.UNKNOWN, words=str(error))
+                continue
+            break
+        if answer.found is Found.ABSENT or (
+            answer.found is Found.OTHER and _is_certain(tape, copy)
+        ):
+            await self._lose(copy, answer)
+        return answer
+
+    async def _ask(self, job: Job, query: Query, tape: Tape, copy: Copy, need: Proof) -> Answer:
+        part: Part = "read" if need is Proof.DATA else "gate"
+        said = await self.calls.answer(job, query, part, {})
+        if said.state != "completed":
+            return Answer(found=Found.ABSENT if said.absent else Found.UNKNOWN, words=said.reason)
+        if need is not Proof.DATA:
+            return Answer(found=Found.FOUND)
+        digest = said.readings.get("digest", "").lower()
+        if not digest:
+            return Answer(found=Found.UNKNOWN, words="its output does not tell digest")
+        if not tape.size or copy.difference(tape.seen or _NOTHING)[0] is Difference.WRITTEN:
+            # The tape has other data, or none: what was copied is known by its digest only.
+            if copy.digest is None:
+                return Answer(found=Found.FOUND)
+            same = copy.digest == digest
+        else:
+            try:
+                file = await self.in_thread(self.vaults.digest, tape, tape.seen)
+            except (VaultError, OSError) as error:
+                return Answer(found=Found.UNKNOWN, words=str(error))
+            same = file.digest == digest
+        return Answer(found=Found.DATA if same else Found.OTHER, words=digest if same else "")
+
+    async def verify(self, job: Job, tape: Tape, readings: Mapping[str, str]) -> Answer:
+        """Ask a copying rule's own query about one tape of a pool that was just copied."""
+        query = job.work.verify
+        if query is None:
+            return Answer(found=Found.UNKNOWN, words="the rule has no query")
+        asking = evolve(job, values={**job.values, **of_tape(tape)})
+        try:
+            said = await self.calls.answer(asking, query, "verify", readings)
+        except ExpansionError as error:
+            return Answer(found=Found.UNKNOWN, words=str(error))
+        if said.state == "completed":
+            return Answer(found=Found.FOUND)
+        return Answer(found=Found.ABSENT if said.absent else Found.UNKNOWN, words=said.reason)
+
+    async def _works(self, copy: Copy) -> list[tuple[Work, Mapping[str, str]]]:
+        """The work that made a copy, then those of the rules in force for its application."""
+        own = await self.ledger.read(Book.work_of_copy, copy)
+        return list(self._with_table(own, copy))
+
+    def _with_table(self, own: Work | None, copy: Copy) -> Iterator[tuple[Work, Mapping[str, str]]]:
+        if own is not None:
+            yield own, copy.values
+        table = self.table()
+        asked = [] if own is None else [own]
+        for rule in table.rules if table is not None else ():
+            work = rule.work
+            if work is None or work.then != "migrated" or work.application != copy.application:
+                continue
+            known = [(each.verify, each.read_back, each.env) for each in asked]
+            if (work.verify, work.read_back, work.env) not in known:
+                asked.append(work)
+                yield work, {**rule.defaults, **copy.values}
+
+    async def _lose(self, copy: Copy, answer: Answer) -> None:
+        now = self.clock.seconds()
+        words = answer.words or "what it reads back is not what was copied"
+        if await self.ledger.write(Book.lose_copy, copy, now, words):
+            self.metrics.copies_lost.labels(copy.application).inc()
+            self.log.error(
+                "{application} has lost copy {handle} of {tape}: {said}. It counts as no copy from"
+                " now on; migrate the tape again, or restore the application's data.",
+                action="copy_lost",
+                application=copy.application,
+                handle=copy.handle,
+                tape=f"/{copy.vault}/{copy.pool}/{copy.cartridge}",
+                said=words,
+            )
+
+
+def _features(tape: Tape, vaults: Vaults) -> VaultFeatures:
+    """Return what the vault of a tape can do. In a thread: it may have to be probed."""
+    return vaults.features_of(tape.vault)
+
+
+_NOTHING = Fingerprint(vault="", size=-1, mtime_ns=None)
+"""The fingerprint of no file: every file differs from it."""
+
+_CALLED = {Proof.DATA: "read_back", Proof.FOUND: "query or verify", Proof.RECORDED: "query"}
+
+
+def movable(table: Table | None) -> Collection[str]:
+    """Return the applications whose rules can bring a tape back to another place."""
+    works = [rule.work for rule in table.rules if rule.work is not None] if table else []
+    return {
+        work.application for work in works if work.then == "restored" and work.restores_to != "path"
+    }
+
+
+def facts_of_page(book: Book, after: str, limit: int) -> list[tuple[Tape, list[Copy]]]:
+    """Return the tapes behind a path, with their copies: what a verdict about each is made of."""
+    tapes = book.tapes(after=after, limit=limit)
+    copies = book.all_copies(after, tapes[-1].path) if tapes else {}
+    return [(tape, copies.get(tape.path, [])) for tape in tapes]
+
+
+def names_a_handle(work: Work) -> bool:
+    """Return whether a restore names the copy that it brings back."""
+    templates = [*work.run, *work.input]
+    for query in (work.prepare, work.verify):
+        if query is not None:
+            templates += [*query.run, *query.input]
+    return any("{handle}" in template for template in templates)
+
+
+def _is_certain(tape: Tape, copy: Copy) -> bool:
+    """Whether the tape is exactly what was copied: then other data is not the tape's fault."""
+    if not tape.size or copy.difference(tape.seen or _NOTHING)[0] is Difference.WRITTEN:
+        return copy.digest is not None  # it was compared with the digest of what was copied
+    return (
+        tape.seen is not None
+        and copy.doubt is None
+        and (copy.difference(tape.seen) == (Difference.NONE, True))
+    )
+
+
+def about(copy: Copy) -> dict[str, str]:
+    """Return the values by which an application is asked about one copy of one tape."""
+    values = {
+        "vault": copy.vault,
+        "pool": copy.pool,
+        "cartridge": copy.cartridge,
+        "path": copy.source,
+        "relpath": copy.source[1:],
+        "source": copy.source,
+        "relsource": copy.source[1:],
+        "handle": copy.handle,
+    }
+    size = copy.after.size if copy.after is not None else copy.size
+    return values | ({} if size is None else {"size": str(size)})
+
+
+def of_tape(tape: Tape) -> dict[str, str]:
+    """Return the values of one tape."""
+    values = {
+        "vault": tape.vault,
+        "pool": tape.pool,
+        "cartridge": tape.cartridge,
+        "path": tape.path,
+        "relpath": tape.path[1:],
+        "source": tape.path,
+        "relsource": tape.path[1:],
+    }
+    return values | ({} if tape.size is None else {"size": str(tape.size)})
+
+
+def known(book: Book, tapes: tuple[Tape, ...], at: float) -> tuple[Tape, ...]:
+    """Return tapes with what the ledger knows of them and what their files say."""
+    merged = []
+    for tape in tapes:
+        record = book.tape(tape.path)
+        merged.append(tape if record is None else looked_at(record, tape, at=at))
+    return tuple(merged)

@@ -1,0 +1,155 @@
+"""The deletion gate: Erase and Delete, done by the engine itself on exactly what was judged."""
+
+from attrs import define, evolve
+
+from vtspolicy.engine.tapes.checks import TapeChecks
+from vtspolicy.jobs import Job, JobState
+from vtspolicy.ledger import Book
+from vtspolicy.ledger.jobs import Ending
+from vtspolicy.tapes import (
+    Act,
+    Allowed,
+    Difference,
+    Done,
+    Emptied,
+    Facts,
+    Look,
+    Outcome,
+    Proof,
+    Refused,
+    Ruling,
+    Tape,
+    Use,
+    difference,
+    judge,
+)
+from vtspolicy.vaults import ChangedError, InUseError, NoLeaseError, VaultError
+
+TRIES = 3
+"""How often a tape is judged anew that was touched between the judgement and the act."""
+
+
+@define(kw_only=True)
+class DeletionGate:
+    """Erases and deletes tapes of which the last content is proven to be in a copy."""
+
+    checks: TapeChecks
+
+    async def do(self, job: Job) -> Ending:
+        """Erase or delete the job's tapes; done again after a crash it comes to the same end."""
+        act = Act.ERASE if job.work.then == "erased" else Act.DELETE
+        try:
+            return await self._do(job, act)
+        except VaultError as error:
+            return Ending(state=JobState.FAILED, reason=str(error))
+
+    async def _do(self, job: Job, act: Act) -> Ending:
+        tapes = await self.checks.look(job)
+        if not tapes:
+            return Ending(state=JobState.FAILED, reason="there is no such tape")
+        at_start = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
+        if act is Act.DELETE:
+            tapes = await self._undo(job, tapes)
+        judged: list[tuple[Tape, Ruling, Facts]] = []
+        for tape in tapes:
+            ruling, facts = await self._judged(act, job, tape, at_start.get(tape.path))
+            if job.id in self.checks.calls.cancelled:
+                return Ending(state=JobState.CANCELLED, reason="cancelled before it was begun")
+            if isinstance(ruling, Refused):
+                return Ending(state=JobState.FAILED, reason=f"{tape.name}: {ruling.words}")
+            judged.append((facts.tape, ruling, facts))
+        outcomes: list[Outcome] = []
+        told: list[str] = []
+        for tape, ruling, facts in judged:
+            if isinstance(ruling, Done):
+                told.append(f"{tape.name}: {ruling.words}")
+                outcomes += _left_by_a_crash(tape, at_start.get(tape.path))
+                continue
+            outcome = await self._act(act, job, ruling, facts)
+            if isinstance(outcome, str):
+                reason = f"{tape.name}: {outcome}"
+                return Ending(state=JobState.FAILED, reason=reason, outcomes=tuple(outcomes))
+            outcomes.append(outcome)
+        return Ending(
+            state=JobState.COMPLETED,
+            code=0,
+            reason="; ".join(told) or None,
+            outcomes=tuple(outcomes),
+        )
+
+    async def _undo(self, job: Job, tapes: tuple[Tape, ...]) -> tuple[Tape, ...]:
+        """Give tapes their names back that a Delete had moved aside when the server was killed."""
+        undone = [
+            await self.checks.in_thread(self.checks.vaults.undo_delete, tape, token_of(job))
+            for tape in tapes
+        ]
+        return await self.checks.look(job) if any(undone) else tapes
+
+    async def _judged(
+        self, act: Act, job: Job, tape: Tape, before: Look | None
+    ) -> tuple[Ruling, Facts]:
+        """Return what is to become of a tape, by facts that have not changed while we asked."""
+        for _ in range(TRIES):
+            facts = await self.checks.facts(tape, job)
+            was_there = before is not None and before.fingerprint is not None
+            if act is Act.DELETE and tape.size is None and was_there and tape.deleted is None:
+                facts = evolve(facts, tape=evolve(tape, deleted=facts.now))  # just before a crash
+            ruling, facts = await self.checks.judged(act, job, facts)
+            if not isinstance(ruling, Allowed) or not facts.answers:
+                break
+            # Asking took time: a host may have asked for the tape, or written to it.
+            again = await self.checks.look_again(tape)
+            if again.seen == tape.seen:
+                facts = evolve(facts, tape=again, now=self.checks.clock.seconds())
+                return judge(act, facts), facts
+            tape = again
+        return ruling, facts
+
+    async def _act(self, act: Act, job: Job, ruling: Ruling, facts: Facts) -> Outcome | str:
+        """Empty or remove one tape that was judged; returns why not, if that cannot be done."""
+        checks, tape = self.checks, facts.tape
+        if not isinstance(ruling, Allowed):
+            return "it was judged otherwise meanwhile"
+        if ruling.copy is not None:
+            # First: a server that is killed now finds which copy has what was on the tape.
+            digest = facts.answers[ruling.copy.id].words if ruling.proof is Proof.DATA else None
+            await checks.ledger.write(
+                Book.prove_copy, tape, ruling.copy, ruling.proof, facts.now, digest=digest
+            )
+        try:
+            if act is Act.ERASE:
+                file = await checks.in_thread(checks.vaults.erase, tape, tape.seen)
+            else:
+                file = None
+                await checks.in_thread(checks.vaults.delete, tape, tape.seen, token_of(job))
+        except InUseError:
+            return _words(judge(act, evolve(facts, use=Use.OPEN)))
+        except NoLeaseError:
+            return _words(judge(act, evolve(facts, use=Use.UNTOLD)))
+        except ChangedError as error:
+            return str(error).removeprefix(f"{tape.name} ").removeprefix(f"{tape.name}: ")
+        except OSError as error:
+            return f"it could not be {job.work.then}: {error.strerror or error}"
+        return Emptied(tape=tape, file=file, proven=ruling.copy is not None or not tape.size)
+
+
+def token_of(job: Job) -> str:
+    """Return what the private names of a job's attempt bear."""
+    return f"j{job.id}-{job.attempt}"
+
+
+def _words(ruling: Ruling) -> str:
+    return ruling.words if isinstance(ruling, Refused) else "it is in use: a process has it open"
+
+
+def _left_by_a_crash(tape: Tape, before: Look | None) -> list[Outcome]:
+    """Return what an earlier server had done for this attempt, and could not write down."""
+    if before is None or before.fingerprint is None or not before.fingerprint.size:
+        return []
+    there = evolve(tape, size=before.fingerprint.size, seen=before.fingerprint)
+    proven = (
+        tape.rewritten is None
+        and tape.kept is not None
+        and difference(tape.kept, before.fingerprint) is not Difference.WRITTEN
+    )
+    return [Emptied(tape=there, file=tape.seen, proven=proven)]

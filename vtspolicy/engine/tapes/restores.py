@@ -1,0 +1,399 @@
+"""Restores: which copy is brought back, where it is written, and how it takes the tape's place."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import asdict, define, evolve, frozen
+from twisted.internet.task import deferLater
+
+from vtspolicy.engine.tapes.checks import TO, TapeChecks, about, of_tape
+from vtspolicy.engine.tapes.gate import token_of
+from vtspolicy.jobs import DOUBTED, Job, JobState
+from vtspolicy.ledger import Book
+from vtspolicy.ledger.jobs import Ending
+from vtspolicy.rules.judge import Judgement
+from vtspolicy.rules.work import RestoresTo
+from vtspolicy.runner.protocol import Ended
+from vtspolicy.tapes import (
+    Act,
+    Allowed,
+    Brought,
+    Copy,
+    Difference,
+    Done,
+    Fingerprint,
+    Look,
+    Outcome,
+    Reason,
+    Refused,
+    Tape,
+    difference,
+)
+from vtspolicy.vaults import (
+    CannotExchangeError,
+    ChangedError,
+    InUseError,
+    NoLeaseError,
+    VaultError,
+)
+
+REFUSED = "refused"
+"""The kind of the end of a job that is not run because of its tape."""
+
+HELD_OPEN = 30.0
+"""Seconds for which an empty tape that a process has open is waited for, at most."""
+
+HELD_PAUSE = 1.0
+"""Seconds between tries to put a file in the place of a tape that a process has open."""
+
+SINCE = "it was run before the ledger was restored"
+"""How the reasons begin that tell of an old run."""
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What was found out as a restore began; kept with the attempt, for a server that adopts it."""
+
+    way: RestoresTo  # where the application writes
+    copy: int | None  # the ledger's number of the copy that is brought back
+    size: int | None  # bytes that have to come back; None: not known
+    values: Mapping[str, str]  # for the templates of the work
+    to: str | None = None  # a new file to which it is written, in place of the tape
+    came: Mapping[str, object] | None = None  # the private file that was to take the tape's place
+
+    def to_json(self) -> str:
+        """Return the plan as the ledger keeps it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of_json(cls, text: str | None) -> "Plan | None":
+        """Return the plan that `to_json` wrote; None for an attempt of version 0.1."""
+        return None if text is None else cls(**json.loads(text))
+
+
+@define(kw_only=True)
+class Restores:
+    """Brings tapes back, so that nothing is overwritten that no copy holds."""
+
+    checks: TapeChecks
+
+    async def begin(self, job: Job) -> Plan | Ending:
+        """Return how a job brings its tapes back, or how it ends without being run.
+
+        What is true now counts, not what was when the command came: which copy has the last known
+        content, how large it is, and whether the tape is back already.
+        """
+        try:
+            return await self._begin(job)
+        except VaultError as error:
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=str(error))
+
+    async def _begin(self, job: Job) -> Plan | Ending:
+        tapes = await self.checks.look(job)
+        if not tapes:
+            return Plan(way="path", copy=None, size=None, values={})
+        if TO in job.values:
+            return await self._begin_aside(job, tapes[0], job.values[TO])
+        copies: list[Copy | None] = []
+        back: list[str] = []
+        for tape in tapes:
+            facts = await self.checks.facts(tape, job)
+            ruling, facts = await self.checks.judged(Act.RESTORE, job, facts)
+            if isinstance(ruling, Refused):
+                reason = f"{tape.name}: {ruling.words}"
+                return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
+            if isinstance(ruling, Done):
+                back.append(f"{tape.name}: {ruling.words}")
+            elif isinstance(ruling, Allowed):
+                copies.append(ruling.copy)
+        if not copies:
+            return Ending(state=JobState.COMPLETED, reason="; ".join(back))
+        if back or len({each.handle for each in copies if each is not None}) > 1:
+            reason = "the tapes of this pool cannot be brought back by one run: "
+            reason += "; ".join(back) or "they are in several copies"
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
+        plan = await self._plan(job, tapes, copies[0])
+        if plan.way == "path":
+            now = self.checks.clock.seconds()
+            await self.checks.ledger.write(Book.begin_restore, tapes, now)
+        await self.checks.ledger.write(Book.note_plan, job.id, job.attempt, plan.to_json())
+        return plan
+
+    async def _begin_aside(self, job: Job, tape: Tape, to: str) -> Plan | Ending:
+        """Plan to write a copy to a file of its own, to be looked at: the tape is not touched."""
+        refusal = None
+        facts = await self.checks.facts(tape, job)
+        newest = facts.copies[0] if facts.copies else None
+        copy = newest
+        if facts.handle is not None:
+            copy = next((each for each in facts.copies if each.handle == facts.handle), None)
+        if copy is None:
+            reason = Reason.NO_COPY_AT_ALL if facts.handle is None else Reason.NO_SUCH_COPY
+            refusal = reason.told(handle=facts.handle)
+        elif job.work.restores_to == "path":
+            refusal = (
+                "the rule restores into the tape itself; one with {target} can write elsewhere"
+            )
+        elif copy.application != job.work.application:
+            refusal = f"the copy is one of {copy.application}"
+        if refusal is not None:
+            reason_told = f"{tape.name}: {refusal}"
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason_told)
+        plan = evolve(await self._plan(job, (tape,), copy), to=to)
+        await self.checks.ledger.write(Book.note_plan, job.id, job.attempt, plan.to_json())
+        return plan
+
+    async def _plan(self, job: Job, tapes: tuple[Tape, ...], copy: Copy | None) -> Plan:
+        tape, way = tapes[0], job.work.restores_to
+        values: dict[str, str] = {}
+        size = None
+        if len(tapes) == 1 and "cartridge" in job.values:
+            values = of_tape(tape)
+            values.pop("size", None)
+        if copy is not None:
+            known = about(copy)
+            values |= {key: known[key] for key in ("handle", "source", "relsource")}
+            if "cartridge" in job.values and "size" in known:
+                values["size"], size = known["size"], int(known["size"])
+        vaults = self.checks.vaults
+        if way == "target":
+            values["target"] = await self.checks.in_thread(vaults.new_target, tape, token_of(job))
+        elif way == "staging":
+            values["staging"] = await self.checks.in_thread(vaults.new_staging, tape, token_of(job))
+        return Plan(way=way, copy=copy.id if copy is not None else None, size=size, values=values)
+
+    # -- its end
+
+    async def end(
+        self, job: Job, plan: Plan, judgement: Judgement, ended: Ended | None, until: float
+    ) -> tuple[tuple[Outcome, ...], Judgement]:
+        """Return what a good run has brought back, and how it is judged now.
+
+        `ended` is the run's end as its keeper saw it; None where the application did the work
+        after its program had ended. `until` is when the attempt has to be over.
+        """
+        try:
+            tapes = await self.checks.look(job)
+            if plan.way == "path":
+                return await self._in_place(job, plan, tapes, judgement, ended)
+            (tape,) = tapes
+            return await self._exchange(job, plan, tape, judgement, until)
+        except (VaultError, OSError) as error:
+            return (), evolve(judgement, state="failed", reason=str(error))
+
+    async def _exchange(
+        self, job: Job, plan: Plan, tape: Tape, judgement: Judgement, until: float
+    ) -> tuple[tuple[Outcome, ...], Judgement]:
+        """Put what came back in the tape's place, if that may still be."""
+        checks, vaults, token = self.checks, self.checks.vaults, token_of(job)
+        failed = evolve(judgement, state="failed")
+        try:
+            file = await checks.in_thread(vaults.brought, tape, token)
+        except VaultError:
+            if not _has_taken_its_place(plan, tape):
+                raise
+            # The server was killed after that; whether a host has written since is not sure.
+            await checks.in_thread(vaults.recover, tape, token)
+            there = tape.seen or Fingerprint(vault=tape.vault, size=0, mtime_ns=None)
+            return (Brought(tape=tape, file=there, copy=plan.copy, sure=False),), judgement
+        wrong = _why_not_whole(tape, file, plan)
+        if wrong is not None:
+            return (), evolve(failed, reason=wrong)
+        if plan.to is not None:
+            await checks.in_thread(vaults.export, tape, token, Path(plan.to))
+            return (), evolve(judgement, reason=f"written to {plan.to}; the tape is as it was")
+        came = evolve(plan, came=asdict(file))
+        await checks.ledger.write(Book.note_plan, job.id, job.attempt, came.to_json())
+        held_until = min(checks.clock.seconds() + HELD_OPEN, until)
+        while True:
+            ruling, _ = await checks.judged(Act.RESTORE, job, await checks.facts(tape, job))
+            if isinstance(ruling, Done):  # by another request; the host may be writing to it
+                return (), evolve(judgement, reason=ruling.words)
+            if isinstance(ruling, Refused):
+                return (), evolve(failed, reason=f"{tape.name}: {ruling.words}")
+            taken = await self._take_place(job, tape, held_until)
+            if isinstance(taken, str):
+                return (), evolve(failed, reason=f"{tape.name}: {taken}")
+            if taken is not None:
+                whole = evolve(tape, size=taken.size, written=taken.written, seen=taken)
+                return (Brought(tape=whole, file=taken, copy=plan.copy),), judgement
+            tape = await checks.look_again(tape)
+
+    async def _take_place(
+        self, job: Job, tape: Tape, held_until: float
+    ) -> Fingerprint | str | None:
+        """Put the private file in the place of a tape that was just judged.
+
+        Returns what the tape is then; why that cannot be done; or None to look and judge again.
+        """
+        checks = self.checks
+        try:
+            there: Fingerprint = await checks.in_thread(
+                checks.vaults.exchange, tape, tape.seen, token_of(job)
+            )
+        except InUseError:
+            if tape.size:
+                return Reason.IN_USE.told()
+            if checks.clock.seconds() < held_until:
+                await deferLater(checks.clock, HELD_PAUSE)
+                return None
+            return await self._copy_into(job, tape)
+        except (CannotExchangeError, NoLeaseError) as error:
+            if tape.size or tape.seen is None:
+                return str(error)
+            return await self._copy_into(job, tape)
+        except ChangedError:
+            return None
+        return there
+
+    async def _copy_into(self, job: Job, tape: Tape) -> Fingerprint:
+        """Write what came back into the empty tape itself, which is half-restored meanwhile."""
+        now = self.checks.clock.seconds()
+        await self.checks.ledger.write(Book.begin_restore, (tape,), now)
+        there: Fingerprint = await self.checks.in_thread(
+            self.checks.vaults.copy_into, tape, tape.seen, token_of(job)
+        )
+        return there
+
+    async def _in_place(
+        self,
+        job: Job,
+        plan: Plan,
+        tapes: tuple[Tape, ...],
+        judgement: Judgement,
+        ended: Ended | None,
+    ) -> tuple[tuple[Outcome, ...], Judgement]:
+        """Return what a run that wrote into the tapes themselves has brought back.
+
+        What is on a tape now need not be that: only what the keeper saw at the run's end is sure.
+        """
+        look = ended.after if ended is not None and len(tapes) == 1 else None
+        if all(tape.size for tape in tapes) and await self._is_doubted(job):
+            return await self._let_be(tapes, judgement)
+        outcomes: list[Outcome] = []
+        for tape in tapes:
+            came, sure = _came_back(tape, look)
+            if came is None or not came.size:
+                reason = f"nothing came back: {tape.name} is empty"
+                return (), evolve(judgement, state="failed", reason=reason)
+            size = plan.size if plan.size is not None else tape.copied_size
+            if size is not None and came.size != size:
+                reason = f"{tape.name} came back with {came.size} bytes, and had {size}"
+                return (), evolve(judgement, state="failed", reason=reason)
+            copy = plan.copy if len(tapes) == 1 else tape.held
+            outcomes.append(Brought(tape=tape, file=came, copy=copy, sure=sure))
+        if not tapes:
+            return (), evolve(judgement, state="failed", reason="nothing came back")
+        return tuple(outcomes), judgement
+
+    async def _is_doubted(self, job: Job) -> bool:
+        """Whether the run of an attempt may have been made before the ledger was restored."""
+        return (await self.checks.ledger.read(Book.attempts, job.id))[-1].boot == DOUBTED
+
+    async def _let_be(
+        self, tapes: tuple[Tape, ...], judgement: Judgement
+    ) -> tuple[tuple[Outcome, ...], Judgement]:
+        """Note tapes that were brought back so long ago that their host may have used them."""
+        others = [tape.name for tape in tapes if not tape.is_as_copied]
+        await self.checks.ledger.write(Book.end_restore, tapes, self.checks.clock.seconds())
+        if not others:
+            return (), judgement
+        reason = f"{SINCE}, and what is on {' '.join(others)} now need not be what was brought back"
+        reason = f"{reason}: it counts as written, migrate it again"
+        return (), evolve(judgement, state="warning", reason=reason)
+
+    async def failed(self, job: Job, plan: Plan | None, ended: Ended | None) -> None:
+        """Note what a restore that did not end well has left, and remove what was private.
+
+        A restore that wrote nothing leaves the tape as it was. Where nobody saw the file at the end
+        of the run, what is on it is not taken for the restore's: a host may have written to it.
+        """
+        try:
+            tapes = await self.checks.look(job)
+            if plan is None or plan.way == "path":
+                await self._keep_partial(job, tapes, ended)
+                return
+            for tape in tapes:
+                await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
+                if tape.restoring is not None:  # while it was copied into the empty tape
+                    await self.checks.ledger.write(Book.keep_partial, (tape,))
+        except (VaultError, OSError) as error:
+            self.checks.log.warn(
+                "What restore job {job} has left cannot be looked at: {error}.",
+                action="restore_left",
+                job=job.id,
+                error=error,
+            )
+
+    async def tidy(self, job: Job) -> None:
+        """Remove what a restore that ended well has left of what was private."""
+        try:
+            for tape in await self.checks.look(job):
+                await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
+        except (VaultError, OSError) as error:
+            self.checks.log.warn(
+                "What restore job {job} has left cannot be removed: {error}.",
+                action="restore_left",
+                job=job.id,
+                error=error,
+            )
+
+    async def _keep_partial(self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None) -> None:
+        before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
+        look = ended.after if ended is not None and len(tapes) == 1 else None
+        left = []
+        for tape in tapes:
+            began = before.get(tape.path)
+            if began is not None and _is_untouched(began.fingerprint, tape.seen):
+                await self.checks.ledger.write(Book.forget_restore, tape)
+            elif look is not None or not tape.size:
+                seen = look.fingerprint if look is not None else tape.seen
+                left.append(
+                    evolve(
+                        tape,
+                        size=seen.size if seen is not None else tape.size,
+                        written=seen.written if seen is not None else tape.written,
+                        seen=seen,
+                    )
+                )
+        if left and not await self._is_doubted(job):
+            await self.checks.ledger.write(Book.keep_partial, tuple(left))
+
+
+def _has_taken_its_place(plan: Plan, tape: Tape) -> bool:
+    """Whether the file at the tape's name is the private one, which a killed server put there."""
+    came, seen = plan.came, tape.seen
+    if came is None or seen is None:
+        return False
+    return (came["inode"], came["size"], came["mtime_ns"]) == (seen.inode, seen.size, seen.mtime_ns)
+
+
+def _why_not_whole(tape: Tape, file: Fingerprint, plan: Plan) -> str | None:
+    """Return why what came back is not what was copied, or None."""
+    if not file.size:
+        return f"nothing came back: {tape.name} is empty"
+    if plan.size is not None and file.size != plan.size:
+        return f"{tape.name} came back with {file.size} bytes, and had {plan.size}"
+    return None
+
+
+def _came_back(tape: Tape, look: Look | None) -> tuple[Fingerprint | None, bool]:
+    """Return the file as the restore left it, and whether that is sure.
+
+    It is sure if the keeper saw it at the end of the run, nobody had it open for writing then, and
+    its times are not later than that.
+    """
+    if look is None or look.fingerprint is None:
+        return tape.seen, False
+    file = look.fingerprint
+    if look.vault_ns is None or file.mtime_ns is None or file.ctime_ns is None:
+        return file, False
+    late = max(file.mtime_ns, file.ctime_ns) > look.vault_ns
+    return file, not late and look.writer is False
+
+
+def _is_untouched(before: Fingerprint | None, now: Fingerprint | None) -> bool:
+    if before is None or now is None:
+        return before is now
+    return difference(before, now) is Difference.NONE

@@ -1,0 +1,54 @@
+"""What the ledger keeps of the clock: whether it is trusted, and which entries were ahead."""
+
+import json
+
+from attrs import frozen
+from cattrs.preconf.json import make_converter
+
+from vtspolicy.clock_trust import STEP, Change, ClockRecord
+from vtspolicy.ledger.desk import Desk
+
+_CONVERTER = make_converter()
+
+SUBJECT = "clock"
+"""Whose lines in the history these are."""
+
+
+@frozen(kw_only=True)
+class KeptClock:
+    """What a server finds about the clock as it begins."""
+
+    record: ClockRecord | None  # of the last server
+    newest: float | None  # when the newest entry was made, seconds since the epoch
+
+
+class ClockDesk(Desk):
+    """Verbs about the clock."""
+
+    def clock(self) -> KeptClock:
+        """Return what is kept of the clock.
+
+        Of each table the entry that was made last counts, whatever its time. One that was ahead of
+        the clock when that was trusted again does not.
+        """
+        row, known = self._one("meta", "clock"), self._one("meta", "clock_ahead")
+        wrong = set(json.loads(str(known[0]))) if known is not None else set()
+        times = [time for time in self._newest_times() if time not in wrong]
+        return KeptClock(
+            record=None if row is None else _CONVERTER.loads(str(row[0]), ClockRecord),
+            newest=max(times, default=None),
+        )
+
+    def keep_clock(self, change: Change) -> None:
+        """Keep what a look at the clock has changed, and tell the history of a `cause`."""
+        self._do("set_meta", "clock", _CONVERTER.dumps(change.record))
+        if change.cause is None:
+            return
+        if change.trusted:
+            ahead = [time for time in self._newest_times() if time > change.at + STEP]
+            self._do("set_meta", "clock_ahead", json.dumps(ahead))
+        after = "trusted" if change.trusted else "not trusted"
+        self._note(change.at, None, after, change.cause, change.actor, subject=SUBJECT)
+
+    def _newest_times(self) -> list[float]:
+        return [float(time) for (time,) in self._all("newest_times") if time is not None]

@@ -1,0 +1,104 @@
+-- Evidence of copies: each copy of a tape is kept, with what the tape's file was at its begin and
+-- end; and a tape's record says which of them has its last known content.
+
+CREATE TABLE copies (
+    id          INTEGER PRIMARY KEY,
+    vault       TEXT NOT NULL,                   -- of the tape, where it is now: a move is followed
+    pool        TEXT NOT NULL,
+    cartridge   TEXT NOT NULL,
+    path        TEXT NOT NULL,
+    source      TEXT NOT NULL,                   -- the path of the file that was copied
+    application TEXT NOT NULL,
+    handle      TEXT NOT NULL,
+    began       REAL,                            -- of the run, by the keeper
+    ended       REAL,
+    before      TEXT,                            -- JSON: the fingerprint as the run began
+    after       TEXT,                            -- JSON: and as it ended
+    size        INTEGER,                         -- bytes, as the application reported
+    files       INTEGER,
+    digest      TEXT,
+    proof       TEXT NOT NULL,                   -- recorded, found or data
+    proved      REAL,                            -- when that was seen
+    demanded    TEXT,                            -- the proof that the copying rule asks for
+    doubt       TEXT,                            -- why only its data can allow an erase
+    lost        REAL,                            -- when the application said that it is not there
+    by_us       INTEGER NOT NULL DEFAULT 1,
+    retention   TEXT,
+    media       TEXT,
+    job         INTEGER,                         -- that made it
+    work        INTEGER REFERENCES works (id),   -- with the queries that find it
+    call_values TEXT,                            -- JSON: for the templates of that work
+    touches     INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX copies_path ON copies (path, id);
+
+CREATE TABLE restored_files (
+    copy        INTEGER NOT NULL REFERENCES copies (id),
+    at          REAL NOT NULL,
+    fingerprint TEXT NOT NULL,                   -- JSON: of a file that was brought back from it
+    sure        INTEGER NOT NULL
+);
+CREATE INDEX restored_files_copy ON restored_files (copy);
+
+ALTER TABLE tapes ADD COLUMN seen TEXT;                    -- JSON: the file as last looked at
+ALTER TABLE tapes ADD COLUMN held INTEGER;                 -- the copy that has the last known content
+ALTER TABLE tapes ADD COLUMN kept TEXT;                    -- JSON: the file as it last had that
+ALTER TABLE tapes ADD COLUMN partial TEXT;                 -- JSON: what a failed restore has left
+ALTER TABLE tapes ADD COLUMN override_at REAL;
+ALTER TABLE tapes ADD COLUMN override_seen TEXT;           -- JSON: the file that the operator meant
+ALTER TABLE tapes ADD COLUMN override_job INTEGER;         -- the order that it belongs to
+ALTER TABLE tapes ADD COLUMN doubted REAL;                 -- the file contradicts a restored ledger
+ALTER TABLE tapes ADD COLUMN unseen INTEGER NOT NULL DEFAULT 0;  -- not looked at since a restore
+ALTER TABLE tapes ADD COLUMN state TEXT;                   -- where its data is
+
+-- What version 0.1 knew of a copy: size and last write of the file, and by which run it was made.
+INSERT INTO copies (vault, pool, cartridge, path, source, application, handle, began, ended, after,
+                    size, proof, proved, by_us, retention, media, job, work, call_values)
+SELECT vault, pool, cartridge, path,
+       coalesce(json_extract(copy_values, '$.path'), path),
+       application, handle,
+       (SELECT started FROM attempts
+         WHERE job = CAST(json_extract(tapes.copy_values, '$.job') AS INTEGER)
+           AND number = CAST(json_extract(tapes.copy_values, '$.attempt') AS INTEGER)),
+       migrated,
+       CASE WHEN copied_size IS NOT NULL AND copied_written IS NOT NULL THEN
+           json_object('vault', vault, 'size', copied_size,
+                       'mtime_ns', CAST(round(copied_written * 1e9) AS INTEGER))
+       END,
+       copied_size,
+       CASE WHEN verified IS NULL THEN 'recorded' ELSE 'found' END,
+       verified, by_us, retention, media,
+       CAST(json_extract(copy_values, '$.job') AS INTEGER), copy_work, copy_values
+FROM tapes WHERE handle IS NOT NULL AND migrated IS NOT NULL AND application IS NOT NULL;
+
+UPDATE tapes SET
+    held = (SELECT id FROM copies WHERE copies.path = tapes.path),
+    kept = (SELECT after FROM copies WHERE copies.path = tapes.path),
+    seen = CASE WHEN size IS NOT NULL AND written IS NOT NULL THEN
+        json_object('vault', vault, 'size', size,
+                    'mtime_ns', CAST(round(written * 1e9) AS INTEGER))
+    END,
+    override_at = CASE WHEN override IS NOT NULL THEN (
+        SELECT max(at) FROM transitions
+         WHERE subject = 'tape /' || vault || '/' || pool || '/' || cartridge
+           AND after = 'overridden'
+    ) END,
+    override_seen = CASE WHEN override_size IS NOT NULL AND override_written IS NOT NULL THEN
+        json_object('vault', vault, 'size', override_size,
+                    'mtime_ns', CAST(round(override_written * 1e9) AS INTEGER))
+    END;
+UPDATE tapes SET
+    partial = CASE WHEN restoring IS NOT NULL AND size > 0 THEN seen END,
+    state = CASE
+        WHEN size IS NULL THEN 'deleted'
+        WHEN handle IS NOT NULL AND (restoring IS NOT NULL OR (size = 0 AND rewritten IS NULL))
+            THEN 'erased'
+        WHEN size = 0 THEN 'scratch'
+        WHEN migrated IS NOT NULL AND handle IS NOT NULL
+             AND copied_size IS size AND copied_written IS written THEN 'migrated'
+        ELSE 'written'
+    END;
+CREATE INDEX tapes_state ON tapes (state);
+
+-- What was found out as an attempt began: the copy that it brings back, the values that it uses.
+ALTER TABLE attempts ADD COLUMN plan TEXT;                 -- JSON

@@ -1,0 +1,28 @@
+"""Vaults on disk: the tapes in them, what a vault can do, and acts on exactly the judged file."""
+
+from vtspolicy.vaults.errors import (
+    CannotExchangeError,
+    ChangedError,
+    InUseError,
+    NoLeaseError,
+    VaultBusyError,
+    VaultError,
+)
+from vtspolicy.vaults.looking import Found, OneLook, Seen, look_through
+from vtspolicy.vaults.system import System
+from vtspolicy.vaults.vaults import Vaults
+
+__all__ = [
+    "CannotExchangeError",
+    "ChangedError",
+    "Found",
+    "InUseError",
+    "NoLeaseError",
+    "OneLook",
+    "Seen",
+    "System",
+    "VaultBusyError",
+    "VaultError",
+    "Vaults",
+    "look_through",
+]

@@ -1,0 +1,49 @@
+"""What can go wrong in a vault; the text of each error is for the host."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors of a machine that has no descriptor or memory left just now."""
+
+
+class VaultError(Exception):
+    """A vault, pool or tape that cannot be used; the text is for the host."""
+
+
+class ChangedError(VaultError):
+    """A file that is not, or not any more, the one that was judged. It was left as it is."""
+
+
+class InUseError(VaultError):
+    """A file that another process has open, or is about to open. It was left as it is."""
+
+
+class NoLeaseError(VaultError):
+    """A file of which cannot be told whether another process has it open."""
+
+
+class CannotExchangeError(VaultError):
+    """A restored file that cannot take the place of the old one; its bytes can be copied."""
+
+
+class VaultBusyError(VaultError):
+    """The machine has no descriptor or memory left just now: wait, and try again."""
+
+
+def trouble(error: OSError, what: str) -> VaultError:
+    """Return the error that tells what could not be done, and why."""
+    kind = VaultBusyError if error.errno in PASSING else VaultError
+    reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    return kind(f"{what}: {reason}")
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Make errors of the system VaultErrors that begin with `what`."""
+    try:
+        yield
+    except OSError as error:
+        raise trouble(error, what) from error

@@ -1,0 +1,33 @@
+"""Writing what a restore brought back to a file outside of the vaults, to be looked at."""
+
+import os
+from pathlib import Path
+
+from vtspolicy.vaults.errors import told
+from vtspolicy.vaults.files import Place, opened
+from vtspolicy.vaults.private import RESTORE
+
+CHUNK = 1 << 20
+"""Bytes that are copied at once."""
+
+
+def export(place: Place, token: str, destination: Path) -> None:
+    """Write the private file of a restore to a new file, for its owner alone. Raises VaultError.
+
+    A file that is there already is left alone, and one that is not whole is removed.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with told(f"{destination} cannot be written"):
+        new = os.open(destination, flags, 0o600)
+        try:
+            with opened(place, place.private(token, RESTORE), os.O_RDONLY) as file:
+                while data := place.system.read(file, CHUNK):
+                    rest = memoryview(data)
+                    while rest:
+                        rest = rest[place.system.write(new, rest) :]
+            place.system.sync(new)
+        except BaseException:
+            destination.unlink()
+            raise
+        finally:
+            os.close(new)

@@ -1,0 +1,65 @@
+"""Notes: what an act was about to do, beside the tape, so that a crash in it can be put right."""
+
+import json
+import os
+from typing import Any
+
+from attrs import asdict, frozen
+
+from vtspolicy.tapes import Fingerprint
+from vtspolicy.vaults.files import Place
+from vtspolicy.vaults.system import FILE
+
+LONGEST = 4096
+"""Bytes of the longest note that is believed."""
+
+
+@frozen(kw_only=True)
+class Note:
+    """Which file was to take the place of which."""
+
+    new: Fingerprint  # the private file
+    judged: Fingerprint | None  # the tape's; None: there was none
+
+
+def write(place: Place, name: str, note: Note) -> None:
+    """Leave a note under a private name, durable before anything is done."""
+    system = place.system
+    if place.has(name):
+        system.unlink(name, place.pool)
+    file = system.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | FILE, place.pool)
+    try:
+        system.write(file, json.dumps(asdict(note)).encode())
+        system.sync(file)
+    finally:
+        system.close(file)
+    place.sync()
+
+
+def read(place: Place, name: str) -> Note | None:
+    """Return the note of that name; None when there is none, or only half of one."""
+    try:
+        file = place.system.open(name, os.O_RDONLY | FILE, place.pool)
+    except FileNotFoundError:
+        return None
+    try:
+        text = place.system.read(file, LONGEST)
+    finally:
+        place.system.close(file)
+    try:
+        said: dict[str, Any] = json.loads(text)  # Any: as JSON gives it; the classes check names
+        judged = said["judged"]
+        return Note(
+            new=Fingerprint(**said["new"]),
+            judged=None if judged is None else Fingerprint(**judged),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None  # it was being written: nothing had been done yet
+
+
+def remove(place: Place, name: str) -> None:
+    """Remove a note that may be gone already."""
+    try:
+        place.system.unlink(name, place.pool)
+    except FileNotFoundError:
+        return

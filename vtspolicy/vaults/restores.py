@@ -1,0 +1,315 @@
+"""Putting what a restore brought back in the tape's place, and undoing that after a crash.
+
+Exchange is the way of choice: the names of the restored and of the judged file are exchanged in one
+step, so that the tape is whole at every moment. Where that is not possible, the bytes are copied
+into the judged file, which must be empty.
+"""
+
+import itertools
+import os
+import time
+from contextlib import ExitStack, suppress
+
+from vtspolicy.tapes import Fingerprint
+from vtspolicy.vaults import notes
+from vtspolicy.vaults.acts import GRACE, give_name, name_again
+from vtspolicy.vaults.bringing import remove_brought
+from vtspolicy.vaults.errors import (
+    CannotExchangeError,
+    ChangedError,
+    InUseError,
+    NoLeaseError,
+    VaultError,
+)
+from vtspolicy.vaults.files import (
+    UNSUPPORTED,
+    Lease,
+    Place,
+    claimed,
+    is_moved,
+    opened,
+    require_judged,
+)
+from vtspolicy.vaults.likeness import make_alike, make_usual
+from vtspolicy.vaults.private import COPYING, DELETE, EXCHANGE, KEPT, RESTORE
+
+CHUNK = 1 << 20
+"""Bytes that are copied at once."""
+
+PAGE = 4096
+"""Bytes of which a write that was cut short by a crash is a multiple."""
+
+
+def exchange(place: Place, judged: Fingerprint | None, token: str) -> Fingerprint:
+    """Put the restored file in the place of the judged one; return what the tape is then.
+
+    With None as `judged` no file stands there, and the restored one gets the name only if it is
+    still free. Otherwise both files are held under write leases, the judged one is compared, and
+    after the exchange compared again: if it was written, opened, or another file had got the
+    tape's name, the names are exchanged back and the act fails. The old file is removed last.
+    """
+    try:
+        with opened(place, place.private(token, RESTORE), os.O_RDONLY) as new:
+            if judged is None:
+                return _put_where_none_is(place, new, token)
+            return _put_in_place(place, new, judged, token)
+    except FileNotFoundError as error:
+        raise ChangedError(f"{place.tape.name} or its restored file is gone") from error
+
+
+def _put_where_none_is(place: Place, new: int, token: str) -> Fingerprint:
+    target = place.private(token, RESTORE)
+    with claimed(place, new, target) as lease:
+        make_usual(place, new)
+        place.system.sync(new)
+        lease.require()
+        try:
+            give_name(place, target)
+        except FileExistsError as error:
+            raise ChangedError(f"{place.tape.name} is there again") from error
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            raise CannotExchangeError(f"{place.tape.name} cannot be given its file") from error
+        place.sync()
+        return _taken(place, new, lease)
+
+
+def _taken(place: Place, new: int, lease: Lease) -> Fingerprint:
+    """Return what the file is that has the tape's name now, taken under its lease."""
+    facts = place.system.facts(new)
+    if lease.may_have_been_broken:
+        raise VaultError(
+            f"{place.tape.name} came back, but that took so long that another process may have"
+            " written to it meanwhile"
+        )
+    return place.fingerprint(facts)
+
+
+def _put_in_place(place: Place, new: int, judged: Fingerprint, token: str) -> Fingerprint:
+    if not place.features.exchange:
+        raise CannotExchangeError(f"the vault of {place.tape.name} cannot exchange two names")
+    target, note = place.private(token, RESTORE), place.private(token, EXCHANGE)
+    with ExitStack() as held:
+        old = held.enter_context(opened(place, place.name, os.O_RDONLY))
+        old_lease = held.enter_context(claimed(place, old, place.name))
+        require_judged(place, old, judged)
+        make_alike(place, old, new)
+        new_lease = held.enter_context(claimed(place, new, target))
+        place.system.sync(new)
+        now = place.fingerprint(place.system.facts(new))
+        notes.write(place, note, notes.Note(new=now, judged=judged))
+        require_judged(place, old, judged)
+        try:
+            old_lease.require()
+            place.system.exchange(target, place.name, place.pool)
+        except (VaultError, OSError) as error:
+            notes.remove(place, note)
+            if isinstance(error, OSError) and error.errno in UNSUPPORTED:
+                message = f"the vault of {place.tape.name} cannot exchange two names"
+                raise CannotExchangeError(message) from error
+            raise
+        try:
+            _require_exchanged(place, old, old_lease, judged, target)
+        except (VaultError, OSError):
+            _exchange_back(place, new, new_lease, token)
+            notes.remove(place, note)
+            place.sync()
+            raise
+        place.sync()
+        after = _taken(place, new, new_lease)
+        place.system.unlink(target, place.pool)
+        notes.remove(place, note)
+        place.sync()
+        return after
+
+
+def _require_exchanged(
+    place: Place, old: int, lease: Lease, judged: Fingerprint, target: str
+) -> None:
+    """Make sure that it was the judged file which has the private name now."""
+    facts = place.system.facts(old)
+    if not place.means(target, facts) or facts.st_nlink != 1:
+        raise ChangedError(f"{place.tape.name} became another file: nothing was put in its place")
+    if not is_moved(judged, place.fingerprint(facts), place.features):
+        raise ChangedError(f"{place.tape.name} was written just now: nothing was put in its place")
+    if lease.is_real:
+        time.sleep(GRACE)
+    lease.require()
+
+
+def _exchange_back(place: Place, new: int, lease: Lease, token: str) -> None:
+    """Give the tape's name back to the file that had it, and the restored one its private name.
+
+    Another process may have opened or replaced the restored file under the tape's name meanwhile.
+    Whatever may be of a host's is kept, and named by the error.
+    """
+    target = place.private(token, RESTORE)
+    restored = place.system.facts(new)
+    if not place.means(place.name, restored):
+        # Yet another file has got the name. It is the newest; what we took out of its place stays.
+        raise VaultError(
+            f"{place.tape.name} became another file twice while it was restored; the file between"
+            f" them is {_keep(place, token)}"
+        )
+    place.system.exchange(target, place.name, place.pool)
+    if place.means(target, restored):
+        if lease.is_held:
+            return
+        # A process waits for the file that we have just taken back: what it will write is its own.
+        raise VaultError(
+            f"{place.tape.name} was opened by two processes while it was restored; the file of one"
+            f" of them is {_keep(place, token)}"
+        )
+    # Yet another file got the name just before. It is the newest: it gets it again.
+    place.system.exchange(target, place.name, place.pool)
+    raise VaultError(
+        f"{place.tape.name} became another file while it was restored; what had its name before is"
+        f" {_keep(place, token)}"
+    )
+
+
+def _keep(place: Place, token: str) -> str:
+    """Give a restored file's private name up for one that is never removed; return that."""
+    target = place.private(token, RESTORE)
+    for number in itertools.count(1):
+        kept = place.private(token if number == 1 else f"{token}-{number}", KEPT)
+        if not place.has(kept):
+            place.system.rename(target, kept, place.pool)
+            break
+    place.sync()
+    return place.shown(kept)
+
+
+def copy_into(place: Place, judged: Fingerprint, token: str) -> Fingerprint:
+    """Write the bytes of the restored file into the judged one, which is empty; return what it is.
+
+    A process may have the file open. Our bytes are always added at its end, so that none of a
+    host's is overwritten; a size that is not ours ends the copying, and at the end the whole
+    content is compared with the restored file. What a host writes into the part that is there
+    already is seen by that, but not a write of the same bytes, nor one after the comparison. The
+    tape may be half restored when this raises ChangedError.
+    """
+    target, note = place.private(token, RESTORE), place.private(token, COPYING)
+    flags = os.O_RDWR | os.O_APPEND
+    try:
+        with opened(place, target, os.O_RDONLY) as new, opened(place, place.name, flags) as file:
+            with ExitStack() as held:
+                with suppress(InUseError, NoLeaseError):
+                    held.enter_context(claimed(place, file, place.name))
+                if require_judged(place, file, judged).size:
+                    raise ChangedError(f"{place.tape.name} is not empty: nothing is copied into it")
+                restored = place.fingerprint(place.system.facts(new))
+                notes.write(place, note, notes.Note(new=restored, judged=judged))
+                after = _copied(place, new, file)
+            place.system.unlink(target, place.pool)
+            notes.remove(place, note)
+            place.sync()
+            return after
+    except FileNotFoundError as error:
+        raise ChangedError(f"{place.tape.name} or its restored file is gone") from error
+
+
+def _copied(place: Place, new: int, file: int) -> Fingerprint:
+    system, done = place.system, 0
+    while data := system.read(new, CHUNK):
+        rest = memoryview(data)
+        while rest:
+            if system.facts(file).st_size != done:
+                raise ChangedError(f"{place.tape.name} was written while it was restored")
+            count = system.write(file, rest)
+            rest, done = rest[count:], done + count
+    system.sync(file)
+    if not is_beginning(file, new) or system.facts(file).st_size != done:
+        raise ChangedError(f"{place.tape.name} was written while it was restored")
+    facts = system.facts(file)
+    if not place.means(place.name, facts):
+        raise ChangedError(f"{place.tape.name} became another file while it was restored")
+    return place.fingerprint(facts)
+
+
+def is_beginning(file: int, whole: int) -> bool:
+    """Return whether all that an open file has is what the other one begins with."""
+    at = 0
+    while data := os.pread(file, CHUNK, at):
+        if os.pread(whole, len(data), at) != data:
+            return False
+        at += len(data)
+    return True
+
+
+def recover(place: Place, token: str) -> None:
+    """Complete or undo what a crash has left of the acts of one attempt.
+
+    Not for an attempt whose application still runs: its private file would be removed. A delete is
+    undone; an exchange that had been done is completed, and one that had not is undone; what was
+    copied into an empty tape is removed again, unless a host has written to it or the copy was
+    whole. A restored file that was not put in place is removed. A file that may hold a host's data
+    gets the tape's name again. Raises VaultError naming the file if another one has the name; it
+    stays then.
+    """
+    _recover_copying(place, token)
+    discard(place, token)
+    for kind in (DELETE, KEPT):
+        name_again(place, place.private(token, kind))
+
+
+def _recover_exchange(place: Place, token: str) -> None:
+    name, target = place.private(token, EXCHANGE), place.private(token, RESTORE)
+    note = notes.read(place, name)
+    facts = place.facts(target)
+    if note is not None and note.judged is not None and facts is not None:
+        found = place.fingerprint(facts)
+        is_old = found.inode == note.judged.inode and is_moved(note.judged, found, place.features)
+        if not is_old and found.inode != note.new.inode:
+            _take_aside(place, token, note)
+    notes.remove(place, name)
+
+
+def _take_aside(place: Place, token: str, note: notes.Note) -> None:
+    """Keep a file of a host which an exchange took for the judged one.
+
+    It gets the tape's name back if that has the restored file, and nothing was written to it.
+    """
+    target = place.private(token, RESTORE)
+    at_name = place.facts(place.name)
+    if (
+        at_name is not None
+        and at_name.st_ino == note.new.inode
+        and is_moved(note.new, place.fingerprint(at_name), place.features)
+    ):
+        place.system.exchange(target, place.name, place.pool)
+        return
+    _keep(place, token)
+
+
+def discard(place: Place, token: str) -> None:
+    """Remove the private file and folder of a restore, if they are there.
+
+    A file of a host, which an exchange that did not end has left there, is kept.
+    """
+    _recover_exchange(place, token)
+    notes.remove(place, place.private(token, COPYING))
+    remove_brought(place, token)
+
+
+def _recover_copying(place: Place, token: str) -> None:
+    name, target = place.private(token, COPYING), place.private(token, RESTORE)
+    note = notes.read(place, name)
+    if note is not None and note.judged is not None and place.has(target):
+        with suppress(FileNotFoundError), opened(place, place.name, os.O_RDWR) as file:
+            _empty_again(place, file, target, note.judged)
+    notes.remove(place, name)
+
+
+def _empty_again(place: Place, file: int, target: str, judged: Fingerprint) -> None:
+    with claimed(place, file, place.name) as lease, opened(place, target, os.O_RDONLY) as new:
+        facts = place.system.facts(file)
+        whole = place.system.facts(new).st_size
+        # A write that was cut short ends with a page. What ends elsewhere was written by a host.
+        ours = 0 < facts.st_size < whole and facts.st_size % PAGE == 0
+        if facts.st_ino != judged.inode or not ours or not is_beginning(file, new):
+            return  # it is another file, or the host's, or whole
+        lease.require()
+        place.system.truncate(file)
+        place.system.sync(file)

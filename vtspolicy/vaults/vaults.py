@@ -1,0 +1,356 @@
+"""The vaults of this node: what can be seen in them, and what is done to a tape.
+
+Every act takes the fingerprint of the file that was judged and is done to exactly that file, or to
+none. All methods touch the disk: call them in a thread. Whatever concerns one vault has a tape, or
+a target, as its first argument.
+"""
+
+import fcntl
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from attrs import evolve
+
+from vtspolicy.tapes import Fingerprint, Look, Tape, VaultFeatures
+from vtspolicy.vaults import acts, bringing, clock, restores
+from vtspolicy.vaults.errors import PASSING, ChangedError, VaultBusyError, VaultError, told, trouble
+from vtspolicy.vaults.export import export
+from vtspolicy.vaults.files import Place, as_looked_at, is_judged, opened
+from vtspolicy.vaults.looking import Looking
+from vtspolicy.vaults.private import parsed
+from vtspolicy.vaults.probe import probe
+from vtspolicy.vaults.system import FILE, System
+
+SAMPLES = 8
+"""How many tapes of a vault are tried for leases, one of each pool."""
+
+LONGEST_WAIT = 5.0
+"""Seconds that a tape which was written just now is waited for at most."""
+
+FUTURE = 5_000_000_000
+"""Nanoseconds by which a time may be ahead of the vault's clock before it is wrong."""
+
+COARSE = VaultFeatures(leases=False, exchange=False, tick_ns=1_000_000_000)
+"""What is assumed of a vault that cannot be probed, where something has to be assumed."""
+
+WORDS = (
+    ("inode", "keeps_inode"),
+    ("ctime", "keeps_ctime"),
+    ("leases", "leases"),
+    ("exchange", "exchange"),
+)
+"""What features are called in the configuration, and in VaultFeatures."""
+
+
+class Vaults(Looking):
+    """The vaults of this node."""
+
+    def __init__(
+        self,
+        roots: Mapping[str, Path],
+        accepted: Mapping[str, frozenset[str]] | None = None,
+        *,
+        system: System | None = None,
+    ) -> None:
+        super().__init__(roots, system=system)
+        self.accepted = dict(accepted or {})  # vault -> features that the site does without
+        self.features: dict[str, VaultFeatures] = {}  # of the vaults that were probed
+        self._probed: dict[str, Path] = {}  # their directories then: a reload may change them
+
+    # -- what a vault can do
+
+    def probe(self, vault: str) -> VaultFeatures:
+        """Find out what a vault can do, on private files in it, and remember that.
+
+        Raises VaultError when the vault is not there, or nothing can be written in it.
+        """
+        root = self._root(vault)
+        denied: OSError | None = None
+        with ExitStack() as held:
+            tapes = list(self._samples(vault, held))
+            for folder in self._folders(vault, held):
+                try:
+                    features = probe(self.system, folder, tapes)
+                except OSError as error:
+                    if error.errno in PASSING:
+                        raise trouble(error, f"vault {vault} cannot be probed") from error
+                    denied = denied or error
+                    continue
+                self.features[vault] = features
+                self._probed[vault] = root
+                return features
+        reason = "it has no pool" if denied is None else denied.strerror
+        raise VaultError(f"vault {vault} cannot be probed: {reason}")
+
+    def features_of(self, vault: str) -> VaultFeatures:
+        """Return what a vault can do; it is probed if that is not known. Errors: as `probe`."""
+        if self._probed.get(vault) != self._root(vault):
+            return self.probe(vault)
+        return self.features[vault]
+
+    def missing(self, vault: str) -> tuple[str, ...]:
+        """Return the words for what a vault cannot do: inode, ctime, leases, exchange."""
+        features = self.features_of(vault)
+        return tuple(word for word, name in WORDS if not getattr(features, name))
+
+    def _folders(self, vault: str, held: ExitStack) -> Iterator[int]:
+        """Yield the vault's own folder, then its pools, each held open."""
+        yield held.enter_context(self.root(vault))
+        for name in self.pools_of(vault):
+            with suppress(VaultError):
+                yield held.enter_context(self.pool(vault, name))
+
+    def _samples(self, vault: str, held: ExitStack) -> Iterator[tuple[int, str]]:
+        """Yield a tape of each of some pools: the pool's descriptor, and the name."""
+        for name in self.pools_of(vault)[:SAMPLES]:
+            try:
+                pool = held.enter_context(self.pool(vault, name))
+                with os.scandir(pool) as entries:
+                    for entry in entries:
+                        if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                            yield pool, entry.name
+                            break
+            except VaultBusyError:
+                raise
+            except (VaultError, OSError):
+                continue  # the scan tells of it
+
+    # -- when
+
+    def moment(self, tape: Tape) -> int:
+        """Return the vault's own clock, in nanoseconds since 1970.
+
+        Raises VaultError when neither the vault's folder nor the tape's pool can be written.
+        """
+        now = self._clock(tape)
+        if now is None:
+            raise VaultError(f"/{tape.vault}/{tape.pool} cannot be written: its clock is unknown")
+        return now
+
+    def _clock(self, tape: Tape) -> int | None:
+        with ExitStack() as held:
+            pool = held.enter_context(self.pool(tape.vault, tape.pool))
+            root = held.enter_context(self.root(tape.vault))
+            return clock.moment(self.system, (root, pool), f"/{tape.vault}/{tape.pool}")
+
+    def settle_time(self, tape: Tape) -> float:
+        """Return the seconds, at most 5, after which a later write has other times than now.
+
+        A file system has a tick: two writes within one tick have the same times. A tape is left
+        alone until its last write and change are two ticks old by the vault's clock. Where nothing
+        can be written, this node's clock is taken, and 5 seconds more allowed for the difference.
+        """
+        seen = self.look(tape).seen
+        if seen is None or seen.mtime_ns is None:
+            return 0.0
+        try:
+            margin = 2 * self.features_of(tape.vault).tick_ns
+        except VaultBusyError:
+            raise
+        except VaultError:
+            margin = 2 * COARSE.tick_ns
+        now = self._clock(tape)
+        if now is None:
+            now, margin = time.time_ns(), margin + FUTURE
+        latest = max(seen.mtime_ns, seen.ctime_ns or 0)
+        if latest > now + FUTURE:
+            latest = seen.ctime_ns or 0  # somebody has set it: it says nothing of when
+        return min(max(0.0, (latest + margin - now) / 1e9), LONGEST_WAIT)
+
+    def is_in_future(self, tape: Tape) -> bool:
+        """Whether the last write or change of a tape is more than 5 s ahead of the vault's clock.
+
+        Where nothing can be written, this node's clock is taken.
+        """
+        seen = self.look(tape).seen
+        if seen is None or seen.mtime_ns is None:
+            return False
+        now = self._clock(tape) or time.time_ns()
+        return max(seen.mtime_ns, seen.ctime_ns or 0) > now + FUTURE
+
+    # -- looks
+
+    def writer(self, tape: Tape) -> bool | None:
+        """Whether a process has the tape open for writing, or mapped; None: it cannot be told.
+
+        A read lease is taken and given back at once: the kernel refuses it while there is a writer.
+        """
+        with self.pool(tape.vault, tape.pool) as pool:
+            return self._look_closely(tape, pool)[1]
+
+    def take_look(self, tape: Tape) -> Look:
+        """Return what a tape is just now, with the clocks and whether it is open for writing.
+
+        The fingerprint is taken while the read lease is held, if there is one, and the clock of the
+        vault before it: a time of the file is never nearer to the clock than it seems.
+        """
+        vault_ns = self._clock(tape)
+        with self.pool(tape.vault, tape.pool) as pool:
+            fingerprint, writer = self._look_closely(tape, pool)
+        return Look(at=time.time(), fingerprint=fingerprint, writer=writer, vault_ns=vault_ns)
+
+    def _look_closely(self, tape: Tape, pool: int) -> tuple[Fingerprint | None, bool | None]:
+        seen = self._tape(pool, tape.vault, tape.pool, tape.cartridge).seen
+        if seen is None:
+            return None, None
+        try:
+            leases = self.features_of(tape.vault).leases
+            file = self.system.open(tape.cartridge, os.O_RDONLY | FILE, pool)
+        except OSError as error:
+            if error.errno in PASSING:
+                raise trouble(error, f"{tape.name} cannot be opened") from error
+            return seen, None
+        except VaultBusyError:
+            raise
+        except VaultError:
+            return seen, None
+        try:
+            writer = self._is_written(file) if leases else None
+            facts = self.system.facts(file)
+            if not stat.S_ISREG(facts.st_mode):
+                raise VaultError(f"{tape.name} is not a plain file")
+            return self.fingerprint(tape.vault, facts), writer
+        finally:
+            with suppress(OSError):
+                self.system.lease(file, fcntl.F_UNLCK)
+            self.system.close(file)
+
+    def _is_written(self, file: int) -> bool | None:
+        try:
+            self.system.lease(file, fcntl.F_RDLCK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return None
+        return False
+
+    def digest(self, tape: Tape, judged: Fingerprint | None = None) -> Fingerprint:
+        """Read a tape's whole content and return its fingerprint with the SHA-256.
+
+        Raises ChangedError when it changed while it was read, as far as size, times and inode tell,
+        or is not the file that was judged. A write through a mapping need not move the times.
+        """
+        with self._place(tape) as place, opened(place, place.name, os.O_RDONLY) as file:
+            before = place.fingerprint(place.system.facts(file))
+            if judged is not None and not is_judged(judged, before, place.features):
+                raise ChangedError(f"{tape.name} was written just now, or is another file")
+            with os.fdopen(file, "rb", buffering=0, closefd=False) as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            facts = place.system.facts(file)
+            if not is_judged(before, place.fingerprint(facts), place.features):
+                raise ChangedError(f"{tape.name} was written while it was read")
+            if not place.means(place.name, facts):
+                raise ChangedError(f"{tape.name} became another file while it was read")
+            return evolve(before, digest=digest)
+
+    # -- emptying and removing
+
+    def erase(self, tape: Tape, judged: Fingerprint | None = None) -> Fingerprint:
+        """Empty a tape and return what it is then: see `acts.erase`.
+
+        Raises ChangedError, InUseError, NoLeaseError.
+        """
+        with self._place(tape) as place:
+            return acts.erase(place, judged or as_looked_at(tape))
+
+    def delete(self, tape: Tape, judged: Fingerprint | None = None, token: str = "now") -> None:  # noqa: S107  # a token of names, not of access
+        """Remove a tape's file; already gone is fine: see `acts.delete`.
+
+        Raises ChangedError, InUseError, NoLeaseError.
+        """
+        with self._place(tape) as place:
+            if not place.has(place.name):
+                return
+            acts.delete(place, judged or as_looked_at(tape), token)
+
+    def undo_delete(self, tape: Tape, token: str) -> bool:
+        """Put right what a crash has left of a delete: see `acts.undo_delete`."""
+        with self._place(tape) as place:
+            return acts.undo_delete(place, token)
+
+    # -- bringing back
+
+    def new_target(self, tape: Tape, token: str) -> str:
+        """Return the path of a private file that a restore can write; it is not there yet."""
+        with self._place(tape) as place:
+            restores.discard(place, token)
+            return str(Path(tape.path).parent / bringing.new_target(place, token))
+
+    def new_staging(self, tape: Tape, token: str) -> str:
+        """Make an empty private folder that a restore can write to, and return its path."""
+        with self._place(tape) as place:
+            restores.discard(place, token)
+            return str(Path(tape.path).parent / bringing.new_staging(place, token))
+
+    def brought(self, tape: Tape, token: str) -> Fingerprint:
+        """Return what has come back, which is a private file then: see `bringing.brought`."""
+        with self._place(tape) as place:
+            return bringing.brought(place, token)
+
+    def exchange(self, tape: Tape, judged: Fingerprint | None, token: str) -> Fingerprint:
+        """Put the file that was brought back in the tape's place: see `restores.exchange`.
+
+        Raises ChangedError, InUseError, NoLeaseError, CannotExchangeError.
+        """
+        with self._place(tape) as place:
+            return restores.exchange(place, judged, token)
+
+    def copy_into(self, tape: Tape, judged: Fingerprint, token: str) -> Fingerprint:
+        """Copy the file that was brought back into the empty tape: see `restores.copy_into`.
+
+        Raises ChangedError.
+        """
+        with self._place(tape) as place:
+            return restores.copy_into(place, judged, token)
+
+    def export(self, tape: Tape, token: str, destination: Path) -> None:
+        """Write what came back to a new file outside of the vaults: see `export.export`."""
+        with self._place(tape) as place:
+            export(place, token, destination)
+
+    def discard(self, tape: Tape, token: str) -> None:
+        """Remove the private file and folder of a restore."""
+        with self._place(tape) as place:
+            restores.discard(place, token)
+
+    # -- after a crash
+
+    def leftovers(self, vault: str) -> list[tuple[str, str, str, str]]:
+        """Return (pool, token, kind, cartridge) of each private name in a vault.
+
+        Kinds: see `private`. A staging folder has no cartridge; it belongs to that of its token.
+        """
+        found: list[tuple[str, str, str, str]] = []
+        for name in self.pools_of(vault):
+            with self.pool(vault, name) as pool, told(f"/{vault}/{name} cannot be read"):
+                with os.scandir(pool) as entries:
+                    names = [entry.name for entry in entries if entry.name.startswith(".")]
+                for each in sorted(names):
+                    token_kind_cartridge = parsed(each)
+                    if token_kind_cartridge is not None:
+                        found.append((name, *token_kind_cartridge))
+        return found
+
+    def recover(self, tape: Tape, token: str) -> None:
+        """Complete or undo what a crash has left of one attempt: see `restores.recover`."""
+        with self._place(tape) as place:
+            restores.recover(place, token)
+
+    @contextmanager
+    def _place(self, tape: Tape) -> Iterator[Place]:
+        """Hold a tape's pool open; errors of the system become VaultErrors about the tape."""
+        features = self.features_of(tape.vault)
+        with self.pool(tape.vault, tape.pool) as pool, told(f"{tape.name} cannot be worked on"):
+            yield Place(
+                system=self.system,
+                pool=pool,
+                tape=tape,
+                features=features,
+                without=self.accepted.get(tape.vault, frozenset()),
+                fingerprint=lambda facts: self.fingerprint(tape.vault, facts),
+            )
