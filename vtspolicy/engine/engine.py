@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.config.model import Host
@@ -32,12 +33,13 @@ from vtspolicy.engine.recording import record, together
 from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
 from vtspolicy.engine.tapes.checks import known
+from vtspolicy.engine.tapes.leftovers import recover
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Book, Ledger, LedgerError
 from vtspolicy.ledger.intake import Intake, Recorded
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
@@ -187,9 +189,15 @@ class Engine:
         """Look after clock and tapes from now on: scan the vaults, answer mounts, clean up."""
         self.clock_watch.start()
         self.catalogue.start()
+        put_right = Deferred.fromCoroutine(recover(self.conductor.checks))
+        put_right.addErrback(self._not_recovered)
         self.mounts.watch()
         self.cleanup.start()
         self.conductor.proving.start()
+
+    def _not_recovered(self, failure: Failure) -> None:
+        if failure.type is not LedgerError:  # else the server stops: the next one looks
+            self.log.failure("Vaults cannot be put right.", failure, action="left_behind")
 
     def unwatch(self) -> None:
         """The server stops: look after nothing any more, and let nothing wait for room."""
