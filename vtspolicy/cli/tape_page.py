@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from vtspolicy.cli.tables import Column, recent, table, visible
 from vtspolicy.tapes import Copy, Difference, Proof, Tape
 
-
 BY_RULE = "its rule demands that"
 """Why the data of a copy is read back, although nothing is wrong with it."""
 
