@@ -316,7 +316,8 @@ class EmsDecoder:
         if self._only_candidates and not event.is_candidate:
             return
         if self._is_cut and event.is_candidate and not shows_end(raw):
-            self._refuse("cut", refused_cut(raw))
+            self.counted.refuse("cut")
+            self._out.append(Refusal(kind="cut", reason=refused_cut(raw), text=text))
             return
         self._out.append(event)
 

@@ -81,6 +81,7 @@ class Refusal:
     kind: str  # one word for the metric: line, event, header, plain, cut, json, syslog, frame
     reason: str  # what was wrong and what is allowed, for the notice
     column: int | None = None  # where in the line, from 1
+    text: str | None = None  # of an event whose last line lacks its end: all that has come
     answered: bool = True  # false where the answer could be shown back and refused again
     id: str | None = None  # the sender's id, where it could still be read
 

@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from vtspolicy.config.model import Host
 from vtspolicy.events.decoder import Decoder
-from vtspolicy.events.event import Event, Item, Refusal
+from vtspolicy.events.event import Acknowledgement, Event, Item
 from vtspolicy.hosts.arrival import (
     all_acknowledged,
     has_unread,
@@ -287,17 +287,15 @@ class HostSession(Protocol):
     def _drop(self, items: list[Item]) -> None:
         """Say what was cut, so that somebody has the host show it again."""
         for item in items:
-            if isinstance(item, Event) and item.is_candidate:
-                text = item.text
-            elif isinstance(item, Refusal):
-                text = item.reason
-            else:
+            if isinstance(item, Acknowledgement) or not item.text:
+                continue
+            if isinstance(item, Event) and not item.is_candidate:
                 continue
             self._link.log.warn(
                 "An event from {address} was cut, and is not taken: {text!r}.",
                 action="event_cut",
                 address=self.address,
-                text=text,
+                text=item.text,
             )
 
     def _take(self, items: list[Item]) -> None:
