@@ -97,17 +97,18 @@ OTHER_DESCRIPTORS = 256
 
 
 def _have_descriptors(configuration: Configuration) -> None:
-    """Allow as many open files as the system lets us, and tell if connections could take them all.
+    """Allow as many open files as the connections may need, and tell if the system does not.
 
-    A shell's usual limit of 1024 is meant for old programs that use select().
+    No more than that: the applications inherit the limit, and old ones go through all numbers.
     """
     from twisted.logger import Logger  # noqa: PLC0415
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     wanted = configuration.connections + OTHER_DESCRIPTORS
-    if hard not in {resource.RLIM_INFINITY} and hard < wanted:
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
         Logger("vtspolicy.config").warn(
             "{connections} connections may need {wanted} open files, and the system allows {hard}."
             " Raise LimitNOFILE, or lower `connections`.",

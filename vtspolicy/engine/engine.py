@@ -258,7 +258,10 @@ class Engine:
         name = session.hosts[0].name if session.hosts else ""
         self.metrics.refused.labels(name, refusal.kind).inc()
         self.complaints.refused(session.address, refusal.reason)
-        fields = {"reason": refusal.reason} | ({"id": refusal.id} if refusal.id else {})
+        if not refusal.answered:
+            return
+        named = {"column": refusal.column, "reason": refusal.reason, "id": refusal.id}
+        fields = {name: value for name, value in named.items() if value}
         now = self.clock.seconds()
         session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
 
