@@ -61,16 +61,10 @@ _HEADER = re.compile(
 _MISREAD = re.compile(
     rb"""
     (\d\d-\d\d-\d\d [ \t]++ \d\d:\d\d:\d\d \S*+
-<<<<<<< HEAD
         (?> (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8} ) )
-    (?: \s++ (VTSPolicy (?: \s .*+ )?) | \s*+ ) \Z
-    """,
-=======
-        (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8}+ )
     (?: \s++ ((?i:VTSPolicy) (?: (?=%b) .*+ )?) | \s*+ ) \Z
     """
     % _ODD,
->>>>>>> doors
     re.VERBOSE | re.DOTALL,
 )
 # A closing quote at the end, also a typographic one, as UTF-8 and in code page 1252.
