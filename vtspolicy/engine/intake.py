@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.events.event import Event, identity
@@ -17,6 +17,7 @@ from vtspolicy.ledger.intake import Intake
 from vtspolicy.rights import host_of_event, why_not_command, why_not_tapes
 from vtspolicy.rules.decision import Circumstances, Decision, Step, Verdict, proven_user
 from vtspolicy.rules.expand import ExpansionError
+from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
@@ -146,7 +147,24 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
         decision = decide(reader.table, understood.command, circumstances, trace=trace)
     except ExpansionError as error:
         return refused(understood, RequestState.DENIED, str(error))
-    return _decided(understood, decision)
+    intake = _decided(understood, decision)
+    begin = _not_before(decision, now)
+    if begin is None or intake.state is not RequestState.OPEN:
+        return intake
+    told = begin.replace(tzinfo=None).isoformat(timespec="seconds")
+    return evolve(intake, fields={**intake.fields, "notbefore": told})
+
+
+def _not_before(decision: Decision, now: datetime) -> datetime | None:
+    """Return when the first job may start, where hours keep all of them waiting; or None."""
+    at = datetime.fromtimestamp(now.timestamp(), LOCAL)
+    begins: list[datetime] = []
+    for work in {id(job.work): job.work for job in decision.jobs}.values():
+        begin = next_start(work.between, work.calendar, at)
+        if begin is not None and begin.timestamp() <= at.timestamp():
+            return None
+        begins += [begin] if begin is not None else []
+    return min(begins, key=datetime.timestamp, default=None)
 
 
 def settle_some(

@@ -17,7 +17,7 @@ from vtspolicy.grammar import Command, CommandError, Vocabulary, parse
 from vtspolicy.rules.decision import Circumstances, Decision, Verdict, proven_user
 from vtspolicy.rules.expand import ExpansionError, expand
 from vtspolicy.rules.facts import imagined_facts
-from vtspolicy.rules.hours import next_start
+from vtspolicy.rules.hours import shown_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.places import RUN_PLACES
 from vtspolicy.rules.rulings import ruling_of
@@ -159,7 +159,7 @@ def _command(case: Case, vocabulary: Vocabulary) -> tuple[Command, str | None, s
 def _found(case: Case, decision: Decision) -> dict[str, Any]:
     """What was decided, in the words that a case expects it in."""
     works = [job.work for job in decision.jobs]
-    starts = [next_start(work.between, work.calendar, case.at) for work in works]
+    starts = [shown_start(work.between, work.calendar, case.at) for work in works]
     return {
         "rule": decision.rule,
         "denied": decision.reason if decision.verdict is Verdict.DENIED else None,

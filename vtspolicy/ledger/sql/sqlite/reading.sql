@@ -4,7 +4,8 @@
 requests.id, requests.host, requests.received, events.text, requests.state, requests.family,
 requests.operation, requests.ref, requests.event_id, requests.rule, requests."table",
 requests.reason, requests.jobs, requests.live, requests.completed, requests.warning,
-requests.failed + requests.cancelled + requests.timedout + requests.interrupted, requests.finished
+requests.failed + requests.cancelled + requests.timedout + requests.interrupted, requests.finished,
+requests.again
 
 -- name: request
 SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id
