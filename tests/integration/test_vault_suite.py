@@ -657,6 +657,37 @@ def test_an_error_of_the_system_at_any_step_loses_nothing(stepping, name, number
             assert now == whole, where
 
 
+@pytest.mark.parametrize("at", ["the beginning", "the end"])
+def test_a_process_that_holds_the_tape_open_loses_nothing_to_a_restore(stepping, monkeypatch, at):
+    monkeypatch.setattr(restores, "CHUNK", 3000)
+    trial = Trial(stepping, "copy into an empty one")
+    steps = trial.begin(lambda *_: None)
+    data = Host(stepping).data
+    for step in range(5, steps + 1):
+        held, calls = [], []
+
+        def write(number, call, step=step, held=held, calls=calls):
+            if call == "open" and not held:
+                held.append(stepping.tape.open("r+b", buffering=0))  # before the act takes a lease
+            if number == step:
+                file = held[0]
+                file.seek(0, os.SEEK_END if at == "the end" else os.SEEK_SET)
+                file.write(data)
+            if number < step:
+                calls.append(call)
+
+        done = trial.begin(write)
+        held[0].close()
+        if done < step:
+            break  # without a lease there is less to do
+        now = stepping.tape.read_bytes()
+        assert data in now, f"step {step} of {steps}: {trial.error}"
+        if trial.error is None:
+            assert calls.count("sync") >= 6, "only after the data was compared"
+        else:
+            assert isinstance(trial.error, ChangedError)
+
+
 def test_a_lease_that_was_broken_while_a_tape_was_emptied_is_told(stepping, monkeypatch):
     monkeypatch.setattr(files, "lease_break_time", lambda: 1e-6)
     trial = Trial(stepping, "erase")

@@ -119,6 +119,15 @@ LISTEN = keys_of(
         default_text="true",
         help="whether displayed events may go on in further lines",
     ),
+    Key(
+        name="plain",
+        read=reading.boolean,
+        type="true or false",
+        default=False,
+        default_text="false",
+        help="whether a command without a header counts also on a connection that has shown"
+        " headers, where a line of an event's text can look like one",
+    ),
     Key(name="key", read=reading.text, type="a file", help="tls: the server's key, PEM"),
     Key(name="cert", read=reading.text, type="a file", help="tls: the server's certificate, PEM"),
     Key(

@@ -19,6 +19,7 @@ class Listen:
     endpoint: str  # a Twisted server endpoint; `tls:` is ours and takes the three files below
     format: Format = "auto"  # what is spoken on it
     wrapped: bool = True  # False: every line is an event at once
+    plain: bool = False  # True: commands without a header count also where others have one
     key: Path | None = None  # tls: the server's key (PEM)
     cert: Path | None = None  # tls: the server's certificate (PEM)
     clients: Path | None = None  # tls: the authority that must have signed the hosts' certificates

@@ -20,7 +20,7 @@ from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
-from vtspolicy.vaults import Found, OneLook, VaultError
+from vtspolicy.vaults import Found, OneLook, VaultBusyError, VaultError
 
 VERBS_ON_REQUESTS = ("status", "cancel")
 """Operations that the engine answers itself, without the rules: they are about a request."""
@@ -116,6 +116,8 @@ def find(
             found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
             tapes.extend(found.tapes)
             pool = found.pool
+    except VaultBusyError:
+        raise  # a passing trouble of the machine is no answer
     except VaultError as error:
         return str(error)
     except OSError as error:

@@ -10,8 +10,18 @@ from vtspolicy.notices import Word
 
 OWN_SUBSYSTEM = "VTS.POLICY."
 """The subsystem id of our own notices begins so: one that a host shows back is never a command."""
-COMMAND_TEXT = re.compile(r"VTSPolicy(?=\s|\Z)")
-"""A text that begins so is a command; a longer word, such as VTSPolicyX, is not."""
+_ODD = r"[\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u3000\ufeff]"
+"""Blanks, what looks like one, as the no-break space does, and control characters."""
+COMMAND_TEXT = re.compile(rf"{_ODD}*+VTSPolicy(?={_ODD}|\Z)", re.ASCII | re.IGNORECASE)
+"""A text that begins so is meant as a command; a longer word, such as VTSPolicyX, is not.
+
+Case and blanks need not be right: whoever misses by so little is told so by the parser.
+"""
+_NOTICE_TEXT = re.compile(
+    rf"{_ODD}*+VTSPolicy{_ODD}++(?:{'|'.join(Word.__members__)})(?={_ODD}++[a-z]++=|{_ODD}*+\Z)",
+    re.ASCII | re.IGNORECASE,
+)
+"""One of our notices, shown back in other letters or blanks."""
 
 
 @frozen(kw_only=True)
@@ -44,12 +54,13 @@ class Event:
         """
         if self.ssid is not None and self.ssid.startswith(OWN_SUBSYSTEM):
             return True
-        word = self.text[len("VTSPolicy ") :].split(" ", 1)[0]
-        return word in Word.__members__ and self.text.startswith("VTSPolicy ")
+        if self.text.startswith("VTSPolicy "):
+            return self.text[len("VTSPolicy ") :].split(" ", 1)[0] in Word.__members__
+        return _NOTICE_TEXT.match(self.text) is not None
 
     @property
     def is_command(self) -> bool:
-        """Whether its text is a VTSPolicy command (DOMAIN.md 3: recognised by the text alone)."""
+        """Whether its text is meant as a command (DOMAIN.md 3: recognised by the text alone)."""
         return COMMAND_TEXT.match(self.text) is not None and not self.is_own_notice
 
     @property
@@ -67,8 +78,11 @@ class Event:
 class Refusal:
     """Input that could not become an event: it is counted and answered, and the connection kept."""
 
-    kind: str  # one word for the metric: line, event, header, json, syslog, frame
+    kind: str  # one word for the metric: line, event, header, plain, cut, json, syslog, frame
     reason: str  # what was wrong and what is allowed, for the notice
+    column: int | None = None  # where in the line, from 1
+    text: str | None = None  # of an event whose last line lacks its end: all that has come
+    answered: bool = True  # false where the answer could be shown back and refused again
     id: str | None = None  # the sender's id, where it could still be read
 
 

@@ -367,10 +367,15 @@ class JobDesk(TapeDesk):
         )
 
     def _why(self, job: Job, place: _Place, word: Word | None) -> str | None:
-        """Return why a request ends so: the reason of the first job that ended in the worst way."""
-        if word not in _WITH_REASON:
+        """Return why a request ends so: the reason of the first job that ended in the worst way.
+
+        A job that had nothing to do is COMPLETED, and says so.
+        """
+        if word is None:
             return None
         if place.jobs == 1:
             return job.reason
+        if word not in _WITH_REASON:
+            return None
         row = self._one("first_reason", job.request, JobState[word.name].value)
         return None if row is None else row[0]

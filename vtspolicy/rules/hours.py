@@ -42,12 +42,21 @@ class MachineZone(tzinfo):
     """
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
-        """Return what the machine's clock is ahead of UTC when it shows this time."""
-        return None if moment is None else _shown(moment).utcoffset()
+        """Return what the machine's clock is ahead of UTC when it shows this time.
+
+        Of a time that the clock leaves out, it is what held before, as zoneinfo has it. What
+        `astimezone` gives for one differs from Python 3.12 on.
+        """
+        if moment is None:
+            return None
+        shown = moment.replace(tzinfo=None, microsecond=0)
+        return timedelta(seconds=shown.replace(tzinfo=UTC).timestamp() - shown.timestamp())
 
     def tzname(self, moment: datetime | None) -> str | None:
         """Return what the machine calls its time then."""
-        return None if moment is None else _shown(moment).tzname()
+        if moment is None:
+            return None
+        return moment.replace(tzinfo=None).astimezone().tzname()
 
     def dst(self, _moment: datetime | None) -> None:
         """It is not known which part of the offset is summer time's."""
@@ -56,10 +65,6 @@ class MachineZone(tzinfo):
         """Return what the machine's clock shows at a time of UTC."""
         seconds = moment.replace(tzinfo=UTC).timestamp()
         return datetime.fromtimestamp(seconds).replace(tzinfo=self)  # noqa: DTZ006 - this machine's
-
-
-def _shown(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=None).astimezone()
 
 
 LOCAL = MachineZone()

@@ -74,6 +74,8 @@ TURN = 16  # requests handled before the children are looked at again
 LONGEST_LOOK = 1 << 16  # bytes of what a looker is asked or tells
 LOOKING = 5.0  # seconds for which a look at a tape is waited for
 SPARE = 600.0  # seconds after which a looker without work is let go
+CAP_LEASE = 28  # the capability to take leases on the files of others
+CAPABILITY_VERSION = 0x20080522  # of the structures that capset(2) takes
 CLOCK = ".vtspolicy-keeper-clock"
 """A private file in a vault; its change time, when it was touched, is the vault's own time."""
 FOLDER = os.O_PATH | os.O_DIRECTORY
@@ -324,6 +326,30 @@ class Awaited:
         self.tries = 0
 
 
+def keep_from_programs(capability: int) -> None:
+    """Have no program that is started inherit a capability; we keep it. Raises OSError.
+
+    What a service's unit gives its user is inherited by all that it starts. The programs of root
+    have all capabilities anyway.
+    """
+    with open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123 - small
+        lines = dict(line.split(":", 1) for line in file)
+    if not int(lines["CapInh"], 16) >> capability & 1:
+        return
+    # Few need it, and it takes memory for as long as we live.
+    import ctypes  # noqa: PLC0415
+
+    library = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable of 0-31, then those of 32-63
+    inheritable = 2 + capability // 32 * 3
+    if not library.capget(header, sets):
+        sets[inheritable] &= ~(1 << capability % 32)
+        if not library.capset(header, sets):  # which takes it out of the ambient ones as well
+            return
+    raise OSError(ctypes.get_errno(), "a capability cannot be kept from programs")
+
+
 class Request:
     """A run that a server asks for."""
 
@@ -502,7 +528,9 @@ class Keeper:
             self.busy = time.monotonic()
             until = min((each.until for each in self.looks.values()), default=self.busy + 1)
             return min(1.0, max(0.0, until - self.busy))
-        return -1 if self.connections else max(0.0, self.busy + self.idle - time.monotonic())
+        if self.connections:
+            return SPARE if self.lookers else -1
+        return max(0.0, self.busy + self.idle - time.monotonic())
 
     def let_go(self) -> None:
         """Leave socket and lock to the next keeper, in this order: who has the lock may bind."""
@@ -834,6 +862,7 @@ class Keeper:
 
 def main(spool: str, idle: float) -> int:
     """Keep the runs of a spool, in the background; 0 too if another keeper is there already."""
+    keep_from_programs(CAP_LEASE)
     os.chdir(spool)
     spool = os.getcwd()  # noqa: PTH109 - small
     lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)

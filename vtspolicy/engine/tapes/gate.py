@@ -134,8 +134,8 @@ class DeletionGate:
 
 
 def token_of(job: Job) -> str:
-    """Return what the private names of a job's attempt bear."""
-    return f"j{job.id}-{job.attempt}"
+    """Return what the private names of a job's attempt bear: no other server has the same."""
+    return f"{job.handle}-{job.attempt}"
 
 
 def _words(ruling: Ruling) -> str:
