@@ -28,11 +28,11 @@ REF_GIVEN = re.compile(rf"{BEFORE}ref{EQUALS}([A-Za-z0-9_.-]{{1,32}}+){AFTER}")
 SOURCE_GIVEN = re.compile(rf"{BEFORE}(?:s|source){EQUALS}([A-Za-z0-9.-]{{1,253}}+){AFTER}")
 
 
-def explain(sent: str, vocabulary: Vocabulary) -> CommandError:
+def explain(sent: str, vocabulary: Vocabulary, *, may_be_cut: bool = False) -> CommandError:
     """Return the error that tells why the text that was sent does not parse."""
     text = plain_quotes(sent)
     try:
-        _Forms(Reading(text), text, vocabulary, bytes_sent(sent)).check()
+        _Forms(Reading(text), text, vocabulary, bytes_sent(sent), may_be_cut).check()
     except WrongPlaceError as wrong:
         at, message, hint = wrong.at, wrong.message, wrong.hint
         if strange := STRANGE.search(text, at, at + len(Reading(text).word(at))):
@@ -68,6 +68,7 @@ class _Forms:
     text: str
     vocabulary: Vocabulary
     size: int  # bytes of the text as it was sent
+    may_be_cut: bool  # whether a plain write to the collector leaves just as many
 
     def check(self) -> None:
         """Raise WrongPlaceError for the first wrong place of the text."""
@@ -108,7 +109,7 @@ class _Forms:
             message = f"found {NAMED[quote]} right after {family.name}, expected a blank"
             raise WrongPlaceError(at, message)
         close = text.find(quote, at + 1)
-        if close < 0 and self.size == CUT_AT:
+        if close < 0 and self.may_be_cut:
             raise WrongPlaceError(
                 len(text),
                 f"found the end at {CUT_AT} bytes with the quote open: FUP or a plain write to the "
