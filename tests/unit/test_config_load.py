@@ -1,6 +1,7 @@
 """The configuration: every key, every problem with its place, environment and command line."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -310,3 +311,26 @@ def test_every_reader_answers_none_only_after_it_has_found_a_problem():
             findings = reading.Findings()
             if key.read(node, findings) is None:
                 assert findings.problems, (key.name, text)
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "means"),
+    [
+        ("vts1.example.com", "vts1.example.com", True),
+        ("vts1.example.com", "VTS1.Example.COM", True),
+        ("vts1.example.com", "VTS1", True),
+        ("vts1", "VTS1.example.com", True),
+        ("VTS1", "vts1", True),
+        ("vts1.example.com", "vts1.example.org", False),
+        ("vts1.example.com", "vts1.example", False),
+        ("vts1", "vts10", False),
+        ("vts1", "example.vts1", False),
+        ("vts1.example.com", "example", False),
+    ],
+)
+def test_a_server_is_meant_by_its_name_or_the_first_label_of_it(node, name, means):
+    configuration = Configuration(
+        file="f", node=node, listen=(), ledger="sqlite://x", spool=Path("spool")
+    )
+
+    assert configuration.is_this_node(name) is means
