@@ -9,7 +9,14 @@ from vtspolicy.grammar.command import Command, Target
 from vtspolicy.grammar.diagnosis import bytes_sent, explain
 from vtspolicy.grammar.loading import shipped
 from vtspolicy.grammar.syntax import grammar_of
-from vtspolicy.grammar.values import CUT_AT, LONGEST_TEXT, REFERENCE, TYPES, plain_quotes
+from vtspolicy.grammar.values import (
+    BY_REFERENCE,
+    CUT_AT,
+    LONGEST_TEXT,
+    REFERENCE,
+    TYPES,
+    plain_quotes,
+)
 from vtspolicy.grammar.vocabulary import Family, Vocabulary
 
 QUOTES_WARNING = "typographic quotes were taken as plain ones"
@@ -70,10 +77,17 @@ def _match(text: str, vocabulary: Vocabulary, *, may_be_cut: bool) -> Command | 
         pairs = rest[len(named) :]
         if may_be_cut:
             warnings = (*warnings, CUT_WARNING)
-    keywords = {"request": head[1]} if family.takes == "request" else {}
+    keywords: dict[str, str] = {}
+    is_named = False  # the request, by a reference
+    if family.takes == "request":
+        _, number, named = head
+        is_named = number is None
+        keywords["request"] = BY_REFERENCE + named if is_named else number
     if not _take(pairs, family, keywords):
         return None
     ref = keywords.pop("ref", None)
+    if is_named and ref is not None:
+        return None
     return Command(
         family=family.name,
         operation=operation,
