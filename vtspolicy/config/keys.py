@@ -266,7 +266,8 @@ KEYS = keys_of(
         read=_host_name,
         type="a host name",
         default_text="the machine's name",
-        help="this machine's name, compared with s= of commands",
+        help="this machine's name, compared with s= of commands; one of the two may be the first"
+        " label of the other, and case does not count",
     ),
     Key(
         name="listen",

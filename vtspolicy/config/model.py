@@ -83,5 +83,9 @@ class Configuration:
     )  # hosts.X.peers, listen.0.key
 
     def is_this_node(self, name: str) -> bool:
-        """Whether `s=NAME` means this machine: whole name or first label, case ignored."""
-        return name.lower() in {self.node.lower(), self.node.split(".")[0].lower()}
+        """Whether `s=NAME` means this machine: the same name, case ignored.
+
+        One of the two may be the first label of the other; two full names must agree.
+        """
+        ours, asked = self.node.lower(), name.lower()
+        return ours == asked or ours == asked.split(".")[0] or asked == ours.split(".")[0]

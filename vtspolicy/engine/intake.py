@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.events.event import Event, identity
 from vtspolicy.grammar import Command, CommandError, Target, Vocabulary, missing_in_cluster, parse
+from vtspolicy.grammar.values import CUT_AT
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.rights import host_of_event, why_not_command, why_not_tapes
@@ -79,9 +80,9 @@ def understand(
     """Return what a command asks for, or how it is refused before any tape is looked at."""
     host = host_of_event(hosts, event, address=address)
     if isinstance(host, str):
-        return Unheard(event=event, reason=host, ref=_ref_of(event.text, reader.vocabulary))
+        return Unheard(event=event, reason=host, ref=_ref_of(event, reader.vocabulary))
     try:
-        command = parse(event.text, reader.vocabulary)
+        command = _parse(event, reader.vocabulary)
     except CommandError as error:
         if error.source is not None and not reader.configuration.is_this_node(error.source):
             return Elsewhere(event=event, server=error.source)
@@ -264,9 +265,24 @@ def _rejected(event: Event, host: Host, error: CommandError, received: float) ->
     )
 
 
-def _ref_of(text: str, vocabulary: Vocabulary) -> str | None:
+def _parse(event: Event, vocabulary: Vocabulary) -> Command:
+    """Return the command of an event; columns of an error count in the event's whole text.
+
+    Whether a plain write may have cut it, is counted behind the writer and from the beginning.
+    """
+    writer = len(event.writer)
+    cuts = {CUT_AT, CUT_AT + writer}
+    may_be_cut = any(cut in event.lengths for cut in cuts) if event.lengths else None
     try:
-        return parse(text, vocabulary).ref
+        return parse(event.command, vocabulary, may_be_cut=may_be_cut)
+    except CommandError as error:
+        error.column += writer
+        raise
+
+
+def _ref_of(event: Event, vocabulary: Vocabulary) -> str | None:
+    try:
+        return _parse(event, vocabulary).ref
     except CommandError as error:
         return error.ref
 

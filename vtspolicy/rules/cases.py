@@ -146,14 +146,14 @@ def _command(case: Case, vocabulary: Vocabulary) -> tuple[Command, str | None, s
     if case.event is None:
         return parse(case.command or "", vocabulary), case.system, case.user
     reading = decoder("auto", only_candidates=False)
-    items = [*reading.feed(case.event.encode()), *reading.close()]
+    items = [*reading.feed(case.event.encode() + b"\n"), *reading.close()]
     event = next((item for item in items if isinstance(item, Event) and item.is_command), None)
     if event is None:
         raise _NoCommandError(column=1, message="the event holds no command")
     user = proven_user(event) if event.user is not None else case.user
     if proven_user(Event(text="", number=event.number, ssid=event.ssid, user="x")) is None:
         user = None
-    return parse(event.text, vocabulary), event.system or case.system, user
+    return parse(event.command, vocabulary), event.system or case.system, user
 
 
 def _found(case: Case, decision: Decision) -> dict[str, Any]:

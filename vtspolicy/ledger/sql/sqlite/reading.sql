@@ -11,6 +11,12 @@ requests.again
 SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id
 WHERE requests.id = ?
 
+-- name: request_by_ref
+SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id
+WHERE requests.ref = ? AND requests.host = ?
+  AND coalesce(requests.operation, '') NOT IN ('status', 'cancel')
+ORDER BY requests.id DESC LIMIT 1
+
 -- name: requests_before
 SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id
 WHERE requests.id < ?
