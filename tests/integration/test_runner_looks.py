@@ -185,12 +185,9 @@ class TestARunAboutATape(LooksCase):
 
     async def test_lets_an_idle_looker_go(self):
         await self.changed_keeper(("SPARE = 600.0", "SPARE = 1.0"))
-        waiting = self.runner.start(self.sh(f"touch begun; {GO}"))
-        await self.runner.start(self.run_about(self.tape, "true", key="2-1"))
+        await self.runner.start(self.run_about(self.tape, "true"))
         (looker,) = self.lookers
         await self.until(lambda: gone(looker))
-        self.file("go").touch()
-        await waiting
         ended = await self.runner.start(self.run_about(self.tape, self.longer(), key="3-1"))
         assert sizes(ended) == (4, 8)
 

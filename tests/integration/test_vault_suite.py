@@ -676,9 +676,10 @@ def test_a_process_that_holds_the_tape_open_loses_nothing_to_a_restore(stepping,
             if number < step:
                 calls.append(call)
 
-        if trial.begin(write) < step:
-            break  # without a lease there is less to do
+        done = trial.begin(write)
         held[0].close()
+        if done < step:
+            break  # without a lease there is less to do
         now = stepping.tape.read_bytes()
         assert data in now, f"step {step} of {steps}: {trial.error}"
         if trial.error is None:

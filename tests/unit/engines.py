@@ -261,11 +261,17 @@ class HostWire(Wire):
 class World:
     """The hosts, the ledger's file and the machine; and the server, as long as it lives."""
 
+    threads = staticmethod(now_at_once)
+    runners = FakeRunner
+    ledgers = FaultyLedger
+    steady = None  # a clock that nobody sets; None: nobody sets the other one
+    trust = None
+
     def __init__(self, site):
         self.site = site
         site.fresh()
         self.clock = TestClock()
-        self.ledger = FaultyLedger()
+        self.ledger = self.ledgers()
         self.machine = Machine()
         self.metrics = Metrics()
         self.mail = {name: Mailbox() for name in site.configuration.hosts}
@@ -281,15 +287,18 @@ class World:
         """A server begins, with nothing but what the last one left."""
         self.ledger.dead = self.ledger.refused = False
         self.times = Times(self.clock)
-        self.runner = FakeRunner(self.times, self.site.root / "spool", self.machine)
+        self.runner = self.runners(self.times, self.site.root / "spool", self.machine)
         self.engine = assemble(
             clock=self.times,
             reader=self.site.reader,
             ledger=self.ledger,
             runner=self.runner,
             metrics=self.metrics,
-            threads=now_at_once,
+            threads=self.threads,
+            steady=self.steady,
+            trust=self.trust,
         )
+        self.prepare()
         self.link = Link(
             reactor=self.times,
             engine=self.engine,
@@ -308,6 +317,9 @@ class World:
         if not self.ledger.dead:
             assert started.called
             assert started.result is None, started.result
+
+    def prepare(self):
+        """Something else may be done to a server before it starts."""
 
     def kill(self):
         """The server is gone, at this instant; what runs goes on, connections break."""

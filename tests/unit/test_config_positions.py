@@ -9,6 +9,7 @@ from mistakes import mistakes
 from vtspolicy.config import positions
 from vtspolicy.config.positions import (
     DEPTH_LIMIT,
+    LONGEST,
     NODE_LIMIT,
     PROBLEM_LIMIT,
     SIZE_LIMIT,
@@ -231,8 +232,15 @@ def test_the_number_of_problems_is_bounded():
     ["- 0{}", "- 1_{}", "- *a{}", "- !a{} x", "? k{0}\n: 1\n? k{0}\n: 1\n", "<<: a{}"],
 )
 def test_a_long_word_is_shortened_in_the_message(text):
-    [problem] = problems_of(text.format("1" * 100_000))
+    [problem] = problems_of(text.format("1" * 60_000))
     assert len(problem) < 300
+
+
+@pytest.mark.parametrize("text", ["- {}", "- '{}'", "- |\n  {}", "? {}\n: 1"])
+def test_the_length_of_a_value_is_bounded(text):
+    assert problems_of(text.format("x" * LONGEST)) == []
+    [problem] = problems_of(text.format("x" * (LONGEST + 1)))
+    assert problem == f"f:1:3: a value of more than {LONGEST} characters; shorten it"
 
 
 def test_a_file_that_is_not_there_is_a_problem_of_the_file(tmp_path):

@@ -360,3 +360,54 @@ def test_a_short_last_message_waits_for_the_pause_that_shows_its_end():
     assert reading.pending
     assert len(reading.settle()) == 1
     assert not reading.pending
+
+
+@framings
+@both_modes
+@pytest.mark.parametrize("word", [b"VTSPOLICY TSM", b"vtspolicy TSM", b"VTSPolicy\xc2\xa0TSM"])
+def test_a_command_that_misses_by_little_is_handed_to_the_parser(framed, word, only_candidates):
+    data = framed(message(word), message(SHOWN + b" " + word), NOISE)
+
+    items = read(data, only_candidates=only_candidates)
+
+    assert [item.text for item in items if item.is_command] == [word.decode()] * 2
+
+
+@framings
+@both_modes
+def test_what_stands_before_a_header_is_named(framed, only_candidates):
+    data = framed(message(b"\x1b[0m" + SHOWN), message(b"\x1b " + SHOWN + b" VTSPolicy TSM"))
+
+    (refusal,) = read(data, only_candidates=only_candidates)
+
+    assert (refusal.kind, refusal.column) == ("header", 1)
+    assert "found '<1B> ' before the date" in refusal.reason
+
+
+@framings
+@both_modes
+@cuts
+@pytest.mark.parametrize("form", ["auto", "syslog"])
+def test_a_mark_before_the_priority_is_let_pass(framed, only_candidates, cut, form):
+    data = framed(*(b"\xef\xbb\xbf" + one for one in (NOISE, PLAIN, NOISE, PLAIN)))
+    reading = decoder(form, only_candidates=only_candidates)
+
+    items = in_pieces(reading, data, cut) + reading.settle()
+
+    assert shown(items) == ["VTSPolicy TSM 'archive /VAULT01/P/A00017'"] * 2
+    assert reading.wire == "syslog"
+    assert reading.counted.refused == {}
+
+
+def test_a_mark_before_the_first_length_is_let_pass():
+    assert len(read(b"\xef\xbb\xbf" + by_length(PLAIN))) == 1
+
+
+@both_modes
+def test_a_message_without_its_end_is_refused_at_the_end_of_the_connection(only_candidates):
+    data = by_line(PLAIN) + message(SHOWN + b" VTSPolicy Cancel - 1")
+    items = read(data, only_candidates=only_candidates)
+
+    assert shown(items) == ["VTSPolicy TSM 'archive /VAULT01/P/A00017'", "cut"]
+    assert len(read(by_line(PLAIN) + PLAIN, only_candidates=only_candidates)) == 2
+    assert shown(read(data + b"\0", only_candidates=only_candidates))[1] == "VTSPolicy Cancel - 1"

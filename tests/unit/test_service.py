@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from engines import Site, World, give, now_at_once
+from engines import Site, World, now_at_once
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import globalLogPublisher
 
@@ -215,18 +215,22 @@ def test_a_clock_that_jumps_ahead_for_a_while_forgets_nothing(world, serve, told
 
 
 def test_what_came_by_a_clock_that_was_behind_is_kept_as_if_it_came_when_that_ended(world, serve):
+    world.send("NSK1", ORDER)
     clock = SteeredClock(world.clock)
     service = serve(clock)
     world.clock.pass_time(HOUSEKEEPING, 10)
     clock.set(-200 * DAY)
     world.clock.pass_time(10.0)
-    give(service.operator, "VTSPolicy DSK 'archive /VAULT01/SECRET'")
-    missed(world)
+    service.engine.runner.exit(world.machine.running[0].run.key)
     world.clock.pass_time(HOUSEKEEPING, 10)
     clock.set(200 * DAY)
+    (request,) = world.ledger.book.requests()
+    assert request.finished < world.clock.seconds() - 199 * DAY
+    pending = len(world.ledger.book.pending_notices("NSK1"))
+    assert pending > 0
     service.operator.trust_clock("operator alice")
     world.clock.pass_time(6 * DAY, DAY / 4)
-    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    assert len(world.ledger.book.pending_notices("NSK1")) == pending
     world.clock.pass_time(2 * DAY, DAY / 4)
     assert world.ledger.book.pending_notices("NSK1") == []
     world.clock.pass_time(81 * DAY, DAY)
@@ -313,7 +317,7 @@ def test_a_stop_starts_nothing_and_judges_no_end_from_its_first_moment(world, se
     assert runner.watched == ("000001-1",)
     doors.sessions.add(Still(doors.sessions))
     stopped = Deferred.fromCoroutine(service.stop())
-    give(service.operator, ORDER.replace("O00000", "O00001"))
+    service.operator.order(ORDER.replace("O00000", "O00001"), None, "operator alice")
     world.clock.pass_time(1.0, 0.1)
     assert not stopped.called  # it still waits for what a host has sent
     runner.kill("000001-1", 15)  # as all that runs is told to end when its session is

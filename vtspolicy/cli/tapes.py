@@ -108,7 +108,9 @@ def tapes(
     ]
     missing = wanted - {each for tape in shown for each in (tape.name, tape.cartridge)}
     if as_json:
-        print_json({"tapes": [_row(tape, verdicts, copies, evidence) for tape in shown]})
+        print_json(
+            {"tapes": [_row(tape, verdicts, copies, evidence and not verdict) for tape in shown]}
+        )
     elif len(names) == 1 and len(shown) == 1 and not (verdict or unproven):
         (tape,) = shown
         emit(tape_page(tape, copies.get(tape.path, ()), verdicts.get(tape.path)))
@@ -170,13 +172,13 @@ def _row(
     tape: Tape,
     verdicts: Mapping[str, Said],
     copies: Mapping[str, Sequence[Copy]],
-    evidence: bool,
+    with_copies: bool,
 ) -> dict[str, Any]:
     row = {"tape": tape.name, "state": tape.state.value, **plain(tape)}
     said = verdicts.get(tape.path)
     if said is not None:
         row["verdict"] = {"erase": said[0], "reason": said[1]}
-    if evidence:
+    if with_copies:
         row["copies"] = plain(list(copies.get(tape.path, ())))
     return row
 

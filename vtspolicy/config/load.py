@@ -306,7 +306,8 @@ class _Loader:
                 files[name] = self._file(
                     "listen", read.place(name), read[name], secret=name == "key"
                 )
-        return Listen(endpoint=endpoint, format=read["format"], wrapped=read["wrapped"], **files)
+        kept = {key: read[key] for key in ("format", "wrapped", "plain")}
+        return Listen(endpoint=endpoint, **kept, **files)
 
     def _dial(self, read: Section, hosts: Mapping[str, Host]) -> Dial:
         if read["host"] is not None and read["host"] not in hosts:

@@ -29,6 +29,7 @@ from vtspolicy.config.syntax import (
 SIZE_LIMIT = 4 * 2**20  # bytes of one file
 NODE_LIMIT = 100_000  # values in one file, each alias counted as what it stands for
 DEPTH_LIMIT = 40  # mappings and lists within one another
+LONGEST = 2**16  # characters of one value
 TAG_LIMIT = 100  # %TAG directives; libyaml compares each with every other
 PROBLEM_LIMIT = 100  # problems in the form of one file; no person reads more
 
@@ -298,6 +299,8 @@ class _Composer:
 
     def _scalar(self, event: yaml.ScalarEvent, place: Place) -> Scalar:
         text = event.value
+        if len(text) > LONGEST:
+            self._add(place, f"a value of more than {LONGEST} characters", "shorten it")
         plain = event.style in (None, "") and event.tag is None
         if not plain:
             return Scalar(place=place, text=text, value=text, quoted=True)

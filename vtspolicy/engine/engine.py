@@ -9,7 +9,6 @@ from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.config.model import Host
@@ -33,13 +32,13 @@ from vtspolicy.engine.recording import record, together
 from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
 from vtspolicy.engine.tapes.checks import known
-from vtspolicy.engine.tapes.leftovers import recover
+from vtspolicy.engine.tapes.leftovers import put_right
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book, Ledger, LedgerError
+from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.intake import Intake, Recorded
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
@@ -189,15 +188,10 @@ class Engine:
         """Look after clock and tapes from now on: scan the vaults, answer mounts, clean up."""
         self.clock_watch.start()
         self.catalogue.start()
-        put_right = Deferred.fromCoroutine(recover(self.conductor.checks))
-        put_right.addErrback(self._not_recovered)
+        put_right(self.conductor.checks)
         self.mounts.watch()
         self.cleanup.start()
         self.conductor.proving.start()
-
-    def _not_recovered(self, failure: Failure) -> None:
-        if failure.type is not LedgerError:  # else the server stops: the next one looks
-            self.log.failure("Vaults cannot be put right.", failure, action="left_behind")
 
     def unwatch(self) -> None:
         """The server stops: look after nothing any more, and let nothing wait for room."""
@@ -264,7 +258,10 @@ class Engine:
         name = session.hosts[0].name if session.hosts else ""
         self.metrics.refused.labels(name, refusal.kind).inc()
         self.complaints.refused(session.address, refusal.reason)
-        fields = {"reason": refusal.reason} | ({"id": refusal.id} if refusal.id else {})
+        if not refusal.answered:
+            return
+        named = {"column": refusal.column, "reason": refusal.reason, "id": refusal.id}
+        fields = {name: value for name, value in named.items() if value}
         now = self.clock.seconds()
         session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
 
@@ -394,7 +391,9 @@ class Engine:
             by_vault.setdefault(each.command.targets[0].vault, []).append(each)
         about_tapes = [each for commands in by_vault.values() for each in commands]
         looks = [
-            self.threads(look, commands[0].command.targets[0], commands)
+            Deferred.fromCoroutine(
+                self.conductor.checks.in_thread(look, commands[0].command.targets[0], commands)
+            )
             for commands in by_vault.values()
         ]
         found: list[Found | str] = []

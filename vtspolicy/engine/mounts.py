@@ -243,7 +243,8 @@ class Mounts:
         """Return the tape of this name. Raises VaultError when there is none, or more than one."""
         engine = self.engine
         records = await engine.ledger.read(Book.tapes_named, volume)
-        found = await engine.threads(engine.vaults.find, Target(cartridge=volume), records)
+        looking = engine.conductor.checks.in_thread
+        found = await looking(engine.vaults.find, Target(cartridge=volume), records)
         now = engine.clock.seconds()
         (tape,) = await engine.ledger.read(known, found.tapes, now)
         return tape

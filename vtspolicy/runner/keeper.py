@@ -528,7 +528,9 @@ class Keeper:
             self.busy = time.monotonic()
             until = min((each.until for each in self.looks.values()), default=self.busy + 1)
             return min(1.0, max(0.0, until - self.busy))
-        return -1 if self.connections else max(0.0, self.busy + self.idle - time.monotonic())
+        if self.connections:
+            return SPARE if self.lookers else -1
+        return max(0.0, self.busy + self.idle - time.monotonic())
 
     def let_go(self) -> None:
         """Leave socket and lock to the next keeper, in this order: who has the lock may bind."""

@@ -5,14 +5,27 @@ What belongs to a job that still lives is that job's own matter: whoever goes on
 
 import re
 
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.grammar import Target
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Book, LedgerError
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import VaultError, Vaults
 
 TOKEN = re.compile(r"(vts-[0-9a-f]+-([0-9]{1,18})-([0-9]{1,18}))-[0-9]{1,9}")
 """What private names bear: the handle of a job, with its request and itself, and the attempt."""
+
+
+def put_right(checks: TapeChecks) -> Deferred[None]:
+    """Put right, in threads, what ended jobs have left in all vaults; fires when that is done."""
+
+    def failed(failure: Failure) -> None:
+        if failure.type is not LedgerError:  # else the server stops: the next one looks
+            checks.log.failure("Vaults cannot be put right.", failure, action="left_behind")
+
+    return Deferred.fromCoroutine(recover(checks)).addErrback(failed)
 
 
 async def recover(checks: TapeChecks) -> None:

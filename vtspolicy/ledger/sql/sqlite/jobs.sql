@@ -3,7 +3,7 @@
 -- name: job_columns
 jobs.id, jobs.request, jobs.host, jobs.work, jobs."values", jobs.rule, jobs."lock", jobs.priority,
 jobs.state, jobs.tape, jobs.path, jobs.attempt, jobs.due, jobs.created, jobs.started, jobs.finished,
-jobs.code, jobs.reason, jobs.notify
+jobs.code, jobs.reason, jobs.notify, jobs.repeats
 
 -- name: job
 SELECT {job_columns} FROM jobs WHERE id = ?
@@ -52,7 +52,7 @@ UPDATE tallies SET n = n + ? WHERE state = ?
 -- name: job_and_request
 SELECT {job_columns},
        requests.ref, requests.family, requests.operation, requests.event_id, requests.received,
-       requests.jobs, requests.live, requests.completed, requests.warning, requests.failed,
+       requests.jobs, requests.live, requests.again, requests.completed, requests.warning, requests.failed,
        requests.cancelled, requests.timedout, requests.interrupted
 FROM jobs JOIN requests ON requests.id = jobs.request
 WHERE jobs.id = ?
