@@ -170,7 +170,10 @@ class JobDesk(TapeDesk):
     def plan(self, job_id: int, attempt: int) -> str | None:
         """Return what `note_plan` kept; None for nothing."""
         row = self._one("plan", job_id, attempt)
-        return None if row is None else row[0]
+        if row is None:
+            return None
+        reason, tape = row
+        return reason if tape is None or tape in reason else f"{tape}: {reason}"
 
     def finish_attempt(
         self, job_id: int, attempt: int, ending: Ending, at: float, notify_all: bool | None = None

@@ -62,7 +62,7 @@ def _demanded(table: Table, application: str) -> Proof | None:
 
 
 def movable(table: Table) -> Collection[str]:
-    """The applications that can bring a tape back to another place."""
+    """Return the applications that can bring a tape back to another place."""
     return {
         rule.work.application
         for rule in table.rules
@@ -73,6 +73,7 @@ def movable(table: Table) -> Collection[str]:
 
 
 def names_a_copy(work: Work) -> bool:
+    """Return whether a restore names the copy that it brings back."""
     templates = [*work.run, *work.input]
     if work.prepare is not None:
         templates += [*work.prepare.run, *work.prepare.input]
