@@ -170,10 +170,7 @@ class JobDesk(TapeDesk):
     def plan(self, job_id: int, attempt: int) -> str | None:
         """Return what `note_plan` kept; None for nothing."""
         row = self._one("plan", job_id, attempt)
-        if row is None:
-            return None
-        reason, tape = row
-        return reason if tape is None or tape in reason else f"{tape}: {reason}"
+        return None if row is None else row[0]
 
     def finish_attempt(
         self, job_id: int, attempt: int, ending: Ending, at: float, notify_all: bool | None = None
@@ -385,4 +382,7 @@ class JobDesk(TapeDesk):
         if word not in _WITH_REASON:
             return None
         row = self._one("first_reason", job.request, JobState[word.name].value)
-        return None if row is None else row[0]
+        if row is None:
+            return None
+        reason, tape = row
+        return reason if tape is None or tape in reason else f"{tape}: {reason}"
