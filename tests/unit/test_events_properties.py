@@ -32,6 +32,8 @@ LINES = [
     HEADER.replace(b"1234", b"512") + b" 3,14 $X:",
     HEADER.replace(b"1234", b"512"),
     b"   3,14 $X: VTSPolicy TSM",
+    HEADER.replace(b"$ZBAT", b"$ZSVR").replace(b"001234", b"705") + b" MOUNT ESM A00017 NO RING",
+    HEADER.replace(b"$ZBAT", b"$ZSVR") + b" MOUNT ESM A00017 NO RING",
     b"VTSPolicyX",
     b"vtspolicy TSM",
     b"\x0c" + HEADER + b" VTSPolicy TSM",

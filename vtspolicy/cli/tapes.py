@@ -131,10 +131,10 @@ def _verdicts(
 ) -> Mapping[str, Said]:
     """Return what the cleanup would do with each tape, and why, by its path."""
     # Rules are read only by whoever asks for verdicts.
-    from vtspolicy.engine.tapes.checks import movable  # noqa: PLC0415
     from vtspolicy.grammar import load_vocabulary  # noqa: PLC0415
     from vtspolicy.rules.cleanup import Fullness, plan  # noqa: PLC0415
     from vtspolicy.rules.load import load_table  # noqa: PLC0415
+    from vtspolicy.rules.rulings import movable  # noqa: PLC0415
     from vtspolicy.vaults import VaultError, Vaults  # noqa: PLC0415
 
     try:

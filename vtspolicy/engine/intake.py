@@ -16,13 +16,20 @@ from vtspolicy.grammar.values import CUT_AT
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.rights import host_of_event, why_not_command, why_not_tapes
-from vtspolicy.rules.decision import Circumstances, Decision, Step, Verdict, proven_user
+from vtspolicy.rules.decision import (
+    Circumstances,
+    Decision,
+    PlannedJob,
+    Step,
+    Verdict,
+    proven_user,
+)
 from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
-from vtspolicy.vaults import Found, OneLook, VaultBusyError, VaultError
+from vtspolicy.vaults import Found, NoSuchTapeError, OneLook, VaultBusyError, VaultError
 
 VERBS_ON_REQUESTS = ("status", "cancel")
 """Operations that the engine answers itself, without the rules: they are about a request."""
@@ -112,10 +119,17 @@ def find(
     `records` are the tapes of which the ledger knows the names that the command gives bare.
     """
     tapes: list[Tape] = []
+    missing: list[str] = []
     pool: str | None = None
     try:
         for target in targets:
-            found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
+            try:
+                found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
+            except NoSuchTapeError as error:
+                missing.append(target.cartridge or "")
+                if len(missing) == len(targets):
+                    return str(error)
+                continue
             tapes.extend(found.tapes)
             pool = found.pool
     except VaultBusyError:
@@ -124,7 +138,7 @@ def find(
         return str(error)
     except OSError as error:
         return f"the vault cannot be read: {error.strerror or error}"
-    return Found(tapes=tuple(tapes), pool=pool)
+    return Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
 
 
 def settle(reader: Reader, understood: Understood, found: Found | str, now: datetime) -> Intake:
@@ -148,12 +162,28 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
         decision = decide(reader.table, understood.command, circumstances, trace=trace)
     except ExpansionError as error:
         return refused(understood, RequestState.DENIED, str(error))
+    decision = _with_missing(decision, found.missing)
     intake = _decided(understood, decision)
     begin = _not_before(decision, now)
     if begin is None or intake.state is not RequestState.OPEN:
         return intake
     told = begin.replace(tzinfo=None).isoformat(timespec="seconds")
     return evolve(intake, fields={**intake.fields, "notbefore": told})
+
+
+def _with_missing(decision: Decision, missing: Sequence[str]) -> Decision:
+    """Return a decision with a job for each tape that no vault has: it fails, and says so.
+
+    The others of the list are done; the command as a whole is no success.
+    """
+    if not decision.jobs or not missing:
+        return decision
+    planned = decision.jobs[0]
+    lost = (
+        PlannedJob(work=planned.work, values={"cartridge": name}, lock=None, pool=name)
+        for name in missing
+    )
+    return evolve(decision, jobs=(*decision.jobs, *lost))
 
 
 def _not_before(decision: Decision, now: datetime) -> datetime | None:

@@ -22,6 +22,9 @@ _NOTICE_TEXT = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """One of our notices, shown back in other letters or blanks."""
+TAPE_SERVER = "$ZSVR"
+SEQUENCELESS = frozenset({659, 705, 706})
+"""Tape messages whose text does not begin with `$ZSVR:`: ESM mounts, and dismounts."""
 _WRITER = re.compile(
     rf"\d{{1,5}},\d{{1,5}}[ \t]++\$[A-Za-z0-9]{{1,5}}:[ \t]*+(?={_ODD}*+VTSPolicy)",
     re.ASCII | re.IGNORECASE,
@@ -95,8 +98,9 @@ class Event:
 
     @property
     def is_mount(self) -> bool:
-        """Whether its text is a tape message ($ZSVR:)."""
-        return self.text.startswith("$ZSVR:") and not self.is_own_notice
+        """Whether it is a tape message: its text says so ($ZSVR:), or its process and number."""
+        by_number = self.process == TAPE_SERVER and self.number in SEQUENCELESS
+        return (by_number or self.text.startswith("$ZSVR:")) and not self.is_own_notice
 
     @property
     def is_candidate(self) -> bool:

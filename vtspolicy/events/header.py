@@ -10,7 +10,13 @@ from datetime import datetime
 
 from attrs import frozen
 
-from vtspolicy.events.event import OWN_SUBSYSTEM, Event, is_written_plainly
+from vtspolicy.events.event import (
+    OWN_SUBSYSTEM,
+    SEQUENCELESS,
+    TAPE_SERVER,
+    Event,
+    is_written_plainly,
+)
 
 STAMP = re.compile(rb"\d\d-\d\d-\d\d[ \t]+\d\d:\d\d:\d\d")
 """A line that begins so begins an event; every other line continues one."""
@@ -40,7 +46,7 @@ _BEFORE = re.compile(_ODD + rb"++(?=\d\d-\d\d-\d\d[ \t])")
 
 # What both words have in common, so that one search at the speed of `memchr` finds either; two
 # calls of `bytes.find` take more than twice as long. Lower case: letters need not be right.
-_ANY_WORD = re.compile(rb"v(?:tspolicy|r:)")
+_ANY_WORD = re.compile(rb"v(?:tspolicy|r)")
 _T = ord("t")
 
 _SHOWN = 80  # the most bytes of a header that is none that a notice repeats
@@ -106,7 +112,7 @@ class Header:
 
         A command that was written plainly may bear the writer before it.
         """
-        if CANDIDATE.match(text):
+        if CANDIDATE.match(text) or (self.process == TAPE_SERVER and self.number in SEQUENCELESS):
             return True
         return self.is_written and (_WRITTEN.match(text) or _WRITER_ALONE.match(text)) is not None
 
@@ -232,7 +238,7 @@ def refused_cut(raw: bytes) -> str:
 
 
 def find_word(lower: bytes, start: int, stop: int) -> int:
-    """Return where `vtspolicy` or `$zsvr:` next stands in bytes in lower case, or -1."""
+    """Return where `vtspolicy` or `$zsvr` next stands in bytes in lower case, or -1."""
     while match := _ANY_WORD.search(lower, start, stop):
         at = match.start()
         if lower[at + 1] == _T:

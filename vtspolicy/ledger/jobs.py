@@ -382,4 +382,7 @@ class JobDesk(TapeDesk):
         if word not in _WITH_REASON:
             return None
         row = self._one("first_reason", job.request, JobState[word.name].value)
-        return None if row is None else row[0]
+        if row is None:
+            return None
+        reason, tape = row
+        return reason if tape is None or tape in reason else f"{tape}: {reason}"

@@ -92,7 +92,8 @@ class Restores:
     async def _begin(self, job: Job) -> Plan | Ending:
         tapes = await self.checks.look(job)
         if not tapes:
-            return Plan(way="path", copy=None, size=None, values={})
+            reason = Reason.NO_TAPE.told()
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
         if TO in job.values:
             return await self._begin_aside(job, tapes[0], job.values[TO])
         copies: list[Copy | None] = []

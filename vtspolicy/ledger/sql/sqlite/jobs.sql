@@ -64,7 +64,7 @@ SET live = ?, completed = ?, warning = ?, failed = ?, cancelled = ?, timedout = 
 WHERE id = ?
 
 -- name: first_reason
-SELECT reason FROM jobs WHERE request = ? AND state = ? AND reason IS NOT NULL
+SELECT reason, tape FROM jobs WHERE request = ? AND state = ? AND reason IS NOT NULL
 ORDER BY finished, id LIMIT 1
 
 -- name: jobs_under_way
