@@ -72,7 +72,7 @@ def told():
 def serve(world, monkeypatch):
     """Begin a server on what the world has, without sockets; end it after the test."""
     services = []
-    control = SimpleNamespace(close=lambda: succeed(None))
+    control = SimpleNamespace(close=lambda: succeed(None), is_lost=False)
     monkeypatch.setattr("vtspolicy.service.ControlDoor.open", lambda *_: control)
 
     def begin():
