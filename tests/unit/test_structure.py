@@ -13,7 +13,10 @@ PROGRAM = ROOT / "vtspolicy"
 
 FLOORS = (
     # 1 model: pure
-    "catalogue config events grammar jobs notices records rights rules sessions suggest tapes",
+    (
+        "catalogue config events grammar jobs notices records rights rules sessions suggest tapes"
+        " visible"
+    ),
     # 2 adapters: all I/O
     "clocks hosts ledger metrics queue runner status threads vaults",
     # 3 engine, and what may be asked of it

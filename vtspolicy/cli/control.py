@@ -16,8 +16,9 @@ from vtspolicy.cli.options import (
     json_option,
     print_json,
 )
-from vtspolicy.cli.tables import emit, visible
+from vtspolicy.cli.tables import emit
 from vtspolicy.client import Client, Refusal, Unreachable
+from vtspolicy.visible import visible
 
 LOOK = 1.0
 """Seconds between looks at a server that is draining."""

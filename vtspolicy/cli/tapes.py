@@ -18,13 +18,14 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, emit, recent, table, visible
+from vtspolicy.cli.tables import Column, emit, recent, table
 from vtspolicy.client import Client
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.jobs import Request, RequestState
 from vtspolicy.records import plain, request_row
 from vtspolicy.tapes import Tape, TapeState
+from vtspolicy.visible import visible
 
 F = TypeVar("F", bound=Callable[..., None])
 
