@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -173,10 +174,18 @@ class Service:
         """The web endpoint only reads; the control socket, for this user alone, also acts."""
         where = self.reader.configuration.web
         if where is not None:
-            site = make_site(self.operator, self.ledger, self.metrics, writable=False)
+            site = make_site(
+                self.operator, self.ledger, self.metrics, writable=False, names=self._names
+            )
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
         site = make_site(self.operator, self.ledger, self.metrics, writable=True)
         self.control = ControlDoor.open(self.reactor, self.reader.configuration.spool, site)
+
+    def _names(self) -> set[str]:
+        """Return the names by which the web endpoint may be asked for."""
+        configuration = self.engine.reader.configuration
+        own = {configuration.node, socket.gethostname(), *configuration.web_names}
+        return own | {name.split(".")[0] for name in own} | {"localhost"}
 
     def look_after_control(self) -> None:
         """Open the control socket anew if it was removed, alone or with the spool's folder."""

@@ -135,6 +135,7 @@ class _Loader:
             ledger=self._ledger(),
             spool=self._base("spool") / read["spool"],
             web=read["web"],
+            web_names=tuple(read["web_names"]),
             vaults=vaults,
             hosts=hosts,
             rules=rules if "rules" in read.given else (SHIPPED / "dsk.yaml",),
