@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vtspolicy.cli.tables import Column, recent, table, visible
+from vtspolicy.cli.tables import Column, recent, table
 from vtspolicy.tapes import Copy, Difference, Proof, Tape, VaultFeatures, why_data
 
 BY_RULE = "its rule demands that"
