@@ -5,13 +5,26 @@ BIN := .venv/bin
 READY := .venv/ready
 TESTS ?= tests/unit tests/integration tests/acceptance
 
-.PHONY: demo test lint types check-names unit packages bench fuzz crash docs clean
+CONSTRAINTS := --constraint constraints.txt
+# A Python that is not installed is passed over; Debian's own is the oldest that Debian 12 has.
+PYTHONS ?= python3.11 python3.12 python3.13 $(wildcard /usr/bin/python3)
+
+.PHONY: demo test test-newest test-pythons lint types unit packages bench fuzz crash docs clean
 
 demo: $(READY)  ## play a host's night on this machine, without root; exits 0 only if all came out right
 	@$(BIN)/vtspolicy demo
 
 test: lint types packages  ## everything that must hold before a change lands
 	$(BIN)/pytest $(TESTS) $$(sh .ci/left-out)
+
+test-newest:  ## lint, types and the quick tests with the newest versions, in .venv-newest
+	rm -f .venv-newest/ready
+	@$(MAKE) --no-print-directory .venv-newest/ready
+	@sh .ci/changed-versions .venv-newest
+	$(MAKE) --no-print-directory READY=.venv-newest/ready BIN=.venv-newest/bin lint types unit
+
+test-pythons:  ## the quick tests with each Python of PYTHONS that is installed, in .venv-VERSION
+	@MAKE="$(MAKE)" sh .ci/test-pythons $(PYTHONS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -39,12 +52,27 @@ docs: $(READY)  ## the pages that are made from the code's own tables
 	$(BIN)/python -m vtspolicy.grammar.pages
 	$(BIN)/python docs/make.py
 
-# One environment, made again whenever the list of dependencies changes.
-$(READY): setup.cfg pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing vtspolicy and its dependencies into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $(READY)
+# Environments, made again whenever the list of dependencies changes. What builds the program is
+# installed first and not fetched by pip for the building, so that constraints.txt holds for it, too.
+LISTS := setup.cfg pyproject.toml constraints.txt
+INSTALL = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
+define ENVIRONMENT
+@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+@echo "Installing vtspolicy and its dependencies into $(@D) ..."
+@$(INSTALL) $(CONSTRAINTS) setuptools
+@$(INSTALL) $(CONSTRAINTS) --no-build-isolation --editable '.[test]'
+@touch $@
+endef
+
+.venv/ready: $(LISTS)
+	$(ENVIRONMENT)
+
+.venv-%/ready: $(LISTS)
+	$(ENVIRONMENT)
+
+.venv-newest/ready: CONSTRAINTS := --upgrade --upgrade-strategy eager
+.venv-newest/ready: $(LISTS)
+	$(ENVIRONMENT)
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -29,10 +29,16 @@ def pytest_addoption(parser):
         action="store_true",
         help="leave out the tests that run programs of .ci/packages",
     )
+    parser.addoption(
+        "--without-mounts",
+        action="store_true",
+        help="leave out the tests that mount file systems, which only root can",
+    )
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--without-programs"):
-        left_out = [item for item in items if item.get_closest_marker("programs")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("programs")]
+    for marker in ("programs", "mounts"):
+        if config.getoption(f"--without-{marker}"):
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if not item.get_closest_marker(marker)]

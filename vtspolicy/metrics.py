@@ -72,6 +72,10 @@ class Metrics:
         self.tape_troubles = self._gauge(
             "tape_troubles", "Names that occur twice, and what a scan could not look at."
         )
+        self.copies_unproven = self._gauge(
+            "copies_unproven",
+            "Migrated or erased tapes whose copy no query has found, or which is lost.",
+        )
         self.copies_lost = self._counter(
             "copies_lost", "Copies that an application says it does not have.", "application"
         )

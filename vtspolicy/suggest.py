@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
+
+LONGEST = 100  # characters of a word that may be near another
+MOST = 1000  # words that are looked at
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
@@ -9,7 +13,9 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
     A difference of case alone wins over any difference of letters.
     """
-    known = list(choices)
+    if len(word) > LONGEST:
+        return None
+    known = list(islice(choices, MOST))
     for choice in known:
         if choice.lower() == word.lower():
             return choice

@@ -235,6 +235,15 @@ class TestAnOrdinaryRun(RunnerCase):
         assert "bytes of output dropped" in text
         assert len(text) < 65536
 
+    async def test_a_long_output_of_a_program_that_ends_at_once_is_cut_before_its_end_is_told(self):
+        await self.restarted(output_limit=16 << 20)
+        ended = await self.runner.start(self.sh("echo first; head -c 200M /dev/zero; echo last"))
+        assert ended.code == 0
+        assert self.file("output").stat().st_size <= 16 << 20
+        with self.file("output").open("rb") as output:
+            assert output.readline() == b"first\n"
+        assert self.runner.tail("1-1", 5) == "last\n"
+
     async def test_a_spool_with_a_path_too_long_for_a_socket_works(self):
         runner = ProcessRunner(reactor, self.spool / ("d" * 120), idle=0.1)
         await runner.open()

@@ -1,18 +1,21 @@
 """Looks at the tape of a run: taken by the keeper, kept in the journal, told with the end."""
 
+import json
 import os
 import resource
 import shutil
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import test_runner
 from attrs import evolve
-from test_runner import RunnerCase, begin, gone, is_child_gone
+from test_runner import PATH, RunnerCase, begin, gone, is_child_gone
 
-from vtspolicy.runner import link
+from vtspolicy.runner import identity, link
 from vtspolicy.runner.protocol import End, SpoolError, TapeFile
 
 KEEPER = Path(link.PROGRAM)
@@ -182,12 +185,9 @@ class TestARunAboutATape(LooksCase):
 
     async def test_lets_an_idle_looker_go(self):
         await self.changed_keeper(("SPARE = 600.0", "SPARE = 1.0"))
-        waiting = self.runner.start(self.sh(f"touch begun; {GO}"))
-        await self.runner.start(self.run_about(self.tape, "true", key="2-1"))
+        await self.runner.start(self.run_about(self.tape, "true"))
         (looker,) = self.lookers
         await self.until(lambda: gone(looker))
-        self.file("go").touch()
-        await waiting
         ended = await self.runner.start(self.run_about(self.tape, self.longer(), key="3-1"))
         assert sizes(ended) == (4, 8)
 
@@ -344,15 +344,64 @@ class TestKills(LooksCase):
         ended = await self.runner.start(self.run_about(self.tape, self.longer(), key="2-1"))
         assert sizes(ended) == (4, 8)
 
-    async def test_a_looker_that_is_killed_while_it_looks_costs_that_look_only(self):
+    async def test_a_looker_that_is_killed_while_it_looks_is_replaced(self):
         looker = await self.halted()
         waiting = self.runner.start(self.run_about(self.tape, self.longer()))
         await self.until(lambda: self.file("state").exists())
         os.kill(looker, signal.SIGKILL)
+        assert sizes(await waiting) == (4, 8)
+
+    async def test_lookers_that_always_die_cost_the_looks_and_nothing_else(self):
+        await self.changed_keeper(('            os.chdir("/")\n', "            os._exit(1)\n"))
+        ended = await self.runner.start(self.run_about(self.tape, "exit 3"))
+        assert (ended.kind, ended.code, sizes(ended)) == (End.EXITED, 3, (None, None))
+
+
+RELEASED = Path(__file__).parents[2] / "fixtures" / "released" / "keeper-0.1.py"
+
+
+class TestAnUpgrade(LooksCase):
+    """The keeper of version 0.1 goes on with what it runs; the new server has another beside it."""
+
+    def of_version_0_1(self, script):
+        """Have a keeper of version 0.1 start a run, as its server asked for it; return its id."""
+        words = ["-I", "-S", "-X", "utf8", str(RELEASED), str(self.spool), "0.3"]
+        subprocess.run([sys.executable, *words], check=True)  # it leaves a child in the background
+        folder = self.runner.folder("1-1")
+        folder.mkdir()
+        asked = {"start": "1-1", "program": "/bin/sh", "argv": ["sh", "-c", script]}
+        asked |= {"env": {**PATH, identity.MARK: str(folder)}, "limit": 1 << 20, "input": False}
+        with socket.socket(socket.AF_UNIX) as server:
+            server.connect(str(self.spool / "keeper-2.sock"))
+            server.sendall(json.dumps({**asked, "about": {"job": 1}}).encode() + b"\n")
+            with server.makefile("rb") as lines:
+                keeper = json.loads(lines.readline())["pid"]
+                assert json.loads(lines.readline())["started"] == "1-1"
+        return keeper
+
+    async def test_a_run_of_the_old_keeper_ends_without_looks(self):
+        old = self.of_version_0_1(f"touch begun; {GO}; exit 3")
+        waiting = self.runner.adopt(self.run_about(self.tape, ""))
+        await self.has("begun")
+        assert not waiting.called
+        self.file("go").touch()
         ended = await waiting
-        assert ended.looks
-        assert ended.before is None
-        assert ended.after.fingerprint.size == 8
+        assert (ended.kind, ended.code) == (End.EXITED, 3)
+        assert (ended.looks, ended.before, ended.after) == (False, None, None)
+        await self.until(lambda: gone(old))
+
+    async def test_a_run_of_the_old_keeper_can_be_stopped(self):
+        self.of_version_0_1("touch begun; sleep 60")
+        await self.has("begun")
+        waiting = self.runner.adopt(self.run_about(self.tape, ""))
+        self.runner.stop("1-1", "the operator asked")
+        assert (await waiting).kind is End.CANCELLED
+
+    async def test_new_runs_have_looks_while_the_old_keeper_lives(self):
+        old = self.of_version_0_1(f"touch begun; {GO}")
+        self.runner.adopt(self.run_about(self.tape, ""))
+        ended = await self.runner.start(self.run_about(self.tape, self.longer(), key="2-1"))
+        assert (sizes(ended), gone(old)) == ((4, 8), False)
 
 
 class TestAFullDisk(LooksCase):

@@ -75,6 +75,13 @@ rules:
 FAMILIES = ("DSK", "RST", "BRG", "NBU", "Erase", "Status", "Cancel")
 
 
+def give(operator, text, *, tapes=None, override=None, copy=None, to=None):
+    """What an operator gets for a command, with nothing but what the test says."""
+    return operator.order(
+        text=text, tapes=tapes, override=override, copy=copy, to=to, actor="operator alice"
+    )
+
+
 def now_at_once(function, *args):
     """What deferToThread does, without a thread."""
     return execute(function, *args)
@@ -412,6 +419,10 @@ class World:
         """A host may cancel its own requests only; an event counts once."""
         self.note_cancel(host, request)
         self.send(host, f"VTSPolicy Cancel - {request}", minute)
+
+    def order(self, text, *, tapes=None, override=None, copy=None, to=None):
+        """An operator gives a command; what it comes to is the answer's own matter."""
+        return give(self.operator, text, tapes=tapes, override=override, copy=copy, to=to)
 
     def cancel_by_operator(self, request):
         self.note_cancel(None, request)

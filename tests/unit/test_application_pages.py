@@ -92,3 +92,24 @@ def test_it_says_whether_it_was_verified_as_the_table_does(page, tmp_path):
     status = table_of(page, tmp_path).applications[PRODUCTS[page.stem]].status
     said = "Unverified" if "**Unverified" in page.read_text().split("\n## ")[0] else "Verified"
     assert said.lower() == status
+
+
+def test_it_says_whether_data_is_read_back_as_the_table_does(page, tmp_path):
+    application = table_of(page, tmp_path).applications[PRODUCTS[page.stem]]
+    [section] = re.findall(
+        r"\n## What is checked before a tape is emptied\n(.*?)\n## ",
+        page.read_text() + "\n## ",
+        re.DOTALL,
+    )
+    can = "the data is read back" in section.lower() or "**the data read back**" in section
+    assert can == (application.read_back is not None)
+    assert can != ("the data is not checked" in section)
+
+
+def test_it_says_where_a_restore_in_place_leaves_half_a_tape(page, tmp_path):
+    works = [rule.work for rule in table_of(page, tmp_path).rules if rule.work is not None]
+    name = PRODUCTS[page.stem]
+    [to] = {
+        each.restores_to for each in works if each.then == "restored" and each.application == name
+    }
+    assert (to == "path") == ("**A restore writes on the tape itself**" in page.read_text())

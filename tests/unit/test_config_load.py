@@ -1,6 +1,7 @@
 """The configuration: every key, every problem with its place, environment and command line."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,10 @@ from twisted.internet import endpoints
 from vtspolicy.config import load, reading
 from vtspolicy.config.endpoints import split, why_no_server
 from vtspolicy.config.keys import KEYS, option_table
-from vtspolicy.config.load import SHIPPED, load_configuration
+from vtspolicy.config.load import SHIPPED, WARNING_LIMIT, load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
-from vtspolicy.config.reading import seconds, size_in_bytes
+from vtspolicy.config.reading import ERROR_LIMIT, seconds, size_in_bytes
 
 
 @pytest.fixture
@@ -319,3 +320,40 @@ def test_every_reader_answers_none_only_after_it_has_found_a_problem():
             findings = reading.Findings()
             if key.read(node, findings) is None:
                 assert findings.problems, (key.name, text)
+
+
+def test_the_errors_of_a_configuration_have_a_limit(site):
+    problems = problems_of(site, "".join(f"lisen{number}: 1\n" for number in range(1000)))
+    assert len(problems) == ERROR_LIMIT + 1
+    assert problems[-1] == (
+        f"vtspolicy.yaml:{ERROR_LIMIT + 1}:1: more than {ERROR_LIMIT} problems; correct these first"
+    )
+
+
+def test_the_hosts_that_a_warning_is_given_about_have_a_limit(site):
+    hosts = "".join(f"  H{number}: {{peers: [10.0.0.1]}}\n" for number in range(100))
+    found = load_configuration(write(site, f"{LISTEN}hosts:\n{hosts}")).warnings
+    assert len([each for each in found if "the same peer" in each.message]) == WARNING_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "means"),
+    [
+        ("vts1.example.com", "vts1.example.com", True),
+        ("vts1.example.com", "VTS1.Example.COM", True),
+        ("vts1.example.com", "VTS1", True),
+        ("vts1", "VTS1.example.com", True),
+        ("VTS1", "vts1", True),
+        ("vts1.example.com", "vts1.example.org", False),
+        ("vts1.example.com", "vts1.example", False),
+        ("vts1", "vts10", False),
+        ("vts1", "example.vts1", False),
+        ("vts1.example.com", "example", False),
+    ],
+)
+def test_a_server_is_meant_by_its_name_or_the_first_label_of_it(node, name, means):
+    configuration = Configuration(
+        file="f", node=node, listen=(), ledger="sqlite://x", spool=Path("spool")
+    )
+
+    assert configuration.is_this_node(name) is means

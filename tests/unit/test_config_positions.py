@@ -1,18 +1,26 @@
 """YAML with places: what is read, what is refused, and where."""
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from mistakes import mistakes
 
+from vtspolicy.config import positions
 from vtspolicy.config.positions import (
     DEPTH_LIMIT,
+    LONGEST,
+    NODE_LIMIT,
+    PROBLEM_LIMIT,
+    SIZE_LIMIT,
+    TAG_LIMIT,
     Items,
     Scalar,
     Table,
     read_file,
     read_text,
 )
+from vtspolicy.config.syntax import EXPLAINED, FAST, LOOK_AHEAD, SLOW
 
 
 def problems_of(text):
@@ -125,6 +133,114 @@ def test_the_depth_is_bounded():
     assert problems_of("[" * DEPTH_LIMIT + "]" * DEPTH_LIMIT) == []
     [problem] = problems_of("[" * 5000)
     assert problem == f"f:1:{DEPTH_LIMIT + 2}: more than {DEPTH_LIMIT} levels within one another"
+
+
+TOO_DEEP = f"more than {DEPTH_LIMIT} levels within one another"
+
+
+class RefusingEarly(FAST):
+    """A parser that looks far ahead for too many levels, as that of PyYAML 6.0.4 does."""
+
+    def __init__(self, stream):
+        super().__init__(stream)
+        at = stream.find("[" * 1000)
+        if at >= 0:
+            mark = yaml.Mark("f", at + 1000, 0, 0, None, None)
+            raise yaml.scanner.ScannerError(None, None, "too many levels", mark)
+
+
+@pytest.mark.parametrize("parser", [FAST, SLOW, RefusingEarly])
+@pytest.mark.parametrize(
+    "before", ["", "no: 1\n", "# a comment\n" * 20_000, "#" + "-" * EXPLAINED + "\n"]
+)
+def test_what_is_too_deep_is_told_alike_by_every_parser(monkeypatch, parser, before):
+    monkeypatch.setattr(positions, "FAST", parser)
+    line = before.count("\n") + 1
+    problems = problems_of(before + "a: " + "[" * 5000)
+    assert problems == [f"f:{line}:{DEPTH_LIMIT + 4}: {TOO_DEEP}"]
+
+
+@pytest.mark.parametrize(
+    "unit", ["[", "{", "[ ", "[\n", "- ", "? ", "{a: [", "&a [", "!!seq [", "- - "]
+)
+def test_of_a_file_that_is_too_deep_little_is_read(monkeypatch, unit):
+    read = []
+
+    class Counting(FAST):
+        def get_event(self):
+            read.append(super().get_event())
+            return read[-1]
+
+    monkeypatch.setattr(positions, "FAST", Counting)
+    [*_, problem] = problems_of(unit * (SIZE_LIMIT // len(unit)))
+    assert problem.endswith(TOO_DEEP)
+    assert len(read) < 10 * DEPTH_LIMIT
+
+
+class Recording(SLOW):
+    """The slow parser, which notes how long the texts are that it is given."""
+
+    lengths = ()
+
+    def __init__(self, stream):
+        Recording.lengths += (len(stream),)
+        super().__init__(stream)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "length"),
+    [
+        ("a: b: c\n" + "# x\n" * (SIZE_LIMIT // 4 - 2), "mapping values are", 4 + LOOK_AHEAD),
+        ("# x\n" * (SIZE_LIMIT // 4 - 2) + "a: b: c", "mapping values are", 0),
+        ("a: '" + "x\n" * (SIZE_LIMIT // 2 - 2), "the closing quote is missing", 0),
+    ],
+)
+def test_the_slow_parser_reads_only_what_stands_before_an_early_error(
+    monkeypatch, text, message, length
+):
+    monkeypatch.setattr(Recording, "lengths", ())
+    monkeypatch.setattr(positions, "SLOW", Recording)
+    [problem] = problems_of(text)
+    assert message in problem
+    assert sum(Recording.lengths) == length
+
+
+def test_the_number_of_values_is_bounded():
+    [problem] = problems_of("- a\n" * (SIZE_LIMIT // 4))
+    assert problem == f"f:{NODE_LIMIT}:3: more than {NODE_LIMIT} values, aliases counted in full"
+
+
+@pytest.mark.parametrize("before", ["", "a: 1\n...\n"])
+def test_too_many_tag_directives_are_refused_before_a_parser_compares_them(monkeypatch, before):
+    monkeypatch.setattr(positions, "FAST", None)
+    text = before + "".join(f"%TAG !{n}! x\n" for n in range(200_000)) + "---\na: 1\n"
+    [problem] = problems_of(text)
+    line = before.count("\n") + TAG_LIMIT + 1
+    assert problem.startswith(f"f:{line}:1: more than {TAG_LIMIT} %TAG directives")
+
+
+def test_the_number_of_problems_is_bounded():
+    problems = problems_of("- no\n" * 1000)
+    assert len(problems) == PROBLEM_LIMIT + 1
+    assert problems[-1] == (
+        f"f:{PROBLEM_LIMIT + 1}:3: more than {PROBLEM_LIMIT} problems; correct these first"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- 0{}", "- 1_{}", "- *a{}", "- !a{} x", "? k{0}\n: 1\n? k{0}\n: 1\n", "<<: a{}"],
+)
+def test_a_long_word_is_shortened_in_the_message(text):
+    [problem] = problems_of(text.format("1" * 60_000))
+    assert len(problem) < 300
+
+
+@pytest.mark.parametrize("text", ["- {}", "- '{}'", "- |\n  {}", "? {}\n: 1"])
+def test_the_length_of_a_value_is_bounded(text):
+    assert problems_of(text.format("x" * LONGEST)) == []
+    [problem] = problems_of(text.format("x" * (LONGEST + 1)))
+    assert problem == f"f:1:3: a value of more than {LONGEST} characters; shorten it"
 
 
 def test_a_file_that_is_not_there_is_a_problem_of_the_file(tmp_path):

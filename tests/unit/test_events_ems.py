@@ -39,6 +39,25 @@ def test_every_field_of_a_header_is_read():
 
 
 @both_modes
+@pytest.mark.parametrize("process", ["007,045", "12,1023", "00012,00345", "65535,0", "3,114*"])
+def test_a_process_without_a_name_has_numbers_of_up_to_five_digits(process, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    header = HEADER.replace(b"$ZBAT", process.encode())
+
+    (event,) = reading.feed(header + b" VTSPolicy TSM\n") + reading.close()
+
+    assert (event.process, event.system) == (process.rstrip("*"), "\\NSK1")
+
+
+@pytest.mark.parametrize("process", ["000007,045", "7,000045", "7,", ",45", "7.45"])
+def test_other_numbers_are_no_process(process):
+    reading = ems()
+
+    items = reading.feed(HEADER.replace(b"$ZBAT", process.encode()) + b" VTSPolicy TSM\n")
+    assert texts(items + reading.close()) == ["header"]
+
+
+@both_modes
 def test_an_event_is_complete_when_the_next_begins(only_candidates):
     reading = ems(only_candidates=only_candidates)
 
@@ -176,6 +195,7 @@ def test_a_command_below_a_header_that_is_none_is_refused(only_candidates):
 
     items = reading.feed(bad + b"\n") + reading.feed(b"\n    VTSPolicy Erase - A00017\n   A00018\n")
     assert texts(items + reading.close()) == ["header"]
+    assert items[0].reason.startswith(bad.decode())
     assert reading.counted.malformed == 1
 
 
@@ -211,7 +231,9 @@ def test_our_own_notices_are_never_candidates():
     items = reading.feed(own + b" VTSPolicy REJECTED reason=\nVTSPolicy Erase\n" + own + b"\n")
     items += reading.feed(b"VTSPolicy ACCEPTED\n" + own + b" $ZSVR: 1\n") + reading.close()
 
-    assert items == []
+    assert [item for item in items if isinstance(item, Event)] == []
+    assert [(item.kind, item.answered) for item in items] == [("plain", False)]
+    assert "'VTSPolicy Erase' stands right behind a notice of ours" in items[0].reason
 
 
 @both_modes
@@ -313,3 +335,188 @@ def test_a_refusal_says_what_is_allowed():
 
     assert isinstance(refusal, Refusal)
     assert "10 bytes" in refusal.reason
+
+
+NEAR = ["VTSPOLICY", "vtspolicy", "Vtspolicy", "vTSpolicy"]
+ODD = [b"\xc2\xa0", b"\xa0", b"\x1b[m ", b"\xe2\x80\x89", b"\x01", b"\xef\xbb\xbf"]
+
+
+@both_modes
+@pytest.mark.parametrize("word", NEAR)
+@pytest.mark.parametrize("before", [HEADER + b" ", HEADER + b"\n  ", b""])
+def test_a_command_in_other_letters_is_handed_to_the_parser(before, word, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+
+    items = reading.feed(before + word.encode() + b" TSM 'archive'\r\n") + reading.close()
+
+    assert texts(items) == [f"{word} TSM 'archive'"]
+    assert items[0].is_command
+
+
+@both_modes
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("before", [HEADER + b" ", b""])
+def test_a_command_with_an_odd_blank_is_handed_to_the_parser(before, odd, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+
+    items = reading.feed(before + b"VTSPolicy" + odd + b"TSM 'archive'\n") + reading.close()
+
+    assert len(items) == 1
+    assert items[0].is_command
+
+
+@both_modes
+@pytest.mark.parametrize("odd", [odd for odd in ODD if b"[" not in odd])
+def test_an_odd_character_before_the_text_is_handed_to_the_parser(odd, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+
+    items = reading.feed(HEADER + b" " + odd + b"VTSPolicy TSM\n") + reading.close()
+
+    assert [item.is_command for item in items] == [True]
+
+
+@both_modes
+@pytest.mark.parametrize("word", ["VTSPolicies", "vtspolicy.exe", "XVTSPolicy", "vtspolicy's"])
+def test_a_longer_word_in_other_letters_is_noise(word, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    items = reading.feed(HEADER + f" {word} TSM\n{word} TSM\n".encode()) + reading.close()
+
+    assert [item for item in items if item.is_candidate] == []
+
+
+@both_modes
+@pytest.mark.parametrize("shown", ["VTSPOLICY REJECTED COLUMN=1", "vtspolicy heartbeat"])
+def test_our_own_notices_in_other_letters_are_never_candidates(shown, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    items = reading.feed(HEADER + f" {shown}\n".encode()) + reading.close()
+
+    assert [item for item in items if item.is_candidate] == []
+
+
+@both_modes
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("before", [b" ", b"\t", b"\x0c", b"\x1b", b"\xc2\xa0", b"\r", b"\x01  "])
+@pytest.mark.parametrize("text", [b"VTSPolicy TSM 'x'", b"vtspolicy TSM", b"$ZSVR: 0412 MOUNT X"])
+def test_what_stands_before_a_header_is_named(before, text, wrapped, only_candidates):
+    reading = ems(only_candidates=only_candidates, wrapped=wrapped)
+
+    items = reading.feed(HEADER + b" noise\n" + before + HEADER + b" " + text + b"\n")
+    (refusal,) = [item for item in items + reading.close() if isinstance(item, Refusal)]
+
+    assert (refusal.kind, refusal.column, refusal.answered) == ("header", 1, True)
+    assert "an event begins in the first column" in refusal.reason
+    assert refusal.reason.isprintable()
+
+
+@both_modes
+@pytest.mark.parametrize("said", [b" VTSPolicy REJECTED column=1", b" Volume $DATA", b""])
+def test_other_lines_that_quote_a_header_are_noise(said, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    own = HEADER.replace(b"SITE.BACKUP", b"VTS.POLICY")
+
+    items = reading.feed(
+        HEADER + b" VTSPolicyX\n  " + HEADER + said + b"\n  " + own + b" VTSPolicy X\n"
+    )
+
+    assert [i for i in items + reading.close() if isinstance(i, Refusal) or i.is_candidate] == []
+
+
+@both_modes
+def test_a_header_quoted_within_a_command_is_its_text(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    (event,) = (
+        reading.feed(HEADER + b" VTSPolicy X\n  " + HEADER + b" VTSPolicy Y\n") + reading.close()
+    )
+
+    assert event.text.endswith("001234 VTSPolicy Y")
+
+
+def test_a_control_character_before_a_plain_command_is_named():
+    (refusal,) = ems().feed(b"\x1b VTSPolicy Erase - A00017\n")
+
+    assert (refusal.kind, refusal.column) == ("plain", 1)
+    assert "found '<1B> ' before VTSPolicy" in refusal.reason
+
+
+# Lines without an end
+
+
+@both_modes
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"VTSPolicy Delete - A0001",
+        b"VTSPolicy Cancel - 1",
+        b"VTSPolicy TSM 'archive /VAULT01/PAY/A0001",
+        HEADER + b" VTSPolicy Erase - A0001",
+        HEADER + b"\n   VTSPolicy Erase - A0001",
+        HEADER + b" VTSPolicy Erase - A00017\n   A0001",
+        HEADER + b" VTSPolicy Erase - A00017\n   ",
+        HEADER + b" VTSPolicy TSM 'archive /VAULT01/PAY/A00017'\n26-1",
+        HEADER + b" $ZSVR: 0412 MOUNT A0001",
+    ],
+)
+def test_a_line_without_its_end_is_refused_at_the_end_of_the_connection(half, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+
+    items = reading.feed(HEADER + b" VTSPolicy DSK\n" + half) + reading.close()
+
+    assert texts([i for i in items if isinstance(i, Refusal) or i.is_candidate]) == [
+        "VTSPolicy DSK",
+        "cut",
+    ]
+    assert "may be cut" in items[-1].reason
+
+
+@both_modes
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"VTSPolicy TSM 'archive /VAULT01/PAY/A00017'",
+        b'VTSPolicy TSM "archive /VAULT01/PAY/A00017"  ',
+        "VTSPolicy TSM \u201carchive /VAULT01/PAY/A00017\u201d".encode(),
+        HEADER + b" VTSPolicy TSM\n   'archive /VAULT01/PAY/A00017'",
+    ],
+)
+def test_a_closing_quote_shows_that_a_command_is_whole(half, only_candidates):
+    reading = ems(only_candidates=only_candidates)
+
+    (event,) = reading.feed(half) + reading.close()
+
+    assert event.text.startswith("VTSPolicy TSM ")
+
+
+@both_modes
+def test_noise_without_its_end_is_nothing_to_tell_of(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    items = reading.feed(HEADER + b" VTSPolicyX on $DATA") + reading.close()
+
+    assert [i for i in items if isinstance(i, Refusal)] == []
+
+
+# Plain commands among headers
+
+
+@both_modes
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_among_headers_a_plain_command_is_refused_unless_it_is_wanted(wrapped, only_candidates):
+    shown = HEADER.replace(b"NSK1", b"NSK9") + b" user note:\n"
+    data = b"VTSPolicy Status - 1\n" + shown + b"VTSPolicy Erase - A00017\nvtspolicy X\n"
+    found = []
+    for plain in (True, False):
+        reading = ems(wrapped=wrapped, only_candidates=only_candidates, plain=plain)
+        items = reading.feed(data) + reading.feed(b"VTSPolicy TSM\n") + reading.close()
+        found.append(texts([i for i in items if isinstance(i, Refusal) or i.is_candidate]))
+
+    assert found == [
+        ["VTSPolicy Status - 1", "VTSPolicy Erase - A00017", "VTSPolicy TSM"],
+        ["VTSPolicy Status - 1", "plain", "plain"],
+    ]
+
+
+@both_modes
+def test_where_plain_commands_are_not_wanted_such_a_line_continues_a_command(only_candidates):
+    reading = ems(only_candidates=only_candidates, plain=False)
+    items = reading.feed(HEADER + b" VTSPolicy Erase - A00017\nVTSPolicy Erase - A00018\n")
+
+    assert texts(items + reading.close()) == ["VTSPolicy Erase - A00017 VTSPolicy Erase - A00018"]

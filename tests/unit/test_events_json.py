@@ -120,6 +120,13 @@ def test_a_refusal_names_what_is_wrong(data, reason):
     assert len(refusal.reason) < 200
 
 
+@pytest.mark.parametrize("process", ["007,045", "7,45", "00012,00345"])
+def test_a_process_without_a_name_has_numbers_of_up_to_five_digits(process):
+    (event,) = read(line(process=process))
+
+    assert event.process == process
+
+
 def test_a_refusal_repeats_the_id_of_its_sender():
     (refusal,) = read(line(number=None, id="a-1"))
 
@@ -154,3 +161,24 @@ def test_every_object_is_counted_as_an_event():
 
     assert (reading.counted.events, reading.counted.lines) == (6, 7)
     assert reading.counted.refused == {"json": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "VTSPOLICY Erase - A00017",
+        "vtspolicy Status - 1",
+        "VTSPolicy\u00a0TSM 'x'",
+        "\ufeffVTSPolicy X",
+    ],
+)
+@pytest.mark.parametrize("only_candidates", [True, False])
+def test_a_command_that_misses_by_little_is_handed_to_the_parser(text, only_candidates):
+    (event,) = read(line(text=text), only_candidates=only_candidates)
+
+    assert event.text == text
+    assert event.is_command
+
+
+def test_a_last_object_needs_no_line_end_for_its_brace_shows_its_end():
+    assert len(read(line(text="VTSPolicy Erase - A00017").rstrip())) == 1

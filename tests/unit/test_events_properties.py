@@ -27,7 +27,22 @@ LINES = [
     b"26-11-22 is a date and no time",
     b"VTSPolicy TSM 'archive'",
     b"VTSPolicy",
+    HEADER.replace(b"1234", b"512") + b" 3,14 $X: VTSPolicy TSM",
+    HEADER.replace(b"1234", b"512") + b" 3,14 $X: noise",
+    HEADER.replace(b"1234", b"512") + b" 3,14 $X:",
+    HEADER.replace(b"1234", b"512"),
+    b"   3,14 $X: VTSPolicy TSM",
+    HEADER.replace(b"$ZBAT", b"$ZSVR").replace(b"001234", b"705") + b" MOUNT ESM A00017 NO RING",
+    HEADER.replace(b"$ZBAT", b"$ZSVR") + b" MOUNT ESM A00017 NO RING",
     b"VTSPolicyX",
+    b"vtspolicy TSM",
+    b"\x0c" + HEADER + b" VTSPolicy TSM",
+    b"  " + HEADER + b" VTSPOLICY TSM",
+    b"  " + HEADER + b" noise",
+    HEADER + b" VTSPOLICY\xa0TSM",
+    HEADER + b" \xc2\xa0vtspolicy",
+    b"\x1bVTSPolicy",
+    b"VTSPolicy\xc2\xa0\xfc",
     b"VTS\x07Pol\x00icy",
     b"   VTSPolicy indented",
     b"\tVTSPolicy\t",
@@ -58,6 +73,9 @@ LINES = [
     b"32 <13>1 - - - - - - VTSPolicy TSM!",
     b"500 <",
     b"99999999 <",
+    b"<13>1 - - - - - - VTSPolicy TSM\0",
+    b"32 <13>1 - - - - - - VTSPolicy TSM!\0",
+    b"\0",
 ]
 DISPLAY_LINES = [line for line in LINES if not line.startswith((b"{", b"<", b"20 ", b"32 "))]
 
@@ -81,8 +99,8 @@ def run(reading: Decoder, chunks: list[bytes]) -> list[Item]:
     return [item for chunk in chunks for item in reading.feed(chunk)] + reading.close()
 
 
-def is_header(item: Item) -> bool:
-    return isinstance(item, Refusal) and item.kind == "header"
+def is_told(item: Item) -> bool:
+    return isinstance(item, Refusal) and item.kind in {"header", "plain", "cut"}
 
 
 @settings(max_examples=400)
@@ -97,14 +115,16 @@ def test_any_cutting_into_chunks_gives_the_same_items(data, form_and_soup, wrapp
 
 
 @settings(max_examples=400)
-@given(either, st.booleans())
-def test_the_fast_mode_yields_exactly_the_candidates_of_all_events(form_and_soup, wrapped):
+@given(either, st.booleans(), st.booleans())
+def test_the_fast_mode_yields_exactly_the_candidates_of_all_events(form_and_soup, wrapped, plain):
     form, soup = form_and_soup
-    fast = run(decoder(form, wrapped=wrapped, limits=SMALL), [soup])
-    every = run(decoder(form, wrapped=wrapped, limits=SMALL, only_candidates=False), [soup])
+    fast, every = (
+        run(decoder(form, wrapped=wrapped, plain=plain, limits=SMALL, only_candidates=only), [soup])
+        for only in (True, False)
+    )
 
-    assert [i for i in fast if isinstance(i, Event) or is_header(i)] == [
-        i for i in every if is_header(i) or (isinstance(i, Event) and i.is_candidate)
+    assert [i for i in fast if isinstance(i, Event) or is_told(i)] == [
+        i for i in every if is_told(i) or (isinstance(i, Event) and i.is_candidate)
     ]
 
 

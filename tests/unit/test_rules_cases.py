@@ -187,3 +187,53 @@ def test_a_report_for_machines_counts_the_coverage_as_a_test(run):
 
 def test_every_key_of_a_case_has_a_help():
     assert all(key.help and key.type for key in CASE.values())
+
+
+EMPTY = """
+applications:
+  DSK:
+    read_back: {run: [x], read: {digest: "(.*)"}}
+    archive: {proof: PROOF}
+rules:
+  - {rule: copy, when: {family: DSK}, run: [x], then: migrated}
+  - {rule: back, when: {family: Restore}, application: DSK, run: [x, "{handle}"], then: restored}
+  - {rule: erase, when: {family: Erase}, then: erased}
+"""
+
+
+@pytest.mark.parametrize(
+    ("verb", "facts", "proof", "refused"),
+    [
+        ("Erase", "migrated", "data", "false"),
+        ("Erase", "migrated proof=data", "data", "false"),
+        ("Erase", "migrated proof=found", "found", "false"),
+        ("Erase", "migrated proof=found", "data", "its data was not read"),
+        ("Erase", "migrated proof=recorded", "found", "could not be asked"),
+        ("Erase", "", "found", "no copy of this tape is recorded"),
+        ("Erase", "stale", "found", "written after its last copy"),
+        ("Erase", "migrated lost", "found", "does not have its copy 42-1 any more"),
+        ("Erase", "migrated touched proof=found", "found", "attributes were changed"),
+        ("Erase", "migrated touched", "found", "false"),
+        ("Erase", "migrated open", "found", "a process has it open"),
+        ("Erase", "half-restored", "found", "a restore of it has not come to a good end"),
+        ("Erase", "size=0", "found", "false"),
+        ("Restore", "erased", "data", "false"),
+        ("Restore", "deleted", "data", "false"),
+        ("Restore", "half-restored", "data", "false"),
+        ("Restore", "migrated", "data", "false"),
+        ("Restore", "stale", "data", "true"),
+        ("Restore", "erased lost", "data", "true"),
+    ],
+)
+def test_a_case_can_say_what_the_evidence_of_copies_allows(run, verb, facts, proof, refused):
+    case = f"  - case: a\n    command: VTSPolicy {verb} - A00017\n"
+    case += f"    tapes: [/VAULT01/PAY/A00017 {facts}]\n    refused: {refused}\n"
+    [result] = run("cases:\n" + case, EMPTY.replace("PROOF", proof)).results
+    assert result.passed, result.difference
+
+
+def test_a_case_that_expects_another_answer_of_the_evidence_shows_it(run):
+    case = "  - case: a\n    command: VTSPolicy Erase - A00017\n"
+    case += "    tapes: [/VAULT01/PAY/A00017 stale]\n    refused: false\n"
+    [result] = run("cases:\n" + case, EMPTY.replace("PROOF", "found")).results
+    assert "+refused: the tape was written after its last copy" in result.difference

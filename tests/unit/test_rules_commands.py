@@ -109,6 +109,20 @@ def test_a_sites_rules_and_tapes_are_those_of_its_configuration(site):
     assert found["command"]["targets"][0]["pool"] == "PAYROLL"
 
 
+@pytest.mark.parametrize(
+    ("verb", "facts", "said"),
+    [
+        ("Erase", "migrated", "evidence     allows it"),
+        ("Erase", "stale", "evidence     refuses it: the tape was written after its last copy"),
+        ("Restore", "migrated", "evidence     there is nothing to do: it has its data"),
+        ("Restore", "erased", "evidence     allows it"),
+    ],
+)
+def test_what_the_evidence_of_copies_says_is_explained(verb, facts, said):
+    result = explain("--tape", f"/VAULT01/PAY/A1 {facts}", f"VTSPolicy {verb} - A1")
+    assert said in result.output
+
+
 def test_the_same_for_people(site):
     result = site_explain(
         site,
@@ -248,7 +262,7 @@ def test_rules_with_problems_show_them(tmp_path):
 def test_the_shipped_tests_pass_and_cover_everything():
     result = run("test", "--full", str(SHIPPED / "dsk.tests.yaml"))
     assert result.exit_code == 0, result.output
-    assert "10 passed, 0 failed; 5 of 5 rules covered (100 %)" in result.output
+    assert "13 passed, 0 failed; 5 of 5 rules covered (100 %)" in result.output
 
 
 @pytest.fixture

@@ -365,6 +365,11 @@ def test_a_rule_that_covers_another_takes_all_its_commands(wide, narrow, command
         ("deleted", "deleted"),
         ("size=0", "scratch"),
         ("handle=1-1", "migrated"),
+        ("proof=found", "migrated"),
+        ("touched", "migrated"),
+        ("lost", "migrated"),
+        ("open", "written"),
+        ("half-restored", "erased"),
     ],
 )
 def test_facts_say_in_which_state_a_tape_is(facts, state):
@@ -381,6 +386,8 @@ def test_facts_say_in_which_state_a_tape_is(facts, state):
         "/VAULT01/PAY/A1 migrated=1",
         "/VAULT01/PAY/A1 size",
         "/VAULT01/PAY/A1 age=x",
+        "/VAULT01/PAY/A1 proof=x",
+        "/VAULT01/PAY/A1 open=yes",
     ],
 )
 def test_words_that_say_nothing_of_a_tape_are_refused(facts):

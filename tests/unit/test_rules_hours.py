@@ -123,6 +123,14 @@ def test_hours_of_the_machines_own_zone_begin_when_they_do_in_berlin(seconds, be
     assert start.timestamp() == expected.timestamp()
 
 
+@pytest.mark.usefixtures("_in_berlin")
+@pytest.mark.parametrize("fold", [0, 1])
+@pytest.mark.parametrize("shown", [(2026, 3, 29, 2, 10), (2026, 10, 25, 2, 10), (2026, 3, 29, 3)])
+def test_a_time_that_the_clock_leaves_out_or_shows_twice_has_its_offset(shown, fold):
+    ours = datetime(*shown, tzinfo=LOCAL, fold=fold)
+    assert ours.utcoffset() == ours.replace(tzinfo=BERLIN).utcoffset()
+
+
 def test_the_names_of_days_are_known():
     assert named_days("!holidays 20:00-06:00;stock 1:00-2:00") == {"holidays", "stock"}
 

@@ -10,6 +10,15 @@ from vtspolicy.rules.work import Expectation, Poll, Query, Reading, Work
 OUTCOME = {"0": "completed", "4": "failed", "8": "warning", "default": "failed"}
 
 
+def test_an_expectation_that_says_nothing_makes_no_clear_no():
+    read = (Reading(name="latest", pattern="latest=(.*)"),)
+    for outcome, absent in (("failed", True), ("warning", False)):
+        expect = (Expectation(reading="latest", equals="{handle}", outcome=outcome),)
+        query = Query(run=("q",), outcome={"0": "completed"}, readings=read, expect=expect)
+        judged = judge_query(query, code=0, output="latest=7-2", values={"handle": "7-1"})
+        assert (judged.state, judged.absent) == (outcome, absent)
+
+
 def work(**changes):
     return Work(application="TSM", outcome=OUTCOME, **changes)
 

@@ -10,6 +10,7 @@ from vtspolicy.rules.case_file import read_cases
 from vtspolicy.rules.cases import run_cases
 from vtspolicy.rules.judge import judge, judge_query, read_output
 from vtspolicy.rules.load import load_table
+from vtspolicy.tapes import Proof
 
 TABLES = sorted(path for path in SHIPPED.glob("*.yaml") if not path.name.endswith(".tests.yaml"))
 SIZE = {"size": "4096", "handle": "42-1"}
@@ -51,11 +52,40 @@ def test_whatever_marks_a_tape_migrated_is_verified_by_a_query_of_its_own(path):
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
-def test_no_restore_writes_over_a_tape_that_has_data(path):
+def test_restores_write_beside_the_tape_where_their_application_can(path):
+    in_place = {"restore from NetBackup"}
     for rule in load_table([path], vocabulary=shipped()).rules:
         if rule.work is not None and rule.work.then == "restored":
-            [state] = [each for each in rule.tapes if each.key == "tape.state"]
-            assert state.patterns == ("erased", "deleted")
+            assert (rule.work.restores_to == "path") == (rule.name in in_place), rule.name
+
+
+def test_data_is_read_back_where_the_application_can(work_of):
+    archives = {
+        "dsk": "archive to disk",
+        "rst": "archive to restic",
+        "brg": "archive to borg",
+        "idr": "archive to the shelf",
+    }
+    for table, rule in archives.items():
+        read_back = work_of(table, rule).read_back
+        judged = judge_query(read_back, code=0, output=json.dumps({"digest": "ab"}), values=SIZE)
+        assert judged.readings["digest"] == "ab"
+    assert work_of("dsk", "archive to disk").proof is Proof.DATA
+    assert work_of("rst", "archive to restic").proof is None
+
+
+@pytest.mark.parametrize(
+    ("table", "rule", "output"),
+    [
+        ("dsk", "archive to disk", "vtspolicy disk: the copy is damaged: x: wrong checksum"),
+        ("rst", "archive to restic", "decrypting blob 1 failed: ciphertext verification failed"),
+        ("brg", "archive to borg", "Data integrity error: Segment entry checksum mismatch"),
+    ],
+)
+def test_a_copy_that_is_damaged_is_a_clear_no(work_of, table, rule, output):
+    read_back = work_of(table, rule).read_back
+    assert judge_query(read_back, code=2, output=output, values=SIZE).absent
+    assert not judge_query(read_back, code=2, output="no such host", values=SIZE).absent
 
 
 def test_only_a_store_that_says_so_has_no_copy(work_of):
@@ -139,9 +169,30 @@ def test_networker_must_name_its_save_time(work_of):
     assert judge(work, code=0, output="save: done\n", values=SIZE).state == "failed"
 
 
-def test_the_disk_archive_tells_its_progress_and_whether_the_tape_changed(work_of):
+def test_the_disk_archive_tells_its_progress_and_what_it_copied(work_of):
     work = work_of("dsk", "archive to disk")
-    assert read_output(work.readings, "progress 3%\nprogress 37%\n") == {"percent": "37"}
-    unchanged, changed = '{"tape": "unchanged"}', '{"tape": "changed"}'
-    assert judge_query(work.verify, code=0, output=unchanged, values=SIZE).state == "completed"
-    assert judge_query(work.verify, code=0, output=changed, values=SIZE).state == "failed"
+    output = 'progress 3%\nprogress 37%\n{"digest": "ab", "bytes": 4096}\n'
+    readings = {"percent": "37", "digest": "ab", "bytes": "4096"}
+    assert read_output(work.readings, output) == readings
+
+
+def test_a_copy_is_there_whatever_became_of_its_tape(work_of):
+    work = work_of("dsk", "archive to disk")
+    for tape in ("unchanged", "changed", "erased", "absent"):
+        output = json.dumps({"tape": tape})
+        assert judge_query(work.verify, code=0, output=output, values=SIZE).state == "completed"
+
+
+def test_a_copy_on_the_shelf_that_is_not_as_the_tape_is_not_called_lost(work_of):
+    query = work_of("idr", "archive to the shelf").verify
+    stats = "Number of regular files transferred: {}\n".format
+    assert judge_query(query, code=0, output=stats(0), values=SIZE).state == "completed"
+    differs = judge_query(query, code=0, output=stats(1), values=SIZE)
+    assert (differs.state, differs.absent) == ("warning", False)
+
+
+def test_a_later_session_of_data_protector_is_no_clear_no(work_of):
+    query = work_of("hpd", "archive to Data Protector").verify
+    for latest, state in (("2026/11/22-7", "completed"), ("2026/11/23-1", "warning")):
+        judged = judge_query(query, code=0, output=latest, values={"handle": "2026/11/22-7"})
+        assert (judged.state, judged.absent) == (state, False)

@@ -125,6 +125,22 @@ def test_the_first_answer_decides_without_wait(word, code):
     assert "req=17" in result.stdout
 
 
+@pytest.mark.parametrize("form", ["json", "ems"])
+def test_a_reference_that_names_a_request_is_not_looked_for_in_the_answer(form):
+    def script(event):
+        yield (
+            display("STATUS", req=17, family="DSK")
+            if form == "ems"
+            else notice("STATUS", number=1, id=event["id"], req=17, family="DSK")
+        )
+        yield None
+
+    text = "VTSPolicy Status - ref=payroll"
+    with Server(script) as server:
+        result = run(server, "--format", form, "--system", "\\NSK1", "--timeout", "5s", text)
+    assert (result.exit_code, "STATUS" in result.stdout) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("word", "code"),
     [

@@ -215,18 +215,22 @@ def test_a_clock_that_jumps_ahead_for_a_while_forgets_nothing(world, serve, told
 
 
 def test_what_came_by_a_clock_that_was_behind_is_kept_as_if_it_came_when_that_ended(world, serve):
+    world.send("NSK1", ORDER)
     clock = SteeredClock(world.clock)
     service = serve(clock)
     world.clock.pass_time(HOUSEKEEPING, 10)
     clock.set(-200 * DAY)
     world.clock.pass_time(10.0)
-    service.operator.order("VTSPolicy DSK 'archive /VAULT01/SECRET'", None, "operator alice")
-    missed(world)
+    service.engine.runner.exit(world.machine.running[0].run.key)
     world.clock.pass_time(HOUSEKEEPING, 10)
     clock.set(200 * DAY)
+    (request,) = world.ledger.book.requests()
+    assert request.finished < world.clock.seconds() - 199 * DAY
+    pending = len(world.ledger.book.pending_notices("NSK1"))
+    assert pending > 0
     service.operator.trust_clock("operator alice")
     world.clock.pass_time(6 * DAY, DAY / 4)
-    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    assert len(world.ledger.book.pending_notices("NSK1")) == pending
     world.clock.pass_time(2 * DAY, DAY / 4)
     assert world.ledger.book.pending_notices("NSK1") == []
     world.clock.pass_time(81 * DAY, DAY)

@@ -479,14 +479,14 @@ class ControlSocketTests(TestCase):
             ("release-lock", {"lock": ""}, "lock must be a text of 1 to 4096 characters"),
             ("release-lock", {"lock": "a\0b"}, "lock must be a text of 1 to 4096 characters"),
             (
-                "override",
-                {"tape": "/VAULT01/P/A\ud800", "reason": "x"},
+                "withdraw",
+                {"tape": "/VAULT01/P/A\ud800"},
                 "tape is no text: character 13 is half of one",
             ),
             (
-                "override",
-                {"tape": "A00017", "reason": "\udcff"},
-                "reason is no text: character 1 is half of one",
+                "order",
+                {"text": "VTSPolicy Erase - A00017", "override": "\udcff"},
+                "override is no text: character 1 is half of one",
             ),
             ("backup", {"path": "/x\ud800"}, "path is no text: character 3 is half of one"),
         ):

@@ -35,6 +35,7 @@ COMMANDS = {
     "erase": ("tapes", "empty tapes whose copy is proven"),
     "delete": ("tapes", "remove tapes whose copy is proven"),
     "mark": ("tapes", "note a copy or a restore that an application made by its own schedule"),
+    "withdraw-override": ("tapes", "withdraw the override that an order waits with"),
     "disk": ("disk", "the embedded disk archive: archive, restore, query, delete"),
     "digest": ("digest", "run a program and print the SHA-256 of what it writes"),
     "demo": ("demo", "play a night of a host on this machine and check that all came out right"),

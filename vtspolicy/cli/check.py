@@ -20,7 +20,8 @@ from vtspolicy.rules.check import Surroundings, check_table
 from vtspolicy.rules.load import read_table
 from vtspolicy.rules.table import Table
 from vtspolicy.suggest import did_you_mean
-from vtspolicy.vaults import Vaults, look_through
+from vtspolicy.tapes import shortcomings
+from vtspolicy.vaults import VaultError, Vaults, look_through
 
 TROUBLES = 20
 """Names that occur twice, and pools that cannot be read, are told so often at most."""
@@ -69,6 +70,7 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
     if not found.errors:
         problems += _failed_tests(configuration, table, vocabulary)
     problems += _tapes_named_twice(configuration)
+    problems += _what_vaults_lack(configuration)
     return sorted(set(problems)), table
 
 
@@ -114,6 +116,22 @@ def _tapes_named_twice(configuration: Configuration) -> list[Problem]:
     seen = look_through(Vaults(configuration.vaults), ())
     for trouble in seen.troubles[:TROUBLES]:
         findings.add(Place(file=configuration.file), trouble, warning=True)
+    return list(findings.problems)
+
+
+def _what_vaults_lack(configuration: Configuration) -> list[Problem]:
+    """What the vaults cannot do, as this user finds it: the server's may have other rights."""
+    findings = Findings()
+    vaults = Vaults(configuration.vaults, configuration.vaults_without)
+    for vault in configuration.vaults:
+        place = configuration.places.get(f"vaults.{vault}", Place(file=configuration.file))
+        try:
+            features = vaults.probe(vault)
+        except VaultError as error:
+            findings.add(place, str(error), warning=True)
+            continue
+        for line in shortcomings(vault, features, configuration.vaults_without.get(vault, ())):
+            findings.add(place, line, warning=True)
     return list(findings.problems)
 
 

@@ -88,7 +88,8 @@ rules:
   - rule: bring a tape back from disk
     application: DSK
     when: {{family: Restore, tape: {{application: DSK}}}}
-    run: [vtspolicy, disk, restore, "{{path}}", "--store={{store}}", "--handle={{handle}}"]
+    run: [vtspolicy, disk, restore, "{{source}}", "--to={{target}}", "--store={{store}}",
+          "--handle={{handle}}"]
     then: restored
   - rule: empty a tape that has its copy
     when: {{family: Erase}}

@@ -36,11 +36,11 @@ from vtspolicy.rules import explain as explaining
 from vtspolicy.rules.cases import EXAMPLE_NODE
 from vtspolicy.rules.decision import Circumstances
 from vtspolicy.rules.expand import ExpansionError
-from vtspolicy.rules.facts import FactsError, tape_of
+from vtspolicy.rules.facts import FactsError, facts_of
 from vtspolicy.rules.load import load_table
 from vtspolicy.rules.table import Table
 from vtspolicy.suggest import did_you_mean
-from vtspolicy.tapes import Tape
+from vtspolicy.tapes import Facts, Tape
 from vtspolicy.vaults import VaultError, Vaults
 
 
@@ -114,14 +114,16 @@ def explain(  # noqa: PLR0917 - one option each
         host=host,
         system=system,
         user=user,
-        tapes=found,
+        tapes=tuple(each.tape for each in found),
     )
     try:
         refusal = _refusal(site, text, around)
     except CommandError as error:
         _rejected(text, error, as_json=as_json)
     try:
-        data = explaining.explain(site.table, command, around)
+        data = explaining.explain(
+            site.table, command, around, {each.tape.path: each for each in found}
+        )
     except ExpansionError as error:
         give_up(str(error), Exit.REFUSED)
     if refusal is not None:
@@ -228,12 +230,12 @@ def _refusal(site: Site, text: str, around: Circumstances) -> tuple[str, str] | 
 
 def _tapes(
     command: Command, site: Site, facts: Sequence[str], at: datetime
-) -> tuple[tuple[Tape, ...], str]:
-    """The tapes of a command and, in words, where they come from."""
+) -> tuple[tuple[Facts, ...], str]:
+    """What is known of the tapes of a command and, in words, where they come from."""
     roots = site.configuration.vaults if site.configuration else {}
     if facts:
         try:
-            return tuple(tape_of(each, at=at, roots=roots) for each in facts), "tapes as given"
+            return tuple(facts_of(each, at=at, roots=roots) for each in facts), "tapes as given"
         except FactsError as error:
             raise click.BadParameter(
                 f"{error.message}: {error.remedy}", param_hint="--tape"
@@ -248,21 +250,32 @@ def _tapes(
             return (), f"no tapes: {error.strerror}"
         return _known(site.configuration, tuple(found))
     return tuple(
-        tape_of(each, at=at) for target in command.targets for each in _imagined(command, target)
+        facts_of(each, at=at) for target in command.targets for each in _imagined(command, target)
     ), "imagined tapes; --tape says what they are"
 
 
-def _known(configuration: Configuration, tapes: tuple[Tape, ...]) -> tuple[tuple[Tape, ...], str]:
-    """The tapes with what the ledger knows of their copies, if it can be asked."""
+def _known(configuration: Configuration, tapes: tuple[Tape, ...]) -> tuple[tuple[Facts, ...], str]:
+    """The tapes, with what the ledger knows of their copies, if it can be asked."""
     # Not needed for a newcomer's first trial, which has no ledger.
     from vtspolicy.engine.tapes.checks import known  # noqa: PLC0415
     from vtspolicy.ledger import LedgerError, open_book  # noqa: PLC0415
 
     try:
         with open_book(configuration.ledger, readonly=True) as book:
-            return known(book, tapes, time.time()), "tapes as their files and the ledger say now"
+            now = time.time()
+            facts = tuple(
+                Facts(
+                    tape=tape,
+                    copies=tuple(book.copies_of(tape.path)),
+                    now=now,
+                    accepted=configuration.vaults_without.get(tape.vault, frozenset()),
+                )
+                for tape in known(book, tapes, now)
+            )
+            return facts, "tapes as their files and the ledger say now"
     except (LedgerError, sqlite3.Error, OSError, ValueError) as error:
-        return tapes, f"tapes as their files are now; no ledger tells of copies ({error})"
+        note = f"tapes as their files are now; no ledger tells of copies ({error})"
+        return tuple(Facts(tape=tape) for tape in tapes), note
 
 
 def _imagined(command: Command, target: Target) -> Iterable[str]:

@@ -91,7 +91,7 @@ def _job_lines(job: Mapping[str, Any]) -> list[str]:
     if job["cancel"]:
         rows.append(("cancel", _call({"run": job["cancel"], "input": job["cancel_input"]})))
     rows.append(("ready", shlex.join(job["ready"] or ())))
-    rows += [("proof", _proof(job)), ("then", _then(job))]
+    rows += [("proof", _proof(job)), ("evidence", _evidence(job)), ("then", _then(job))]
     return [f"  {name:12} {value}" for name, value in rows if value]
 
 
@@ -105,6 +105,17 @@ def _proof(job: Mapping[str, Any]) -> str:
     words = [_PROOFS[job["proof"]]] if job["proof"] else []
     words += [f"proven again every {duration(job['every'])}"] if job["every"] else []
     return "; ".join(words)
+
+
+def _evidence(job: Mapping[str, Any]) -> str:
+    said = job["evidence"]
+    if said is None or said["answer"] == "allowed":
+        return "allows it" if said else ""
+    if said["answer"] == "ask":
+        how = "its data is read back" if said["need"] == "data" else "it is asked for"
+        return f"{said['application']} has copy {said['handle']}: {how} first"
+    words = {"refused": "refuses it", "done": "there is nothing to do"}
+    return f"{words[said['answer']]}: {said['reason']}"
 
 
 _RESTORED = {

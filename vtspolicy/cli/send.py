@@ -45,6 +45,8 @@ _TAKEN = (Word.ACCEPTED, Word.DUPLICATE)
 _COLOURS = {DONE: "green", FAILED: "red", WITH_WARNINGS: "yellow", REFUSED: "red"}
 _REF = re.compile(r"\bref\s*=\s*([A-Za-z0-9_.-]{1,32})")
 
+_NAMES_REQUEST = re.compile(r"\s*VTSPolicy\s+(?:Status|Cancel)\s+-\s+ref\s*=")  # not its own
+
 Format = Literal["json", "ems", "plain"]
 
 
@@ -106,9 +108,12 @@ class Follow:
         """Guess whether it is the first answer: by our reference, or else by the family."""
         if notice.word.number >= Word.STARTED.number and notice.word is not Word.STATUS:
             return False
-        if ref := _REF.search(self.sending.text):
+        text = self.sending.text
+        if not _NAMES_REQUEST.match(text) and (ref := _REF.search(text)):
             return notice.fields.get("ref") == ref[1]
-        words = self.sending.text.split(maxsplit=2)
+        words = text.split(maxsplit=2)
+        if notice.word is Word.STATUS:  # its family is that of the request that it tells of
+            return words[1:2] == ["Status"]
         family = notice.fields.get("family")
         return family is None or family in words[1:2]
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,7 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
     observer = _observer(sys.stderr, as_json=log_json)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     _warn(configuration)
+    _have_descriptors(configuration)
     try:
         code = run(reactor, reader, read)
     except LedgerError as error:  # of a kind that is not built in
@@ -87,6 +89,33 @@ def _warn(configuration: Configuration) -> None:
     for problem in configuration.warnings:
         Logger("vtspolicy.config").warn(
             "{problem}", problem=str(problem), action="configuration_warning"
+        )
+
+
+OTHER_DESCRIPTORS = 256
+"""Files that a server has open beside its connections, at most, on a usual day."""
+
+
+def _have_descriptors(configuration: Configuration) -> None:
+    """Allow as many open files as the connections may need, and tell if the system does not.
+
+    No more than that: the applications inherit the limit, and old ones go through all numbers.
+    """
+    from twisted.logger import Logger  # noqa: PLC0415
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = configuration.connections + OTHER_DESCRIPTORS
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        Logger("vtspolicy.config").warn(
+            "{connections} connections may need {wanted} open files, and the system allows {hard}."
+            " Raise LimitNOFILE, or lower `connections`.",
+            connections=configuration.connections,
+            wanted=wanted,
+            hard=hard,
+            action="few_descriptors",
         )
 
 

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from vtspolicy.cli.tables import Column, recent, table, visible
 from vtspolicy.tapes import Copy, Difference, Proof, Tape
 
+BY_RULE = "its rule demands that"
+"""Why the data of a copy is read back, although nothing is wrong with it."""
+
 
 def is_unproven(tape: Tape, copies: Sequence[Copy]) -> bool:
     """Whether a tape has data of which no copy is known that a query could prove."""
     if not tape.size:
         return False
-    return not any(_what_is_missing(tape, copy) is None for copy in copies)
+    missing = [_what_is_missing(tape, copy) for copy in copies]
+    return all(each is not None and not each.endswith(BY_RULE) for each in missing)
 
 
 def tape_page(tape: Tape, copies: Sequence[Copy], said: tuple[bool, str] | None) -> str:
@@ -83,4 +87,6 @@ def _what_is_missing(tape: Tape, copy: Copy) -> str | None:
         return f"{needed}: nobody saw the tape at the end of its restore"
     if found is Difference.TOUCHED:
         return f"{needed}: the file was touched after it was made"
+    if copy.demanded is Proof.DATA:
+        return f"{needed}: {BY_RULE}"
     return None

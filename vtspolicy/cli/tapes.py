@@ -108,7 +108,9 @@ def tapes(
     ]
     missing = wanted - {each for tape in shown for each in (tape.name, tape.cartridge)}
     if as_json:
-        print_json({"tapes": [_row(tape, verdicts, copies, evidence) for tape in shown]})
+        print_json(
+            {"tapes": [_row(tape, verdicts, copies, evidence and not verdict) for tape in shown]}
+        )
     elif len(names) == 1 and len(shown) == 1 and not (verdict or unproven):
         (tape,) = shown
         emit(tape_page(tape, copies.get(tape.path, ()), verdicts.get(tape.path)))
@@ -129,10 +131,10 @@ def _verdicts(
 ) -> Mapping[str, Said]:
     """Return what the cleanup would do with each tape, and why, by its path."""
     # Rules are read only by whoever asks for verdicts.
-    from vtspolicy.engine.tapes.checks import movable  # noqa: PLC0415
     from vtspolicy.grammar import load_vocabulary  # noqa: PLC0415
     from vtspolicy.rules.cleanup import Fullness, plan  # noqa: PLC0415
     from vtspolicy.rules.load import load_table  # noqa: PLC0415
+    from vtspolicy.rules.rulings import movable  # noqa: PLC0415
     from vtspolicy.vaults import VaultError, Vaults  # noqa: PLC0415
 
     try:
@@ -170,13 +172,13 @@ def _row(
     tape: Tape,
     verdicts: Mapping[str, Said],
     copies: Mapping[str, Sequence[Copy]],
-    evidence: bool,
+    with_copies: bool,
 ) -> dict[str, Any]:
     row = {"tape": tape.name, "state": tape.state.value, **plain(tape)}
     said = verdicts.get(tape.path)
     if said is not None:
         row["verdict"] = {"erase": said[0], "reason": said[1]}
-    if evidence:
+    if with_copies:
         row["copies"] = plain(list(copies.get(tape.path, ())))
     return row
 
@@ -332,6 +334,17 @@ delete = _tape_command(
     "The application is asked for the copy first. A TAPE is a bare name, /VAULT/POOL/NAME, or the"
     " path of its file.",
 )
+
+
+@click.command(name="withdraw-override")
+@config_option
+@click.argument("path", metavar="TAPE")
+def withdraw_override(*, config: Path, path: str) -> None:
+    """Withdraw the override of TAPE while the order that it was given with still waits."""
+    configuration = configured(config)
+    client = Client(spool=configuration.spool)
+    answer = told(lambda: client.post("withdraw", tape=_name(configuration, path)))
+    emit(f"nothing is overruled for {visible(answer['tape'])} any more")
 
 
 @click.command()

@@ -119,6 +119,15 @@ LISTEN = keys_of(
         default_text="true",
         help="whether displayed events may go on in further lines",
     ),
+    Key(
+        name="plain",
+        read=reading.boolean,
+        type="true or false",
+        default=False,
+        default_text="false",
+        help="whether a command without a header counts also on a connection that has shown"
+        " headers, where a line of an event's text can look like one",
+    ),
     Key(name="key", read=reading.text, type="a file", help="tls: the server's key, PEM"),
     Key(name="cert", read=reading.text, type="a file", help="tls: the server's certificate, PEM"),
     Key(
@@ -257,7 +266,8 @@ KEYS = keys_of(
         read=_host_name,
         type="a host name",
         default_text="the machine's name",
-        help="this machine's name, compared with s= of commands",
+        help="this machine's name, compared with s= of commands; one of the two may be the first"
+        " label of the other, and case does not count",
     ),
     Key(
         name="listen",

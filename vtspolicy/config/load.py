@@ -2,15 +2,17 @@
 
 import socket
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from vtspolicy.config.endpoints import LOCAL, kind_of, network_of
+from vtspolicy.config.endpoints import kind_of
 from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, PREFIX, VAULT
 from vtspolicy.config.model import Configuration, Dial, Host, Listen
+from vtspolicy.config.overlaps import overlaps
 from vtspolicy.config.positions import (
     Entry,
     Node,
@@ -22,6 +24,8 @@ from vtspolicy.config.positions import (
 )
 from vtspolicy.config.reading import Findings, Section, section, text
 from vtspolicy.suggest import did_you_mean
+
+WARNING_LIMIT = 100  # pairs of hosts that a warning is given about
 
 SHIPPED = Path(__file__).parent.parent / "rules" / "default"
 """The rules tables that come with the program; `shipped/dsk.yaml` in a configuration."""
@@ -257,15 +261,14 @@ class _Loader:
                         did_you_mean(vault, self.read["vaults"]) or f"vaults: {', '.join(vaults)}",
                     )
             hosts[name] = Host(name=name, **{key: read[key] for key in HOST})
-            self._overlaps(read, hosts[name], hosts)
+        self._overlaps(hosts)
         return hosts
 
-    def _overlaps(self, read: Section, host: Host, hosts: Mapping[str, Host]) -> None:
-        for other in hosts.values():
-            if other is host:
-                continue
-            shared = set(host.systems) & set(other.systems)
-            if (shared or not (host.systems and other.systems)) and _meet(host.peers, other.peers):
+    def _overlaps(self, hosts: Mapping[str, Host]) -> None:
+        for each in islice(overlaps(hosts.values()), WARNING_LIMIT):
+            host, other = each.second, each.first
+            read = self.read["hosts"][host.name]
+            if each.meet:
                 self.findings.add(
                     read.table.place,
                     f"{host.name} and {other.name} can come from the same peer with the same"
@@ -273,11 +276,11 @@ class _Loader:
                     "give them different peers or systems",
                     warning=True,
                 )
-            if shared and set(host.peers) != set(other.peers):
+            if each.shared and set(host.peers) != set(other.peers):
                 place = self.read["hosts"][other.name].place("systems")
                 self.findings.add(
                     read.place("systems"),
-                    f"{host.name} has the system {min(shared)}, and so has {other.name}"
+                    f"{host.name} has the system {min(each.shared)}, and so has {other.name}"
                     f" ({place.file}:{place.line}:{place.column}): an event that comes from the"
                     " peers of both runs twice",
                     "make them one host with the peers of both",
@@ -303,7 +306,8 @@ class _Loader:
                 files[name] = self._file(
                     "listen", read.place(name), read[name], secret=name == "key"
                 )
-        return Listen(endpoint=endpoint, format=read["format"], wrapped=read["wrapped"], **files)
+        kept = {key: read[key] for key in ("format", "wrapped", "plain")}
+        return Listen(endpoint=endpoint, **kept, **files)
 
     def _dial(self, read: Section, hosts: Mapping[str, Host]) -> Dial:
         if read["host"] is not None and read["host"] not in hosts:
@@ -342,17 +346,3 @@ LISTEN_FILES = {
     "cert": "the file of the server's certificate",
     "clients": "the file of the authority that signed the hosts' certificates",
 }
-
-
-def _meet(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
-    """Whether a connection can be from a peer of both lists."""
-    for one in ours:
-        for two in theirs:
-            if "CN=" in one + two or LOCAL in {one, two}:
-                if one == two:
-                    return True
-                continue
-            first, second = network_of(one), network_of(two)
-            if first.version == second.version and first.overlaps(second):
-                return True
-    return False

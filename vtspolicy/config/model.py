@@ -19,6 +19,7 @@ class Listen:
     endpoint: str  # a Twisted server endpoint; `tls:` is ours and takes the three files below
     format: Format = "auto"  # what is spoken on it
     wrapped: bool = True  # False: every line is an event at once
+    plain: bool = False  # True: commands without a header count also where others have one
     key: Path | None = None  # tls: the server's key (PEM)
     cert: Path | None = None  # tls: the server's certificate (PEM)
     clients: Path | None = None  # tls: the authority that must have signed the hosts' certificates
@@ -82,5 +83,9 @@ class Configuration:
     )  # hosts.X.peers, listen.0.key
 
     def is_this_node(self, name: str) -> bool:
-        """Whether `s=NAME` means this machine: whole name or first label, case ignored."""
-        return name.lower() in {self.node.lower(), self.node.split(".")[0].lower()}
+        """Whether `s=NAME` means this machine: the same name, case ignored.
+
+        One of the two may be the first label of the other; two full names must agree.
+        """
+        ours, asked = self.node.lower(), name.lower()
+        return ours == asked or ours == asked.split(".")[0] or asked == ours.split(".")[0]

@@ -2,11 +2,13 @@
 
 Anchors, aliases and merges (`<<`) work. What YAML 1.1 would silently turn into something else
 (`no` into false, `010` into 8, `20:00` into 1200) is refused with the way to write it, and so is
-everything that could make a small file large: the nodes after aliases and the depth are bounded.
+everything that could make a small file large, or the reading of it long: the nodes after aliases,
+the depth, the directives, the problems and what is read again for a better message are bounded.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,10 +16,22 @@ import yaml
 from attrs import field, frozen
 
 from vtspolicy.config.problems import ConfigurationError, Problem
+from vtspolicy.config.syntax import (
+    EXPLAINED,
+    FAST,
+    LOOK_AHEAD,
+    SLOW,
+    Parser,
+    describe_error,
+    position,
+)
 
 SIZE_LIMIT = 4 * 2**20  # bytes of one file
 NODE_LIMIT = 100_000  # values in one file, each alias counted as what it stands for
 DEPTH_LIMIT = 40  # mappings and lists within one another
+LONGEST = 2**16  # characters of one value
+TAG_LIMIT = 100  # %TAG directives; libyaml compares each with every other
+PROBLEM_LIMIT = 100  # problems in the form of one file; no person reads more
 
 
 @frozen(kw_only=True, order=True)
@@ -85,8 +99,13 @@ def describe(node: Node) -> str:
         return "a list"
     if node.value is None:
         return "nothing"
-    shown = node.text if len(node.text) <= 60 else node.text[:57] + "..."
+    shown = _shown(node.text)
     return f'"{shown}"' if isinstance(node.value, str) else shown
+
+
+def _shown(text: str) -> str:
+    """Return as much of a text as a message repeats."""
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def read_file(path: Path | str, *, name: str | None = None) -> tuple[Node | None, list[Problem]]:
@@ -119,21 +138,26 @@ def read_text(text: str, *, file: str) -> tuple[Node | None, list[Problem]]:
     """Return the tree of a text (None when it is empty or no YAML) and its problems."""
     strange = _STRANGE.search(text)
     if strange:
-        before = text[: strange.start()]
-        place = Place(
-            file=file,
-            line=before.count("\n") + 1,
-            column=len(before.rpartition("\n")[2]) + 1,
-        )
-        return None, [
-            place.problem(f"the character U+{ord(strange.group()):04X} is not allowed in YAML")
-        ]
+        message = f"the character U+{ord(strange.group()):04X} is not allowed in YAML"
+        return None, [_place_in(text, strange.start(), file).problem(message)]
+    tag = next(islice(_TAG_DIRECTIVE.finditer(text), TAG_LIMIT, None), None)
+    if tag:
+        message = f"more than {TAG_LIMIT} %TAG directives"
+        remedy = "tags are not used here: leave them out"
+        return None, [_place_in(text, tag.start(), file).problem(message, remedy)]
     composer = _Composer(file)
     try:
-        node = composer.compose(text)
+        node = composer.compose(text, FAST)
     except ConfigurationError as error:
         return None, [*composer.problems, *error.problems]
+    except yaml.YAMLError as error:
+        return None, _refused(text, file, error)
     return node, composer.problems
+
+
+def _place_in(text: str, at: int, file: str) -> Place:
+    before = text[:at]
+    return Place(file=file, line=before.count("\n") + 1, column=len(before.rpartition("\n")[2]) + 1)
 
 
 def load(path: Path | str) -> Node | None:
@@ -144,26 +168,44 @@ def load(path: Path | str) -> Node | None:
     return node
 
 
-# The fast parser of libyaml is used where PyYAML has it; its messages are poorer, so that a text
-# which it refuses is read again by the slow one for the sake of the message.
-_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 _STRANGE = re.compile(
     r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 
-_REMEDIES = (
-    (
-        r"cannot start any token",
-        "a tab or one of @ ` % begins no value: indent with blanks, or quote it",
-    ),
-    (r"mapping values are not allowed", "a value with a colon and a blank in it needs quotes"),
-    (r"quoted scalar", "the closing quote is missing"),
-    (r"could not find expected ':'", "a key needs a colon and a blank after it"),
-    (r"undefined alias", "an anchor &NAME must stand before its first *NAME"),
-    (r"block (mapping|collection|sequence)", "look at the indentation of this line"),
-    (r"expected ',' or", "the list or mapping is not closed, or a comma is missing"),
-)
+# At the beginning of the text, or after what YAML takes for a line break.
+_TAG_DIRECTIVE = re.compile(r"(?:\A|(?<=[\n\r\x85\u2028\u2029]))%TAG\b")
+
+
+class _TooDeepError(ConfigurationError):
+    """A value lies deeper than DEPTH_LIMIT."""
+
+
+def _refused(text: str, file: str, error: yaml.YAMLError) -> list[Problem]:
+    """Return the problems of a text that the fast parser refuses.
+
+    The text is read again up to the error, near its beginning by the parser with the better
+    messages. Libyaml looks ahead, and that of PyYAML 6.0.4 refuses a thousand levels before it
+    returns the first of them: what is too deep must be reported as with every other version.
+    """
+    found = position(error)
+    if found is not None:
+        near = found <= EXPLAINED
+        composer = _Composer(file)
+        try:
+            if near:
+                composer.compose(text[: found + LOOK_AHEAD], SLOW)
+            else:
+                composer.compose(text[: found - LOOK_AHEAD // 2], FAST)
+        except _TooDeepError as deep:
+            return [*composer.problems, *deep.problems]
+        except ConfigurationError:
+            pass  # the text is cut, perhaps in a name
+        except yaml.YAMLError as slow:
+            if near and (position(slow) or 0) <= found + LOOK_AHEAD // 2:
+                error = slow
+    explained = describe_error(error)
+    place = Place(file=file, line=explained.line, column=explained.column)
+    return [place.problem(explained.message, explained.remedy)]
 
 
 class _Composer:
@@ -176,39 +218,20 @@ class _Composer:
         self._trapped: set[Place] = set()
         self._count = 0
 
-    def compose(self, text: str) -> Node | None:
-        try:
-            return self._document(yaml.parse(text, Loader=_FAST))
-        except yaml.YAMLError as error:
-            self.problems.clear()
-            raise self._syntax(self._explained(text) or error) from None
-
-    def _explained(self, text: str) -> yaml.YAMLError | None:
-        try:
-            for _ in yaml.parse(text, Loader=yaml.SafeLoader):
-                pass
-        except yaml.YAMLError as error:
-            return error
-        return None
-
-    def _syntax(self, error: yaml.YAMLError) -> ConfigurationError:
-        place, message, remedy = Place(file=self.file), str(error), ""
-        if isinstance(error, yaml.MarkedYAMLError):
-            mark = error.problem_mark or error.context_mark
-            if mark is not None:
-                place = Place(file=self.file, line=mark.line + 1, column=mark.column + 1)
-            parts = [error.problem or "", error.context or ""]
-            message = " ".join(part for part in parts if part)
-            if error.context and error.context_mark is not None:
-                message += f" (begun in line {error.context_mark.line + 1})"
-            remedy = next((hint for word, hint in _REMEDIES if re.search(word, message)), "")
-        return ConfigurationError([place.problem(f"this is not YAML: {message}", remedy)])
+    def compose(self, text: str, parser: Parser) -> Node | None:
+        """Return the tree of a text; raises what the parser raises, or ConfigurationError."""
+        return self._document(yaml.parse(text, Loader=parser))
 
     def _place(self, event: yaml.Event) -> Place:
         mark = event.start_mark
         if mark is None:  # the parser's type allows it; it does not happen
             return Place(file=self.file)
         return Place(file=self.file, line=mark.line + 1, column=mark.column + 1)
+
+    def _add(self, place: Place, message: str, remedy: str) -> None:
+        if len(self.problems) == PROBLEM_LIMIT:
+            raise self._stop(place, f"more than {PROBLEM_LIMIT} problems", "correct these first")
+        self.problems.append(place.problem(message, remedy))
 
     def _stop(self, place: Place, message: str, remedy: str = "") -> ConfigurationError:
         return ConfigurationError([place.problem(message, remedy)])
@@ -233,14 +256,15 @@ class _Composer:
         before = self._count
         self._spend(1, place)
         if depth > DEPTH_LIMIT:
-            raise self._stop(place, f"more than {DEPTH_LIMIT} levels within one another")
+            message = f"more than {DEPTH_LIMIT} levels within one another"
+            raise _TooDeepError([place.problem(message)])
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, place)
         if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             raise self._stop(place, "a value is expected here")
         tag = event.tag
         if tag is not None and tag not in {"!", _STR}:
-            self.problems.append(place.problem(f"the tag {tag} is not used here", "leave it out"))
+            self._add(place, f"the tag {_shown(tag)} is not used here", "leave it out")
         node: Node
         if isinstance(event, yaml.ScalarEvent):
             node = self._scalar(event, place)
@@ -258,10 +282,11 @@ class _Composer:
     def _alias(self, event: yaml.AliasEvent, place: Place) -> Node:
         known = self._anchors.get(event.anchor or "")
         if known is None:
+            name = _shown(event.anchor or "")
             raise self._stop(
                 place,
-                f"*{event.anchor} has no anchor before it",
-                f"an anchor &{event.anchor} must stand, and end, before it is referred to",
+                f"*{name} has no anchor before it",
+                f"an anchor &{name} must stand, and end, before it is referred to",
             )
         node, size = known
         self._spend(size, place)
@@ -274,6 +299,8 @@ class _Composer:
 
     def _scalar(self, event: yaml.ScalarEvent, place: Place) -> Scalar:
         text = event.value
+        if len(text) > LONGEST:
+            self._add(place, f"a value of more than {LONGEST} characters", "shorten it")
         plain = event.style in (None, "") and event.tag is None
         if not plain:
             return Scalar(place=place, text=text, value=text, quoted=True)
@@ -286,9 +313,8 @@ class _Composer:
                 if pattern.fullmatch(node.text):
                     if node.place not in self._trapped:  # an alias leads here twice
                         self._trapped.add(node.place)
-                        self.problems.append(
-                            node.place.problem(message.format(node.text), remedy.format(node.text))
-                        )
+                        shown = _shown(node.text)
+                        self._add(node.place, message.format(shown), remedy.format(shown))
                     break
         return node
 
@@ -300,22 +326,20 @@ class _Composer:
             value = self._checked(self._node(next(events), events, depth + 1))
             if not isinstance(key, Scalar):
                 message = f"a key must be a word, and this is {describe(key)}"
-                self.problems.append(key.place.problem(message, "quote a value that begins with {"))
+                self._add(key.place, message, "quote a value that begins with {")
             elif key.text == "<<" and not key.quoted:
                 merged.append(value)
             elif key.text in own:
                 first = own[key.text].key.place.line
-                message = f'the key "{key.text}" stands here twice'
-                self.problems.append(
-                    key.place.problem(message, f"it stands in line {first} already: remove one")
-                )
+                message = f'the key "{_shown(key.text)}" stands here twice'
+                self._add(key.place, message, f"it stands in line {first} already: remove one")
             else:
                 own[key.text] = Entry(key=key, value=value)
         for node in merged:
             for table in node.items if isinstance(node, Items) else (node,):
                 if not isinstance(table, Table):
                     message = f"<< merges mappings, and this is {describe(table)}"
-                    self.problems.append(table.place.problem(message, "write <<: *ANCHOR"))
+                    self._add(table.place, message, "write <<: *ANCHOR")
                     continue
                 for name, entry in table.entries.items():
                     own.setdefault(name, entry)

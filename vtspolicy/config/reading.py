@@ -17,11 +17,15 @@ from vtspolicy.suggest import did_you_mean
 T = TypeVar("T")
 
 
+ERROR_LIMIT = 100  # in what is read at once; no person reads more
+
+
 class Findings:
     """The problems found so far."""
 
     def __init__(self) -> None:
         self._problems: list[Problem] = []
+        self._errors = 0
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -36,8 +40,13 @@ class Findings:
     def add(
         self, at: Node | Place, message: str, remedy: str = "", *, warning: bool = False
     ) -> None:
-        """Add a problem at a node or place."""
+        """Add a problem at a node or place; raises ConfigurationError when there are too many."""
         place = at if isinstance(at, Place) else at.place
+        if not warning:
+            self._errors += 1
+            if self._errors > ERROR_LIMIT:
+                last = place.problem(f"more than {ERROR_LIMIT} problems", "correct these first")
+                raise ConfigurationError([*self.problems, last])
         self._problems.append(place.problem(message, remedy, warning=warning))
 
     def extend(self, problems: Collection[Problem]) -> None:

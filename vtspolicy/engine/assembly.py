@@ -14,6 +14,7 @@ from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.tapes.checks import TapeChecks
+from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.metrics import Metrics
@@ -78,6 +79,7 @@ def assemble(
         outbox=outbox,
         checks=checks,
         calls=calls,
+        proving=Proving(clock=clock, checks=checks),
         patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
         metrics=metrics,
     )
@@ -95,4 +97,6 @@ def assemble(
         threads=threads,
     )
     checks.table = lambda: engine.reader.table
+    conductor.proving.take_up = engine.take_up
+    conductor.proving.doubt = engine.clock_trust.check
     return engine

@@ -232,7 +232,7 @@ async def _find(engine: "Engine", text: str) -> Tape:
     target = _target(engine, text)
     records = await engine.ledger.read(Book.tapes_named, target.cartridge or "")
     try:
-        found = await engine.threads(engine.vaults.find, target, records)
+        found = await engine.conductor.checks.in_thread(engine.vaults.find, target, records)
     except VaultError as error:
         raise UnknownThing(str(error)) from error
     except OSError as error:

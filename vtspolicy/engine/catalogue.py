@@ -6,6 +6,7 @@ its file itself.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 from attrs import define, field, frozen
@@ -17,8 +18,8 @@ from twisted.python.failure import Failure
 
 from vtspolicy.catalogue import Change, compare
 from vtspolicy.ledger import Book, Ledger, LedgerError
-from vtspolicy.tapes import Tape
-from vtspolicy.vaults import Seen, Vaults, look_through
+from vtspolicy.tapes import Tape, VaultFeatures, shortcomings
+from vtspolicy.vaults import Seen, VaultError, Vaults, look_through
 
 WATCH = 5.0
 """Seconds between looks at the times of the folders."""
@@ -60,7 +61,10 @@ class Catalogue:
     busy: Callable[[], Collection[int]]  # jobs that run: their tapes are theirs
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     troubles: tuple[str, ...] = ()  # of the last scan
+    shortcomings: tuple[str, ...] = ()  # what the vaults cannot do
     last: Scan | None = None
+    _features: dict[str, VaultFeatures] = field(factory=dict)
+    _noted: dict[str, VaultFeatures] = field(factory=dict)
     _one: DeferredLock = field(factory=DeferredLock)
     _folders: tuple[tuple[str, int], ...] | None = None  # as they were before the last scan
     _rests: float = 0.0  # no scan by itself before
@@ -108,12 +112,15 @@ class Catalogue:
             known += page
 
         def look() -> tuple[tuple[tuple[str, int], ...], Seen, list[Change]]:
+            if self._folders is None:
+                self._features = _probed(self.vaults)
             folders = self.vaults.folders()
             seen = look_through(self.vaults, known)
             changes = compare(known, seen.tapes, vaults=seen.vaults, at=began)
             return folders, seen, changes
 
         folders, seen, changes = await self.threads(look)
+        await self._tell_features()
         changed = await self._write(changes, actor, first=not known)
         fresh = any(mtime / 1e9 > began - FRESH for _, mtime in folders)
         self._folders = None if fresh else folders
@@ -128,6 +135,21 @@ class Catalogue:
             troubles=seen.troubles[:SHOWN],
         )
         return self.last
+
+    async def _tell_features(self) -> None:
+        """Note what the vaults can do, and tell once what they cannot."""
+        told = tuple(
+            line
+            for vault, features in sorted(self._features.items())
+            for line in shortcomings(vault, features, self.vaults.accepted.get(vault, ()))
+        )
+        for line in told:
+            if line not in self.shortcomings:
+                self._log.warn("{line}.", action="vault_features", line=line)
+        self.shortcomings = told
+        if self._features != self._noted:
+            self._noted = self._features
+            await self.ledger.write(Book.keep_vault_features, self._features)
 
     async def _write(self, changes: Sequence[Change], actor: str, *, first: bool) -> int:
         changed, at = 0, self.clock.seconds()
@@ -162,6 +184,15 @@ class Catalogue:
                 changed=changed,
                 seconds=seen.seconds,
             )
+
+
+def _probed(vaults: Vaults) -> dict[str, VaultFeatures]:
+    """Return what the vaults can do, of those that can be probed. In a thread."""
+    found = {}
+    for vault in vaults.roots:
+        with suppress(VaultError):
+            found[vault] = vaults.probe(vault)
+    return found
 
 
 def _is_taken(change: Change, taken: Collection[str]) -> bool:

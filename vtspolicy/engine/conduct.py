@@ -18,6 +18,7 @@ from vtspolicy.engine.progress import Progress
 from vtspolicy.engine.tapes.before import before_attempt
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.gate import DeletionGate
+from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.jobs import DOUBTED, Job, JobState, run_key
 from vtspolicy.ledger import Book, Ledger, LedgerError
@@ -51,6 +52,7 @@ class Conductor:
     patience: Patience
     metrics: Metrics
     calls: Calls  # the programs that run for jobs
+    proving: Proving  # of copies, again and again
     gate: DeletionGate = field(init=False)
     progress: Progress = field(init=False)  # told while they do
     follower: Follower = field(init=False)  # of jobs that applications queue
@@ -226,7 +228,8 @@ class Conductor:
         if adopt:
             await self.calls.end_orphans(job)
         if not job.work.run:
-            ending = await self.gate.do(job)
+            proving = job.work.then == "proven"
+            ending = await (self.proving.do(job) if proving else self.gate.do(job))
         else:
             try:
                 ending = await self.attempts.run(job, key, adopt=adopt)

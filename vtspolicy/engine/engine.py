@@ -32,6 +32,7 @@ from vtspolicy.engine.recording import record, together
 from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
 from vtspolicy.engine.tapes.checks import known
+from vtspolicy.engine.tapes.leftovers import put_right
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
@@ -187,8 +188,10 @@ class Engine:
         """Look after clock and tapes from now on: scan the vaults, answer mounts, clean up."""
         self.clock_watch.start()
         self.catalogue.start()
+        put_right(self.conductor.checks)
         self.mounts.watch()
         self.cleanup.start()
+        self.conductor.proving.start()
 
     def unwatch(self) -> None:
         """The server stops: look after nothing any more, and let nothing wait for room."""
@@ -197,6 +200,7 @@ class Engine:
         self.catalogue.stop()
         self.mounts.stop()
         self.cleanup.stop()
+        self.conductor.proving.stop()
 
     def use(self, reader: Reader) -> None:
         """Decide by other files from now on; what was decided before keeps its decision."""
@@ -250,10 +254,14 @@ class Engine:
         return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
-        """Answer and count input that is no event; there is nothing to record."""
+        """Answer, count and log input that is no event; there is nothing to record."""
         name = session.hosts[0].name if session.hosts else ""
         self.metrics.refused.labels(name, refusal.kind).inc()
-        fields = {"reason": refusal.reason} | ({"id": refusal.id} if refusal.id else {})
+        self.complaints.refused(session.address, refusal.reason)
+        if not refusal.answered:
+            return
+        named = {"column": refusal.column, "reason": refusal.reason, "id": refusal.id}
+        fields = {name: value for name, value in named.items() if value}
         now = self.clock.seconds()
         session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
 
@@ -371,9 +379,7 @@ class Engine:
 
         def add_known(book: Book, found: list[Found | str]) -> list[Found | str]:
             return [
-                each
-                if isinstance(each, str)
-                else Found(tapes=known(book, each.tapes, now), pool=each.pool)
+                each if isinstance(each, str) else evolve(each, tapes=known(book, each.tapes, now))
                 for each in found
             ]
 
@@ -383,7 +389,9 @@ class Engine:
             by_vault.setdefault(each.command.targets[0].vault, []).append(each)
         about_tapes = [each for commands in by_vault.values() for each in commands]
         looks = [
-            self.threads(look, commands[0].command.targets[0], commands)
+            Deferred.fromCoroutine(
+                self.conductor.checks.in_thread(look, commands[0].command.targets[0], commands)
+            )
             for commands in by_vault.values()
         ]
         found: list[Found | str] = []

@@ -85,7 +85,7 @@ class Operator:
                 tapes={each.state.value: each.count for each in tapes},
                 tapes_bytes=sum(each.size for each in tapes),
                 tapes_freed=sum(each.freed for each in tapes),
-                tape_troubles=engine.catalogue.troubles,
+                tape_troubles=engine.catalogue.troubles + engine.catalogue.shortcomings,
                 restores=restores,
                 restores_since=restores_since,
                 backlog=engine.ledger.backlog,
@@ -145,6 +145,7 @@ class Operator:
             metrics.tapes_bytes.labels(place.value).set(found.size if found else 0)
         metrics.tapes_freed.set(sum(each.freed for each in tapes.values()))
         metrics.tape_troubles.set(len(engine.catalogue.troubles))
+        metrics.copies_unproven.set(await engine.ledger.read(Book.unproven_tapes))
         restores, since = await engine.ledger.read(Book.open_mount_counts)
         metrics.restores_waiting.set(restores)
         metrics.restores_oldest.set(now - since if since is not None else 0)

@@ -12,8 +12,10 @@ from vtspolicy.events.syslog import SyslogDecoder
 FORMATS = ("auto", "ems", "json", "syslog")
 
 _BLANKS = rb"(?:\xef\xbb\xbf)?[ \t\r\n\0\a]*+"
-_SHOWN = re.compile(_BLANKS + rb"(?:(?P<json>\{)|(?:\d{1,9} )?<\d{1,3}>)")
-_UNDECIDED = re.compile(_BLANKS + rb"(?:\d{1,9}(?: (?:<\d{0,3})?)?|<\d{0,3})?\Z|\xef\xbb?\Z")
+_SHOWN = re.compile(_BLANKS + rb"(?:(?P<json>\{)|(?:\d{1,9} (?:\xef\xbb\xbf)?)?<\d{1,3}>)")
+_UNDECIDED = re.compile(
+    _BLANKS + rb"(?:\d{1,9}(?: (?:\xef(?:\xbb\xbf?)?)?(?:<\d{0,3})?)?|<\d{0,3})?\Z|\xef\xbb?\Z"
+)
 
 
 class Decoder(Protocol):
@@ -52,22 +54,26 @@ def decoder(
     format: str,  # noqa: A002 (the word of the configuration)
     *,
     wrapped: bool = True,
+    plain: bool = True,
     only_candidates: bool = True,
     limits: Limits | None = None,
 ) -> Decoder:
     """Return a decoder for one connection.
 
-    With `wrapped=False` every display line with a header is an event at once. With
-    `only_candidates` all but commands and tape messages is passed over at full speed.
+    With `wrapped=False` every display line with a header is an event at once. With `plain=False`
+    a display that has shown a header brings no plain command any more: a line of an event's text
+    can look like one. With `only_candidates` all but commands and tape messages is passed over at
+    full speed.
     """
     if format not in FORMATS:
         raise ValueError(f"no such format: {format!r}; it is one of {', '.join(FORMATS)}")
     limits = limits or Limits()
     if format == "auto":
-        return _Auto(wrapped=wrapped, only_candidates=only_candidates, limits=limits)
+        return _Auto(wrapped=wrapped, plain=plain, only_candidates=only_candidates, limits=limits)
     return _of(
         format,
         wrapped=wrapped,
+        plain=plain,
         only_candidates=only_candidates,
         limits=limits,
         counted=Counted(),
@@ -77,9 +83,12 @@ def decoder(
 class _Auto:
     """Holds the first bytes back until they show the format, then is that format's decoder."""
 
-    def __init__(self, *, wrapped: bool, only_candidates: bool, limits: Limits) -> None:
+    def __init__(
+        self, *, wrapped: bool, plain: bool, only_candidates: bool, limits: Limits
+    ) -> None:
         self.counted = Counted()
         self._wrapped = wrapped
+        self._plain = plain
         self._only_candidates = only_candidates
         self._limits = limits
         self._held = b""
@@ -120,6 +129,7 @@ class _Auto:
         self._shown = _of(
             wire,
             wrapped=self._wrapped,
+            plain=self._plain,
             only_candidates=self._only_candidates,
             limits=self._limits,
             counted=self.counted,
@@ -135,12 +145,22 @@ def shown_format(beginning: bytes) -> str | None:
 
 
 def _of(
-    wire: str, *, wrapped: bool, only_candidates: bool, limits: Limits, counted: Counted
+    wire: str,
+    *,
+    wrapped: bool,
+    plain: bool,
+    only_candidates: bool,
+    limits: Limits,
+    counted: Counted,
 ) -> Decoder:
     if wire == "json":
         return JsonDecoder(only_candidates=only_candidates, limits=limits, counted=counted)
     if wire == "syslog":
         return SyslogDecoder(only_candidates=only_candidates, limits=limits, counted=counted)
     return EmsDecoder(
-        wrapped=wrapped, only_candidates=only_candidates, limits=limits, counted=counted
+        wrapped=wrapped,
+        plain=plain,
+        only_candidates=only_candidates,
+        limits=limits,
+        counted=counted,
     )

@@ -9,21 +9,33 @@ from attrs import define
 
 from vtspolicy.events.event import Event, Item, Refusal
 from vtspolicy.events.header import (
-    CANDIDATE,
     COMMAND,
+    DATE,
+    NEAR_PLAIN,
+    PLAIN,
     STAMP,
     Header,
+    blanks_after,
     count_headers,
     decode_text,
     find_word,
     is_command,
+    may_follow_header,
+    misplaced_header,
     misread_header,
     parse_header,
+    printable,
+    refused_cut,
     refused_header,
+    shows_end,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
 
+_NOT_AMONG_HEADERS = (
+    "a command without a header among events that have one may be part of another's text; to have"
+    " such commands taken, set plain: true for this listener"
+)
 _UNPRINTED = b"\x00\x07"  # NUL and BEL can stand anywhere in a display
 
 
@@ -34,12 +46,27 @@ class _Open:
     header: Header | None  # None if what stands in its place is none
     parts: list[bytes]  # its text so far, one stripped line each; empty until the text begins
     size: int  # of the parts, joined
+    blanks: int = 0  # at the end of the last part's line
     misread: bytes = b""  # what stands in place of the header
 
     @property
     def is_own(self) -> bool:
         """Whether it is a notice of ours."""
         return self.header is not None and self.header.is_own
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether its text has begun, and something is to be done about it."""
+        if self.header is None or self.is_own or not self.parts:
+            return False
+        return self.header.begins_candidate(self.parts[0])
+
+    @property
+    def lacks_text(self) -> bool:
+        """Whether its text still has to begin."""
+        if self.header is None or not self.parts:
+            return not self.parts
+        return len(self.parts) == 1 and self.header.lacks_text(self.parts[0])
 
 
 class EmsDecoder:
@@ -51,6 +78,7 @@ class EmsDecoder:
         self,
         *,
         wrapped: bool = True,
+        plain: bool = True,
         only_candidates: bool = True,
         limits: Limits | None = None,
         counted: Counted | None = None,
@@ -58,6 +86,9 @@ class EmsDecoder:
         self.limits = limits or Limits()
         self.counted = counted or Counted()
         self._wrapped = wrapped
+        self._plain = plain
+        self._shows_headers = False  # a plain command may be a part of an event's text
+        self._is_cut = False  # what is read now lacks its end
         self._only_candidates = only_candidates
         self._open: _Open | None = None
         self._out: list[Item] = []
@@ -94,7 +125,14 @@ class EmsDecoder:
         return self._take()
 
     def close(self) -> list[Item]:
-        """Take a last line without its end, and complete the open event."""
+        """Complete the open event, and refuse one whose last line lacks its end.
+
+        What shows itself that it is whole is taken all the same.
+        """
+        half = self._lines.half
+        if STAMP.match(half) or NEAR_PLAIN.match(half):
+            self._complete()  # it is not this event that was cut
+        self._is_cut = bool(half)
         self._lines.close()
         self._complete()
         return self._take()
@@ -112,27 +150,34 @@ class EmsDecoder:
         self.counted.events += count_headers(data, start, stop)
         for line in data[start : stop - 1].split(b"\n"):
             self._line(line)
+            self._shows_headers |= DATE.match(line) is not None
 
     def _search(self, data: bytes, start: int, stop: int) -> None:
         """Show `_line` every line that can begin or continue a candidate, and no other."""
-        self.counted.events += count_headers(data, start, stop)
-        position = start  # lines before it are done with
+        headers = count_headers(data, start, stop)
+        self.counted.events += headers
+        lower = data.lower()
+        looked = position = start  # lines before it are done with
         while position < stop:
             if self._open is not None:
                 end = data.find(b"\n", position, stop)
                 self._line(data[position:end])
                 position = end + 1
                 continue
-            hit = find_word(data, position, stop)
+            hit = find_word(lower, position, stop)
             if hit < 0:
                 break
             begin = data.rfind(b"\n", position, hit) + 1 or position
             end = data.find(b"\n", hit, stop)
             line = data[begin:end]
-            if not STAMP.match(line) and CANDIDATE.match(line.lstrip()):
+            if headers and not self._shows_headers:
+                self._shows_headers = count_headers(data, looked, begin) > 0
+                looked = begin
+            if not STAMP.match(line) and may_follow_header(line):
                 self._line_without_text_before(data, position, begin)
             self._line(line)
             position = end + 1
+        self._shows_headers |= headers > 0
         if self._open is None and position < stop:
             # The text of the last header here may begin in the next bytes.
             self._line_without_text_before(data, position, stop)
@@ -147,8 +192,12 @@ class EmsDecoder:
             before = data[start:begin].rstrip()
             line = before[before.rfind(b"\n") + 1 :]
         if STAMP.match(line):
-            parsed = parse_header(line) or misread_header(line)
-            if parsed is not None and not parsed[1]:
+            if (parsed := parse_header(line)) is not None:
+                is_bare = parsed[0].lacks_text(parsed[1])
+            else:
+                misread = misread_header(line)
+                is_bare = misread is not None and not misread[1]
+            if is_bare:
                 self._line(line)
 
     # One line
@@ -157,12 +206,55 @@ class EmsDecoder:
         if STAMP.match(line):
             self._complete()
             self._begin(line)
-        elif COMMAND.match(line) and not self._takes_any_line:
+            self._shows_headers = True
+        elif NEAR_PLAIN.match(line):
+            self._plain_line(line)
+        else:
+            if not (self._open and self._open.is_candidate):
+                self._misplaced(line)
+            if self._open is not None:
+                self._continue(self._open, line.strip(), blanks_after(line))
+
+    def _plain_line(self, line: bytes) -> None:
+        """Take a plain command, unless it is the text of an event or may be a part of one."""
+        event, is_exact = self._open, PLAIN.match(line) is not None
+        if self._takes_any_line:
+            is_text = True
+            if is_exact and event is not None and event.is_own and event.parts:
+                reason = f"{printable(line)} stands right behind a notice of ours, shown back"
+                self._refuse("plain", reason, answered=False)
+        elif not self._shows_headers:
+            is_text = False
+        elif self._plain:
+            is_text = not is_exact
+        else:
+            is_text = True
+            if is_exact and not (event is not None and event.is_candidate):
+                self._refuse("plain", _NOT_AMONG_HEADERS)
+        if not is_text:
             self._complete()
             self.counted.events += 1
-            self._deliver(None, line.strip())
+            self._deliver(None, line.strip(), blanks_after(line))
         elif self._open is not None:
-            self._continue(self._open, line.strip())
+            self._continue(self._open, line.strip(), blanks_after(line))
+
+    def _misplaced(self, line: bytes) -> None:
+        """Refuse a line that would be a command if nothing stood before it."""
+        if reason := misplaced_header(line):
+            self._refuse("header", reason, column=1)
+        elif (
+            self._open is None
+            and not self._shows_headers
+            and is_command(line)
+            and not NEAR_PLAIN.match(line.strip())
+        ):
+            before = line[: line.lower().find(b"vtspolicy")]
+            self._refuse(
+                "plain",
+                f"found {printable(before)} before VTSPolicy: a command begins in the first column;"
+                " remove what stands before it",
+                column=1,
+            )
 
     @property
     def _takes_any_line(self) -> bool:
@@ -174,7 +266,7 @@ class EmsDecoder:
         event = self._open
         if event is None or event.header is None:
             return False
-        return not event.parts or (event.is_own and COMMAND.match(event.parts[0]) is not None)
+        return event.lacks_text or (event.is_own and COMMAND.match(event.parts[0]) is not None)
 
     def _begin(self, line: bytes) -> None:
         parsed = parse_header(line)
@@ -183,17 +275,17 @@ class EmsDecoder:
             return
         header, text = parsed
         if not self._wrapped:
-            if not self._only_candidates or CANDIDATE.match(text):
-                self._deliver(header, text)
+            if not self._only_candidates or header.begins_candidate(text):
+                self._deliver(header, text, blanks_after(line))
             return
         self._open = _Open(header, [], 0)
-        self._continue(self._open, text)
+        self._continue(self._open, text, blanks_after(line))
 
     def _begin_without(self, line: bytes) -> None:
         """Refuse a command whose header is none, also if it begins in the next line only."""
         misread = misread_header(line)
         if misread is not None and not misread[1] and self._wrapped:
-            self._open = _Open(None, [], 0, misread[0])
+            self._open = _Open(None, [], 0, misread=misread[0])
             self.counted.malformed += not self._only_candidates  # else when its text is seen
             return
         self.counted.malformed += 1
@@ -206,15 +298,16 @@ class EmsDecoder:
             self.counted.malformed += self._only_candidates
             self._refuse("header", refused_header(event.misread))
 
-    def _continue(self, event: _Open, text: bytes) -> None:
+    def _continue(self, event: _Open, text: bytes, blanks: int) -> None:
         if not text:
             return
         if event.header is None:
             self._continue_without(event, text)
             return
-        if not event.parts and self._only_candidates and not CANDIDATE.match(text):
+        if not event.parts and self._only_candidates and not event.header.begins_candidate(text):
             self._open = None
             return
+        event.blanks = blanks
         event.size += len(text) + bool(event.parts)
         event.parts.append(text)
         if event.size > self.limits.text:
@@ -226,28 +319,38 @@ class EmsDecoder:
         if event is None or event.header is None:
             return
         if event.parts or not self._only_candidates:
-            self._deliver(event.header, b" ".join(event.parts))
+            self._deliver(event.header, b" ".join(event.parts), event.blanks)
 
-    def _deliver(self, header: Header | None, raw: bytes) -> None:
+    def _deliver(self, header: Header | None, raw: bytes, blanks: int) -> None:
         if len(raw) > self.limits.text:
             self._refuse_text()
             return
         if header is not None and header.is_own and self._only_candidates:
             return
         text = decode_text(raw)
-        event = header.event(text, "ems") if header else Event(text=text, wire="plain")
+        lengths = range(len(raw), len(raw) + blanks + 1)
+        if header is not None:
+            event = header.event(text, "ems", lengths)
+        else:
+            event = Event(text=text, wire="plain", lengths=lengths)
+        if self._only_candidates and not event.is_candidate:
+            return
+        if self._is_cut and event.is_candidate and not shows_end(raw):
+            self.counted.refuse("cut")
+            self._out.append(Refusal(kind="cut", reason=refused_cut(raw), text=text))
+            return
         self._out.append(event)
 
     # What is too long
 
     def _too_long(self, prefix: bytes) -> None:
         is_header = STAMP.match(prefix) is not None
-        is_plain = COMMAND.match(prefix) is not None
+        is_plain = PLAIN.match(prefix) is not None
         if is_header or (is_plain and not self._takes_any_line):
             self._complete()
             self.counted.events += 1
         event, self._open = self._open, None
-        if event and not event.is_own and event.parts and CANDIDATE.match(event.parts[0]):
+        if event is not None and event.is_candidate:
             self._refuse(
                 "event",
                 f"a line of this event is longer than {self.limits.line} bytes: it was not taken",
@@ -261,6 +364,8 @@ class EmsDecoder:
             f"the text is longer than the {self.limits.text} bytes that an event can have",
         )
 
-    def _refuse(self, kind: str, reason: str) -> None:
+    def _refuse(
+        self, kind: str, reason: str, *, column: int | None = None, answered: bool = True
+    ) -> None:
         self.counted.refuse(kind)
-        self._out.append(Refusal(kind=kind, reason=reason))
+        self._out.append(Refusal(kind=kind, reason=reason, column=column, answered=answered))

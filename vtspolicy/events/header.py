@@ -10,43 +10,78 @@ from datetime import datetime
 
 from attrs import frozen
 
-from vtspolicy.events.event import OWN_SUBSYSTEM, Event
+from vtspolicy.events.event import (
+    OWN_SUBSYSTEM,
+    SEQUENCELESS,
+    TAPE_SERVER,
+    Event,
+    is_written_plainly,
+)
 
 STAMP = re.compile(rb"\d\d-\d\d-\d\d[ \t]+\d\d:\d\d:\d\d")
 """A line that begins so begins an event; every other line continues one."""
 DATE = re.compile(rb"\d\d-\d\d-\d\d[ \t]")
-COMMAND = re.compile(rb"VTSPolicy(?=\s|\Z)")
-CANDIDATE = re.compile(rb"VTSPolicy(?=\s|\Z)|\$ZSVR:")
+
+# Blanks, what looks like one, and control characters: in UTF-8, and the no-break space of Latin-1.
+_ODD = (
+    rb"(?:[\x00-\x20\x7f\xa0]|\xc2[\x80-\xa0]|\xe2\x80[\x80-\x8f\xa8-\xaf]"
+    rb"|\xe3\x80\x80|\xef\xbb\xbf)"
+)
+_WORD = rb"(?i:VTSPolicy)(?=" + _ODD + rb"|\Z)"
+PLAIN = re.compile(rb"VTSPolicy(?=\s|\Z)")
+"""A line that begins so is a plain command, if no header has to stand before it."""
+NEAR_PLAIN = re.compile(_WORD)
+"""The same, with letters or a blank that are not right."""
+COMMAND = re.compile(_ODD + rb"*+" + _WORD)
+"""What a text begins with that is meant as a command; what is wrong with it, the parser tells."""
+CANDIDATE = re.compile(COMMAND.pattern + rb"|\$ZSVR:")
 """What a text begins with when anything is to be done about it."""
+_WRITER = rb"\d{1,5},\d{1,5}[ \t]++\$[A-Za-z0-9]{1,5}:"
+_WRITTEN = re.compile(_WRITER + rb"(?:" + COMMAND.pattern + rb"|[ \t]*+\Z)")
+_WRITER_ALONE = re.compile(rb"(?:\d{1,5},\d{1,5}(?:[ \t]++\$[A-Za-z0-9]{1,5}:)?)?[ \t]*+\Z")
+_LAST_LINE = re.compile(
+    rb"\s*+(?:(?:(?:\d{1,5},\d{1,5}[ \t]++)?\$[A-Za-z0-9]{1,5}:)?" + COMMAND.pattern + rb"|\$ZSVR:)"
+)
+_BEFORE = re.compile(_ODD + rb"++(?=\d\d-\d\d-\d\d[ \t])")
 
 # What both words have in common, so that one search at the speed of `memchr` finds either; two
-# calls of `bytes.find` take more than twice as long, `VTSPolicy|\$ZSVR:` ten times.
-_ANY_WORD = re.compile(rb"V(?:TSPolicy|R:)")
-_T = ord("T")
+# calls of `bytes.find` take more than twice as long. Lower case: letters need not be right.
+_ANY_WORD = re.compile(rb"v(?:tspolicy|r)")
+_T = ord("t")
 
 _SHOWN = 80  # the most bytes of a header that is none that a notice repeats
+
+PROCESS = r"(?:\$[A-Za-z0-9][A-Za-z0-9.\#:]{0,34}|\d{1,5},\d{1,5})"
+"""A process: its name, or the numbers of its processor and in it, zero-filled or not."""
 
 # Possessive repeats (`++`): a line of eight thousand blanks must not be tried twice.
 _HEADER = re.compile(
     rb"""
     (\d\d)-(\d\d)-(\d\d) [ \t]++ (\d\d):(\d\d):(\d\d) [ \t]++
-    (\\[A-Za-z0-9]{1,8}) \. (\$[A-Za-z0-9][A-Za-z0-9.\#:]{0,34} | \d{1,2},\d{1,5})
+    (\\[A-Za-z0-9]{1,8}) \. (%b)
     (?: [ \t]*+ (\*) [ \t]*+ | [ \t]++ )
     ([A-Za-z0-9-]{1,8} \. [A-Za-z0-9_-]{1,16} \. [A-Za-z]\d\d)
     (?: [ \t]*+ (\*) [ \t]*+ | [ \t]++ )
     ([+-]?\d{1,6}) (?: [ \t\r\n]++ | \Z )
-    """,
+    """
+    % PROCESS.encode(),
     re.VERBOSE,
 )
 # What stands where a header should: fields, no plain words; then a command, or nothing.
+# The fields repeat in an atomic group. Before 3.11.5 `re` does not go back to the end of the last
+# whole turn of a group with a possessive repeat (CPython's issue 106052); Debian 12 has 3.11.2.
 _MISREAD = re.compile(
     rb"""
     (\d\d-\d\d-\d\d [ \t]++ \d\d:\d\d:\d\d \S*+
-        (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8}+ )
-    (?: \s++ (VTSPolicy (?: \s .*+ )?) | \s*+ ) \Z
-    """,
+        (?> (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8} ) )
+    (?: \s++ ((?i:VTSPolicy) (?: (?=%b) .*+ )?) | \s*+ ) \Z
+    """
+    % _ODD,
     re.VERBOSE | re.DOTALL,
 )
+# A closing quote at the end, also a typographic one, as UTF-8 and in code page 1252.
+_CLOSED = re.compile(rb"(?:['\"\x91-\x94]|\xe2\x80[\x98\x99\x9c\x9d])\s*+\Z")
+_LONGEST_END = 64  # bytes that are looked at for it
 # Only these bytes matter for counting headers: any digit is as good as another, a tab as a blank.
 _SHAPE = bytes.maketrans(b"0123456789\t", b"0000000000 ")
 
@@ -67,10 +102,29 @@ class Header:
         """Whether it is the header of one of our own notices."""
         return self.ssid.startswith(OWN_SUBSYSTEM)
 
-    def event(self, text: str, wire: str) -> Event:
+    @property
+    def is_written(self) -> bool:
+        """Whether it is that of a text which was written plainly to the collector."""
+        return is_written_plainly(self.ssid, self.number)
+
+    def begins_candidate(self, text: bytes) -> bool:
+        """Whether anything is to be done about an event whose text begins so.
+
+        A command that was written plainly may bear the writer before it.
+        """
+        if CANDIDATE.match(text) or (self.process == TAPE_SERVER and self.number in SEQUENCELESS):
+            return True
+        return self.is_written and (_WRITTEN.match(text) or _WRITER_ALONE.match(text)) is not None
+
+    def lacks_text(self, text: bytes) -> bool:
+        """Whether the text still has to begin, in the next line: all there is may be its writer."""
+        return not text or (self.is_written and _WRITER_ALONE.match(text) is not None)
+
+    def event(self, text: str, wire: str, lengths: range) -> Event:
         """Return the event with this header."""
         return Event(
             text=text,
+            lengths=lengths,
             time=self.time,
             system=self.system,
             process=self.process,
@@ -123,22 +177,73 @@ def is_command(text: bytes) -> bool:
     return COMMAND.match(text) is not None and Event(text=decode_text(text)).is_command
 
 
+def shows_end(text: bytes) -> bool:
+    """Whether a text that may have been cut shows itself that it is whole.
+
+    The words of an application's family end with the quote that closes them. What a verb is about
+    can be cut anywhere, and then is something else: A0001 for A00017.
+    """
+    return _CLOSED.search(text, max(len(text) - _LONGEST_END, 0)) is not None
+
+
 def refused_header(found: bytes) -> str:
     """Return the reason why a command after such a header is not taken."""
     shown = decode_text(found[:_SHOWN]) + ("..." if len(found) > _SHOWN else "")
+    shown = "".join(c if c.isprintable() else f"<{ord(c):02X}>" for c in shown)
     return (
         f"{shown} is no header of an event; it has YY-MM-DD HH:MM:SS \\SYSTEM.PROCESS"
         f" OWNER.SUBSYSTEM.VERSION NUMBER"
     )
 
 
-def find_word(data: bytes, start: int, stop: int) -> int:
-    """Return where `VTSPolicy` or `$ZSVR:` next stands, or -1."""
-    while match := _ANY_WORD.search(data, start, stop):
+def may_follow_header(line: bytes) -> bool:
+    """Whether a line may be the text of a header above it."""
+    return _LAST_LINE.match(line) is not None
+
+
+def blanks_after(line: bytes) -> int:
+    """Return how many blanks stand at the end of a line; they may be its display's, or sent."""
+    return len(line.rstrip(b"\r\n")) - len(line.rstrip())
+
+
+def misplaced_header(line: bytes) -> str | None:
+    """Return the reason why a command or tape message is not taken whose header begins too late.
+
+    None for any other line.
+    """
+    before = _BEFORE.match(line)
+    if before is None:
+        return None
+    parsed = parse_header(line[before.end() :])
+    if parsed is None or parsed[0].is_own or not parsed[0].begins_candidate(parsed[1]):
+        return None
+    if Event(text=decode_text(parsed[1])).is_own_notice:
+        return None
+    return (
+        f"found {printable(before[0])} before the date: an event begins in the first column;"
+        " remove what stands before it"
+    )
+
+
+def printable(raw: bytes) -> str:
+    """Return bytes of others as a reason shows them: short, in quotes, each as something seen."""
+    text = decode_text(raw[:_SHOWN])
+    clean = "".join(c if c.isprintable() else f"<{ord(c):02X}>" for c in text)
+    return f"'{clean}'" + ("..." if len(raw) > _SHOWN else "")
+
+
+def refused_cut(raw: bytes) -> str:
+    """Return the reason why a text is not taken whose last line has no end."""
+    return f"the connection ended before the line did: {printable(raw)} may be cut; end its line"
+
+
+def find_word(lower: bytes, start: int, stop: int) -> int:
+    """Return where `vtspolicy` or `$zsvr` next stands in bytes in lower case, or -1."""
+    while match := _ANY_WORD.search(lower, start, stop):
         at = match.start()
-        if data[at + 1] == _T:
+        if lower[at + 1] == _T:
             return at
-        if data[at - 3 : at] == b"$ZS" and at - 3 >= start:
+        if lower[at - 3 : at] == b"$zs" and at - 3 >= start:
             return at - 3
         start = match.end()
     return -1

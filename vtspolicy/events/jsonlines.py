@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
-from vtspolicy.events.header import find_word, posix_year
+from vtspolicy.events.header import PROCESS, find_word, posix_year
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
 from vtspolicy.suggest import did_you_mean
@@ -21,12 +21,12 @@ _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", re.ASCII)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LONGEST_WORD = 255  # of `user`, `id` and `action_id`, in characters
 
-# A line in which none of these finds anything is neither a command nor a tape message nor an
-# acknowledgement; a letter may hide behind a \u escape.
+# A line in which none of these finds anything, in lower case, is neither a command nor a tape
+# message nor an acknowledgement; a letter may hide behind a \u escape.
 _SEARCHES: tuple[Callable[[bytes, int, int], int], ...] = (
     find_word,
-    lambda data, start, stop: data.find(b'"ack"', start, stop),
-    lambda data, start, stop: data.find(rb"\u", start, stop),
+    lambda lower, start, stop: lower.find(b'"ack"', start, stop),
+    lambda lower, start, stop: lower.find(rb"\u", start, stop),
 )
 
 
@@ -98,9 +98,7 @@ _SYSTEM = _shaped(r"\\[A-Za-z0-9]{1,8}", r"a system's name with its backslash, a
 _REQUIRED: dict[str, Callable[[object], object]] = {
     "time": _time,
     "system": _system,
-    "process": _shaped(
-        r"\$[A-Za-z0-9][A-Za-z0-9.#:]{0,34}|\d{1,2},\d{1,5}", "$NAME or cpu,pin, as $ZBAT or 2,171"
-    ),
+    "process": _shaped(PROCESS, "$NAME or cpu,pin, as $ZBAT or 2,171"),
     "ssid": _shaped(
         r"[A-Za-z0-9-]{1,8}\.[A-Za-z0-9_-]{1,16}\.[A-Za-z]\d\d",
         "OWNER.SUBSYSTEM.VERSION, as TANDEM.TAPE.L01",
@@ -177,18 +175,19 @@ class JsonDecoder:
         if not lines == begun == ended:
             for line in map(bytes.strip, data.split(b"\n")):
                 looks_whole = line.startswith(b"{") and line.endswith(b"}")
-                if looks_whole and all(search(line, 0, len(line)) < 0 for search in _SEARCHES):
+                lower = line.lower()
+                if looks_whole and all(search(lower, 0, len(line)) < 0 for search in _SEARCHES):
                     self.counted.events += 1
                 else:
                     self._line(line)
             return
         self.counted.events += lines
-        position, stop = 0, len(data)
+        position, stop, lower = 0, len(data), data.lower()
         following = [-1] * len(_SEARCHES)  # where each finds something next
         while position < stop:
             for index, search in enumerate(_SEARCHES):
                 if following[index] < position:
-                    found = search(data, position, stop)
+                    found = search(lower, position, stop)
                     following[index] = stop if found < 0 else found
             hit = min(following)
             if hit == stop:
@@ -302,7 +301,13 @@ def _event(fields: dict[str, object]) -> Event:
         except _LineError as expected:
             found = json.dumps(value, ensure_ascii=False)
             raise _LineError(f"field {name} must be {expected}; it is {_shown(found)}") from None
+    sent = str(fields["text"]).rstrip("\r\n")
+    values["lengths"] = range(_bytes(str(values["text"])), _bytes(sent) + 1)
     return Event(**values, wire="json")  # type: ignore[arg-type]  # each was checked by its own function
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _shown(found: str) -> str:

@@ -1,7 +1,8 @@
 """Syslog messages become events (RFC 5424, over TCP as in RFC 6587, both framings).
 
 A message is one whole event: a display line, or a plain command. The first byte of a connection
-shows its framing: a digit begins a length, anything else a line.
+shows its framing: a digit begins a length, anything else a message that ends with a line end or
+with NUL.
 """
 
 import re
@@ -13,22 +14,30 @@ from vtspolicy.events.header import (
     COMMAND,
     STAMP,
     Header,
+    blanks_after,
     decode_text,
     find_word,
+    misplaced_header,
     misread_header,
     parse_header,
+    refused_cut,
     refused_header,
+    shows_end,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
+from vtspolicy.events.trailers import Trailers
 
 _UNPRINTED = b"\x00\x07"
+_MARK = b"\xef\xbb\xbf"  # some senders begin each message with it
 
 _MESSAGE = re.compile(
     rb"""
     <\d{1,3}> [1-9]\d{0,2}                      # priority and version
     (?: [ ][!-~]{1,255} ){5}                    # time, host, application, process, message id
-    [ ] (?: - | (?: \[ [^ =\]"]++ (?: [ ]++ [^ =\]"]++ = "(?:[^"\\] | \\.)*+" )*+ [ ]*+ \] )++ )
+    [ ] (?: - | (?> (?: \[ [^ =\]"]++
+        (?> (?: [ ]++ [^ =\]"]++ = "(?> [^"\\]*+ (?: \\. [^"\\]*+ )* )" )* )
+        [ ]*+ \] )+ ) )                         # atomic groups, as in vtspolicy.events.header
     (?: [ ] (?:\xef\xbb\xbf)? (.*) )? \Z
     """,
     re.VERBOSE | re.DOTALL,
@@ -39,7 +48,6 @@ class SyslogDecoder:
     """Reads one connection's syslog messages. See `Decoder` for the methods' meaning."""
 
     wire: str | None = "syslog"
-    pending = False  # a message is complete in itself
 
     def __init__(
         self,
@@ -53,26 +61,47 @@ class SyslogDecoder:
         self._only_candidates = only_candidates
         self._out: list[Item] = []
         self._framing: Lines | Frames | None = None
+        self._begin = b""  # what may become a mark
+        self._trailers = Trailers()
+        self._is_cut = False  # what is read now may lack its end
+
+    @property
+    def pending(self) -> bool:
+        """Whether a message waits for what follows: it shows where the message ends."""
+        if isinstance(self._framing, Frames):
+            return self._framing.pending
+        return self._trailers.pending
 
     def feed(self, data: bytes) -> list[Item]:
         """Take the next bytes."""
         self.counted.bytes += len(data)
         if self._framing is None:
-            data = data.lstrip(b" \t\r\n\0\a")
-            if not data:
+            data = (self._begin + data).lstrip(b" \t\r\n\0\a")
+            if _MARK.startswith(data):
+                self._begin = data
                 return []
+            data = data.removeprefix(_MARK)
             self._framing = self._shown_by(data)
-        if isinstance(self._framing, Lines) and (b"\0" in data or b"\a" in data):
-            data = data.translate(None, _UNPRINTED)
+        if isinstance(self._framing, Lines):
+            data = self._trailers.feed(data)
+            if b"\a" in data:
+                data = data.translate(None, b"\a")
         self._framing.feed(data)
         return self._take()
 
     def settle(self) -> list[Item]:
-        """Return nothing: there is nothing to wait for."""
-        return []
+        """Complete a message that ends with NUL, or has its length: nothing has followed."""
+        if isinstance(self._framing, Lines):
+            self._framing.feed(self._trailers.settle())
+        elif self._framing is not None:
+            self._framing.settle()
+        return self._take()
 
     def close(self) -> list[Item]:
-        """Take a last line without its end."""
+        """Take a last message without its end only if it shows itself that it is whole."""
+        if isinstance(self._framing, Lines):
+            self._framing.feed(self._trailers.close())
+            self._is_cut = bool(self._framing.half)
         if self._framing is not None:
             self._framing.close()
         return self._take()
@@ -88,6 +117,7 @@ class SyslogDecoder:
                 limit=limit,
                 run=self._frames,
                 refuse=lambda reason: self._refuse("frame", reason),
+                shows_end=lambda message: shows_end(message.translate(None, _UNPRINTED)),
             )
         return Lines(limit=limit, counted=self.counted, run=self._run, too_long=self._too_long)
 
@@ -104,8 +134,8 @@ class SyslogDecoder:
                     self._message(line)
             return
         self.counted.events += lines
-        position, stop = 0, len(data)
-        while (hit := find_word(data, position, stop)) >= 0:
+        position, stop, lower = 0, len(data), data.lower()
+        while (hit := find_word(lower, position, stop)) >= 0:
             begin = data.rfind(b"\n", position, hit) + 1 or position
             position = data.find(b"\n", hit) + 1
             self._message(data[begin : position - 1])
@@ -114,7 +144,7 @@ class SyslogDecoder:
         self.counted.lines += len(messages)
         self.counted.events += len(messages)
         hidden = b"\0" in data or b"\a" in data  # perhaps in the middle of a word
-        if self._only_candidates and not hidden and find_word(data, 0, len(data)) < 0:
+        if self._only_candidates and not hidden and find_word(data.lower(), 0, len(data)) < 0:
             return
         for begin, end in messages:
             self._message(data[begin:end])
@@ -122,7 +152,8 @@ class SyslogDecoder:
     # One message
 
     def _message(self, message: bytes) -> None:
-        plain = message.translate(None, _UNPRINTED)
+        message = message.removeprefix(_MARK)
+        plain = message.translate(None, _UNPRINTED).lower()
         if self._only_candidates and find_word(plain, 0, len(plain)) < 0:
             if not message.startswith(b"<"):
                 self._refuse_message()
@@ -131,8 +162,9 @@ class SyslogDecoder:
         if match is None:
             self._refuse_message()
             return
-        lines = (match[1] or b"").translate(None, _UNPRINTED).split(b"\n")
-        raw = b" ".join(filter(None, (line.strip() for line in lines)))
+        said = (match[1] or b"").translate(None, _UNPRINTED).rstrip(b"\r\n")
+        raw = b" ".join(filter(None, (line.strip() for line in said.split(b"\n"))))
+        blanks = blanks_after(said)
         if STAMP.match(raw):
             parsed = parse_header(raw)
             if parsed is None:
@@ -141,20 +173,33 @@ class SyslogDecoder:
                 if misread is not None and misread[1]:
                     self._refuse("header", refused_header(misread[0]))
                 return
-            self._deliver(*parsed)
+            self._deliver(*parsed, blanks)
         elif COMMAND.match(raw):
-            self._deliver(None, raw)
+            self._deliver(None, raw, blanks)
+        elif reason := misplaced_header(raw):
+            self._refuse("header", reason, column=1)
 
-    def _deliver(self, header: Header | None, raw: bytes) -> None:
+    def _deliver(self, header: Header | None, raw: bytes, blanks: int) -> None:
         own = header is not None and header.is_own
-        if self._only_candidates and (own or not CANDIDATE.match(raw)):
+        begins = header.begins_candidate(raw) if header else CANDIDATE.match(raw) is not None
+        if self._only_candidates and (own or not begins):
             return
         if len(raw) > self.limits.text:
             limit = f"the text is longer than the {self.limits.text} bytes that an event can have"
             self._refuse("event", limit)
             return
         text = decode_text(raw)
-        event = header.event(text, "syslog") if header else Event(text=text, wire="plain")
+        lengths = range(len(raw), len(raw) + blanks + 1)
+        if header is not None:
+            event = header.event(text, "syslog", lengths)
+        else:
+            event = Event(text=text, wire="plain", lengths=lengths)
+        if self._only_candidates and not event.is_candidate:
+            return
+        if self._is_cut and not shows_end(raw):
+            self.counted.refuse("cut")
+            self._out.append(Refusal(kind="cut", reason=refused_cut(raw), text=text))
+            return
         self._out.append(event)
 
     def _refuse_message(self) -> None:
@@ -168,6 +213,6 @@ class SyslogDecoder:
         self.counted.events += 1
         self._refuse("line", f"a line longer than {self.limits.line} bytes: it was skipped")
 
-    def _refuse(self, kind: str, reason: str) -> None:
+    def _refuse(self, kind: str, reason: str, *, column: int | None = None) -> None:
         self.counted.refuse(kind)
-        self._out.append(Refusal(kind=kind, reason=reason))
+        self._out.append(Refusal(kind=kind, reason=reason, column=column))

@@ -187,7 +187,9 @@ class _Door(Factory):
             self.doors.link,
             hosts=hosts,
             address=address,
-            decoder=decoder(self._listen.format, wrapped=self._listen.wrapped),
+            decoder=decoder(
+                self._listen.format, wrapped=self._listen.wrapped, plain=self._listen.plain
+            ),
             certificate=certificate,
         )
         self.doors.add(session)

@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from vtspolicy.config.model import Host
 from vtspolicy.events.decoder import Decoder
-from vtspolicy.events.event import Event, Item
+from vtspolicy.events.event import Acknowledgement, Event, Item
 from vtspolicy.hosts.arrival import (
     all_acknowledged,
     has_unread,
@@ -181,7 +181,7 @@ class HostSession(Protocol):
             self._arm("patience")
 
     def readConnectionLost(self) -> None:
-        """The peer sends no more: its last line counts, and its answers are still sent."""
+        """The peer sends no more: its last event counts, and its answers are still sent."""
         self._cancel("settle")
         self.state = self._life.end_input()
         self._take(self._decoder.close())
@@ -196,10 +196,11 @@ class HostSession(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Take what was complete, give back what was not confirmed.
 
-        A last line without its end, and an event that waits for its next line, count where the
-        peer itself has ended the connection. Where the network did, or we, they were cut: what
-        came of them may be another command. Of a peer that ends TCP in order, but not its TLS,
-        whole lines count.
+        An event that waits for its next line counts where the peer itself has ended the
+        connection. Where the network did, or we, it was cut: what came of it may be another
+        command. Of a peer that ends TCP in order, but not its TLS, whole lines count. A last line
+        without its end may be cut in any case, for the kernel ends a killed peer's connection in
+        order; the decoder takes it only if it shows itself that it is whole.
         """
         before, self.state = self.state, self._life.lose()
         if before is SessionState.OPEN and reason.check(ConnectionDone):
@@ -286,13 +287,16 @@ class HostSession(Protocol):
     def _drop(self, items: list[Item]) -> None:
         """Say what was cut, so that somebody has the host show it again."""
         for item in items:
-            if isinstance(item, Event) and item.is_candidate:
-                self._link.log.warn(
-                    "An event from {address} was cut, and is not taken: {text!r}.",
-                    action="event_cut",
-                    address=self.address,
-                    text=item.text,
-                )
+            if isinstance(item, Acknowledgement) or not item.text:
+                continue
+            if isinstance(item, Event) and not item.is_candidate:
+                continue
+            self._link.log.warn(
+                "An event from {address} was cut, and is not taken: {text!r}.",
+                action="event_cut",
+                address=self.address,
+                text=item.text,
+            )
 
     def _take(self, items: list[Item]) -> None:
         if items:

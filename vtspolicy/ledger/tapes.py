@@ -1,19 +1,17 @@
 """The catalogue of virtual tapes in the ledger, and the copies of each."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from attrs import asdict, evolve, frozen
 
 from vtspolicy import tapes as model
 from vtspolicy.catalogue import Change
 from vtspolicy.jobs import Job
-from vtspolicy.ledger.desk import Row, Value, to_json
+from vtspolicy.ledger.copies import CopyDesk
+from vtspolicy.ledger.desk import Row, Value
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.fingerprints import fingerprint_of, fingerprint_text
-from vtspolicy.ledger.reading import ReadingDesk
-from vtspolicy.rules.work import Work
 from vtspolicy.tapes import (
     Brought,
     Copied,
@@ -23,7 +21,6 @@ from vtspolicy.tapes import (
     Fingerprint,
     Outcome,
     Proof,
-    Restored,
     Tape,
     TapeState,
     VaultFeatures,
@@ -32,9 +29,6 @@ from vtspolicy.tapes import (
 
 MOST = 1_000_000
 """Tapes in the longest list."""
-
-MOST_COPIES = 200
-"""Copies of one tape that are looked at, the newest first, beside the one it was emptied after."""
 
 
 @frozen(kw_only=True)
@@ -98,18 +92,6 @@ def _tape_row(tape: Tape) -> tuple[Value, ...]:
     )
 
 
-def _copy_row(copy: Copy) -> tuple[Value, ...]:
-    """Return the columns of a copy but its number."""
-    return (
-        *(copy.vault, copy.pool, copy.cartridge, copy.path, copy.source, copy.application),
-        *(copy.handle, copy.began, copy.ended, fingerprint_text(copy.before)),
-        *(fingerprint_text(copy.after), copy.size, copy.files, copy.digest, copy.proof.value),
-        *(copy.proved, copy.demanded.value if copy.demanded is not None else None, copy.doubt),
-        *(copy.lost, copy.by_us, copy.retention, copy.media, copy.job, copy.work),
-        *(to_json(copy.values) if copy.values else None, copy.touches),
-    )
-
-
 def _file_facts(tape: Tape) -> tuple[Value, ...]:
     """What a write by others changes, as `write_tape` sets it."""
     return (
@@ -123,7 +105,7 @@ def _marks(tape: Tape) -> tuple[Value, ...]:
     return (*_file_facts(tape), tape.migrated, tape.erased, tape.restored, tape.held)
 
 
-class TapeDesk(ReadingDesk):
+class TapeDesk(CopyDesk):
     """Verbs about tapes."""
 
     def tape(self, path: str) -> Tape | None:
@@ -160,81 +142,6 @@ class TapeDesk(ReadingDesk):
             for state, count, size, freed in self._all("tape_counts")
         ]
 
-    def copies_of(self, path: str) -> list[Copy]:
-        """Return the copies of a tape, the newest first."""
-        rows = self._all("copies_of", path, path, MOST_COPIES)
-        copies = []
-        for row in rows:
-            restored = [_restored(*each) for each in self._all("restored_of", row[0])]
-            copies.append(self._copy_of(row, restored))
-        return copies
-
-    def all_copies(self, after: str = "", until: str = "\U0010ffff") -> dict[str, list[Copy]]:
-        """Return the copies of tapes by path, the newest first, for paths after one and up to one.
-
-        A list of tapes is read page by page; this is for one page of it.
-        """
-        restored: dict[int, list[Restored]] = defaultdict(list)
-        for number, *each in self._all("all_restored", after, until):
-            restored[number].append(_restored(*each))
-        copies: dict[str, list[Copy]] = defaultdict(list)
-        for row in self._all("all_copies", after, until):
-            copy = self._copy_of(row, restored.get(row[0], []))
-            copies[copy.path].append(copy)
-        return copies
-
-    def copy(self, number: int) -> Copy | None:
-        """Return one copy by its number in the ledger."""
-        row = self._one("copy", number)
-        if row is None:
-            return None
-        return self._copy_of(row, [_restored(*each) for each in self._all("restored_of", number)])
-
-    def _copy_of(self, row: Row, restored: Sequence[Restored]) -> Copy:
-        """Return a copy from copy_columns."""
-        return Copy(
-            id=row[0],
-            vault=row[1],
-            pool=row[2],
-            cartridge=row[3],
-            path=row[4],
-            source=row[5],
-            application=row[6],
-            handle=row[7],
-            began=row[8],
-            ended=row[9],
-            before=fingerprint_of(row[10]),
-            after=fingerprint_of(row[11]),
-            size=row[12],
-            files=row[13],
-            digest=row[14],
-            proof=Proof(row[15]),
-            proved=row[16],
-            demanded=None if row[17] is None else Proof(row[17]),
-            doubt=row[18],
-            lost=row[19],
-            by_us=bool(row[20]),
-            retention=row[21],
-            media=row[22],
-            job=row[23],
-            work=row[24],
-            values=json.loads(row[25] or "{}"),
-            touches=bool(row[26]),
-            restored=tuple(restored),
-        )
-
-    def work_of_copy(self, copy: Copy) -> Work | None:
-        """Return the work that made a copy, with its queries; None when it was none of ours."""
-        return None if copy.work is None else self._work(copy.work)
-
-    def lost_copies(self) -> int:
-        """Return how many copies of tapes that are there their applications have lost."""
-        return int(self._need("lost_copies")[0])
-
-    def add_copy(self, copy: Copy) -> Copy:
-        """Record a copy; returns it with its number."""
-        return evolve(copy, id=int(self._need("add_copy", *_copy_row(copy))[0]))
-
     def prove_copy(
         self, tape: Tape, copy: Copy, proof: Proof, at: float, *, digest: str | None = None
     ) -> Tape:
@@ -248,19 +155,6 @@ class TapeDesk(ReadingDesk):
         after = model.held_by(known, proved)
         self.save_tape(after)
         return after
-
-    def note_proof(self, copy: Copy, proof: Proof, at: float, *, digest: str | None = None) -> None:
-        """Note that a copy was proven again, by itself: nothing is said of a tape."""
-        self._do("prove_copy", proof.value, at, digest, copy.id)
-
-    def lose_copy(self, copy: Copy, at: float, reason: str) -> bool:
-        """Note that an application does not have a copy any more; False: that is known already."""
-        if not self._do("lose_copy", at, copy.id):
-            return False
-        subject = f"tape /{copy.vault}/{copy.pool}/{copy.cartridge}"
-        told = f"copy {copy.handle} of {copy.application}: {reason}"
-        self._note(at, "copied", "copy lost", told, "engine", subject=subject)
-        return True
 
     def save_tape(self, tape: Tape) -> None:
         """Write all that is known of a tape."""
@@ -334,9 +228,21 @@ class TapeDesk(ReadingDesk):
         self._do("move_copies", after.vault, after.pool, after.path, before.path)
         self._do("move_tape", after.vault, after.pool, after.path, before.path)
 
-    def note_restored(self, copy: int, file: Fingerprint, at: float, *, sure: bool = True) -> None:
-        """Note a file that has the content of a copy: a restore brought it back, or it moved."""
-        self._do("add_restored", copy, at, fingerprint_text(file), sure)
+    def note_renamed(self, tape: Tape, before: Fingerprint, at: float) -> None:
+        """Note that this program renamed a tape and gave it its name back; `before` it was so.
+
+        That changed the file's change time, and nothing else: the copies that it was then are
+        copies of it still.
+        """
+        if tape.seen is None or difference(before, tape.seen) is Difference.WRITTEN:
+            return
+        for copy in self.copies_of(tape.path):
+            if copy.lost is None and copy.difference(before)[0] is Difference.NONE:
+                self.note_restored(copy.id, tape.seen, at)
+        known = model.with_file(self.tape(tape.path) or tape, tape)
+        if known.kept is not None and difference(known.kept, before) is Difference.NONE:
+            known = evolve(known, kept=tape.seen)
+        self.save_tape(known)
 
     def mark_tapes(
         self,
@@ -554,11 +460,3 @@ class TapeDesk(ReadingDesk):
         if tape is None:
             raise NoSuchRow("tape", path)
         return tape
-
-
-def _restored(at: float, fingerprint: str, sure: int) -> Restored:
-    """Return a restored file from a row."""
-    found = fingerprint_of(fingerprint)
-    if found is None:
-        raise NoSuchRow("restored file", int(at))
-    return Restored(fingerprint=found, at=at, sure=bool(sure))

@@ -9,7 +9,7 @@ from vtspolicy.config import reading
 from vtspolicy.config.positions import Items, Node, Place, Scalar, read_file
 from vtspolicy.config.reading import REQUIRED, Findings, Key, Section, keys_of
 from vtspolicy.rules.cases import EXAMPLE_NODE, EXAMPLE_TIME, Case
-from vtspolicy.rules.facts import FactsError, tape_of
+from vtspolicy.rules.facts import FactsError, facts_of
 
 _words = reading.items(reading.text)
 
@@ -38,6 +38,12 @@ def _denied(node: Node, findings: Findings) -> str | bool | None:
     return reading.text(node, findings)
 
 
+def _refused(node: Node, findings: Findings) -> str | bool | None:
+    if isinstance(node, Scalar) and isinstance(node.value, bool):
+        return node.value
+    return reading.text(node, findings)
+
+
 ERROR = keys_of(
     Key(name="column", read=reading.integer(1), type="a number", help="where, from 1"),
     Key(name="message", read=reading.text, type="a text", help="a part of the message"),
@@ -62,6 +68,12 @@ EXPECTED = keys_of(
     Key(name="rule", read=reading.text, type="a name", help="the rule that decides"),
     Key(name="run", read=_run, type="argument lists", help="what runs, one list for each job"),
     Key(name="denied", read=_denied, type="a text or true", help="a part of the reason"),
+    Key(
+        name="refused",
+        read=_refused,
+        type="a text, true or false",
+        help="a part of the reason why the evidence of copies refuses it; false: it does not",
+    ),
     Key(name="norule", read=reading.boolean, type="true", help="no rule matches"),
     Key(name="error", read=_error, type="a text or a mapping", help="it is no command"),
     Key(name="jobs", read=reading.integer(0), type="a number", help="how many jobs it becomes"),
@@ -163,10 +175,10 @@ def _case(read: Section, findings: Findings) -> Case:
     )
 
 
-def _tape(node: Node, at: datetime, findings: Findings) -> Any:  # Any: Tape or None
+def _tape(node: Node, at: datetime, findings: Findings) -> Any:  # Any: Facts or None
     written = reading.text(node, findings)
     try:
-        return None if written is None else tape_of(written, at=at)
+        return None if written is None else facts_of(written, at=at)
     except FactsError as error:
         findings.add(node, error.message, error.remedy)
         return None

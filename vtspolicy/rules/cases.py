@@ -16,12 +16,13 @@ from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, CommandError, Vocabulary, parse
 from vtspolicy.rules.decision import Circumstances, Decision, Verdict, proven_user
 from vtspolicy.rules.expand import ExpansionError, expand
-from vtspolicy.rules.facts import imagined
-from vtspolicy.rules.hours import next_start
+from vtspolicy.rules.facts import imagined_facts
+from vtspolicy.rules.hours import shown_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.places import RUN_PLACES
+from vtspolicy.rules.rulings import ruling_of
 from vtspolicy.rules.table import Table
-from vtspolicy.tapes import Tape
+from vtspolicy.tapes import Facts, Refused
 
 EXAMPLE_NODE = "vts1.example.com"
 """The node of cases that name none."""
@@ -43,7 +44,7 @@ class Case:
     user: str | None = None
     node: str = EXAMPLE_NODE
     at: datetime = EXAMPLE_TIME
-    tapes: tuple[Tape, ...] | None = None  # None: those that the command names by path
+    tapes: tuple[Facts, ...] | None = None  # None: those that the command names by path
     expected: Mapping[str, Any] = field(factory=dict)  # by the keys of rules.case_file.EXPECTED
 
 
@@ -117,17 +118,18 @@ def _run(table: Table, vocabulary: Vocabulary, case: Case) -> Result:
     rule: str | None = None
     try:
         command, system, user = _command(case, vocabulary)
+        facts = imagined_facts(command, at=case.at) if case.tapes is None else case.tapes
         around = Circumstances(
             node=case.node,
             at=case.at,
             host=case.host,
             system=system,
             user=user,
-            tapes=imagined(command, at=case.at) if case.tapes is None else case.tapes,
+            tapes=tuple(each.tape for each in facts),
         )
         decision = decide(table, command, around)
         rule = decision.rule
-        found = _found(case, decision)
+        found = {**_found(case, decision), "refused": _refused(table, decision, facts)}
     except CommandError as error:
         found = {"error": {"column": error.column, "message": error.message}}
     except ExpansionError as error:
@@ -144,20 +146,20 @@ def _command(case: Case, vocabulary: Vocabulary) -> tuple[Command, str | None, s
     if case.event is None:
         return parse(case.command or "", vocabulary), case.system, case.user
     reading = decoder("auto", only_candidates=False)
-    items = [*reading.feed(case.event.encode()), *reading.close()]
+    items = [*reading.feed(case.event.encode() + b"\n"), *reading.close()]
     event = next((item for item in items if isinstance(item, Event) and item.is_command), None)
     if event is None:
         raise _NoCommandError(column=1, message="the event holds no command")
     user = proven_user(event) if event.user is not None else case.user
     if proven_user(Event(text="", number=event.number, ssid=event.ssid, user="x")) is None:
         user = None
-    return parse(event.text, vocabulary), event.system or case.system, user
+    return parse(event.command, vocabulary), event.system or case.system, user
 
 
 def _found(case: Case, decision: Decision) -> dict[str, Any]:
     """What was decided, in the words that a case expects it in."""
     works = [job.work for job in decision.jobs]
-    starts = [next_start(work.between, work.calendar, case.at) for work in works]
+    starts = [shown_start(work.between, work.calendar, case.at) for work in works]
     return {
         "rule": decision.rule,
         "denied": decision.reason if decision.verdict is Verdict.DENIED else None,
@@ -177,6 +179,17 @@ def _found(case: Case, decision: Decision) -> dict[str, Any]:
     }
 
 
+def _refused(table: Table, decision: Decision, facts: Sequence[Facts]) -> str | None:
+    """Why the evidence of copies refuses the first of the tapes that it refuses."""
+    known = {each.tape.path: each for each in facts}
+    for job in decision.jobs:
+        if job.tape is not None:
+            ruling = ruling_of(table, job, known[job.tape.path])
+            if isinstance(ruling, Refused):
+                return ruling.words
+    return None
+
+
 def _difference(case: Case, found: Mapping[str, Any]) -> str:
     """What was expected against what was found, as a unified diff; "" when nothing differs."""
     expected_lines, found_lines = [], []
@@ -194,8 +207,10 @@ def _difference(case: Case, found: Mapping[str, Any]) -> str:
 
 def _holds(key: str, wanted: Any, found: Any) -> bool:
     """Whether what was found is what was wanted: of reasons and messages a part is enough."""
-    if key == "denied":
+    if key in {"denied", "refused"} and wanted is not False:
         return isinstance(found, str) and (wanted is True or str(wanted) in found)
+    if key == "refused":
+        return found is None
     if key == "error":
         return isinstance(found, Mapping) and all(
             value in found.get("message", "") if part == "message" else found.get(part) == value

@@ -199,6 +199,13 @@ def _unproven(table: Table) -> Iterator[Problem]:
                         "name the tape by {path}, {source} or {cartridge}",
                         warning=True,
                     )
+        if work is not None and work.then == "restored" and work.restores_to == "path":
+            yield rule.places.get("run", rule.place).problem(
+                f'the rule "{rule.name}" restores in place: the tape is half restored while it'
+                " runs, and when it fails",
+                "let it write to {target} or below {staging}, if the application can",
+                warning=True,
+            )
 
 
 TAPE_NAMES = frozenset({"path", "relpath", "source", "relsource", "cartridge"})

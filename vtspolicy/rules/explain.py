@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from vtspolicy.grammar.command import Command
-from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Step
+from vtspolicy.rules.decision import Circumstances, PlannedJob, Step
 from vtspolicy.rules.expand import Template, expand, expand_environment, expand_input
-from vtspolicy.rules.hours import next_start
+from vtspolicy.rules.hours import shown_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.places import RUN_PLACES
+from vtspolicy.rules.rulings import ruling_of
 from vtspolicy.rules.table import Table
 from vtspolicy.rules.work import Expectation, Limits, Query, Work
+from vtspolicy.tapes import Allowed, Ask, Done, Facts, Refused
 
 OF_ONE_TAPE = ("cartridge", "path", "relpath", "source", "relsource", "size")
 """Places that a question about a copy has from its tape, also where one job did a whole pool."""
@@ -20,10 +22,16 @@ Data = dict[str, Any]
 """JSON; Any: its values are of all JSON's types."""
 
 
-def explain(table: Table, command: Command, around: Circumstances) -> Data:
+def explain(
+    table: Table,
+    command: Command,
+    around: Circumstances,
+    facts: Mapping[str, Facts] | None = None,
+) -> Data:
     """Return every rule with its first failing condition, the verdict, and what would run.
 
-    Names that are known only when a job runs, such as {handle}, stay as they are written.
+    With `facts` about the tapes, by their paths, also what the evidence of copies says. Names that
+    are known only when a job runs, such as {handle}, stay as they are written.
 
     Raises ExpansionError when a value must not stand where a rule wants it.
     """
@@ -36,7 +44,10 @@ def explain(table: Table, command: Command, around: Circumstances) -> Data:
         "number": decision.number,
         "reason": decision.reason,
         "rules": _rules(table, trace),
-        "jobs": _jobs(table, decision, around.at),
+        "jobs": [
+            _job(table, job, around.at) | {"evidence": _evidence(table, job, facts or {})}
+            for job in decision.jobs
+        ],
         "left_out": [{"tape": path, "reason": reason} for path, reason in decision.left_out],
     }
 
@@ -55,8 +66,24 @@ def _rules(table: Table, trace: list[Step]) -> list[Data]:
     return rows
 
 
-def _jobs(table: Table, decision: Decision, at: datetime) -> list[Data]:
-    return [_job(table, job, at) for job in decision.jobs]
+def _evidence(table: Table, job: PlannedJob, facts: Mapping[str, Facts]) -> Data | None:
+    """What the evidence of copies says to a job, in a word and with its reason."""
+    known = facts.get(job.tape.path) if job.tape is not None else None
+    ruling = ruling_of(table, job, known) if known is not None else None
+    match ruling:
+        case Refused() | Done():
+            word = "refused" if isinstance(ruling, Refused) else "done"
+            return {"answer": word, "reason": ruling.words}
+        case Ask(copy=copy, need=need):
+            return {
+                "answer": "ask",
+                "application": copy.application,
+                "handle": copy.handle,
+                "need": need.value,
+            }
+        case Allowed():
+            return {"answer": "allowed"}
+    return None
 
 
 def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
@@ -64,7 +91,7 @@ def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
     of_a_tape = values
     if job.pool is not None:  # its copies are asked for tape by tape: these names are open
         of_a_tape = {**values, **{name: f"{{{name}}}" for name in OF_ONE_TAPE}}
-    starts = next_start(work.between, work.calendar, at)
+    starts = shown_start(work.between, work.calendar, at)
     return {
         "tape": job.tape.name if job.tape else None,
         "pool": job.pool,
@@ -78,7 +105,7 @@ def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
         "priority": job.priority,
         "between": work.between,
         "starts": None if starts is None else starts.isoformat(sep=" ", timespec="minutes"),
-        "waits": starts != at,
+        "waits": starts != at.replace(tzinfo=None),
         "timeouts": _timeouts(work.limits),
         "retry": {
             "attempts": work.retry.attempts,

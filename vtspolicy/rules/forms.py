@@ -184,7 +184,8 @@ EXPECTATION = keys_of(
         read=reading.choice("warning", "failed"),
         type="warning or failed",
         default="failed",
-        help="what it means when it does not hold",
+        help="what it means when it does not hold; of a query, failed is a clear no, and warning"
+        " says nothing",
     ),
 )
 """The keys of one expectation."""

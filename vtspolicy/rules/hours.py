@@ -42,12 +42,21 @@ class MachineZone(tzinfo):
     """
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
-        """Return what the machine's clock is ahead of UTC when it shows this time."""
-        return None if moment is None else _shown(moment).utcoffset()
+        """Return what the machine's clock is ahead of UTC when it shows this time.
+
+        Of a time that the clock leaves out, it is what held before, as zoneinfo has it. What
+        `astimezone` gives for one differs from Python 3.12 on.
+        """
+        if moment is None:
+            return None
+        shown = moment.replace(tzinfo=None, microsecond=0)
+        return timedelta(seconds=shown.replace(tzinfo=UTC).timestamp() - shown.timestamp())
 
     def tzname(self, moment: datetime | None) -> str | None:
         """Return what the machine calls its time then."""
-        return None if moment is None else _shown(moment).tzname()
+        if moment is None:
+            return None
+        return moment.replace(tzinfo=None).astimezone().tzname()
 
     def dst(self, _moment: datetime | None) -> None:
         """It is not known which part of the offset is summer time's."""
@@ -56,10 +65,6 @@ class MachineZone(tzinfo):
         """Return what the machine's clock shows at a time of UTC."""
         seconds = moment.replace(tzinfo=UTC).timestamp()
         return datetime.fromtimestamp(seconds).replace(tzinfo=self)  # noqa: DTZ006 - this machine's
-
-
-def _shown(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=None).astimezone()
 
 
 LOCAL = MachineZone()
@@ -159,6 +164,17 @@ def _day_name(word: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", word, re.ASCII):
         raise HoursError(f'"{word}" is neither a day, nor hours, nor a name of days', _FORM)
     return word
+
+
+def shown_start(between: str | None, calendar: Calendar, at: datetime) -> datetime | None:
+    """Return what `next_start` does, by what this machine's clock shows: without a zone.
+
+    So whoever asks for a time of the day gets the server's answer, also in a night on which the
+    clock is changed.
+    """
+    there = at.replace(tzinfo=LOCAL) if at.tzinfo is None else at.astimezone(LOCAL)
+    begin = next_start(between, calendar, there)
+    return None if begin is None else begin.replace(tzinfo=None)
 
 
 def next_start(between: str | None, calendar: Calendar, at: datetime) -> datetime | None:

@@ -84,13 +84,14 @@ def judge_query(
     """Return what the answer to a query means; `completed` is a yes.
 
     A clear no is a call that went well and did not find what is expected, or an exit code or a
-    word of the output that the query lists as such.
+    word of the output that the query lists as such. Where an expectation with `outcome: warning`
+    does not hold, the answer is neither: what was asked for may be there all the same.
     """
     judged = judge(query, code=code, output=output, values=values, kind=kind)
     if judged.state == "completed" or kind != EXITED or code is None:
         return judged
     listed = any(each in output for each in query.absent if not each.isdigit())
-    went_well = _by_code(query.outcome, code)[0] == "completed"
+    went_well = _by_code(query.outcome, code)[0] == "completed" and judged.state == "failed"
     return evolve(judged, absent=went_well or listed or str(code) in query.absent)
 
 

@@ -13,7 +13,7 @@ from vtspolicy.rules.expand import Template, names_in
 from vtspolicy.tapes import Proof
 
 OutcomeName = Literal["completed", "warning", "failed"]
-Then = Literal["migrated", "restored", "erased", "deleted"]
+Then = Literal["migrated", "restored", "erased", "deleted", "proven"]
 RestoresTo = Literal["path", "target", "staging"]
 """Where a restore writes: on the tape itself, a private file beside it, or a private folder."""
 

@@ -10,9 +10,9 @@ the file `state` in there, which only one can do, before it starts the program a
 any other file. So the server can take back what nobody has claimed by removing the folder, which
 the system does only while it is empty, and nobody can make a file in a folder that was removed.
 `state` is the run's journal of JSON lines, appended by single writes: the claim with what was asked
-for, the process, a stop that was asked for, the exit, the looks. They fit into the block that the first of
-them has taken, so that on most file systems the exit status finds its place on a full disk too;
-where it does not, it is tried again until it does.
+for, the process, a stop that was asked for, the exit, two looks at its tape. They fit into the
+block that the first of them has taken, so that on most file systems the exit status finds its place
+on a full disk too; where it does not, it is tried again until it does.
 
 A run that is about a tape has that looked at twice: when it is claimed, just before its program is
 started, and when its exit is known, before anybody is told. Those who look are processes of their
@@ -26,7 +26,8 @@ The output of a run is bounded so: when the file has grown above its limit, the 
 limit stays, the last part is kept (`TAIL` at most), and what lay between is dropped, with a line
 that says how much. That needs no reader that could block the program, works on every file system,
 and keeps the two parts that people look at. The price: what a program writes in the very instant of
-the cut can be lost, or stand before the kept end. The sizes are looked at once a second.
+the cut can be lost, or stand before the kept end. The sizes are looked at once a second, and when a
+run has ended.
 
 SIGTERM makes it hand over: it lets go of its socket and lock at once, so that a new keeper can
 take further runs, and ends when the last of its own runs has. It says so with each exit that it
@@ -73,6 +74,8 @@ TURN = 16  # requests handled before the children are looked at again
 LONGEST_LOOK = 1 << 16  # bytes of what a looker is asked or tells
 LOOKING = 5.0  # seconds for which a look at a tape is waited for
 SPARE = 600.0  # seconds after which a looker without work is let go
+CAP_LEASE = 28  # the capability to take leases on the files of others
+CAPABILITY_VERSION = 0x20080522  # of the structures that capset(2) takes
 CLOCK = ".vtspolicy-keeper-clock"
 """A private file in a vault; its change time, when it was touched, is the vault's own time."""
 FOLDER = os.O_PATH | os.O_DIRECTORY
@@ -316,10 +319,35 @@ class Looker:
 class Awaited:
     """A look that was asked for."""
 
-    def __init__(self, root: str, then: Callable[[dict[str, object] | None], None]) -> None:
-        self.root = root
-        self.until = time.monotonic() + LOOKING
+    def __init__(self, tape: list[str], then: Callable[[dict[str, object] | None], None]) -> None:
+        self.tape = tape
         self.then = then  # called with the look, or with None when it did not come
+        self.until = time.monotonic() + LOOKING
+        self.tries = 0
+
+
+def keep_from_programs(capability: int) -> None:
+    """Have no program that is started inherit a capability; we keep it. Raises OSError.
+
+    What a service's unit gives its user is inherited by all that it starts. The programs of root
+    have all capabilities anyway.
+    """
+    with open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123 - small
+        lines = dict(line.split(":", 1) for line in file)
+    if not int(lines["CapInh"], 16) >> capability & 1:
+        return
+    # Few need it, and it takes memory for as long as we live.
+    import ctypes  # noqa: PLC0415
+
+    library = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable of 0-31, then those of 32-63
+    inheritable = 2 + capability // 32 * 3
+    if not library.capget(header, sets):
+        sets[inheritable] &= ~(1 << capability % 32)
+        if not library.capset(header, sets):  # which takes it out of the ambient ones as well
+            return
+    raise OSError(ctypes.get_errno(), "a capability cannot be kept from programs")
 
 
 class Request:
@@ -360,6 +388,12 @@ class Child:
         """Add a line to the journal, now or, on a full disk, later."""
         self.unwritten += afresh(line)
         self.write()
+
+    def bound(self) -> None:
+        """Cut the output if it has grown too long."""
+        with contextlib.suppress(OSError):  # the program has removed it: its business
+            if os.stat(self.output).st_size > self.limit:  # noqa: PTH116 - small
+                bound(self.output, self.limit)
 
     def told(self, what: str, line: bytes) -> bytes:
         """Return a line of the journal as servers are told it: with the key in front."""
@@ -435,7 +469,7 @@ class Keeper:
         self.owed: list[Child] = []  # ended, with lines that are not written yet
         self.connections: dict[int, Connection] = {}  # by descriptor
         self.lookers: dict[str, Looker] = {}  # by the root of their vault
-        self.looks: dict[int, Awaited] = {}  # by number; the first one is the first to be given up
+        self.looks: dict[int, Awaited] = {}  # by number
         self.asked = 0  # number of the newest look
         self.poll = select.epoll()
         self.null = os.open("/dev/null", os.O_RDONLY)  # the input of runs that are given none
@@ -492,9 +526,11 @@ class Keeper:
             return 0
         if self.children or self.owed or self.looks:
             self.busy = time.monotonic()
-            first = next(iter(self.looks.values()), None)
-            return 1 if first is None else min(1.0, max(0.0, first.until - self.busy))
-        return -1 if self.connections else max(0.0, self.busy + self.idle - time.monotonic())
+            until = min((each.until for each in self.looks.values()), default=self.busy + 1)
+            return min(1.0, max(0.0, until - self.busy))
+        if self.connections:
+            return SPARE if self.lookers else -1
+        return max(0.0, self.busy + self.idle - time.monotonic())
 
     def let_go(self) -> None:
         """Leave socket and lock to the next keeper, in this order: who has the lock may bind."""
@@ -584,7 +620,8 @@ class Keeper:
             if child.tape is None:
                 self.spawn(connection, child, request, streams)
             else:
-                self.look(child.tape, partial(self.begin, connection, child, request, streams))
+                begin = partial(self.begin, connection, child, request, streams)
+                self.look(Awaited(child.tape, begin))
         finally:
             self.let(source)
 
@@ -716,7 +753,7 @@ class Keeper:
             if child.tape is None:
                 self.end(child, line)
             else:
-                self.look(child.tape, partial(self.end_with, child, line))
+                self.look(Awaited(child.tape, partial(self.end_with, child, line)))
 
     def end_with(self, child: Child, line: bytes, seen: dict[str, object] | None) -> None:
         """Write down the look at the tape of a run that has ended, and tell how it ended."""
@@ -726,6 +763,7 @@ class Keeper:
 
     def end(self, child: Child, line: bytes) -> None:
         """Tell how a run ended, of which all is written down or will be."""
+        child.bound()
         if child.unwritten:
             self.owed.append(child)
         else:
@@ -734,22 +772,28 @@ class Keeper:
 
     # Looks
 
-    def look(self, tape: list[str], then: Callable[[dict[str, object] | None], None]) -> None:
-        """Have a tape looked at: `then` is told what was seen, or None if that takes too long."""
-        root = tape[0]
+    def look(self, awaited: Awaited) -> None:
+        """Have a tape looked at, or say that it cannot be."""
+        root = awaited.tape[0]
+        awaited.tries += 1
         self.asked += 1
-        for _ in range(2):  # a looker that was killed is replaced
-            try:
-                self.looker(root).ask(self.asked, tape)
-            except BlockingIOError:  # it owes hundreds
-                break
-            except OSError as error:
-                complain(f"nobody looks at {root}: {error}")
-                self.part(root)
-            else:
-                self.looks[self.asked] = Awaited(root, then)
-                return
-        then(None)
+        try:
+            self.looker(root).ask(self.asked, awaited.tape)
+        except BlockingIOError:  # it owes hundreds
+            awaited.then(None)
+        except OSError as error:
+            complain(f"cannot look at {root}: {error}")
+            self.part(root)
+            self.look_again(awaited)
+        else:
+            self.looks[self.asked] = awaited
+
+    def look_again(self, awaited: Awaited) -> None:
+        """Have another looker look, once, in the place of one that was killed."""
+        if awaited.tries > 1:
+            awaited.then(None)
+        else:
+            self.look(awaited)
 
     def looker(self, root: str) -> Looker:
         """Return who looks at the tapes of a vault. Raises OSError."""
@@ -789,13 +833,14 @@ class Keeper:
             self.looked(number, None)
 
     def part(self, root: str) -> None:
-        """Let go of a looker, and go on without the looks that it owes."""
+        """Let go of a looker; the looks that it owes are another's."""
         if (looker := self.lookers.pop(root, None)) is None:
             return
         self.poll.unregister(looker.sock)
         looker.sock.close()
-        for number in [number for number, each in self.looks.items() if each.root == root]:
-            self.looked(number, None)
+        numbers = [number for number, each in self.looks.items() if each.tape[0] == root]
+        for awaited in [self.looks.pop(number) for number in numbers]:
+            self.look_again(awaited)
 
     def tend(self) -> None:
         """Once a second: bound the outputs, write what is owed, let idle lookers go."""
@@ -806,11 +851,7 @@ class Keeper:
         for child in self.children.values():
             if child.unwritten:
                 child.write()
-            try:
-                if os.stat(child.output).st_size > child.limit:  # noqa: PTH116 - small
-                    bound(child.output, child.limit)
-            except OSError:  # the program has removed it: its business
-                pass
+            child.bound()
         for child in [child for child in self.owed if child.write()]:
             self.owed.remove(child)
             os.close(child.state)
@@ -821,6 +862,7 @@ class Keeper:
 
 def main(spool: str, idle: float) -> int:
     """Keep the runs of a spool, in the background; 0 too if another keeper is there already."""
+    keep_from_programs(CAP_LEASE)
     os.chdir(spool)
     spool = os.getcwd()  # noqa: PTH109 - small
     lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)

@@ -7,6 +7,7 @@ from vtspolicy.tapes.fingerprint import (
     Look,
     VaultFeatures,
     difference,
+    shortcomings,
 )
 from vtspolicy.tapes.judge import (
     Act,
@@ -75,6 +76,7 @@ __all__ = [
     "looked_at",
     "on_mount",
     "restored",
+    "shortcomings",
     "stricter",
     "with_file",
     "without_override",

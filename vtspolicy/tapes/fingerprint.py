@@ -1,5 +1,6 @@
 """Fingerprints: what a tape's file was at a named moment, and how two of them differ."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
 from attrs import evolve, frozen
@@ -53,6 +54,37 @@ class VaultFeatures:
     leases: bool = True  # we can be told whether another process has a file open
     exchange: bool = True  # two names can be exchanged in one step
     tick_ns: int = 4_000_000  # how far two times must differ to be told apart, nanoseconds
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the words for what the vault cannot do: inode, ctime, leases, exchange."""
+        has = {
+            "inode": self.keeps_inode,
+            "ctime": self.keeps_ctime,
+            "leases": self.leases,
+            "exchange": self.exchange,
+        }
+        return tuple(word for word, there in has.items() if not there)
+
+
+MISSING = {
+    "inode": "it does not keep the inode numbers of files: an erase needs proof by data",
+    "ctime": "it does not keep the change times of files: an erase needs proof by data",
+    "leases": "whether a process has a tape open cannot be told: Erase, Delete and a Restore onto"
+    " data are refused; give the server CAP_LEASE, or accept it with `without: [leases]`",
+    "exchange": "it cannot exchange two names: a Restore is copied into the empty tape",
+}
+"""What follows where a vault cannot do something, by its word."""
+
+
+def shortcomings(vault: str, features: VaultFeatures, accepted: Collection[str]) -> list[str]:
+    """Return what a vault cannot do, and what follows, for people."""
+    told = []
+    for word in features.missing():
+        follows = MISSING[word]
+        if word in accepted:
+            follows = "whether a process has a tape open cannot be told, as the site has accepted"
+        told.append(f"vault {vault}: {follows}")
+    return told
 
 
 @frozen(kw_only=True)

@@ -2,8 +2,8 @@
 
 Documented, and acted: `omnib -datalist SPEC` waits; 0 is done, 10 is done with warnings, everything
 else failed; a session is named yyyy/mm/dd-n; `omnir -session ID -tree PATH -overwrite` brings a
-path back; `omnidb -session -datalist SPEC -latest` tells the newest session; `omnistat -session ID
--status_only`; `omniabort -session ID`.
+path back, and `-into DIR` puts it below a folder; `omnidb -session -datalist SPEC -latest` tells
+the newest session; `omnistat -session ID -status_only`; `omniabort -session ID`.
 
 Assumed: that the name of the session stands in omnib's output, all other words, and that a
 specification stores the paths that stand in the file `datalists/SPEC` of the folder: the real ones
@@ -39,9 +39,12 @@ def omnir(stage: Stage, argv: list[str]) -> None:
     found = list(stage.copies(path=path, session=option(argv, "-session")))
     if stage.scenario in {"fail", "partial"} or not found:
         leave(12, "nothing was restored")
-    if Path(path).exists() and "-overwrite" not in argv:
-        leave(10, f"{path} exists and was left")
-    stage.fetch(found[-1], path)
+    folder = option(argv, "-into")
+    target = folder + path if folder else path
+    if Path(target).exists() and "-overwrite" not in argv:
+        leave(10, f"{target} exists and was left")
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    stage.fetch(found[-1], target)
     leave(10 if stage.scenario == "warn" else 0)
 
 

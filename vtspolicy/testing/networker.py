@@ -1,12 +1,13 @@
 """Fakes of NetWorker's commands. Not the product: they act out what is published of them.
 
 Documented, and acted: `save` exits with 0 and prints `completed savetime=N`, everything else is a
-failure; `recover -a` brings a path back without a question, and asks without `-a`; `mminfo -xc,
--r ssid,savetime -q name=N` lists save sets; `nsrmm -d -S SSID -y` removes one, and asks without
-`-y`.
+failure; `recover -a` brings a path back without a question, and asks without `-a`; `recover -d DIR`
+relocates it; `mminfo -xc, -r ssid,savetime -q name=N` lists save sets; `nsrmm -d -S SSID -y`
+removes one, and asks without `-y`.
 
-Assumed: a header line and exit code 1 of `mminfo` where nothing is found, exit code 1 of every
-failure, and that a save with warnings completes all the same.
+Assumed: that a relocated file keeps its own name, a header line and exit code 1 of `mminfo` where
+nothing is found, exit code 1 of every failure, and that a save with warnings completes all the
+same.
 """
 
 from pathlib import Path
@@ -36,7 +37,8 @@ def recover(stage: Stage, argv: list[str]) -> None:
     found = list(stage.copies(path=argv[-1]))
     if stage.scenario in {"fail", "partial"} or not found:
         leave(1, "recover: nothing was recovered")
-    stage.fetch(found[-1], argv[-1])
+    folder = option(argv, "-d")
+    stage.fetch(found[-1], str(Path(folder) / Path(argv[-1]).name) if folder else argv[-1])
     leave(0)
 
 

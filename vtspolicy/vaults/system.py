@@ -140,7 +140,7 @@ class System:
 def boot() -> str | None:
     """Return the kernel's name for this boot; None when /proc does not tell it."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
     except FileNotFoundError:
         return None
 
@@ -148,7 +148,7 @@ def boot() -> str | None:
 def lease_break_time() -> float:
     """Return how many seconds the kernel lets a process wait for a lease; 0: without end."""
     try:
-        return float(Path("/proc/sys/fs/lease-break-time").read_text("ascii"))
+        return float(Path("/proc/sys/fs/lease-break-time").read_text("utf-8"))
     except (OSError, ValueError):
         return 45.0
 

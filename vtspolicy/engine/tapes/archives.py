@@ -18,6 +18,7 @@ from vtspolicy.tapes import (
     Look,
     Outcome,
     Proof,
+    Reason,
     Refused,
     Tape,
     difference,
@@ -44,6 +45,8 @@ class Archives:
             ]
         except VaultError as error:
             return Ending(state=JobState.FAILED, kind=REFUSED, reason=str(error))
+        if not tapes and "cartridge" in job.values:
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=Reason.NO_TAPE.told())
         refused = [(tape, each) for tape, each in rulings if isinstance(each, Refused)]
         whole_pool = "cartridge" not in job.values
         if refused and (len(refused) == len(rulings) or not whole_pool):

@@ -92,7 +92,8 @@ class Restores:
     async def _begin(self, job: Job) -> Plan | Ending:
         tapes = await self.checks.look(job)
         if not tapes:
-            return Plan(way="path", copy=None, size=None, values={})
+            reason = Reason.NO_TAPE.told()
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
         if TO in job.values:
             return await self._begin_aside(job, tapes[0], job.values[TO])
         copies: list[Copy | None] = []
@@ -188,15 +189,11 @@ class Restores:
         """Put what came back in the tape's place, if that may still be."""
         checks, vaults, token = self.checks, self.checks.vaults, token_of(job)
         failed = evolve(judgement, state="failed")
-        try:
-            file = await checks.in_thread(vaults.brought, tape, token)
-        except VaultError:
-            if not _has_taken_its_place(plan, tape):
-                raise
-            # The server was killed after that; whether a host has written since is not sure.
+        if tape.seen is not None and _has_taken_its_place(plan, tape.seen):
+            # A server was killed after that; whether a host has written since is not sure.
             await checks.in_thread(vaults.recover, tape, token)
-            there = tape.seen or Fingerprint(vault=tape.vault, size=0, mtime_ns=None)
-            return (Brought(tape=tape, file=there, copy=plan.copy, sure=False),), judgement
+            return (Brought(tape=tape, file=tape.seen, copy=plan.copy, sure=False),), judgement
+        file = await checks.in_thread(vaults.brought, tape, token)
         wrong = _why_not_whole(tape, file, plan)
         if wrong is not None:
             return (), evolve(failed, reason=wrong)
@@ -361,10 +358,10 @@ class Restores:
             await self.checks.ledger.write(Book.keep_partial, tuple(left))
 
 
-def _has_taken_its_place(plan: Plan, tape: Tape) -> bool:
+def _has_taken_its_place(plan: Plan, seen: Fingerprint) -> bool:
     """Whether the file at the tape's name is the private one, which a killed server put there."""
-    came, seen = plan.came, tape.seen
-    if came is None or seen is None:
+    came = plan.came
+    if came is None:
         return False
     return (came["inode"], came["size"], came["mtime_ns"]) == (seen.inode, seen.size, seen.mtime_ns)
 

@@ -95,9 +95,16 @@ UPDATE copies SET lost = ? WHERE id = ? AND lost IS NULL
 -- name: move_copies
 UPDATE copies SET vault = ?, pool = ?, path = ? WHERE path = ?
 
--- name: lost_copies
-SELECT count(*) FROM copies JOIN tapes ON tapes.path = copies.path
-WHERE copies.lost IS NOT NULL AND tapes.size IS NOT NULL
+-- name: copies_due
+SELECT {copy_columns} FROM copies
+WHERE id IN (SELECT held FROM tapes WHERE deleted IS NULL AND application = ?)
+  AND lost IS NULL AND coalesce(proved, ended, began, 0) < ?
+ORDER BY coalesce(proved, ended, began, 0) LIMIT ?
+
+-- name: unproven_tapes
+SELECT count(*) FROM tapes JOIN copies ON copies.id = tapes.held
+WHERE tapes.state IN ('migrated', 'erased')
+  AND (copies.proof = 'recorded' OR copies.doubt IS NOT NULL OR copies.lost IS NOT NULL)
 
 -- name: unsee_tapes
 UPDATE tapes SET unseen = 1

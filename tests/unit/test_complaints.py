@@ -1,0 +1,48 @@
+"""What is refused is logged, but its sender does not decide how often."""
+
+import pytest
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+
+from vtspolicy.engine.complaints import PERIOD, Complaints
+
+
+@pytest.fixture
+def lines():
+    found = []
+    globalLogPublisher.addObserver(found.append)
+    yield found
+    globalLogPublisher.removeObserver(found.append)
+
+
+def told(lines):
+    return [(line["action"], line["address"], line.get("count")) for line in lines]
+
+
+def test_refused_input_brings_a_line_and_then_one_a_minute_with_a_count(lines):
+    clock = Clock()
+    complaints = Complaints(clock)
+
+    for _ in range(500):
+        complaints.refused("10.0.0.9", "no length")
+    complaints.refused("10.0.0.8", "no length")
+    clock.advance(PERIOD)
+    clock.advance(PERIOD)
+    complaints.refused("10.0.0.9", "another reason")
+
+    assert told(lines) == [
+        ("refused_input", "10.0.0.9", None),
+        ("refused_input", "10.0.0.8", None),
+        ("refused_input_more", "10.0.0.9", 499),
+        ("refused_input", "10.0.0.9", None),
+    ]
+    assert lines[-1]["reason"] == "another reason"
+
+
+def test_a_denied_command_is_told_beside_refused_input(lines):
+    complaints = Complaints(Clock())
+
+    complaints.refused("10.0.0.9", "no length")
+    complaints.denied("10.0.0.9", "no peer of a configured host")
+
+    assert [action for action, *_ in told(lines)] == ["refused_input", "unheard"]
