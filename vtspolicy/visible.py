@@ -7,9 +7,11 @@ def visible(text: object) -> str:
     Texts of hosts and applications, and names on a disk, can hold the control sequences of
     terminals.
     """
+    shown = str(text)
+    if shown.isprintable():
+        return shown
     return "".join(
-        each if each.isprintable() else " " if each in "\n\t\r" else _escape(each)
-        for each in str(text)
+        each if each.isprintable() else " " if each in "\n\t\r" else _escape(each) for each in shown
     )
 
 
