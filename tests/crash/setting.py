@@ -2,7 +2,7 @@
 
 CONFIGURATION = r"""
 node: vts1.example.com
-listen: [{{endpoint: "tcp:port={port}:interface=127.0.0.1"}}]
+listen: [{{endpoint: "tcp:port={port}:interface=127.0.0.1", plain: true}}]
 ledger: sqlite:///{root}/ledger.db
 spool: {root}/spool
 settle: 0.05s

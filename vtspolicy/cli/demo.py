@@ -56,7 +56,7 @@ PATIENCE = 120.0
 CONFIGURATION = """\
 node: vts1.example.com
 listen:
-  - {{endpoint: "tcp:port={port}:interface=127.0.0.1", format: auto}}
+  - {{endpoint: "tcp:port={port}:interface=127.0.0.1", format: auto, plain: true}}
 ledger: sqlite:///{root}/ledger.db
 spool: {root}/spool
 vaults: {{VAULT01: {root}/VAULT01}}
