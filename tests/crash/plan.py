@@ -23,6 +23,7 @@ class Command:
     data: bytes  # as it goes over the wire, every time it is shown
     plain: bool = False  # a bare line without identity: shown once only
     jobs: int | None = 1  # how many it must become; None: it is refused, or becomes none
+    is_silent: bool = False  # a mount: it has no answer that bears its ref
     cancels: int | None = None  # the request that it cancels
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tests.crash.setting import APPLICATION, CONFIGURATION, RULES, TAPES
+from tests.crash.setting import COPIES, Setting
 from vtspolicy.cli import main
 from vtspolicy.runner import identity
 from vtspolicy.runner.keeper import process
@@ -28,6 +28,7 @@ class Site:
 
     root: Path
     always: Callable[[Path], None] | None = None  # called in each server before it starts
+    setting: Setting = COPIES
     port: int = 0
     server: int | None = None  # its process id, while it has not been seen to end
     started: float = 0.0  # when, by the monotonic clock
@@ -47,14 +48,14 @@ class Site:
         self._place.bind(("127.0.0.1", 0))
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.port = self._place.getsockname()[1]
-        for pool, tapes in TAPES.items():
+        for pool, tapes in self.setting.tapes.items():
             (self.root / "VAULT01" / pool).mkdir(parents=True)
             for cartridge, text in tapes.items():
-                (self.root / "VAULT01" / pool / cartridge).write_text(text + "\n")
+                (self.root / "VAULT01" / pool / cartridge).write_text(text)
         for name, text in (
-            ("vtspolicy.yaml", CONFIGURATION),
-            ("rules.yaml", RULES),
-            ("application", APPLICATION),
+            ("vtspolicy.yaml", self.setting.configuration),
+            ("rules.yaml", self.setting.rules),
+            ("application", self.setting.application),
         ):
             (self.root / name).write_text(text.format(root=self.root, port=self.port))
         (self.root / "application").chmod(0o755)
