@@ -127,6 +127,7 @@ class Host:
     ended: set[str] = field(factory=set)
     again: deque[Command] = field(factory=deque)  # to be shown again
     open: int = OPEN
+    cancels: float = CANCELLED
     links: list[Link] = field(factory=list)
 
     @property
@@ -159,7 +160,7 @@ class Host:
     def _perhaps_cancel(self, ref: str, request: int) -> None:
         command = self.sent[ref]
         again = f"c-{ref}" in self.sent
-        if command.cancels is None and not again and self.draw.random() < CANCELLED:
+        if command.cancels is None and not again and self.draw.random() < self.cancels:
             command = cancellation(self.name, f"c-{ref}", request)
             self.sent[command.ref] = command
             self.again.append(command)

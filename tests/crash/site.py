@@ -153,6 +153,12 @@ class Site:
 
     def keepers(self) -> list[int]:
         """Return the living keepers of the spool."""
+        found = self._of_keepers()
+        # A child that a keeper is just starting still shows the keeper's own arguments.
+        return [pid for pid, parent in found.items() if parent not in found]
+
+    def _of_keepers(self) -> dict[int, int]:
+        """Return the keepers, and their children that show the same arguments, with parents."""
         spool = os.fsencode(self.root / "spool")
         names = {os.fsencode(PROGRAM), os.fsencode(FAULTY_KEEPER)}
         found = {}
@@ -165,8 +171,16 @@ class Site:
                     continue
                 if spool in words and names & set(words) and not gone(int(name)):
                     found[int(name)] = int(stat.rpartition(")")[2].split()[1])
-        # A child that a keeper is just starting still shows the keeper's own arguments.
-        return [pid for pid, parent in found.items() if parent not in found]
+        return found
+
+    def kill_lookers(self) -> bool:
+        """Kill the processes that look at tapes for the keepers; False if there were none."""
+        found = self._of_keepers()
+        lookers = [pid for pid, parent in found.items() if parent in found]
+        for pid in lookers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(lookers)
 
     def applications(self) -> list[int]:
         """Return the leaders of applications that have begun and not ended."""
