@@ -44,7 +44,7 @@ class Plan:
         names = sorted(self.tapes)
         while True:
             row = self.draw.choices(tuple(self.rows), tuple(self.rows.values()))[0]
-            count = self.draw.randint(2, 4) if self.draw.random() < SEVERAL else 1
+            count = self.draw.randint(2, 3) if self.draw.random() < SEVERAL else 1
             tapes = self.draw.sample(names, count)
             host = self.draw.choice(("NSK1", "NSK2"))
             for verb in row:

@@ -50,7 +50,7 @@ STEPS: Mapping[str, tuple[int, int]] = {
 AT_A_STEP = 0.6
 """The share of servers that die so."""
 
-LONGEST = 5.0
+LONGEST = 4.0
 """Seconds that a server lives at most."""
 
 OPEN = 8
@@ -296,7 +296,7 @@ def _start(play: Play) -> None:
 def _live(play: Play, source: Source) -> bool:
     """Let the server live; False when it has died by itself meanwhile."""
     draw, site, hosts = play.draw, play.site, play.hosts
-    enough = hosts.heard + int(draw.choice((1, 8, 20, 40)) * draw.uniform(0.5, 1.5))
+    enough = hosts.heard + int(draw.choice((1, 5, 12, 25)) * draw.uniform(0.5, 1.5))
     until = time.monotonic() + (draw.uniform(0.0, 0.3) if draw.random() < 0.2 else LONGEST)
     while time.monotonic() < until:
         if not site.look():
