@@ -28,11 +28,11 @@ REF_GIVEN = re.compile(rf"{BEFORE}ref{EQUALS}([A-Za-z0-9_.-]{{1,32}}+){AFTER}")
 SOURCE_GIVEN = re.compile(rf"{BEFORE}(?:s|source){EQUALS}([A-Za-z0-9.-]{{1,253}}+){AFTER}")
 
 
-def explain(sent: str, vocabulary: Vocabulary) -> CommandError:
+def explain(sent: str, vocabulary: Vocabulary, *, may_be_cut: bool = False) -> CommandError:
     """Return the error that tells why the text that was sent does not parse."""
     text = plain_quotes(sent)
     try:
-        _Forms(Reading(text), text, vocabulary, bytes_sent(sent)).check()
+        _Forms(Reading(text), text, vocabulary, bytes_sent(sent), may_be_cut).check()
     except WrongPlaceError as wrong:
         at, message, hint = wrong.at, wrong.message, wrong.hint
         if strange := STRANGE.search(text, at, at + len(Reading(text).word(at))):
@@ -44,6 +44,8 @@ def explain(sent: str, vocabulary: Vocabulary) -> CommandError:
         hint = hint[: max(0, LONGEST_ANSWER - len(message) - 3)] + "..."
     head = text[:LONGEST_TEXT]
     ref, source = REF_GIVEN.search(head), SOURCE_GIVEN.search(head)
+    if ref is not None and _names_request(head, vocabulary):
+        ref = None
     return CommandError(
         column=min(at, len(text)) + 1,
         message=message,
@@ -51,6 +53,13 @@ def explain(sent: str, vocabulary: Vocabulary) -> CommandError:
         ref=ref[1] if ref else None,
         source=source[1] if source else None,
     )
+
+
+def _names_request(text: str, vocabulary: Vocabulary) -> bool:
+    """Whether `ref=` in a command about a request names that request, and not the command."""
+    verbs = "|".join(family.name for family in vocabulary.verbs if family.takes == "request")
+    form = rf"\s*VTSPolicy\s+(?:{verbs})\s+-?\s*ref\s*="
+    return bool(verbs) and re.match(form, text, re.IGNORECASE) is not None
 
 
 def bytes_sent(text: str) -> int:
@@ -68,6 +77,7 @@ class _Forms:
     text: str
     vocabulary: Vocabulary
     size: int  # bytes of the text as it was sent
+    may_be_cut: bool  # whether a plain write to the collector leaves just as many
 
     def check(self) -> None:
         """Raise WrongPlaceError for the first wrong place of the text."""
@@ -108,7 +118,7 @@ class _Forms:
             message = f"found {NAMED[quote]} right after {family.name}, expected a blank"
             raise WrongPlaceError(at, message)
         close = text.find(quote, at + 1)
-        if close < 0 and self.size == CUT_AT:
+        if close < 0 and self.may_be_cut:
             raise WrongPlaceError(
                 len(text),
                 f"found the end at {CUT_AT} bytes with the quote open: FUP or a plain write to the "
@@ -161,24 +171,28 @@ class _Forms:
         )
 
     # VTSPolicy VERB - tape [tape ...] [keyword=value ...]
-    # VTSPolicy VERB - request [keyword=value ...]
+    # VTSPolicy VERB - request|ref=REF [keyword=value ...]
 
     def _verb(self, family: Family, after: int) -> None:
         reading = self.reading
         at = reading.space(after)
         tapes = family.takes == "tapes"
-        what = "tape names" if tapes else "the number of a request"
+        what = "tape names" if tapes else "the number of a request, or its ref="
         usage = f"such as: {family.name} - {'A00017 A00018' if tapes else '42'}"
         word = reading.word(at)
         if word != "-":
             raise self._no_dash(at, what, usage)
         at = reading.space(at + 1)
         name = reading.word(at)
+        pairs = Pairs(reading, self.vocabulary, family)
+        if name == "ref" and not tapes and reading.is_pair(at + len(name)):
+            pairs.check(pairs.pair(at, len(self.text)), len(self.text))
+            return
         if not name or reading.is_pair(at + len(name)):
             message = f"found {reading.found(at)}, expected {what} after -"
             raise WrongPlaceError(at, message, "no quotes here" if reading.quote(at) else usage)
         at = self._tapes(at) if tapes else self._request(at, usage)
-        Pairs(reading, self.vocabulary, family).check(at, len(self.text))
+        pairs.check(at, len(self.text))
 
     def _no_dash(self, at: int, what: str, usage: str) -> WrongPlaceError:
         """Return what is wrong where the `-` of a verb should be."""
@@ -212,7 +226,7 @@ class _Forms:
         reading = self.reading
         word = reading.word(at)
         if not REQUEST.fullmatch(word):
-            message = f"found {show(word)}, expected the number of a request"
+            message = f"found {show(word)}, expected the number of a request, or its ref="
             raise WrongPlaceError(at, message, f"{usage}, the req= of its notices")
         at += len(word)
         following = reading.space(at)

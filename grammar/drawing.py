@@ -43,7 +43,8 @@ class _Drawing:
         self.shared = MatchFirst([*shared, _reference()]).set_name("core keyword")
         self.path = _path()
         self.tape = (PART + ~Literal("=")).set_name("tape")
-        self.request = Word(nums, max=18).set_name("request")
+        number = Word(nums, max=18).set_name("request")
+        self.request = MatchFirst([_reference(), number])
 
     def command(self) -> ParserElement:
         forms = MatchFirst([self._form(family) for family in self.families])

@@ -62,6 +62,9 @@ WORDS = """\
 - A value holds no blank, no quote and no `=`. A comma is part of the value: `r=14,d`.
 - `ref=` is taken by every family and verb: a reference of the host's own choice, which every
   notice about the command repeats, so that a batch job can wait for its own command.
+- `Status` and `Cancel` take the number of a request, or `ref=` and its reference: the newest of the
+  host's own requests that was given this name. Such a command has no `ref=` of its own, and its
+  answers repeat none.
 - Typographic quotes are taken as plain ones, with a warning. Nothing else is guessed.
 """
 

@@ -36,13 +36,13 @@ class Pairs:
                 raise WrongPlaceError(start, "found =, expected a keyword before it")
             if quote := self.reading.quote(start):
                 raise WrongPlaceError(start, f"found {NAMED[quote]}, expected a keyword")
-            at = self._pair(start, end)
+            at = self.pair(start, end)
         for long in self.family.always_required:
             if long not in self.given:
                 message = f"found the end, expected {long}=, which {self.family.name} always needs"
                 raise WrongPlaceError(end, message)
 
-    def _pair(self, start: int, end: int) -> int:
+    def pair(self, start: int, end: int) -> int:
         """Check one pair, and return where it ends."""
         reading = self.reading
         name = reading.word(start)

@@ -6,22 +6,33 @@ from attrs import evolve
 from pyparsing import ParseException
 
 from vtspolicy.grammar.command import Command, Target
-from vtspolicy.grammar.diagnosis import explain
+from vtspolicy.grammar.diagnosis import bytes_sent, explain
 from vtspolicy.grammar.loading import shipped
 from vtspolicy.grammar.syntax import grammar_of
-from vtspolicy.grammar.values import CUT_AT, LONGEST_TEXT, REFERENCE, TYPES, plain_quotes
+from vtspolicy.grammar.values import (
+    BY_REFERENCE,
+    CUT_AT,
+    LONGEST_TEXT,
+    REFERENCE,
+    TYPES,
+    plain_quotes,
+)
 from vtspolicy.grammar.vocabulary import Family, Vocabulary
 
 QUOTES_WARNING = "typographic quotes were taken as plain ones"
 CUT_WARNING = "exactly 102 bytes long, where a plain write to the collector cuts: is it whole?"
 
 
-def parse(text: str, vocabulary: Vocabulary | None = None) -> Command:
+def parse(
+    text: str, vocabulary: Vocabulary | None = None, *, may_be_cut: bool | None = None
+) -> Command:
     """Return the Command that `text`, the whole text of an event, stands for.
 
     Args:
         text: begins with `VTSPolicy`; a wrapped text is joined already.
         vocabulary: the families that may be used; the shipped ones if not given.
+        may_be_cut: whether the text was sent with as many bytes as a plain write to the collector
+            leaves; if not given, the text itself is counted.
 
     Raises:
         CommandError: the text is not a command of the language; its column counts in `text`.
@@ -29,15 +40,17 @@ def parse(text: str, vocabulary: Vocabulary | None = None) -> Command:
     """
     vocabulary = vocabulary or shipped()
     plain = plain_quotes(text)
-    command = _match(plain, vocabulary)
+    if may_be_cut is None:
+        may_be_cut = bytes_sent(text) == CUT_AT
+    command = _match(plain, vocabulary, may_be_cut=may_be_cut)
     if command is None:
-        raise explain(text, vocabulary)
+        raise explain(text, vocabulary, may_be_cut=may_be_cut)
     if plain is not text and plain != text:
         command = evolve(command, warnings=(*command.warnings, QUOTES_WARNING))
     return command
 
 
-def _match(text: str, vocabulary: Vocabulary) -> Command | None:
+def _match(text: str, vocabulary: Vocabulary, *, may_be_cut: bool) -> Command | None:
     """Return the Command, or None for a text that is not right: why, is asked elsewhere."""
     if len(text) > LONGEST_TEXT:
         return None
@@ -62,12 +75,19 @@ def _match(text: str, vocabulary: Vocabulary) -> Command | None:
             warnings = (f"{_repeated(named)} is named more than once",)
         targets = tuple(Target(cartridge=tape) for tape in tapes)
         pairs = rest[len(named) :]
-        if len(text) == CUT_AT:
+        if may_be_cut:
             warnings = (*warnings, CUT_WARNING)
-    keywords = {"request": head[1]} if family.takes == "request" else {}
+    keywords: dict[str, str] = {}
+    is_named = False  # the request, by a reference
+    if family.takes == "request":
+        _, number, named = head
+        is_named = number is None
+        keywords["request"] = BY_REFERENCE + named if is_named else number
     if not _take(pairs, family, keywords):
         return None
     ref = keywords.pop("ref", None)
+    if is_named and ref is not None:
+        return None
     return Command(
         family=family.name,
         operation=operation,

@@ -25,7 +25,7 @@ def form(family: Family) -> str:
     if family.takes == "tapes":
         return f"VTSPolicy {family.name} - tape [tape ...] [keyword=value ...]"
     if family.takes == "request":
-        return f"VTSPolicy {family.name} - request [keyword=value ...]"
+        return f"VTSPolicy {family.name} - request|ref=REF [keyword=value ...]"
     operations = f"[{'|'.join(family.operations)}] " if family.operations else ""
     return f"VTSPolicy {family.name} '{operations}/VAULTxx/pool[/cartridge] [keyword=value ...]'"
 
@@ -96,7 +96,7 @@ def overview(vocabulary: Vocabulary) -> str:
     lines += [
         "  VTSPolicy FAMILY '[operation] /VAULTxx/pool[/cartridge] [keyword=value ...]'",
         "  VTSPolicy VERB - tape [tape ...] [keyword=value ...]",
-        "  VTSPolicy VERB - request [keyword=value ...]",
+        "  VTSPolicy VERB - request|ref=REF [keyword=value ...]",
     ]
     for title, families in (("Families", vocabulary.applications), ("Verbs", vocabulary.verbs)):
         width = max((len(family.name) for family in families), default=0)

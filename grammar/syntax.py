@@ -11,11 +11,18 @@ from functools import lru_cache
 
 from pyparsing import ParserElement, Regex
 
-from vtspolicy.grammar.values import LONGEST_PART, PART_CHARACTER, REQUEST, VAULT_PART
+from vtspolicy.grammar.values import (
+    LONGEST_PART,
+    PART_CHARACTER,
+    REFERENCE,
+    REQUEST,
+    VAULT_PART,
+)
 from vtspolicy.grammar.vocabulary import Vocabulary
 
 BLANK = r"[ \t\r\n]"
 START = rf"{BLANK}*+VTSPolicy{BLANK}++"
+EQUALS = rf"{BLANK}*+={BLANK}*+"
 FINISH = rf"{BLANK}*+\Z"
 END_OF_WORD = rf"(?={BLANK}|['\"]|\Z)"
 PART = rf"(?!-|\.{{1,2}}(?:/|{END_OF_WORD})){PART_CHARACTER}{{1,{LONGEST_PART}}}+"
@@ -33,7 +40,7 @@ def _one_of(words: Iterable[str]) -> str:
 
 
 PAIR = _terminal(
-    rf"{BLANK}++([A-Za-z][A-Za-z0-9_-]*+){BLANK}*+={BLANK}*+([!#-&(-<>-~]++){END_OF_WORD}",
+    rf"{BLANK}++([A-Za-z][A-Za-z0-9_-]*+){EQUALS}([!#-&(-<>-~]++){END_OF_WORD}",
     "keyword=value",
 )
 TAPE = _terminal(rf"{BLANK}++({PART}){END_OF_WORD}(?!{BLANK}*+=)", "tape")
@@ -44,8 +51,9 @@ def grammar_of(vocabulary: Vocabulary) -> ParserElement:
     """Return the grammar for the families of `vocabulary`.
 
     Its result is a list of tuples. The first one begins with the family; then, for a family with
-    a path, comes (operation, vault, pool, cartridge), for a verb the tapes as (tape,) each or
-    the number in the first tuple; every pair of a keyword and its value follows as (name, value).
+    a path, comes (operation, vault, pool, cartridge), for a verb the tapes as (tape,) each, or
+    the number and the reference of a request in the first tuple, one of them None; every pair
+    of a keyword and its value follows as (name, value).
     """
 
     def names(takes: str) -> str:
@@ -65,7 +73,8 @@ def grammar_of(vocabulary: Vocabulary) -> ParserElement:
 
     tapes_verb = _terminal(rf"{START}({names('tapes')}){BLANK}++-", "VTSPolicy VERB -")
     request_verb = _terminal(
-        rf"{START}({names('request')}){BLANK}++-{BLANK}++({REQUEST.pattern}){END_OF_WORD}",
+        rf"{START}({names('request')}){BLANK}++-{BLANK}++"
+        rf"(?:({REQUEST.pattern})|ref{EQUALS}({REFERENCE.pattern.pattern})){END_OF_WORD}",
         "VTSPolicy VERB - request",
     )
     finish = Regex(FINISH).leave_whitespace().suppress().set_name("end of text")

@@ -73,6 +73,9 @@ LONGEST_PART = 64
 REQUEST = re.compile(r"[0-9]{1,18}")
 """A request's number, which `Status` and `Cancel` take."""
 
+BY_REFERENCE = "ref="
+"""What stands before the reference of a request that `Status` and `Cancel` name by it."""
+
 
 def remedy(value: str, kind: ValueType) -> str | None:
     """Return how `value` is probably meant to be written, or None when that cannot be told."""

@@ -35,7 +35,7 @@ class Family:
     name: str  # the word, case and all
     title: str  # the product or the deed in one line
     status: Status = "ours"  # documented by the maker, or decided by this project or the site
-    takes: Takes = "path"  # one quoted path, tape names, or the number of a request
+    takes: Takes = "path"  # one quoted path, tape names, or a request
     operations: tuple[str, ...] = ()  # words before the path; for a verb its only operation
     keywords: Mapping[str, Keyword] = field(converter=_read_only)  # by long name, core first
     source: str = "ours"  # where the fact comes from

@@ -149,6 +149,7 @@ class Request:
     warn: int = 0  # ended with warnings
     failed: int = 0  # ended in any other way
     finished: float | None = None  # when its final notice was recorded
+    again: int | None = None  # the request that it repeats: an operator asked for its work again
 
 
 @frozen(kw_only=True)
@@ -175,6 +176,7 @@ class Job:
     code: int | None = None  # exit code of the last attempt
     reason: str | None = None  # why it ended so
     notify_all: bool = False  # its host wants to hear of progress too
+    repeats: int | None = None  # the job that it runs again, by an operator's wish
 
 
 DOUBTED = "unknown"

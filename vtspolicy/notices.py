@@ -13,13 +13,16 @@ TEXT_LIMIT = 240
 """The longest text of a notice, in characters (DESIGN.md 4)."""
 
 KEYS = (
-    *("req", "jobs", "job", "ref", "family", "operation", "tape", "ok", "warn", "failed"),
-    *("rc", "attempt", "in", "secs", "pct", "column", "reason", "id"),
+    *("req", "again", "jobs", "job", "ref", "family", "operation", "tape", "ok", "warn", "failed"),
+    *("rc", "attempt", "in", "secs", "pct", "notbefore", "column", "reason", "id"),
 )
 """The keys of a notice in the order in which they are written; absent ones are left out."""
 
 NUMBERS = frozenset(
-    {"req", "jobs", "job", "ok", "warn", "failed", "rc", "attempt", "in", "secs", "pct", "column"}
+    {
+        *("req", "again", "jobs", "job", "ok", "warn", "failed", "rc", "attempt", "in", "secs"),
+        *("pct", "column"),
+    }
 )
 """The keys whose values are whole numbers."""
 
@@ -100,6 +103,7 @@ WHEN: Mapping[Word, str] = {
 KEY_HELP: Mapping[str, str] = {
     "seq": "the host's number of the mount request, in mount notices",
     "req": "the number of the request",
+    "again": "the first request of work that an operator has run again; it bears no ref=",
     "jobs": "how many jobs the request became",
     "job": "the number of the job, if the notice is about one",
     "ref": "the host's own reference, repeated",
@@ -114,6 +118,7 @@ KEY_HELP: Mapping[str, str] = {
     "in": "seconds until the next attempt",
     "secs": "seconds from the first start of the job; from the command, if it became several jobs",
     "pct": "the percentage done",
+    "notbefore": "when the first of its jobs may start, where hours keep all of them waiting",
     "column": "where the mistake is, from 1, in the text as sent",
     "reason": "why; of several jobs, that of the first which ended in the worst way",
     "id": "the `id` of the JSON event, repeated",
@@ -134,7 +139,8 @@ class Notice:
     created: float = 0.0  # when, seconds since the epoch
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def _clean(value: str | int) -> str:
@@ -143,7 +149,7 @@ def _clean(value: str | int) -> str:
         return str(value)
     if value.isprintable() and '"' not in value:
         return value.strip()
-    return _CONTROL.sub(" ", str(value)).replace('"', "'").strip()
+    return _LINE_BREAKING.sub(" ", value).replace('"', "'").strip()
 
 
 def _pair(key: str, value: str) -> str:
@@ -216,7 +222,13 @@ def json_line(notice: Notice, *, node: str, at: datetime) -> bytes:
     }
     if notice.id is not None:
         record["notice"] = notice.id
-    record.update({key: notice.fields[key] for key in NODE_KEYS if key in notice.fields})
+    fields = {key: notice.fields[key] for key in NODE_KEYS if key in notice.fields}
+    record.update(
+        {
+            key: _CONTROL.sub(" ", each) if isinstance(each, str) else each
+            for key, each in fields.items()
+        }
+    )
     return _encoded(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 

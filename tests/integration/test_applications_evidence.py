@@ -11,6 +11,7 @@ import pytest
 from attrs import frozen
 from programs.borg import Borg
 from programs.restic import Restic
+from station import Station, checksum, word
 
 from vtspolicy.config.load import SHIPPED
 from vtspolicy.grammar import shipped
@@ -86,11 +87,15 @@ class Shop:
     def damage(self):
         """Flip a bit in the largest file in which copies are kept."""
         files = [each for each in self.data.rglob("*") if each.is_file()]
-        largest = max(files, key=lambda each: each.stat().st_size)
-        largest.chmod(0o600)
-        data = bytearray(largest.read_bytes())
-        data[len(data) // 2] ^= 1
-        largest.write_bytes(data)
+        flip(max(files, key=lambda each: each.stat().st_size))
+
+
+def flip(file):
+    """Flip a bit in the middle of a file."""
+    file.chmod(0o600)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
 
 
 def disk(folder, tape):
@@ -191,3 +196,54 @@ def test_a_copy_on_a_shelf_is_read_back_and_restored_by_rsync(sshd, tmp_path):
     assert shop.restore(target=str(target)).returncode == 0
     assert tape.read_bytes() == b""
     assert target.stat().st_size == len(CONTENT)
+
+
+# -- behind the real server
+
+SITE = """
+applications:
+  DSK: {{places: {{store: {folder}/store}}}}
+  RST:
+    places:
+      repository: {folder}/repository
+      password_file: {folder}/password
+      cache: {folder}/cache
+    archive: {{proof: data}}
+    retry: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("application")
+    Restic(folder)
+    site = SITE.format(folder=folder)
+    station = Station(tmp_path_factory.mktemp("station"), site=site, tables=["rst", "dsk"])
+    station.kept = {"DSK": folder / "store" / "tapes", "RST": folder / "repository" / "data"}
+    yield station.start()
+    station.stop()
+
+
+@pytest.mark.parametrize("family", ["DSK", "RST"])
+def test_a_tape_is_emptied_after_its_copy_was_read_back(station, family):
+    tape = station.tape("PAY", f"{family}01")
+    before = checksum(tape)
+    assert word(station.command(f"VTSPolicy {family} '/VAULT01/PAY/{family}01'")) == "COMPLETED"
+    assert word(station.command(f"VTSPolicy Erase - {family}01")) == "COMPLETED"
+    assert tape.stat().st_size == 0
+    assert word(station.command(f"VTSPolicy Restore - {family}01")) == "COMPLETED"
+    assert checksum(tape) == before
+    assert [each.name for each in tape.parent.iterdir() if each.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("family", ["DSK", "RST"])
+def test_a_tape_whose_only_copy_is_damaged_is_not_emptied(station, family):
+    tape = station.tape("PAY", f"{family}02")
+    before = checksum(tape)
+    old = set(station.kept[family].rglob("*"))
+    assert word(station.command(f"VTSPolicy {family} '/VAULT01/PAY/{family}02'")) == "COMPLETED"
+    new = [each for each in station.kept[family].rglob("*") if each.is_file() and each not in old]
+    flip(max(new, key=lambda each: each.stat().st_size))
+    refused = station.command(f"VTSPolicy Erase - {family}02")
+    assert word(refused) == "FAILED"
+    assert checksum(tape) == before

@@ -328,7 +328,7 @@ def test_a_copy_is_deleted_by_its_number_because_a_tag_alone_keeps_it(restic, tm
     assert restic.run("forget", "--tag", "12-1").returncode == 0
     assert len(restic.query(tape, "12-1")) == 1
     delete = load_table([SHIPPED / "rst.yaml"], vocabulary=shipped()).applications["RST"].delete
-    values = {"handle": "12-1", "path": str(tape)}
+    values = {"handle": "12-1", "source": str(tape)}
     found = restic.run(*expand(delete.prepare.run, values)[1:])
     judged = judge_query(delete.prepare, code=0, output=found.stdout, values=values)
     assert judged.state == "completed"

@@ -75,6 +75,13 @@ rules:
 FAMILIES = ("DSK", "RST", "BRG", "NBU", "Erase", "Status", "Cancel")
 
 
+def give(operator, text, *, tapes=None, override=None, copy=None, to=None):
+    """What an operator gets for a command, with nothing but what the test says."""
+    return operator.order(
+        text=text, tapes=tapes, override=override, copy=copy, to=to, actor="operator alice"
+    )
+
+
 def now_at_once(function, *args):
     """What deferToThread does, without a thread."""
     return execute(function, *args)
@@ -83,9 +90,9 @@ def now_at_once(function, *args):
 class Site:
     """The files of a server: vaults with tapes, rules. Read once for all tests."""
 
-    def __init__(self, rules=RULES, *, families=()):
+    def __init__(self, rules=RULES, *, families=(), within=None):
         """Decide by `rules`; its hosts may use these `families` too."""
-        self.root = Path(tempfile.mkdtemp(prefix="vtspolicy-test-"))
+        self.root = Path(tempfile.mkdtemp(prefix="vtspolicy-test-", dir=within))
         (self.root / "rules.yaml").write_text(rules)
         self.vocabulary = load_vocabulary(())
         hosts = {
@@ -147,8 +154,8 @@ class Fault:
 class FaultyLedger(MemoryLedger):
     """A ledger whose server can die at a write, before it or after it, and then does no more."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, *, image=None):
+        super().__init__(image=image)
         self.fault = None
         self.verbs = []  # the names of all writes
         self.dead = False
@@ -254,11 +261,17 @@ class HostWire(Wire):
 class World:
     """The hosts, the ledger's file and the machine; and the server, as long as it lives."""
 
+    threads = staticmethod(now_at_once)
+    runners = FakeRunner
+    ledgers = FaultyLedger
+    steady = None  # a clock that nobody sets; None: nobody sets the other one
+    trust = None
+
     def __init__(self, site):
         self.site = site
         site.fresh()
         self.clock = TestClock()
-        self.ledger = FaultyLedger()
+        self.ledger = self.ledgers()
         self.machine = Machine()
         self.metrics = Metrics()
         self.mail = {name: Mailbox() for name in site.configuration.hosts}
@@ -274,15 +287,18 @@ class World:
         """A server begins, with nothing but what the last one left."""
         self.ledger.dead = self.ledger.refused = False
         self.times = Times(self.clock)
-        self.runner = FakeRunner(self.times, self.site.root / "spool", self.machine)
+        self.runner = self.runners(self.times, self.site.root / "spool", self.machine)
         self.engine = assemble(
             clock=self.times,
             reader=self.site.reader,
             ledger=self.ledger,
             runner=self.runner,
             metrics=self.metrics,
-            threads=now_at_once,
+            threads=self.threads,
+            steady=self.steady,
+            trust=self.trust,
         )
+        self.prepare()
         self.link = Link(
             reactor=self.times,
             engine=self.engine,
@@ -301,6 +317,9 @@ class World:
         if not self.ledger.dead:
             assert started.called
             assert started.result is None, started.result
+
+    def prepare(self):
+        """Something else may be done to a server before it starts."""
 
     def kill(self):
         """The server is gone, at this instant; what runs goes on, connections break."""
@@ -400,6 +419,10 @@ class World:
         """A host may cancel its own requests only; an event counts once."""
         self.note_cancel(host, request)
         self.send(host, f"VTSPolicy Cancel - {request}", minute)
+
+    def order(self, text, *, tapes=None, override=None, copy=None, to=None):
+        """An operator gives a command; what it comes to is the answer's own matter."""
+        return give(self.operator, text, tapes=tapes, override=override, copy=copy, to=to)
 
     def cancel_by_operator(self, request):
         self.note_cancel(None, request)

@@ -54,13 +54,14 @@ def commands(draw):
         tapes = draw(st.lists(_name(6), min_size=1, max_size=8, unique=True))
         targets = tuple(Target(cartridge=tape) for tape in tapes)
     else:
-        keywords["request"] = draw(NUMBER)
+        keywords["request"] = draw(NUMBER | REF.map("ref={}".format))
+    is_named = keywords.get("request", "").startswith("ref=")
     return Command(
         family=family.name,
         operation=operation,
         targets=targets,
         keywords=keywords,
-        ref=draw(st.none() | REF),
+        ref=None if is_named else draw(st.none() | REF),
     )
 
 

@@ -2,48 +2,66 @@
 
 import pytest
 from attrs import evolve
+from evidence import a_copy, a_file, a_tape, migrated
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtspolicy import tapes
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.cleanup import Fullness, Policy, plan, retention_seconds, verdict
 from vtspolicy.rules.load import read_table
-from vtspolicy.tapes import Tape
+from vtspolicy.tapes import Facts, VaultFeatures, with_file
 
 DAY = 86400.0
 NOW = 1000 * DAY
-BARE = Tape(vault="VAULT01", pool="PAY", cartridge="A00017", path="/v/PAY/A00017")
-WRITTEN = evolve(BARE, size=1000, written=NOW - 100 * DAY)
-MIGRATED = tapes.migrated(
-    WRITTEN, at=NOW - 99 * DAY, handle="H", application="DSK", retention="14,d", verified=True
-)
+BARE = a_tape()
+WRITTEN = a_tape(a_file(1000, NOW - 100 * DAY))
+COPY = a_copy(WRITTEN, began=NOW - 99 * DAY, ended=NOW - 99 * DAY)
+MIGRATED = evolve(migrated(WRITTEN, COPY), retention="14,d")
+SMALL = a_tape(a_file(499, NOW - 100 * DAY))
 POLICY = Policy(threshold=80.0, minimum=500)
 FULL, EMPTY = Fullness(total=100, taken=90), Fullness(total=100, taken=10)
 
 
+def facts(tape, *copies, **more):
+    """What the cleanup knows of a tape."""
+    return Facts(tape=tape, copies=copies, now=NOW, cleanup=True, **more)
+
+
 @pytest.mark.parametrize(
-    ("tape", "reason"),
+    ("tape", "copies", "reason"),
     [
-        (BARE, "deleted"),
-        (evolve(BARE, size=0), "empty already"),
-        (evolve(MIGRATED, locked=True), "locked"),
-        (WRITTEN, "not migrated"),
-        (evolve(MIGRATED, by_us=False), "not migrated by us"),
-        (evolve(MIGRATED, written=NOW - 50 * DAY), "written after its last copy"),
-        (evolve(MIGRATED, verified=None), "its copy was never found by a query"),
-        (evolve(MIGRATED, restoring=5.0), "not restored well"),
-        (evolve(MIGRATED, size=499, copied_size=499), "smaller than 500"),
-        (tapes.restored(MIGRATED, at=NOW - 3600), "in use until"),
-        (evolve(MIGRATED, mounted=NOW - 3600), "in use until"),
-        (evolve(MIGRATED, retention="200,d"), "not past retention until"),
-        (evolve(MIGRATED, retention=None), "no retention is given"),
+        (BARE, (), "deleted"),
+        (a_tape(a_file(0)), (), "empty already"),
+        (evolve(MIGRATED, locked=True), (COPY,), "locked"),
+        (WRITTEN, (), "no copy of this tape is recorded"),
+        (MIGRATED, (evolve(COPY, by_us=False),), "its copy was not made by us"),
+        (with_file(MIGRATED, a_tape(a_file(1000, NOW - 50 * DAY))), (COPY,), "the tape was writ"),
+        (MIGRATED, (evolve(COPY, after=None),), "what its copy H1 holds is not known"),
+        (MIGRATED, (evolve(COPY, lost=NOW),), "DSK does not have its copy H1 any more"),
+        (evolve(MIGRATED, restoring=5.0), (COPY,), "a restore of it has not come to a good end"),
+        (migrated(SMALL), (a_copy(SMALL),), "smaller than 500"),
+        (evolve(MIGRATED, restored=NOW - 3600), (COPY,), "in use until"),
+        (evolve(MIGRATED, mounted=NOW - 3600), (COPY,), "in use until"),
+        (evolve(MIGRATED, retention="200,d"), (COPY,), "not past retention until"),
+        (evolve(MIGRATED, retention=None), (COPY,), "no retention is given"),
+        (evolve(MIGRATED, cartridge="Ü 1"), (COPY,), "no command can be written about a tape"),
+        (evolve(MIGRATED, cartridge="-rf"), (COPY,), "no command can be written about a tape"),
     ],
 )
-def test_a_tape_stays_and_the_verdict_says_why(tape, reason):
-    said = verdict(tape, POLICY, NOW, EMPTY)
+def test_a_tape_stays_and_the_verdict_says_why(tape, copies, reason):
+    said = verdict(facts(tape, *copies), POLICY, EMPTY)
     assert not said.erase
     assert said.reason.startswith(reason)
+
+
+def test_a_tape_stays_in_a_vault_that_does_not_tell_what_is_open():
+    blind = VaultFeatures(leases=False)
+    assert "CAP_LEASE" in verdict(facts(MIGRATED, COPY, features=blind), POLICY, EMPTY).reason
+    accepted = facts(MIGRATED, COPY, features=blind, accepted=("leases",))
+    assert verdict(accepted, POLICY, EMPTY).erase
+
+
+OVERRIDDEN = evolve(WRITTEN, override="x y", override_at=NOW - 3600, override_seen=WRITTEN.seen)
 
 
 @pytest.mark.parametrize(
@@ -52,27 +70,35 @@ def test_a_tape_stays_and_the_verdict_says_why(tape, reason):
         (MIGRATED, EMPTY, "past retention since"),
         (MIGRATED, None, "past retention since"),
         (evolve(MIGRATED, retention="200,d"), FULL, "VAULT01 is 90% full, above 80%"),
-        (
-            evolve(WRITTEN, override="x y", override_size=1000, override_written=WRITTEN.written),
-            EMPTY,
-            "user authorized: x y",
-        ),
+        (OVERRIDDEN, EMPTY, "user authorized: x y"),
     ],
 )
 def test_a_tape_goes_and_the_verdict_says_why(tape, fullness, reason):
-    said = verdict(tape, POLICY, NOW, fullness)
+    said = verdict(facts(tape, COPY), POLICY, fullness)
     assert said.erase
     assert said.reason.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    "tape",
+    [
+        evolve(OVERRIDDEN, override_at=NOW - DAY),
+        evolve(OVERRIDDEN, override_job=12),
+        with_file(OVERRIDDEN, a_tape(a_file(1000, NOW - 50 * DAY))),
+    ],
+)
+def test_an_override_that_expired_or_is_anothers_empties_nothing(tape):
+    assert not verdict(facts(tape), POLICY, FULL).erase
+
+
 def test_a_policy_without_anything_empties_nothing_that_has_no_retention():
-    assert not verdict(evolve(MIGRATED, retention=None), Policy(), NOW, FULL).erase
+    assert not verdict(facts(evolve(MIGRATED, retention=None), COPY), Policy(), FULL).erase
 
 
 def test_a_site_can_give_the_retention_that_commands_left_out():
-    kept = evolve(MIGRATED, retention=None)
-    assert verdict(kept, Policy(retention=98 * DAY), NOW, None).erase
-    assert not verdict(kept, Policy(retention=100 * DAY), NOW, None).erase
+    kept = facts(evolve(MIGRATED, retention=None), COPY)
+    assert verdict(kept, Policy(retention=98 * DAY), None).erase
+    assert not verdict(kept, Policy(retention=100 * DAY), None).erase
 
 
 @pytest.mark.parametrize(
@@ -87,31 +113,31 @@ def test_what_is_no_retention_says_nothing(written):
     assert retention_seconds(written) is None
 
 
-def a_tape(number, *, age, size=10, retention="200,d"):
-    tape = Tape(
-        vault="VAULT01",
-        pool="PAY",
-        cartridge=f"A{number:05d}",
-        path=f"/v/PAY/A{number:05d}",
-        size=size,
-        written=NOW - age * DAY,
-    )
-    return tapes.migrated(
-        tape, at=NOW - age * DAY, handle="H", application="DSK", retention=retention, verified=True
-    )
+def known(number, *, age, size=10, retention="200,d", by_us=True, letter="A", **more):
+    """What the cleanup knows of a tape that was copied as it was written."""
+    tape = a_tape(a_file(size, NOW - age * DAY), cartridge=f"{letter}{number:05d}")
+    copy = a_copy(tape, retention=retention, by_us=by_us)
+    return facts(evolve(migrated(tape, copy), **more), copy)
 
 
 def test_a_full_vault_is_emptied_from_its_oldest_tapes_on_and_only_until_it_is_not_full():
-    known = [a_tape(1, age=10), a_tape(2, age=30), a_tape(3, age=20)]
+    all_of_them = [known(1, age=10), known(2, age=30), known(3, age=20)]
     policy = Policy(threshold=75.0)
-    judged = plan(known, policy, NOW, {"VAULT01": Fullness(total=100, taken=90)})
+    judged = plan(all_of_them, policy, {"VAULT01": Fullness(total=100, taken=90)})
     assert [tape.cartridge for tape, said in judged if said.erase] == ["A00002", "A00003"]
 
 
 def test_what_must_go_anyhow_counts_before_others_have_to():
-    known = [a_tape(1, age=30, retention="5,d"), a_tape(2, age=40)]
-    judged = plan(known, Policy(threshold=85.0), NOW, {"VAULT01": Fullness(total=100, taken=90)})
+    both = [known(1, age=30, retention="5,d"), known(2, age=40)]
+    judged = plan(both, Policy(threshold=85.0), {"VAULT01": Fullness(total=100, taken=90)})
     assert [tape.cartridge for tape, said in judged if said.erase] == ["A00001"]
+
+
+@pytest.mark.parametrize("odd", [{"migrated": 1e300}, {"retention": "99999,y"}, {"mounted": 1e300}])
+def test_one_odd_tape_keeps_no_other_from_the_cleanup(odd):
+    judged = plan([known(1, age=30, **odd), known(2, age=30, retention="5,d")], Policy(), {})
+    assert [tape.cartridge for tape, said in judged if said.erase] == ["A00002"]
+    assert len(judged) == 2
 
 
 @given(
@@ -120,14 +146,16 @@ def test_what_must_go_anyhow_counts_before_others_have_to():
     st.integers(0, 100),
 )
 def test_every_tape_has_one_verdict_and_locked_or_foreign_ones_never_go(ages, threshold, taken):
-    known = [a_tape(number, age=age, size=size) for number, (age, size) in enumerate(ages)]
-    known += [evolve(each, locked=True, path=each.path + "L") for each in known]
-    known += [evolve(each, by_us=False, path=each.path + "F") for each in known]
+    several = []
+    for number, (age, size) in enumerate(ages):
+        several.append(known(number, age=age, size=size))
+        several.append(known(number, age=age, size=size, locked=True, letter="L"))
+        several.append(known(number, age=age, size=size, by_us=False, letter="F"))
     policy = Policy(threshold=float(threshold), rest=0.0)
-    judged = plan(known, policy, NOW, {"VAULT01": Fullness(total=100, taken=taken)})
-    assert sorted(tape.path for tape, _ in judged) == sorted(tape.path for tape in known)
+    judged = plan(several, policy, {"VAULT01": Fullness(total=100, taken=taken)})
+    assert sorted(tape.path for tape, _ in judged) == sorted(each.tape.path for each in several)
     for tape, said in judged:
-        assert not (said.erase and (tape.locked or not tape.by_us or not tape.size))
+        assert not (said.erase and (tape.cartridge[0] != "A" or not tape.size))
 
 
 # -- how it is written

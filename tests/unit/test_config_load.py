@@ -1,6 +1,7 @@
 """The configuration: every key, every problem with its place, environment and command line."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -333,3 +334,26 @@ def test_the_hosts_that_a_warning_is_given_about_have_a_limit(site):
     hosts = "".join(f"  H{number}: {{peers: [10.0.0.1]}}\n" for number in range(100))
     found = load_configuration(write(site, f"{LISTEN}hosts:\n{hosts}")).warnings
     assert len([each for each in found if "the same peer" in each.message]) == WARNING_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "means"),
+    [
+        ("vts1.example.com", "vts1.example.com", True),
+        ("vts1.example.com", "VTS1.Example.COM", True),
+        ("vts1.example.com", "VTS1", True),
+        ("vts1", "VTS1.example.com", True),
+        ("VTS1", "vts1", True),
+        ("vts1.example.com", "vts1.example.org", False),
+        ("vts1.example.com", "vts1.example", False),
+        ("vts1", "vts10", False),
+        ("vts1", "example.vts1", False),
+        ("vts1.example.com", "example", False),
+    ],
+)
+def test_a_server_is_meant_by_its_name_or_the_first_label_of_it(node, name, means):
+    configuration = Configuration(
+        file="f", node=node, listen=(), ledger="sqlite://x", spool=Path("spool")
+    )
+
+    assert configuration.is_this_node(name) is means

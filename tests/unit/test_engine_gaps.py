@@ -14,11 +14,10 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
 from vtspolicy.engine import conduct, intake
-from vtspolicy.engine.ourselves import EMPTIED
 from vtspolicy.engine.room import FULL_PAUSE
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.notices import Word
-from vtspolicy.tapes import TapeState
+from vtspolicy.tapes import Reason, TapeState
 
 RULES = """
 applications:
@@ -145,7 +144,7 @@ def test_a_tape_that_is_emptied_while_its_copy_waits_is_not_copied(world):
     assert world.words()[-3:] == [Word.COMPLETED, Word.COMPLETED, Word.FAILED]
     (tape,) = world.ledger.book.tapes_named("P00001")
     assert tape.handle == copied
-    assert world.ledger.book.job(3).reason == EMPTIED
+    assert world.ledger.book.job(3).reason == Reason.EMPTY.words
 
 
 def test_a_mount_that_comes_while_others_are_looked_at_is_not_forgotten(world, monkeypatch):
@@ -351,6 +350,7 @@ def slow(world, monkeypatch):
             world.settle()
 
     monkeypatch.setattr(world.engine, "threads", look)
+    monkeypatch.setattr(world.engine.conductor.checks, "threads", look)
     return answer
 
 

@@ -1,12 +1,16 @@
 """What looks like a command and is none is answered, or at least counted and logged."""
 
+import json
+
 import pytest
 from engines import Site, World
 from twisted.logger import globalLogPublisher
 
+from vtspolicy.engine import intake
 from vtspolicy.events.decoder import decoder
 
 HEADER = b"26-11-22 02:14:09 \\NSK1.$ZBAT SITE.BACKUP.A01 001234 "
+WRITTEN = HEADER.replace(b"SITE.BACKUP", b"TANDEM.EMS").replace(b"1234", b"512")
 COMMAND = b"DSK 'archive /VAULT01/ONE'\n"
 
 
@@ -103,3 +107,97 @@ def test_a_command_without_its_line_end_is_answered_and_not_taken(world):
     (notice,) = world.mail["NSK1"].notices
     assert notice.word.name == "REJECTED"
     assert "'VTSPolicy Cancel - 1' may be cut" in notice.fields["reason"]
+
+
+# What was written plainly to the collector
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        b"3,114 $XQ1B: VTSPolicy " + COMMAND,
+        b"003,00114 $X:  VTSPolicy DSK\n     'archive /VAULT01/ONE'\n",
+        b"3,114 $XQ1B:\n   VTSPolicy " + COMMAND,
+        b"3,114 $XQ1B:\nVTSPolicy " + COMMAND,
+        b"\n   3,114 $XQ1B: VTSPolicy " + COMMAND,
+        b"3,114\n   $XQ1B: VTSPolicy " + COMMAND,
+    ],
+)
+@pytest.mark.parametrize("subsystem", [b"TANDEM.EMS", b"TANDEM.12"])
+def test_the_writer_before_a_command_is_passed_over(world, shown, subsystem):
+    ((answer, fields), *_) = answers(world, WRITTEN.replace(b"TANDEM.EMS", subsystem) + shown)
+
+    assert (answer, fields["req"]) == ("ACCEPTED", 1)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        HEADER + b"3,114 $XQ1B: VTSPolicy " + COMMAND,
+        WRITTEN + b"$XQ1B: VTSPolicy " + COMMAND,
+        WRITTEN + b"3,114 $XQ1B: VTSPolicy ACCEPTED req=1\n",
+        WRITTEN + b"3,114 $XQ1B:\n" + WRITTEN + b"3,114 $XQ1B: other\n   VTSPolicy " + COMMAND,
+    ],
+)
+def test_other_words_before_a_command_make_noise_of_it(world, shown):
+    assert answers(world, shown) == []
+
+
+def test_the_column_of_a_mistake_counts_in_the_whole_text(world):
+    ((answer, fields),) = answers(world, WRITTEN + b"3,114 $XQ1B: VTSPolicy DSX 'x'\n")
+
+    assert (answer, fields["column"]) == ("REJECTED", 24)
+
+
+def of_length(size, end=b""):
+    """An Erase of so many bytes."""
+    tapes = b" ".join(b"A%05d" % number for number in range(30))
+    text = (b"VTSPolicy Erase - " + tapes)[: size - len(end)] + end
+    assert len(text) == size
+    return text
+
+
+WRITER = b"3,114 $XQ1B: "
+
+
+@pytest.mark.parametrize(
+    ("said", "warns"),
+    [
+        (of_length(102), True),
+        (of_length(102, b" "), True),
+        (of_length(102, b"   "), True),
+        (of_length(101), False),
+        (of_length(110), False),
+        (WRITER + of_length(102), True),
+        (WRITER + of_length(102, b" "), True),
+        (WRITER + of_length(102 - len(WRITER)), True),
+        (WRITER + of_length(102 - len(WRITER), b" "), True),
+        (WRITER + of_length(101), False),
+    ],
+)
+@pytest.mark.parametrize("wire", ["ems", "json", "syslog"])
+def test_a_list_of_tapes_that_was_cut_at_102_bytes_is_taken_with_a_warning(
+    world, said, warns, wire
+):
+    data = WRITTEN + said + b"\n"
+    if wire == "syslog":
+        data = b"<13>1 - nsk1 ems - - - " + data
+    elif wire == "json":
+        fields = {"time": "26-11-22 02:14:09", "system": "\\NSK1", "process": "$ZBAT"}
+        fields |= {"ssid": "TANDEM.EMS.L01", "number": 512, "text": said.decode()}
+        data = json.dumps(fields).encode() + b"\n"
+    reading = decoder(wire)
+    (event,) = reading.feed(data) + reading.close()
+
+    command = intake._parse(event, world.site.reader.vocabulary)
+
+    assert any("102 bytes" in warning for warning in command.warnings) == warns
+
+
+def test_an_open_quote_at_102_bytes_behind_the_writer_is_told_to_be_the_cut(world):
+    text = WRITER + (b"VTSPolicy DSK 'archive /VAULT01/ONE ref=" + b"x" * 80)[:102]
+
+    ((answer, fields),) = answers(world, WRITTEN + text + b"\n")
+
+    assert answer == "REJECTED"
+    assert "102 bytes with the quote open" in fields["reason"]

@@ -84,10 +84,10 @@ def full(world, waiting):
 
 
 def test_a_full_queue_takes_no_order_and_no_retry_either(world):
-    said(world, world.operator.order(ORDER, None, ALICE))
+    said(world, world.order(ORDER))
     world.runner.exit("000001-1", 1)
     full(world, 3)
-    for asked in (world.operator.order(ORDER, None, ALICE), world.operator.retry(1, ALICE)):
+    for asked in (world.order(ORDER), world.operator.retry(1, ALICE)):
         answer = said(world, asked)
         assert isinstance(answer, Refused)
         assert "the queue is full: 3 jobs wait, and `waiting` allows 3" in str(answer)

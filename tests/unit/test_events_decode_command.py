@@ -45,6 +45,8 @@ def test_only_candidates_are_shown_when_asked_for():
     assert {json.loads(line)["text"][:5] for line in result.stdout.splitlines()} == {
         "VTSPo",
         "$ZSVR",
+        "STATU",
+        "MOUNT",
     }
 
 

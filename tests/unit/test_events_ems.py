@@ -195,6 +195,7 @@ def test_a_command_below_a_header_that_is_none_is_refused(only_candidates):
 
     items = reading.feed(bad + b"\n") + reading.feed(b"\n    VTSPolicy Erase - A00017\n   A00018\n")
     assert texts(items + reading.close()) == ["header"]
+    assert items[0].reason.startswith(bad.decode())
     assert reading.counted.malformed == 1
 
 

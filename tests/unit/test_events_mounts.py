@@ -89,6 +89,36 @@ def test_a_request_is_closed_by_its_sequence_number(number, text, kind, sequence
     assert found.closes_request
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$ZSVR: 0413 REQUEST FOR VOLUME A00018 CANCELED",
+        "$ZSVR: 0413 MOUNT A00018 CANCELLED, A00019 IS MOUNTED INSTEAD",
+        "$ZSVR: 0413 A00018.",
+        "$ZSVR: 0413 (A00018) WAS WITHDRAWN",
+    ],
+)
+def test_a_cancelled_request_names_its_volume_wherever_it_stands(text):
+    found = message(649, text)
+
+    assert (found.kind, found.sequence, found.closes_request) == ("cancelled", "0413", True)
+    assert found.names("A00018")
+    assert not found.names("00018")
+    assert not found.names("A0001")
+    assert not found.names("A00020")
+
+
+def test_a_cancelled_request_without_its_number_is_not_guessed_at():
+    assert message(649, "$ZSVR: REQUEST FOR VOLUME A00018 CANCELED") is None
+
+
+@pytest.mark.parametrize("number", [659, 705, 706])
+def test_messages_without_a_number_to_answer_by_are_known_by_their_process(number):
+    for process, is_mount in (("$ZSVR", True), ("$ZBAT", False)):
+        event = Event(text="MOUNT", number=number, ssid="TANDEM.TAPE.L01", process=process)
+        assert event.is_mount is is_mount
+
+
 def test_a_dismount_names_tape_and_drive_and_closes_nothing():
     found = message(659, "STATUS 1512 - A00017 TAPE DISMOUNTED FROM DRIVE $TAPE0")
 

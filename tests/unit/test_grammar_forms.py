@@ -2,7 +2,14 @@
 
 import pytest
 
-from vtspolicy.grammar import Target, format_command, missing_in_cluster, parse, shipped
+from vtspolicy.grammar import (
+    CommandError,
+    Target,
+    format_command,
+    missing_in_cluster,
+    parse,
+    shipped,
+)
 
 POOL = Target(vault="VAULT01", pool="PAYROLL")
 TAPE = Target(vault="VAULT01", pool="PAYROLL", cartridge="A00017")
@@ -135,3 +142,50 @@ def test_the_longest_text_is_taken():
     text = "VTSPolicy Erase -" + "".join(f" T{number:05}" for number in range(572))
     assert len(text) == 4021
     assert len(parse(text).targets) == 572
+
+
+@pytest.mark.parametrize("verb", ["Status", "Cancel"])
+@pytest.mark.parametrize("written", ["ref=payroll-17", "ref = payroll-17", " ref= payroll-17"])
+def test_a_request_can_be_named_by_its_reference(verb, written):
+    command = parse(f"VTSPolicy {verb} - {written} s=vts1")
+
+    assert dict(command.keywords) == {"request": "ref=payroll-17", "source": "vts1"}
+    assert command.ref is None
+    assert format_command(command) == f"VTSPolicy {verb} - ref=payroll-17 source=vts1"
+
+
+def test_a_command_about_a_numbered_request_has_a_reference_of_its_own():
+    command = parse("VTSPolicy Status - 42 ref=ask")
+
+    assert (dict(command.keywords), command.ref) == ({"request": "42"}, "ask")
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message"),
+    [
+        ("VTSPolicy Status - ref=", 24, "expected the value of ref"),
+        ("VTSPolicy Cancel - ref=a/b", 24, "expected 1 to 32 letters"),
+        ("VTSPolicy Status - ref=a ref=b", 26, "found ref= a second time"),
+        ("VTSPolicy Status - ref=a 42", 26, "expected keyword=value"),
+        ("VTSPolicy Status - ref", 20, "expected the number of a request, or its ref="),
+        ("VTSPolicy Status - Ref=a", 20, "expected the number of a request, or its ref="),
+        ("VTSPolicy Erase - ref=a", 19, "expected tape names"),
+    ],
+)
+def test_a_mistake_in_a_reference_to_a_request_is_explained(text, column, message):
+    with pytest.raises(CommandError) as raised:
+        parse(text)
+
+    assert raised.value.column == column
+    assert message in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["VTSPolicy Status - ref=a x=1", "VTSPolicy Cancel ref=a", "VTSPolicy cancel - ref=a"],
+)
+def test_the_answer_to_a_mistake_does_not_repeat_the_reference_of_another_command(text):
+    with pytest.raises(CommandError) as raised:
+        parse(text)
+
+    assert raised.value.ref is None

@@ -6,6 +6,8 @@ from datetime import datetime
 import pytest
 from attrs import evolve
 from automat import NoTransition
+from evidence import a_copy, a_file
+from evidence import a_tape as a_known_tape
 
 from vtspolicy.events.event import Event, identity
 from vtspolicy.jobs import JobState, RequestState
@@ -14,7 +16,7 @@ from vtspolicy.ledger.desk import work_of, work_text
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Expectation, Limits, Poll, Query, Reading, Retry, Work
-from vtspolicy.tapes import Tape, TapeState, why_not_empty
+from vtspolicy.tapes import Brought, Copied, Emptied, Proof, Tape, TapeState
 from vtspolicy.testing.ledger import MemoryLedger
 
 ARCHIVE = Work(application="DSK", run=("vtspolicy", "disk", "archive", "{path}"), then="migrated")
@@ -72,6 +74,11 @@ def an_intake(count=1, *, work=ARCHIVE, event=None, **more):
 
 def words(book, request):
     return [notice.word for notice in book.notices_of(request)]
+
+
+def done_with(*outcomes):
+    """The good end of a job that has done something to a tape."""
+    return Ending(state=JobState.COMPLETED, code=0, outcomes=outcomes)
 
 
 def finals(book, request):
@@ -462,7 +469,9 @@ def test_a_job_that_failed_is_run_again_under_a_new_handle(book):
     assert (again.work, again.values, again.tape) == (job.work, job.values, job.tape)
     assert (again.path, again.lock) == (job.path, job.lock)
     assert again.handle != job.handle
-    assert book.request(recorded.request).ref == "R1"
+    renewed = book.request(recorded.request)
+    assert (renewed.ref, renewed.again) == (None, job.request)
+    assert [each.fields.get("again") for each in recorded.notices] == [job.request]
     for subject in (f"job {job.id}", f"request {recorded.request}"):
         assert f"job {job.id} is run again as job {again.id}" in [
             line.cause for line in book.history(subject)
@@ -731,43 +740,110 @@ def test_jobs_are_found_by_what_they_are_and_by_pages(book):
 
 def test_a_migration_marks_the_tape_as_it_was_copied(book):
     (job,) = book.record(an_intake(1)).jobs
-    copied = a_tape(0, size=4096, written=50.0)
-    run(book, job, Ending(state=JobState.COMPLETED, code=0, tapes=(copied,)))
-    tape = book.tape(copied.path)
+    file = a_file(4096, 50.0)
+    made = a_copy(a_known_tape(file), handle=job.handle)
+    run(book, job, done_with(Copied(tape=a_known_tape(file), copy=made)))
+    tape = book.tape(made.path)
     assert (tape.state, tape.handle, tape.application) == (TapeState.MIGRATED, job.handle, "DSK")
-    assert (tape.copied_size, tape.copied_written) == (4096, 50.0)
-    assert why_not_empty(tape) is None
+    assert (tape.copied_size, tape.copied_written, tape.kept) == (4096, 50.0, file)
     assert book.tapes(handle=job.handle) == [tape]
-    (line,) = book.history("tape /VAULT01/PAY/A00000")
+    (copy,) = book.copies_of(made.path)
+    assert (copy.id, copy.job, copy.after, copy.proof) == (tape.held, job.id, file, Proof.FOUND)
+    assert book.work_of_copy(copy) == ARCHIVE
+    (line,) = book.history("tape /VAULT01/PAY/A00017")
     assert line.after == "migrated"
 
 
 def test_a_migration_that_failed_marks_nothing(book):
     (job,) = book.record(an_intake(1)).jobs
-    run(book, job, Ending(state=JobState.FAILED, code=1, tapes=(a_tape(0),)))
-    assert book.tape(a_tape(0).path) is None
+    run(book, job, Ending(state=JobState.FAILED, code=1))
+    path = a_tape(0).path
+    assert (book.tape(path), book.copies_of(path)) == (None, [])
+
+
+def test_a_tape_has_all_its_copies_the_newest_first(book):
+    file = a_file()
+    for minute in (1, 2, 3):
+        (job,) = book.record(an_intake(1, event=an_event(minute))).jobs
+        copy = a_copy(a_known_tape(file), handle=f"H{minute}", doubt="d" if minute == 2 else None)
+        run(book, job, done_with(Copied(tape=a_known_tape(file), copy=copy, known=minute != 2)))
+    copies = book.copies_of("/v/PAY/A00017")
+    assert [each.handle for each in copies] == ["H3", "H2", "H1"]
+    assert [each.doubt for each in copies] == [None, "d", None]
+    assert book.all_copies() == {"/v/PAY/A00017": copies}
+    assert book.copy(copies[1].id) == copies[1]
 
 
 def test_a_tape_that_was_erased_and_restored_still_has_its_copy(book):
-    book.save_tape(
-        a_tape(0, handle="H", application="DSK", migrated=1.0, copied_size=10, copied_written=5.0)
-    )
-    for minute, then, size, state in [
-        (1, "erased", 0, TapeState.ERASED),
-        (2, "restored", 10, TapeState.MIGRATED),
-        (3, "deleted", None, TapeState.DELETED),
+    there = a_known_tape(a_file())
+    book.save_tape(there)
+    (job,) = book.record(an_intake(1)).jobs
+    run(book, job, done_with(Copied(tape=there, copy=a_copy(there, demanded=Proof.DATA))))
+    (copy,) = book.copies_of(there.path)
+    assert copy.demanded is Proof.DATA
+    empty, back = a_file(0, 92.0), a_file(10, 93.0, inode=8)
+    for minute, then, outcome, state in [
+        (2, "erased", Emptied(tape=there, file=empty), TapeState.ERASED),
+        (
+            3,
+            "restored",
+            Brought(tape=a_known_tape(back), file=back, copy=copy.id),
+            TapeState.MIGRATED,
+        ),
+        (4, "deleted", Emptied(tape=a_known_tape(back), file=None), TapeState.DELETED),
     ]:
         work = Work(application="DSK", then=then)
         (job,) = book.record(an_intake(1, work=work, event=an_event(minute))).jobs
-        now = a_tape(0, size=size, written=90.0 + minute)
-        run(book, job, Ending(state=JobState.COMPLETED, code=0, tapes=(now,)))
-        assert book.tape(now.path).state is state
+        run(book, job, done_with(outcome))
+        assert book.tape(there.path).state is state
+        assert book.tape(there.path).held == copy.id
+    (copy,) = book.copies_of(there.path)
+    assert [(each.fingerprint, each.sure) for each in copy.restored] == [(back, True)]
+
+
+def test_what_was_emptied_without_proof_is_scratch_and_its_copy_an_old_one(book):
+    there = a_known_tape(a_file())
+    (job,) = book.record(an_intake(1)).jobs
+    run(book, job, done_with(Copied(tape=there, copy=a_copy(there))))
+    written = a_known_tape(a_file(11, 60.0))
+    (job,) = book.record(
+        an_intake(1, work=Work(application="DSK", then="erased"), event=an_event(2))
+    ).jobs
+    run(book, job, done_with(Emptied(tape=written, file=a_file(0, 92.0), proven=False)))
+    assert book.tape(there.path).state is TapeState.SCRATCH
+    assert len(book.copies_of(there.path)) == 1
+
+
+def test_a_copy_is_proven_and_lost_once(book):
+    there = a_known_tape(a_file())
+    book.save_tape(there)
+    copy = book.add_copy(a_copy(there, found=False))
+    tape = book.prove_copy(there, copy, Proof.DATA, 70.0, digest="ab")
+    assert (tape.held, tape.verified, tape.kept) == (copy.id, 70.0, there.seen)
+    (copy,) = book.copies_of(there.path)
+    assert (copy.proof, copy.proved, copy.digest) == (Proof.DATA, 70.0, "ab")
+    assert book.lose_copy(copy, 80.0, "it is gone")
+    assert not book.lose_copy(copy, 90.0, "it is gone")
+    assert book.copies_of(there.path)[0].lost == 80.0
+    line = book.history(f"tape {there.name}")[0]
+    assert (line.before, line.after) == ("copied", "copy lost")
+
+
+def test_retention_keeps_the_copies_of_tapes(book):
+    there = a_known_tape(a_file())
+    (job,) = book.record(an_intake(1)).jobs
+    run(book, job, done_with(Copied(tape=there, copy=a_copy(there))))
+    book.delivered([notice.id for notice in book.pending_notices("NSK1")], 120.0)
+    book.prune(1000.0)
+    assert book.job(job.id) is None
+    (copy,) = book.copies_of(there.path)
+    assert (copy.job, book.work_of_copy(copy)) == (job.id, ARCHIVE)
 
 
 def test_a_scan_never_touches_the_marks_of_copies(book):
     book.save_tape(a_tape(0, handle="H", migrated=1.0))
-    assert book.save_files([a_tape(0, size=99), a_tape(1)]) == 2
-    assert book.save_files([a_tape(0, size=99), a_tape(1)]) == 0
+    assert book.save_files([a_tape(0, size=99), a_tape(1)], 60.0) == 2
+    assert book.save_files([a_tape(0, size=99), a_tape(1)], 60.0) == 0
     tape = book.tape(a_tape(0).path)
     assert (tape.size, tape.handle) == (99, "H")
     assert len(book.tapes()) == 2
@@ -780,15 +856,30 @@ def test_names_that_occur_twice_are_both_found(book):
 
 
 def test_an_override_is_kept_with_who_and_why(book):
-    book.save_tape(a_tape(0))
-    tape = book.set_override(a_tape(0).path, "tested by hand", "operator alice", 10.0)
-    assert tape.override == "tested by hand"
+    there = a_known_tape(a_file(), cartridge="A00000")
+    book.save_tape(there)
+    tape = book.set_override(there, "tested by hand", "operator alice", 10.0, job=3)
+    assert (tape.override, tape.override_at) == ("tested by hand", 10.0)
+    assert (tape.override_seen, tape.override_job) == (there.seen, 3)
     assert book.tape(tape.path) == tape
     (line,) = book.history(f"tape {tape.name}")
     assert (line.before, line.after, line.cause) == ("guarded", "overridden", "tested by hand")
     assert line.actor == "operator alice"
     with pytest.raises(NoSuchRow):
-        book.set_override("/nowhere", "", "operator alice", 10.0)
+        book.set_override(a_known_tape(cartridge="NONE"), "", "operator alice", 10.0)
+
+
+@pytest.mark.parametrize(("order", "left"), [(None, None), ("own", None), ("other", "by hand")])
+def test_an_override_ends_with_its_own_order(book, order, left):
+    there = a_known_tape(a_file())
+    book.save_tape(there)
+    work = Work(application="DSK", then="erased")
+    planned = PlannedJob(work=work, values={"path": there.path}, lock=there.name, tape=there)
+    (job,) = book.record(an_intake(jobs=(planned,), work=work)).jobs
+    number = {None: None, "own": job.id, "other": job.id + 1}[order]
+    book.set_override(there, "by hand", "operator alice", 90.0, job=number)
+    run(book, job, Ending(state=JobState.FAILED, reason="in use"))
+    assert book.tape(there.path).override == left
 
 
 # -- mounts

@@ -262,7 +262,7 @@ def test_every_end_of_a_request_is_counted_whoever_asked_for_it(world, tmp_path)
         world.runner.exit(f"{job:06d}-1")
         world.settle()
     assert ended(world) == {"completed": 1}
-    world.operator.order("VTSPolicy DSK 'archive /VAULT01/ONE'", None, "operator alice")
+    world.order("VTSPolicy DSK 'archive /VAULT01/ONE'")
     world.settle()
     world.cancel_by_operator(2)
     assert ended(world) == {"completed": 1, "cancelled": 1}

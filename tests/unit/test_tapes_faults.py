@@ -9,13 +9,13 @@ from attrs import evolve
 from engines import Fault, Site, Wanted, World
 
 from vtspolicy.notices import Word
-from vtspolicy.tapes import TapeState
+from vtspolicy.tapes import Reason, TapeState
 
 RULES = """
 applications:
   DSK:
     seats: 2
-    query: ["true", query, "{path}", "{handle}"]
+    query: {run: ["true", query, "{path}", "{handle}"], absent: [1]}
 rules:
   - rule: archive
     when: {family: DSK, operation: archive}
@@ -192,6 +192,28 @@ def test_a_crash_on_the_disk_is_finished_and_never_half(world, monkeypatch, verb
     assert world.tape().copied_size == 4
 
 
+def test_what_was_written_to_a_tape_that_a_crash_left_aside_is_kept(world, monkeypatch):
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
+    world.work()
+
+    def die(*_, **__):
+        monkeypatch.undo()
+        world.ledger.dead = True
+        raise Wanted("unlink")
+
+    monkeypatch.setattr(os, "unlink", die)
+    world.send("NSK1", "VTSPolicy Delete - P00001", 2)
+    world.work()
+    (aside,) = world.path.parent.glob(".*")
+    assert not world.path.exists()
+    aside.write_bytes(b"by a process that had it open")
+    world.restart()
+    world.work()
+    world.connect("NSK1")
+    assert world.path.read_bytes() == b"by a process that had it open"
+    assert world.words()[-1] is Word.FAILED
+
+
 def test_what_a_host_wrote_after_a_crash_is_not_emptied(world, monkeypatch):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
     world.work()
@@ -220,7 +242,7 @@ def test_a_tape_that_is_written_between_the_gate_and_the_act_is_not_emptied(worl
     world.work()
     assert world.path.read_bytes() == b"just now"
     (failed,) = [each for each in world.mail["NSK1"].notices if each.word is Word.FAILED]
-    assert "written just now" in failed.fields["reason"]
+    assert Reason.WRITTEN_SINCE.words in failed.fields["reason"]
 
 
 def test_a_tape_that_a_host_asks_for_meanwhile_is_not_emptied(world):
@@ -232,7 +254,7 @@ def test_a_tape_that_a_host_asks_for_meanwhile_is_not_emptied(world):
     world.work()
     assert world.path.read_bytes() == b"tape"
     (failed,) = [each for each in world.mail["NSK1"].notices if each.word is Word.FAILED]
-    assert "a host has asked for it" in failed.fields["reason"]
+    assert Reason.ASKED_FOR.words in failed.fields["reason"]
 
 
 def test_a_restore_never_overwrites_data_without_a_copy(world):
@@ -248,7 +270,7 @@ def test_a_restore_never_overwrites_data_without_a_copy(world):
     world.work()
     assert world.path.read_bytes() == b"written by a host"
     failed = [each for each in world.mail["NSK1"].notices if each.word is Word.FAILED]
-    assert "no verified copy" in failed[-1].fields["reason"]
+    assert Reason.WOULD_OVERWRITE.words in failed[-1].fields["reason"]
 
 
 def test_half_a_restore_is_no_data(world):

@@ -1,12 +1,17 @@
 """What operators ask for by hand: paths that lead out, marks that cannot be, others' tapes."""
 
+import time
+from datetime import datetime
+
 import pytest
 from test_tapes_faults import TapeSite, TapeWorld
 
 from vtspolicy.control import Refused, UnknownThing
-from vtspolicy.tapes import TapeState
+from vtspolicy.tapes import Proof, Reason, TapeState
 
 ALICE = "operator alice"
+ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'"
+ERASE = "VTSPolicy Erase - P00001"
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +37,8 @@ def said(world, deferred):
     return getattr(answer, "value", answer)
 
 
-def order(world, text, tapes=None):
-    return said(world, world.operator.order(text, tapes, ALICE))
+def order(world, text, tapes=None, **wish):
+    return said(world, world.order(text, tapes=tapes, **wish))
 
 
 def mark(world, tape="P00001", state="migrated", **more):
@@ -43,6 +48,7 @@ def mark(world, tape="P00001", state="migrated", **more):
         "retention": None,
         "media": None,
         "size": None,
+        "began": None,
         **more,
     }
     return said(world, world.operator.mark(tape=tape, state=state, actor=ALICE, **given))
@@ -115,7 +121,7 @@ def test_a_mark_of_what_is_no_tape_of_a_vault_is_refused(world, tape, problem):
 
 def test_a_tape_is_marked_by_the_path_of_its_file(world):
     told = mark(world, str(world.path), media="CASSETTE-7", retention="7,d")
-    assert told == {"tape": "/VAULT01/PAY/P00001", "state": "migrated"}
+    assert (told["tape"], told["state"]) == ("/VAULT01/PAY/P00001", "migrated")
     tape = world.tape()
     assert (tape.by_us, tape.verified, tape.media, tape.retention) == (
         False,
@@ -131,9 +137,13 @@ def test_a_tape_is_marked_by_the_path_of_its_file(world):
         ({"state": "gone"}, "no mark"),
         ({"handle": None}, "handle"),
         ({"retention": "soon"}, "no retention"),
-        ({"size": 10}, "its size is known"),
-        ({"state": "restored"}, "no copy of it"),
-        ({"tape": "/VAULT01/PAY/X99999"}, "no such tape"),
+        ({"size": 10}, "it has 4 bytes, and 10 were copied"),
+        ({"state": "restored"}, Reason.NO_COPY_AT_ALL.words),
+        ({"tape": "/VAULT01/PAY/X99999"}, Reason.NO_TAPE.words),
+        ({"began": "yesterday"}, '"yesterday" is not a time'),
+        ({"began": "9999-12-31T23:59:59-23:59"}, "is not a time"),
+        ({"began": "2001-01-01T00:00:00"}, Reason.WRITTEN_SINCE_BEGAN.words),
+        ({"began": "2400-01-01T00:00:00"}, Reason.BEGAN_LATER.words),
     ],
 )
 def test_a_mark_that_cannot_be_is_refused(world, more, problem):
@@ -149,7 +159,206 @@ def test_a_mark_for_an_unknown_application_names_the_nearest(world):
     assert "DSK" in str(answer)
 
 
+# -- what a mark proves
+
+
+def began(world):
+    """A time between the last write of the tapes and the world's now, as an operator writes it."""
+    world.clock.pass_time(max(time.time() + 60.0 - world.clock.seconds(), 60.0), 86400.0)
+    return datetime.fromtimestamp(world.clock.seconds() - 1.0).astimezone().isoformat()
+
+
+def erase(world, minute=9):
+    """A host asks for it; returns how that ended."""
+    world.send("NSK1", "VTSPolicy Erase - P00001", minute)
+    world.work()
+    return world.ledger.book.requests(family="Erase")[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "doubt"),
+    [
+        ({}, "nobody said when the copy began"),
+        ({"size": 4}, "nobody said when the copy began"),
+        ({"began": True}, "nobody said how many bytes were copied"),
+        ({"began": True, "size": 4}, None),
+    ],
+)
+def test_a_mark_proves_only_what_it_says(world, more, doubt):
+    world.copies["H"] = b"tape"
+    given = {**more, "began": began(world)} if more.get("began") else more
+    told = mark(world, **given)
+    assert told["doubt"] is None if doubt is None else told["doubt"].startswith(doubt)
+    (copy,) = world.ledger.book.copies_of(str(world.path))
+    assert (copy.proof, copy.doubt, copy.by_us) == (Proof.RECORDED, told["doubt"], False)
+    ended = erase(world)
+    if doubt is None:
+        assert (ended.state.value, world.path.stat().st_size) == ("completed", 0)
+    else:
+        assert (ended.state.value, doubt in ended.reason) == ("failed", True)
+        assert world.path.read_bytes() == b"tape"
+
+
+def test_the_handle_of_a_mark_has_to_be_found(world):
+    mark(world, began=began(world), size=4)
+    ended = erase(world)
+    assert (ended.state.value, "does not find its copy H" in ended.reason) == ("failed", True)
+    assert world.path.read_bytes() == b"tape"
+    assert world.ledger.book.copies_of(str(world.path))[0].lost is not None
+
+
+def test_a_mark_proves_nothing_of_what_is_written_after_it(world):
+    world.copies["H"] = b"tape"
+    mark(world, began=began(world), size=4)
+    world.path.write_bytes(b"new!")
+    assert erase(world).state.value == "failed"
+    assert world.path.read_bytes() == b"new!"
+
+
+def test_a_tape_that_is_back_as_it_was_copied_can_be_marked_so(world):
+    order(world, ARCHIVE)
+    world.work()
+    assert erase(world).state.value == "completed"
+    assert Reason.NOTHING_CAME.words in str(mark(world, state="restored", handle=None))
+    world.path.write_bytes(b"tap")
+    answer = mark(world, state="restored", handle=None)
+    assert "it has 3 bytes, and its copy 4" in str(answer)
+    world.path.write_bytes(b"tape")
+    assert mark(world, state="restored", handle=None)["state"] == "migrated"
+
+
+def test_data_that_was_written_after_its_copy_cannot_be_marked_as_restored(world):
+    order(world, ARCHIVE)
+    world.work()
+    world.path.write_bytes(b"new!")
+    answer = mark(world, state="restored", handle=None)
+    assert isinstance(answer, Refused)
+    assert Reason.NOT_EMPTIED.words in str(answer)
+    assert erase(world).state.value == "failed"
+    assert world.path.read_bytes() == b"new!"
+
+
+# -- what an order overrules
+
+
 def test_an_override_of_an_empty_tape_overrules_nothing(world):
     world.path.write_bytes(b"")
-    answer = said(world, world.operator.override("P00001", "why not", ALICE))
+    told = order(world, ERASE, override="why not")
+    world.work()
+    request = world.ledger.book.request(told["request"])
+    assert (request.state.value, Reason.EMPTY_ALREADY.words in request.reason) == (
+        "completed",
+        True,
+    )
+    assert world.tape() is None or world.tape().override is None
+
+
+def test_an_override_empties_what_no_copy_proves_and_is_used_up(world):
+    told = order(world, ERASE, override="tested by hand")
+    world.work()
+    assert world.ledger.book.request(told["request"]).state.value == "completed"
+    assert world.path.read_bytes() == b""
+    assert (world.tape().state, world.tape().override) == (TapeState.SCRATCH, None)
+    causes = [line.cause for line in world.ledger.book.history("tape /VAULT01/PAY/P00001")]
+    assert any("tested by hand" in cause for cause in causes)
+    world.path.write_bytes(b"new!")
+    assert erase(world).state.value == "failed"
+    assert world.path.read_bytes() == b"new!"
+
+
+def test_an_override_belongs_to_its_order_alone(world):
+    world.engine.queue.drain()
+    world.send("NSK1", ERASE, 1)
+    order(world, ERASE, override="tested by hand")
+    world.engine.queue.resume()
+    world.settle()
+    world.work()
+    by_host, by_operator = sorted(
+        world.ledger.book.requests(family="Erase"), key=lambda each: each.id
+    )
+    assert (by_host.host, by_host.state.value) == ("NSK1", "failed")
+    assert by_operator.state.value == "completed"
+
+
+def test_an_override_that_failed_is_ended_too(world):
+    told = order(world, ERASE, override="tested by hand")
+    assert told["jobs"] == 1
+    world.path.write_bytes(b"")
+    order(world, ARCHIVE)
+    world.work()
+    assert world.tape() is None or world.tape().override is None
+
+
+@pytest.mark.parametrize("what", ["time", "write", "withdrawal"])
+def test_an_override_ends_before_its_order_comes_to_its_turn(world, what):
+    world.engine.queue.drain()
+    order(world, ERASE, override="tested by hand")
+    if what == "time":
+        world.clock.pass_time(86401.0, 3600.0)
+    elif what == "write":
+        world.path.write_bytes(b"data")
+    else:
+        assert said(world, world.operator.withdraw("P00001", ALICE)) == {
+            "tape": "/VAULT01/PAY/P00001"
+        }
+        assert "nothing is overruled" in str(said(world, world.operator.withdraw("P00001", ALICE)))
+    before = world.path.read_bytes()
+    world.engine.queue.resume()
+    world.settle()
+    world.work()
+    assert world.ledger.book.requests(family="Erase")[0].state.value == "failed"
+    assert world.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "wish", "problem"),
+    [
+        (ARCHIVE, {"override": "x"}, "nothing to overrule but for Erase, Delete and Restore"),
+        (ERASE, {"copy": "H"}, "by a Restore only"),
+        (ERASE, {"to": "/tmp/x"}, "by a Restore only"),
+        ("VTSPolicy Erase - P00001 P00002", {"override": "x"}, "one tape at a time"),
+        ("VTSPolicy Restore - P00001", {"to": "x"}, "not the whole path"),
+    ],
+)
+def test_a_wish_that_a_command_cannot_have_is_refused(world, text, wish, problem):
+    answer = order(world, text, **wish)
     assert isinstance(answer, Refused)
+    assert problem in str(answer)
+    assert world.ledger.book.requests() == []
+
+
+def test_no_file_is_written_into_a_vault_beside_its_tapes(world):
+    answer = order(world, "VTSPolicy Restore - P00001", to=str(world.path.with_name("NEW")))
+    assert isinstance(answer, Refused)
+    assert "is in vault VAULT01" in str(answer)
+
+
+# -- which copy
+
+
+def two_copies(world):
+    """Copies of two contents, of which the tape has neither."""
+    for content in (b"old!", b"new!"):
+        world.path.write_bytes(content)
+        order(world, ARCHIVE)
+        world.clock.pass_time(6.0)  # what was just written is left alone for a moment
+        world.work()
+    assert erase(world).state.value == "completed"
+    return [copy.handle for copy in world.ledger.book.copies_of(str(world.path))]
+
+
+def test_the_newest_content_comes_back_unless_an_operator_chooses(world):
+    newest, oldest = two_copies(world)
+    told = order(world, "VTSPolicy Restore - P00001", copy="H77")
+    world.work()
+    assert "it has no copy H77" in world.ledger.book.request(told["request"]).reason
+    told = order(world, "VTSPolicy Restore - P00001", copy=oldest)
+    world.work()
+    assert world.ledger.book.request(told["request"]).state.value == "completed"
+    assert world.path.read_bytes() == b"old!"
+    assert world.tape().handle == oldest
+    assert erase(world, 10).state.value == "completed"
+    world.send("NSK1", "VTSPolicy Restore - P00001", 11)
+    world.work()
+    assert world.path.read_bytes() == b"old!"  # what was last on it
+    assert newest != oldest

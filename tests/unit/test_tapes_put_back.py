@@ -9,7 +9,7 @@ from engines import Fault, Site, World
 
 from vtspolicy.jobs import JobState
 from vtspolicy.notices import Word
-from vtspolicy.tapes import TapeState
+from vtspolicy.tapes import Reason, TapeState
 
 RULES = """
 applications:
@@ -71,7 +71,7 @@ class TapeWorld(World):
     def rewrite(self):
         """The host uses the tape again."""
         self.path.write_bytes(NEW)
-        os.utime(self.path, (2e9, 2e9))
+        os.utime(self.path, (1.5e9, 1.5e9))  # a time in the future would make any copy doubtful
 
     def backup(self):
         return self.ledger.book._connection.serialize()
@@ -178,7 +178,8 @@ def test_that_a_run_was_there_before_is_known_after_a_crash_too(world, how):
     assert "finish_attempt" in world.ledger.verbs
 
 
-def test_a_run_under_way_in_the_copy_is_judged_by_what_its_tape_was_then(world):
+def test_a_run_under_way_in_the_copy_is_judged_by_what_its_keeper_saw(world):
+    """What was written after its end is no fault of the copy, and the copy no proof of that."""
     world.archive(TAPE, 1)
     image = world.backup()
     world.work()
@@ -186,6 +187,28 @@ def test_a_run_under_way_in_the_copy_is_judged_by_what_its_tape_was_then(world):
     world.work()
     assert world.job(1).state is JobState.COMPLETED
     assert world.tape().state is TapeState.MIGRATED
+    world.rewrite()
+    world.put_back(image)
+    world.work()
+    assert world.job(1).state is JobState.COMPLETED
+    (copy,) = world.ledger.book.copies_of(str(world.path))
+    assert (copy.after.size, copy.doubt) == (4, None)
+    assert copy.after.written != 1.5e9
+    assert world.tape().state is TapeState.WRITTEN
+    ended = world.erase(2)
+    assert (ended.state.value, Reason.WRITTEN_SINCE.words in ended.reason) == ("failed", True)
+    assert world.path.read_bytes() == NEW
+
+
+def test_a_run_under_way_whose_keeper_saw_nothing_is_judged_by_the_tape_now(world):
+    """As with a keeper of version 0.1: what was written since may have been written meanwhile."""
+    world.runner.take_look = None
+    world.archive(TAPE, 1)
+    image = world.backup()
+    world.work()
+    assert world.job(1).state is JobState.COMPLETED
+    (copy,) = world.ledger.book.copies_of(str(world.path))
+    assert copy.doubt == "its keeper did not see the tape as it was copied"
     world.rewrite()
     world.put_back(image)
     world.work()
@@ -248,7 +271,8 @@ def test_what_was_written_after_a_restore_failed_is_never_taken_for_what_that_le
     assert world.erase(9).state.value == "completed"
 
 
-def test_what_half_a_restore_left_of_whose_run_nothing_is_left_is_overwritten(world):
+def test_what_half_a_restore_left_that_nobody_saw_is_overwritten_by_an_operators_word(world):
+    """A host may have written it: only an operator can know."""
     restoring(world)
     world.path.write_bytes(b"ta")
     key = world.machine.running[0].run.key
@@ -256,6 +280,27 @@ def test_what_half_a_restore_left_of_whose_run_nothing_is_left_is_overwritten(wo
     world.machine.boot = "the second start"
     world.runner.forget(key)
     world.start()
+    world.work()
+    (request,) = world.ledger.book.requests(family="Restore")
+    assert (request.state.value, Reason.LEFT_UNKNOWN.words in request.reason) == ("failed", True)
+    assert world.path.read_bytes() == b"ta"
+    assert world.tape().state is TapeState.ERASED
+    assert world.erase(4).state.value == "failed"
+    world.order(f"VTSPolicy Restore - {TAPE}", override="nobody used it since")
+    world.work()
+    assert world.ledger.book.requests(family="Restore")[0].state.value == "completed"
+    assert world.path.read_bytes() == b"tape"
+    assert (world.tape().state, world.tape().override) == (TapeState.MIGRATED, None)
+
+
+def test_what_half_a_restore_left_as_its_keeper_saw_it_is_overwritten(world):
+    restoring(world)
+    world.path.write_bytes(b"ta")
+    world.runner.exit(world.machine.running[0].run.key, 1)
+    world.settle()
+    assert world.tape().state is TapeState.ERASED
+    assert world.erase(4).state.value == "failed"
+    world.send("NSK1", f"VTSPolicy Restore - {TAPE}", 5)
     world.work()
     assert world.ledger.book.requests(family="Restore")[0].state.value == "completed"
     assert world.path.read_bytes() == b"tape"

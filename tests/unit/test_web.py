@@ -432,6 +432,18 @@ class ControlSocketTests(TestCase):
         return Client(spool=spool or self.spool, timeout=10)
 
     @inlineCallbacks
+    def test_a_socket_that_was_removed_can_be_opened_anew(self):
+        door = self.open()
+        assert not door.is_lost
+        door.path.unlink()
+        assert door.is_lost
+        renewed = door.renew()
+        self.addCleanup(lambda: Deferred.fromCoroutine(renewed.close()))
+        assert not renewed.is_lost
+        told = yield deferToThread(self.client().post, "drain")
+        assert told == {"done": True}
+
+    @inlineCallbacks
     def test_an_order_reaches_the_engine_with_the_peers_name(self):
         self.open()
         told = yield deferToThread(self.client().post, "cancel", request=17)
@@ -479,14 +491,14 @@ class ControlSocketTests(TestCase):
             ("release-lock", {"lock": ""}, "lock must be a text of 1 to 4096 characters"),
             ("release-lock", {"lock": "a\0b"}, "lock must be a text of 1 to 4096 characters"),
             (
-                "override",
-                {"tape": "/VAULT01/P/A\ud800", "reason": "x"},
+                "withdraw",
+                {"tape": "/VAULT01/P/A\ud800"},
                 "tape is no text: character 13 is half of one",
             ),
             (
-                "override",
-                {"tape": "A00017", "reason": "\udcff"},
-                "reason is no text: character 1 is half of one",
+                "order",
+                {"text": "VTSPolicy Erase - A00017", "override": "\udcff"},
+                "override is no text: character 1 is half of one",
             ),
             ("backup", {"path": "/x\ud800"}, "path is no text: character 3 is half of one"),
         ):

@@ -44,6 +44,7 @@ def decode(
     read = getattr(file, "read1", file.read)  # what a pipe has now, not only what fills a chunk
     while chunk := read(_CHUNK):
         _show(reading.feed(chunk), as_json=as_json)
+    _show(reading.feed(b"\n"), as_json=as_json)  # the last line of a file may lack its end
     _show(reading.close(), as_json=as_json)
     if reading.counted.malformed:
         click.echo(f"{reading.counted.malformed} headers could not be read", err=True)

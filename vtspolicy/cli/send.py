@@ -15,6 +15,7 @@ from attrs import define, frozen
 
 from vtspolicy.cli.link import Address, Conversation, GaveUp, Unreachable
 from vtspolicy.notices import NODE_KEYS, ReceivedNotice, Word, read_line
+from vtspolicy.visible import visible
 
 DONE, FAILED, WITH_WARNINGS, REFUSED, GAVE_UP, UNREACHABLE = 0, 1, 3, 4, 5, 6  # DESIGN.md 7
 
@@ -44,6 +45,8 @@ _ANSWERED = re.compile(r"\s*(VTSPolicy(\s|\Z)|\$ZSVR:)")  # how a text begins th
 _TAKEN = (Word.ACCEPTED, Word.DUPLICATE)
 _COLOURS = {DONE: "green", FAILED: "red", WITH_WARNINGS: "yellow", REFUSED: "red"}
 _REF = re.compile(r"\bref\s*=\s*([A-Za-z0-9_.-]{1,32})")
+
+_NAMES_REQUEST = re.compile(r"\s*VTSPolicy\s+(?:Status|Cancel)\s+-\s+ref\s*=")  # not its own
 
 Format = Literal["json", "ems", "plain"]
 
@@ -106,9 +109,12 @@ class Follow:
         """Guess whether it is the first answer: by our reference, or else by the family."""
         if notice.word.number >= Word.STARTED.number and notice.word is not Word.STATUS:
             return False
-        if ref := _REF.search(self.sending.text):
+        text = self.sending.text
+        if not _NAMES_REQUEST.match(text) and (ref := _REF.search(text)):
             return notice.fields.get("ref") == ref[1]
-        words = self.sending.text.split(maxsplit=2)
+        words = text.split(maxsplit=2)
+        if notice.word is Word.STATUS:  # its family is that of the request that it tells of
+            return words[1:2] == ["Status"]
         family = notice.fields.get("family")
         return family is None or family in words[1:2]
 
@@ -125,7 +131,10 @@ class Printer:
         if not ours and not self.everything:
             return
         if self.as_json:
-            click.echo(line.decode() if line.startswith(b"{") else _as_object(notice))
+            shown = line.decode("utf-8", "replace") if line.startswith(b"{") else _as_object(notice)
+            click.echo(
+                "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in shown.strip())
+            )
             return
         pairs = (f"{k}={_quoted(notice.fields[k])}" for k in NODE_KEYS if k in notice.fields)
         # Our id is in every one of them, and says nothing to people.
@@ -145,7 +154,7 @@ def _as_object(notice: ReceivedNotice) -> str:
 
 
 def _quoted(value: str | int) -> str:
-    shown = str(value).replace('"', "'")
+    shown = visible(value).replace('"', "'")
     return f'"{shown}"' if " " in shown or not shown else shown
 
 

@@ -11,8 +11,13 @@ from io import StringIO
 import click
 from attrs import frozen
 
+from vtspolicy.visible import visible
+
 UNBOUNDED = 20_000
 """Columns of a table that goes into a file or a pipe: nothing is cut there."""
+
+MANY = 300
+"""Rows of a table from which on it has no colours: the library takes a millisecond for each."""
 
 ELLIPSIS = "\u2026"
 
@@ -51,17 +56,6 @@ def width() -> int:
     return max(shutil.get_terminal_size().columns, 20)
 
 
-def visible(text: object) -> str:
-    """Return a text with everything that is no letter shown as an escape, line ends as blanks.
-
-    Texts of hosts and applications can hold the control sequences of terminals.
-    """
-    return "".join(
-        each if each.isprintable() else " " if each in "\n\t\r" else _escape(each)
-        for each in str(text)
-    )
-
-
 def visible_lines(text: str, last: int | None = None) -> list[str]:
     """Return the (last) lines of an output, each of them made visible.
 
@@ -74,6 +68,9 @@ def visible_lines(text: str, last: int | None = None) -> list[str]:
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> str:
     """Return a table. None is an empty cell; in a terminal words of states have their colour."""
+    rows = list(rows)
+    if len(rows) > MANY:
+        return _long_table(columns, rows)
     # Loaded only by commands that show tables: it takes longer than all the rest of them.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -104,6 +101,37 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> str:
         color_system="standard" if in_terminal else None,
     ).print(grid)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
+
+
+def _long_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table of very many rows, without colours: as fast as its texts are made."""
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
+
+    columns_there = width()
+    shown = [place for place, each in enumerate(columns) if columns_there >= each.needs]
+    texts = [["" if row[place] is None else visible(row[place]) for place in shown] for row in rows]
+    names = [columns[place].name for place in shown]
+    broad = [max(map(cell_len, column)) for column in zip(names, *texts, strict=True)]
+    gives = [number for number, place in enumerate(shown) if columns[place].gives]
+    while gives and sum(broad) + 2 * len(broad) - 2 > columns_there:
+        widest = max(gives, key=lambda number: broad[number])
+        if broad[widest] <= len(names[widest]):
+            break
+        broad[widest] -= 1
+    right = [columns[place].right for place in shown]
+
+    def line(cells: Sequence[str]) -> str:
+        fitted = []
+        for cell, size, to_right in zip(cells, broad, right, strict=True):
+            length = cell_len(cell)
+            if length > size:
+                fitted.append(set_cell_size(cell, size - 1) + ELLIPSIS)
+            else:
+                blanks = " " * (size - length)
+                fitted.append(blanks + cell if to_right else cell + blanks)
+        return "  ".join(fitted).rstrip()
+
+    return "\n".join([line(names), *map(line, texts)])
 
 
 def ending(text: str | None, most: int) -> str | None:
@@ -194,10 +222,3 @@ def instant(seconds: float | None) -> str | None:
     if not seconds:
         return None
     return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "milliseconds")
-
-
-def _escape(character: str) -> str:
-    number = ord(character)
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

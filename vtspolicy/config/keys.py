@@ -266,7 +266,8 @@ KEYS = keys_of(
         read=_host_name,
         type="a host name",
         default_text="the machine's name",
-        help="this machine's name, compared with s= of commands",
+        help="this machine's name, compared with s= of commands; one of the two may be the first"
+        " label of the other, and case does not count",
     ),
     Key(
         name="listen",
@@ -301,6 +302,15 @@ KEYS = keys_of(
         read=_web_endpoint,
         type="an endpoint",
         help="console, metrics, health and the interface for programs; none if not given",
+    ),
+    Key(
+        name="web_names",
+        read=reading.items(_host_name, single=True),
+        type="host names",
+        default=(),
+        default_text="none",
+        help="more names by which web may be asked for: its addresses, localhost, node and the"
+        " machine's name are known, and a request for any other name is answered 403",
     ),
     Key(
         name="vaults",

@@ -61,6 +61,7 @@ class Configuration:
     ledger: str  # sqlite:///... or postgresql://...
     spool: Path  # one folder per run
     web: str | None = None  # a Twisted server endpoint
+    web_names: tuple[str, ...] = ()  # by which it may be asked for, beside its own
     vaults: Mapping[str, Path] = field(factory=dict)  # VAULT01 -> its directory
     vaults_without: Mapping[str, frozenset[str]] = field(
         factory=dict
@@ -83,5 +84,9 @@ class Configuration:
     )  # hosts.X.peers, listen.0.key
 
     def is_this_node(self, name: str) -> bool:
-        """Whether `s=NAME` means this machine: whole name or first label, case ignored."""
-        return name.lower() in {self.node.lower(), self.node.split(".")[0].lower()}
+        """Whether `s=NAME` means this machine: the same name, case ignored.
+
+        One of the two may be the first label of the other; two full names must agree.
+        """
+        ours, asked = self.node.lower(), name.lower()
+        return ours == asked or ours == asked.split(".")[0] or asked == ours.split(".")[0]

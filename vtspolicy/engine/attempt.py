@@ -20,7 +20,7 @@ from vtspolicy.rules.judge import Judgement, judge
 from vtspolicy.rules.retry import next_attempt
 from vtspolicy.rules.work import Poll, Work
 from vtspolicy.runner.protocol import End, Ended, Run, Runner, TapeFile
-from vtspolicy.tapes import Outcome
+from vtspolicy.tapes import Outcome, Reason
 from vtspolicy.vaults import VaultError
 
 OUTPUT_KEPT = 4000
@@ -159,9 +159,11 @@ class Attempts:
             attempt.job = evolve(job, values={**job.values, **plan.values})
             return None
         try:
-            await self.checks.look(job)
+            tapes = await self.checks.look(job)
         except VaultError as error:
             return Ending(state=JobState.FAILED, kind=REFUSED, reason=str(error))
+        if "cartridge" in job.values and not any(tape.size is not None for tape in tapes):
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=Reason.NO_TAPE.told())
         return None
 
     async def _as_begun(self, job: Job, plan: Plan | None) -> Job:
@@ -321,7 +323,7 @@ class Attempts:
                 job, judgement, attempt.ended, verified=verified
             )
         elif job.work.then == "restored" and judgement.state in {"completed", "warning"}:
-            plan = attempt.plan or Plan(way="path", copy=None, size=None, values={})
+            plan = attempt.plan or await self.restores.as_begun(job)
             outcomes, judgement = await self.restores.end(
                 job, plan, judgement, attempt.ended, self._until(attempt.deadline)
             )

@@ -16,11 +16,12 @@ from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
 from vtspolicy.engine.intake import Understood
-from vtspolicy.engine.tapes.checks import CLEANUP, facts_of_page, movable
+from vtspolicy.engine.tapes.checks import CLEANUP, facts_of_page
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, Target
 from vtspolicy.ledger import Book
 from vtspolicy.rules.cleanup import Fullness, Policy, Verdict, plan
+from vtspolicy.rules.rulings import movable
 from vtspolicy.tapes import Facts, Tape
 from vtspolicy.vaults import VaultError
 

@@ -379,9 +379,7 @@ class Engine:
 
         def add_known(book: Book, found: list[Found | str]) -> list[Found | str]:
             return [
-                each
-                if isinstance(each, str)
-                else Found(tapes=known(book, each.tapes, now), pool=each.pool)
+                each if isinstance(each, str) else evolve(each, tapes=known(book, each.tapes, now))
                 for each in found
             ]
 

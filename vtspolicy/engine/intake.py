@@ -7,20 +7,29 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.events.event import Event, identity
 from vtspolicy.grammar import Command, CommandError, Target, Vocabulary, missing_in_cluster, parse
+from vtspolicy.grammar.values import CUT_AT
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.rights import host_of_event, why_not_command, why_not_tapes
-from vtspolicy.rules.decision import Circumstances, Decision, Step, Verdict, proven_user
+from vtspolicy.rules.decision import (
+    Circumstances,
+    Decision,
+    PlannedJob,
+    Step,
+    Verdict,
+    proven_user,
+)
 from vtspolicy.rules.expand import ExpansionError
+from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
-from vtspolicy.vaults import Found, OneLook, VaultBusyError, VaultError
+from vtspolicy.vaults import Found, NoSuchTapeError, OneLook, VaultBusyError, VaultError
 
 VERBS_ON_REQUESTS = ("status", "cancel")
 """Operations that the engine answers itself, without the rules: they are about a request."""
@@ -78,9 +87,9 @@ def understand(
     """Return what a command asks for, or how it is refused before any tape is looked at."""
     host = host_of_event(hosts, event, address=address)
     if isinstance(host, str):
-        return Unheard(event=event, reason=host, ref=_ref_of(event.text, reader.vocabulary))
+        return Unheard(event=event, reason=host, ref=_ref_of(event, reader.vocabulary))
     try:
-        command = parse(event.text, reader.vocabulary)
+        command = _parse(event, reader.vocabulary)
     except CommandError as error:
         if error.source is not None and not reader.configuration.is_this_node(error.source):
             return Elsewhere(event=event, server=error.source)
@@ -110,10 +119,17 @@ def find(
     `records` are the tapes of which the ledger knows the names that the command gives bare.
     """
     tapes: list[Tape] = []
+    missing: list[str] = []
     pool: str | None = None
     try:
         for target in targets:
-            found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
+            try:
+                found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
+            except NoSuchTapeError as error:
+                missing.append(target.cartridge or "")
+                if len(missing) == len(targets):
+                    return str(error)
+                continue
             tapes.extend(found.tapes)
             pool = found.pool
     except VaultBusyError:
@@ -122,7 +138,7 @@ def find(
         return str(error)
     except OSError as error:
         return f"the vault cannot be read: {error.strerror or error}"
-    return Found(tapes=tuple(tapes), pool=pool)
+    return Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
 
 
 def settle(reader: Reader, understood: Understood, found: Found | str, now: datetime) -> Intake:
@@ -146,7 +162,40 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
         decision = decide(reader.table, understood.command, circumstances, trace=trace)
     except ExpansionError as error:
         return refused(understood, RequestState.DENIED, str(error))
-    return _decided(understood, decision)
+    decision = _with_missing(decision, found.missing)
+    intake = _decided(understood, decision)
+    begin = _not_before(decision, now)
+    if begin is None or intake.state is not RequestState.OPEN:
+        return intake
+    told = begin.replace(tzinfo=None).isoformat(timespec="seconds")
+    return evolve(intake, fields={**intake.fields, "notbefore": told})
+
+
+def _with_missing(decision: Decision, missing: Sequence[str]) -> Decision:
+    """Return a decision with a job for each tape that no vault has: it fails, and says so.
+
+    The others of the list are done; the command as a whole is no success.
+    """
+    if not decision.jobs or not missing:
+        return decision
+    planned = decision.jobs[0]
+    lost = (
+        PlannedJob(work=planned.work, values={"cartridge": name}, lock=None, pool=name)
+        for name in missing
+    )
+    return evolve(decision, jobs=(*decision.jobs, *lost))
+
+
+def _not_before(decision: Decision, now: datetime) -> datetime | None:
+    """Return when the first job may start, where hours keep all of them waiting; or None."""
+    at = datetime.fromtimestamp(now.timestamp(), LOCAL)
+    begins: list[datetime] = []
+    for work in {id(job.work): job.work for job in decision.jobs}.values():
+        begin = next_start(work.between, work.calendar, at)
+        if begin is not None and begin.timestamp() <= at.timestamp():
+            return None
+        begins += [begin] if begin is not None else []
+    return min(begins, key=datetime.timestamp, default=None)
 
 
 def settle_some(
@@ -246,9 +295,24 @@ def _rejected(event: Event, host: Host, error: CommandError, received: float) ->
     )
 
 
-def _ref_of(text: str, vocabulary: Vocabulary) -> str | None:
+def _parse(event: Event, vocabulary: Vocabulary) -> Command:
+    """Return the command of an event; columns of an error count in the event's whole text.
+
+    Whether a plain write may have cut it, is counted behind the writer and from the beginning.
+    """
+    writer = len(event.writer)
+    cuts = {CUT_AT, CUT_AT + writer}
+    may_be_cut = any(cut in event.lengths for cut in cuts) if event.lengths else None
     try:
-        return parse(text, vocabulary).ref
+        return parse(event.command, vocabulary, may_be_cut=may_be_cut)
+    except CommandError as error:
+        error.column += writer
+        raise
+
+
+def _ref_of(event: Event, vocabulary: Vocabulary) -> str | None:
+    try:
+        return _parse(event, vocabulary).ref
     except CommandError as error:
         return error.ref
 

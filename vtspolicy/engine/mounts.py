@@ -134,7 +134,7 @@ class Mounts:
         `hosts` says whose the connection is: a reload may change that while a tape is looked for.
         """
         message = read_mount(event)
-        if message is None or message.sequence is None:
+        if message is None:
             return
 
         def whose() -> Host | str:
@@ -143,6 +143,8 @@ class Mounts:
         host = whose()
         if isinstance(host, str):
             self._count("unheard")
+        elif message.sequence is None:  # there is no number to answer by
+            self._count("esm" if message.is_request else message.kind)
         elif message.closes_request:
             await self._close(event, host, message)
         elif message.is_request:
@@ -326,7 +328,11 @@ class Mounts:
     async def _close(self, event: Event, host: Host, message: MountMessage) -> None:
         """Let go of a request that the host has closed itself."""
         now = self.engine.clock.seconds()
-        told = {"mounted": "the host has mounted it", "rejected": "the host's operator rejected it"}
+        told = {
+            "mounted": "the host has mounted it",
+            "cancelled": "the host cancelled it",
+            "rejected": "the host's operator rejected it",
+        }
 
         def close(book: Book) -> int:
             closed = 0
@@ -334,7 +340,7 @@ class Mounts:
                 asked = book.event_of(mount.id)
                 # The host uses its numbers again: an old event that is shown again closes nothing.
                 older = asked and asked.time and event.time and event.time < asked.time
-                if mount.volume != message.volume or older:
+                if not message.names(mount.volume) or older:
                     continue
                 book.move_mount(mount.id, MountState.CLOSED, now, reason=told[message.kind])
                 _unlock(book, mount, now)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from attrs import evolve, frozen
 
 from vtspolicy.engine.intake import Understood, refused
+from vtspolicy.grammar.values import BY_REFERENCE
 from vtspolicy.jobs import Job, JobState, Request, RequestState
 from vtspolicy.ledger import Book
 from vtspolicy.ledger.errors import NoSuchRow
@@ -29,7 +30,11 @@ def answer(book: Book, understood: Understood) -> Answer:
         return Answer(recorded=book.record(refused(understood, RequestState.DENIED, request)))
     if understood.command.operation == "status":
         intake = refused(understood, RequestState.ANSWERED, None)
-        return Answer(recorded=book.record(evolve(intake, fields=status_fields(request))))
+        fields = dict(status_fields(request))
+        if _reference(understood) is not None:  # what is asked by name has a number of its own
+            del fields["req"]
+            fields["reason"] = f"request {request.id}: {fields['reason']}"
+        return Answer(recorded=book.record(evolve(intake, fields=fields)))
     reason = f"request {request.id} had ended: {request.state.value}"
     if request.live:
         reason = f"{request.live} job(s) of request {request.id} are told to stop"
@@ -59,10 +64,20 @@ def status_fields(request: Request) -> Mapping[str, str | int]:
     return fields
 
 
+def _reference(understood: Understood) -> str | None:
+    """Return the reference by which a command names its request; None if by its number."""
+    text = understood.command.keywords.get("request", "")
+    return text.removeprefix(BY_REFERENCE) if text.startswith(BY_REFERENCE) else None
+
+
 def _own_request(book: Book, understood: Understood) -> Request | str:
     text = understood.command.keywords.get("request", "")
+    reference = _reference(understood)
     try:
-        request = book.request(int(text)) if text.isdigit() and len(text) < 19 else None
+        if reference is not None:
+            request = book.request_by_ref(understood.host.name, reference)
+        else:
+            request = book.request(int(text)) if text.isdigit() and len(text) < 19 else None
     except NoSuchRow:
         request = None
     if request is None or request.host != understood.host.name:

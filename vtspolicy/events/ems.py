@@ -9,17 +9,18 @@ from attrs import define
 
 from vtspolicy.events.event import Event, Item, Refusal
 from vtspolicy.events.header import (
-    CANDIDATE,
     COMMAND,
     DATE,
     NEAR_PLAIN,
     PLAIN,
     STAMP,
     Header,
+    blanks_after,
     count_headers,
     decode_text,
     find_word,
     is_command,
+    may_follow_header,
     misplaced_header,
     misread_header,
     parse_header,
@@ -45,6 +46,7 @@ class _Open:
     header: Header | None  # None if what stands in its place is none
     parts: list[bytes]  # its text so far, one stripped line each; empty until the text begins
     size: int  # of the parts, joined
+    blanks: int = 0  # at the end of the last part's line
     misread: bytes = b""  # what stands in place of the header
 
     @property
@@ -55,7 +57,16 @@ class _Open:
     @property
     def is_candidate(self) -> bool:
         """Whether its text has begun, and something is to be done about it."""
-        return not self.is_own and bool(self.parts) and CANDIDATE.match(self.parts[0]) is not None
+        if self.header is None or self.is_own or not self.parts:
+            return False
+        return self.header.begins_candidate(self.parts[0])
+
+    @property
+    def lacks_text(self) -> bool:
+        """Whether its text still has to begin."""
+        if self.header is None or not self.parts:
+            return not self.parts
+        return len(self.parts) == 1 and self.header.lacks_text(self.parts[0])
 
 
 class EmsDecoder:
@@ -162,7 +173,7 @@ class EmsDecoder:
             if headers and not self._shows_headers:
                 self._shows_headers = count_headers(data, looked, begin) > 0
                 looked = begin
-            if not STAMP.match(line) and CANDIDATE.match(line.lstrip()):
+            if not STAMP.match(line) and may_follow_header(line):
                 self._line_without_text_before(data, position, begin)
             self._line(line)
             position = end + 1
@@ -181,8 +192,12 @@ class EmsDecoder:
             before = data[start:begin].rstrip()
             line = before[before.rfind(b"\n") + 1 :]
         if STAMP.match(line):
-            parsed = parse_header(line) or misread_header(line)
-            if parsed is not None and not parsed[1]:
+            if (parsed := parse_header(line)) is not None:
+                is_bare = parsed[0].lacks_text(parsed[1])
+            else:
+                misread = misread_header(line)
+                is_bare = misread is not None and not misread[1]
+            if is_bare:
                 self._line(line)
 
     # One line
@@ -198,7 +213,7 @@ class EmsDecoder:
             if not (self._open and self._open.is_candidate):
                 self._misplaced(line)
             if self._open is not None:
-                self._continue(self._open, line.strip())
+                self._continue(self._open, line.strip(), blanks_after(line))
 
     def _plain_line(self, line: bytes) -> None:
         """Take a plain command, unless it is the text of an event or may be a part of one."""
@@ -219,9 +234,9 @@ class EmsDecoder:
         if not is_text:
             self._complete()
             self.counted.events += 1
-            self._deliver(None, line.strip())
+            self._deliver(None, line.strip(), blanks_after(line))
         elif self._open is not None:
-            self._continue(self._open, line.strip())
+            self._continue(self._open, line.strip(), blanks_after(line))
 
     def _misplaced(self, line: bytes) -> None:
         """Refuse a line that would be a command if nothing stood before it."""
@@ -251,7 +266,7 @@ class EmsDecoder:
         event = self._open
         if event is None or event.header is None:
             return False
-        return not event.parts or (event.is_own and COMMAND.match(event.parts[0]) is not None)
+        return event.lacks_text or (event.is_own and COMMAND.match(event.parts[0]) is not None)
 
     def _begin(self, line: bytes) -> None:
         parsed = parse_header(line)
@@ -260,17 +275,17 @@ class EmsDecoder:
             return
         header, text = parsed
         if not self._wrapped:
-            if not self._only_candidates or CANDIDATE.match(text):
-                self._deliver(header, text)
+            if not self._only_candidates or header.begins_candidate(text):
+                self._deliver(header, text, blanks_after(line))
             return
         self._open = _Open(header, [], 0)
-        self._continue(self._open, text)
+        self._continue(self._open, text, blanks_after(line))
 
     def _begin_without(self, line: bytes) -> None:
         """Refuse a command whose header is none, also if it begins in the next line only."""
         misread = misread_header(line)
         if misread is not None and not misread[1] and self._wrapped:
-            self._open = _Open(None, [], 0, misread[0])
+            self._open = _Open(None, [], 0, misread=misread[0])
             self.counted.malformed += not self._only_candidates  # else when its text is seen
             return
         self.counted.malformed += 1
@@ -283,15 +298,16 @@ class EmsDecoder:
             self.counted.malformed += self._only_candidates
             self._refuse("header", refused_header(event.misread))
 
-    def _continue(self, event: _Open, text: bytes) -> None:
+    def _continue(self, event: _Open, text: bytes, blanks: int) -> None:
         if not text:
             return
         if event.header is None:
             self._continue_without(event, text)
             return
-        if not event.parts and self._only_candidates and not CANDIDATE.match(text):
+        if not event.parts and self._only_candidates and not event.header.begins_candidate(text):
             self._open = None
             return
+        event.blanks = blanks
         event.size += len(text) + bool(event.parts)
         event.parts.append(text)
         if event.size > self.limits.text:
@@ -303,16 +319,20 @@ class EmsDecoder:
         if event is None or event.header is None:
             return
         if event.parts or not self._only_candidates:
-            self._deliver(event.header, b" ".join(event.parts))
+            self._deliver(event.header, b" ".join(event.parts), event.blanks)
 
-    def _deliver(self, header: Header | None, raw: bytes) -> None:
+    def _deliver(self, header: Header | None, raw: bytes, blanks: int) -> None:
         if len(raw) > self.limits.text:
             self._refuse_text()
             return
         if header is not None and header.is_own and self._only_candidates:
             return
         text = decode_text(raw)
-        event = header.event(text, "ems") if header else Event(text=text, wire="plain")
+        lengths = range(len(raw), len(raw) + blanks + 1)
+        if header is not None:
+            event = header.event(text, "ems", lengths)
+        else:
+            event = Event(text=text, wire="plain", lengths=lengths)
         if self._only_candidates and not event.is_candidate:
             return
         if self._is_cut and event.is_candidate and not shows_end(raw):
@@ -330,7 +350,7 @@ class EmsDecoder:
             self._complete()
             self.counted.events += 1
         event, self._open = self._open, None
-        if event and not event.is_own and event.parts and CANDIDATE.match(event.parts[0]):
+        if event is not None and event.is_candidate:
             self._refuse(
                 "event",
                 f"a line of this event is longer than {self.limits.line} bytes: it was not taken",

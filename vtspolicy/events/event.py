@@ -4,7 +4,7 @@ import hashlib
 import re
 from datetime import datetime
 
-from attrs import frozen
+from attrs import field, frozen
 
 from vtspolicy.notices import Word
 
@@ -22,6 +22,22 @@ _NOTICE_TEXT = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """One of our notices, shown back in other letters or blanks."""
+TAPE_SERVER = "$ZSVR"
+SEQUENCELESS = frozenset({659, 705, 706})
+"""Tape messages whose text does not begin with `$ZSVR:`: ESM mounts, and dismounts."""
+_WRITER = re.compile(
+    rf"\d{{1,5}},\d{{1,5}}[ \t]++\$[A-Za-z0-9]{{1,5}}:[ \t]*+(?={_ODD}*+VTSPolicy)",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def is_written_plainly(ssid: str, number: int) -> bool:
+    """Whether an event holds what was written plainly to the collector: TANDEM.EMS, 512.
+
+    A display can show the subsystem by its number; any number passes (a decision of ours).
+    """
+    owner, subsystem, *_ = ssid.split(".")
+    return number == 512 and owner == "TANDEM" and (subsystem == "EMS" or subsystem.isdigit())
 
 
 @frozen(kw_only=True)
@@ -40,11 +56,27 @@ class Event:
     action_id: str | None = None  # JSON only
     id: str | None = None  # JSON only: the sender's own id, repeated in every notice about it
     wire: str = "ems"  # the format it came in: ems, json, syslog, or plain for a bare command
+    lengths: range = field(default=range(0), eq=False, repr=False)
+    # how many bytes the text may have been sent with, as blanks at its end may be the display's;
+    # empty if that is not known
 
     @property
     def is_plain(self) -> bool:
         """Whether it came without a header, and so has no identity to de-duplicate by."""
         return self.time is None
+
+    @property
+    def writer(self) -> str:
+        """The `cpu,pin $NAME: ` before a command that was written plainly to the collector."""
+        if self.ssid is None or not is_written_plainly(self.ssid, self.number or 0):
+            return ""
+        match = _WRITER.match(self.text)
+        return match[0] if match else ""
+
+    @property
+    def command(self) -> str:
+        """The text as its writer sent it."""
+        return self.text[len(self.writer) :]
 
     @property
     def is_own_notice(self) -> bool:
@@ -54,19 +86,21 @@ class Event:
         """
         if self.ssid is not None and self.ssid.startswith(OWN_SUBSYSTEM):
             return True
-        if self.text.startswith("VTSPolicy "):
-            return self.text[len("VTSPolicy ") :].split(" ", 1)[0] in Word.__members__
-        return _NOTICE_TEXT.match(self.text) is not None
+        text = self.command
+        if text.startswith("VTSPolicy "):
+            return text[len("VTSPolicy ") :].split(" ", 1)[0] in Word.__members__
+        return _NOTICE_TEXT.match(text) is not None
 
     @property
     def is_command(self) -> bool:
         """Whether its text is meant as a command (DOMAIN.md 3: recognised by the text alone)."""
-        return COMMAND_TEXT.match(self.text) is not None and not self.is_own_notice
+        return COMMAND_TEXT.match(self.command) is not None and not self.is_own_notice
 
     @property
     def is_mount(self) -> bool:
-        """Whether its text is a tape message ($ZSVR:)."""
-        return self.text.startswith("$ZSVR:") and not self.is_own_notice
+        """Whether it is a tape message: its text says so ($ZSVR:), or its process and number."""
+        by_number = self.process == TAPE_SERVER and self.number in SEQUENCELESS
+        return (by_number or self.text.startswith("$ZSVR:")) and not self.is_own_notice
 
     @property
     def is_candidate(self) -> bool:

@@ -10,7 +10,13 @@ from datetime import datetime
 
 from attrs import frozen
 
-from vtspolicy.events.event import OWN_SUBSYSTEM, Event
+from vtspolicy.events.event import (
+    OWN_SUBSYSTEM,
+    SEQUENCELESS,
+    TAPE_SERVER,
+    Event,
+    is_written_plainly,
+)
 
 STAMP = re.compile(rb"\d\d-\d\d-\d\d[ \t]+\d\d:\d\d:\d\d")
 """A line that begins so begins an event; every other line continues one."""
@@ -30,11 +36,17 @@ COMMAND = re.compile(_ODD + rb"*+" + _WORD)
 """What a text begins with that is meant as a command; what is wrong with it, the parser tells."""
 CANDIDATE = re.compile(COMMAND.pattern + rb"|\$ZSVR:")
 """What a text begins with when anything is to be done about it."""
+_WRITER = rb"\d{1,5},\d{1,5}[ \t]++\$[A-Za-z0-9]{1,5}:"
+_WRITTEN = re.compile(_WRITER + rb"(?:" + COMMAND.pattern + rb"|[ \t]*+\Z)")
+_WRITER_ALONE = re.compile(rb"(?:\d{1,5},\d{1,5}(?:[ \t]++\$[A-Za-z0-9]{1,5}:)?)?[ \t]*+\Z")
+_LAST_LINE = re.compile(
+    rb"\s*+(?:(?:(?:\d{1,5},\d{1,5}[ \t]++)?\$[A-Za-z0-9]{1,5}:)?" + COMMAND.pattern + rb"|\$ZSVR:)"
+)
 _BEFORE = re.compile(_ODD + rb"++(?=\d\d-\d\d-\d\d[ \t])")
 
 # What both words have in common, so that one search at the speed of `memchr` finds either; two
 # calls of `bytes.find` take more than twice as long. Lower case: letters need not be right.
-_ANY_WORD = re.compile(rb"v(?:tspolicy|r:)")
+_ANY_WORD = re.compile(rb"v(?:tspolicy|r)")
 _T = ord("t")
 
 _SHOWN = 80  # the most bytes of a header that is none that a notice repeats
@@ -90,10 +102,29 @@ class Header:
         """Whether it is the header of one of our own notices."""
         return self.ssid.startswith(OWN_SUBSYSTEM)
 
-    def event(self, text: str, wire: str) -> Event:
+    @property
+    def is_written(self) -> bool:
+        """Whether it is that of a text which was written plainly to the collector."""
+        return is_written_plainly(self.ssid, self.number)
+
+    def begins_candidate(self, text: bytes) -> bool:
+        """Whether anything is to be done about an event whose text begins so.
+
+        A command that was written plainly may bear the writer before it.
+        """
+        if CANDIDATE.match(text) or (self.process == TAPE_SERVER and self.number in SEQUENCELESS):
+            return True
+        return self.is_written and (_WRITTEN.match(text) or _WRITER_ALONE.match(text)) is not None
+
+    def lacks_text(self, text: bytes) -> bool:
+        """Whether the text still has to begin, in the next line: all there is may be its writer."""
+        return not text or (self.is_written and _WRITER_ALONE.match(text) is not None)
+
+    def event(self, text: str, wire: str, lengths: range) -> Event:
         """Return the event with this header."""
         return Event(
             text=text,
+            lengths=lengths,
             time=self.time,
             system=self.system,
             process=self.process,
@@ -165,6 +196,16 @@ def refused_header(found: bytes) -> str:
     )
 
 
+def may_follow_header(line: bytes) -> bool:
+    """Whether a line may be the text of a header above it."""
+    return _LAST_LINE.match(line) is not None
+
+
+def blanks_after(line: bytes) -> int:
+    """Return how many blanks stand at the end of a line; they may be its display's, or sent."""
+    return len(line.rstrip(b"\r\n")) - len(line.rstrip())
+
+
 def misplaced_header(line: bytes) -> str | None:
     """Return the reason why a command or tape message is not taken whose header begins too late.
 
@@ -174,7 +215,7 @@ def misplaced_header(line: bytes) -> str | None:
     if before is None:
         return None
     parsed = parse_header(line[before.end() :])
-    if parsed is None or parsed[0].is_own or not CANDIDATE.match(parsed[1]):
+    if parsed is None or parsed[0].is_own or not parsed[0].begins_candidate(parsed[1]):
         return None
     if Event(text=decode_text(parsed[1])).is_own_notice:
         return None
@@ -197,7 +238,7 @@ def refused_cut(raw: bytes) -> str:
 
 
 def find_word(lower: bytes, start: int, stop: int) -> int:
-    """Return where `vtspolicy` or `$zsvr:` next stands in bytes in lower case, or -1."""
+    """Return where `vtspolicy` or `$zsvr` next stands in bytes in lower case, or -1."""
     while match := _ANY_WORD.search(lower, start, stop):
         at = match.start()
         if lower[at + 1] == _T:

@@ -301,7 +301,13 @@ def _event(fields: dict[str, object]) -> Event:
         except _LineError as expected:
             found = json.dumps(value, ensure_ascii=False)
             raise _LineError(f"field {name} must be {expected}; it is {_shown(found)}") from None
+    sent = str(fields["text"]).rstrip("\r\n")
+    values["lengths"] = range(_bytes(str(values["text"])), _bytes(sent) + 1)
     return Event(**values, wire="json")  # type: ignore[arg-type]  # each was checked by its own function
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _shown(found: str) -> str:

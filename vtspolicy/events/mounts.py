@@ -39,6 +39,8 @@ _REQUESTS = {
     705: ("ESM", _form(rf"MOUNT \s+ ESM \s+ {_VOLUME} {_DRIVE_AND_RING} (?P<comment>.*) \Z")),
     706: ("ESM", _form(rf"MOUNT \s+ ESM \s+ {_VOLUME} {_DRIVE_AND_RING} (?P<comment>.*) \Z")),
 }
+_VOLUME_ANYWHERE = re.compile(r"(?<![A-Za-z0-9@#$_-])[A-Za-z0-9@#$_-]{1,6}(?![A-Za-z0-9@#$_-])")
+_CANCELLED = 649
 _ENDS = {
     648: ("mounted", _form(rf"{_SEQUENCE} VOLUME \s+ {_VOLUME} \s+ MOUNTED (?: \s .* )? \Z")),
     651: (
@@ -56,6 +58,7 @@ _ENDS = {
         ),
     ),
 }
+_CANCEL = _form(rf"{_SEQUENCE} (?P<words>.*) \Z")
 _ALIAS = re.compile(r"\s+ALIAS\s*=\s*(\S{1,12})", re.ASCII)
 
 
@@ -63,8 +66,8 @@ _ALIAS = re.compile(r"\s+ALIAS\s*=\s*(\S{1,12})", re.ASCII)
 class MountMessage:
     """One tape message. What the message does not say is None."""
 
-    kind: str  # request, mounted, rejected, dismounted
-    volume: str  # the tape's name, up to six characters
+    kind: str  # request, mounted, cancelled, rejected, dismounted
+    volume: str  # the tape's name, up to six characters; of one cancelled all words that may be it
     sequence: str | None = None  # four digits, the action id; None for 659, 705 and 706
     label: str | None = None  # plain, IBM, TMF or ESM; of a request only
     ring: bool | None = None  # whether the tape is to be written on; of a request only
@@ -82,7 +85,13 @@ class MountMessage:
     @property
     def closes_request(self) -> bool:
         """Whether the request of this sequence number waits no longer."""
-        return self.kind in ("mounted", "rejected")
+        return self.kind in ("mounted", "cancelled", "rejected")
+
+    def names(self, volume: str) -> bool:
+        """Whether it is about this volume."""
+        if self.kind == "cancelled":
+            return volume in self.volume.split()
+        return volume == self.volume
 
 
 def read_mount(event: Event) -> MountMessage | None:
@@ -96,6 +105,13 @@ def read_mount(event: Event) -> MountMessage | None:
         label, form = _REQUESTS[event.number]
         match = form.match(event.text)
         return _message("request", match, label) if match else None
+    if event.number == _CANCELLED:
+        # Its wording is not known: the number says what it is, and the volume may stand anywhere.
+        match = _CANCEL.match(event.text)
+        if match is None:
+            return None
+        words = " ".join(_VOLUME_ANYWHERE.findall(match["words"]))
+        return MountMessage(kind="cancelled", volume=words, sequence=match["sequence"])
     if event.number in _ENDS:
         kind, form = _ENDS[event.number]
         match = form.match(event.text)

@@ -14,6 +14,7 @@ from vtspolicy.events.header import (
     COMMAND,
     STAMP,
     Header,
+    blanks_after,
     decode_text,
     find_word,
     misplaced_header,
@@ -161,8 +162,9 @@ class SyslogDecoder:
         if match is None:
             self._refuse_message()
             return
-        lines = (match[1] or b"").translate(None, _UNPRINTED).split(b"\n")
-        raw = b" ".join(filter(None, (line.strip() for line in lines)))
+        said = (match[1] or b"").translate(None, _UNPRINTED).rstrip(b"\r\n")
+        raw = b" ".join(filter(None, (line.strip() for line in said.split(b"\n"))))
+        blanks = blanks_after(said)
         if STAMP.match(raw):
             parsed = parse_header(raw)
             if parsed is None:
@@ -171,22 +173,27 @@ class SyslogDecoder:
                 if misread is not None and misread[1]:
                     self._refuse("header", refused_header(misread[0]))
                 return
-            self._deliver(*parsed)
+            self._deliver(*parsed, blanks)
         elif COMMAND.match(raw):
-            self._deliver(None, raw)
+            self._deliver(None, raw, blanks)
         elif reason := misplaced_header(raw):
             self._refuse("header", reason, column=1)
 
-    def _deliver(self, header: Header | None, raw: bytes) -> None:
+    def _deliver(self, header: Header | None, raw: bytes, blanks: int) -> None:
         own = header is not None and header.is_own
-        if self._only_candidates and (own or not CANDIDATE.match(raw)):
+        begins = header.begins_candidate(raw) if header else CANDIDATE.match(raw) is not None
+        if self._only_candidates and (own or not begins):
             return
         if len(raw) > self.limits.text:
             limit = f"the text is longer than the {self.limits.text} bytes that an event can have"
             self._refuse("event", limit)
             return
         text = decode_text(raw)
-        event = header.event(text, "syslog") if header else Event(text=text, wire="plain")
+        lengths = range(len(raw), len(raw) + blanks + 1)
+        if header is not None:
+            event = header.event(text, "syslog", lengths)
+        else:
+            event = Event(text=text, wire="plain", lengths=lengths)
         if self._only_candidates and not event.is_candidate:
             return
         if self._is_cut and not shows_end(raw):

@@ -44,6 +44,7 @@ class _Load:
 
     held: list[tuple[Notice, HostSession | None]] = field(factory=list)  # recorded meanwhile
     seen: set[int] = field(factory=set)  # the numbers of the notices that were read
+    arrived: set[int] = field(factory=set)  # confirmed, though the page asked for may have them
     is_stale: bool = True  # to be read from the beginning: what was given may be due again
 
 
@@ -142,6 +143,8 @@ class Outbox:
             return
         freed = self._land(session, mine)
         self._confirmed.update(mine)
+        for load in self._loading.values():
+            load.arrived.update(mine)
         done = self._store.delivered(mine)
 
         def forget(_: object) -> None:
@@ -342,12 +345,14 @@ class Outbox:
                 load.is_stale, after = False, 0
                 self._behind.discard(host)
                 self._barred.pop(host, None)
+            load.arrived = set(self._confirmed)
             page = await self._store.pending(host, after, PAGE)
             chosen = self._choose(host)
             if load.is_stale or chosen is None:
                 continue
             for notice in page:
-                self._send(chosen, notice)
+                if notice.id not in load.arrived:
+                    self._send(chosen, notice)
                 after = max(after, notice.id or 0)
             load.seen.update(each.id for each in page if each.id is not None)
             if len(page) < PAGE:

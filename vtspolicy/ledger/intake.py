@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import Job, JobState, RequestState, final_word
@@ -45,6 +45,8 @@ class Intake:
     word: Word | None = None  # of the first notice, where the state does not tell it
     notify_all: bool = False  # the host wants to hear of progress too
     actor: str | None = None  # for the history; "host NAME" when not given
+    again: int | None = None  # the request that it repeats
+    repeats: int | None = None  # the job that it runs again
 
 
 @frozen(kw_only=True)
@@ -176,19 +178,21 @@ class IntakeDesk(ReadingDesk):
             path=tape.path if tape is not None else None,
             created=intake.received,
             notify_all=intake.notify_all,
+            repeats=intake.repeats,
         )
 
     def _job_row(self, job: Job) -> Row:
         return (
             *(job.id, job.request, job.host, self._work_id(job.work), to_json(job.values)),
             *(job.rule, job.lock, job.priority, job.notify_all, "waiting", job.tape, job.path),
-            job.created,
+            *(job.created, job.repeats),
         )
 
     def renew(self, job_id: int, actor: str, at: float) -> Recorded:
         """Make a new request of one job that has ended: the same work, a handle of its own.
 
-        It is the operator's wish, and so never a duplicate; the history of both names the other.
+        It is the operator's wish, and so never a duplicate; the history of both names the other. It
+        does not answer under the host's reference: who waits for that waits for its own command.
         LedgerError when the job has not ended, or is being run again already.
         """
         old = self._need_job(job_id)
@@ -198,7 +202,8 @@ class IntakeDesk(ReadingDesk):
         if again is not None:
             raise LedgerError(f"job {job_id} is being run again already, as job {again}")
         request = self.request(old.request)
-        event = self.event_of(old.request) or Event(text="")
+        event = evolve(self.event_of(old.request) or Event(text=""), id=None)
+        first = request.again if request and request.again is not None else old.request
         intake = Intake(
             event=event,
             host=old.host,
@@ -206,8 +211,8 @@ class IntakeDesk(ReadingDesk):
             state=RequestState.OPEN,
             family=request.family if request else None,
             operation=request.operation if request else None,
-            ref=request.ref if request else None,
-            event_id=request.event_id if request else None,
+            again=first,
+            repeats=job_id,
             rule=old.rule,
             table=request.table if request else None,
             why=self.why(old.request),
@@ -243,6 +248,7 @@ def _request_row(intake: Intake, number: int, end: Word | None) -> Row:
         *(number, intake.host, at, state.value, intake.family, intake.operation, intake.ref),
         *(_event_id(intake), intake.rule, intake.table, intake.reason, count, count),
         None if count else at,
+        intake.again,
     )
 
 
@@ -252,6 +258,7 @@ def _told(
     """Yield the notices about a command that is recorded: words with their fields."""
     known = present(
         req=number,
+        again=intake.again,
         ref=intake.ref,
         family=intake.family,
         operation=intake.operation,

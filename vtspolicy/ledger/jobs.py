@@ -39,6 +39,7 @@ class _Place:
     """A job's request: what notices repeat of it, and how its jobs stand."""
 
     ref: str | None
+    again: int | None
     family: str | None
     operation: str | None
     event_id: str | None
@@ -293,9 +294,10 @@ class JobDesk(TapeDesk):
         row = self._one("job_and_request", job_id)
         if row is None:
             raise NoSuchRow("job", job_id)
-        ref, family, operation, event_id, received, jobs, live, *ends = row[JOB_WIDTH:]
+        ref, family, operation, event_id, received, jobs, live, again, *ends = row[JOB_WIDTH:]
         return self._job_of(row), _Place(
             ref=ref,
+            again=again,
             family=family,
             operation=operation,
             event_id=event_id,
@@ -311,6 +313,7 @@ class JobDesk(TapeDesk):
         """Put a notice about one job into the outbox."""
         fields = present(
             req=job.request,
+            again=place.again,
             job=job.id,
             ref=place.ref,
             family=place.family,
@@ -350,6 +353,7 @@ class JobDesk(TapeDesk):
             ok, warn = ends[JobState.COMPLETED], ends[JobState.WARNING]
             fields = present(
                 req=job.request,
+                again=place.again,
                 jobs=place.jobs,
                 ref=place.ref,
                 family=place.family,
@@ -378,4 +382,7 @@ class JobDesk(TapeDesk):
         if word not in _WITH_REASON:
             return None
         row = self._one("first_reason", job.request, JobState[word.name].value)
-        return None if row is None else row[0]
+        if row is None:
+            return None
+        reason, tape = row
+        return reason if tape is None or tape in reason else f"{tape}: {reason}"

@@ -12,7 +12,7 @@ from vtspolicy.jobs import Attempt, Job, JobState, Request, RequestState, Transi
 from vtspolicy.ledger.desk import Desk, Row
 from vtspolicy.ledger.errors import NoSuchRow
 
-JOB_WIDTH = 19
+JOB_WIDTH = 20
 """How many columns job_columns has: what a query has besides them stands behind."""
 
 
@@ -92,6 +92,7 @@ def request_of(row: Row) -> Request:
         warn=row[15],
         failed=row[16],
         finished=row[17],
+        again=row[18],
     )
 
 
@@ -140,6 +141,7 @@ class ReadingDesk(Desk):
             code=row[16],
             reason=row[17],
             notify_all=bool(row[18]),
+            repeats=row[19],
         )
 
     def _need_job(self, job_id: int) -> Job:
@@ -197,6 +199,14 @@ class ReadingDesk(Desk):
     def request(self, request_id: int) -> Request | None:
         """Return a request, or None."""
         row = self._one("request", request_id)
+        return request_of(row) if row else None
+
+    def request_by_ref(self, host: str, ref: str) -> Request | None:
+        """Return the newest request to which a host gave this reference, or None.
+
+        Commands about requests do not count: they may bear one, too.
+        """
+        row = self._one("request_by_ref", ref, host)
         return request_of(row) if row else None
 
     def requests(

@@ -18,6 +18,7 @@ from vtspolicy.tapes import (
     Copy,
     Difference,
     Emptied,
+    Fingerprint,
     Outcome,
     Proof,
     Tape,
@@ -226,6 +227,22 @@ class TapeDesk(CopyDesk):
                         self.note_restored(copy.id, after.seen, at)
         self._do("move_copies", after.vault, after.pool, after.path, before.path)
         self._do("move_tape", after.vault, after.pool, after.path, before.path)
+
+    def note_renamed(self, tape: Tape, before: Fingerprint, at: float) -> None:
+        """Note that this program renamed a tape and gave it its name back; `before` it was so.
+
+        That changed the file's change time, and nothing else: the copies that it was then are
+        copies of it still.
+        """
+        if tape.seen is None or difference(before, tape.seen) is Difference.WRITTEN:
+            return
+        for copy in self.copies_of(tape.path):
+            if copy.lost is None and copy.difference(before)[0] is Difference.NONE:
+                self.note_restored(copy.id, tape.seen, at)
+        known = model.with_file(self.tape(tape.path) or tape, tape)
+        if known.kept is not None and difference(known.kept, before) is Difference.NONE:
+            known = evolve(known, kept=tape.seen)
+        self.save_tape(known)
 
     def mark_tapes(
         self,

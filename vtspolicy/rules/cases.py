@@ -17,7 +17,7 @@ from vtspolicy.grammar import Command, CommandError, Vocabulary, parse
 from vtspolicy.rules.decision import Circumstances, Decision, Verdict, proven_user
 from vtspolicy.rules.expand import ExpansionError, expand
 from vtspolicy.rules.facts import imagined_facts
-from vtspolicy.rules.hours import next_start
+from vtspolicy.rules.hours import shown_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.places import RUN_PLACES
 from vtspolicy.rules.rulings import ruling_of
@@ -146,20 +146,20 @@ def _command(case: Case, vocabulary: Vocabulary) -> tuple[Command, str | None, s
     if case.event is None:
         return parse(case.command or "", vocabulary), case.system, case.user
     reading = decoder("auto", only_candidates=False)
-    items = [*reading.feed(case.event.encode()), *reading.close()]
+    items = [*reading.feed(case.event.encode() + b"\n"), *reading.close()]
     event = next((item for item in items if isinstance(item, Event) and item.is_command), None)
     if event is None:
         raise _NoCommandError(column=1, message="the event holds no command")
     user = proven_user(event) if event.user is not None else case.user
     if proven_user(Event(text="", number=event.number, ssid=event.ssid, user="x")) is None:
         user = None
-    return parse(event.text, vocabulary), event.system or case.system, user
+    return parse(event.command, vocabulary), event.system or case.system, user
 
 
 def _found(case: Case, decision: Decision) -> dict[str, Any]:
     """What was decided, in the words that a case expects it in."""
     works = [job.work for job in decision.jobs]
-    starts = [next_start(work.between, work.calendar, case.at) for work in works]
+    starts = [shown_start(work.between, work.calendar, case.at) for work in works]
     return {
         "rule": decision.rule,
         "denied": decision.reason if decision.verdict is Verdict.DENIED else None,

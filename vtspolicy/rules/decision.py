@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from vtspolicy.events.event import Event
+from vtspolicy.events.event import Event, is_written_plainly
 from vtspolicy.rules.work import Work
 from vtspolicy.tapes import Tape
 
@@ -28,7 +28,7 @@ def proven_user(event: Event) -> str | None:
 
     The header of a console text (TANDEM.EMS 512) bears the collector's user, not the writer's.
     """
-    if event.number == 512 and (event.ssid or "").startswith("TANDEM.EMS."):
+    if event.ssid is not None and is_written_plainly(event.ssid, event.number or 0):
         return None
     return event.user
 

@@ -7,7 +7,7 @@ from typing import Any
 from vtspolicy.grammar.command import Command
 from vtspolicy.rules.decision import Circumstances, PlannedJob, Step
 from vtspolicy.rules.expand import Template, expand, expand_environment, expand_input
-from vtspolicy.rules.hours import next_start
+from vtspolicy.rules.hours import shown_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.places import RUN_PLACES
 from vtspolicy.rules.rulings import ruling_of
@@ -91,7 +91,7 @@ def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
     of_a_tape = values
     if job.pool is not None:  # its copies are asked for tape by tape: these names are open
         of_a_tape = {**values, **{name: f"{{{name}}}" for name in OF_ONE_TAPE}}
-    starts = next_start(work.between, work.calendar, at)
+    starts = shown_start(work.between, work.calendar, at)
     return {
         "tape": job.tape.name if job.tape else None,
         "pool": job.pool,
@@ -105,7 +105,7 @@ def _job(table: Table, job: PlannedJob, at: datetime) -> Data:
         "priority": job.priority,
         "between": work.between,
         "starts": None if starts is None else starts.isoformat(sep=" ", timespec="minutes"),
-        "waits": starts != at,
+        "waits": starts != at.replace(tzinfo=None),
         "timeouts": _timeouts(work.limits),
         "retry": {
             "attempts": work.retry.attempts,

@@ -166,6 +166,17 @@ def _day_name(word: str) -> str:
     return word
 
 
+def shown_start(between: str | None, calendar: Calendar, at: datetime) -> datetime | None:
+    """Return what `next_start` does, by what this machine's clock shows: without a zone.
+
+    So whoever asks for a time of the day gets the server's answer, also in a night on which the
+    clock is changed.
+    """
+    there = at.replace(tzinfo=LOCAL) if at.tzinfo is None else at.astimezone(LOCAL)
+    begin = next_start(between, calendar, there)
+    return None if begin is None else begin.replace(tzinfo=None)
+
+
 def next_start(between: str | None, calendar: Calendar, at: datetime) -> datetime | None:
     """Return `at` if a job may start then, else the begin of the next window.
 

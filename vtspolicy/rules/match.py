@@ -148,7 +148,8 @@ def _decided(
     if rule.each == "pool" and not _names_a_cartridge(command):
         jobs = _pool_jobs(rule, rule.work, common, tapes)
     else:
-        jobs = _tape_jobs(rule, rule.work, common, tapes, left_out)
+        named = _names_a_cartridge(command)
+        jobs = _tape_jobs(rule, rule.work, common, tapes, None if named else left_out)
     return Decision(
         verdict=Verdict.RUN,
         table=table.hash,
@@ -189,8 +190,12 @@ def _tape_jobs(
     work: Work,
     common: dict[str, str],
     tapes: tuple[Tape, ...],
-    left_out: list[tuple[str, str]],
+    left_out: list[tuple[str, str]] | None,
 ) -> tuple[PlannedJob, ...]:
+    """One job for each tape; `left_out` is told of those of a pool that there is nothing to do for.
+
+    A tape that the command names has a job in any case, which fails and says why.
+    """
     jobs = []
     needs_copy = work.then == "restored" and _wants_handle(work)
     for tape in tapes:
@@ -206,7 +211,7 @@ def _tape_jobs(
         }
         if tape.size is not None:
             values["size"] = str(tape.size)
-        if work.then == "migrated" and not tape.size:
+        if work.then == "migrated" and not tape.size and left_out is not None:
             left_out.append((tape.name, NO_FILE if tape.size is None else NO_DATA))
             continue
         if work.then == "restored":
@@ -215,7 +220,7 @@ def _tape_jobs(
                 values["size"] = str(tape.copied_size)
             if tape.handle is not None:
                 values["handle"] = tape.handle
-            elif needs_copy:
+            elif needs_copy and left_out is not None:
                 left_out.append((tape.name, NO_COPY))
                 continue
         jobs.append(

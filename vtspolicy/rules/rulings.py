@@ -40,10 +40,10 @@ def ruling_of(table: Table, job: PlannedJob, facts: Facts) -> Ruling | None:
         facts,
         copies=copies,
         demanded=work.proof,
-        movable=_movable(table),
+        movable=movable(table),
         in_place=restores and work.restores_to == "path",
         application=work.application if restores else None,
-        needs_copy=not restores or _names_a_copy(work),
+        needs_copy=not restores or names_a_copy(work),
     )
     return judge(act, known)
 
@@ -61,8 +61,8 @@ def _demanded(table: Table, application: str) -> Proof | None:
     return stricter(*proofs) if proofs else None
 
 
-def _movable(table: Table) -> Collection[str]:
-    """The applications that can bring a tape back to another place."""
+def movable(table: Table) -> Collection[str]:
+    """Return the applications that can bring a tape back to another place."""
     return {
         rule.work.application
         for rule in table.rules
@@ -72,7 +72,8 @@ def _movable(table: Table) -> Collection[str]:
     }
 
 
-def _names_a_copy(work: Work) -> bool:
+def names_a_copy(work: Work) -> bool:
+    """Return whether a restore names the copy that it brings back."""
     templates = [*work.run, *work.input]
     if work.prepare is not None:
         templates += [*work.prepare.run, *work.prepare.input]

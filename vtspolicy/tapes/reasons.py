@@ -150,7 +150,7 @@ class Reason(Enum):
         0,
     )
     EMPTY = (
-        "the tape was emptied before its turn came: nothing is copied",
+        "the tape is empty: nothing is copied",
         "an archive of an empty tape",
         0,
     )

@@ -5,6 +5,7 @@ from vtspolicy.vaults.errors import (
     ChangedError,
     InUseError,
     NoLeaseError,
+    NoSuchTapeError,
     VaultBusyError,
     VaultError,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Found",
     "InUseError",
     "NoLeaseError",
+    "NoSuchTapeError",
     "OneLook",
     "Seen",
     "System",

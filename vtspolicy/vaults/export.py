@@ -1,5 +1,6 @@
 """Writing what a restore brought back to a file outside of the vaults, to be looked at."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -9,6 +10,15 @@ from vtspolicy.vaults.private import RESTORE
 
 CHUNK = 1 << 20
 """Bytes that are copied at once."""
+
+
+def digest(place: Place, token: str) -> str:
+    """Return the SHA-256 of the private file of a restore, hexadecimal. Raises VaultError."""
+    sha256 = hashlib.sha256()
+    with opened(place, place.private(token, RESTORE), os.O_RDONLY) as file:
+        while data := place.system.read(file, CHUNK):
+            sha256.update(data)
+    return sha256.hexdigest()
 
 
 def export(place: Place, token: str, destination: Path) -> None:

@@ -18,7 +18,7 @@ from attrs import frozen
 from vtspolicy.catalogue import named_twice
 from vtspolicy.grammar.command import Target
 from vtspolicy.tapes import Fingerprint, Tape
-from vtspolicy.vaults.errors import VaultError, told, trouble
+from vtspolicy.vaults.errors import NoSuchTapeError, VaultError, told, trouble
 from vtspolicy.vaults.system import FOLDER, System, boot
 
 POOL_LIMIT = 100_000
@@ -31,6 +31,7 @@ class Found:
 
     tapes: tuple[Tape, ...]  # of a pool all of them, in the order of their names
     pool: str | None = None  # the pool's real path, when the target was a pool
+    missing: tuple[str, ...] = ()  # names of tapes beside these that no vault has
 
 
 @frozen(kw_only=True)
@@ -180,6 +181,9 @@ class Looking:
         if not found:
             # Its file is gone, perhaps by a Delete, and its pool must be there to bring it back to.
             pools = set(self.pools())
+            records = [each for each in known if (each.vault, each.pool) in pools]
+            # Where it was before somebody moved it, there is a record, too.
+            records = [each for each in records if each.deleted is not None] or records
             found = [
                 Tape(
                     vault=each.vault,
@@ -187,11 +191,10 @@ class Looking:
                     cartridge=cartridge,
                     path=str(self._root(each.vault) / each.pool / cartridge),
                 )
-                for each in known
-                if (each.vault, each.pool) in pools
+                for each in records
             ]
         if not found:
-            raise VaultError(f"no vault has a tape {cartridge}")
+            raise NoSuchTapeError(f"no vault has a tape {cartridge}")
         if len(found) > 1:
             names = ", ".join(tape.name for tape in found)
             raise VaultError(f"{cartridge} is there more than once: {names}")

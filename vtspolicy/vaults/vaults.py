@@ -19,7 +19,7 @@ from attrs import evolve
 from vtspolicy.tapes import Fingerprint, Look, Tape, VaultFeatures
 from vtspolicy.vaults import acts, bringing, clock, restores
 from vtspolicy.vaults.errors import PASSING, ChangedError, VaultBusyError, VaultError, told, trouble
-from vtspolicy.vaults.export import export
+from vtspolicy.vaults.export import digest, export
 from vtspolicy.vaults.files import Place, as_looked_at, is_judged, opened
 from vtspolicy.vaults.looking import Looking
 from vtspolicy.vaults.private import parsed
@@ -307,6 +307,12 @@ class Vaults(Looking):
         """
         with self._place(tape) as place:
             return restores.copy_into(place, judged, token)
+
+    def brought_digest(self, tape: Tape, token: str) -> str:
+        """Return the SHA-256 of what has come back, hexadecimal: see `export.digest`."""
+        with self._place(tape) as place:
+            bringing.brought(place, token)
+            return digest(place, token)
 
     def export(self, tape: Tape, token: str, destination: Path) -> None:
         """Write what came back to a new file outside of the vaults: see `export.export`."""

@@ -3,7 +3,7 @@
 What follows from the facts is decided by `vtspolicy.tapes.judge`, and nowhere else.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from attrs import define, evolve, field
@@ -12,12 +12,14 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from vtspolicy.engine.calls import Calls, Part
+from vtspolicy.engine.calls import Calls
 from vtspolicy.grammar import Target
 from vtspolicy.jobs import Job
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.expand import ExpansionError
+from vtspolicy.rules.judge import Judgement
+from vtspolicy.rules.rulings import movable, names_a_copy
 from vtspolicy.rules.table import Table
 from vtspolicy.rules.work import Query, Work
 from vtspolicy.tapes import (
@@ -43,6 +45,9 @@ BUSY_PAUSE = 2.0
 
 MOST_ASKED = 10
 """Copies of one tape about which applications are asked for one act."""
+
+TARGET, STAGING = "{target}", "{staging}"
+"""The places of a private file, and of a private folder, in a template."""
 
 CLEANUP = "cleanup"
 """A value of jobs that nobody but the cleanup asked for."""
@@ -130,10 +135,10 @@ class TapeChecks:
             asked=job.created if job is not None else None,
             job=job.id if job is not None else None,
             handle=job.values.get(CHOSEN) if job is not None else None,
-            movable=movable(self.table()),
+            movable=movable(table) if (table := self.table()) is not None else (),
             in_place=work is not None and work.then == "restored" and work.restores_to == "path",
             application=work.application if work is not None and work.then == "restored" else None,
-            needs_copy=work is None or work.then != "restored" or names_a_handle(work),
+            needs_copy=work is None or work.then != "restored" or names_a_copy(work),
         )
 
     async def judged(self, act: Act, job: Job, facts: Facts) -> tuple[Ruling, Facts]:
@@ -178,8 +183,10 @@ class TapeChecks:
         return answer
 
     async def _ask(self, job: Job, query: Query, tape: Tape, copy: Copy, need: Proof) -> Answer:
-        part: Part = "read" if need is Proof.DATA else "gate"
-        said = await self.calls.answer(job, query, part, {})
+        if need is not Proof.DATA:
+            said = await self.calls.answer(job, query, "gate", {})
+        else:
+            said = await self._read_back(job, query, tape)
         if said.state != "completed":
             return Answer(found=Found.ABSENT if said.absent else Found.UNKNOWN, words=said.reason)
         if need is not Proof.DATA:
@@ -199,6 +206,27 @@ class TapeChecks:
                 return Answer(found=Found.UNKNOWN, words=str(error))
             same = file.digest == digest
         return Answer(found=Found.DATA if same else Found.OTHER, words=digest if same else "")
+
+    async def _read_back(self, job: Job, query: Query, tape: Tape) -> Judgement:
+        """Have a copy read back; where that writes a private file, its digest is ours to tell."""
+        token = f"{job.handle}-{job.attempt}-again"
+        templates = [*query.run, *query.input]
+        ways = [way for way in (TARGET, STAGING) if any(way in each for each in templates)]
+        if not ways:
+            return await self.calls.answer(job, query, "read", {})
+        try:
+            make = self.vaults.new_target if ways[0] == TARGET else self.vaults.new_staging
+            path = await self.in_thread(make, tape, token)
+            asking = evolve(job, values={**job.values, ways[0].strip("{}"): path})
+            said = await self.calls.answer(asking, query, "read", {})
+            if said.state != "completed":
+                return said
+            found = await self.in_thread(self.vaults.brought_digest, tape, token)
+            return evolve(said, readings={**said.readings, "digest": found})
+        except (VaultError, OSError) as error:
+            return Judgement(state="failed", reason=str(error))
+        finally:
+            await self.in_thread(self.vaults.discard, tape, token)
 
     async def verify(self, job: Job, tape: Tape, readings: Mapping[str, str]) -> Answer:
         """Ask a copying rule's own query about one tape of a pool that was just copied."""
@@ -260,28 +288,11 @@ _NOTHING = Fingerprint(vault="", size=-1, mtime_ns=None)
 _CALLED = {Proof.DATA: "read_back", Proof.FOUND: "query or verify", Proof.RECORDED: "query"}
 
 
-def movable(table: Table | None) -> Collection[str]:
-    """Return the applications whose rules can bring a tape back to another place."""
-    works = [rule.work for rule in table.rules if rule.work is not None] if table else []
-    return {
-        work.application for work in works if work.then == "restored" and work.restores_to != "path"
-    }
-
-
 def facts_of_page(book: Book, after: str, limit: int) -> list[tuple[Tape, list[Copy]]]:
     """Return the tapes behind a path, with their copies: what a verdict about each is made of."""
     tapes = book.tapes(after=after, limit=limit)
     copies = book.all_copies(after, tapes[-1].path) if tapes else {}
     return [(tape, copies.get(tape.path, [])) for tape in tapes]
-
-
-def names_a_handle(work: Work) -> bool:
-    """Return whether a restore names the copy that it brings back."""
-    templates = [*work.run, *work.input]
-    for query in (work.prepare, work.verify):
-        if query is not None:
-            templates += [*query.run, *query.input]
-    return any("{handle}" in template for template in templates)
 
 
 def _is_certain(tape: Tape, copy: Copy) -> bool:

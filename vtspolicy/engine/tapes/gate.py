@@ -1,5 +1,7 @@
 """The deletion gate: Erase and Delete, done by the engine itself on exactly what was judged."""
 
+from collections.abc import Mapping
+
 from attrs import define, evolve
 
 from vtspolicy.engine.tapes.checks import TapeChecks
@@ -49,7 +51,7 @@ class DeletionGate:
             return Ending(state=JobState.FAILED, reason="there is no such tape")
         at_start = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
         if act is Act.DELETE:
-            tapes = await self._undo(job, tapes)
+            tapes = await self._undo(job, tapes, at_start)
         judged: list[tuple[Tape, Ruling, Facts]] = []
         for tape in tapes:
             ruling, facts = await self._judged(act, job, tape, at_start.get(tape.path))
@@ -77,13 +79,27 @@ class DeletionGate:
             outcomes=tuple(outcomes),
         )
 
-    async def _undo(self, job: Job, tapes: tuple[Tape, ...]) -> tuple[Tape, ...]:
-        """Give tapes their names back that a Delete had moved aside when the server was killed."""
-        undone = [
-            await self.checks.in_thread(self.checks.vaults.undo_delete, tape, token_of(job))
-            for tape in tapes
-        ]
-        return await self.checks.look(job) if any(undone) else tapes
+    async def _undo(
+        self, job: Job, tapes: tuple[Tape, ...], at_start: Mapping[str, Look]
+    ) -> tuple[Tape, ...]:
+        """Give tapes their names back that a Delete had moved aside when the server was killed.
+
+        A tape is moved aside only after its copy was proven: what the copy proved then, it proves
+        of the file that was renamed.
+        """
+        checks, undone = self.checks, set()
+        for tape in tapes:
+            if await checks.in_thread(checks.vaults.undo_delete, tape, token_of(job)):
+                undone.add(tape.path)
+        if not undone:
+            return tapes
+        tapes = await checks.look(job)
+        for tape in tapes:
+            before = at_start.get(tape.path)
+            if tape.path in undone and before is not None and before.fingerprint is not None:
+                now = checks.clock.seconds()
+                await checks.ledger.write(Book.note_renamed, tape, before.fingerprint, now)
+        return await checks.look(job)
 
     async def _judged(
         self, act: Act, job: Job, tape: Tape, before: Look | None

@@ -14,7 +14,7 @@ from vtspolicy.ledger import Book, LedgerError
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import VaultError, Vaults
 
-TOKEN = re.compile(r"(vts-[0-9a-f]+-([0-9]{1,18})-([0-9]{1,18}))-[0-9]{1,9}")
+TOKEN = re.compile(r"(vts-[0-9a-f]+-([0-9]{1,18})-([0-9]{1,18}))-[0-9]{1,9}(?:-again)?")
 """What private names bear: the handle of a job, with its request and itself, and the attempt."""
 
 

@@ -92,7 +92,8 @@ class Restores:
     async def _begin(self, job: Job) -> Plan | Ending:
         tapes = await self.checks.look(job)
         if not tapes:
-            return Plan(way="path", copy=None, size=None, values={})
+            reason = Reason.NO_TAPE.told()
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
         if TO in job.values:
             return await self._begin_aside(job, tapes[0], job.values[TO])
         copies: list[Copy | None] = []
@@ -119,6 +120,15 @@ class Restores:
             await self.checks.ledger.write(Book.begin_restore, tapes, now)
         await self.checks.ledger.write(Book.note_plan, job.id, job.attempt, plan.to_json())
         return plan
+
+    async def as_begun(self, job: Job) -> Plan:
+        """Return the plan of a run that version 0.1 began: by its handle, into the tape itself."""
+        copies: list[Copy] = []
+        if job.path is not None and "cartridge" in job.values:
+            copies = await self.checks.ledger.read(Book.copies_of, job.path)
+        handle = job.values.get("handle")
+        copy = next((each for each in copies if each.handle == handle), None)
+        return Plan(way="path", copy=copy.id if copy is not None else None, size=None, values={})
 
     async def _begin_aside(self, job: Job, tape: Tape, to: str) -> Plan | Ending:
         """Plan to write a copy to a file of its own, to be looked at: the tape is not touched."""

@@ -23,8 +23,8 @@ SELECT id FROM events WHERE time = ? AND digest = ?
 
 -- name: record_requests
 INSERT INTO requests (id, host, received, state, family, operation, ref, event_id, rule, "table",
-                      reason, jobs, live, finished)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                      reason, jobs, live, finished, again)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: record_work
 INSERT INTO works (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING
@@ -37,17 +37,15 @@ SELECT body FROM works WHERE id = ?
 
 -- name: record_jobs
 INSERT INTO jobs (id, request, host, work, "values", rule, "lock", priority, notify, state, tape,
-                  path, created)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  path, created, repeats)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
--- Who is run again by whom, at any hand; only that changes no state.
+-- Who is run again by whom, at any hand.
 -- name: live_renewal
 WITH RECURSIVE again (job) AS (
     SELECT ?
     UNION
-    SELECT CAST(substr(cause, length('job ' || again.job || ' is run again as job ') + 1) AS INTEGER)
-    FROM again CROSS JOIN transitions ON transitions.job = again.job
-    WHERE before = after AND cause GLOB 'job ' || again.job || ' is run again as job [0-9]*'
+    SELECT jobs.id FROM again CROSS JOIN jobs ON jobs.repeats = again.job
 )
 SELECT jobs.id FROM again CROSS JOIN jobs ON jobs.id = again.job WHERE jobs.finished IS NULL LIMIT 1
 

@@ -3,7 +3,7 @@
 -- name: job_columns
 jobs.id, jobs.request, jobs.host, jobs.work, jobs."values", jobs.rule, jobs."lock", jobs.priority,
 jobs.state, jobs.tape, jobs.path, jobs.attempt, jobs.due, jobs.created, jobs.started, jobs.finished,
-jobs.code, jobs.reason, jobs.notify
+jobs.code, jobs.reason, jobs.notify, jobs.repeats
 
 -- name: job
 SELECT {job_columns} FROM jobs WHERE id = ?
@@ -52,7 +52,7 @@ UPDATE tallies SET n = n + ? WHERE state = ?
 -- name: job_and_request
 SELECT {job_columns},
        requests.ref, requests.family, requests.operation, requests.event_id, requests.received,
-       requests.jobs, requests.live, requests.completed, requests.warning, requests.failed,
+       requests.jobs, requests.live, requests.again, requests.completed, requests.warning, requests.failed,
        requests.cancelled, requests.timedout, requests.interrupted
 FROM jobs JOIN requests ON requests.id = jobs.request
 WHERE jobs.id = ?
@@ -64,7 +64,7 @@ SET live = ?, completed = ?, warning = ?, failed = ?, cancelled = ?, timedout = 
 WHERE id = ?
 
 -- name: first_reason
-SELECT reason FROM jobs WHERE request = ? AND state = ? AND reason IS NOT NULL
+SELECT reason, tape FROM jobs WHERE request = ? AND state = ? AND reason IS NOT NULL
 ORDER BY finished, id LIMIT 1
 
 -- name: jobs_under_way

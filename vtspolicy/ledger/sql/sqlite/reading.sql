@@ -4,11 +4,18 @@
 requests.id, requests.host, requests.received, events.text, requests.state, requests.family,
 requests.operation, requests.ref, requests.event_id, requests.rule, requests."table",
 requests.reason, requests.jobs, requests.live, requests.completed, requests.warning,
-requests.failed + requests.cancelled + requests.timedout + requests.interrupted, requests.finished
+requests.failed + requests.cancelled + requests.timedout + requests.interrupted, requests.finished,
+requests.again
 
 -- name: request
 SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id
 WHERE requests.id = ?
+
+-- name: request_by_ref
+SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id
+WHERE requests.ref = ? AND requests.host = ?
+  AND coalesce(requests.operation, '') NOT IN ('status', 'cancel')
+ORDER BY requests.id DESC LIMIT 1
 
 -- name: requests_before
 SELECT {request_columns} FROM requests JOIN events ON events.id = requests.id

@@ -1,0 +1,102 @@
+"""Tape messages that end a mount request, and those that are only counted."""
+
+import json
+
+import pytest
+from engines import Site
+from test_engine_gaps import RULES, TapeWorld
+
+from vtspolicy.notices import Word
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site(RULES, families=("Restore",))
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = TapeWorld(site)
+    yield world
+    world.close()
+
+
+def tell(world, number, text, minute):
+    line = {
+        "time": f"2026-11-22T03:{minute:02d}:00",
+        "system": "\\NSK1",
+        "process": "$ZSVR",
+        "ssid": "TANDEM.TAPE.L01",
+        "number": number,
+        "text": text,
+    }
+    world.of("NSK1").dataReceived(json.dumps(line).encode() + b"\n")
+    world.settle()
+
+
+def counted(world, result):
+    name = "vtspolicy_mount_requests_total"
+    return world.metrics.registry.get_sample_value(name, {"result": result})
+
+
+def asked(world):
+    world.empty("P00001", 1)
+    world.mount("P00001", "0413", 5)
+
+
+def mount_answers(world):
+    return {Word.MOUNTREADY, Word.MOUNTFAILED} & set(world.words())
+
+
+def test_a_mount_request_that_is_open_is_answered(world):
+    asked(world)
+    world.work()
+
+    assert mount_answers(world) == {Word.MOUNTREADY}
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (649, "$ZSVR: 0413 REQUEST FOR VOLUME P00001 CANCELED"),
+        (649, "$ZSVR: 0413 P00001 REPLACED BY P00002"),
+        (651, "$ZSVR: 0413 REQUEST FOR VOLUME P00001 REJECTED BY OPERATOR"),
+    ],
+)
+def test_a_mount_request_that_its_host_has_ended_is_not_answered(world, number, text):
+    asked(world)
+    tell(world, number, text, 6)
+    world.work()
+
+    assert mount_answers(world) == set()
+    assert counted(world, "closed") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["$ZSVR: 0412 REQUEST FOR VOLUME P00001 CANCELED", "$ZSVR: 0413 VOLUME P00002 CANCELED"]
+)
+def test_the_end_of_another_request_ends_nothing(world, text):
+    asked(world)
+    tell(world, 649, text, 6)
+    world.work()
+
+    assert mount_answers(world) == {Word.MOUNTREADY}
+
+
+def test_an_end_that_is_older_than_the_request_ends_nothing(world):
+    asked(world)
+    tell(world, 649, "$ZSVR: 0413 REQUEST FOR VOLUME P00001 CANCELED", 4)
+    world.work()
+
+    assert mount_answers(world) == {Word.MOUNTREADY}
+
+
+def test_messages_without_a_number_to_answer_by_are_counted(world):
+    tell(world, 705, "MOUNT ESM P00001 WITH RING ALIAS = B00022", 6)
+    tell(world, 706, "MOUNT ESM P00001 NO RING", 6)
+    tell(world, 659, "STATUS 1512 - P00001 TAPE DISMOUNTED FROM DRIVE $TAPE0", 7)
+
+    assert (counted(world, "esm"), counted(world, "dismounted")) == (2, 1)
+    assert world.words() == []
