@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from vtspolicy.cli.tables import Column, recent, table, visible
+from vtspolicy.cli.tables import Column, recent, table
 from vtspolicy.tapes import Copy, Difference, Proof, Tape, VaultFeatures, why_data
+from vtspolicy.visible import visible
 
 BY_RULE = "its rule demands that"
 """Why the data of a copy is read back, although nothing is wrong with it."""

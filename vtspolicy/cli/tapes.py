@@ -18,7 +18,7 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, emit, recent, table, visible
+from vtspolicy.cli.tables import Column, emit, recent, table
 from vtspolicy.cli.tape_page import is_unproven, tape_page
 from vtspolicy.client import Client
 from vtspolicy.config.model import Configuration
@@ -26,6 +26,7 @@ from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.jobs import Request, RequestState
 from vtspolicy.records import plain, request_row
 from vtspolicy.tapes import Copy, Facts, Tape, TapeState, VaultFeatures
+from vtspolicy.visible import visible
 
 F = TypeVar("F", bound=Callable[..., None])
 
