@@ -79,7 +79,10 @@ def _exchange_without_lease() -> None:
         yield Lease(system=place.system, file=file, shown=name, is_real=False)
 
     def late(self: Any, one: str, other: str, folder: int) -> None:
-        _wait_until(lambda: _is_open(self, held.tape))
+        tape = getattr(held, "tape", None)
+        if tape is not None:  # else it is the probe that exchanges two files of its own
+            held.tape = None
+            _wait_until(lambda: _is_open(self, tape))
         exchange(self, one, other, folder)
 
     restores.claimed = unclaimed
