@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -43,6 +44,9 @@ from vtspolicy.runner.protocol import KeeperError, SpoolError
 from vtspolicy.runner.spool import occupy
 from vtspolicy.threads import Threads
 from vtspolicy.web import ControlDoor, look_for_server, make_site
+
+CONTROL = 5.0
+"""Seconds between looks at whether the control socket can still be reached."""
 
 HOUSEKEEPING = 60.0
 """Seconds between rounds of housekeeping."""
@@ -91,6 +95,7 @@ class Service:
     stopping: bool = field(init=False, default=False)
     _spool: int | None = field(init=False, default=None)  # what keeps others from ours
     _housekeeping: LoopingCall = field(init=False)
+    _control_loop: LoopingCall = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         configuration = self.reader.configuration
@@ -130,6 +135,7 @@ class Service:
         self.operator = Operator(
             engine=self.engine, doors=self.doors, reread=self.reread, started=0.0
         )
+        self._control_loop = LoopingCall(self.look_after_control)
         self._housekeeping = LoopingCall(
             lambda: Deferred.fromCoroutine(self.housekeeping()).addErrback(self._defect)
         )
@@ -150,6 +156,8 @@ class Service:
         if self._is_over():
             return
         self.engine.watch()
+        self._control_loop.clock = self.reactor
+        self._control_loop.start(CONTROL, now=False).addErrback(self._defect)
         self._housekeeping.clock = self.reactor
         self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
         self.log.info(
@@ -166,10 +174,52 @@ class Service:
         """The web endpoint only reads; the control socket, for this user alone, also acts."""
         where = self.reader.configuration.web
         if where is not None:
-            site = make_site(self.operator, self.ledger, self.metrics, writable=False)
+            site = make_site(
+                self.operator, self.ledger, self.metrics, writable=False, names=self._names
+            )
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
         site = make_site(self.operator, self.ledger, self.metrics, writable=True)
         self.control = ControlDoor.open(self.reactor, self.reader.configuration.spool, site)
+
+    def _names(self) -> set[str]:
+        """Return the names by which the web endpoint may be asked for."""
+        configuration = self.engine.reader.configuration
+        own = {configuration.node, socket.gethostname(), *configuration.web_names}
+        return own | {name.split(".")[0] for name in own} | {"localhost"}
+
+    def look_after_control(self) -> None:
+        """Open the control socket anew if it was removed, alone or with the spool's folder."""
+        if self.control is None or not self.control.is_lost:
+            self.operator.unreachable = None
+            return
+        try:
+            self._occupy_again()
+            self.control = self.control.renew()
+        except (OSError, CannotListenError, SpoolError) as error:
+            if self.operator.unreachable is None:
+                self.log.error(
+                    "The control socket is gone and cannot be opened; it is tried again: {error}.",
+                    action="control_lost",
+                    error=str(error),
+                )
+            self.operator.unreachable = str(error)
+        else:
+            self.operator.unreachable = None
+            self.log.warn(
+                "The control socket was removed; {path} is opened anew.",
+                action="control_renewed",
+                path=str(self.control.path),
+            )
+
+    def _occupy_again(self) -> None:
+        """Keep others from the spool's folder if it is another one than the one that was kept."""
+        spool = self.reader.configuration.spool
+        about = spool.stat()
+        if self._spool is not None and os.path.samestat(about, os.fstat(self._spool)):
+            return
+        kept, self._spool = self._spool, occupy(spool)
+        if kept is not None:
+            os.close(kept)
 
     async def stop(self) -> None:
         """Close the doors, finish what is being recorded; running applications go on.
@@ -179,8 +229,9 @@ class Service:
         """
         self.log.info("Stopping; running applications go on.", action="stopping")
         self.stopping = True
-        if self._housekeeping.running:
-            self._housekeeping.stop()
+        for loop in (self._housekeeping, self._control_loop):
+            if loop.running:
+                loop.stop()
         self.engine.unwatch()
         self.engine.queue.close()
         hung_up = Deferred.fromCoroutine(self.engine.runner.close())

@@ -350,6 +350,7 @@ def slow(world, monkeypatch):
             world.settle()
 
     monkeypatch.setattr(world.engine, "threads", look)
+    monkeypatch.setattr(world.engine.conductor.checks, "threads", look)
     return answer
 
 

@@ -11,6 +11,8 @@ from io import StringIO
 import click
 from attrs import frozen
 
+from vtspolicy.visible import visible
+
 UNBOUNDED = 20_000
 """Columns of a table that goes into a file or a pipe: nothing is cut there."""
 
@@ -52,19 +54,6 @@ def width() -> int:
     if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
         return UNBOUNDED
     return max(shutil.get_terminal_size().columns, 20)
-
-
-def visible(text: object) -> str:
-    """Return a text with everything that is no letter shown as an escape, line ends as blanks.
-
-    Texts of hosts and applications can hold the control sequences of terminals.
-    """
-    shown = str(text)
-    if shown.isprintable():
-        return shown
-    return "".join(
-        each if each.isprintable() else " " if each in "\n\t\r" else _escape(each) for each in shown
-    )
 
 
 def visible_lines(text: str, last: int | None = None) -> list[str]:
@@ -233,10 +222,3 @@ def instant(seconds: float | None) -> str | None:
     if not seconds:
         return None
     return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "milliseconds")
-
-
-def _escape(character: str) -> str:
-    number = ord(character)
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -304,6 +304,15 @@ KEYS = keys_of(
         help="console, metrics, health and the interface for programs; none if not given",
     ),
     Key(
+        name="web_names",
+        read=reading.items(_host_name, single=True),
+        type="host names",
+        default=(),
+        default_text="none",
+        help="more names by which web may be asked for: its addresses, localhost, node and the"
+        " machine's name are known, and a request for any other name is answered 403",
+    ),
+    Key(
         name="vaults",
         read=reading.mapping(_vault_name, lambda node, _: node),
         type="a mapping",

@@ -26,6 +26,7 @@ from vtspolicy.vaults.files import (
     Lease,
     Place,
     claimed,
+    is_judged,
     is_moved,
     opened,
     require_judged,
@@ -76,7 +77,11 @@ def _put_where_none_is(place: Place, new: int, token: str) -> Fingerprint:
 
 
 def _taken(place: Place, new: int, lease: Lease) -> Fingerprint:
-    """Return what the file is that has the tape's name now, taken under its lease."""
+    """Return what the file is that has the tape's name now, taken under its lease.
+
+    The lease is held until a write gets other times than the file has: two ticks of the vault.
+    """
+    place.let_pass_ticks()
     facts = place.system.facts(new)
     if lease.may_have_been_broken:
         raise VaultError(
@@ -220,9 +225,12 @@ def _copied(place: Place, new: int, file: int) -> Fingerprint:
             count = system.write(file, rest)
             rest, done = rest[count:], done + count
     system.sync(file)
-    if not is_beginning(file, new) or system.facts(file).st_size != done:
-        raise ChangedError(f"{place.tape.name} was written while it was restored")
+    place.let_pass_ticks()  # what is written from now on gets other times
     facts = system.facts(file)
+    whole = is_beginning(file, new) and system.facts(file).st_size == done
+    again = place.fingerprint(system.facts(file))
+    if not whole or not is_judged(place.fingerprint(facts), again, place.features):
+        raise ChangedError(f"{place.tape.name} was written while it was restored")
     if not place.means(place.name, facts):
         raise ChangedError(f"{place.tape.name} became another file while it was restored")
     return place.fingerprint(facts)

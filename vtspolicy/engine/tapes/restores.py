@@ -121,6 +121,15 @@ class Restores:
         await self.checks.ledger.write(Book.note_plan, job.id, job.attempt, plan.to_json())
         return plan
 
+    async def as_begun(self, job: Job) -> Plan:
+        """Return the plan of a run that version 0.1 began: by its handle, into the tape itself."""
+        copies: list[Copy] = []
+        if job.path is not None and "cartridge" in job.values:
+            copies = await self.checks.ledger.read(Book.copies_of, job.path)
+        handle = job.values.get("handle")
+        copy = next((each for each in copies if each.handle == handle), None)
+        return Plan(way="path", copy=copy.id if copy is not None else None, size=None, values={})
+
     async def _begin_aside(self, job: Job, tape: Tape, to: str) -> Plan | Ending:
         """Plan to write a copy to a file of its own, to be looked at: the tape is not touched."""
         refusal = None
