@@ -1,11 +1,11 @@
 """Bring a virtual tape back from its copy: all of it, checked, or the tape as it was."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from vtspolicy.runner.disk.catalogue import Copy, decompress
+from vtspolicy.runner.disk.content import sha256_of
 from vtspolicy.runner.disk.failure import DiskError, shown
 from vtspolicy.runner.disk.files import (
     checked_tape,
@@ -16,7 +16,6 @@ from vtspolicy.runner.disk.files import (
     writer_to,
 )
 from vtspolicy.runner.disk.layout import unfinished_restore
-from vtspolicy.runner.disk.pump import pump
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -65,14 +64,8 @@ def _plain(path: Path | None) -> os.stat_result | None:
 
 
 def _same_content(copy: Copy, path: Path, progress: Progress) -> bool:
-    digest = hashlib.sha256()
     with opened_tape(path) as (descriptor, found):
-        pump(
-            lambda buffer: os.readv(descriptor, [buffer]),
-            [digest.update],
-            lambda done: progress(min(done, found.st_size), found.st_size),
-        )
-    return digest.hexdigest() == copy.manifest.sha256
+        return sha256_of(descriptor, found.st_size, progress) == copy.manifest.sha256
 
 
 def _dress(descriptor: int, copy: Copy, tape: os.stat_result | None) -> str:
