@@ -57,9 +57,9 @@ class _Open:
     @property
     def is_candidate(self) -> bool:
         """Whether its text has begun, and something is to be done about it."""
-        if self.header is None or self.is_own or not self.parts:
+        if self.header is None or self.is_own or self.lacks_text:
             return False
-        return self.header.begins_candidate(self.parts[0])
+        return self.header.begins_candidate(b" ".join(self.parts[:3]))
 
     @property
     def lacks_text(self) -> bool:
