@@ -241,11 +241,8 @@ class HostSession(Protocol):
 
     def make_way(self) -> None:
         """End the connection at once: its host has most of them, and another host has too few."""
-        self._link.log.warn(
-            "A connection of {address} is ended: its host has most of all, and another one came.",
-            action="made_way",
-            address=self.address,
-        )
+        told = "A connection of {address} is ended: its host has most of all, and another one came."
+        self._link.log.warn(told, action="made_way", address=self.address)
         self.close()
         self._abort()
 
