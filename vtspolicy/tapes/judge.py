@@ -278,8 +278,9 @@ def _why_data(copy: Copy, facts: Facts, found: Difference, *, sure: bool) -> str
         return f"vault {facts.tape.vault} does not keep what tells one file from another"
     if copy.is_legacy:
         seen = facts.tape.seen
-        changed = None if seen is None or seen.ctime_ns is None else seen.ctime_ns / 1e9
-        if changed is not None and copy.began is not None and changed < copy.began:
+        changed = None if seen is None else seen.ctime_ns
+        known = changed is not None and copy.began is not None
+        if known and not _may_be_later(changed or 0, copy.began or 0.0, facts.features):
             return None
         return "it was made by version 0.1, and the file was touched after that began"
     return "the file's attributes were changed after it was made, and perhaps its data"
@@ -432,9 +433,20 @@ def _since_began(facts: Facts) -> Ruling:
         return _refused(Reason.BEGAN_LATER)
     if seen.ctime_ns / 1e9 >= mark.began:
         return Allowed(doubt="the file's attributes were changed after the copy began")
+    if _may_be_later(seen.ctime_ns, mark.began, facts.features):
+        return Allowed(doubt="the file was changed so shortly before the copy began that a later"
+                             " write would have the same time")
     if mark.size is None:
         return Allowed(doubt="nobody said how many bytes were copied: mark it with --size")
     return Allowed()
+
+
+def _may_be_later(changed: int, began: float, features: VaultFeatures) -> bool:
+    """Whether a change with that time, in nanoseconds, may be one of after that moment, in seconds.
+
+    The times of a vault are of the beginning of a tick.
+    """
+    return (changed + 2 * features.tick_ns) / 1e9 >= began
 
 
 def _mark_restored(facts: Facts) -> Ruling:
