@@ -12,6 +12,7 @@ COMMANDS = {
     # name -> (module, what `vtspolicy --help` says of it)
     "serve": ("serve", "listen to hosts and run what they ask for"),
     "check": ("check", "report every problem of configuration, families and rules"),
+    "doctor": ("doctor", "look whether this user could run the server on this machine"),
     "parse": ("language", "show how a command is understood"),
     "grammar": ("language", "print the language: forms, families, keywords"),
     "decode": ("decode", "show the events of a display"),
@@ -38,6 +39,7 @@ COMMANDS = {
     "withdraw-override": ("tapes", "withdraw the override that an order waits with"),
     "disk": ("disk", "the embedded disk archive: archive, restore, query, delete"),
     "digest": ("digest", "run a program and print the SHA-256 of what it writes"),
+    "completion": ("completion", "print the completion script for a shell"),
     "demo": ("demo", "play a night of a host on this machine and check that all came out right"),
 }
 """Every command, in the order in which they are shown."""
