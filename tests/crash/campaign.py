@@ -103,9 +103,7 @@ def _defect(root: Path, seed: int, name: str) -> Task:
     defect = DEFECTS[name]
 
     def storm_with_it(folder: Path, number: int) -> Report:
-        return storm(
-            *(folder, number, BLOWS, SERVER_ONLY), prepare=with_defect(name), patience=8.0
-        )
+        return storm(*(folder, number, BLOWS, SERVER_ONLY), prepare=with_defect(name), patience=8.0)
 
     def is_it(wrong: str) -> bool:
         return defect.found in wrong

@@ -68,6 +68,18 @@ def test_private_files_are_leftovers_and_not_tapes(vaults):
     assert vaults.leftovers("VAULT01") == []
 
 
+def test_what_a_killed_application_has_left_of_the_private_file_goes_with_it(vaults):
+    tape = tape_of(vaults)
+    target = Path(vaults.new_target(tape, "j1-1"))
+    unfinished = target.with_name(f".{target.name}.restore.part")
+    other = target.with_name(f".{target.name.replace('j1-1', 'j1-2')}.restore.part")
+    for each in (unfinished, other):
+        each.write_bytes(b"half")
+    vaults.discard(tape, "j1-1")
+    assert not unfinished.exists()
+    assert other.exists()
+
+
 def test_a_tape_whose_name_is_taken_stays_where_a_crash_in_a_delete_left_it(vaults):
     tape = tape_of(vaults)
     file = Path(tape.path)
