@@ -8,8 +8,9 @@ from vtspolicy.config.load import SHIPPED
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.case_file import read_cases
 from vtspolicy.rules.cases import run_cases
-from vtspolicy.rules.judge import judge, judge_query, read_output
+from vtspolicy.rules.judge import judge, judge_query
 from vtspolicy.rules.load import load_table
+from vtspolicy.rules.outputs import read_output
 from vtspolicy.tapes import Proof
 
 TABLES = sorted(path for path in SHIPPED.glob("*.yaml") if not path.name.endswith(".tests.yaml"))

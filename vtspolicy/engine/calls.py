@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from vtspolicy.jobs import Job, run_key
 from vtspolicy.rules.expand import expand, expand_environment, expand_input
 from vtspolicy.rules.judge import Judgement, judge_query
+from vtspolicy.rules.outputs import with_cause
 from vtspolicy.rules.work import Query
 from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError
 
@@ -176,7 +177,8 @@ class Calls:
     ) -> Judgement:
         said = await self._ask(job, query, name, readings, aside=aside)
         if said.kind != End.EXITED:
-            return Judgement(state="failed", reason=said.reason, readings=readings)
+            reason = with_cause(said.reason, query.cause, said.output, went_well=False)
+            return Judgement(state="failed", reason=reason, readings=readings)
         judged = judge_query(
             query,
             code=said.code,
