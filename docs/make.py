@@ -24,6 +24,8 @@ from vtspolicy.config.reading import REQUIRED, Key
 from vtspolicy.control import VERBS, Control
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules import case_file, cleanup, conditions, facts, forms, keys, places, query_keys
+from vtspolicy.tapes import Reason
+from vtspolicy.tapes.fingerprint import MISSING
 from vtspolicy.web.pages import PAGES
 
 FOLDER = Path(__file__).resolve().parent
@@ -329,6 +331,29 @@ def _value(option: click.Option) -> str:
     return kind.name.upper()
 
 
+# Tapes
+
+
+def tapes_page() -> str:
+    """Return every reason why a tape is left as it is, and what follows from what a vault lacks."""
+    reasons = ((each.words, each.when) for each in Reason)
+    vaults = ((_code(word), follows) for word, follows in MISSING.items())
+    return page(
+        "Find out why a tape was left alone: reasons",
+        """
+One function decides about every act on a tape's data. These are all its reasons; words in braces
+are filled in. What a copy proves, and why, stands in [the evidence](../explanation/evidence.md).
+
+A request that has nothing to do is `COMPLETED` and tells its reason: the tape is empty already, was
+deleted before, or has its data. With any other reason it is `FAILED`, and a mark is refused. The
+cleanup leaves such tapes alone; `vtspolicy tapes --verdict` shows the reason beside each.
+""",
+        table(("reason", "when"), reasons),
+        "## What a vault cannot do\n\nA probe on a private file finds that out.",
+        table(("it lacks", "what follows"), vaults),
+    )
+
+
 # Life cycles
 
 
@@ -456,6 +481,7 @@ MADE_PAGES: Mapping[str, Callable[[], str]] = {
     "reference/configuration.md": configuration_page,
     "reference/rules.md": rules_page,
     "reference/commands.md": commands_page,
+    "reference/tapes.md": tapes_page,
     "reference/life-cycles.md": life_cycles_page,
     "reference/interface.md": interface_page,
     "README.md": index_page,  # the last one: it looks at all others

@@ -139,7 +139,8 @@ class Notice:
     created: float = 0.0  # when, seconds since the epoch
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def _clean(value: str | int) -> str:
@@ -148,7 +149,7 @@ def _clean(value: str | int) -> str:
         return str(value)
     if value.isprintable() and '"' not in value:
         return value.strip()
-    return _CONTROL.sub(" ", str(value)).replace('"', "'").strip()
+    return _LINE_BREAKING.sub(" ", value).replace('"', "'").strip()
 
 
 def _pair(key: str, value: str) -> str:
@@ -221,7 +222,13 @@ def json_line(notice: Notice, *, node: str, at: datetime) -> bytes:
     }
     if notice.id is not None:
         record["notice"] = notice.id
-    record.update({key: notice.fields[key] for key in NODE_KEYS if key in notice.fields})
+    fields = {key: notice.fields[key] for key in NODE_KEYS if key in notice.fields}
+    record.update(
+        {
+            key: _CONTROL.sub(" ", each) if isinstance(each, str) else each
+            for key, each in fields.items()
+        }
+    )
     return _encoded(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 

@@ -20,7 +20,7 @@ PATIENCE = 180  # seconds until what does not come is given up, on any machine
 CONFIGURATION = r"""
 node: vts1.example.com
 listen:
-  - {{endpoint: "tcp:port={port}:interface=127.0.0.1", format: auto}}
+  - {{endpoint: "tcp:port={port}:interface=127.0.0.1", format: auto, plain: true}}
 ledger: sqlite:///{root}/ledger.db
 spool: {root}/spool
 web: "tcp:port={web}:interface=127.0.0.1"
@@ -119,6 +119,8 @@ class Link:
 class Site:
     """One site; its server can be started, stopped and killed."""
 
+    columns = "120"  # of the terminal
+
     def __init__(self, root):
         self.root = root
         self.port, self.web = free_ports(2)
@@ -197,7 +199,7 @@ class Site:
             capture_output=True,
             text=True,
             timeout=PATIENCE,
-            env=os.environ | {"COLUMNS": "120"},
+            env=os.environ | {"COLUMNS": self.columns},
         )
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done

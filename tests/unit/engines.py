@@ -90,9 +90,9 @@ def now_at_once(function, *args):
 class Site:
     """The files of a server: vaults with tapes, rules. Read once for all tests."""
 
-    def __init__(self, rules=RULES, *, families=()):
+    def __init__(self, rules=RULES, *, families=(), within=None):
         """Decide by `rules`; its hosts may use these `families` too."""
-        self.root = Path(tempfile.mkdtemp(prefix="vtspolicy-test-"))
+        self.root = Path(tempfile.mkdtemp(prefix="vtspolicy-test-", dir=within))
         (self.root / "rules.yaml").write_text(rules)
         self.vocabulary = load_vocabulary(())
         hosts = {
@@ -154,8 +154,8 @@ class Fault:
 class FaultyLedger(MemoryLedger):
     """A ledger whose server can die at a write, before it or after it, and then does no more."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, *, image=None):
+        super().__init__(image=image)
         self.fault = None
         self.verbs = []  # the names of all writes
         self.dead = False
@@ -317,6 +317,12 @@ class World:
         if not self.ledger.dead:
             assert started.called
             assert started.result is None, started.result
+
+    def use_threads(self, threads):
+        """Let the files be looked at by this from now on; returns what did it before."""
+        before = self.engine.threads
+        self.engine.threads = self.engine.conductor.checks.threads = threads
+        return before
 
     def prepare(self):
         """Something else may be done to a server before it starts."""

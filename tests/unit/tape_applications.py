@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from attrs import define, evolve, field
+from twisted.internet.defer import Deferred
 
 from vtspolicy.testing.runner import FakeRunner
 
@@ -130,7 +131,8 @@ class ModelRunner(FakeRunner):
     world = None
 
     def start(self, run):
-        self.world.moment("run", run.argv[1])
+        if not self.world.lives_through("run", run.argv[1]):
+            return Deferred()
         began = run.key not in self.machine.lives
         watched = super().start(run)
         if began:

@@ -2,7 +2,6 @@
 
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 from attrs import frozen
 from hypothesis import strategies as st
@@ -69,12 +68,20 @@ perturbed = st.lists(
 )
 
 
+ARCHIVED = (("do", "archive", 0),)
+ERASED = (*ARCHIVED, ("do", "Erase", 0))
+BACK = (*ERASED, ("do", "Restore", 0))
+BEGINNINGS = ((), ARCHIVED, ARCHIVED, ARCHIVED, ERASED, ERASED, BACK, BACK)
+"""What was done before: else most programs would be about tapes without any copy."""
+
+
 @st.composite
 def programs(draw, names=tuple(STEPS), always=ALWAYS, longest=14):
     """A program with some kinds of steps only: rare orders come about more often so."""
     some = draw(st.lists(st.sampled_from(names), min_size=1, max_size=5, unique=True))
-    steps = st.one_of([STEPS[name] for name in (*always, *some)])
-    return draw(st.lists(steps, min_size=1, max_size=longest)), draw(perturbed)
+    steps = st.one_of([STEPS[name] for name in (*always, *some, *some)])
+    before = draw(st.sampled_from(BEGINNINGS))
+    return [*before, *draw(st.lists(steps, min_size=2, max_size=longest))], draw(perturbed)
 
 
 def play(world, program):
@@ -219,9 +226,7 @@ class Player:
             world.said(world.operator.cancel(job.request, None, "operator alice"))
 
     def scan(self):
-        world = self.world
-        world.ready()
-        _await(world, world.engine.catalogue.scan("operator alice"))
+        self.world.scan()
 
     def cleanup(self):
         world = self.world
@@ -294,7 +299,7 @@ class Ending:
         world.check()
         for number, one in enumerate(world.tapes):
             self.bring_back(player, number, one)
-            self.live(player, number, one)
+        self.live(player, 0, world.tapes[0])
 
     def calm(self):
         """Nothing disturbs any more, and all ends."""
@@ -381,7 +386,3 @@ class Ending:
             elif each == "scan":
                 player.scan()
 
-
-def new_export(root):
-    """A file outside of the vaults."""
-    return Path(root) / "export"

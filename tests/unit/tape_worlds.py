@@ -6,13 +6,14 @@ or in a copy.
 
 import json
 import shutil
+from functools import cache
 from datetime import UTC, datetime
 from pathlib import Path
 
 from attrs import define, evolve
 from engines import FaultyLedger, Site, Times, World
 from tape_applications import ModelApplication, ModelRunner, Stored, damaged
-from tape_files import FileClock, Killed, ModelHost, ModelSystem, ModelTape, keeper_look
+from tape_files import PLACE, FileClock, Killed, ModelHost, ModelSystem, ModelTape, keeper_look
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -21,6 +22,7 @@ from vtspolicy.control import Refused, UnknownThing
 from vtspolicy.jobs import JobState
 from vtspolicy.tapes import VaultFeatures
 from vtspolicy.testing.clock import TestClock
+from vtspolicy.testing.ledger import MemoryLedger
 
 ALICE = "operator alice"
 NAMES = ("T00001", "T00002")
@@ -77,7 +79,7 @@ class TapeSite(Site):
     """Two tapes, and rules of one kind."""
 
     def __init__(self, *, place="{target}", proof="found", seats=2, touches=False, archive=SIZED,
-                 restore="", leases=True, tick=1_000_000, each_pool=False):
+                 restore="", leases=True, tick=1, each_pool=False):
         self.place, self.proof, self.leases, self.tick = place, proof, leases, tick
         self.touches, self.each_pool = touches, each_pool
         more = f"{archive}\n    proof: {proof}" if proof == "data" else archive
@@ -89,7 +91,7 @@ class TapeSite(Site):
             place=place,
             restore=restore,
         )
-        super().__init__(rules, families=("Delete", "Restore"))
+        super().__init__(rules, families=("Delete", "Restore"), within=PLACE)
 
     @property
     def in_place(self):
@@ -102,10 +104,19 @@ class TapeSite(Site):
             (self.root / "VAULT01" / pool).mkdir(parents=True)
 
 
+@cache
+def _new_ledger():
+    """What every ledger begins with: to make it takes long."""
+    return MemoryLedger().image()
+
+
 class ModelLedger(FaultyLedger):
     """A ledger of which the world sees every write, before and after it."""
 
     world = None
+
+    def __init__(self):
+        super().__init__(image=_new_ledger())
 
     def write(self, verb, *args, **kwargs):
         if self.dead:
@@ -154,6 +165,7 @@ class TapeWorld(World):
         self.mounts, self.event = [], 0
         self.lost = []  # what the world has seen go wrong
         self.external = {}
+        self.unseen = {name: set() for name in NAMES}  # since the last scan
         super().__init__(site)
         for tape in self.tapes:
             self.host.rewrite(tape)
@@ -250,6 +262,14 @@ class TapeWorld(World):
             finally:
                 self.acting = False
 
+    def lives_through(self, kind, name):
+        """A moment at which the server may die; False if it does."""
+        try:
+            self.moment(kind, name)
+        except Killed:
+            self.die()
+        return not self.is_dead
+
     def die(self):
         if not self.is_dead:
             self.kill()
@@ -279,8 +299,27 @@ class TapeWorld(World):
         self.acts += 1
         during = self._restores_in_place(tape)
         declared = how == "same_times" and self.site.touches and self._runs_of(tape, "archive")
-        if self.host.act(how, tape) and (during or declared):
+        if not self.host.act(how, tape):
+            return
+        if during or declared:
             tape.waive("written into a restore in place" if during else "declared as touches")
+        self.unseen[tape.name] |= {how} & {"move", "same_times"}
+        if self.site.proof == "found" and len(self.unseen[tape.name]) > 1:
+            tape.waive("moved, and written with the old times, between two scans")
+
+    def scan(self):
+        """Look through the vaults, as the server does when a folder has changed."""
+        self.ready()
+        scanned = Deferred.fromCoroutine(self.engine.catalogue.scan(ALICE))
+        self.settle()
+        for _ in range(5):
+            if not (scanned.called or self.is_dead):
+                self.release()
+        for tape in self.tapes:
+            if not self._jobs_of(tape):
+                self.unseen[tape.name] = set()
+        scanned.addErrback(lambda failure: None if self.is_dead else failure)
+        return scanned
 
     def _runs_of(self, tape, verb):
         return [
@@ -297,6 +336,9 @@ class TapeWorld(World):
     def command(self, text):
         """A host's command; returns the request's number, or None."""
         self.ready()
+        if any("move" in each for each in self.unseen.values()):
+            self.scan()
+            self.ready()
         self.event += 1
         before = self.ledger.book.requests(limit=1)
         at = datetime.fromtimestamp(1_795_300_000 + self.event, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -445,10 +487,7 @@ class TapeWorld(World):
             self.went_well.add(job)
         else:
             self.went_well.discard(job)
-        try:
-            self.moment("run", "done")
-        except Killed:
-            self.die()
+        self.lives_through("run", "done")
         return result
 
     def external_copy(self, tape, data):
@@ -541,7 +580,8 @@ class TapeWorld(World):
         job = result.job
         versions, acts = self.begun.get(job.id, ({}, -1))
         for tape in self.tapes:
-            if _is_about(job, tape) and tape.version == versions.get(tape.name):
+            there = Path(job.path or "") in {tape.path, tape.path.parent}  # it may have been moved
+            if there and tape.version == versions.get(tape.name):
                 self._check_end(job, tape, quiet=acts == self.acts)
 
     def _check_end(self, job, tape, *, quiet):
@@ -552,7 +592,7 @@ class TapeWorld(World):
         if job.state is not JobState.COMPLETED:
             good = job.id in self.went_well and quiet and job.work.then == "migrated"
             if good and job.state is JobState.FAILED and not self.application.deaf:
-                if tape.read() and path in {tape.path, tape.path.parent}:
+                if tape.read():
                     self.lost.append(f"{told}: {job.reason}")
             return
         if job.work.then == "erased" and content:
@@ -576,7 +616,7 @@ class TapeWorld(World):
 
     def backup(self):
         self.ready()
-        self.backup_image = self.ledger.book._connection.serialize()
+        self.backup_image = self.ledger.image()
 
     def put_back(self):
         if self.backup_image is None:

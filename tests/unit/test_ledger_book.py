@@ -469,7 +469,9 @@ def test_a_job_that_failed_is_run_again_under_a_new_handle(book):
     assert (again.work, again.values, again.tape) == (job.work, job.values, job.tape)
     assert (again.path, again.lock) == (job.path, job.lock)
     assert again.handle != job.handle
-    assert book.request(recorded.request).ref == "R1"
+    renewed = book.request(recorded.request)
+    assert (renewed.ref, renewed.again) == (None, job.request)
+    assert [each.fields.get("again") for each in recorded.notices] == [job.request]
     for subject in (f"job {job.id}", f"request {recorded.request}"):
         assert f"job {job.id} is run again as job {again.id}" in [
             line.cause for line in book.history(subject)

@@ -60,3 +60,12 @@ def test_a_long_reason_is_cut_and_the_keys_after_it_are_kept():
 def test_the_system_is_the_first_label_of_the_node_in_capitals():
     assert system_name("vts-1.example.com") == "\\VTS1"
     assert system_name("...") == "\\VTS"
+
+
+def test_no_field_of_a_notice_for_json_holds_a_control_sequence():
+    told = notice(reason="x\x1b]0;title\x07 \x9b2J end", tape="/VAULT01/P/A\x1b[31m")
+
+    record = json.loads(json_line(told, node="vts1", at=AT))
+
+    assert record["reason"] == "x ]0;title   2J end"
+    assert [value for value in record.values() if not str(value).isprintable()] == []

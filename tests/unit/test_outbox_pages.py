@@ -2,6 +2,10 @@
 
 import pytest
 from links import Bench, a_host
+"""What arrives while a page of pending notices is read is not sent again from that page."""
+
+import pytest
+from links import Bench
 
 from vtspolicy.hosts.session import CONFIRM
 from vtspolicy.notices import Word
@@ -29,6 +33,7 @@ def test_what_was_confirmed_since_a_page_was_asked_for_is_not_sent_from_it(bench
 
 def test_an_answer_that_is_in_the_page_and_was_confirmed_is_sent_once(bench):
     session, other = bench.connect(), bench.connect(a_host("NSK2"))
+    session = bench.connect()
     session.pauseProducing()
     bench.push(Word.COMPLETED, request=1)
     bench.push(Word.ACCEPTED, request=2)

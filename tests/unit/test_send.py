@@ -125,6 +125,31 @@ def test_the_first_answer_decides_without_wait(word, code):
     assert "req=17" in result.stdout
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("form", ["json", "ems"])
+def test_control_sequences_of_a_server_do_not_reach_the_terminal(form, as_json):
+    reason = "x\x1b]0;title\x07 \x9b2J \u202eend\u2028"
+
+    def script(event):
+        if form == "ems":
+            head = "26-11-22 02:14:09 \\VTS1.$VTSP VTS.POLICY.A01 1101 "
+            yield f'{head}VTSPolicy REJECTED reason="{reason}"\n'.encode()
+        else:
+            fields = {"time": "2026-11-22T02:14:09", "system": "\\VTS1", "number": 1101}
+            fields |= {"text": f"VTSPolicy REJECTED {reason}", "word": "REJECTED", "req": 1}
+            fields |= {"id": event["id"], "reason": reason}
+            yield json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+        yield None
+
+    with Server(script) as server:
+        more = ["--json"] if as_json else []
+        result = run(server, "--format", form, "--system", "\\NSK1", "--all", *more, ARCHIVE)
+    assert "end" in result.stdout
+    assert [c for c in result.stdout if not c.isprintable() and c != "\n"] == []
+    if as_json:
+        assert json.loads(result.stdout.splitlines()[0])["word"] == "REJECTED"
+
+
 @pytest.mark.parametrize("form", ["json", "ems"])
 def test_a_reference_that_names_a_request_is_not_looked_for_in_the_answer(form):
     def script(event):

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from engines import Site, World, now_at_once
+from engines import Site, World, give, now_at_once
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import globalLogPublisher
 
@@ -78,7 +78,7 @@ def told():
 def serve(world, monkeypatch):
     """Begin a server on what the world has, without sockets; end the one before, if any."""
     services = []
-    control = SimpleNamespace(close=lambda: succeed(None))
+    control = SimpleNamespace(close=lambda: succeed(None), is_lost=False)
     monkeypatch.setattr("vtspolicy.service.ControlDoor.open", lambda *_: control)
 
     def end():
@@ -317,7 +317,7 @@ def test_a_stop_starts_nothing_and_judges_no_end_from_its_first_moment(world, se
     assert runner.watched == ("000001-1",)
     doors.sessions.add(Still(doors.sessions))
     stopped = Deferred.fromCoroutine(service.stop())
-    service.operator.order(ORDER.replace("O00000", "O00001"), None, "operator alice")
+    give(service.operator, ORDER.replace("O00000", "O00001"))
     world.clock.pass_time(1.0, 0.1)
     assert not stopped.called  # it still waits for what a host has sent
     runner.kill("000001-1", 15)  # as all that runs is told to end when its session is

@@ -432,6 +432,18 @@ class ControlSocketTests(TestCase):
         return Client(spool=spool or self.spool, timeout=10)
 
     @inlineCallbacks
+    def test_a_socket_that_was_removed_can_be_opened_anew(self):
+        door = self.open()
+        assert not door.is_lost
+        door.path.unlink()
+        assert door.is_lost
+        renewed = door.renew()
+        self.addCleanup(lambda: Deferred.fromCoroutine(renewed.close()))
+        assert not renewed.is_lost
+        told = yield deferToThread(self.client().post, "drain")
+        assert told == {"done": True}
+
+    @inlineCallbacks
     def test_an_order_reaches_the_engine_with_the_peers_name(self):
         self.open()
         told = yield deferToThread(self.client().post, "cancel", request=17)

@@ -16,9 +16,10 @@ from vtspolicy.cli.options import (
     json_option,
     print_json,
 )
-from vtspolicy.cli.tables import emit, instant, visible
+from vtspolicy.cli.tables import emit, instant
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.records import seconds
+from vtspolicy.visible import visible
 
 LOOK = 1.0
 """Seconds between looks at a server that is draining."""

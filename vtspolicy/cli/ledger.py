@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from vtspolicy.cli.options import Exit, config_option, configured, give_up, json_option, print_json
-from vtspolicy.cli.tables import emit, visible
+from vtspolicy.cli.tables import emit
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
+from vtspolicy.visible import visible
 
 PATIENCE = 3600.0
 """Seconds that the copy of a large ledger may take."""

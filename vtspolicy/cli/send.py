@@ -15,6 +15,7 @@ from attrs import define, frozen
 
 from vtspolicy.cli.link import Address, Conversation, GaveUp, Unreachable
 from vtspolicy.notices import NODE_KEYS, ReceivedNotice, Word, read_line
+from vtspolicy.visible import visible
 
 DONE, FAILED, WITH_WARNINGS, REFUSED, GAVE_UP, UNREACHABLE = 0, 1, 3, 4, 5, 6  # DESIGN.md 7
 
@@ -130,7 +131,10 @@ class Printer:
         if not ours and not self.everything:
             return
         if self.as_json:
-            click.echo(line.decode() if line.startswith(b"{") else _as_object(notice))
+            shown = line.decode("utf-8", "replace") if line.startswith(b"{") else _as_object(notice)
+            click.echo(
+                "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in shown.strip())
+            )
             return
         pairs = (f"{k}={_quoted(notice.fields[k])}" for k in NODE_KEYS if k in notice.fields)
         # Our id is in every one of them, and says nothing to people.
@@ -150,7 +154,7 @@ def _as_object(notice: ReceivedNotice) -> str:
 
 
 def _quoted(value: str | int) -> str:
-    shown = str(value).replace('"', "'")
+    shown = visible(value).replace('"', "'")
     return f'"{shown}"' if " " in shown or not shown else shown
 
 

@@ -16,7 +16,7 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, table, visible
+from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.jobs import Job
@@ -24,6 +24,7 @@ from vtspolicy.ledger.reading import Counts, Pending
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place
 from vtspolicy.records import job_row, plain, typed
 from vtspolicy.status import ClockStatus, HostStatus, Status
+from vtspolicy.visible import visible
 
 LIVE = 20
 """Live jobs that are shown while no server runs."""

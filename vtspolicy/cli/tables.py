@@ -11,6 +11,8 @@ from io import StringIO
 import click
 from attrs import frozen
 
+from vtspolicy.visible import visible
+
 UNBOUNDED = 20_000
 """Columns of a table that goes into a file or a pipe: nothing is cut there."""
 
@@ -52,19 +54,6 @@ def width() -> int:
     if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
         return UNBOUNDED
     return max(shutil.get_terminal_size().columns, 20)
-
-
-def visible(text: object) -> str:
-    """Return a text with everything that is no letter shown as an escape, line ends as blanks.
-
-    Texts of hosts and applications can hold the control sequences of terminals.
-    """
-    shown = str(text)
-    if shown.isprintable():
-        return shown
-    return "".join(
-        each if each.isprintable() else " " if each in "\n\t\r" else _escape(each) for each in shown
-    )
 
 
 def visible_lines(text: str, last: int | None = None) -> list[str]:
@@ -205,11 +194,24 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 60}m{whole % 60:02}s" if whole >= 60 else f"{whole}s"
 
 
+ODD_TIME = "no date"
+"""What stands for a time that no calendar has: one odd record must not hide the others."""
+
+
+def _local(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def clock(seconds: float | None) -> str:
     """Return a time in the local zone: 11-22 02:14:09, or with its year when that is another."""
     if not seconds:
         return ""
-    when = datetime.fromtimestamp(seconds).astimezone()
+    when = _local(seconds)
+    if when is None:
+        return ODD_TIME
     now = datetime.now().astimezone()
     return when.strftime("%m-%d %H:%M:%S" if when.year == now.year else "%Y-%m-%d %H:%M")
 
@@ -221,7 +223,9 @@ def recent(seconds: float | None) -> str:
     """
     if not seconds:
         return ""
-    when = datetime.fromtimestamp(seconds).astimezone()
+    when = _local(seconds)
+    if when is None:
+        return ODD_TIME
     now = datetime.now().astimezone()
     if when.date() == now.date():
         return when.strftime("%H:%M:%S")
@@ -232,11 +236,5 @@ def instant(seconds: float | None) -> str | None:
     """Return a time in full, in the local zone with its offset; None for no time."""
     if not seconds:
         return None
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "milliseconds")
-
-
-def _escape(character: str) -> str:
-    number = ord(character)
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    when = _local(seconds)
+    return ODD_TIME if when is None else when.isoformat(" ", "milliseconds")

@@ -2,22 +2,25 @@
 
 from collections.abc import Sequence
 
-from vtspolicy.cli.tables import Column, recent, table, visible
-from vtspolicy.tapes import Copy, Difference, Proof, Tape
+from vtspolicy.cli.tables import Column, recent, table
+from vtspolicy.tapes import Copy, Difference, Proof, Tape, VaultFeatures, why_data
+from vtspolicy.visible import visible
 
 BY_RULE = "its rule demands that"
 """Why the data of a copy is read back, although nothing is wrong with it."""
 
 
-def is_unproven(tape: Tape, copies: Sequence[Copy]) -> bool:
+def is_unproven(tape: Tape, copies: Sequence[Copy], features: VaultFeatures) -> bool:
     """Whether a tape has data of which no copy is known that a query could prove."""
     if not tape.size:
         return False
-    missing = [_what_is_missing(tape, copy) for copy in copies]
+    missing = [_what_is_missing(tape, copy, features) for copy in copies]
     return all(each is not None and not each.endswith(BY_RULE) for each in missing)
 
 
-def tape_page(tape: Tape, copies: Sequence[Copy], said: tuple[bool, str] | None) -> str:
+def tape_page(
+    tape: Tape, copies: Sequence[Copy], said: tuple[bool, str] | None, features: VaultFeatures
+) -> str:
     """Return all about a tape as text; `said` is the cleanup's verdict and its reason."""
     lines = [
         f"{visible(tape.name)}: {tape.state.value}",
@@ -57,7 +60,7 @@ def tape_page(tape: Tape, copies: Sequence[Copy], said: tuple[bool, str] | None)
             recent(copy.ended or copy.began or copy.proved),
             _PROOFS[copy.proof],
             recent(copy.proved),
-            _what_is_missing(tape, copy) or "its query has to find it",
+            _what_is_missing(tape, copy, features) or "its query has to find it",
         ]
         for copy in copies
     ]
@@ -71,22 +74,18 @@ _PROOFS = {
 }
 
 
-def _what_is_missing(tape: Tape, copy: Copy) -> str | None:
+def _what_is_missing(tape: Tape, copy: Copy, features: VaultFeatures) -> str | None:
     """Return why a query alone cannot prove that a copy has what is on the tape; None: it can."""
     if copy.lost is not None:
         return f"the application has lost it ({recent(copy.lost)})"
     if not tape.size or tape.seen is None:
         return "the tape has no data"
-    found, sure = copy.difference(tape.seen)
-    if found is Difference.WRITTEN:
+    if copy.difference(tape.seen, features)[0] is Difference.WRITTEN:
         return "the tape was written after it was made"
     needed = "its data has to be read back"
-    if copy.doubt is not None:
-        return f"{needed}: {copy.doubt}"
-    if not sure:
-        return f"{needed}: nobody saw the tape at the end of its restore"
-    if found is Difference.TOUCHED:
-        return f"{needed}: the file was touched after it was made"
+    why = why_data(copy, tape, features)
+    if why is not None:
+        return f"{needed}: {why}"
     if copy.demanded is Proof.DATA:
         return f"{needed}: {BY_RULE}"
     return None

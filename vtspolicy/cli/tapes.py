@@ -18,7 +18,7 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, emit, recent, table, visible
+from vtspolicy.cli.tables import Column, emit, recent, table
 from vtspolicy.cli.tape_page import is_unproven, tape_page
 from vtspolicy.client import Client
 from vtspolicy.config.model import Configuration
@@ -26,6 +26,7 @@ from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.jobs import Request, RequestState
 from vtspolicy.records import plain, request_row
 from vtspolicy.tapes import Copy, Facts, Tape, TapeState, VaultFeatures
+from vtspolicy.visible import visible
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -98,13 +99,17 @@ def tapes(
         known = book.tapes(vault=vault, pool=pool)
         copies = book.all_copies() if evidence else {}
         features = book.vault_features() if evidence else {}
+
+    def features_of(tape: Tape) -> VaultFeatures:
+        return features.get(tape.vault, VaultFeatures())
+
     verdicts = _verdicts(configuration, known, copies, features) if evidence else {}
     shown = [
         tape
         for tape in known
         if (state is None or tape.state.value == state)
         and (not wanted or wanted & {tape.name, tape.cartridge})
-        and (not unproven or is_unproven(tape, copies.get(tape.path, ())))
+        and (not unproven or is_unproven(tape, copies.get(tape.path, ()), features_of(tape)))
     ]
     missing = wanted - {each for tape in shown for each in (tape.name, tape.cartridge)}
     if as_json:
@@ -113,7 +118,8 @@ def tapes(
         )
     elif len(names) == 1 and len(shown) == 1 and not (verdict or unproven):
         (tape,) = shown
-        emit(tape_page(tape, copies.get(tape.path, ()), verdicts.get(tape.path)))
+        said = verdicts.get(tape.path)
+        emit(tape_page(tape, copies.get(tape.path, ()), said, features_of(tape)))
     else:
         emit(_table(shown, verdicts if verdict or unproven else {}) if shown else "no tapes")
     if missing and state is None and not unproven:

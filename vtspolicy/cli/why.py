@@ -19,11 +19,12 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, emit, instant, pairs, paragraph, table, visible, width
+from vtspolicy.cli.tables import Column, emit, instant, pairs, paragraph, table, width
 from vtspolicy.grammar.caret import diagnose
 from vtspolicy.grammar.command import CommandError
 from vtspolicy.jobs import Job, Request, Transition
 from vtspolicy.records import request_page
+from vtspolicy.visible import visible
 
 JOBS = 20
 """Jobs of a request that are shown; `vtspolicy jobs --request N` lists all."""

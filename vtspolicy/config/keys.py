@@ -304,6 +304,15 @@ KEYS = keys_of(
         help="console, metrics, health and the interface for programs; none if not given",
     ),
     Key(
+        name="web_names",
+        read=reading.items(_host_name, single=True),
+        type="host names",
+        default=(),
+        default_text="none",
+        help="more names by which web may be asked for: its addresses, localhost, node and the"
+        " machine's name are known, and a request for any other name is answered 403",
+    ),
+    Key(
         name="vaults",
         read=reading.mapping(_vault_name, lambda node, _: node),
         type="a mapping",
@@ -354,7 +363,8 @@ KEYS = keys_of(
         read=reading.integer(1, 100_000),
         type="a number",
         default=1000,
-        help="how many hosts may be connected at once; further ones are closed and counted",
+        help="how many connections at once; further ones are closed and counted, unless"
+        " the host that has most can make way for one that has few",
     ),
     Key(
         name="waiting",

@@ -139,6 +139,7 @@ class _Loader:
             ledger=self._ledger(),
             spool=self._base("spool") / read["spool"],
             web=read["web"],
+            web_names=tuple(read["web_names"]),
             vaults=vaults,
             vaults_without=vaults_without,
             hosts=hosts,

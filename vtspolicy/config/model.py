@@ -61,6 +61,7 @@ class Configuration:
     ledger: str  # sqlite:///... or postgresql://...
     spool: Path  # one folder per run
     web: str | None = None  # a Twisted server endpoint
+    web_names: tuple[str, ...] = ()  # by which it may be asked for, beside its own
     vaults: Mapping[str, Path] = field(factory=dict)  # VAULT01 -> its directory
     vaults_without: Mapping[str, frozenset[str]] = field(
         factory=dict

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from vtspolicy.visible import visible
+
 
 @frozen(kw_only=True, order=True)
 class Problem:
@@ -17,10 +19,10 @@ class Problem:
     warning: bool = False  # doubtful, but does not stop the program
 
     def __str__(self) -> str:
-        """`file:line:column: message; remedy`, one line."""
+        """`file:line:column: message; remedy`, one line that a terminal can show."""
         kind = "warning: " if self.warning else ""
         remedy = f"; {self.remedy}" if self.remedy else ""
-        return f"{self.file}:{self.line}:{self.column}: {kind}{self.message}{remedy}"
+        return visible(f"{self.file}:{self.line}:{self.column}: {kind}{self.message}{remedy}")
 
 
 class ConfigurationError(Exception):

@@ -323,7 +323,7 @@ class Attempts:
                 job, judgement, attempt.ended, verified=verified
             )
         elif job.work.then == "restored" and judgement.state in {"completed", "warning"}:
-            plan = attempt.plan or Plan(way="path", copy=None, size=None, values={})
+            plan = attempt.plan or await self.restores.as_begun(job)
             outcomes, judgement = await self.restores.end(
                 job, plan, judgement, attempt.ended, self._until(attempt.deadline)
             )

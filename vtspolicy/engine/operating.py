@@ -41,6 +41,7 @@ class Operator:
     reread: Callable[[], Reader]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch
     draining: bool = False
+    unreachable: str | None = None  # why orders cannot come in, while that is so
     log: Logger = field(factory=lambda: Logger("vtspolicy.operator"))
 
     def begin(self) -> None:
@@ -103,6 +104,8 @@ class Operator:
             reasons.append(f"the ledger cannot be written: {self.engine.ledger.trouble}")
         if self.engine.conductor.calls.trouble is not None:
             reasons.append(f"programs cannot be started: {self.engine.conductor.calls.trouble}")
+        if self.unreachable is not None:
+            reasons.append(f"the control socket cannot be opened: {self.unreachable}")
         if self.draining:
             reasons.append("the server is draining")
         if self.engine.queue.waiting >= self.engine.reader.configuration.waiting:

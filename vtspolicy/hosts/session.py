@@ -231,6 +231,16 @@ class HostSession(Protocol):
             self.transport.loseConnection()
             self._arm("farewell")
 
+    def make_way(self) -> None:
+        """End the connection at once: its host has most of them, and another host has too few."""
+        self._link.log.warn(
+            "A connection of {address} is ended: its host has most of all, and another one came.",
+            action="made_way",
+            address=self.address,
+        )
+        self.close()
+        self._abort()
+
     def _abort(self) -> None:
         """End the connection at once; what was not confirmed is due again."""
         abort = getattr(self.transport, "abortConnection", None)

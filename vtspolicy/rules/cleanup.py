@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from vtspolicy.config import reading
 from vtspolicy.config.positions import Node, Scalar
 from vtspolicy.config.reading import Findings, Key, Section, keys_of
 from vtspolicy.grammar.values import LONGEST_PART, PART_CHARACTER
-from vtspolicy.tapes import Act, Allowed, Ask, Facts, Tape, TapeState, judge
+from vtspolicy.tapes import Act, Allowed, Ask, Facts, Ruling, Tape, TapeState, judge
 
 DAY = 86400.0
 
@@ -72,6 +72,14 @@ def verdict(facts: Facts, policy: Policy, fullness: Fullness | None) -> Verdict:
 
     Whether its copy proves it is judged as for any erase; the application is asked only then.
     """
+    ruling = judge(Act.ERASE, facts)
+    said = _verdict_by(ruling, facts, policy, fullness)
+    if isinstance(ruling, Ask) and ruling.why is not None:
+        return evolve(said, reason=f"{said.reason}; its data has to be read back: {ruling.why}")
+    return said
+
+
+def _verdict_by(ruling: Ruling, facts: Facts, policy: Policy, fullness: Fullness | None) -> Verdict:
     tape, now = facts.tape, facts.now
     state = tape.state
     if state is TapeState.DELETED:
@@ -82,7 +90,7 @@ def verdict(facts: Facts, policy: Policy, fullness: Fullness | None) -> Verdict:
         return Verdict(erase=False, reason="locked")
     if tape.is_overridden(now, facts.job):
         return Verdict(erase=True, reason=f"user authorized: {tape.override}")
-    refusal = _why_never(facts) or _why_not_yet(tape, policy, now)
+    refusal = _why_never(ruling, tape) or _why_not_yet(tape, policy, now)
     if refusal is not None:
         return Verdict(erase=False, reason=refusal)
     kept = retention_seconds(tape.retention)
@@ -98,11 +106,9 @@ def verdict(facts: Facts, policy: Policy, fullness: Fullness | None) -> Verdict:
     return Verdict(erase=False, reason=f"not past retention until {_day(ends)}")
 
 
-def _why_never(facts: Facts) -> str | None:
-    tape = facts.tape
+def _why_never(ruling: Ruling, tape: Tape) -> str | None:
     if not _WRITABLE.fullmatch(tape.cartridge):
         return "no command can be written about a tape of this name"
-    ruling = judge(Act.ERASE, facts)
     if isinstance(ruling, Allowed | Ask):
         return None
     return ruling.words

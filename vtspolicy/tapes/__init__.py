@@ -22,6 +22,7 @@ from vtspolicy.tapes.judge import (
     Ruling,
     Use,
     judge,
+    why_data,
 )
 from vtspolicy.tapes.mounting import MountAction, MountAnswer, on_mount
 from vtspolicy.tapes.outcomes import Brought, Copied, Emptied, Outcome
@@ -78,6 +79,7 @@ __all__ = [
     "restored",
     "shortcomings",
     "stricter",
+    "why_data",
     "with_file",
     "without_override",
 ]

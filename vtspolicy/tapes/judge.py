@@ -118,6 +118,7 @@ class Ask:
 
     copy: Copy
     need: Proof  # FOUND: by its query; DATA: by reading the data back
+    why: str | None = None  # why nothing less than its data will do; None: by a rule, or not so
 
 
 Ruling = Allowed | Done | Refused | Ask
@@ -219,7 +220,7 @@ def _evidence(facts: Facts) -> Ruling:
     for copy, need, why in _candidates(facts, refusals):
         answer = facts.answers.get(copy.id)
         if answer is None:
-            return Ask(copy=copy, need=need)
+            return Ask(copy=copy, need=need, why=why)
         words = {"application": copy.application, "handle": copy.handle, "said": answer.words}
         if answer.found is Found.DATA or (answer.found is Found.FOUND and need is not Proof.DATA):
             proof = Proof.DATA if answer.found is Found.DATA else Proof.FOUND
@@ -245,9 +246,9 @@ def _candidates(facts: Facts, refusals: list[Refused]) -> Iterator[tuple[Copy, P
                 _refused(Reason.COPY_LOST, application=copy.application, handle=copy.handle)
             )
             continue
-        found, sure = Difference.WRITTEN, True
+        found = Difference.WRITTEN
         if tape.seen is not None:
-            found, sure = copy.difference(tape.seen, facts.features)
+            found, _ = copy.difference(tape.seen, facts.features)
         if found is Difference.WRITTEN:
             unknown = copy.after is None and not copy.restored
             reason = Reason.CONTENT_UNKNOWN if unknown else Reason.WRITTEN_SINCE
@@ -259,30 +260,43 @@ def _candidates(facts: Facts, refusals: list[Refused]) -> Iterator[tuple[Copy, P
                 _refused(Reason.MOVED, application=copy.application, source=copy.source)
             )
         else:
-            why = _why_data(copy, facts, found, sure=sure)
+            why = why_data(copy, tape, facts.features)
             need = Proof.DATA if why else stricter(facts.demanded, copy.demanded)
             ranked.append(((why is not None, number), copy, need, why))
     for _, copy, need, why in sorted(ranked, key=lambda each: each[0]):
         yield copy, need, why
 
 
-def _why_data(copy: Copy, facts: Facts, found: Difference, *, sure: bool) -> str | None:
-    """Return why nothing less than its data, read back, lets a copy prove the tape, or None."""
+def why_data(copy: Copy, tape: Tape, features: VaultFeatures) -> str | None:
+    """Return why nothing less than its data, read back, lets a copy prove the tape, or None.
+
+    The tape is not known to be written since the copy was made.
+    """
+    found, sure = Difference.TOUCHED, True
+    if tape.seen is not None:
+        found, sure = copy.difference(tape.seen, features)
     if copy.doubt is not None:
         return copy.doubt
     if not sure:
         return "nobody saw the tape at the end of its restore"
     if found is Difference.NONE:
         return None
-    if not (facts.features.keeps_inode and facts.features.keeps_ctime):
-        return f"vault {facts.tape.vault} does not keep what tells one file from another"
+    if not (features.keeps_inode and features.keeps_ctime):
+        return f"vault {tape.vault} does not keep what tells one file from another"
     if copy.is_legacy:
-        seen = facts.tape.seen
-        changed = None if seen is None or seen.ctime_ns is None else seen.ctime_ns / 1e9
-        if changed is not None and copy.began is not None and changed < copy.began:
-            return None
-        return "it was made by version 0.1, and the file was touched after that began"
+        return _why_legacy(copy, tape)
     return "the file's attributes were changed after it was made, and perhaps its data"
+
+
+def _why_legacy(copy: Copy, tape: Tape) -> str | None:
+    """Return why a copy of version 0.1 needs its data read back, or None."""
+    if copy.began is None:
+        return "it was noted by version 0.1, and when it began is not known"
+    if tape.seen is None or tape.seen.ctime_ns is None:
+        return "it was made by version 0.1, and the file was not looked at since the upgrade"
+    if tape.seen.ctime_ns / 1e9 >= copy.began:
+        return "it was made by version 0.1, and the file was touched after that began"
+    return None
 
 
 # -- restore

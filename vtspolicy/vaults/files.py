@@ -30,6 +30,10 @@ WAITS = (0.005, 0.02)
 """Seconds between attempts to take a lease."""
 
 
+LONGEST_PAUSE = 5.0
+"""Seconds that are waited for two ticks of a vault, at most."""
+
+
 @frozen(kw_only=True)
 class Place:
     """The pool of a tape, held open, and what can be done in it."""
@@ -69,6 +73,10 @@ class Place:
         """Whether a name in the pool means that file."""
         found = self.facts(name)
         return found is not None and os.path.samestat(found, file)
+
+    def let_pass_ticks(self) -> None:
+        """Wait until a later write to a file that was changed just now gets other times."""
+        self.system.pause(min(2 * self.features.tick_ns / 1e9, LONGEST_PAUSE))
 
     def sync(self) -> None:
         """Make the names in the pool durable."""

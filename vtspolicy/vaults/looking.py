@@ -181,6 +181,9 @@ class Looking:
         if not found:
             # Its file is gone, perhaps by a Delete, and its pool must be there to bring it back to.
             pools = set(self.pools())
+            records = [each for each in known if (each.vault, each.pool) in pools]
+            # Where it was before somebody moved it, there is a record, too.
+            records = [each for each in records if each.deleted is not None] or records
             found = [
                 Tape(
                     vault=each.vault,
@@ -188,8 +191,7 @@ class Looking:
                     cartridge=cartridge,
                     path=str(self._root(each.vault) / each.pool / cartridge),
                 )
-                for each in known
-                if (each.vault, each.pool) in pools
+                for each in records
             ]
         if not found:
             raise NoSuchTapeError(f"no vault has a tape {cartridge}")

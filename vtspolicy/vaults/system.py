@@ -9,6 +9,7 @@ import fcntl
 import functools
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +98,10 @@ class System:
     def leased(self, file: int) -> int:
         """Return which lease is held; another than was taken when somebody waits for the file."""
         return fcntl.fcntl(file, fcntl.F_GETLEASE)
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)
 
     def set_owner(self, file: int, user: int, group: int) -> None:
         """Give a file to a user and group; -1 leaves either as it is."""

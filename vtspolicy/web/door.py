@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define
+from twisted.internet import tcp
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IListeningPort
+from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from vtspolicy.client import SOCKET, reachable
@@ -22,6 +25,8 @@ class SocketInUseError(OSError):
 class ControlDoor:
     """One listening control socket."""
 
+    reactor: Any  # a whole reactor
+    site: Site
     path: Path
     port: IListeningPort
     inode: tuple[int, int]  # device and number of the file that is ours
@@ -42,8 +47,36 @@ class ControlDoor:
             port = reactor.listenUNIX(address, site, mode=0o600)
             about = path.lstat()
             return cls(
-                path=path, port=port, inode=(about.st_dev, about.st_ino), kept=kept.pop_all()
+                reactor=reactor,
+                site=site,
+                path=path,
+                port=port,
+                inode=(about.st_dev, about.st_ino),
+                kept=kept.pop_all(),
             )
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the file by which it is reached was removed, alone or with its folder."""
+        try:
+            self.path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            pass
+        return False
+
+    def renew(self) -> "ControlDoor":
+        """Listen anew where the file was removed. Raises what `open` raises.
+
+        The old socket is closed as one of TCP is: one of UNIX would remove its file, too.
+        """
+        renewed = self.open(self.reactor, self.path.parent, self.site)
+        old: Any = self.port  # its interface does not tell that it can be closed so
+        old.stopReading()
+        tcp.Port.connectionLost(old, Failure(ConnectionDone()))
+        self.kept.close()
+        return renewed
 
     async def close(self) -> None:
         """Listen no more. A file that is not ours any more is left alone, and so is the port."""

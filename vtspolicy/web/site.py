@@ -2,11 +2,14 @@
 
 import socket
 import struct
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from io import BytesIO
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -36,16 +39,31 @@ BODY = 65536
 IDLE = 30.0
 """Seconds after which a silent connection is closed."""
 
+HEAD = 10.0
+"""Seconds that a whole request may take from its first byte, however often a part of it comes."""
+
+SLOW = 2.0
+"""Seconds without a whole request after which a connection makes way when there are too many."""
+
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of Linux: process, user, group
 
 
 def make_site(
-    control: Control, ledger: Ledger, metrics: Metrics, *, writable: bool
+    control: Control,
+    ledger: Ledger,
+    metrics: Metrics,
+    *,
+    writable: bool,
+    names: Callable[[], Collection[str]] | None = None,
+    reactor: IReactorTime | None = None,
 ) -> "BoundedSite":
-    """Return the site to listen with; the verbs are there only when it is writable."""
+    """Return the site to listen with; the verbs are there only when it is writable.
+
+    `names` tells by which names this server may be asked for; None: by any, as on a UNIX socket.
+    """
     house = House(control=control, ledger=ledger, metrics=metrics)
-    root = Root(house, writable=writable)
-    return BoundedSite(root, BoundedRequest, timeout=IDLE)  # type: ignore[no-untyped-call]  # Twisted
+    root = Root(house, writable=writable, names=names)
+    return BoundedSite(root, BoundedRequest, timeout=IDLE, reactor=reactor)
 
 
 class Root(Resource):
@@ -53,8 +71,15 @@ class Root(Resource):
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
-    def __init__(self, house: House, *, writable: bool) -> None:
+    def __init__(
+        self,
+        house: House,
+        *,
+        writable: bool,
+        names: Callable[[], Collection[str]] | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted
+        self._names = names
         self._house = house
         self._writable = writable
         self._log = Logger("vtspolicy.web")
@@ -70,6 +95,8 @@ class Root(Resource):
         return server.NOT_DONE_YET
 
     async def _answer(self, request: Any) -> Answer:  # BoundedRequest, whose base is untyped
+        if self._names is not None:
+            _look_at_name(request.getHeader("host"), self._names())
         path = request.path.decode("ascii", "replace")
         page = page_of(path)
         verb = verb_of(path) if self._writable else None
@@ -119,6 +146,25 @@ class Root(Resource):
             request.setHeader(name, value)
         request.write(answer.body)  # which sends nothing to who asked with HEAD
         request.finish()
+
+
+def _look_at_name(asked: str | None, names: Collection[str]) -> None:
+    """Refuse a request for a name that is not ours, such as a web page's own (DNS rebinding).
+
+    An address is always ours: no page can be loaded under it but from here.
+    """
+    if asked is None:  # no browser leaves it out
+        return
+    name = asked[1:].partition("]")[0] if asked.startswith("[") else asked.partition(":")[0]
+    try:
+        ip_address(name.partition("%")[0])
+    except ValueError:
+        if name.rstrip(".").lower() not in {each.lower() for each in names}:
+            raise Mistake(
+                HTTPStatus.FORBIDDEN,
+                "this server is not asked for by that name",
+                "use its address or node name, or add the name to web_names",
+            ) from None
 
 
 def _not_allowed(allowed: str) -> Mistake:
@@ -173,19 +219,52 @@ class BoundedRequest(server.Request):
 
 
 class BoundedChannel(http.HTTPChannel):
-    """A connection that counts."""
+    """A connection that counts, and that has a time for each whole request."""
+
+    _deadline: IDelayedCall | None = None  # of the request that has begun
 
     def connectionMade(self) -> None:
-        """Take it, or close it when there are too many."""
+        """Take it, or close it when there are too many and none of them is slow."""
         super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted
         self.factory.connections += 1
-        if self.factory.connections > CONNECTIONS:
+        if self.factory.connections > CONNECTIONS and not self.factory.make_way():
             self.loseConnection()  # type: ignore[no-untyped-call]  # Twisted
+            return
+        self.factory.waiting[self] = self.factory.reactor.seconds()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes; those of a new request begin its time."""
+        if self._deadline is None and self in self.factory.waiting:
+            self._deadline = self.factory.reactor.callLater(HEAD, self.give_up)
+        super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted
+
+    def allContentReceived(self) -> None:
+        """Answer a whole request: it was in time."""
+        self._end_wait()
+        super().allContentReceived()  # type: ignore[no-untyped-call]  # Twisted
+
+    def requestDone(self, request: http.Request) -> None:
+        """Wait for the next request."""
+        self.factory.waiting[self] = self.factory.reactor.seconds()
+        super().requestDone(request)  # type: ignore[no-untyped-call]  # Twisted
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Make room for another one."""
+        self._end_wait()
         self.factory.connections -= 1
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted
+
+    def give_up(self) -> None:
+        """End the connection: it has waited too long for a request, or others need its place."""
+        self._end_wait()
+        transport: Any = self.transport  # an interface, or None before it is connected
+        transport.abortConnection()
+
+    def _end_wait(self) -> None:
+        self.factory.waiting.pop(self, None)
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
 
 
 class BoundedSite(server.Site):
@@ -194,6 +273,19 @@ class BoundedSite(server.Site):
     protocol = BoundedChannel  # type: ignore[assignment]  # HTTP/1.1 alone, without the proxy for 2
     noisy = False
     connections = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Twisted's own arguments
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Twisted
+        # Those without a whole request, the first to wait first -> since when.
+        self.waiting: dict[BoundedChannel, float] = {}
+
+    def make_way(self) -> bool:
+        """End the connection that has waited longest for a request, if that is long."""
+        slowest = next(iter(self.waiting), None)
+        if slowest is None or self.reactor.seconds() - self.waiting[slowest] < SLOW:
+            return False
+        slowest.give_up()
+        return True
 
     def log(self, request: http.Request) -> None:
         """Leave out what every scrape would repeat."""

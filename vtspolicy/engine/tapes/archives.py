@@ -84,7 +84,7 @@ class Archives:
             if missing is not None:
                 judgement = evolve(judgement, state="failed", reason=missing)
                 continue
-            if verified:
+            if verified and made.copy.doubt is None:
                 proved = evolve(made.copy, proof=Proof.FOUND, proved=self.checks.clock.seconds())
                 made = evolve(made, copy=proved)
             outcomes.append(made)
@@ -147,13 +147,16 @@ def _copy(
         doubt = "nobody saw the tape as it was copied"
     else:
         changed = difference(first, last)
+        unseen = not first.is_whole  # version 0.1 looked at size and last write only
         if changed is Difference.WRITTEN:
             return (
                 _of(job, tape, before, after, judgement),
                 False,
                 "was written while it was copied",
             )
-        if changed is Difference.TOUCHED and not (job.work.touches and first.is_whole):
+        if unseen:
+            doubt = "its file was not fully looked at as it was copied"
+        elif changed is Difference.TOUCHED and not job.work.touches:
             doubt = "the file's attributes were changed while it was copied, and perhaps its data"
     if before.writer or after.writer:
         doubt, known = "a process had it open for writing while it was copied", False
