@@ -103,7 +103,10 @@ def test_a_queued_job_that_failed_tells_what_the_last_poll_said(world):
     (again,) = world.machine.running
     answer(world, again.run.key, 0, "Fatal error: no medium\nstate E")
     assert attempt(world).reason == "the application's state is E: no medium"
-    assert attempt(world).output == "--- poll: exit code 0\nFatal error: no medium\nstate E\n"
+    assert (
+        attempt(world).output
+        == "number 7\n--- poll: exit code 0\nFatal error: no medium\nstate E\n"
+    )
 
 
 def test_a_refused_erase_tells_what_the_gate_was_told(world):
