@@ -22,8 +22,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactor, StringTransport
 
 from vtspolicy.config.endpoints import why_no_server
-from vtspolicy.config.model import Listen
+from vtspolicy.config.model import Host, Listen
 from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Doors, _Door, server_endpoint
+from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
 
 VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
@@ -193,6 +194,23 @@ def test_peers_that_show_nothing_keep_no_host_out(server):
     assert notice.fields["reason"] == "host NSK1 has no request 99"
 
 
+def test_the_log_names_a_stranger_by_its_certificate_and_tells_why_tls_failed(tmp_path):
+    site, other = tmp_path / "site", tmp_path / "other"
+    site.mkdir()
+    other.mkdir()
+    server = Server(site, "auto")
+    assert server.ask(ASK, name="mallory").word is Word.DENIED
+    with suppress(OSError), server.connect(name="nsk1", authority=Authority(other)) as link:
+        link.recv(1)
+    server.process.terminate()
+    _, log = server.process.communicate(timeout=120)
+    door = f"tls:port={server.port}:interface=127.0.0.1"
+    assert f"mallory (127.0.0.1) at {door} is not a peer of a configured host" in log
+    (failed,) = [line for line in log.splitlines() if "No TLS connection" in line]
+    assert f"127.0.0.1 to {door}: the certificate of nsk1 is not accepted" in failed
+    assert "not in `clients`" in failed
+
+
 def test_plain_tcp_gets_nothing_on_a_tls_door(server):
     with socket.create_connection(("127.0.0.1", server.port), 60) as link:
         link.sendall(ASK.encode() + b"\n")
@@ -328,10 +346,22 @@ def test_peers_that_show_no_certificate_take_no_place_from_a_host(door):
     assert door.refused == []
 
 
+class Taken:
+    """The place of a session."""
+
+    def __init__(self, name):
+        self.hosts = (Host(name=name),)
+
+
 def test_a_door_whose_places_are_taken_begins_no_handshake(door):
-    door.doors.sessions.update(object() for _ in range(door.doors.limit))
+    door.doors.sessions.update(Taken(f"NSK{nth}") for nth in range(door.doors.limit))
     assert knock(door) is None
     assert door.refused == ["full"]
+
+
+def test_a_door_begins_a_handshake_where_a_host_has_several_places(door):
+    door.doors.sessions.update(Taken("NSK1") for _ in range(door.doors.limit))
+    assert knock(door) is not None
 
 
 def test_too_many_handshakes_end_the_oldest_of_the_address_that_has_most(door):
@@ -355,5 +385,5 @@ def test_too_many_handshakes_end_the_oldest_of_the_address_that_has_most(door):
 
 def test_a_peer_that_leaves_before_its_certificate_leaves_no_timer(door):
     knock(door).connectionLost()
-    time_left = door.clock.getDelayedCalls()
-    assert time_left == []
+    (log,) = door.clock.getDelayedCalls()  # until it tells how many others left so
+    assert log.getTime() == PERIOD

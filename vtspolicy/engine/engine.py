@@ -44,7 +44,7 @@ from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.queue.protocol import Entry, Queue
 from vtspolicy.rights import hosts_of_peer
-from vtspolicy.runner.protocol import Runner, SpoolError
+from vtspolicy.runner.protocol import Runner, WrongSpoolError
 from vtspolicy.sessions import SessionState
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, OneLook, Vaults
@@ -92,7 +92,7 @@ class Engine:
             clock=self.clock, trust=self.clock_trust, ledger=self.ledger, metrics=self.metrics
         )
         self.cleanup = Cleanup(engine=self)
-        self.complaints = Complaints(self.clock)
+        self.complaints = Complaints(self.conductor.journal.limit)
         self.room = Room(
             clock=self.clock,
             queue=self.queue,
@@ -139,7 +139,7 @@ class Engine:
         ledger, marked = await self.ledger.read(Book.uid), self.runner.ledger
         if marked not in {None, ledger}:  # runs are found by the numbers of their jobs
             spool = self.reader.configuration.spool
-            raise SpoolError(
+            raise WrongSpoolError(
                 f"{spool}: the runs there belong to ledger {marked}, and this one is {ledger};"
                 " each needs a spool of its own. To go on without what ran there, first move the"
                 " folder away"
@@ -277,13 +277,14 @@ class Engine:
         )
         if isinstance(result, Elsewhere):
             self.metrics.commands.labels("", "elsewhere").inc()
+            self.complaints.elsewhere(session.address, result.server)
             return None
         if isinstance(result, Unheard):
             self.metrics.commands.labels("", "unheard").inc()
             named = {"ref": result.ref, "reason": result.reason, "id": event.id}
             fields = {name: value for name, value in named.items() if value}
             session.tell(Notice(word=Word.DENIED, host="", fields=fields, created=received))
-            self.complaints.denied(session.address, result.reason)
+            self.complaints.denied(session.address, result.reason, result.ref)
             return None
         return result
 
@@ -453,6 +454,7 @@ class Engine:
 
         All of that for each job, whatever becomes of the others.
         """
+        self.conductor.journal.cancelled(result.ended, result.running)
         self.outbox.push(result.notices)
         steps = [(job.id, self._withdraw) for job in result.ended]
         steps += [(job.id, self.conductor.cancel) for job in result.running]
@@ -467,6 +469,7 @@ class Engine:
         self.queue.withdraw(job)
 
     def _count(self, command: Understood | Intake, recorded: Recorded) -> None:
+        self.conductor.journal.recorded(command, recorded)
         if isinstance(command, Understood):
             family, rule = command.command.family, None
         else:

@@ -9,6 +9,9 @@ import itertools
 import os
 import time
 from contextlib import ExitStack, suppress
+from enum import Enum
+
+from attrs import frozen
 
 from vtspolicy.tapes import Fingerprint
 from vtspolicy.vaults import notes
@@ -39,6 +42,22 @@ CHUNK = 1 << 20
 
 PAGE = 4096
 """Bytes of which a write that was cut short by a crash is a multiple."""
+
+
+class Whose(Enum):
+    """Whose it is what a copying that did not end has left on a tape."""
+
+    NOBODYS = "nobody's"  # nothing is left
+    OURS = "ours"  # the beginning of what came back, and it could not be removed
+    HOSTS = "a host's"  # something else, or another file
+
+
+@frozen(kw_only=True)
+class Half:
+    """What a copying that did not end has left on a tape."""
+
+    whose: Whose
+    file: Fingerprint | None = None  # the tape, where it is ours
 
 
 def exchange(place: Place, judged: Fingerprint | None, token: str) -> Fingerprint:
@@ -301,23 +320,69 @@ def discard(place: Place, token: str) -> None:
     remove_brought(place, token)
 
 
+def undo_copying(place: Place, token: str) -> Half:
+    """Remove what a copying that did not end has left on the tape, unless a host has written to it.
+
+    The private file has to be there still. A copying that had come to its end is removed as well:
+    it is done anew.
+    """
+    name, target = place.private(token, COPYING), place.private(token, RESTORE)
+    note = notes.read(place, name)
+    if note is None or note.judged is None or not place.has(target):
+        return Half(whose=Whose.NOBODYS)
+    try:
+        with (
+            opened(place, place.name, os.O_RDWR) as file,
+            opened(place, target, os.O_RDONLY) as new,
+        ):
+            half = _whose(place, file, new, note.judged, whole=True)
+            if half.whose is Whose.OURS:
+                with suppress(InUseError, NoLeaseError):
+                    _empty_again(place, file, new, note.judged, whole=True)
+                    half = Half(whose=Whose.NOBODYS)
+    except FileNotFoundError:
+        return Half(whose=Whose.HOSTS)
+    if half.whose is Whose.NOBODYS:
+        notes.remove(place, name)
+        place.sync()
+    return half
+
+
 def _recover_copying(place: Place, token: str) -> None:
     name, target = place.private(token, COPYING), place.private(token, RESTORE)
     note = notes.read(place, name)
     if note is not None and note.judged is not None and place.has(target):
-        with suppress(FileNotFoundError), opened(place, place.name, os.O_RDWR) as file:
-            _empty_again(place, file, target, note.judged)
+        with (
+            suppress(FileNotFoundError),
+            opened(place, place.name, os.O_RDWR) as file,
+            opened(place, target, os.O_RDONLY) as new,
+        ):
+            _empty_again(place, file, new, note.judged)
     notes.remove(place, name)
 
 
-def _empty_again(place: Place, file: int, target: str, judged: Fingerprint) -> None:
-    with claimed(place, file, place.name) as lease, opened(place, target, os.O_RDONLY) as new:
-        facts = place.system.facts(file)
-        whole = place.system.facts(new).st_size
-        # A write that was cut short ends with a page. What ends elsewhere was written by a host.
-        ours = 0 < facts.st_size < whole and facts.st_size % PAGE == 0
-        if facts.st_ino != judged.inode or not ours or not is_beginning(file, new):
-            return  # it is another file, or the host's, or whole
-        lease.require()
-        place.system.truncate(file)
-        place.system.sync(file)
+def _empty_again(
+    place: Place, file: int, new: int, judged: Fingerprint, *, whole: bool = False
+) -> None:
+    with claimed(place, file, place.name) as lease:
+        if _whose(place, file, new, judged, whole=whole).whose is Whose.OURS:
+            lease.require()
+            place.system.truncate(file)
+            place.system.sync(file)
+
+
+def _whose(place: Place, file: int, new: int, judged: Fingerprint, *, whole: bool) -> Half:
+    """Return whose it is what stands in the file into which was copied.
+
+    A write that was cut short ends with a page: what ends elsewhere was written by a host, if it is
+    not the whole.
+    """
+    facts, size = place.system.facts(file), place.system.facts(new).st_size
+    if facts.st_ino != judged.inode:
+        return Half(whose=Whose.HOSTS)
+    if not facts.st_size:
+        return Half(whose=Whose.NOBODYS)
+    half = facts.st_size < size and facts.st_size % PAGE == 0
+    if not (half or (whole and facts.st_size == size)) or not is_beginning(file, new):
+        return Half(whose=Whose.HOSTS)
+    return Half(whose=Whose.OURS, file=place.fingerprint(facts))

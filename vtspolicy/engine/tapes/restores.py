@@ -33,9 +33,11 @@ from vtspolicy.tapes import (
 from vtspolicy.vaults import (
     CannotExchangeError,
     ChangedError,
+    Half,
     InUseError,
     NoLeaseError,
     VaultError,
+    Whose,
 )
 
 REFUSED = "refused"
@@ -202,6 +204,9 @@ class Restores:
             # A server was killed after that; whether a host has written since is not sure.
             await checks.in_thread(vaults.recover, tape, token)
             return (Brought(tape=tape, file=tape.seen, copy=plan.copy, sure=False),), judgement
+        if tape.restoring is not None and tape.size:  # a server was killed while it copied
+            await checks.in_thread(vaults.undo_copying, tape, token)
+            tape = await checks.look_again(tape)
         file = await checks.in_thread(vaults.brought, tape, token)
         wrong = _why_not_whole(tape, file, plan)
         if wrong is not None:
@@ -246,12 +251,31 @@ class Restores:
                 return None
             return await self._copy_into(job, tape)
         except (CannotExchangeError, NoLeaseError) as error:
-            if tape.size or tape.seen is None:
+            if tape.seen is None or (tape.size and isinstance(error, NoLeaseError)):
                 return str(error)
-            return await self._copy_into(job, tape)
+            return await self._empty_and_copy_into(job, tape)
         except ChangedError:
             return None
         return there
+
+    async def _empty_and_copy_into(self, job: Job, tape: Tape) -> Fingerprint | str | None:
+        """Write what came back into a tape's own file, after what may be overwritten was removed.
+
+        Returns as `_take_place` does.
+        """
+        if tape.size:
+            try:
+                await self.checks.in_thread(self.checks.vaults.erase, tape, tape.seen)
+            except InUseError:
+                return Reason.IN_USE.told()
+            except NoLeaseError as error:
+                return str(error)
+            except ChangedError:
+                return None
+            tape = await self.checks.look_again(tape)
+            if tape.size:
+                return None
+        return await self._copy_into(job, tape)
 
     async def _copy_into(self, job: Job, tape: Tape) -> Fingerprint:
         """Write what came back into the empty tape itself, which is half-restored meanwhile."""
@@ -321,9 +345,9 @@ class Restores:
                 await self._keep_partial(job, tapes, ended)
                 return
             for tape in tapes:
-                await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
                 if tape.restoring is not None:  # while it was copied into the empty tape
-                    await self.checks.ledger.write(Book.keep_partial, (tape,))
+                    await self._undo_copying(job, tape)
+                await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
         except (VaultError, OSError) as error:
             self.checks.log.warn(
                 "What restore job {job} has left cannot be looked at: {error}.",
@@ -331,6 +355,22 @@ class Restores:
                 job=job.id,
                 error=error,
             )
+
+    async def _undo_copying(self, job: Job, tape: Tape) -> None:
+        """Remove what was copied into a tape; what cannot be removed is kept apart from a host's.
+
+        What a host has written meanwhile is its own, and no restore may overwrite it.
+        """
+        checks, undo = self.checks, self.checks.vaults.undo_copying
+        left: Half = await checks.in_thread(undo, tape, token_of(job))
+        there = await checks.look_again(tape)
+        if left.file is not None:
+            there = evolve(there, size=left.file.size, written=left.file.written, seen=left.file)
+            await checks.ledger.write(Book.keep_partial, (there,))
+        elif left.whose is Whose.HOSTS:
+            await checks.ledger.write(Book.leave_to_host, there, checks.clock.seconds())
+        elif not there.size:
+            await checks.ledger.write(Book.forget_restore, there)
 
     async def tidy(self, job: Job) -> None:
         """Remove what a restore that ended well has left of what was private."""
