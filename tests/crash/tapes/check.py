@@ -25,7 +25,7 @@ THEN = {
 }
 """What success of a rule means for the tape."""
 
-KEPT = ".vtspolicy-clock", ".vtspolicy-keeper-clock", ".vtspolicy-probe-"
+STAYING = ".vtspolicy-clock", ".vtspolicy-keeper-clock", ".vtspolicy-probe-"
 """Private files that may stay: the clocks, and of a probe that was killed for an hour."""
 
 
@@ -82,7 +82,7 @@ class Ground:
     def private(self) -> list[Path]:
         """Return what is in the pools beside tapes, without what the program keeps there."""
         found = (self.site.root / "VAULT01").rglob(".*")
-        return sorted(each for each in found if not each.name.startswith(KEPT))
+        return sorted(each for each in found if not each.name.startswith(STAYING))
 
     def done(self, cartridge: str) -> list[Done]:
         """Return all attempts about a tape, in the order in which they began."""
@@ -118,7 +118,7 @@ def losses(ground: Ground, *, settled: bool) -> list[str]:
     """Return what is lost, or is where it must not be; nothing of the site may run.
 
     Until all has settled, what a server that was killed has put aside counts as there: the next
-    server gives it its name back.
+    server gives it its name back. What is kept because a newer file has its name stays for people.
     """
     wrong: list[str] = []
     for cartridge in POOL_OF:
@@ -129,7 +129,8 @@ def losses(ground: Ground, *, settled: bool) -> list[str]:
         if settled:
             wrong += _claims(ground, story)
     if settled:
-        wrong += [f"{each.name} is left behind" for each in ground.private()]
+        left = (each.name for each in ground.private() if "-kept-" not in each.name)
+        wrong += [f"{name} is left behind" for name in left]
     return wrong
 
 

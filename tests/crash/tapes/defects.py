@@ -46,6 +46,7 @@ class Defect:
     ways: Mapping[str, int] = field(factory=lambda: WAYS)  # in which its host writes
     pace: float = 1.5
     fills: bool = True
+    lives: tuple[int, ...] = (10, 20)
 
 
 def _want(path: str) -> None:
@@ -224,10 +225,11 @@ DEFECTS: Mapping[str, Defect] = {
         what="an exchange takes no lease",
         put_in=_exchange_without_lease,
         found=("was replaced", "LOST"),
-        rows=(("archive", "erase", "restore"), ("erase", "restore")),
+        rows=(("archive", "erase", "restore"), ("erase", "restore"), ("restore",)),
         ways={"slow": 1},
         pace=5.0,
         fills=False,
+        lives=(40, 60),
     ),
     "rename": Defect(
         what="a delete does not compare after its rename",
@@ -273,7 +275,7 @@ def with_defect(name: str) -> Weather:
         steps={},
         pace=defect.pace,
         fills=defect.fills,
-        lives=(10, 20),
+        lives=defect.lives,
         longest=20.0,
         tapes=TAPES,
         prepare=prepare,
