@@ -55,18 +55,18 @@ OVERRIDDEN = evolve(WRITTEN, override="a trial", override_at=NOW - 60.0, overrid
 TOUCHED = with_file(MIGRATED, a_tape(a_file(changed=50.0)))
 
 
-def asked(ruling):
-    """Whom a ruling wants to be asked about, and for what."""
-    assert isinstance(ruling, Ask)
-    return ruling.copy, ruling.need
-
-
 def facts(tape, *copies, **more):
     return Facts(**{"tape": tape, "copies": copies, "now": NOW, **more})
 
 
 def answers(found, words="", copy=1):
     return {copy: Answer(found=found, words=words)}
+
+
+def asked(ruling):
+    """Which copy has to be asked about, and for what."""
+    assert isinstance(ruling, Ask)
+    return ruling.copy, ruling.need
 
 
 # -- every reason
@@ -204,21 +204,28 @@ def test_a_tape_that_is_as_copied_is_emptied_once_its_copy_is_found(act, tape, c
 
 
 @pytest.mark.parametrize(
-    ("tape", "copy", "more"),
+    ("tape", "copy", "more", "why"),
     [
-        (TOUCHED, COPY, {}),
-        (MIGRATED, evolve(COPY, doubt="it was open"), {}),
-        (MIGRATED, evolve(COPY, demanded=Proof.DATA), {}),
-        (MIGRATED, COPY, {"demanded": Proof.DATA}),
-        (MIGRATED, evolve(COPY, demanded=Proof.DATA), {"demanded": Proof.FOUND}),
-        (MIGRATED, COPY, {"features": VaultFeatures(keeps_ctime=False)}),
-        (MIGRATED, COPY, {"features": VaultFeatures(keeps_inode=False)}),
-        (BACK, evolve(COPY, restored=(Restored(fingerprint=BACK.seen, at=1.0, sure=False),)), {}),
+        (TOUCHED, COPY, {}, "attributes were changed"),
+        (MIGRATED, evolve(COPY, doubt="it was open"), {}, "it was open"),
+        (MIGRATED, evolve(COPY, demanded=Proof.DATA), {}, None),
+        (MIGRATED, COPY, {"demanded": Proof.DATA}, None),
+        (MIGRATED, evolve(COPY, demanded=Proof.DATA), {"demanded": Proof.FOUND}, None),
+        (MIGRATED, COPY, {"features": VaultFeatures(keeps_ctime=False)}, "does not keep"),
+        (MIGRATED, COPY, {"features": VaultFeatures(keeps_inode=False)}, "does not keep"),
+        (
+            BACK,
+            evolve(COPY, restored=(Restored(fingerprint=BACK.seen, at=1.0, sure=False),)),
+            {},
+            "nobody saw the tape",
+        ),
     ],
 )
-def test_a_tape_is_emptied_only_when_its_data_was_read_back(tape, copy, more):
+def test_a_tape_is_emptied_only_when_its_data_was_read_back(tape, copy, more, why):
     known = facts(tape, copy, **more)
-    assert asked(judge(Act.ERASE, known)) == (copy, Proof.DATA)
+    ruling = judge(Act.ERASE, known)
+    assert asked(ruling) == (copy, Proof.DATA)
+    assert ruling.why is None if why is None else why in ruling.why
     assert isinstance(judge(Act.ERASE, evolve(known, answers=answers(Found.FOUND))), Refused)
     allowed = judge(Act.ERASE, evolve(known, answers=answers(Found.DATA)))
     assert allowed == Allowed(copy=copy, proof=Proof.DATA)
@@ -243,6 +250,7 @@ LEGACY = evolve(
 def test_a_copy_of_version_0_1_needs_its_data_if_the_file_was_touched_since(file, need):
     ruling = judge(Act.ERASE, facts(with_file(MIGRATED, a_tape(file)), LEGACY))
     assert asked(ruling) == (LEGACY, need)
+    assert (ruling.why is None) is (need is Proof.FOUND)
 
 
 @pytest.mark.parametrize("file", [a_file(11), a_file(written=5.000002)])
