@@ -43,6 +43,9 @@ SLOW = 0.3
 HELD = 3.0
 """Seconds for which a tape is held open at most, with nothing written to it."""
 
+AWAKE = "awake"
+"""The file of the journal that is there while it writes, or was when it was killed."""
+
 WANTED = "wanted"
 """The file of the journal in which a tape can be named that is to be written at once."""
 
@@ -82,6 +85,7 @@ class WritingHost:
     def start(self) -> None:
         """Begin to write."""
         self.count += 1
+        (self.journal.root / AWAKE).touch()
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid:
@@ -109,6 +113,7 @@ class WritingHost:
             return
         stop = self.journal.root / "stop"
         stop.touch()
+        (self.journal.root / AWAKE).unlink()
         os.waitpid(self.pid, 0)
         stop.unlink()
         self.pid = None
