@@ -40,7 +40,8 @@ journal.make({"A": b"before"})
 old, new = b"before", b"afterwards"
 journal.note("A", begin=1, way="rewrite", was=journal.keep(old), states=[journal.keep(new)])
 last = journal.story("A").last
-print([journal.fits(last, each) for each in (old, new, b"afterw", b"aft", b"afore", b"other", b"")])
+seen = (old, new, b"afterw", b"aft", b"aftore", b"other", b"")
+print([journal.fits(last, each) for each in seen])
 journal.ended("A", 1, new)
 last = journal.story("A").last
 print([journal.fits(last, each) for each in (old, new, b"afterw")])

@@ -185,7 +185,9 @@ class _Pen:
         new.write_bytes(data)
         new.chmod(NEW)
         states = [journal.keep(data)]
-        journal.note(cartridge, begin=number, way="rename", was=None, states=states)
+        has_data = path.exists() and path.stat().st_size
+        was = None if has_data else journal.keep(b"")
+        journal.note(cartridge, begin=number, way="rename", was=was, states=states)
         new.rename(path)
         journal.ended(cartridge, number, data)
 
