@@ -158,6 +158,18 @@ def test_other_data_of_the_same_size_and_time_is_not_taken_for_archived(shop):
     assert "handle 7-1 is taken" in answer.stderr
 
 
+def test_a_copy_is_not_taken_for_that_of_a_file_with_the_same_size_and_time(shop):
+    shop("archive")
+    found = shop.tape.stat()
+    other = shop.tape.with_name(".new")
+    other.write_bytes(bytes(byte ^ 1 for byte in shop.tape.read_bytes()))
+    os.utime(other, ns=(found.st_atime_ns, found.st_mtime_ns))
+    other.rename(shop.tape)
+    answer = shop("archive")
+    assert answer.exit_code == 1
+    assert "the tape has changed since" in answer.stderr
+
+
 @pytest.mark.parametrize("verb", ["archive", "restore", "query", "delete"])
 def test_a_handle_of_another_tape_is_refused_by_name(shop, verb):
     shop("archive")

@@ -81,7 +81,8 @@ def cli() -> None:
     """Take VTSPolicy commands out of EMS events, run them, and tell the host how they ended.
 
     Exit codes: 0 done; 1 the work failed; 2 bad usage or configuration; 3 done with warnings;
-    4 rejected, denied or no rule; 5 gave up waiting; 6 cannot reach the server.
+    4 rejected, denied or no rule; 5 gave up waiting; 6 cannot reach the server; 7 `serve` could not
+    start, for a reason that may pass.
     """
 
 

@@ -241,11 +241,8 @@ class HostSession(Protocol):
 
     def make_way(self) -> None:
         """End the connection at once: its host has most of them, and another host has too few."""
-        self._link.log.warn(
-            "A connection of {address} is ended: its host has most of all, and another one came.",
-            action="made_way",
-            address=self.address,
-        )
+        told = "A connection of {address} is ended: its host has most of all, and another one came."
+        self._link.log.warn(told, action="made_way", address=self.address)
         self.close()
         self._abort()
 
@@ -327,10 +324,7 @@ class HostSession(Protocol):
         self._steer()
 
     def _failed(self, failure: Failure) -> None:
-        """Say so in the log and drop the link, so that the host sends again.
-
-        It is a defect of ours, unless the server stops while its ledger takes no writes.
-        """
+        """Log a failed batch, a defect unless the server stops, and have the host send it again."""
         if failure.type is LedgerError and not self.is_live:
             self._link.log.warn(
                 "Input from {address} is neither recorded nor answered: {why}.",
