@@ -195,7 +195,7 @@ class TapeWorld(World):
         self.runner.take_look = lambda tape: self.look(tape)
         vaults = self.engine.vaults
         vaults.system = ModelSystem(self)
-        vaults._probed["VAULT01"] = vaults.roots["VAULT01"]
+        vaults._probed["VAULT01"] = (vaults.roots["VAULT01"], vaults._device("VAULT01"))
         vaults.features["VAULT01"] = VaultFeatures(
             tick_ns=max(site.tick, 1_000_000), leases=site.leases
         )
