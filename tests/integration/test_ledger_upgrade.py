@@ -51,10 +51,13 @@ def upgraded(ledger):
 
 
 def live(job, state="running"):
+    """Return the statement that adds a job about A00006 which is like another one, but not over."""
+    columns = 'request, host, work, "values", rule, priority, notify, path'
     return (
-        'INSERT INTO jobs (request, host, work, "values", rule, priority, notify, state, tape, path,'
-        " created) SELECT request, host, work, '{}', rule, 0, 0, ?, '/VAULT01/PAYROLL/A00006', path,"
-        " 1 FROM jobs WHERE id = ?",
+        (
+            f"INSERT INTO jobs ({columns}, state, tape, created)"
+            f" SELECT {columns}, ?, '/VAULT01/PAYROLL/A00006', 1 FROM jobs WHERE id = ?"
+        ),
         (state, job),
     )
 

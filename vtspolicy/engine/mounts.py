@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
+from vtspolicy.engine.calls import OUTPUT_JUDGED
 from vtspolicy.engine.intake import Understood, settle
 from vtspolicy.engine.tapes.checks import known
 from vtspolicy.events.event import Event, identity
@@ -28,6 +29,7 @@ from vtspolicy.ledger.intake import Intake
 from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.rules.expand import ExpansionError, expand
+from vtspolicy.rules.outputs import with_cause
 from vtspolicy.runner.protocol import End, Run
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError
@@ -231,13 +233,14 @@ class Mounts:
         if notices is None:
             return "duplicate"
         self.engine.outbox.push(notices)
-        self._log.warn(
-            "Mount {seq} of {host} cannot be served: {tape}: {reason}.",
+        self._log.error(
+            "Mount {seq} of {host} cannot be served: {tape}: {cause}.",
             action="mount_answered",
             seq=seq,
             host=host.name,
             tape=tape.name,
-            reason=reason,
+            state="failed",
+            cause=reason,
         )
         return "failed"
 
@@ -292,13 +295,13 @@ class Mounts:
         if opened.mount is not None and opened.mount.request is not None:
             self._awaited.add(opened.mount.request)
             self._log.info(
-                "Mount {seq} of {host} waits for {tape}: {result}, request {request}.",
+                "Mount {seq} of {host} waits for {tape}: {result}, request {req}.",
                 action="mount_waits",
                 seq=seq,
                 host=host.name,
                 tape=tape.name,
                 result=opened.result,
-                request=opened.mount.request,
+                req=opened.mount.request,
             )
         if opened.recorded is not None:
             engine.take_up(intake, opened.recorded)
@@ -407,13 +410,15 @@ class Mounts:
         notices = await self.engine.ledger.write(answer)
         self.engine.outbox.push(notices)
         self._count(state.value)
-        self._log.info(
-            "Mount {seq} of {host}: {state}.",
+        tell = self._log.info if reason is None else self._log.error
+        tell(
+            "Mount {seq} of {host}: {state}" + (": {cause}" if reason else ""),
             action="mount_answered",
             seq=mount.seq,
             host=mount.host,
             state=state.value,
-            reason=reason,
+            tape=mount.path,
+            cause=reason,
         )
 
     def _wait(self, mount: Mount) -> float:
@@ -461,6 +466,8 @@ class Mounts:
         if ended.kind is End.EXITED and ended.code == 0:
             return None
         how = f"exit code {ended.code}" if ended.kind is End.EXITED else ended.reason or ended.kind
+        output = self.engine.runner.tail(key, OUTPUT_JUDGED)
+        how = with_cause(how, job.work.cause, output, went_well=False)
         return f"the tape is back, but its ready program failed: {how}"
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import zstandard
 
 from vtspolicy import __version__
-from vtspolicy.runner.disk.catalogue import Copy, checked_copy, copy_of_link
-from vtspolicy.runner.disk.content import sha256_of
+from vtspolicy.runner.disk.catalogue import Copy, checked_copy, copy_of_link, has_content
 from vtspolicy.runner.disk.failure import DiskError, shown
 from vtspolicy.runner.disk.files import (
     PRIVATE_FILE,
@@ -42,7 +41,8 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 def archive(place: Place, progress: Progress, now: Callable[[], datetime]) -> tuple[Copy, bool]:
     """Copy the tape of `place` into the store; return the copy, and whether it was made just now.
 
-    A copy under the same handle of the same tape with the same content is taken as this one.
+    A copy under the same handle of the same tape with the same size, time and data is taken as this
+    one.
     Raises DiskError and leaves no copy when anything is in doubt: the tape is empty, not a plain
     file, changed while it was read, or the handle is taken. Raises OSError as the system gives it.
     """
@@ -84,8 +84,8 @@ def _earlier(
 ) -> Copy | None:
     """Return the copy that this run would make, if it is there; clear what an interrupted run left.
 
-    Size and time do not tell whether it is: anybody can give another file those of the first one.
-    Raises DiskError when the handle names another copy.
+    The data is compared, too: a host can write as many bytes and set the old time again. Raises
+    DiskError when the handle names another copy.
     """
     holder = copy_of_link(place.store, place.handle) or place
     if not os.path.lexists(holder.manifest):
@@ -96,13 +96,11 @@ def _earlier(
         raise DiskError(f"handle {place.handle} is taken: it names a copy of {shown(holder.tape)}")
     copy = checked_copy(place)
     same = (copy.manifest.size, copy.manifest.mtime_ns) == (tape.st_size, tape.st_mtime_ns)
-    if not same or sha256_of(descriptor, tape.st_size, progress) != copy.manifest.sha256:
+    if not same or not has_content(copy, descriptor, tape.st_size, progress):
         raise DiskError(
             f"handle {place.handle} is taken: it names an earlier copy of this tape,"
             f" made {copy.manifest.created}; the tape has changed since"
         )
-    if not unchanged(tape, checked_tape(place.tape)):
-        raise DiskError(f"{shown(place.tape)}: the tape was written or replaced while it was read")
     return copy
 
 

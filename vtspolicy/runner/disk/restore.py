@@ -4,8 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from vtspolicy.runner.disk.catalogue import Copy, decompress
-from vtspolicy.runner.disk.content import sha256_of
+from vtspolicy.runner.disk.catalogue import Copy, decompress, has_content
 from vtspolicy.runner.disk.failure import DiskError, shown
 from vtspolicy.runner.disk.files import (
     checked_tape,
@@ -33,8 +32,10 @@ def restore(
     """
     before = checked_tape(path)
     if before is not None and before.st_size > 0:
-        if before.st_size == copy.manifest.size and _same_content(copy, path, progress):
-            return False, ""
+        if before.st_size == copy.manifest.size:
+            with opened_tape(path) as (descriptor, found):
+                if has_content(copy, descriptor, found.st_size, progress):
+                    return False, ""
         if not replace:
             raise DiskError(
                 f"{shown(path)}: the tape has other data on it; --replace would overwrite it"
@@ -61,11 +62,6 @@ def _plain(path: Path | None) -> os.stat_result | None:
         return checked_tape(path) if path is not None else None
     except (DiskError, OSError):
         return None
-
-
-def _same_content(copy: Copy, path: Path, progress: Progress) -> bool:
-    with opened_tape(path) as (descriptor, found):
-        return sha256_of(descriptor, found.st_size, progress) == copy.manifest.sha256
 
 
 def _dress(descriptor: int, copy: Copy, tape: os.stat_result | None) -> str:
