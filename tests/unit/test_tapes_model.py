@@ -690,6 +690,22 @@ def test_whatever_is_emptied_unproven_is_never_recalled(tape):
         assert on_mount(facts(after, COPY)).action is not MountAction.RECALL
 
 
+def test_a_proven_act_ends_what_a_restored_ledger_leaves_to_doubt():
+    old = evolve(WRITTEN, unseen=True, doubted=90.0)
+    copied = migrated(old, COPY)
+    assert (copied.unseen, copied.doubted) == (False, None)
+    empty = tapes.emptied(evolve(MIGRATED, unseen=True), at=200.0, file=ERASED.seen, proven=True)
+    assert (empty.unseen, empty.doubted) == (False, None)
+    back = restored(evolve(ERASED, unseen=True))
+    assert (back.unseen, back.doubted) == (False, None)
+
+
+def test_an_unproven_act_leaves_the_doubt():
+    old = evolve(WRITTEN, unseen=True, doubted=90.0)
+    empty = tapes.emptied(old, at=200.0, file=ERASED.seen, proven=False)
+    assert (empty.unseen, empty.doubted) == (True, 90.0)
+
+
 # -- what others did
 
 

@@ -197,6 +197,7 @@ def copied(tape: Tape, copy: Copy, *, at: float, known: bool = True) -> Tape:
         restoring=None,
         partial=None,
         doubted=None,
+        unseen=False,
     )
 
 
@@ -234,6 +235,7 @@ def restored(tape: Tape, file: Fingerprint, *, at: float) -> Tape:
         partial=None,
         deleted=None,
         doubted=None,
+        unseen=False,
     )
 
 
@@ -253,6 +255,8 @@ def emptied(before: Tape, *, at: float, file: Fingerprint | None, proven: bool) 
         erased=before.erased if file is None and not before.size else at,
         deleted=at if file is None else None,
         rewritten=None if before.size and proven else unproven,
+        doubted=None if before.size and proven else before.doubted,
+        unseen=before.unseen and not (before.size and proven),
         restoring=None,
         partial=None,
     )
