@@ -352,7 +352,8 @@ class ModelHost:
                 if _is_shorter(tape.path, each):
                     return False  # a process that writes now dies of SIGBUS
                 each.pages[:6] = self.data(6)  # no time of the file is moved by this
-                self.wrote(tape, bytes(each.pages))
+                beyond = (tape.content or b"")[len(each.pages) :]  # was added since
+                self.wrote(tape, bytes(each.pages) + beyond)
             else:
                 # It writes its buffer to the beginning; the rest is what it was, for all it knows.
                 begin, rest = self.data(6), os.pread(each.file, 1 << 20, 0)
