@@ -14,10 +14,8 @@ PROGRAM = ROOT / "vtspolicy"
 FLOORS = (
     # 1 model: pure
     (
-        "catalogue clock_trust config events grammar jobs log_actions notices records rights rules sessions"
-        " suggest tapes"
-        "catalogue config events grammar jobs notices records rights rules sessions suggest tapes"
-        " visible"
+        "catalogue clock_trust config events grammar jobs log_actions notices records rights rules"
+        " sessions suggest tapes visible"
     ),
     # 2 adapters: all I/O
     "clocks hosts ledger log_limit metrics queue runner status threads vaults",
