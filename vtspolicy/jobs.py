@@ -201,7 +201,7 @@ class Attempt:
     signal: int | None = None
     state: JobState | None = None  # what the job became by it
     reason: str | None = None
-    output: str | None = None  # the end of what it wrote
+    output: str | None = None  # the end of what it wrote; if it failed, of what its calls wrote too
     readings: Mapping[str, str] = field(factory=dict)  # what was read from its output
     boot: str | None = None  # the start of the machine in which it began, or DOUBTED
 

@@ -109,6 +109,12 @@ ACTIONS: Mapping[str, Action] = {
     "tls_failed": Action(
         "warn", "a TLS connection got through no handshake", "address listener cause", limited=True
     ),
+    "made_way": Action(
+        "warn",
+        "a connection was ended: its host has most of all, and another one came",
+        "address",
+        limited=True,
+    ),
     "event_cut": Action(
         "warn",
         "a connection ended within an event, which is not taken",

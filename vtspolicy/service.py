@@ -33,20 +33,25 @@ from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession, Link
-from vtspolicy.ledger import Book, Ledger, LedgerError, path_of
+from vtspolicy.ledger import Book, Ledger, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.cases import failed_cases
 from vtspolicy.rules.load import load_table
 from vtspolicy.runner.keeper import boot_id
 from vtspolicy.runner.processes import ProcessRunner
-from vtspolicy.runner.protocol import KeeperError, SpoolError
+from vtspolicy.runner.protocol import SpoolError
 from vtspolicy.runner.spool import occupy
+from vtspolicy.starting import START_ERRORS, exit_code
+from vtspolicy.systemd import Notifier
 from vtspolicy.threads import Threads
 from vtspolicy.web import ControlDoor, look_for_server, make_site
 
 CONTROL = 5.0
 """Seconds between looks at whether the control socket can still be reached."""
+
+LIFE = 10.0
+"""Seconds between signs of life for systemd, at most."""
 
 HOUSEKEEPING = 60.0
 """Seconds between rounds of housekeeping."""
@@ -59,9 +64,6 @@ RUNS_KEPT = 7 * 86400.0
 
 COLLECT = (20_000, 20, 20)
 """When garbage is collected: a batch of commands is some ten thousand objects that all live on."""
-
-START_ERRORS = (LedgerError, SpoolError, KeeperError, CannotListenError, OSError, ValueError)
-"""What a person can put right when the server does not start."""
 
 
 def reader_of(configuration: Configuration) -> Reader:
@@ -93,6 +95,8 @@ class Service:
     operator: Operator = field(init=False)
     control: ControlDoor | None = field(init=False, default=None)
     stopping: bool = field(init=False, default=False)
+    notifier: Notifier = field(factory=lambda: Notifier.of(os.environ, os.getpid()))
+    _alive: LoopingCall | None = field(init=False, default=None)  # tells systemd that we live
     _spool: int | None = field(init=False, default=None)  # what keeps others from ours
     _housekeeping: LoopingCall = field(init=False)
     _control_loop: LoopingCall = field(init=False)
@@ -143,6 +147,7 @@ class Service:
     async def start(self) -> None:
         """Open the ledger, take up what was left, then open the doors."""
         configuration = self.reader.configuration
+        self._show_life()
         await self.ledger.open()
         self.ledger.on_trouble(self._trouble)
         self._spool = occupy(configuration.spool)
@@ -160,11 +165,24 @@ class Service:
         self._control_loop.start(CONTROL, now=False).addErrback(self._defect)
         self._housekeeping.clock = self.reactor
         self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
-        self.log.info(
-            "Ready: {doors}.",
-            action="ready",
-            doors=", ".join(address(port) for port in (*self.doors.ports, *self.ports)),
-        )
+        doors = ", ".join(address(port) for port in (*self.doors.ports, *self.ports))
+        self.log.info("Ready: {doors}.", action="ready", doors=doors)
+        self.notifier.ready(f"Ready: {doors}")
+
+    def _show_life(self) -> None:
+        """Tell systemd from now on that the reactor turns, and that a long start goes on."""
+        every = LIFE if self.notifier.watchdog is None else min(self.notifier.watchdog / 3, LIFE)
+
+        def alive() -> None:
+            self.notifier.alive()
+            if self.ledger.trouble is not None and not self._housekeeping.running:
+                why = f"Waiting for the ledger: {self.ledger.trouble}"
+                self.notifier.wait_longer(3 * LIFE, why)
+
+        if self.notifier.address is not None:
+            self._alive = LoopingCall(alive)
+            self._alive.clock = self.reactor
+            self._alive.start(every).addErrback(self._defect)
 
     def _is_over(self) -> bool:
         """Whether a stop has overtaken the start; a method, as it changes while others work."""
@@ -228,9 +246,10 @@ class Service:
         end at once, what ends from now on does so because of that. The next server judges it.
         """
         self.log.info("Stopping; running applications go on.", action="stopping")
+        self.notifier.stopping()
         self.stopping = True
-        for loop in (self._housekeeping, self._control_loop):
-            if loop.running:
+        for loop in (self._housekeeping, self._control_loop, self._alive):
+            if loop is not None and loop.running:
                 loop.stop()
         self.engine.unwatch()
         self.engine.queue.close()
@@ -360,8 +379,10 @@ def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a
         nonlocal code
         if service.stopping:
             return  # it was told to stop while it started, which nothing can survive
-        code = 2 if failure.check(*START_ERRORS) else 1
-        if code == 2:
+        error = failure.value
+        expected = isinstance(error, START_ERRORS)
+        code = exit_code(error) if expected and error is not None else 1
+        if expected:
             sys.stderr.write(f"vtspolicy: {failure.getErrorMessage()}\n")
         else:
             service.log.failure("The server cannot start.", failure, action="start_failed")

@@ -3,7 +3,8 @@
 --kills N    how many kills the storms make (CRASH_KILLS; 3000)
 --seed S     what everything is drawn from (CRASH_SEED; drawn and printed when not given)
 --sites N    how many sites are under fire at once (CRASH_SITES; three for each processor)
---short      half a minute's worth of all that
+--tapes      only what concerns the data of tapes
+--short      a minute's worth of all that
 """
 
 import argparse
@@ -16,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.crash.campaign import long, short
+from tests.crash.campaign import long, short, tapes
 from tests.crash.crew import work_off
 from tests.crash.progress import Board, say
 
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=int(os.environ.get("CRASH_KILLS", "3000")))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("CRASH_SEED", "0")))
     parser.add_argument("--sites", type=int, default=int(os.environ.get("CRASH_SITES", "0")))
+    parser.add_argument("--tapes", action="store_true")
     parser.add_argument("--short", action="store_true")
     arguments = parser.parse_args()
     seed = arguments.seed or random.SystemRandom().randrange(1, 10**6)
@@ -41,7 +43,10 @@ def main() -> int:
         signal.signal(each, lambda number, _frame: stops.append(number))
     _load()
     root = Path(tempfile.mkdtemp(prefix="vtspolicy-crash-"))
-    tasks = short(root, seed) if arguments.short else long(root, seed, arguments.kills)
+    if arguments.short:
+        tasks = short(root, seed)
+    else:
+        tasks = (tapes if arguments.tapes else long)(root, seed, arguments.kills)
     board = Board()
     work_off(tasks, sites, board, lambda: bool(stops))
     say(board.summary(sites))

@@ -10,7 +10,6 @@ from contextlib import closing
 from attrs import define, field, frozen
 
 from tests.crash.hosts import Host
-from tests.crash.plan import Command
 from tests.crash.site import Site
 from vtspolicy.jobs import LIVE, TRANSITIONS, JobState, final_word
 from vtspolicy.notices import ReceivedNotice, Word
@@ -82,12 +81,21 @@ def faults(site: Site, hosts: Iterable[Host]) -> list[str]:
     known = facts(site)
     hosts = list(hosts)
     return [
+        *told(known, hosts),
+        *_jobs(known, hosts),
+        *record(known, site),
+        *_handles(known, site),
+        *_outcomes(known, site, _cancelled(hosts)),
+    ]
+
+
+def told(known: Facts, hosts: list[Host]) -> list[str]:
+    """Return what is wrong with commands, notices, requests and the lives of jobs."""
+    return [
         *_commands(known, hosts),
         *_notices(known, hosts),
         *_requests(known),
         *_history(known),
-        *_record(known, site),
-        *_outcomes(known, site, _cancelled(hosts)),
     ]
 
 
@@ -103,18 +111,26 @@ def _commands(known: Facts, hosts: list[Host]) -> Iterator[str]:
         if not count and (ref in answered or not command.plain):
             yield f"{ref} is not in the ledger"
     for ref in by_ref:
-        if ref not in shown:
+        if ref not in shown and ref is not None:  # a mount request has none
             yield f"nobody has sent {ref}"
     for number, row in known.requests.items():
-        yield from _jobs_of(known, number, row, shown.get(row["ref"]))
+        jobs = _jobs_of(known, number)
+        if len(jobs) != row["jobs"]:
+            yield f"request {number} says it has {row['jobs']} jobs, there are {len(jobs)}"
 
 
-def _jobs_of(known: Facts, number: int, row: sqlite3.Row, command: Command | None) -> Iterator[str]:
-    jobs = [job for job in known.jobs.values() if job["request"] == number]
-    if command is not None and len(jobs) != (command.jobs or 0):
-        yield f"request {number} became {len(jobs)} jobs: {command.text}"
-    if len(jobs) != row["jobs"]:
-        yield f"request {number} says it has {row['jobs']} jobs, there are {len(jobs)}"
+def _jobs_of(known: Facts, request: int) -> list[sqlite3.Row]:
+    return [job for job in known.jobs.values() if job["request"] == request]
+
+
+def _jobs(known: Facts, hosts: list[Host]) -> Iterator[str]:
+    """Each command became as many jobs as it is about."""
+    shown = {ref: command for host in hosts for ref, command in host.sent.items()}
+    for number, row in known.requests.items():
+        command = shown.get(row["ref"])
+        jobs = _jobs_of(known, number)
+        if command is not None and len(jobs) != (command.jobs or 0):
+            yield f"request {number} became {len(jobs)} jobs: {command.text}"
 
 
 def _notices(known: Facts, hosts: list[Host]) -> Iterator[str]:
@@ -179,7 +195,7 @@ def _requests(known: Facts) -> Iterator[str]:
         if Word(row["word"]).is_final:
             finals[row["request"]].append(Word(row["word"]))
     for number, row in known.requests.items():
-        jobs = [job for job in known.jobs.values() if job["request"] == number]
+        jobs = _jobs_of(known, number)
         if not jobs:
             continue
         live = [job["id"] for job in jobs if JobState(job["state"]).is_live]
@@ -211,21 +227,19 @@ def _history(known: Facts) -> Iterator[str]:
             yield f"job {number} has {job['attempt']} attempts, recorded are {numbers}"
 
 
-def _record(known: Facts, site: Site) -> Iterator[str]:
+def record(known: Facts, site: Site) -> Iterator[str]:
     """Each start is one that the ledger knows; none was made twice; locks were respected."""
     seen: set[tuple[int, int]] = set()
     running: dict[int, Start] = {}
-    handles: dict[int, str] = {}
     for line in site.record():
         if line[0] == "start":
-            start = Start(int(line[1]), int(line[2]), int(line[3]), line[4], line[5])
+            start = _start(line)
             key = (start.job, start.attempt)
             if key in seen:
                 yield f"job {start.job} was started twice as attempt {start.attempt}"
             seen.add(key)
-            yield from _start(known, start)
-            if handles.setdefault(start.job, start.handle) != start.handle:
-                yield f"job {start.job} was given {handles[start.job]}, then {start.handle}"
+            if key not in known.attempts:
+                yield f"job {start.job} attempt {start.attempt} ran, unknown to the ledger"
             for other in running.values():
                 if _overlap(start.path, other.path):
                     yield (
@@ -237,15 +251,23 @@ def _record(known: Facts, site: Site) -> Iterator[str]:
             running.pop(int(line[1] if line[0] == "kill" else line[3]), None)
 
 
-def _start(known: Facts, start: Start) -> Iterator[str]:
-    job = known.jobs.get(start.job)
-    if job is None or (start.job, start.attempt) not in known.attempts:
-        yield f"job {start.job} attempt {start.attempt} ran, and the ledger does not know it"
-        return
-    shape = rf"vts-[0-9a-f]{{8}}-{job['request']}-{start.job}"
-    path = job["path"] or json.loads(job["values"]).get("path")
-    if not re.fullmatch(shape, start.handle) or start.path != path:
-        yield f"job {start.job} was given {start.handle} {start.path}, not {shape} {path}"
+def _start(line: list[str]) -> Start:
+    return Start(int(line[1]), int(line[2]), int(line[3]), line[4], line[5])
+
+
+def _handles(known: Facts, site: Site) -> Iterator[str]:
+    """Each job that copies was given its own handle and its own path, always the same ones."""
+    handles: dict[int, str] = {}
+    for start in (_start(line) for line in site.record() if line[0] == "start"):
+        job = known.jobs.get(start.job)
+        if job is None:
+            continue
+        shape = rf"vts-[0-9a-f]{{8}}-{job['request']}-{start.job}"
+        path = job["path"] or json.loads(job["values"]).get("path")
+        if not re.fullmatch(shape, start.handle) or start.path != path:
+            yield f"job {start.job} was given {start.handle} {start.path}, not {shape} {path}"
+        if handles.setdefault(start.job, start.handle) != start.handle:
+            yield f"job {start.job} was given {handles[start.job]}, then {start.handle}"
 
 
 def _overlap(one: str, other: str) -> bool:

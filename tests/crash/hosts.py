@@ -23,7 +23,7 @@ AGAIN = 0.15  # of the answered commands are shown once more, as a restarted dis
 RUDE = 0.02  # of what a host that acknowledges reads is lost, and its connection with it
 PATIENCE = 0.02  # seconds between two tries to connect
 CANCELLED = 0.08  # of the accepted commands are cancelled
-OPEN = 40  # commands of a host that wait for their final notice, at most
+OPEN = 40  # commands of a host that wait for their final notice, at most, if not told otherwise
 UNANSWERED = 6  # commands of a host that wait for their first notice, at most
 
 
@@ -64,7 +64,8 @@ class Link:
     def show(self, command: Command) -> None:
         """Show a command, as soon as the connection takes it."""
         self.out += command.data
-        self.shown.append(command)
+        if not command.is_silent:
+            self.shown.append(command)
 
     def turn(self, events: int) -> None:
         """Read and write what can be."""
@@ -125,6 +126,8 @@ class Host:
     accepted: set[str] = field(factory=set)  # refs
     ended: set[str] = field(factory=set)
     again: deque[Command] = field(factory=deque)  # to be shown again
+    open: int = OPEN
+    cancels: float = CANCELLED
     links: list[Link] = field(factory=list)
 
     @property
@@ -138,7 +141,9 @@ class Host:
     def hear(self, notice: ReceivedNotice) -> None:
         """Remember a notice."""
         self.heard.append(notice)
-        ref = str(notice.fields.get("ref"))
+        ref = notice.fields.get("ref")
+        if ref is None:
+            return  # it is about a mount
         if notice.word in {Word.ACCEPTED, Word.STARTED}:
             self._perhaps_cancel(ref, int(notice.fields["req"]))
         if notice.word is Word.ACCEPTED:
@@ -155,7 +160,7 @@ class Host:
     def _perhaps_cancel(self, ref: str, request: int) -> None:
         command = self.sent[ref]
         again = f"c-{ref}" in self.sent
-        if command.cancels is None and not again and self.draw.random() < CANCELLED:
+        if command.cancels is None and not again and self.draw.random() < self.cancels:
             command = cancellation(self.name, f"c-{ref}", request)
             self.sent[command.ref] = command
             self.again.append(command)
@@ -172,13 +177,15 @@ class Host:
         waiting = sum(len(each.shown) for each in self.links)
         if self.again:
             self.draw.choice(links).show(self.again.popleft())
-        elif (
-            source is not None and waiting < UNANSWERED and len(self.sent) - len(self.ended) < OPEN
-        ):
+        elif source is not None and waiting < UNANSWERED and self._is_patient():
             command = source.next(self.name)
             if command is not None:
-                self.sent[command.ref] = command
+                if not command.is_silent:
+                    self.sent[command.ref] = command
                 self.draw.choice(links).show(command)
+
+    def _is_patient(self) -> bool:
+        return len(self.sent) - len(self.ended) < self.open
 
     @property
     def owed(self) -> list[str]:

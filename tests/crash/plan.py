@@ -23,6 +23,7 @@ class Command:
     data: bytes  # as it goes over the wire, every time it is shown
     plain: bool = False  # a bare line without identity: shown once only
     jobs: int | None = 1  # how many it must become; None: it is refused, or becomes none
+    is_silent: bool = False  # a mount: it has no answer that bears its ref
     cancels: int | None = None  # the request that it cancels
 
 
@@ -42,23 +43,42 @@ def _command(draw: random.Random, host: str, ref: str, at: datetime) -> Command:
     if host == "NSK1" and draw.random() < 0.1:
         data = text.encode() + b"\n"
         return Command(ref=ref, host=host, text=text, data=data, plain=True, jobs=jobs)
-    data = _event(host, ref, text, at, draw.choice((0, 80, 132)))
+    data = event(host, ref, text, at, draw.choice((0, 80, 132)))
     return Command(ref=ref, host=host, text=text, data=data, jobs=jobs)
 
 
 def cancellation(host: str, ref: str, request: int) -> Command:
     """Return the command that cancels a request."""
     text = f"VTSPolicy Cancel - {request} ref={ref}"
-    data = _event(host, ref, text, BEGIN, 80)
+    data = event(host, ref, text, BEGIN, 80)
     return Command(ref=ref, host=host, text=text, data=data, jobs=None, cancels=request)
 
 
-def _event(host: str, ref: str, text: str, at: datetime, columns: int) -> bytes:
+def event(
+    host: str,
+    ref: str,
+    text: str,
+    at: datetime,
+    columns: int,
+    *,
+    process: str = "$ZBAT",
+    ssid: str = "USER.BATCH.A01",
+    number: int = 1234,
+) -> bytes:
+    """Return an event as its host shows it; `columns` is for displays."""
     if host == "NSK1":
-        return display(text, time=at, system=r"\NSK1", columns=columns)
-    event = {"time": at.isoformat(), "system": r"\NSK2", "process": "$ZBAT", "number": 1234}
-    event |= {"ssid": "USER.BATCH.A01", "id": f"e-{ref}", "text": text}
-    return json.dumps(event).encode() + b"\n"
+        return display(
+            text,
+            time=at,
+            system=r"\NSK1",
+            process=process,
+            ssid=ssid,
+            number=number,
+            columns=columns,
+        )
+    shown = {"time": at.isoformat(), "system": r"\NSK2", "process": process, "number": number}
+    shown |= {"ssid": ssid, "id": f"e-{ref}", "text": text}
+    return json.dumps(shown).encode() + b"\n"
 
 
 def _what(draw: random.Random) -> tuple[str, str, int | None]:

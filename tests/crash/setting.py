@@ -1,8 +1,12 @@
 """What a site is made of: configuration, rules, the application, and what its tapes hold."""
 
+from collections.abc import Mapping
+
+from attrs import frozen
+
 CONFIGURATION = r"""
 node: vts1.example.com
-listen: [{{endpoint: "tcp:port={port}:interface=127.0.0.1"}}]
+listen: [{{endpoint: "tcp:port={port}:interface=127.0.0.1", plain: true}}]
 ledger: sqlite:///{root}/ledger.db
 spool: {root}/spool
 settle: 0.05s
@@ -77,3 +81,24 @@ TAPES = {
     "RETRY": {"R00001": "0.02 7 0", "R00002": "0.05 7 9 0", "R00003": "0.02 7 8 9"},
     "SET": {"S00001": "0.05 0", "S00002": "0.1 0", "S00003": "0.05 0"},
 }
+
+
+@frozen(kw_only=True)
+class Setting:
+    """What a site begins with. In its texts {root} is the site's folder and {port} its port."""
+
+    configuration: str
+    rules: str
+    application: str
+    tapes: Mapping[str, Mapping[str, str]]  # pool -> cartridge -> its first content
+
+
+COPIES = Setting(
+    configuration=CONFIGURATION,
+    rules=RULES,
+    application=APPLICATION,
+    tapes={
+        pool: {name: f"{text}\n" for name, text in tapes.items()} for pool, tapes in TAPES.items()
+    },
+)
+"""A site that only copies tapes: what counts there are commands, runs and notices."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tests.crash.setting import APPLICATION, CONFIGURATION, RULES, TAPES
+from tests.crash.setting import COPIES, Setting
 from vtspolicy.cli import main
 from vtspolicy.runner import identity
 from vtspolicy.runner.keeper import process
@@ -28,6 +28,7 @@ class Site:
 
     root: Path
     always: Callable[[Path], None] | None = None  # called in each server before it starts
+    setting: Setting = COPIES
     port: int = 0
     server: int | None = None  # its process id, while it has not been seen to end
     started: float = 0.0  # when, by the monotonic clock
@@ -47,14 +48,14 @@ class Site:
         self._place.bind(("127.0.0.1", 0))
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.port = self._place.getsockname()[1]
-        for pool, tapes in TAPES.items():
+        for pool, tapes in self.setting.tapes.items():
             (self.root / "VAULT01" / pool).mkdir(parents=True)
             for cartridge, text in tapes.items():
-                (self.root / "VAULT01" / pool / cartridge).write_text(text + "\n")
+                (self.root / "VAULT01" / pool / cartridge).write_text(text)
         for name, text in (
-            ("vtspolicy.yaml", CONFIGURATION),
-            ("rules.yaml", RULES),
-            ("application", APPLICATION),
+            ("vtspolicy.yaml", self.setting.configuration),
+            ("rules.yaml", self.setting.rules),
+            ("application", self.setting.application),
         ):
             (self.root / name).write_text(text.format(root=self.root, port=self.port))
         (self.root / "application").chmod(0o755)
@@ -152,6 +153,12 @@ class Site:
 
     def keepers(self) -> list[int]:
         """Return the living keepers of the spool."""
+        found = self._of_keepers()
+        # A child that a keeper is just starting still shows the keeper's own arguments.
+        return [pid for pid, parent in found.items() if parent not in found]
+
+    def _of_keepers(self) -> dict[int, int]:
+        """Return the keepers, and their children that show the same arguments, with parents."""
         spool = os.fsencode(self.root / "spool")
         names = {os.fsencode(PROGRAM), os.fsencode(FAULTY_KEEPER)}
         found = {}
@@ -164,8 +171,16 @@ class Site:
                     continue
                 if spool in words and names & set(words) and not gone(int(name)):
                     found[int(name)] = int(stat.rpartition(")")[2].split()[1])
-        # A child that a keeper is just starting still shows the keeper's own arguments.
-        return [pid for pid, parent in found.items() if parent not in found]
+        return found
+
+    def kill_lookers(self) -> bool:
+        """Kill the processes that look at tapes for the keepers; False if there were none."""
+        found = self._of_keepers()
+        lookers = [pid for pid, parent in found.items() if parent in found]
+        for pid in lookers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(lookers)
 
     def applications(self) -> list[int]:
         """Return the leaders of applications that have begun and not ended."""

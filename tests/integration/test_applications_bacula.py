@@ -155,7 +155,7 @@ def test_bacula_calls_a_missing_tape_a_success_and_we_do_not(station, bacula):
         console(station)
         away.rename(tape)
     assert word(done) == "FAILED"
-    assert "errors is 1, expected 0" in reason(done)
+    assert "errors is 1, expected 0: Could not stat" in reason(done)
     assert word(station.command("VTSPolicy Erase - A00003")) == "FAILED"
     assert tape.stat().st_size == 300_000
 

@@ -354,7 +354,7 @@ def test_a_read_only_disk_is_named_at_start(sites, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     site.begin()
     _out, told = site.server.communicate(timeout=180)
-    assert site.server.returncode == 2
+    assert site.server.returncode == 7
     assert f"{site.ledger}: cannot be opened" in told
     assert "Read-only" in told
     subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)

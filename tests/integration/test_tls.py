@@ -22,7 +22,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactor, StringTransport
 
 from vtspolicy.config.endpoints import why_no_server
-from vtspolicy.config.model import Listen
+from vtspolicy.config.model import Host, Listen
 from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Doors, _Door, server_endpoint
 from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
@@ -346,10 +346,22 @@ def test_peers_that_show_no_certificate_take_no_place_from_a_host(door):
     assert door.refused == []
 
 
+class Taken:
+    """The place of a session."""
+
+    def __init__(self, name):
+        self.hosts = (Host(name=name),)
+
+
 def test_a_door_whose_places_are_taken_begins_no_handshake(door):
-    door.doors.sessions.update(object() for _ in range(door.doors.limit))
+    door.doors.sessions.update(Taken(f"NSK{nth}") for nth in range(door.doors.limit))
     assert knock(door) is None
     assert door.refused == ["full"]
+
+
+def test_a_door_begins_a_handshake_where_a_host_has_several_places(door):
+    door.doors.sessions.update(Taken("NSK1") for _ in range(door.doors.limit))
+    assert knock(door) is not None
 
 
 def test_too_many_handshakes_end_the_oldest_of_the_address_that_has_most(door):

@@ -318,6 +318,12 @@ class World:
             assert started.called
             assert started.result is None, started.result
 
+    def use_threads(self, threads):
+        """Let the files be looked at by this from now on; returns what did it before."""
+        before = self.engine.threads
+        self.engine.threads = self.engine.conductor.checks.threads = threads
+        return before
+
     def prepare(self):
         """Something else may be done to a server before it starts."""
 

@@ -343,7 +343,9 @@ class Ending:
     def live(self, player, number, one):
         """A whole tape is archived, emptied and brought back, each by one command."""
         world = self.world
-        ahead = one.path.exists() and one.path.stat().st_mtime_ns > os.stat("/proc/self").st_mtime_ns
+        ahead = (
+            one.path.exists() and one.path.stat().st_mtime_ns > os.stat("/proc/self").st_mtime_ns
+        )
         if not one.read() or one.read() != one.content or not one.guarded or ahead:
             world.write("rewrite", number)
             world.pass_time(1.0)
@@ -385,4 +387,3 @@ class Ending:
                 world.restart()
             elif each == "scan":
                 player.scan()
-

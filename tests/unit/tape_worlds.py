@@ -6,12 +6,12 @@ or in a copy.
 
 import json
 import shutil
-from functools import cache
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from attrs import define, evolve
-from engines import FaultyLedger, Site, Times, World
+from engines import FaultyLedger, Site, World
 from tape_applications import ModelApplication, ModelRunner, Stored, damaged
 from tape_files import PLACE, FileClock, Killed, ModelHost, ModelSystem, ModelTape, keeper_look
 from twisted.internet.defer import Deferred
@@ -78,8 +78,19 @@ JOBS_OF_APPLICATION = ("archive", "restore")
 class TapeSite(Site):
     """Two tapes, and rules of one kind."""
 
-    def __init__(self, *, place="{target}", proof="found", seats=2, touches=False, archive=SIZED,
-                 restore="", leases=True, tick=1, each_pool=False):
+    def __init__(
+        self,
+        *,
+        place="{target}",
+        proof="found",
+        seats=2,
+        touches=False,
+        archive=SIZED,
+        restore="",
+        leases=True,
+        tick=1,
+        each_pool=False,
+    ):
         self.place, self.proof, self.leases, self.tick = place, proof, leases, tick
         self.touches, self.each_pool = touches, each_pool
         more = f"{archive}\n    proof: {proof}" if proof == "data" else archive
@@ -195,10 +206,15 @@ class TapeWorld(World):
         self.runner.take_look = lambda tape: self.look(tape)
         vaults = self.engine.vaults
         vaults.system = ModelSystem(self)
-        vaults._probed["VAULT01"] = vaults.roots["VAULT01"]
-        vaults.features["VAULT01"] = VaultFeatures(
-            tick_ns=max(site.tick, 1_000_000), leases=site.leases
-        )
+        vaults.probe = self.probe
+        vaults.features_of = self.probe
+
+    def probe(self, vault):
+        """What the vault's file system can do."""
+        tick = max(self.site.tick, 1_000_000)
+        found = VaultFeatures(tick_ns=tick, leases=self.site.leases)
+        self.engine.vaults.features[vault] = found
+        return found
 
     def look(self, tape):
         look = keeper_look(self, tape, self.machine.boot)
@@ -398,8 +414,12 @@ class TapeWorld(World):
     def mark(self, tape, state, **more):
         self.ready()
         given = {
-            **{"handle": None, "application": "DSK", "retention": None, "media": None},
-            **{"size": None, "began": None},
+            "handle": None,
+            "application": "DSK",
+            "retention": None,
+            "media": None,
+            "size": None,
+            "began": None,
             **more,
         }
         return self.said(self.operator.mark(tape=tape.name, state=state, actor=ALICE, **given))
@@ -407,11 +427,7 @@ class TapeWorld(World):
     # The application's side
 
     def running(self, *, questions):
-        return [
-            each
-            for each in self.machine.running
-            if (each.run.key.count("-") > 1) is questions
-        ]
+        return [each for each in self.machine.running if (each.run.key.count("-") > 1) is questions]
 
     def answer(self):
         """All questions are answered."""

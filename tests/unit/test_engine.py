@@ -48,7 +48,7 @@ def test_a_clock_that_is_put_back_meanwhile_breaks_no_connection(world):
         looks.append(lambda: answer.callback(function(*args)))
         return answer
 
-    world.engine.threads = later
+    world.use_threads(later)
     session = world.connect("NSK1", format="ems")
     session.dataReceived(b"VTSPolicy DSK 'archive /VAULT01/ONE'\n")
     world.clock.rightNow -= 3600

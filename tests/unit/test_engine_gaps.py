@@ -335,9 +335,9 @@ def test_memory_of_waiting_jobs_is_bounded(world, monkeypatch):
 
 
 @pytest.fixture
-def slow(world, monkeypatch):
+def slow(world):
     """A disk that answers when the test says so."""
-    held, threads = [], world.engine.threads
+    held = []
 
     def look(*call):
         held.append((answer := Deferred(), call))
@@ -349,8 +349,7 @@ def slow(world, monkeypatch):
             threads(*call).chainDeferred(asked)
             world.settle()
 
-    monkeypatch.setattr(world.engine, "threads", look)
-    monkeypatch.setattr(world.engine.conductor.checks, "threads", look)
+    threads = world.use_threads(look)
     return answer
 
 

@@ -74,7 +74,7 @@ def test_a_host_whose_vault_hangs_holds_up_no_other_host():
     site.configuration = evolve(site.configuration, vaults=vaults, hosts=hosts)
     site.reader = evolve(site.reader, configuration=site.configuration)
     world = World(site)
-    world.engine.threads = Lanes(known=lambda: vaults, threads=Disks())
+    world.use_threads(Lanes(known=lambda: vaults, threads=Disks()))
     for _ in range(20):
         session = world.connect("NSK1", format="ems")
         session.dataReceived(b"VTSPolicy DSK 'archive /VAULT09/PAY'\n")

@@ -191,7 +191,11 @@ class Ledger(RuleBasedStateMachine):
         assert live == sum(state == "live" for state in self.state.values())
 
     def the_reason_is_that_of_the_worst(self, row, finals):
-        """Of the first job that ended so; each end has a time of its own here."""
+        """Of the first job that ended so; each end has a time of its own here.
+
+        Of several jobs it is told with the tape; a job that is alone tells its reason however it
+        ended.
+        """
         ends = sorted(self.book.jobs(request=row.id), key=lambda job: (job.finished or 0.0, job.id))
         if row.finished is None or not ends:
             return
@@ -199,10 +203,13 @@ class Ledger(RuleBasedStateMachine):
             worst = [job for job in ends if job.state.value == state]
             if worst:
                 assert row.state.value == state
-                assert row.reason == worst[0].reason
-                assert finals[0].fields.get("reason") == worst[0].reason
+                reason = worst[0].reason
+                if len(ends) > 1:
+                    reason = f"{worst[0].tape}: {reason}"
+                assert row.reason == reason
+                assert finals[0].fields.get("reason") == reason
                 return
-        assert "reason" not in finals[0].fields
+        assert finals[0].fields.get("reason") == (ends[0].reason if len(ends) == 1 else None)
 
 
 TestOneFinalNotice = Ledger.TestCase

@@ -118,7 +118,7 @@ def test_who_is_run_again_is_found_without_walking_over_the_history(connection):
     migrate(connection, ":memory:")
     plan = connection.execute(f"EXPLAIN QUERY PLAN {queries('sqlite')['live_renewal']}", (1,))
     steps = [row[3] for row in plan]
-    assert "SEARCH transitions USING INDEX transitions_again (job=?)" in steps
+    assert "SEARCH jobs USING COVERING INDEX jobs_repeats (repeats=?)" in steps
     assert {step for step in steps if step.startswith("SCAN")} == {
         "SCAN again",
         "SCAN CONSTANT ROW",

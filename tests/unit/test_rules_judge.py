@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtspolicy.rules.judge import LINE_LIMIT, judge, judge_poll, judge_query, read_output
+from vtspolicy.rules.judge import judge, judge_poll, judge_query
+from vtspolicy.rules.outputs import LINE_LIMIT, read_output
 from vtspolicy.rules.work import Expectation, Poll, Query, Reading, Work
 
 OUTCOME = {"0": "completed", "4": "failed", "8": "warning", "default": "failed"}

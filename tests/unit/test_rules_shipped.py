@@ -8,8 +8,9 @@ from vtspolicy.config.load import SHIPPED
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.case_file import read_cases
 from vtspolicy.rules.cases import run_cases
-from vtspolicy.rules.judge import judge, judge_query, read_output
+from vtspolicy.rules.judge import judge, judge_poll, judge_query
 from vtspolicy.rules.load import load_table
+from vtspolicy.rules.outputs import read_output
 from vtspolicy.tapes import Proof
 
 TABLES = sorted(path for path in SHIPPED.glob("*.yaml") if not path.name.endswith(".tests.yaml"))
@@ -196,3 +197,36 @@ def test_a_later_session_of_data_protector_is_no_clear_no(work_of):
     for latest, state in (("2026/11/22-7", "completed"), ("2026/11/23-1", "warning")):
         judged = judge_query(query, code=0, output=latest, values={"handle": "2026/11/22-7"})
         assert (judged.state, judged.absent) == (state, False)
+
+
+SQLITE = """
+          JobId: 41
+      JobStatus: T
+       JobFiles: 1
+      ReadBytes: 5,000
+      JobErrors: 0
+        Comment: 42-1
+"""
+
+
+@pytest.mark.parametrize("shown", [SQLITE, SQLITE.lower().replace(": t\n", ": T\n")])
+def test_bacula_is_read_whatever_case_its_catalogue_gives_the_columns(work_of, shown):
+    work = work_of("bac", "archive to Bacula")
+    judged = judge_poll(work.poll, code=0, output=shown, values=SIZE)
+    assert (judged.state, judged.reason) == ("completed", "")
+    read = read_output(work.verify.readings, shown)
+    assert (read["state"], read["bytes"], read["comment"]) == ("T", "5,000", "42-1")
+
+
+def test_states_of_bacula_that_differ_in_case_stay_apart(work_of):
+    poll = work_of("bac", "archive to Bacula").poll
+    shown = SQLITE.replace("JobStatus: T", "jobstatus: t")
+    assert judge_poll(poll, code=0, output=shown, values=SIZE).state == "running"
+
+
+def test_a_job_of_bacula_that_failed_tells_the_error_of_its_log(work_of):
+    poll = work_of("bac", "archive to Bacula").poll
+    shown = SQLITE.replace("JobStatus: T", "JobStatus: E")
+    log = "| 2026-11-22 02:14:09 dir JobId 41: Fatal error: no client   |\n| bye |\n"
+    judged = judge_poll(poll, code=0, output=shown + log, values=SIZE)
+    assert judged.reason == "the application's state is E: Fatal error: no client"

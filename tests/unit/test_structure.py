@@ -18,11 +18,11 @@ FLOORS = (
         " sessions suggest tapes visible"
     ),
     # 2 adapters: all I/O
-    "clocks hosts ledger log_limit metrics queue runner status threads vaults",
+    "clocks hosts ledger log_limit metrics queue runner status systemd threads vaults",
     # 3 engine, and what may be asked of it
     "control engine",
     # 4 doors
-    "__main__ cli client service web",
+    "__main__ cli client service starting web",
 )
 """The modules of each floor, from the ground up. Imports go down, or stay on their floor."""
 

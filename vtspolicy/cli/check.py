@@ -67,6 +67,7 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
         Surroundings(find_program=find_program, why_secret_unsafe=why_secret_unsafe),
         known=found.problems,
     )
+    problems += _claimed_users(configuration, table)
     if not found.errors:
         problems += _failed_tests(configuration, table, vocabulary)
     problems += _tapes_named_twice(configuration)
@@ -90,6 +91,27 @@ def _unusable_files(configuration: Configuration) -> list[Problem]:
         except OSError as error:
             findings.add(configuration.places[f"listen.{number}.endpoint"], str(error))
     return list(findings.problems)
+
+
+def _claimed_users(configuration: Configuration, table: Table) -> list[Problem]:
+    """Rules that ask for a user where any process at a host's address can claim to be it."""
+    open_doors = [
+        listen.endpoint
+        for listen in configuration.listen
+        if listen.format in {"auto", "json"} and listen.clients is None
+    ]
+    if not open_doors:
+        return []
+    return [
+        rule.place.problem(
+            f'the rule "{rule.name}" asks for a user, which any process of any host can'
+            f" claim to be on {open_doors[0]}",
+            "take format: json on tls: endpoints with clients only, and ems or syslog elsewhere",
+            warning=True,
+        )
+        for rule in table.rules
+        if any(condition.key == "user" for condition in rule.conditions)
+    ]
 
 
 def _vocabulary(configuration: Configuration, problems: list[Problem]) -> Vocabulary:

@@ -25,8 +25,8 @@ from vtspolicy.events.decoder import decoder
 from vtspolicy.events.event import Event
 from vtspolicy.notices import ReceivedNotice, Word, read_line
 
-DISPLAY = Path(__file__).parents[2] / "fixtures" / "displays" / "night.txt"
-"""The night that is played when no other is named; it comes with the source."""
+DISPLAY = Path(__file__).with_name("night.txt")
+"""The night that is played when no other is named; a link to `fixtures/displays` in the source."""
 
 TAPES = {
     "PAYROLL": ("A00017", "A00018", "A00019", "A00020"),
@@ -56,7 +56,7 @@ PATIENCE = 120.0
 CONFIGURATION = """\
 node: vts1.example.com
 listen:
-  - {{endpoint: "tcp:port={port}:interface=127.0.0.1", format: auto}}
+  - {{endpoint: "tcp:port={port}:interface=127.0.0.1", format: auto, plain: true}}
 ledger: sqlite:///{root}/ledger.db
 spool: {root}/spool
 vaults: {{VAULT01: {root}/VAULT01}}
@@ -148,7 +148,7 @@ class Host:
 @click.option(
     "--display",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The events to play; the night of the source's fixtures if not given.",
+    help="The events to play; a night that comes with the program if not given.",
 )
 @click.option("--keep", is_flag=True, help="Keep the folder with vault, ledger and archive.")
 @click.option("--quiet", is_flag=True, help="Do not print the notices.")
@@ -159,11 +159,6 @@ def demo(display: Path | None, keep: bool, quiet: bool) -> None:
     the answer that it should have and every tape that was brought back is what it was.
     """
     display = display or DISPLAY
-    if not display.is_file():
-        raise click.UsageError(
-            "the night to play comes with the source, not with the installed program;"
-            " clone the repository and run make demo, or name a display with --display"
-        )
     began = time.monotonic()
     root = Path(tempfile.mkdtemp(prefix="vtspolicy-demo-"))
     try:

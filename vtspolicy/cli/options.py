@@ -32,6 +32,7 @@ class Exit(IntEnum):
     REFUSED = 4  # rejected, denied or no rule
     GAVE_UP = 5  # waiting took too long
     UNREACHABLE = 6  # the server cannot be reached
+    NOT_STARTED = 7  # `serve` could not start, for a reason that may pass
 
 
 class Number(click.IntRange):

@@ -53,7 +53,7 @@ class Spooled:
 
     def far(self, job: Job) -> Live:
         """Return how far a run is, as its output tells."""
-        from vtspolicy.rules.judge import read_output  # noqa: PLC0415
+        from vtspolicy.rules.outputs import read_output  # noqa: PLC0415
         from vtspolicy.rules.progress import (  # noqa: PLC0415
             bytes_of,
             percent_of,

@@ -194,11 +194,24 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 60}m{whole % 60:02}s" if whole >= 60 else f"{whole}s"
 
 
+ODD_TIME = "no date"
+"""What stands for a time that no calendar has: one odd record must not hide the others."""
+
+
+def _local(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def clock(seconds: float | None) -> str:
     """Return a time in the local zone: 11-22 02:14:09, or with its year when that is another."""
     if not seconds:
         return ""
-    when = datetime.fromtimestamp(seconds).astimezone()
+    when = _local(seconds)
+    if when is None:
+        return ODD_TIME
     now = datetime.now().astimezone()
     return when.strftime("%m-%d %H:%M:%S" if when.year == now.year else "%Y-%m-%d %H:%M")
 
@@ -210,7 +223,9 @@ def recent(seconds: float | None) -> str:
     """
     if not seconds:
         return ""
-    when = datetime.fromtimestamp(seconds).astimezone()
+    when = _local(seconds)
+    if when is None:
+        return ODD_TIME
     now = datetime.now().astimezone()
     if when.date() == now.date():
         return when.strftime("%H:%M:%S")
@@ -248,4 +263,5 @@ def instant(seconds: float | None) -> str | None:
     """Return a time in full, in the local zone with its offset; None for no time."""
     if not seconds:
         return None
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "milliseconds")
+    when = _local(seconds)
+    return ODD_TIME if when is None else when.isoformat(" ", "milliseconds")

@@ -363,7 +363,8 @@ KEYS = keys_of(
         read=reading.integer(1, 100_000),
         type="a number",
         default=1000,
-        help="how many hosts may be connected at once; further ones are closed and counted",
+        help="how many connections at once; further ones are closed and counted, unless"
+        " the host that has most can make way for one that has few",
     ),
     Key(
         name="waiting",

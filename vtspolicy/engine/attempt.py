@@ -17,6 +17,7 @@ from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.expand import expand, expand_input
 from vtspolicy.rules.judge import Judgement, judge
+from vtspolicy.rules.outputs import with_cause
 from vtspolicy.rules.retry import next_attempt
 from vtspolicy.rules.work import Poll, Work
 from vtspolicy.runner.protocol import End, Ended, Run, Runner, TapeFile
@@ -31,9 +32,6 @@ QUEUED = "queued"
 
 MOST_ATTEMPTS = 20
 """Attempts after which one that was interrupted is not made again: that is no accident."""
-
-LAST_WORDS = 200
-"""Characters of the last line of an output that become part of a reason."""
 
 
 @frozen(kw_only=True)
@@ -245,11 +243,17 @@ class Attempts:
         }:
             return await self._find(attempt, work.poll, judgement)
         if exited:
-            return await self._judged(attempt, judgement, output)
-        asks = work.on_interrupt == "retry" and work.verify is not None
+            return await self._judged(attempt, judgement)
+        # What is found after a later attempt may be what an earlier one has left under the handle,
+        # of a tape that was written since. Then the copy is made again.
+        asks = work.on_interrupt == "retry" and work.verify is not None and job.attempt == 1
         if ended.kind is End.LOST and asks and job.id not in self.calls.cancelled:
             return await self._interrupted(attempt, judgement)
-        return self._again(job, self._unnatural(job, ended, attempt.deadline))
+        ending = self._unnatural(job, ended, attempt.deadline)
+        if ending.state in {JobState.FAILED, JobState.TIMEDOUT}:
+            words = with_cause(ending.reason or "", work.cause, output, went_well=False)
+            ending = evolve(ending, reason=words)
+        return self._again(job, ending)
 
     async def _find(self, attempt: "_Attempt", poll: Poll, judgement: Judgement) -> Ending:
         """Its submission did not end by itself: follow the application's job if there is one."""
@@ -257,7 +261,7 @@ class Attempts:
         readings = judgement.readings
         if NUMBER not in readings:
             found = await self.follower.find(job, poll, readings)
-            if found.absent:
+            if found.absent or found.readings.get(NUMBER) in await self._earlier_numbers(job):
                 ending = self._unnatural(job, ended, deadline)
                 if ended.kind is End.TIMEOUT and not deadline.passed(self.steady()):
                     reason = f"the application did not take the job: {ended.reason}"
@@ -269,6 +273,15 @@ class Attempts:
             readings = {**readings, **found.readings}
         stop = End.CANCELLED if ended.kind is End.CANCELLED else None
         return await self._follow(attempt, poll, readings, stop)
+
+    async def _earlier_numbers(self, job: Job) -> set[str]:
+        """Return the application's own numbers of what the job's earlier attempts have queued.
+
+        They bear the same handle, and are of the tape as it was then.
+        """
+        attempts = await self.ledger.read(Book.attempts, job.id)
+        earlier = (each.readings for each in attempts if each.number < job.attempt)
+        return {readings[NUMBER] for readings in earlier if NUMBER in readings}
 
     async def _follow(
         self,
@@ -285,7 +298,7 @@ class Attempts:
         self.progress.forget(job.id)
         judgement = followed.judgement
         if followed.end is End.EXITED:
-            return evolve(await self._judged(attempt, judgement, ""), kind=QUEUED)
+            return evolve(await self._judged(attempt, judgement), kind=QUEUED)
         late = f"it took longer than {deadline.seconds:g} s" if deadline.seconds else ""
         reason = late if followed.end is End.TIMEOUT else ""
         ended = Ended(key="", kind=followed.end, reason=reason)
@@ -298,23 +311,21 @@ class Attempts:
             ending = Ending(state=JobState.INTERRUPTED, reason=reason, over=False)
         return evolve(ending, kind=QUEUED, readings=judgement.readings)
 
-    async def _judged(self, attempt: "_Attempt", judgement: Judgement, output: str) -> Ending:
+    async def _judged(self, attempt: "_Attempt", judgement: Judgement) -> Ending:
         """Return the ending by what was judged, verified by a separate query and by the tape."""
         job, verified = attempt.job, False
         if judgement.state == "completed" and job.work.verify is not None:
             verified = True
             if _is_of_a_pool(job):
-                return self._again(job, await self._proved(attempt, judgement, output, verified))
+                return self._again(job, await self._proved(attempt, judgement, verified))
             judgement = await self._verify(job, judgement)
             if judgement.state == "failed" and job.id in self.calls.cancelled:
                 return Ending(
                     state=JobState.CANCELLED, reason=judgement.reason, readings=judgement.readings
                 )
-        return self._again(job, await self._proved(attempt, judgement, output, verified))
+        return self._again(job, await self._proved(attempt, judgement, verified))
 
-    async def _proved(
-        self, attempt: "_Attempt", judgement: Judgement, output: str, verified: bool
-    ) -> Ending:
+    async def _proved(self, attempt: "_Attempt", judgement: Judgement, verified: bool) -> Ending:
         """Return the ending by what was judged and by the tape itself."""
         job = attempt.job
         outcomes: tuple[Outcome, ...] = ()
@@ -329,7 +340,7 @@ class Attempts:
             )
         return Ending(
             state=_STATES[judgement.state],
-            reason=_told(judgement, output),
+            reason=judgement.reason or None,
             readings=judgement.readings,
             outcomes=outcomes,
         )
@@ -348,7 +359,7 @@ class Attempts:
         reason = ended.reason or "it was interrupted"
         if found.state == "completed":
             attempt.ended = None  # nobody saw its end
-            ending = await self._proved(attempt, found, "", verified=True)
+            ending = await self._proved(attempt, found, verified=True)
             good = ending.state is JobState.COMPLETED
             return evolve(ending, reason=f"{reason}; its copy was found") if good else ending
         if found.absent and job.attempt < MOST_ATTEMPTS:
@@ -421,18 +432,6 @@ def _of_call(work: Work, deadline: Deadline) -> float | None:
     if work.poll is None:
         return deadline.seconds
     return min(work.poll.query.timeout, deadline.seconds or work.poll.query.timeout)
-
-
-def _told(judgement: Judgement, output: str) -> str | None:
-    """Return the reason for people: a failed application's own last words say most."""
-    if not judgement.reason or judgement.state == "completed":
-        return judgement.reason or None
-    return _with_last_words(judgement.reason, output)
-
-
-def _with_last_words(reason: str, output: str) -> str:
-    last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
-    return f"{reason}: {last[:LAST_WORDS]}" if last else reason
 
 
 _GOOD = frozenset({JobState.COMPLETED, JobState.WARNING})

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from vtspolicy.jobs import Job, run_key
 from vtspolicy.rules.expand import expand, expand_environment, expand_input
 from vtspolicy.rules.judge import Judgement, judge_query
+from vtspolicy.rules.outputs import with_cause
 from vtspolicy.rules.work import Query
 from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError
 
@@ -27,6 +28,9 @@ NOTHING_LEFT = (
     "the machine was started anew, or ledger or spool replaced, and nothing is left of its run"
 )
 """Why a run counts as lost that may have been made."""
+
+CALL_KEPT = 1000
+"""Characters of the output of each call that are kept with an attempt that did not succeed."""
 
 Part = Literal["prepare", "find", "poll", "cancel", "verify", "gate", "read"]
 """What a job asks beside its run. It gives the folder of the question its name."""
@@ -43,6 +47,11 @@ class Said:
     kind: str  # as vtspolicy.runner.protocol.End has it
     code: int | None  # exit code
     reason: str  # why it did not exit; "" if it did
+
+    @property
+    def ended(self) -> str:
+        """How it ended, in words."""
+        return self.reason or f"exit code {self.code}"
 
 
 def _bare() -> Mapping[str, str]:
@@ -66,6 +75,7 @@ class Calls:
     running: dict[int, str] = field(factory=dict)  # job -> key of the run that a cancel stops
     cancelled: set[int] = field(factory=set)  # jobs to be stopped as soon as they have a run
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
+    _said: dict[int, dict[str, Said]] = field(init=False, factory=dict)  # job -> call -> the last
     _refused: dict[str, str] = field(init=False, factory=dict)  # key of a run that waits -> why
     _bare: Mapping[str, str] = field(init=False, factory=_bare)
 
@@ -176,7 +186,8 @@ class Calls:
     ) -> Judgement:
         said = await self._ask(job, query, name, readings, aside=aside)
         if said.kind != End.EXITED:
-            return Judgement(state="failed", reason=said.reason, readings=readings)
+            reason = with_cause(said.reason, query.cause, said.output, went_well=False)
+            return Judgement(state="failed", reason=reason, readings=readings)
         judged = judge_query(
             query,
             code=said.code,
@@ -224,7 +235,23 @@ class Calls:
         if aside:
             self.runner.remove(key)
         reason = "" if ended.kind is End.EXITED else ended.reason or ended.kind.value
-        return Said(output=output, kind=ended.kind.value, code=ended.code, reason=reason)
+        said = Said(output=output, kind=ended.kind.value, code=ended.code, reason=reason)
+        kept = self._said.setdefault(job.id, {})
+        kept.pop(name, None)
+        kept[name] = evolve(said, output=output[-CALL_KEPT:])
+        return said
+
+    def told(self, job: int, output: str | None) -> str | None:
+        """Return the output of a run and, under their names, of the last calls made beside it."""
+        parts = [] if not output else [output if output.endswith("\n") else f"{output}\n"]
+        for name, said in self._said.get(job, {}).items():
+            words = said.output.strip("\n")
+            parts.append(f"--- {name}: {said.ended}\n" + (f"{words}\n" if words else ""))
+        return "".join(parts) or None
+
+    def forget(self, job: int) -> None:
+        """Forget what the calls of a job's attempt have said: it has ended."""
+        self._said.pop(job, None)
 
     def values(self, job: Job, readings: Mapping[str, str] | None = None) -> Mapping[str, str]:
         """The values of the decision, those of this run, and what was read so far.

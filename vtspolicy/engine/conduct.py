@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from math import inf
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -131,6 +131,7 @@ class Conductor:
         if self._hands.get(job) is not hand:
             return  # its seat was given back before this happened
         self.calls.running.pop(job, None)
+        self.calls.forget(job)
         self.progress.forget(job)
         if failure.type is not LedgerError:  # else the ledger is closed: the next server does it
             self.clock.callLater(AGAIN, self._take_up, job, hand)
@@ -243,6 +244,9 @@ class Conductor:
 
     async def _finish(self, job: Job, ending: Ending) -> None:
         now = self.clock.seconds()
+        if ending.state is not JobState.COMPLETED:
+            ending = evolve(ending, output=self.calls.told(job.id, ending.output))
+        self.calls.forget(job.id)
         finished: Finished = await self.ledger.write(
             Book.finish_attempt, job.id, job.attempt, ending, now
         )

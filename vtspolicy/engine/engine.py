@@ -44,7 +44,7 @@ from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.queue.protocol import Entry, Queue
 from vtspolicy.rights import hosts_of_peer
-from vtspolicy.runner.protocol import Runner, SpoolError
+from vtspolicy.runner.protocol import Runner, WrongSpoolError
 from vtspolicy.sessions import SessionState
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, OneLook, Vaults
@@ -139,7 +139,7 @@ class Engine:
         ledger, marked = await self.ledger.read(Book.uid), self.runner.ledger
         if marked not in {None, ledger}:  # runs are found by the numbers of their jobs
             spool = self.reader.configuration.spool
-            raise SpoolError(
+            raise WrongSpoolError(
                 f"{spool}: the runs there belong to ledger {marked}, and this one is {ledger};"
                 " each needs a spool of its own. To go on without what ran there, first move the"
                 " folder away"

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
+from vtspolicy.engine.calls import OUTPUT_JUDGED
 from vtspolicy.engine.intake import Understood, settle
 from vtspolicy.engine.tapes.checks import known
 from vtspolicy.events.event import Event, identity
@@ -28,6 +29,7 @@ from vtspolicy.ledger.intake import Intake
 from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.rules.expand import ExpansionError, expand
+from vtspolicy.rules.outputs import with_cause
 from vtspolicy.runner.protocol import End, Run
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError
@@ -464,6 +466,8 @@ class Mounts:
         if ended.kind is End.EXITED and ended.code == 0:
             return None
         how = f"exit code {ended.code}" if ended.kind is End.EXITED else ended.reason or ended.kind
+        output = self.engine.runner.tail(key, OUTPUT_JUDGED)
+        how = with_cause(how, job.work.cause, output, went_well=False)
         return f"the tape is back, but its ready program failed: {how}"
 
 

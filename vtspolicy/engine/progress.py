@@ -12,7 +12,7 @@ from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.jobs import Job, run_key
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.notices import Notice
-from vtspolicy.rules.judge import read_output
+from vtspolicy.rules.outputs import read_output
 from vtspolicy.rules.progress import PERCENT, percent_of, progress_readings
 from vtspolicy.runner.protocol import Runner
 

@@ -54,6 +54,7 @@ class Doors:
     on_count: Callable[[HostSession, int], None]  # a session came (+1) or went (-1)
     on_tls_failure: Callable[[str], None] = lambda _: None  # at the door of this endpoint
     sessions: set[HostSession] = field(factory=set)
+    leaving: set[HostSession] = field(factory=set)  # they make way, and are gone at once
     handshakes: dict["_Handshake", str] = field(factory=dict)  # the oldest first -> its address
     ports: list[IListeningPort] = field(factory=list)
     held: bool = False  # nothing is read from new connections either
@@ -116,14 +117,50 @@ class Doors:
         for session in self.sessions:
             session.let_go()
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self.sessions) - len(self.leaving) >= self.limit
+
     def has_room(self) -> bool:
-        """Whether one more connection fits, whoever it is; if not, it is counted."""
-        if len(self.sessions) < self.limit:
+        """Whether one more connection may fit, whoever it is; if not, it is counted.
+
+        Where a host has several, one of them may make way.
+        """
+        of_hosts = [count for owner, count in self._shares().items() if owner]
+        if not self._is_full or max(of_hosts, default=0) > 1:
             return True
         self.on_refused("full")
         return False
 
-    def make_way(self) -> None:
+    def _shares(self) -> Counter[str]:
+        """Return how many connections each host has; strangers are one."""
+        return Counter(_owner(each.hosts) for each in self.sessions - self.leaving)
+
+    def _make_room(self, hosts: tuple[Host, ...]) -> bool:
+        """End an idle connection of the host that has most, for one that has two less.
+
+        Of those, it is the one that waits for nothing and has been silent longest.
+        """
+        shares = self._shares()
+        if not hosts or not shares:
+            return False
+        owner, most = shares.most_common(1)[0]
+        if most < shares[_owner(hosts)] + 2:
+            return False
+        idle = [
+            each
+            for each in self.sessions - self.leaving
+            if _owner(each.hosts) == owner and not each.is_busy
+        ]
+        if not idle:
+            return False
+        chosen = min(idle, key=lambda each: (bool(each.waiting), each.reading.last))
+        self.leaving.add(chosen)
+        self.on_refused("made_way")
+        chosen.make_way()
+        return True
+
+    def limit_handshakes(self) -> None:
         """End one handshake if there are too many: the oldest of the address that has most.
 
         So those who show no certificate take the place of one another, never that of a host, and
@@ -137,7 +174,8 @@ class Doors:
 
     def admit(self, hosts: tuple[Host, ...]) -> bool:
         """Whether one more connection of these hosts fits."""
-        if not self.has_room():
+        if self._is_full and not self._make_room(hosts):
+            self.on_refused("full")
             return False
         strangers = sum(1 for session in self.sessions if not session.hosts)
         if not hosts and strangers >= STRANGERS:
@@ -155,8 +193,14 @@ class Doors:
 
     def _remove(self, session: HostSession) -> None:
         self.sessions.discard(session)
+        self.leaving.discard(session)
         self.log.closed(session)
         self.on_count(session, -1)
+
+
+def _owner(hosts: tuple[Host, ...]) -> str:
+    """Return whose a connection is, of hosts that share an address that of the first."""
+    return hosts[0].name if hosts else ""
 
 
 class _Door(Factory):
@@ -173,7 +217,7 @@ class _Door(Factory):
             if not self.doors.has_room():
                 self.doors.log.no_room(address, self.listen.endpoint)
                 return None
-            self.doors.make_way()
+            self.doors.limit_handshakes()
             return _Handshake(self, address)
         return self.session(address, None)
 

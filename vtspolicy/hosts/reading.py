@@ -12,10 +12,11 @@ class Reading:
     _heard: float | None = None  # when something last came in, if that was not told yet
     _paused: float | None = None  # since when nothing is taken; None while it is
     _waited: float = 0.0  # seconds of pauses that were not told yet
+    last: float = 0.0  # when something last came in; 0 if nothing ever did
 
     def came(self) -> None:
         """Something came in."""
-        self._heard = self._clock.seconds()
+        self._heard = self.last = self._clock.seconds()
 
     def pause(self) -> None:
         """Nothing is taken from now on."""

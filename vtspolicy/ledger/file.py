@@ -36,6 +36,9 @@ _SHORT = 0.05
 ABANDONED = 3600.0
 """Seconds without a write after which nobody finishes a copy any more."""
 
+MIGRATING_CACHE = 65_536
+"""KiB of the file that are kept in memory while every row of it may be rewritten."""
+
 _SMALL = ("meta", "tallies")  # what start reads first; a million rows are not read at every start
 
 
@@ -117,15 +120,22 @@ def migrate(connection: sqlite3.Connection, file: str) -> None:
     found = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if found > len(known):
         raise LedgerTooNew(file, found, len(known))
-    for number in range(found + 1, len(known) + 1):
-        try:
-            connection.executescript(
-                f"BEGIN IMMEDIATE;\n{known[number]}\nPRAGMA user_version = {number};\nCOMMIT;"
-            )
-        except BaseException:
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            raise
+    if found == len(known):
+        return
+    cache = int(connection.execute("PRAGMA cache_size").fetchone()[0])
+    connection.execute(f"PRAGMA cache_size = -{MIGRATING_CACHE}")
+    try:
+        for number in range(found + 1, len(known) + 1):
+            try:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE;\n{known[number]}\nPRAGMA user_version = {number};\nCOMMIT;"
+                )
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+    finally:
+        connection.execute(f"PRAGMA cache_size = {cache}")
 
 
 def check(connection: sqlite3.Connection, file: str) -> None:

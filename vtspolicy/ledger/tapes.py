@@ -404,6 +404,20 @@ class TapeDesk(CopyDesk):
         if known is not None and known.restoring is not None:
             self.save_tape(evolve(known, restoring=None, partial=None))
 
+    def leave_to_host(self, tape: Tape, at: float) -> None:
+        """Note that a host has written to a tape while a restore of it that failed was under way.
+
+        What is on it counts as written: no restore may overwrite it. `tape` is as its file is.
+        """
+        known = self.tape(tape.path)
+        if known is None or known.restoring is None:
+            return
+        after = model.looked_at(evolve(known, restoring=None, partial=None), tape, at=at)
+        self.save_tape(after)
+        cause = "a host has written to it while it was restored"
+        subject = f"tape {after.name}"
+        self._note(at, known.state.value, after.state.value, cause, "engine", subject=subject)
+
     def set_locked(self, path: str, locked: bool, actor: str, at: float, reason: str = "") -> Tape:
         """Note that a process uses a tape, or does not any more."""
         before = self._need_tape(path)

@@ -19,7 +19,7 @@ from vtspolicy.rules.conditions import (
 from vtspolicy.rules.evidence import check_keys, check_read_back, check_restore
 from vtspolicy.rules.expand import Template
 from vtspolicy.rules.hours import named_days
-from vtspolicy.rules.parts import Parts, Values, prepared_by
+from vtspolicy.rules.parts import Parts, Values, prepared_by, with_cause
 from vtspolicy.rules.places import PLACES, PROGRAM, place_of_keyword
 from vtspolicy.rules.query_keys import DEFAULT_OUTCOME, DEFAULT_TIMEOUT
 from vtspolicy.rules.scope import NOT_FOR_LOCKS, NOT_OF_A_POOL, ONLY_TO_RESTORE, Scope
@@ -88,6 +88,7 @@ class Builder(Parts):
         scope = scope.denying(ONLY_TO_RESTORE)
         query = self.query(read["query"], scope) if read["query"] else None
         outcome = query.outcome if query else None
+        told = read["cause"] or ()
         application = Application(
             name=name,
             title=read["title"] or (family.title if family else name),
@@ -97,9 +98,11 @@ class Builder(Parts):
             programs=read["programs"],
             places=read["places"],
             defaults=read["defaults"],
-            query=query,
-            delete=self.query(read["delete"], scope) if read["delete"] else None,
-            read_back=self.read_back(read["read_back"], scope) if read["read_back"] else None,
+            query=with_cause(query, told),
+            delete=with_cause(self.query(read["delete"], scope) if read["delete"] else None, told),
+            read_back=with_cause(
+                self.read_back(read["read_back"], scope) if read["read_back"] else None, told
+            ),
             touches="ctime" in read["touches"],
             place=read.table.place,
         )
@@ -281,7 +284,7 @@ class Builder(Parts):
         copies = then == "migrated"
         default_verify = application.query if copies else None
         between = _last(layers, "between", None)
-        return Work(
+        work = Work(
             application=application.name,
             run=run,
             then=then,
@@ -289,6 +292,7 @@ class Builder(Parts):
             outcome=_last(layers, "outcome", DEFAULT_OUTCOME),
             readings=tuple(readings.values()),
             expect=_last(layers, "expect", ()),
+            cause=_last(layers, "cause", ()),
             verify=_last(layers, "verify", default_verify),
             prepare=_last(layers, "prepare", None),
             input=_last(layers, "input", ()),
@@ -312,6 +316,7 @@ class Builder(Parts):
             touches=application.touches and copies,
             **proof,
         )
+        return _telling_causes(work)
 
     def _defaults_of(
         self, read: Section, families: tuple[Family, ...], *, engine_does: bool
@@ -385,6 +390,24 @@ class Builder(Parts):
                     f'"{name}" is no keyword of these families',
                     remedy or did_you_mean(name, keywords) or ", ".join(sorted(keywords)),
                 )
+
+
+def _telling_causes(work: Work) -> Work:
+    """Return a work whose calls look for causes as its run does."""
+    poll = work.poll
+    return evolve(
+        work,
+        prepare=with_cause(work.prepare, work.cause),
+        verify=with_cause(work.verify, work.cause),
+        read_back=with_cause(work.read_back, work.cause),
+        poll=None
+        if poll is None
+        else evolve(
+            poll,
+            query=evolve(poll.query, cause=work.cause),
+            find=with_cause(poll.find, work.cause),
+        ),
+    )
 
 
 def _last(layers: Iterable[Values], name: str, default: Any) -> Any:

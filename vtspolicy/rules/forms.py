@@ -168,6 +168,41 @@ def readings(node: Node, findings: Findings) -> tuple[Reading, ...] | None:
     )
 
 
+def _cause_pattern(node: Node, findings: Findings) -> Reading | None:
+    written = regular_expression(node, findings)
+    if written is not None and re.compile(written).groups > 1:
+        message = "a regular expression with one group, or without any, is expected here"
+        findings.add(node, message, "put (?: ) around what is not to be told")
+        return None
+    return None if written is None else Reading(name="cause", pattern=written)
+
+
+CAUSE = keys_of(
+    Key(
+        name="field",
+        read=READING["field"].read,
+        type="a dotted name",
+        help="a field of JSON output whose text tells it; the last one counts",
+    ),
+)
+"""The keys of a cause that is no regular expression."""
+
+
+def _one_cause(node: Node, findings: Findings) -> Reading | None:
+    if isinstance(node, Scalar):
+        return _cause_pattern(node, findings)
+    read = reading.section_of(CAUSE, "a cause")(node, findings)
+    if read is None or read["field"] is None:
+        if isinstance(node, Table) and not node.entries:
+            findings.add(node, "a cause is a regular expression or a field", "{field: message}")
+        return None
+    return Reading(name="cause", field=read["field"])
+
+
+cause = reading.items(_one_cause, least=1, single=True)
+"""What finds the line that tells why a program failed; of several the first that finds one."""
+
+
 def progress(node: Node, findings: Findings) -> Reading | None:
     """A reading of the percentage done."""
     found = _one_reading(node, findings)

@@ -7,6 +7,7 @@ from vtspolicy.rules.cleanup import CLEANUP
 from vtspolicy.rules.conditions import WHEN, patterns
 from vtspolicy.rules.forms import (
     arguments,
+    cause,
     environment,
     expectations,
     lines,
@@ -167,6 +168,16 @@ WORK = keys_of(
         type="a mapping",
         default=(),
         help="what readings must be, besides the exit code, for a success",
+    ),
+    Key(
+        name="cause",
+        read=cause,
+        type="a regular expression, {field: NAME} or a list",
+        default=(),
+        default_text="the last line",
+        help="finds the line of the output that tells why it failed, for the reason: of several"
+        " lines the last, of a list the first that finds one; a group is the part that is told;"
+        " it is also tried on what its calls say (prepare, verify, poll and so on)",
     ),
     Key(
         name="verify",

@@ -19,6 +19,7 @@ from vtspolicy.rules.work import (
     OutcomeName,
     Poll,
     Query,
+    Reading,
     Retry,
 )
 from vtspolicy.suggest import did_you_mean
@@ -163,6 +164,13 @@ class Parts(Templates):
     def _work_expectations(self, read: Section, scope: Scope) -> tuple[Expectation, ...]:
         self._check_expected(read, scope.readings)
         return self._expectations(read, scope)
+
+
+def with_cause(query: Query | None, cause: tuple[Reading, ...]) -> Query | None:
+    """Return a query, and the call before it, that look for causes so; None for None."""
+    if query is None:
+        return None
+    return evolve(query, cause=cause, prepare=with_cause(query.prepare, cause))
 
 
 def prepared_by(read: Section) -> frozenset[str]:

@@ -71,6 +71,7 @@ class Query:
     expect: tuple[Expectation, ...] = ()  # what must hold
     absent: tuple[str, ...] = ()  # exit codes, and words of its output, that are a clear no
     prepare: "Query | None" = None  # a call before it, whose readings fill its places
+    cause: tuple[Reading, ...] = ()  # finds the line of its output that tells why it failed
 
 
 @frozen(kw_only=True)
@@ -99,6 +100,7 @@ class Work:
     outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code or "default" -> outcome
     readings: tuple[Reading, ...] = ()  # what to read from the output
     expect: tuple[Expectation, ...] = ()  # what must hold besides the exit code
+    cause: tuple[Reading, ...] = ()  # finds the line of the output that tells why it failed
     verify: Query | None = None  # a separate query that must find the copy
     poll: Poll | None = None  # for queued applications
     cancel: tuple[Template, ...] = ()  # tells a queued application to stop its job

@@ -28,6 +28,10 @@ class SpoolError(Exception):
     """The spool cannot take the run: nothing was started; the same run may be tried again."""
 
 
+class WrongSpoolError(SpoolError):
+    """The spool holds the runs of another ledger."""
+
+
 class KeeperError(Exception):
     """The process that keeps the runs cannot be started or reached."""
 

@@ -10,6 +10,7 @@ from vtspolicy.vaults.errors import (
     VaultError,
 )
 from vtspolicy.vaults.looking import Found, OneLook, Seen, look_through
+from vtspolicy.vaults.restores import Half, Whose
 from vtspolicy.vaults.system import System
 from vtspolicy.vaults.vaults import Vaults
 
@@ -17,6 +18,7 @@ __all__ = [
     "CannotExchangeError",
     "ChangedError",
     "Found",
+    "Half",
     "InUseError",
     "NoLeaseError",
     "NoSuchTapeError",
@@ -26,5 +28,6 @@ __all__ = [
     "VaultBusyError",
     "VaultError",
     "Vaults",
+    "Whose",
     "look_through",
 ]

@@ -5,14 +5,16 @@ step, so that the tape is whole at every moment. Where that is not possible, the
 into the judged file, which must be empty.
 """
 
-import itertools
 import os
 import time
 from contextlib import ExitStack, suppress
+from enum import Enum
+
+from attrs import frozen
 
 from vtspolicy.tapes import Fingerprint
 from vtspolicy.vaults import notes
-from vtspolicy.vaults.acts import GRACE, give_name, name_again
+from vtspolicy.vaults.acts import GRACE, give_name, keep, put_back, undo_delete
 from vtspolicy.vaults.bringing import remove_brought
 from vtspolicy.vaults.errors import (
     CannotExchangeError,
@@ -32,13 +34,29 @@ from vtspolicy.vaults.files import (
     require_judged,
 )
 from vtspolicy.vaults.likeness import make_alike, make_usual
-from vtspolicy.vaults.private import COPYING, DELETE, EXCHANGE, KEPT, RESTORE
+from vtspolicy.vaults.private import COPYING, EXCHANGE, KEPT, RESTORE
 
 CHUNK = 1 << 20
 """Bytes that are copied at once."""
 
 PAGE = 4096
 """Bytes of which a write that was cut short by a crash is a multiple."""
+
+
+class Whose(Enum):
+    """Whose it is what a copying that did not end has left on a tape."""
+
+    NOBODYS = "nobody's"  # nothing is left
+    OURS = "ours"  # the beginning of what came back, and it could not be removed
+    HOSTS = "a host's"  # something else, or another file
+
+
+@frozen(kw_only=True)
+class Half:
+    """What a copying that did not end has left on a tape."""
+
+    whose: Whose
+    file: Fingerprint | None = None  # the tape, where it is ours
 
 
 def exchange(place: Place, judged: Fingerprint | None, token: str) -> Fingerprint:
@@ -155,7 +173,7 @@ def _exchange_back(place: Place, new: int, lease: Lease, token: str) -> None:
         # Yet another file has got the name. It is the newest; what we took out of its place stays.
         raise VaultError(
             f"{place.tape.name} became another file twice while it was restored; the file between"
-            f" them is {_keep(place, token)}"
+            f" them is {keep(place, target, token)}"
         )
     place.system.exchange(target, place.name, place.pool)
     if place.means(target, restored):
@@ -164,26 +182,14 @@ def _exchange_back(place: Place, new: int, lease: Lease, token: str) -> None:
         # A process waits for the file that we have just taken back: what it will write is its own.
         raise VaultError(
             f"{place.tape.name} was opened by two processes while it was restored; the file of one"
-            f" of them is {_keep(place, token)}"
+            f" of them is {keep(place, target, token)}"
         )
     # Yet another file got the name just before. It is the newest: it gets it again.
     place.system.exchange(target, place.name, place.pool)
     raise VaultError(
         f"{place.tape.name} became another file while it was restored; what had its name before is"
-        f" {_keep(place, token)}"
+        f" {keep(place, target, token)}"
     )
-
-
-def _keep(place: Place, token: str) -> str:
-    """Give a restored file's private name up for one that is never removed; return that."""
-    target = place.private(token, RESTORE)
-    for number in itertools.count(1):
-        kept = place.private(token if number == 1 else f"{token}-{number}", KEPT)
-        if not place.has(kept):
-            place.system.rename(target, kept, place.pool)
-            break
-    place.sync()
-    return place.shown(kept)
 
 
 def copy_into(place: Place, judged: Fingerprint, token: str) -> Fingerprint:
@@ -253,13 +259,18 @@ def recover(place: Place, token: str) -> None:
     undone; an exchange that had been done is completed, and one that had not is undone; what was
     copied into an empty tape is removed again, unless a host has written to it or the copy was
     whole. A restored file that was not put in place is removed. A file that may hold a host's data
-    gets the tape's name again. Raises VaultError naming the file if another one has the name; it
-    stays then.
+    gets the tape's name again, if no other file has got it since. Raises VaultError naming a file
+    that is kept because another one had the name.
     """
     _recover_copying(place, token)
     discard(place, token)
-    for kind in (DELETE, KEPT):
-        name_again(place, place.private(token, kind))
+    undo_delete(place, token)
+    kept = place.private(token, KEPT)
+    if place.has(kept):
+        raise VaultError(
+            f"{place.shown(kept)} may have data of {place.tape.name} that was written before what"
+            " has its name now, or had it last; nothing is done with it"
+        )
 
 
 def _recover_exchange(place: Place, token: str) -> None:
@@ -277,18 +288,20 @@ def _recover_exchange(place: Place, token: str) -> None:
 def _take_aside(place: Place, token: str, note: notes.Note) -> None:
     """Keep a file of a host which an exchange took for the judged one.
 
-    It gets the tape's name back if that has the restored file, and nothing was written to it.
+    It gets the tape's name back if that is free, or has the restored file and nothing was written
+    to that.
     """
     target = place.private(token, RESTORE)
     at_name = place.facts(place.name)
-    if (
-        at_name is not None
-        and at_name.st_ino == note.new.inode
-        and is_moved(note.new, place.fingerprint(at_name), place.features)
+    if at_name is None:
+        put_back(place, target, token)
+        return
+    if at_name.st_ino == note.new.inode and is_moved(
+        note.new, place.fingerprint(at_name), place.features
     ):
         place.system.exchange(target, place.name, place.pool)
         return
-    _keep(place, token)
+    keep(place, target, token)
 
 
 def discard(place: Place, token: str) -> None:
@@ -301,23 +314,69 @@ def discard(place: Place, token: str) -> None:
     remove_brought(place, token)
 
 
+def undo_copying(place: Place, token: str) -> Half:
+    """Remove what a copying that did not end has left on the tape, unless a host has written to it.
+
+    The private file has to be there still. A copying that had come to its end is removed as well:
+    it is done anew.
+    """
+    name, target = place.private(token, COPYING), place.private(token, RESTORE)
+    note = notes.read(place, name)
+    if note is None or note.judged is None or not place.has(target):
+        return Half(whose=Whose.NOBODYS)
+    try:
+        with (
+            opened(place, place.name, os.O_RDWR) as file,
+            opened(place, target, os.O_RDONLY) as new,
+        ):
+            half = _whose(place, file, new, note.judged, whole=True)
+            if half.whose is Whose.OURS:
+                with suppress(InUseError, NoLeaseError):
+                    _empty_again(place, file, new, note.judged, whole=True)
+                    half = Half(whose=Whose.NOBODYS)
+    except FileNotFoundError:
+        return Half(whose=Whose.HOSTS)
+    if half.whose is Whose.NOBODYS:
+        notes.remove(place, name)
+        place.sync()
+    return half
+
+
 def _recover_copying(place: Place, token: str) -> None:
     name, target = place.private(token, COPYING), place.private(token, RESTORE)
     note = notes.read(place, name)
     if note is not None and note.judged is not None and place.has(target):
-        with suppress(FileNotFoundError), opened(place, place.name, os.O_RDWR) as file:
-            _empty_again(place, file, target, note.judged)
+        with (
+            suppress(FileNotFoundError),
+            opened(place, place.name, os.O_RDWR) as file,
+            opened(place, target, os.O_RDONLY) as new,
+        ):
+            _empty_again(place, file, new, note.judged)
     notes.remove(place, name)
 
 
-def _empty_again(place: Place, file: int, target: str, judged: Fingerprint) -> None:
-    with claimed(place, file, place.name) as lease, opened(place, target, os.O_RDONLY) as new:
-        facts = place.system.facts(file)
-        whole = place.system.facts(new).st_size
-        # A write that was cut short ends with a page. What ends elsewhere was written by a host.
-        ours = 0 < facts.st_size < whole and facts.st_size % PAGE == 0
-        if facts.st_ino != judged.inode or not ours or not is_beginning(file, new):
-            return  # it is another file, or the host's, or whole
-        lease.require()
-        place.system.truncate(file)
-        place.system.sync(file)
+def _empty_again(
+    place: Place, file: int, new: int, judged: Fingerprint, *, whole: bool = False
+) -> None:
+    with claimed(place, file, place.name) as lease:
+        if _whose(place, file, new, judged, whole=whole).whose is Whose.OURS:
+            lease.require()
+            place.system.truncate(file)
+            place.system.sync(file)
+
+
+def _whose(place: Place, file: int, new: int, judged: Fingerprint, *, whole: bool) -> Half:
+    """Return whose it is what stands in the file into which was copied.
+
+    A write that was cut short ends with a page: what ends elsewhere was written by a host, if it is
+    not the whole.
+    """
+    facts, size = place.system.facts(file), place.system.facts(new).st_size
+    if facts.st_ino != judged.inode:
+        return Half(whose=Whose.HOSTS)
+    if not facts.st_size:
+        return Half(whose=Whose.NOBODYS)
+    half = facts.st_size < size and facts.st_size % PAGE == 0
+    if not (half or (whole and facts.st_size == size)) or not is_beginning(file, new):
+        return Half(whose=Whose.HOSTS)
+    return Half(whose=Whose.OURS, file=place.fingerprint(facts))

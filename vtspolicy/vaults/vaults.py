@@ -314,6 +314,11 @@ class Vaults(Looking):
             bringing.brought(place, token)
             return digest(place, token)
 
+    def undo_copying(self, tape: Tape, token: str) -> restores.Half:
+        """Remove what a copying that did not end has left: see `restores.undo_copying`."""
+        with self._place(tape) as place:
+            return restores.undo_copying(place, token)
+
     def export(self, tape: Tape, token: str, destination: Path) -> None:
         """Write what came back to a new file outside of the vaults: see `export.export`."""
         with self._place(tape) as place:

@@ -20,8 +20,10 @@ IN_FLIGHT = set("CRBFSmMsjcdtpialL")  # JobStatus of a job that has not ended
 class Bacula:
     """A whole Bacula in a folder of its own; `start` it, and `stop` it."""
 
-    def __init__(self, root: Path, tape_bytes: int = 20_000_000) -> None:
+    def __init__(self, root: Path, tape_bytes: int = 20_000_000, database=None) -> None:
+        """Keep the catalogue in a file of SQLite, or in a `PostgreSql` that was started."""
         self.root = root
+        self.database = database
         director, client, storage = free_ports(3)
         self.values = {
             "ROOT": str(root),
@@ -30,6 +32,9 @@ class Bacula:
             "STORAGE_PORT": str(storage),
             "PASSWORD": secrets.token_hex(16),
             "TAPE_BYTES": str(tape_bytes),
+            "CATALOGUE_ADDRESS": "127.0.0.1" if database else "",
+            "CATALOGUE_PORT": str(database.port) if database else "0",
+            "CATALOGUE_USER": "bacula" if database else "",
         }
         for name in ("work", "run", "log", "bootstrap", "library"):
             (root / name).mkdir()
@@ -141,10 +146,14 @@ class Bacula:
             (library / f"slot{slot}").touch()
 
     def _make_the_catalogue(self):
+        if self.database is not None:
+            self.database.make_catalogue()
+            return
         catalogue = sqlite3.connect(self.root / "work" / "catalogue.db")
         catalogue.executescript(SCHEMA.read_text())
         catalogue.close()
 
     def _daemon(self, name, configuration, port):
         argv = [program(name), "-f", "-c", str(self.root / f"{configuration}.conf")]
-        return Daemon(argv, port, self.root / "log" / f"{configuration}.out")
+        env = {"LD_LIBRARY_PATH": str(self.database.plugins)} if self.database else None
+        return Daemon(argv, port, self.root / "log" / f"{configuration}.out", env)

@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Debian keeps daemons where an ordinary user's PATH does not look.
@@ -23,10 +23,13 @@ def program(name):
 class Daemon:
     """One process, its port and its output."""
 
-    def __init__(self, argv: Sequence[str], port: int, output: Path) -> None:
+    def __init__(
+        self, argv: Sequence[str], port: int, output: Path, env: Mapping[str, str] | None = None
+    ) -> None:
         self.argv = list(argv)
         self.port = port
         self.output = output
+        self.env = env or {}  # besides the usual
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self):
@@ -37,7 +40,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={"PATH": PATH, "LC_ALL": "C", "HOME": os.environ.get("HOME", "/")},
+                env={"PATH": PATH, "LC_ALL": "C", "HOME": os.environ.get("HOME", "/"), **self.env},
                 start_new_session=True,
             )
         deadline = time.monotonic() + PATIENCE

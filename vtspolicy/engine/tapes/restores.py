@@ -28,14 +28,17 @@ from vtspolicy.tapes import (
     Reason,
     Refused,
     Tape,
+    VaultFeatures,
     difference,
 )
 from vtspolicy.vaults import (
     CannotExchangeError,
     ChangedError,
+    Half,
     InUseError,
     NoLeaseError,
     VaultError,
+    Whose,
 )
 
 REFUSED = "refused"
@@ -46,6 +49,9 @@ HELD_OPEN = 30.0
 
 HELD_PAUSE = 1.0
 """Seconds between tries to put a file in the place of a tape that a process has open."""
+
+FINE_NS = 20_000_000
+"""Nanoseconds of the longest tick in which no host is expected to write behind a restore."""
 
 SINCE = "it was run before the ledger was restored"
 """How the reasons begin that tell of an old run."""
@@ -202,6 +208,9 @@ class Restores:
             # A server was killed after that; whether a host has written since is not sure.
             await checks.in_thread(vaults.recover, tape, token)
             return (Brought(tape=tape, file=tape.seen, copy=plan.copy, sure=False),), judgement
+        if tape.restoring is not None and tape.size:  # a server was killed while it copied
+            await checks.in_thread(vaults.undo_copying, tape, token)
+            tape = await checks.look_again(tape)
         file = await checks.in_thread(vaults.brought, tape, token)
         wrong = _why_not_whole(tape, file, plan)
         if wrong is not None:
@@ -246,12 +255,31 @@ class Restores:
                 return None
             return await self._copy_into(job, tape)
         except (CannotExchangeError, NoLeaseError) as error:
-            if tape.size or tape.seen is None:
+            if tape.seen is None or (tape.size and isinstance(error, NoLeaseError)):
                 return str(error)
-            return await self._copy_into(job, tape)
+            return await self._empty_and_copy_into(job, tape)
         except ChangedError:
             return None
         return there
+
+    async def _empty_and_copy_into(self, job: Job, tape: Tape) -> Fingerprint | str | None:
+        """Write what came back into a tape's own file, after what may be overwritten was removed.
+
+        Returns as `_take_place` does.
+        """
+        if tape.size:
+            try:
+                await self.checks.in_thread(self.checks.vaults.erase, tape, tape.seen)
+            except InUseError:
+                return Reason.IN_USE.told()
+            except NoLeaseError as error:
+                return str(error)
+            except ChangedError:
+                return None
+            tape = await self.checks.look_again(tape)
+            if tape.size:
+                return None
+        return await self._copy_into(job, tape)
 
     async def _copy_into(self, job: Job, tape: Tape) -> Fingerprint:
         """Write what came back into the empty tape itself, which is half-restored meanwhile."""
@@ -279,7 +307,8 @@ class Restores:
             return await self._let_be(tapes, judgement)
         outcomes: list[Outcome] = []
         for tape in tapes:
-            came, sure = _came_back(tape, look)
+            features = await self.checks.in_thread(self.checks.vaults.features_of, tape.vault)
+            came, sure = _came_back(tape, look, features)
             if came is None or not came.size:
                 reason = f"nothing came back: {tape.name} is empty"
                 return (), evolve(judgement, state="failed", reason=reason)
@@ -321,9 +350,9 @@ class Restores:
                 await self._keep_partial(job, tapes, ended)
                 return
             for tape in tapes:
-                await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
                 if tape.restoring is not None:  # while it was copied into the empty tape
-                    await self.checks.ledger.write(Book.keep_partial, (tape,))
+                    await self._undo_copying(job, tape)
+                await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
         except (VaultError, OSError) as error:
             self.checks.log.warn(
                 "What restore job {job} has left cannot be looked at: {error}.",
@@ -331,6 +360,22 @@ class Restores:
                 job=job.id,
                 error=error,
             )
+
+    async def _undo_copying(self, job: Job, tape: Tape) -> None:
+        """Remove what was copied into a tape; what cannot be removed is kept apart from a host's.
+
+        What a host has written meanwhile is its own, and no restore may overwrite it.
+        """
+        checks, undo = self.checks, self.checks.vaults.undo_copying
+        left: Half = await checks.in_thread(undo, tape, token_of(job))
+        there = await checks.look_again(tape)
+        if left.file is not None:
+            there = evolve(there, size=left.file.size, written=left.file.written, seen=left.file)
+            await checks.ledger.write(Book.keep_partial, (there,))
+        elif left.whose is Whose.HOSTS:
+            await checks.ledger.write(Book.leave_to_host, there, checks.clock.seconds())
+        elif not there.size:
+            await checks.ledger.write(Book.forget_restore, there)
 
     async def tidy(self, job: Job) -> None:
         """Remove what a restore that ended well has left of what was private."""
@@ -384,18 +429,22 @@ def _why_not_whole(tape: Tape, file: Fingerprint, plan: Plan) -> str | None:
     return None
 
 
-def _came_back(tape: Tape, look: Look | None) -> tuple[Fingerprint | None, bool]:
+def _came_back(
+    tape: Tape, look: Look | None, features: VaultFeatures
+) -> tuple[Fingerprint | None, bool]:
     """Return the file as the restore left it, and whether that is sure.
 
     It is sure if the keeper saw it at the end of the run, nobody had it open for writing then, and
-    its times are not later than that.
+    its times are not later than that. Where times are coarse, a write that followed in the same
+    tick would have the same ones: they have to be older.
     """
     if look is None or look.fingerprint is None:
         return tape.seen, False
     file = look.fingerprint
     if look.vault_ns is None or file.mtime_ns is None or file.ctime_ns is None:
         return file, False
-    late = max(file.mtime_ns, file.ctime_ns) > look.vault_ns
+    margin = 2 * features.tick_ns if features.tick_ns > FINE_NS else 0
+    late = max(file.mtime_ns, file.ctime_ns) + margin > look.vault_ns
     return file, not late and look.writer is False
 
 

@@ -30,7 +30,6 @@ CREATE TABLE copies (
     call_values TEXT,                            -- JSON: for the templates of that work
     touches     INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX copies_path ON copies (path, id);
 
 CREATE TABLE restored_files (
     copy        INTEGER NOT NULL REFERENCES copies (id),
@@ -84,11 +83,27 @@ FROM (
            END AS given
     FROM tapes
 )
-WHERE handle IS NOT NULL AND migrated IS NOT NULL AND application IS NOT NULL;
+WHERE handle IS NOT NULL AND migrated IS NOT NULL AND application IS NOT NULL
+ORDER BY path;
+CREATE INDEX copies_path ON copies (path, id);
+
+-- A restore that failed and left nothing has not begun. While a run may still be writing that is
+-- not known; nor is what another one had left before it.
+CREATE TEMP TABLE settled AS SELECT path FROM tapes
+ WHERE restoring IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM jobs
+     WHERE finished IS NULL AND state <> 'waiting'
+       AND tape IN ('/' || vault || '/' || pool, '/' || vault || '/' || pool || '/' || cartridge)
+);
+UPDATE tapes SET restoring = NULL WHERE size = 0 AND path IN (SELECT path FROM settled);
 
 UPDATE tapes SET
     held = (SELECT id FROM copies WHERE copies.path = tapes.path),
-    kept = (SELECT after FROM copies WHERE copies.path = tapes.path),
+    kept = CASE WHEN handle IS NOT NULL AND migrated IS NOT NULL AND application IS NOT NULL
+                     AND copied_size IS NOT NULL AND copied_written IS NOT NULL THEN
+        json_object('mtime_ns', CAST(round(copied_written * 1e9) AS INTEGER),
+                    'size', copied_size, 'vault', vault)
+    END,
     seen = CASE WHEN size IS NOT NULL AND written IS NOT NULL THEN
         json_object('mtime_ns', CAST(round(written * 1e9) AS INTEGER),
                     'size', size, 'vault', vault)
@@ -101,20 +116,7 @@ UPDATE tapes SET
     override_seen = CASE WHEN override_size IS NOT NULL AND override_written IS NOT NULL THEN
         json_object('mtime_ns', CAST(round(override_written * 1e9) AS INTEGER),
                     'size', override_size, 'vault', vault)
-    END;
-
--- What a restore has left that failed: its record was not looked at again, but for an override. One
--- that left nothing has not begun. While a run may still be writing, neither is known.
-UPDATE tapes SET
-    partial = CASE WHEN size > 0 AND override IS NULL
-                        AND (rewritten IS NULL OR rewritten < restoring) THEN seen END,
-    restoring = CASE WHEN size IS NOT 0 THEN restoring END
-WHERE restoring IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM jobs
-     WHERE finished IS NULL AND state <> 'waiting'
-       AND tape IN ('/' || vault || '/' || pool, '/' || vault || '/' || pool || '/' || cartridge)
-);
-UPDATE tapes SET
+    END,
     state = CASE
         WHEN size IS NULL THEN 'deleted'
         WHEN handle IS NOT NULL AND (restoring IS NOT NULL OR (size = 0 AND rewritten IS NULL))
@@ -124,6 +126,11 @@ UPDATE tapes SET
              AND copied_size IS size AND copied_written IS written THEN 'migrated'
         ELSE 'written'
     END;
+-- What a restore has left that failed: version 0.1 looked again at such a tape for an override only.
+UPDATE tapes SET partial = seen
+ WHERE size > 0 AND override IS NULL AND (rewritten IS NULL OR rewritten < restoring)
+   AND path IN (SELECT path FROM settled);
+DROP TABLE settled;
 CREATE INDEX tapes_state ON tapes (state);
 
 -- What was found out as an attempt began: the copy that it brings back, the values that it uses.

@@ -1,0 +1,48 @@
+"""Why a server could not start: what a person must change, and what may pass by itself."""
+
+import errno
+
+from twisted.internet.error import CannotListenError
+
+from vtspolicy.ledger import LedgerError, LedgerInUse
+from vtspolicy.runner.protocol import KeeperError, SpoolError, WrongSpoolError
+
+START_ERRORS = (LedgerError, SpoolError, KeeperError, CannotListenError, OSError, ValueError)
+"""What may be wrong when the server does not start; anything else is a defect of ours."""
+
+MUST_CHANGE = 2
+"""The exit code when a person must change something: to start again is no use."""
+
+MAY_PASS = 7
+"""The exit code when the reason may pass: a port in use, a disk that is not mounted yet."""
+
+_TO_CHANGE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+)
+"""Errors of the system that no waiting ends."""
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of a server that could not start for an error among START_ERRORS."""
+    if isinstance(error, WrongSpoolError):
+        return MUST_CHANGE
+    if isinstance(error, LedgerError):
+        # Lost, damaged, moved, of another version, on a network share: a person has to decide.
+        plain = type(error) is LedgerError or isinstance(error, LedgerInUse)
+        return _by_cause(error) if plain else MUST_CHANGE
+    if isinstance(error, ValueError):
+        return MUST_CHANGE
+    return _by_cause(error)
+
+
+def _by_cause(error: BaseException) -> int:
+    """Return the code by the error of the system that is behind an error, if there is one."""
+    behind: BaseException | None = error
+    while behind is not None:
+        number = getattr(behind, "errno", None)
+        if isinstance(behind, CannotListenError):
+            number = getattr(behind.socketError, "errno", None)
+        if number is not None:
+            return MUST_CHANGE if number in _TO_CHANGE else MAY_PASS
+        behind = behind.__cause__
+    return MAY_PASS
