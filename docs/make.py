@@ -463,7 +463,7 @@ def interface_page() -> str:
         """
 What can be read is at the `web` endpoint and on the control socket; what changes something is on
 the control socket only. That is the file `control.sock` in the `spool` folder, which only the
-server's own user and root may open. Every answer but the metrics is a JSON object; a mistake has
+server's own user, root and the members of `control_group` may open. Every answer but the metrics is a JSON object; a mistake has
 `error` with what is wrong and, where there is one, a `hint`.
 
 ```sh

@@ -197,7 +197,12 @@ class Service:
             )
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
         site = make_site(self.operator, self.ledger, self.metrics, writable=True)
-        self.control = ControlDoor.open(self.reactor, self.reader.configuration.spool, site)
+        self.control = ControlDoor.open(
+            self.reactor,
+            self.reader.configuration.spool,
+            site,
+            self.reader.configuration.control_group,
+        )
 
     def _names(self) -> set[str]:
         """Return the names by which the web endpoint may be asked for."""

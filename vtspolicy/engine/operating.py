@@ -17,17 +17,18 @@ from vtspolicy.engine.by_hand import Said, Wish, mark, order, refuse_when_full, 
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.live import live
+from vtspolicy.engine.needs import needs_of
 from vtspolicy.engine.requests import Answer
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow, Recorded
 from vtspolicy.records import Live, plain
-from vtspolicy.status import HostStatus, Status
+from vtspolicy.status import HostStatus, RefusedReload, Status
 from vtspolicy.tapes import TapeState
 
 FIXED = (
-    *("node", "listen", "dial", "ledger", "spool", "web"),
+    *("node", "listen", "dial", "ledger", "spool", "control_group", "web"),
     *("connections", "settle", "output"),
 )
 """Keys of the configuration that a reload cannot change: they need a restart."""
@@ -42,6 +43,7 @@ class Operator:
     reread: Callable[[], Reader]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch
     draining: bool = False
+    refused_reload: RefusedReload | None = None  # the last one, if none was taken since
     unreachable: str | None = None  # why orders cannot come in, while that is so
     log: Logger = field(factory=lambda: Logger("vtspolicy.operator"))
 
@@ -62,40 +64,41 @@ class Operator:
         tapes = await engine.ledger.read(Book.tape_counts)
         restores, restores_since = await engine.ledger.read(Book.open_mount_counts)
         ready, reasons = self.ready()
-        told: Told = plain(
-            Status(
-                node=reader.configuration.node,
-                pid=os.getpid(),
-                version=__version__,
-                at=engine.clock.seconds(),
-                started=self.started,
-                ready=ready,
-                reasons=reasons,
-                table=reader.table.hash,
-                rules=len(reader.table.rules),
-                queue=engine.queue.snapshot(),
-                hosts=tuple(
-                    HostStatus(
-                        name=name,
-                        connections=engine.outbox.sessions(name),
-                        last_event=engine.last_event.get(name),
-                    )
-                    for name in reader.configuration.hosts
-                ),
-                jobs={state.value: counts.jobs.get(state, 0) for state in JobState},
-                pending=counts.pending,
-                tapes={each.state.value: each.count for each in tapes},
-                tapes_bytes=sum(each.size for each in tapes),
-                tapes_freed=sum(each.freed for each in tapes),
-                tape_troubles=engine.catalogue.troubles + engine.catalogue.shortcomings,
-                restores=restores,
-                restores_since=restores_since,
-                backlog=engine.ledger.backlog,
-                clock=engine.clock_watch.status(),
-                trouble=engine.ledger.trouble,
-                unstoppable=engine.runner.unstoppable,
-            )
+        status = Status(
+            node=reader.configuration.node,
+            pid=os.getpid(),
+            version=__version__,
+            at=engine.clock.seconds(),
+            started=self.started,
+            ready=ready,
+            reasons=reasons,
+            table=reader.table.hash,
+            rules=len(reader.table.rules),
+            queue=engine.queue.snapshot(),
+            hosts=tuple(
+                HostStatus(
+                    name=name,
+                    connections=engine.outbox.sessions(name),
+                    last_event=engine.last_event.get(name),
+                )
+                for name in reader.configuration.hosts
+            ),
+            jobs={state.value: counts.jobs.get(state, 0) for state in JobState},
+            pending=counts.pending,
+            tapes={each.state.value: each.count for each in tapes},
+            tapes_bytes=sum(each.size for each in tapes),
+            tapes_freed=sum(each.freed for each in tapes),
+            tape_troubles=engine.catalogue.troubles + engine.catalogue.shortcomings,
+            restores=restores,
+            restores_since=restores_since,
+            backlog=engine.ledger.backlog,
+            clock=engine.clock_watch.status(),
+            trouble=engine.ledger.trouble,
+            unstoppable=engine.runner.unstoppable,
+            refused_reload=self.refused_reload,
         )
+        needs = await needs_of(engine.ledger, status)
+        told: Told = plain(evolve(status, needs=needs))
         return told
 
     def ready(self) -> tuple[bool, tuple[str, ...]]:
@@ -299,6 +302,12 @@ class Operator:
         except ConfigurationError as error:
             engine.metrics.reload_ok.set(0)
             engine.metrics.reloads.labels("refused").inc()
+            self.refused_reload = RefusedReload(
+                at=engine.clock.seconds(),
+                by=actor,
+                problem=str(error.problems[0]),
+                problems=len(error.problems),
+            )
             self.log.error(
                 "Reload by {by} refused, table {table} stays: {problems}",
                 action="reload_refused",
@@ -310,6 +319,7 @@ class Operator:
         kept = {key: getattr(before.configuration, key) for key in FIXED}
         after = evolve(read, configuration=evolve(read.configuration, **kept))
         engine.use(after)
+        self.refused_reload = None
         self.doors.renew()
         engine.metrics.reloads.labels("taken").inc()
         await engine.ledger.write(

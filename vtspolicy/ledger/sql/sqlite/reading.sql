@@ -101,6 +101,18 @@ SELECT at, request, job, subject, before, after, cause, actor FROM (
 SELECT at, request, job, subject, before, after, cause, actor
 FROM transitions WHERE subject = ? ORDER BY id
 
+-- name: failed_since
+SELECT count(*) FROM jobs
+WHERE jobs.state IN ('failed', 'timedout', 'interrupted') AND jobs.finished >= ?
+  AND NOT EXISTS (SELECT 1 FROM jobs AS again WHERE again.repeats = jobs.id)
+
+-- name: failed_alone
+SELECT count(*) FROM requests WHERE finished >= ? AND finished IS NOT NULL AND jobs = 0 AND state = 'failed'
+
+-- name: lost_tapes
+SELECT count(*) FROM tapes JOIN copies ON copies.id = tapes.held
+WHERE copies.lost IS NOT NULL AND tapes.state IN ('migrated', 'erased')
+
 -- name: live_counts
 SELECT state, count(*) FROM jobs WHERE finished IS NULL GROUP BY state
 
