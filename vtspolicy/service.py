@@ -319,6 +319,7 @@ class Service:
         self.operator.count(session)
         for host in session.hosts:
             self.metrics.connected.labels(host.name).inc(change)
+            self.metrics.connections.labels(host.name).inc(max(change, 0))
 
     def _defect(self, failure: Failure) -> None:
         self.log.failure("Housekeeping failed.", failure, action="housekeeping_failed")

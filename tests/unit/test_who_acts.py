@@ -105,8 +105,12 @@ def needs(world):
 def test_a_refused_reload_is_shown_until_another_one_is_taken(world):
     def broken():
         texts = ("no such key", "and another")
-        at = {"file": "rules.yaml", "line": 3, "column": 5}
-        raise ConfigurationError([Problem(message=each, **at) for each in texts])
+        raise ConfigurationError(
+            [
+                Problem(file="rules.yaml", line=line, column=5, message=text)
+                for line, text in enumerate(texts, 3)
+            ]
+        )
 
     world.operator.doors.renew = lambda: None
     world.operator.reread = broken
@@ -115,7 +119,7 @@ def test_a_refused_reload_is_shown_until_another_one_is_taken(world):
     refused = shown["refused_reload"]
     assert (refused["by"], refused["problems"]) == (ALICE, 2)
     assert "no such key" in refused["problem"]
-    assert refused["at"]
+    assert refused["at"]  # when
     assert any("reload by operator alice was refused" in each for each in shown["needs"])
     world.operator.reread = lambda: world.site.reader
     told(world, world.operator.reload(ALICE))

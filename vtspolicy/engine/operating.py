@@ -17,6 +17,7 @@ from vtspolicy.engine.by_hand import Said, Wish, mark, order, refuse_when_full, 
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.live import live
+from vtspolicy.engine.measures import LEDGER, recall
 from vtspolicy.engine.needs import needs_of
 from vtspolicy.engine.requests import Answer
 from vtspolicy.hosts.listener import Doors
@@ -52,6 +53,7 @@ class Operator:
         self.started = self.engine.clock.seconds()
         noted = self.engine.ledger.write(_end_drain, self.started)
         noted.addErrback(self._not_noted)
+        recall(self.engine).addErrback(lambda _: None)
 
     def status(self) -> Deferred[Told]:
         """Return what there is to know about the server now."""
@@ -121,6 +123,7 @@ class Operator:
         engine, metrics = self.engine, self.engine.metrics
         self._count_all()
         counts = await engine.ledger.read(Book.counts)
+        ages = await engine.ledger.read(Book.oldest_jobs, engine.clock.seconds())
         for state in JobState:
             metrics.jobs.labels(state.value).set(counts.jobs.get(state, 0))
         now = engine.clock.seconds()
@@ -142,6 +145,9 @@ class Operator:
             running[use.application] = use.running
         for application, seats in running.items():
             metrics.seats.labels(application).set(seats)
+        for application, seats in engine.reader.table.seats.items():
+            metrics.seats_there.labels(application).set(seats)
+        metrics.oldest(ages, engine.reader.table.seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
         metrics.clock_trusted.set(engine.clock_trust.check() is None)
         metrics.spool_trouble.set(engine.conductor.calls.trouble is not None)
@@ -283,7 +289,7 @@ class Operator:
 
     def _not_noted(self, failure: Failure) -> None:
         self.log.warn(
-            "The history lacks that the server drains, or does no more: {why}.",
+            "The history lacks what was ordered: {why}.",
             action="not_noted",
             why=failure.getErrorMessage(),
         )
@@ -409,6 +415,12 @@ class Operator:
             await self.engine.ledger.backup(Path(path))
         except (LedgerError, sqlite3.Error, OSError) as error:
             raise Refused(f"the ledger cannot be copied to {path}: {error}") from error
+        at = self.engine.clock.seconds()
+        self.engine.metrics.ledger_backup.set(at)
+        noted = self.engine.ledger.write(
+            Book.add_history, LEDGER, None, "copied", cause=f"to {path}", actor=actor, at=at
+        )
+        noted.addErrback(self._not_noted)
         self.log.info("Ledger copied to {path} for {by}.", action="backup", path=path, by=actor)
         return {"path": path}
 

@@ -113,6 +113,13 @@ SELECT count(*) FROM requests WHERE finished >= ? AND finished IS NOT NULL AND j
 SELECT count(*) FROM tapes JOIN copies ON copies.id = tapes.held
 WHERE copies.lost IS NOT NULL AND tapes.state IN ('migrated', 'erased')
 
+-- name: oldest_jobs
+SELECT state, work, min(CASE WHEN state = 'waiting' THEN created ELSE coalesce(started, created) END)
+FROM jobs WHERE finished IS NULL GROUP BY state, work
+
+-- name: successes
+SELECT work, host, rule, max(finished) FROM jobs WHERE state = 'completed' GROUP BY work, host, rule
+
 -- name: live_counts
 SELECT state, count(*) FROM jobs WHERE finished IS NULL GROUP BY state
 
