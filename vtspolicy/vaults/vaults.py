@@ -16,11 +16,13 @@ from pathlib import Path
 
 from attrs import evolve
 
-from vtspolicy.tapes import Fingerprint, Look, Tape, VaultFeatures
+from vtspolicy.tapes import Fingerprint, Look, Tape, Use, VaultFeatures
 from vtspolicy.vaults import acts, bringing, clock, restores
 from vtspolicy.vaults.errors import (
     PASSING,
     ChangedError,
+    InUseError,
+    NoLeaseError,
     NoSuchPoolError,
     VaultBusyError,
     VaultError,
@@ -28,7 +30,7 @@ from vtspolicy.vaults.errors import (
     trouble,
 )
 from vtspolicy.vaults.export import digest, export
-from vtspolicy.vaults.files import Place, as_looked_at, is_judged, opened
+from vtspolicy.vaults.files import Place, as_looked_at, claimed, is_judged, opened
 from vtspolicy.vaults.looking import Looking
 from vtspolicy.vaults.private import parsed
 from vtspolicy.vaults.probe import fit_for, fits, probe
@@ -243,6 +245,23 @@ class Vaults(Looking):
         """
         with self.pool(tape.vault, tape.pool) as pool:
             return self._look_closely(tape, pool)[1]
+
+    def use(self, tape: Tape) -> Use:
+        """Whether another process has a tape open: a write lease is taken and given back at once.
+
+        Raises VaultError when the tape cannot be opened.
+        """
+        try:
+            with (
+                self._place(tape) as place,
+                opened(place, place.name, os.O_RDONLY) as file,
+                claimed(place, file, place.name) as lease,
+            ):
+                return Use.FREE if lease.is_real else Use.UNTOLD
+        except InUseError:
+            return Use.OPEN
+        except NoLeaseError:
+            return Use.UNTOLD
 
     def take_look(self, tape: Tape) -> Look:
         """Return what a tape is just now, with the clocks and whether it is open for writing.
