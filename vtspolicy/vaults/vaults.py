@@ -300,6 +300,17 @@ class Vaults(Looking):
                 self.system.lease(file, fcntl.F_UNLCK)
             self.system.close(file)
 
+    def _require_unwritten(self, place: Place, file: int) -> None:
+        """Make sure that no process has a tape open for writing, where that can be told."""
+        if not place.features.leases:
+            return
+        try:
+            if self._is_written(file):
+                raise InUseError(f"{place.tape.name} is in use: a process has it open for writing")
+        finally:
+            with suppress(OSError):
+                self.system.lease(file, fcntl.F_UNLCK)
+
     def _is_written(self, file: int) -> bool | None:
         try:
             self.system.lease(file, fcntl.F_RDLCK)
@@ -313,9 +324,11 @@ class Vaults(Looking):
         """Read a tape's whole content and return its fingerprint with the SHA-256.
 
         Raises ChangedError when it changed while it was read, as far as size, times and inode tell,
-        or is not the file that was judged. A write through a mapping need not move the times.
+        or is not the file that was judged; InUseError when a process has it open for writing. Who
+        has it mapped already could write without moving the times; who opens it later cannot.
         """
         with self._place(tape) as place, opened(place, place.name, os.O_RDONLY) as file:
+            self._require_unwritten(place, file)
             before = place.fingerprint(place.system.facts(file))
             if judged is not None and not is_judged(judged, before, place.features):
                 raise ChangedError(f"{tape.name} was written just now, or is another file")
