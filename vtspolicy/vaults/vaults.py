@@ -20,6 +20,7 @@ from vtspolicy.tapes import Fingerprint, Look, Tape, Use, VaultFeatures
 from vtspolicy.vaults import acts, bringing, clock, restores
 from vtspolicy.vaults.errors import (
     PASSING,
+    CannotProbeError,
     ChangedError,
     InUseError,
     NoLeaseError,
@@ -79,7 +80,8 @@ class Vaults(Looking):
     def probe(self, vault: str) -> VaultFeatures:
         """Find out what a vault can do, on private files in it, and remember that.
 
-        Raises VaultError when the vault is not there, or nothing can be written in it.
+        Raises VaultError when the vault is not there, CannotProbeError when nothing can be written
+        in it.
         """
         root, device = self._root(vault), self._device(vault)
         denied: OSError | None = None
@@ -100,7 +102,7 @@ class Vaults(Looking):
                 self._probed[vault] = (root, device)
                 return features
         reason = "it has no pool" if denied is None else denied.strerror
-        raise VaultError(f"vault {vault} cannot be probed: {reason}")
+        raise CannotProbeError(f"vault {vault} cannot be probed: {reason}")
 
     def features_of(self, vault: str) -> VaultFeatures:
         """Return what a vault can do; it is probed if that is not known. Errors: as `probe`.
