@@ -12,7 +12,7 @@ from vtspolicy.ledger.fingerprints import looks_of, looks_text
 from vtspolicy.ledger.reading import JOB_WIDTH
 from vtspolicy.ledger.tapes import TapeDesk
 from vtspolicy.notices import Notice, Word
-from vtspolicy.tapes import Look, Outcome
+from vtspolicy.tapes import Look, Outcome, Tape
 
 _HAPPENINGS: dict[JobState, Callable[[JobLife], JobState]] = {
     JobState.WAITING: lambda job: job.retry(),
@@ -28,6 +28,9 @@ _COUNTED = (
     *(JobState.CANCELLED, JobState.TIMEDOUT, JobState.INTERRUPTED),
 )
 """In the order of the columns that settle_request answers."""
+
+CHANGING = frozenset({"erased", "deleted", "restored"})
+"""What a job does to the data of its tapes, other than reading it."""
 
 _STOPPED = (JobState.WAITING, JobState.TIMEDOUT, JobState.CANCELLED)
 _UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
@@ -139,6 +142,12 @@ class JobDesk(TapeDesk):
         _, place = self._place(job_id)
         notice = self._tell(Word.STARTED, job, place, at, attempt=job.attempt)
         return Started(job=job, notices=(notice,))
+
+    def is_changed_now(self, tape: Tape) -> bool:
+        """Whether a job that runs just now empties, removes or restores a tape, or its pool."""
+        pool = tape.path.rpartition("/")[0]
+        rows = self._all("jobs_on_tape", tape.path, tape.path, pool)
+        return any(self._job_of(row).work.then in CHANGING for row in rows)
 
     def note_readings(self, job_id: int, attempt: int, readings: Mapping[str, str]) -> bool:
         """Keep what the output of an attempt under way told; False when it has ended.
