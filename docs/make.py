@@ -22,6 +22,7 @@ from vtspolicy.config.keys import DEFAULT_FILE, PREFIX, SECTIONS
 from vtspolicy.config.keys import KEYS as CONFIGURATION_KEYS
 from vtspolicy.config.reading import REQUIRED, Key
 from vtspolicy.control import VERBS, Control
+from vtspolicy.log_actions import ACTIONS, MORE
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules import case_file, cleanup, conditions, facts, forms, keys, places, query_keys
 from vtspolicy.tapes import Reason
@@ -144,6 +145,50 @@ def _metric_rows() -> Iterator[tuple[str, ...]]:
             ending = "_total" if described.type == "counter" else ""
             labels = ", ".join(_code(label) for label in each._labelnames)  # noqa: SLF001
             yield _code(described.name + ending), described.type, labels, described.documentation
+
+
+# The log
+
+
+def log_page() -> str:
+    """Return every action of a line of the log."""
+    return page(
+        "What the log says: actions",
+        """
+The server writes its log to the standard error: a line has its time, its level, its text, and
+behind it the fields that the text does not have. With `serve --log-json` each line is an object
+with `time`, `level`, `system`, `text`, `action` and the fields. Under systemd (`JOURNAL_STREAM` is
+set) a line begins with its priority instead of the time, so that `journalctl -p err` finds what has
+failed:
+
+```text
+2026-11-22T02:14:31+0100 error    Job 23 failed: ANS1301E No space req=17 host=NSK1 ref=P17 ...
+```
+""",
+        f"""
+*Limited*: others decide how often it happens, and not how often it is logged. The first of a peer
+is logged at once; how many more there were is logged once a minute as `ACTION{MORE}`, with `peer`
+and `count`. More than a hundred peers a minute share such a line. A field that says nothing is
+left out.
+""",
+        table(
+            ("action", "level", "", "what has happened", "fields"),
+            (
+                (
+                    _code(name),
+                    each.level,
+                    "limited" if each.limited else "",
+                    each.meaning,
+                    ", ".join(map(_code, each.fields.split())),
+                )
+                for name, each in ACTIONS.items()
+            ),
+        ),
+        """
+`by` is who asked, if no host did: `operator alice`, `engine`, `cleanup`. `cause` is the reason in
+the words of the program that failed. `code` is the exit code, `secs` how long it took.
+""",
+    )
 
 
 # Keys
@@ -478,6 +523,7 @@ def _task(path: Path) -> str:
 MADE_PAGES: Mapping[str, Callable[[], str]] = {
     "reference/notices.md": notices_page,
     "reference/metrics.md": metrics_page,
+    "reference/log.md": log_page,
     "reference/configuration.md": configuration_page,
     "reference/rules.md": rules_page,
     "reference/commands.md": commands_page,

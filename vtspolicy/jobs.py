@@ -177,6 +177,8 @@ class Job:
     reason: str | None = None  # why it ended so
     notify_all: bool = False  # its host wants to hear of progress too
     repeats: int | None = None  # the job that it runs again, by an operator's wish
+    ref: str | None = None  # of its request: the host's reference
+    family: str | None = None  # of its request
 
 
 DOUBTED = "unknown"

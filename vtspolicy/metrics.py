@@ -97,6 +97,9 @@ class Metrics:
         self.connections_refused = self._counter(
             "connections_refused", "Connections closed at the door.", "reason"
         )
+        self.tls_failures = self._counter(
+            "tls_failures", "TLS connections that got through no handshake.", "listener"
+        )
         self.ledger_trouble = self._gauge(
             "ledger_trouble", "1 while the ledger cannot be written, else 0."
         )

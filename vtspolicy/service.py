@@ -131,7 +131,11 @@ class Service:
             limit=configuration.connections,
             on_refused=lambda reason: self.metrics.connections_refused.labels(reason).inc(),
             on_count=self._count_session,
+            on_tls_failure=lambda endpoint: self.metrics.tls_failures.labels(endpoint).inc(),
         )
+        for listen in configuration.listen:
+            if listen.clients is not None:
+                self.metrics.tls_failures.labels(listen.endpoint)
         self.operator = Operator(
             engine=self.engine, doors=self.doors, reread=self.reread, started=0.0
         )

@@ -45,7 +45,7 @@ rules:
   - rule: the site's script
     when: {{family: DSK, operation: archive}}
     run: [{root}/application, archive, "{{path}}", "{{handle}}"]
-    verify: [{root}/application, query, "{{path}}", "{{handle}}"]
+    verify: {{run: [{root}/application, query, "{{path}}", "{{handle}}"], absent: [1]}}
     then: migrated
   - rule: the site's script brings it back
     application: DSK

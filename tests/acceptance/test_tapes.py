@@ -3,10 +3,13 @@
 import signal
 import sqlite3
 import time
+from datetime import datetime
 from urllib.request import urlopen
 
 import pytest
 from conftest import PATIENCE, event
+
+from vtspolicy.tapes import Reason
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 r=14,d ref=copy'"
 
@@ -196,7 +199,8 @@ def test_a_tape_without_a_copy_is_not_emptied(site, tape, verb):
     rule = "  - rule: remove a tape\n    when: {family: Delete}\n    then: deleted\n"
     (site.root / "rules.yaml").write_text((site.root / "rules.yaml").read_text() + rule)
     site.run("reload")
-    assert "no verified copy" in refusal(site, verb=verb)
+    assert Reason.NO_COPY.words in refusal(site, verb=verb)
+    assert "no copy of this tape is recorded" in refusal(site, verb=verb)
     assert tape.stat().st_size
 
 
@@ -204,7 +208,7 @@ def test_a_tape_that_was_written_after_its_copy_is_not_emptied(site, tape):
     archived(site, site.link(), erase=False)
     with tape.open("ab") as file:
         file.write(b"more")
-    assert "written after" in refusal(site)
+    assert Reason.WRITTEN_SINCE.words in refusal(site)
 
 
 def test_a_copy_that_the_application_does_not_find_any_more_is_none(site, tape):
@@ -215,19 +219,34 @@ def test_a_copy_that_the_application_does_not_find_any_more_is_none(site, tape):
     assert tape.stat().st_size
 
 
+def test_a_copy_that_cannot_be_asked_for_allows_no_erase_and_is_not_lost(site, tape):
+    archived(site, site.link(), erase=False)
+    copies = site.root / "copies"
+    copies.rename(site.root / "elsewhere")
+    application = site.root / "application"
+    text = application.read_text()
+    application.write_text(text.replace("= query ] &&", "= query ] && exit 9 ||"))
+    assert "cannot be asked for its copy" in refusal(site)
+    assert tape.stat().st_size
+    application.write_text(text)
+    (site.root / "elsewhere").rename(copies)
+    site.run("erase", "A00017", "--wait")
+
+
 def test_a_copy_that_nothing_can_find_is_none(site, tape):
     text = (site.root / "rules.yaml").read_text()
     lines = [line for line in text.splitlines() if "verify:" not in line]
     (site.root / "rules.yaml").write_text("\n".join(lines) + "\n")
     site.run("reload")
     archived(site, site.link(), erase=False)
-    assert "nothing can be asked" in refusal(site)
+    assert "has no query or verify in the rules table" in refusal(site)
+    assert "DSK has no query or verify in the rules table" in refusal(site)
 
 
 def test_a_tape_that_a_process_has_open_is_not_emptied(site, tape):
     archived(site, site.link(), erase=False)
     with tape.open("rb"):
-        assert "in use" in refusal(site)
+        assert Reason.IN_USE.words in refusal(site)
     site.run("erase", "A00017", "--wait")
 
 
@@ -259,7 +278,9 @@ def test_links_are_never_followed(site, tape):
     assert "not a plain file" in refusal(site)
     tape.unlink()
     tape.hardlink_to(outside)
-    assert "one name" in refusal(site)
+    # Its attributes have changed as well: an override lets that pass, and no second name.
+    done = site.run("erase", "A00017", "--override", "a trial tape", "--wait", check=False)
+    assert "one name" in done.stderr
     assert outside.stat().st_size
 
 
@@ -269,7 +290,8 @@ def test_an_operator_overrules_the_gate_for_one_tape_once_and_the_reason_is_kept
     found = shown(site, "A00018")
     assert (found["state"], found["override"]) == ("scratch", None)
     (tape.parent / "A00018").write_bytes(b"new data")
-    assert "no verified copy" in refusal(site, "A00018")
+    assert Reason.NO_COPY.words in refusal(site, "A00018")
+    assert "no copy of this tape is recorded" in refusal(site, "A00018")
     with sqlite3.connect(site.root / "ledger.db") as ledger:
         told = ledger.execute("SELECT cause, actor FROM transitions WHERE subject LIKE 'tape %'")
         lines = told.fetchall()
@@ -371,12 +393,30 @@ def _by_name(site):
 
 
 def test_a_copy_that_the_application_made_itself_is_told_apart(site, tape):
-    site.run("mark", "migrated", str(tape), "--application", "DSK", "--handle", "theirs-1")
+    mark = ("mark", "migrated", str(tape), "--application", "DSK", "--handle", "theirs-1")
+    site.run(*mark)
     found = shown(site, "A00017", "--verdict")
     assert (found["state"], found["by_us"], found["handle"]) == ("migrated", False, "theirs-1")
-    assert found["verdict"] == {"erase": False, "reason": "not migrated by us"}
+    assert found["verdict"] == {"erase": False, "reason": Reason.NOT_BY_US.words}
+    assert "nobody said when the copy began" in refusal(site)
+    began = datetime.now().astimezone().isoformat()
+    proves = (*mark, "--began", began, "--size", str(tape.stat().st_size))
+    site.run(*proves)
+    began = datetime.now().astimezone().isoformat()
+    mark = ("mark", "migrated", str(tape), "--application", "DSK", "--handle")
+    whole = ("--began", began, "--size", str(tape.stat().st_size))
+    site.run(*mark, "theirs-0", *whole)
+    found = shown(site, "A00017", "--verdict")
+    assert (found["state"], found["by_us"], found["handle"]) == ("migrated", False, "theirs-0")
+    reason = "its copy was not made by us, and nobody asked for this but the cleanup"
+    assert found["verdict"] == {"erase": False, "reason": reason}
     assert "does not find its copy" in refusal(site)
+    assert tape.stat().st_size
     (site.root / "copies/theirs-1").write_bytes(tape.read_bytes())
+    site.run(*proves)  # the copy that was not found is a lost one
+    site.run(*mark, "theirs-1")
+    assert "nobody said when the copy began" in refusal(site)
+    site.run(*mark, "theirs-1", *whole)
     site.run("erase", "A00017", "--wait")
     link = site.link()
     link.send(mount())
@@ -417,7 +457,8 @@ def test_verdicts_tell_what_a_cleanup_would_do_and_why(site, tape):
     cleanup(site)
     found = {each["tape"][-6:]: each for each in site.json("tapes", "--verdict")["tapes"]}
     assert found["A00017"]["verdict"]["reason"].startswith("not past retention until")
-    assert found["A00018"]["verdict"] == {"erase": False, "reason": "not migrated"}
+    assert found["A00018"]["verdict"] == {"erase": False, "reason": Reason.NO_COPY.words}
+    assert found["A00018"]["verdict"]["reason"] == "no copy of this tape is recorded"
     cleanup(site, minimum="1G")
     assert shown(site, "A00017", "--verdict")["verdict"]["reason"] == "smaller than 1G"
     assert "smaller than 1G" in site.run("tapes", "--verdict").stdout

@@ -20,13 +20,18 @@ CELERY = "celery[redis]>=5.4"
 RSYSLOG = """
 module(load="imptcp" threads="2")
 global(workDirectory="{folder}" maxMessageSize="8k")
-input(type="imptcp" port="{port}" address="127.0.0.1" ruleset="only")
-ruleset(name="only") {{
+input(type="imptcp" port="{port}" address="127.0.0.1" ruleset="only"
+      supportOctetCountedFraming="off" flowControl="on")
+template(name="whole" type="string" string="%rawmsg%\\n")
+ruleset(name="only" queue.type="FixedArray" queue.size="200000" queue.dequeueBatchSize="4096"
+        queue.workerThreads="1") {{
     if $rawmsg contains "VTSPolicy" then {{
-        action(type="omfile" file="{folder}/found")
+        action(type="omfile" file="{folder}/found" template="whole")
     }}
 }}
 """
+"""As its own manual has it for lines that are no syslog: without octet counting, which takes a line
+that begins with a digit for a length and cuts it, with a queue of its own, and the lines whole."""
 
 
 class NotInstalled(Exception):  # noqa: N818 - reads as what it says

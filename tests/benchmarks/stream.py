@@ -36,8 +36,12 @@ class Stream:
         self._sent += 1
         for number in range(self.blocks):
             to.sendall(self.noise)
-            to.sendall(command(f"S{self._sent}-{number}", "DENIED", number))
+            to.sendall(self.command(number))
         to.sendall(NOISE)
+
+    def command(self, number: int) -> bytes:
+        """Return one of the commands that were sent last."""
+        return command(f"S{self._sent}-{number}", "DENIED", number)
 
 
 def ours(stream: Stream, server: Server) -> float:
@@ -76,7 +80,8 @@ def peer(stream: Stream, folder: Path) -> float:
             if found.exists() and found.stat().st_size != size:
                 data = found.read_bytes()
                 size = len(data)
-                if data.count(b"VTSPolicy") >= stream.blocks:
+                if data.count(b"VTSPolicy") >= stream.blocks and data.endswith(b"\n"):
+                    _require_whole(data, stream)
                     break
             if time.perf_counter() > until:
                 raise RuntimeError("rsyslog has not found all commands")
@@ -84,6 +89,15 @@ def peer(stream: Stream, folder: Path) -> float:
         seconds = time.perf_counter() - begun
         link.close()
     return seconds
+
+
+def _require_whole(found: bytes, stream: Stream) -> None:
+    """Raise RuntimeError unless the peer has delivered each command as it was sent."""
+    sent = {stream.command(number).rstrip(b"\n") for number in range(stream.blocks)}
+    got = {line for line in found.split(b"\n") if line}
+    if got != sent:
+        odd = next(iter(got - sent), b"nothing")[:100]
+        raise RuntimeError(f"rsyslog has not delivered the commands whole: {odd!r}")
 
 
 def measure(folder: Path, size: Size, *, peers: bool) -> list[Line]:

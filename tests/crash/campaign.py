@@ -62,8 +62,8 @@ def long(root: Path, seed: int, kills: int) -> list[Task]:
 
 
 def tapes(root: Path, seed: int, kills: int) -> list[Task]:
-    """So many kills over tapes, for each five in storms one at a single step."""
-    most = max(10, kills // (5 * len(steps_over_tapes.KINDS)))
+    """So many kills in storms over tapes, and a tenth as many at single steps."""
+    most = max(10, kills // (10 * len(steps_over_tapes.KINDS)))
     return [
         *(
             _over_tapes(root, seed + number, min(ROUND, kills - number))
@@ -103,9 +103,7 @@ def _defect(root: Path, seed: int, name: str) -> Task:
     defect = DEFECTS[name]
 
     def storm_with_it(folder: Path, number: int) -> Report:
-        return storm(
-            *(folder, number, BLOWS, SERVER_ONLY), prepare=with_defect(name), patience=8.0
-        )
+        return storm(*(folder, number, BLOWS, SERVER_ONLY), prepare=with_defect(name), patience=8.0)
 
     def is_it(wrong: str) -> bool:
         return defect.found in wrong

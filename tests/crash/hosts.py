@@ -177,14 +177,15 @@ class Host:
         waiting = sum(len(each.shown) for each in self.links)
         if self.again:
             self.draw.choice(links).show(self.again.popleft())
-        elif (
-            source is not None and waiting < UNANSWERED and len(self.sent) - len(self.ended) < self.open
-        ):
+        elif source is not None and waiting < UNANSWERED and self._is_patient():
             command = source.next(self.name)
             if command is not None:
                 if not command.is_silent:
                     self.sent[command.ref] = command
                 self.draw.choice(links).show(command)
+
+    def _is_patient(self) -> bool:
+        return len(self.sent) - len(self.ended) < self.open
 
     @property
     def owed(self) -> list[str]:

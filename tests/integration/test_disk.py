@@ -148,6 +148,26 @@ def test_a_handle_is_not_used_twice_for_one_tape_that_changed(shop):
     assert shop("query", "--verify").exit_code == 0
 
 
+def test_other_data_of_the_same_size_and_time_is_not_taken_for_archived(shop):
+    shop("archive")
+    before = shop.tape.stat()
+    shop.tape.write_bytes(bytes(before.st_size))
+    os.utime(shop.tape, ns=(before.st_atime_ns, before.st_mtime_ns))
+    answer = shop("archive")
+    assert answer.exit_code == 1
+    assert "handle 7-1 is taken" in answer.stderr
+def test_a_copy_is_not_taken_for_that_of_a_file_with_the_same_size_and_time(shop):
+    shop("archive")
+    found = shop.tape.stat()
+    other = shop.tape.with_name(".new")
+    other.write_bytes(bytes(byte ^ 1 for byte in shop.tape.read_bytes()))
+    os.utime(other, ns=(found.st_atime_ns, found.st_mtime_ns))
+    other.rename(shop.tape)
+    answer = shop("archive")
+    assert answer.exit_code == 1
+    assert "the tape has changed since" in answer.stderr
+
+
 @pytest.mark.parametrize("verb", ["archive", "restore", "query", "delete"])
 def test_a_handle_of_another_tape_is_refused_by_name(shop, verb):
     shop("archive")

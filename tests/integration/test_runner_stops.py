@@ -225,7 +225,7 @@ class TestAProcessOfAnotherUser(RunnerCase):
         return waiting
 
     def told(self):
-        return [each for each in self.events if each.get("action") == "run-unstoppable"]
+        return [each for each in self.events if each.get("action") == "run_unstoppable"]
 
     async def test_is_told_once_shown_and_tried_until_it_may_be_signalled(self):
         waiting = await self.of_another(grace=0)

@@ -24,6 +24,7 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 from vtspolicy.config.endpoints import why_no_server
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Doors, _Door, server_endpoint
+from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
 
 VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
@@ -191,6 +192,23 @@ def test_peers_that_show_nothing_keep_no_host_out(server):
             mute.enter_context(socket.create_connection(("127.0.0.1", server.port), 60))
         notice = server.ask(ASK.replace("02:14:09", "02:14:12"), name="nsk1")
     assert notice.fields["reason"] == "host NSK1 has no request 99"
+
+
+def test_the_log_names_a_stranger_by_its_certificate_and_tells_why_tls_failed(tmp_path):
+    site, other = tmp_path / "site", tmp_path / "other"
+    site.mkdir()
+    other.mkdir()
+    server = Server(site, "auto")
+    assert server.ask(ASK, name="mallory").word is Word.DENIED
+    with suppress(OSError), server.connect(name="nsk1", authority=Authority(other)) as link:
+        link.recv(1)
+    server.process.terminate()
+    _, log = server.process.communicate(timeout=120)
+    door = f"tls:port={server.port}:interface=127.0.0.1"
+    assert f"mallory (127.0.0.1) at {door} is not a peer of a configured host" in log
+    (failed,) = [line for line in log.splitlines() if "No TLS connection" in line]
+    assert f"127.0.0.1 to {door}: the certificate of nsk1 is not accepted" in failed
+    assert "not in `clients`" in failed
 
 
 def test_plain_tcp_gets_nothing_on_a_tls_door(server):
@@ -367,5 +385,5 @@ def test_too_many_handshakes_end_the_oldest_of_the_address_that_has_most(door):
 
 def test_a_peer_that_leaves_before_its_certificate_leaves_no_timer(door):
     knock(door).connectionLost()
-    time_left = door.clock.getDelayedCalls()
-    assert time_left == []
+    (log,) = door.clock.getDelayedCalls()  # until it tells how many others left so
+    assert log.getTime() == PERIOD

@@ -195,10 +195,15 @@ class TapeWorld(World):
         self.runner.take_look = lambda tape: self.look(tape)
         vaults = self.engine.vaults
         vaults.system = ModelSystem(self)
-        vaults._probed["VAULT01"] = vaults.roots["VAULT01"]
-        vaults.features["VAULT01"] = VaultFeatures(
-            tick_ns=max(site.tick, 1_000_000), leases=site.leases
-        )
+        vaults.probe = self.probe
+        vaults.features_of = self.probe
+
+    def probe(self, vault):
+        """What the vault's file system can do."""
+        tick = max(self.site.tick, 1_000_000)
+        found = VaultFeatures(tick_ns=tick, leases=self.site.leases)
+        self.engine.vaults.features[vault] = found
+        return found
 
     def look(self, tape):
         look = keeper_look(self, tape, self.machine.boot)

@@ -5,12 +5,12 @@ import json
 
 from twisted.logger import Logger, LogLevel, eventAsText, formatTime
 
-from vtspolicy.cli.serve import _observer
+from vtspolicy.cli.log_output import is_journal, observer
 
 
 def written(reason, *, as_json):
     out = io.StringIO()
-    log = Logger("vtspolicy.test", observer=_observer(out, as_json=as_json))
+    log = Logger("vtspolicy.test", observer=observer(out, as_json=as_json))
     log.warn("Command denied: {reason}.", reason=reason)
     return out.getvalue()
 
@@ -47,7 +47,7 @@ def test_lines_are_what_twisted_would_write():
             "log_format": text,
             **values,
         }
-        _observer(out, as_json=False)(event)
+        observer(out, as_json=False)(event)
         lines = eventAsText(event, includeTimestamp=False, includeSystem=False).rstrip()
         begun = f"{formatTime(event['log_time'])} info     "
         assert out.getvalue() == begun + lines.replace("\n", "\n    ") + "\n"
@@ -55,7 +55,7 @@ def test_lines_are_what_twisted_would_write():
 
 def test_each_line_has_its_own_second():
     out = io.StringIO()
-    write = _observer(out, as_json=False)
+    write = observer(out, as_json=False)
     times = (1795346405.9, 1795346406.0, 1795346406.9, 1795346400.0)
     for when in times:
         write(
@@ -72,3 +72,56 @@ def test_each_line_has_its_own_second():
 
 def test_letters_of_all_languages_stay_as_they_are():
     assert "Größe" in written("Größe", as_json=False)
+
+
+def a_line(text, *, journal=False, level=LogLevel.error, **fields):
+    out = io.StringIO()
+    event = {
+        "log_time": 1795346405.9,
+        "log_level": level,
+        "log_namespace": "vtspolicy.jobs",
+        "log_format": text,
+        **fields,
+    }
+    observer(out, as_json=False, journal=journal)(event)
+    return out.getvalue()
+
+
+def test_fields_that_the_text_does_not_have_stand_behind_it():
+    line = a_line(
+        "Job {job} failed: {cause}",
+        action="job_ended",
+        job=23,
+        cause="no\nspace",
+        host="NSK1",
+        ref="pay roll",
+        tape="/VAULT01/PAY/A00017",
+        code=12,
+        again=None,
+    )
+    assert (
+        line.splitlines()[1]
+        == '    space host=NSK1 ref="pay roll" tape=/VAULT01/PAY/A00017 code=12'
+    )
+
+
+def test_a_field_cannot_forge_another_one():
+    line = a_line("Denied.", action="unheard", ref="x code=0", cause='"')
+    assert line.endswith('ref="x code=0" cause="\\""\n')
+
+
+def test_every_line_for_the_journal_begins_with_its_priority():
+    assert a_line("It\nfailed.", journal=True) == "<3>It\n<3>    failed.\n"
+    priorities = [
+        a_line("x", journal=True, level=level)
+        for level in (LogLevel.info, LogLevel.warn, LogLevel.critical)
+    ]
+    assert priorities == ["<6>x\n", "<4>x\n", "<2>x\n"]
+
+
+def test_the_journal_is_written_to_where_systemd_says_so(tmp_path):
+    pipe = io.StringIO()
+    assert not is_journal(pipe, {})
+    assert is_journal(pipe, {"JOURNAL_STREAM": "8:4711"})
+    with (tmp_path / "log").open("w") as file:
+        assert not is_journal(file, {"JOURNAL_STREAM": "8:4711"})

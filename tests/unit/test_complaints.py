@@ -4,7 +4,8 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.complaints import PERIOD, Complaints
+from vtspolicy.engine.complaints import Complaints
+from vtspolicy.log_limit import OTHERS, PEERS, PERIOD, LogLimit
 
 
 @pytest.fixture
@@ -16,12 +17,12 @@ def lines():
 
 
 def told(lines):
-    return [(line["action"], line["address"], line.get("count")) for line in lines]
+    return [(line["action"], line["peer"], line.get("count")) for line in lines]
 
 
 def test_refused_input_brings_a_line_and_then_one_a_minute_with_a_count(lines):
     clock = Clock()
-    complaints = Complaints(clock)
+    complaints = Complaints(LogLimit(clock))
 
     for _ in range(500):
         complaints.refused("10.0.0.9", "no length")
@@ -40,9 +41,21 @@ def test_refused_input_brings_a_line_and_then_one_a_minute_with_a_count(lines):
 
 
 def test_a_denied_command_is_told_beside_refused_input(lines):
-    complaints = Complaints(Clock())
+    complaints = Complaints(LogLimit(Clock()))
 
     complaints.refused("10.0.0.9", "no length")
     complaints.denied("10.0.0.9", "no peer of a configured host")
 
     assert [action for action, *_ in told(lines)] == ["refused_input", "unheard"]
+
+
+def test_who_has_many_addresses_does_not_decide_either(lines):
+    clock = Clock()
+    complaints = Complaints(LogLimit(clock))
+
+    for number in range(10 * PEERS):
+        complaints.refused(f"2001:db8::{number:x}", "no length")
+    clock.advance(PERIOD)
+
+    assert len(lines) == PEERS + 2  # one for each of the first, one for all others, their number
+    assert told(lines)[-1] == ("refused_input_more", OTHERS, 9 * PEERS - 1)

@@ -14,11 +14,11 @@ PROGRAM = ROOT / "vtspolicy"
 FLOORS = (
     # 1 model: pure
     (
-        "catalogue clock_trust config events grammar jobs notices records rights rules sessions"
-        " suggest tapes visible"
+        "catalogue clock_trust config events grammar jobs log_actions notices records rights rules"
+        " sessions suggest tapes visible"
     ),
     # 2 adapters: all I/O
-    "clocks hosts ledger metrics queue runner status systemd threads vaults",
+    "clocks hosts ledger log_limit metrics queue runner status systemd threads vaults",
     # 3 engine, and what may be asked of it
     "control engine",
     # 4 doors

@@ -130,7 +130,7 @@ def test_the_vaults_are_watched_and_a_quiet_one_is_not_scanned_again(world):
     world.settle()
     reads = []
     look = world.engine.vaults.look_through
-    world.engine.vaults.look_through = lambda vault: reads.append(vault) or look(vault)
+    world.engine.vaults.look_through = lambda vault, expected: reads.append(vault) or look(vault)
     world.clock.pass_time(20.0, 5.0)  # what was written at the same tick as the scan is seen
     reads.clear()
     world.clock.pass_time(60.0, 5.0)

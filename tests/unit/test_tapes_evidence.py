@@ -24,6 +24,7 @@ KINDS = {
     "queued": lambda: TapeSite(place="{path}", archive=QUEUED, restore=QUEUED),
     "touches": lambda: TapeSite(touches=True),
     "coarse times": lambda: TapeSite(tick=1_000_000_000, seats=1),
+    "coarse and in place": lambda: TapeSite(tick=1_000_000_000, place="{path}", proof="data"),
     "no leases": lambda: TapeSite(leases=False),
     "pools": lambda: TapeSite(archive="", each_pool=True),
 }

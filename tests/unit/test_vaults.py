@@ -1,5 +1,6 @@
 """Vaults on disk: nothing that a host names leads out of its vault."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from vtspolicy.grammar import Target
 from vtspolicy.tapes import Tape
-from vtspolicy.vaults import OneLook, VaultError, Vaults
+from vtspolicy.vaults import OneLook, System, VaultError, Vaults, look_through
 
 
 @pytest.fixture
@@ -197,6 +198,48 @@ def test_a_pool_that_cannot_be_read_is_told_and_the_others_are_read(vaults, root
     tapes, wrong, _passed = vaults.look_through("VAULT01")
     assert [tape.cartridge for tape in tapes] == ["A00017", "A00018"]
     assert wrong == ["/VAULT01/BAD cannot be read: Permission denied"]
+
+
+@pytest.fixture
+def shut(root):
+    """A folder that cannot be read, as `lost+found` of a file system; also not by root."""
+    return root / "VAULT01" / "lost+found"
+
+
+class Barred(System):
+    """A kernel that lets nobody into one folder."""
+
+    def open(self, name, flags, folder=None):
+        if name == "lost+found":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return super().open(name, flags, folder)
+
+
+def test_a_folder_that_cannot_be_read_keeps_no_tape_from_its_commands(vaults, shut):
+    shut.mkdir()
+    vaults.system = Barred()
+    assert vaults.find(Target(cartridge="A00017")).tapes[0].size == 4
+    seen = look_through(vaults, [*vaults.find(target()).tapes])
+    assert (len(seen.tapes), seen.vaults) == (2, {"VAULT01"})
+    assert seen.troubles == ("/VAULT01/lost+found cannot be opened: Permission denied",)
+
+
+def test_a_folder_that_cannot_be_read_is_missed_where_it_had_the_tape(vaults, shut):
+    shut.mkdir()
+    (shut / "A00017").write_bytes(b"other")
+    there = vaults.find(target("lost+found", "A00017")).tapes
+    vaults.system = Barred()
+    with pytest.raises(VaultError, match="cannot be opened"):
+        vaults.find(Target(cartridge="A00017"), there)
+    assert look_through(vaults, there).vaults == set()
+
+
+def test_what_is_no_tape_in_another_pool_keeps_no_tape_from_its_commands(vaults, root):
+    (root / "VAULT01" / "OTHER" / "A00017").mkdir(parents=True)
+    (root / "VAULT01" / "OTHER" / "B00001").mkdir()
+    assert vaults.find(Target(cartridge="A00017")).tapes[0].size == 4
+    with pytest.raises(VaultError, match="B00001 is not a plain file"):
+        vaults.find(Target(cartridge="B00001"))
 
 
 def test_how_full_a_vault_is_counts_what_is_not_free(vaults):

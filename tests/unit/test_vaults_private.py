@@ -68,19 +68,43 @@ def test_private_files_are_leftovers_and_not_tapes(vaults):
     assert vaults.leftovers("VAULT01") == []
 
 
-def test_a_tape_whose_name_is_taken_stays_where_a_crash_in_a_delete_left_it(vaults):
+def test_what_a_killed_application_has_left_of_the_private_file_goes_with_it(vaults):
+    tape = tape_of(vaults)
+    target = Path(vaults.new_target(tape, "j1-1"))
+    unfinished = target.with_name(f".{target.name}.restore.part")
+    other = target.with_name(f".{target.name.replace('j1-1', 'j1-2')}.restore.part")
+    for each in (unfinished, other):
+        each.write_bytes(b"half")
+    vaults.discard(tape, "j1-1")
+    assert not unfinished.exists()
+    assert other.exists()
+
+
+def test_a_tape_that_a_crash_in_a_delete_left_aside_gets_its_name_back(vaults):
+    tape = tape_of(vaults)
+    file = Path(tape.path)
+    file.rename(file.with_name(".vtspolicy-j1-1-delete-A00017"))
+    assert vaults.undo_delete(tape, "j1-1") is True
+    assert vaults.undo_delete(tape, "j1-1") is False
+    assert file.read_bytes() == b"data"
+
+
+def test_a_tape_whose_name_was_taken_is_kept_and_never_taken_for_a_later_one(vaults):
     tape = tape_of(vaults)
     file = Path(tape.path)
     aside = file.with_name(".vtspolicy-j1-1-delete-A00017")
     file.rename(aside)
     file.write_bytes(b"new")
-    with pytest.raises(VaultError, match=r"\.vtspolicy-j1-1-delete-A00017 has data of .*A00017"):
+    with pytest.raises(VaultError, match=r"\.vtspolicy-j1-1-kept-A00017 has data of .*A00017"):
         vaults.undo_delete(tape, "j1-1")
-    assert (file.read_bytes(), aside.read_bytes()) == (b"new", b"data")
-    file.unlink()
-    assert vaults.undo_delete(tape, "j1-1") is True
+    kept = file.with_name(".vtspolicy-j1-1-kept-A00017")
+    assert (file.read_bytes(), kept.read_bytes()) == (b"new", b"data")
+    file.unlink()  # a newer tape of that name was deleted: the older one must not come to light
     assert vaults.undo_delete(tape, "j1-1") is False
-    assert file.read_bytes() == b"data"
+    with pytest.raises(VaultError, match="kept-A00017 may have data"):
+        vaults.recover(tape, "j1-1")
+    assert not file.exists()
+    assert kept.read_bytes() == b"data"
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])

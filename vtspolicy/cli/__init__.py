@@ -12,6 +12,7 @@ COMMANDS = {
     # name -> (module, what `vtspolicy --help` says of it)
     "serve": ("serve", "listen to hosts and run what they ask for"),
     "check": ("check", "report every problem of configuration, families and rules"),
+    "doctor": ("doctor", "look whether this user could run the server on this machine"),
     "parse": ("language", "show how a command is understood"),
     "grammar": ("language", "print the language: forms, families, keywords"),
     "decode": ("decode", "show the events of a display"),
@@ -38,6 +39,7 @@ COMMANDS = {
     "withdraw-override": ("tapes", "withdraw the override that an order waits with"),
     "disk": ("disk", "the embedded disk archive: archive, restore, query, delete"),
     "digest": ("digest", "run a program and print the SHA-256 of what it writes"),
+    "completion": ("completion", "print the completion script for a shell"),
     "demo": ("demo", "play a night of a host on this machine and check that all came out right"),
 }
 """Every command, in the order in which they are shown."""
@@ -79,7 +81,8 @@ def cli() -> None:
     """Take VTSPolicy commands out of EMS events, run them, and tell the host how they ended.
 
     Exit codes: 0 done; 1 the work failed; 2 bad usage or configuration; 3 done with warnings;
-    4 rejected, denied or no rule; 5 gave up waiting; 6 cannot reach the server.
+    4 rejected, denied or no rule; 5 gave up waiting; 6 cannot reach the server; 7 `serve` could not
+    start, for a reason that may pass.
     """
 
 

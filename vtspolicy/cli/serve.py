@@ -1,26 +1,21 @@
 """`vtspolicy serve`: listen to hosts and run what they ask for, until told to stop."""
 
-import json
 import os
-import re
 import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import Any
 
 import click
-from zope.interface import implementer
 
+from vtspolicy.cli.log_output import is_journal, observer
 from vtspolicy.cli.options import Exit, config_option, give_up
 from vtspolicy.config.endpoints import kind_of
 from vtspolicy.config.keys import option_table
 from vtspolicy.config.load import load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
-
-if TYPE_CHECKING:
-    from twisted.logger import ILogObserver, LogEvent
 
 
 def _keys(command: Callable[..., None]) -> Callable[..., None]:
@@ -71,8 +66,9 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
         _warn(found)
         return reader
 
-    observer = _observer(sys.stderr, as_json=log_json)
-    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    journal = is_journal(sys.stderr, os.environ)
+    log = observer(sys.stderr, as_json=log_json, journal=journal)
+    globalLogBeginner.beginLoggingTo([log], redirectStandardIO=False)
     _warn(configuration)
     _have_descriptors(configuration)
     try:
@@ -128,83 +124,3 @@ def _leave_out_tls(configuration: Configuration) -> None:
     endpoints = [each.endpoint for each in configuration.listen]
     if not any(kind_of(each) == "tls" for each in endpoints):
         sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]  # None: not to be had
-
-
-_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What could steer a terminal, or look like a line of its own; names on disks may hold anything."""
-
-
-def _plain(event: "LogEvent") -> str | None:
-    """Return the text of an event that Python's own formatting can make, as nearly all are."""
-    written = event.get("log_format")
-    if not isinstance(written, str) or "(" in written or "log_failure" in event:
-        return None  # Twisted's formatting can call what is logged
-    try:
-        return written.format_map(event)
-    except Exception:  # noqa: BLE001 - Twisted's formatting says what is wrong
-        return None
-
-
-def _once_a_second(form: Callable[[float], str]) -> Callable[[float], str]:
-    """Return what gives a time of whole seconds; a flood has many lines in each of them."""
-    known, text = -1, ""
-
-    def clock(when: float) -> str:
-        nonlocal known, text
-        if int(when) != known:
-            known, text = int(when), form(when)
-        return text
-
-    return clock
-
-
-def _observer(out: TextIO, *, as_json: bool) -> "ILogObserver":
-    """Return what writes the log: for people, or an object a line for machines."""
-    from twisted.logger import (  # noqa: PLC0415
-        ILogObserver,
-        LogLevel,
-        eventAsText,
-        formatEvent,
-        formatTime,
-    )
-
-    clock = _once_a_second(formatTime)
-
-    def for_people(event: "LogEvent") -> None:
-        level = event["log_level"].name
-        text = _plain(event)
-        if text is None:
-            text = eventAsText(event, includeTimestamp=False, includeSystem=False)
-        if not text.isprintable():
-            text = _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-            text = text.replace("\n", "\n    ")
-        out.write(f"{clock(event['log_time'])} {level:<8} {text}".rstrip() + "\n")
-        out.flush()
-
-    def for_machines(event: "LogEvent") -> None:
-        record = {
-            "time": clock(event["log_time"]),
-            "level": event["log_level"].name,
-            "system": event.get("log_namespace"),
-            "text": formatEvent(event),
-        }
-        if "log_failure" in event:
-            record["failure"] = event["log_failure"].getTraceback()
-        record |= {
-            key: value if isinstance(value, int | float | str) else str(value)
-            for key, value in event.items()
-            if not key.startswith("log_") and key not in {"message", "isError", "time", "system"}
-        }
-        out.write(json.dumps(record, ensure_ascii=False) + "\n")
-        out.flush()
-
-    write = for_machines if as_json else for_people
-
-    @implementer(ILogObserver)
-    def ours(event: "LogEvent") -> None:
-        """Write our own lines, and of the libraries' only what is wrong."""
-        own = str(event.get("log_namespace", "")).startswith("vtspolicy")
-        if own or event["log_level"] >= LogLevel.warn:
-            write(event)
-
-    return cast("ILogObserver", ours)  # implementer() is untyped

@@ -12,11 +12,13 @@ from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
+from vtspolicy.engine.journal import Journal
 from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.ledger import Book, Ledger
+from vtspolicy.log_limit import LogLimit
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
 from vtspolicy.queue.embedded import EmbeddedQueue
@@ -58,7 +60,13 @@ def assemble(
     """
     configuration = reader.configuration
     outbox = Outbox(clock, LedgerStore(ledger, clock))
-    outbox.on_final = metrics.request_ended
+    journal = Journal(limit=LogLimit(clock))
+
+    def ended(notice: Notice) -> None:
+        metrics.request_ended(notice.word)
+        journal.request_ended(notice)
+
+    outbox.on_final = ended
     queue = EmbeddedQueue(clock)
     vaults = Vaults(configuration.vaults, configuration.vaults_without)
     calls = Calls(clock=clock, runner=runner, node=configuration.node)
@@ -79,6 +87,7 @@ def assemble(
         outbox=outbox,
         checks=checks,
         calls=calls,
+        journal=journal,
         proving=Proving(clock=clock, checks=checks),
         patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
         metrics=metrics,

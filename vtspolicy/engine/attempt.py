@@ -244,7 +244,9 @@ class Attempts:
             return await self._find(attempt, work.poll, judgement)
         if exited:
             return await self._judged(attempt, judgement)
-        asks = work.on_interrupt == "retry" and work.verify is not None
+        # What is found after a later attempt may be what an earlier one has left under the handle,
+        # of a tape that was written since. Then the copy is made again.
+        asks = work.on_interrupt == "retry" and work.verify is not None and job.attempt == 1
         if ended.kind is End.LOST and asks and job.id not in self.calls.cancelled:
             return await self._interrupted(attempt, judgement)
         ending = self._unnatural(job, ended, attempt.deadline)
@@ -259,7 +261,7 @@ class Attempts:
         readings = judgement.readings
         if NUMBER not in readings:
             found = await self.follower.find(job, poll, readings)
-            if found.absent:
+            if found.absent or found.readings.get(NUMBER) in await self._earlier_numbers(job):
                 ending = self._unnatural(job, ended, deadline)
                 if ended.kind is End.TIMEOUT and not deadline.passed(self.steady()):
                     reason = f"the application did not take the job: {ended.reason}"
@@ -271,6 +273,15 @@ class Attempts:
             readings = {**readings, **found.readings}
         stop = End.CANCELLED if ended.kind is End.CANCELLED else None
         return await self._follow(attempt, poll, readings, stop)
+
+    async def _earlier_numbers(self, job: Job) -> set[str]:
+        """Return the application's own numbers of what the job's earlier attempts have queued.
+
+        They bear the same handle, and are of the tape as it was then.
+        """
+        attempts = await self.ledger.read(Book.attempts, job.id)
+        earlier = (each.readings for each in attempts if each.number < job.attempt)
+        return {readings[NUMBER] for readings in earlier if NUMBER in readings}
 
     async def _follow(
         self,

@@ -107,7 +107,7 @@ class ClockWatch:
                 "The clock is trusted again: {cause}.",
                 action="clock_trusted",
                 cause=change.cause,
-                actor=change.actor,
+                by=change.actor,
             )
         else:
             self._log.warn(

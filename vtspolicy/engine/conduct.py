@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from vtspolicy.engine.attempt import Attempts
 from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.following import Follower
+from vtspolicy.engine.journal import Journal
 from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.progress import Progress
 from vtspolicy.engine.tapes.before import before_attempt
@@ -53,6 +54,7 @@ class Conductor:
     metrics: Metrics
     calls: Calls  # the programs that run for jobs
     proving: Proving  # of copies, again and again
+    journal: Journal  # the log of requests and jobs
     gate: DeletionGate = field(init=False)
     progress: Progress = field(init=False)  # told while they do
     follower: Follower = field(init=False)  # of jobs that applications queue
@@ -82,6 +84,7 @@ class Conductor:
             follower=self.follower,
         )
         self.patience.on_end = self._request_ended
+        self.patience.on_finished = self.journal.finished
 
     def expect(self, job: Job) -> None:
         """A recorded job is about to wait for its turn, as long as its rule lets it."""
@@ -197,6 +200,7 @@ class Conductor:
             return
         self.patience.forget(job_id)
         job, notices = started.job, started.notices
+        self.journal.started(job)
         self.metrics.lock_wait.observe(max(self.clock.seconds() - max(job.created, job.due), 0.0))
         self.outbox.push(notices)
         await self._attempt(job, adopt=False)
@@ -215,9 +219,9 @@ class Conductor:
     async def _give_up(self, job: Job, state: JobState, reason: str) -> None:
         """End a job that waits and must not start."""
         self.patience.forget(job.id)
-        finished = await self.ledger.write(
-            Book.end_job, job.id, state, reason, self.clock.seconds()
-        )
+        now = self.clock.seconds()
+        finished = await self.ledger.write(Book.end_job, job.id, state, reason, now)
+        self.journal.finished(finished, now)
         self.outbox.push(finished.notices)
         self._free(job.id)
         if finished.request_state is not None:
@@ -248,6 +252,7 @@ class Conductor:
         )
         self.calls.running.pop(job.id, None)
         after = finished.job
+        self.journal.finished(finished, now)
         self.outbox.push(finished.notices)  # before another job begins, and is told of
         if after.state is JobState.WAITING:
             self.metrics.retries.labels(job.work.application).inc()
@@ -258,13 +263,6 @@ class Conductor:
             self.metrics.job_seconds.labels(job.work.application, after.state.value).observe(
                 max(now - (job.started or now), 0.0)
             )
-        self.log.info(
-            "Job {job} of request {request}: {state}.",
-            action="job_ended",
-            job=job.id,
-            request=job.request,
-            state=after.state.value,
-        )
         if finished.request_state is not None:
             self.on_end(after.request)
         if not self.calls.running:

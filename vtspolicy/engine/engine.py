@@ -92,7 +92,7 @@ class Engine:
             clock=self.clock, trust=self.clock_trust, ledger=self.ledger, metrics=self.metrics
         )
         self.cleanup = Cleanup(engine=self)
-        self.complaints = Complaints(self.clock)
+        self.complaints = Complaints(self.conductor.journal.limit)
         self.room = Room(
             clock=self.clock,
             queue=self.queue,
@@ -277,13 +277,14 @@ class Engine:
         )
         if isinstance(result, Elsewhere):
             self.metrics.commands.labels("", "elsewhere").inc()
+            self.complaints.elsewhere(session.address, result.server)
             return None
         if isinstance(result, Unheard):
             self.metrics.commands.labels("", "unheard").inc()
             named = {"ref": result.ref, "reason": result.reason, "id": event.id}
             fields = {name: value for name, value in named.items() if value}
             session.tell(Notice(word=Word.DENIED, host="", fields=fields, created=received))
-            self.complaints.denied(session.address, result.reason)
+            self.complaints.denied(session.address, result.reason, result.ref)
             return None
         return result
 
@@ -453,6 +454,7 @@ class Engine:
 
         All of that for each job, whatever becomes of the others.
         """
+        self.conductor.journal.cancelled(result.ended, result.running)
         self.outbox.push(result.notices)
         steps = [(job.id, self._withdraw) for job in result.ended]
         steps += [(job.id, self.conductor.cancel) for job in result.running]
@@ -467,6 +469,7 @@ class Engine:
         self.queue.withdraw(job)
 
     def _count(self, command: Understood | Intake, recorded: Recorded) -> None:
+        self.conductor.journal.recorded(command, recorded)
         if isinstance(command, Understood):
             family, rule = command.command.family, None
         else:

@@ -233,13 +233,14 @@ class Mounts:
         if notices is None:
             return "duplicate"
         self.engine.outbox.push(notices)
-        self._log.warn(
-            "Mount {seq} of {host} cannot be served: {tape}: {reason}.",
+        self._log.error(
+            "Mount {seq} of {host} cannot be served: {tape}: {cause}.",
             action="mount_answered",
             seq=seq,
             host=host.name,
             tape=tape.name,
-            reason=reason,
+            state="failed",
+            cause=reason,
         )
         return "failed"
 
@@ -294,13 +295,13 @@ class Mounts:
         if opened.mount is not None and opened.mount.request is not None:
             self._awaited.add(opened.mount.request)
             self._log.info(
-                "Mount {seq} of {host} waits for {tape}: {result}, request {request}.",
+                "Mount {seq} of {host} waits for {tape}: {result}, request {req}.",
                 action="mount_waits",
                 seq=seq,
                 host=host.name,
                 tape=tape.name,
                 result=opened.result,
-                request=opened.mount.request,
+                req=opened.mount.request,
             )
         if opened.recorded is not None:
             engine.take_up(intake, opened.recorded)
@@ -409,13 +410,15 @@ class Mounts:
         notices = await self.engine.ledger.write(answer)
         self.engine.outbox.push(notices)
         self._count(state.value)
-        self._log.info(
-            "Mount {seq} of {host}: {state}.",
+        tell = self._log.info if reason is None else self._log.error
+        tell(
+            "Mount {seq} of {host}: {state}" + (": {cause}" if reason else ""),
             action="mount_answered",
             seq=mount.seq,
             host=mount.host,
             state=state.value,
-            reason=reason,
+            tape=mount.path,
+            cause=reason,
         )
 
     def _wait(self, mount: Mount) -> float:

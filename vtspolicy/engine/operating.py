@@ -208,6 +208,7 @@ class Operator:
             raise
         except LedgerError as error:  # the job has not ended, or is run again already
             raise Refused(str(error)) from error
+        self.engine.conductor.journal.answered(recorded.notices[0], actor)
         self.engine.outbox.push(recorded.notices)  # before any of its jobs is told of
         for each in recorded.jobs:
             self.engine.wait(each)
@@ -236,7 +237,7 @@ class Operator:
 
     def drain(self, actor: str) -> Deferred[Told]:
         """Read nothing more from hosts, start nothing more; what runs goes on to its end."""
-        self.log.info("Draining, asked by {actor}.", action="drain", actor=actor)
+        self.log.info("Draining, asked by {by}.", action="drain", by=actor)
         self._note_drain(draining=True, actor=actor)
         self.draining = True
         self.engine.queue.drain()
@@ -245,7 +246,7 @@ class Operator:
 
     def resume(self, actor: str) -> Deferred[Told]:
         """End a drain."""
-        self.log.info("Taking commands again, asked by {actor}.", action="resume", actor=actor)
+        self.log.info("Taking commands again, asked by {by}.", action="resume", by=actor)
         self._note_drain(draining=False, actor=actor)
         self.draining = False
         self.doors.let_go()
@@ -288,8 +289,9 @@ class Operator:
             engine.metrics.reload_ok.set(0)
             engine.metrics.reloads.labels("refused").inc()
             self.log.error(
-                "Reload refused, table {table} stays: {problems}",
+                "Reload by {by} refused, table {table} stays: {problems}",
                 action="reload_refused",
+                by=actor,
                 table=before.table.hash,
                 problems="; ".join(str(problem) for problem in error.problems),
             )
@@ -309,10 +311,10 @@ class Operator:
             at=engine.clock.seconds(),
         )
         self.log.info(
-            "Reloaded by {actor}: table {table}.",
+            "Reloaded by {by}: table {table}.",
             action="reloaded",
             table=after.table.hash,
-            actor=actor,
+            by=actor,
         )
         warnings = [str(problem) for problem in after.table.warnings] + [
             f"{key} has changed; it is taken at the next start"
@@ -386,7 +388,7 @@ class Operator:
             await self.engine.ledger.backup(Path(path))
         except (LedgerError, sqlite3.Error, OSError) as error:
             raise Refused(f"the ledger cannot be copied to {path}: {error}") from error
-        self.log.info("Ledger copied to {path}.", action="backup", path=path, actor=actor)
+        self.log.info("Ledger copied to {path} for {by}.", action="backup", path=path, by=actor)
         return {"path": path}
 
 

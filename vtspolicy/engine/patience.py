@@ -30,6 +30,7 @@ class Patience:
     queue: Queue
     outbox: Outbox
     on_end: Callable[[int], None] = lambda _: None  # called with a request that has ended
+    on_finished: Callable[[Finished, float], None] = lambda *_: None  # a job has ended, and when
     _waits: dict[int, float] = field(factory=dict, init=False)  # job -> until, since the epoch
     _heap: list[tuple[float, int]] = field(factory=list, init=False)  # (until, job)
     _timer: IDelayedCall | None = field(default=None, init=False)
@@ -101,13 +102,18 @@ class Patience:
         if finished is not None and finished.changed:
             # One that has just got its seat is given back by whoever finds that it has ended.
             self.queue.withdraw(job)
-            self._log.info("Job {job} has waited too long.", action="waited", job=job)
+            self.on_finished(finished, self.clock.seconds())
             self.outbox.push(finished.notices)
             if finished.request_state is not None:
                 self.on_end(finished.job.request)
 
     def _failed(self, failure: Failure, job: int) -> None:
-        self._log.failure("Job {job} waits on.", failure, action="job_defect", job=job)
+        self._log.failure(
+            "Could not record the wait time-out of job {job}; it keeps waiting.",
+            failure,
+            action="job_defect",
+            job=job,
+        )
 
 
 def end_of_wait(job: Job) -> float | None:

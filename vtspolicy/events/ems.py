@@ -20,6 +20,7 @@ from vtspolicy.events.header import (
     decode_text,
     find_word,
     is_command,
+    may_be_another,
     may_follow_header,
     misplaced_header,
     misread_header,
@@ -27,7 +28,6 @@ from vtspolicy.events.header import (
     printable,
     refused_cut,
     refused_header,
-    shows_end,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
@@ -57,9 +57,9 @@ class _Open:
     @property
     def is_candidate(self) -> bool:
         """Whether its text has begun, and something is to be done about it."""
-        if self.header is None or self.is_own or not self.parts:
+        if self.header is None or self.is_own or self.lacks_text:
             return False
-        return self.header.begins_candidate(self.parts[0])
+        return self.header.begins_candidate(b" ".join(self.parts[:3]))
 
     @property
     def lacks_text(self) -> bool:
@@ -335,7 +335,7 @@ class EmsDecoder:
             event = Event(text=text, wire="plain", lengths=lengths)
         if self._only_candidates and not event.is_candidate:
             return
-        if self._is_cut and event.is_candidate and not shows_end(raw):
+        if self._is_cut and event.is_candidate and may_be_another(raw):
             self.counted.refuse("cut")
             self._out.append(Refusal(kind="cut", reason=refused_cut(raw), text=text))
             return

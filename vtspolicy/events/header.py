@@ -81,6 +81,7 @@ _MISREAD = re.compile(
 )
 # A closing quote at the end, also a typographic one, as UTF-8 and in code page 1252.
 _CLOSED = re.compile(rb"(?:['\"\x91-\x94]|\xe2\x80[\x98\x99\x9c\x9d])\s*+\Z")
+_QUOTE = re.compile(rb"['\"\x91-\x94]|\xe2\x80[\x98\x99\x9c\x9d]")
 _LONGEST_END = 64  # bytes that are looked at for it
 # Only these bytes matter for counting headers: any digit is as good as another, a tab as a blank.
 _SHAPE = bytes.maketrans(b"0123456789\t", b"0000000000 ")
@@ -184,6 +185,14 @@ def shows_end(text: bytes) -> bool:
     can be cut anywhere, and then is something else: A0001 for A00017.
     """
     return _CLOSED.search(text, max(len(text) - _LONGEST_END, 0)) is not None
+
+
+def may_be_another(text: bytes) -> bool:
+    """Whether a text whose last line lacks its end may be right, and another than was sent.
+
+    With a quote in it, a command is whole, or the parser refuses it for the one that is missing.
+    """
+    return _QUOTE.search(text) is None
 
 
 def refused_header(found: bytes) -> str:

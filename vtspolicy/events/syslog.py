@@ -17,6 +17,7 @@ from vtspolicy.events.header import (
     blanks_after,
     decode_text,
     find_word,
+    may_be_another,
     misplaced_header,
     misread_header,
     parse_header,
@@ -196,7 +197,7 @@ class SyslogDecoder:
             event = Event(text=text, wire="plain", lengths=lengths)
         if self._only_candidates and not event.is_candidate:
             return
-        if self._is_cut and not shows_end(raw):
+        if self._is_cut and may_be_another(raw):
             self.counted.refuse("cut")
             self._out.append(Refusal(kind="cut", reason=refused_cut(raw), text=text))
             return

@@ -17,13 +17,13 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vtspolicy.config.endpoints import LOCAL
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.events.decoder import decoder
+from vtspolicy.hosts.link_log import LinkLog
 from vtspolicy.hosts.session import HostSession, Link
 from vtspolicy.rights import hosts_of_peer
 
@@ -52,11 +52,16 @@ class Doors:
     limit: int  # connections at once
     on_refused: Callable[[str], None]  # a connection was closed at the door: stranger or full
     on_count: Callable[[HostSession, int], None]  # a session came (+1) or went (-1)
+    on_tls_failure: Callable[[str], None] = lambda _: None  # at the door of this endpoint
     sessions: set[HostSession] = field(factory=set)
     leaving: set[HostSession] = field(factory=set)  # they make way, and are gone at once
     handshakes: dict["_Handshake", str] = field(factory=dict)  # the oldest first -> its address
     ports: list[IListeningPort] = field(factory=list)
     held: bool = False  # nothing is read from new connections either
+    log: LinkLog = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.log = LinkLog(self.link.reactor)
 
     async def open(self, reactor: Any, listens: Sequence[Listen]) -> None:  # a whole reactor
         """Open all doors. Raises CannotListenError, OSError or ValueError."""
@@ -189,6 +194,7 @@ class Doors:
     def _remove(self, session: HostSession) -> None:
         self.sessions.discard(session)
         self.leaving.discard(session)
+        self.log.closed(session)
         self.on_count(session, -1)
 
 
@@ -202,14 +208,14 @@ class _Door(Factory):
 
     def __init__(self, doors: Doors, listen: Listen) -> None:
         self.doors = doors
-        self._listen = listen
-        self._log = Logger("vtspolicy.hosts")
+        self.listen = listen
 
     def buildProtocol(self, addr: IAddress | None) -> TwistedProtocol | None:
         """Make a session for a peer, or close the door on it."""
         address = getattr(addr, "host", None) or LOCAL
-        if self._listen.clients is not None:
+        if self.listen.clients is not None:
             if not self.doors.has_room():
+                self.doors.log.no_room(address, self.listen.endpoint)
                 return None
             self.doors.limit_handshakes()
             return _Handshake(self, address)
@@ -219,24 +225,19 @@ class _Door(Factory):
         """Make the session of a peer, now that its name is known."""
         hosts = hosts_of_peer(self.doors.hosts(), address=address, certificate=certificate)
         if not self.doors.admit(hosts):
-            self._log.warn(
-                "Connection of {address} closed: no room.", action="refused", address=address
-            )
+            self.doors.log.no_room(address, self.listen.endpoint)
             return None
-        if not hosts:
-            self._log.warn(
-                "{address} is no peer of a configured host.", action="stranger", address=address
-            )
         session = HostSession(
             self.doors.link,
             hosts=hosts,
             address=address,
             decoder=decoder(
-                self._listen.format, wrapped=self._listen.wrapped, plain=self._listen.plain
+                self.listen.format, wrapped=self.listen.wrapped, plain=self.listen.plain
             ),
             certificate=certificate,
         )
         self.doors.add(session)
+        self.doors.log.opened(session, self.listen.endpoint)
         return session
 
 
@@ -277,21 +278,43 @@ class _Handshake(TwistedProtocol):
 
     def connectionLost(self, reason: Any = None) -> None:  # Twisted's own signature
         """End the session, if there is one."""
+        waited = self in self._door.doors.handshakes
         self._end_wait()
         if self._session is not None:
             self._session.connectionLost(reason)
+        elif waited:
+            self._failed(_why_no_handshake(self.transport, reason))
 
     def give_up(self) -> None:
         """End the connection: it has waited too long, or others need its place."""
         self._end_wait()
         self._door.doors.on_refused("handshake")
+        self._failed(f"it showed no certificate within {HANDSHAKE:g} s, or others needed its place")
         self.transport.abortConnection()  # type: ignore[union-attr]  # TLS over TCP has it
+
+    def _failed(self, reason: str) -> None:
+        endpoint = self._door.listen.endpoint
+        self._door.doors.on_tls_failure(endpoint)
+        self._door.doors.log.tls_failed(self._address, endpoint, reason)
 
     def _end_wait(self) -> None:
         self._door.doors.handshakes.pop(self, None)
         if self._patience is not None and self._patience.active():
             self._patience.cancel()
         self._patience = None
+
+
+def _why_no_handshake(transport: object, reason: Any) -> str:  # Twisted's own signature
+    """Return why a peer got no TLS connection, in the words of OpenSSL or of our own check."""
+    refused: str | None = getattr(transport, "refused", None)
+    if refused is not None:
+        return refused
+    value = getattr(reason, "value", None)
+    # OpenSSL.SSL.Error, which is loaded by who needs it only: a list of (library, function, text).
+    said = value.args[0] if value is not None and value.args else None
+    if isinstance(said, list):
+        return "; ".join(str(each[-1]) for each in said) or "the peer broke it off"
+    return "the peer ended the connection before its TLS handshake was over"
 
 
 def server_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a whole reactor

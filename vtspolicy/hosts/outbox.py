@@ -78,7 +78,7 @@ class Outbox:
         self._carriers: dict[int, tuple[HostSession, int]] = {}  # and how many, by request
         self._confirmed: set[int] = set()  # on their way into the ledger
         self._askers: dict[int, HostSession] = {}  # by request, until its final notice is given
-        self.on_final: Callable[[Word], None] = lambda _: None  # a request has ended so
+        self.on_final: Callable[[Notice], None] = lambda _: None  # a request has ended
         self._log = Logger("vtspolicy.outbox")
 
     def sessions(self, host: str) -> int:
@@ -89,7 +89,7 @@ class Outbox:
         """Send notices that were just recorded; without a live session they wait in the ledger."""
         for notice in notices:
             if notice.word.is_final:
-                self.on_final(notice.word)
+                self.on_final(notice)
             self._note_asker(notice, origin)
             if self._sessions.get(notice.host):
                 asker = self._asker(notice)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol as TypingProtocol
 
-from attrs import define, field
+from attrs import Factory, define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -32,6 +32,7 @@ from vtspolicy.hosts.arrival import (
 )
 from vtspolicy.hosts.reading import Reading
 from vtspolicy.ledger.errors import LedgerError
+from vtspolicy.log_limit import Line, LogLimit
 from vtspolicy.notices import Notice, Word, ems_line, json_line
 from vtspolicy.sessions import Pause, SessionState, life
 
@@ -55,6 +56,12 @@ PARTING = 0.05
 
 UNCONFIRMED = 10_000
 """The most notices that are written and not confirmed; the rest wait in the ledger."""
+
+CUT = Line(
+    action="event_cut",
+    format="An event from {address} was cut, and is not taken: {text!r}.",
+    more="{count} more events from {peer} were cut within a minute.",
+)
 
 
 class Engine(TypingProtocol):
@@ -98,6 +105,7 @@ class Link:
     node: str  # this node's name, for the notices' headers
     settle: float  # seconds of reading after which an event without continuation is complete
     log: Logger = field(factory=lambda: Logger("vtspolicy.hosts"))
+    limit: LogLimit = Factory(lambda self: LogLimit(self.reactor), takes_self=True)
 
 
 def local_time(seconds: float) -> datetime:
@@ -233,11 +241,8 @@ class HostSession(Protocol):
 
     def make_way(self) -> None:
         """End the connection at once: its host has most of them, and another host has too few."""
-        self._link.log.warn(
-            "A connection of {address} is ended: its host has most of all, and another one came.",
-            action="made_way",
-            address=self.address,
-        )
+        told = "A connection of {address} is ended: its host has most of all, and another one came."
+        self._link.log.warn(told, action="made_way", address=self.address)
         self.close()
         self._abort()
 
@@ -301,12 +306,8 @@ class HostSession(Protocol):
                 continue
             if isinstance(item, Event) and not item.is_candidate:
                 continue
-            self._link.log.warn(
-                "An event from {address} was cut, and is not taken: {text!r}.",
-                action="event_cut",
-                address=self.address,
-                text=item.text,
-            )
+            told = {"address": self.address, "text": item.text}
+            self._link.limit.write(self._link.log.warn, CUT, self.address, **told)
 
     def _take(self, items: list[Item]) -> None:
         if items:

@@ -1,16 +1,22 @@
 """The door of a `tls:` listener; whatever loads OpenSSL is loaded from here only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from attrs import frozen
-from OpenSSL import crypto
+from OpenSSL import SSL, crypto
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+    ITransport,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.internet.ssl import (
     Certificate,
@@ -23,6 +29,21 @@ from zope.interface import implementer
 
 from vtspolicy.config.model import Listen
 
+WORDS = {
+    9: "it is not valid yet",
+    10: "it has expired",
+    18: "it has signed itself",
+    19: "its chain ends in an authority that is not in `clients`",
+    20: "the authority that has signed it is not in `clients`",
+    21: "the authority that has signed it is not in `clients`",
+    23: "it is revoked",
+    26: "it is not for TLS clients",
+}
+"""What is wrong with a certificate, by OpenSSL's X509_V_ERR numbers (x509_vfy.h)."""
+
+_REFUSED: MutableMapping[SSL.Connection, str] = WeakKeyDictionary()
+"""Why a peer's certificate was not accepted: OpenSSL tells it while it looks, and only then."""
+
 
 class TLSProtocol(TLSMemoryBIOProtocol):
     """TLS that remembers whether the TCP connection beneath it was ended in order.
@@ -31,10 +52,18 @@ class TLSProtocol(TLSMemoryBIOProtocol):
     """
 
     peer_ended = False
+    refused: str | None = None  # why its certificate was not accepted
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """Begin; what is wrong with the peer's certificate is kept for the log."""
+        super().makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
+        connection = self._tlsConnection
+        connection.set_verify(connection.get_context().get_verify_mode(), _look)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Note how the connection ended, then what TLS makes of that."""
         self.peer_ended = reason.check(ConnectionDone) is not None
+        self.refused = _REFUSED.get(self._tlsConnection)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
 
 
@@ -92,6 +121,17 @@ def tls_context(listen: Listen) -> CertificateOptions:
         certificate=certificate.original,
         trustRoot=trustRootFromCertificates(authorities),
     )
+
+
+def _look(
+    connection: SSL.Connection, shown: crypto.X509, error: int, _depth: int, accepted: int
+) -> bool:
+    """Keep the name of a certificate that OpenSSL does not accept, and why; decide nothing."""
+    if not accepted:
+        name = shown.get_subject().CN or "a certificate without a name"
+        words = WORDS.get(error, f"error {error} of OpenSSL's verification")
+        _REFUSED[connection] = f"the certificate of {name} is not accepted: {words}"
+    return bool(accepted)
 
 
 @contextmanager

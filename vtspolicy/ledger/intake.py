@@ -179,6 +179,8 @@ class IntakeDesk(ReadingDesk):
             created=intake.received,
             notify_all=intake.notify_all,
             repeats=intake.repeats,
+            ref=intake.ref,
+            family=intake.family,
         )
 
     def _job_row(self, job: Job) -> Row:

@@ -12,7 +12,7 @@ from vtspolicy.jobs import Attempt, Job, JobState, Request, RequestState, Transi
 from vtspolicy.ledger.desk import Desk, Row
 from vtspolicy.ledger.errors import NoSuchRow
 
-JOB_WIDTH = 20
+JOB_WIDTH = 22
 """How many columns job_columns has: what a query has besides them stands behind."""
 
 
@@ -142,6 +142,8 @@ class ReadingDesk(Desk):
             reason=row[17],
             notify_all=bool(row[18]),
             repeats=row[19],
+            ref=row[20],
+            family=None if row[21] is None else sys.intern(row[21]),
         )
 
     def _need_job(self, job_id: int) -> Job:

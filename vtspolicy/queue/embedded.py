@@ -296,7 +296,7 @@ class EmbeddedQueue:
         try:
             self._start(job.number)
         except Exception:  # noqa: BLE001 - one job that cannot start must not hold up the others
-            self._log.failure("start of job {job} failed", job=job.number)
+            self._log.failure("Job {job} cannot be started.", action="job_defect", job=job.number)
 
     def _wind_the_timer(self) -> None:
         """Let the timer stand at the nearest due time, or not at all."""

@@ -202,7 +202,7 @@ class KeeperLink:
         if not self._closed:
             self._log.warn(
                 "The keeper of {spool} is gone; its runs go on.",
-                action="keeper-lost",
+                action="keeper_lost",
                 spool=str(self._spool),
             )
             self._down()
@@ -211,7 +211,7 @@ class KeeperLink:
 
     def _gave_up(self, failure: Failure) -> None:
         if not failure.check(CancelledError, ConnectingCancelledError):  # we are closed
-            self._log.failure("The keeper cannot be reached", failure, action="keeper-missing")
+            self._log.failure("The keeper cannot be reached", failure, action="keeper_missing")
 
     async def _again(self) -> None:
         attempt = 0
@@ -222,7 +222,7 @@ class KeeperLink:
                 self.trouble = str(error)
                 self._log.error(
                     "No keeper for {spool}: {error}",
-                    action="keeper-missing",
+                    action="keeper_missing",
                     spool=str(self._spool),
                     error=str(error),
                 )

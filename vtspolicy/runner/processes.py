@@ -273,7 +273,7 @@ class ProcessRunner(Runner):
         except OSError as error:
             self._log.warn(
                 "{key} cannot be looked at yet: {error}",
-                action="run-unseen",
+                action="run_unseen",
                 key=key,
                 error=str(error),
             )
@@ -370,7 +370,7 @@ class ProcessRunner(Runner):
         else:
             self._log.warn(
                 "{key}: {reason}. Processes that it has left go on and are waited for: {groups}.",
-                action="run-left",
+                action="run_left",
                 key=watched.run.key,
                 reason=ended.reason,
                 groups=", ".join(str(each) for each in sorted(left)),
@@ -426,7 +426,7 @@ class ProcessRunner(Runner):
         except OSError as error:  # a full disk must not keep a run alive
             self._log.error(
                 "{key} is stopped, which could not be written down: {error}",
-                action="stop-unwritten",
+                action="stop_unwritten",
                 key=key,
                 error=str(error),
             )
@@ -443,7 +443,7 @@ class ProcessRunner(Runner):
             self._log.error(
                 "{key} cannot be stopped: the processes of group {groups} are another user's, and"
                 " may not be signalled ({signal}). It goes on until they end.",
-                action="run-unstoppable",
+                action="run_unstoppable",
                 key=watched.run.key,
                 groups=", ".join(str(each) for each in sorted(refused)),
                 signal=number.name,
@@ -458,7 +458,9 @@ class ProcessRunner(Runner):
             try:
                 self._look_at(watched, seen)
             except Exception:  # noqa: BLE001 - one run must not keep the others from being seen
-                self._log.failure("{key} cannot be looked at", key=watched.run.key)
+                self._log.failure(
+                    "{key} cannot be looked at", action="run_defect", key=watched.run.key
+                )
 
     def _look_at(self, watched: Watched, seen: Callable[[], Sessions]) -> None:
         if watched.asked:

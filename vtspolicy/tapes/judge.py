@@ -284,17 +284,17 @@ def why_data(copy: Copy, tape: Tape, features: VaultFeatures) -> str | None:
     if not (features.keeps_inode and features.keeps_ctime):
         return f"vault {tape.vault} does not keep what tells one file from another"
     if copy.is_legacy:
-        return _why_legacy(copy, tape)
+        return _why_legacy(copy, tape, features)
     return "the file's attributes were changed after it was made, and perhaps its data"
 
 
-def _why_legacy(copy: Copy, tape: Tape) -> str | None:
+def _why_legacy(copy: Copy, tape: Tape, features: VaultFeatures) -> str | None:
     """Return why a copy of version 0.1 needs its data read back, or None."""
     if copy.began is None:
         return "it was noted by version 0.1, and when it began is not known"
     if tape.seen is None or tape.seen.ctime_ns is None:
         return "it was made by version 0.1, and the file was not looked at since the upgrade"
-    if tape.seen.ctime_ns / 1e9 >= copy.began:
+    if _may_be_later(tape.seen.ctime_ns, copy.began, features):
         return "it was made by version 0.1, and the file was touched after that began"
     return None
 
@@ -446,9 +446,20 @@ def _since_began(facts: Facts) -> Ruling:
         return _refused(Reason.BEGAN_LATER)
     if seen.ctime_ns / 1e9 >= mark.began:
         return Allowed(doubt="the file's attributes were changed after the copy began")
+    if _may_be_later(seen.ctime_ns, mark.began, facts.features):
+        return Allowed(doubt="the file was changed so shortly before the copy began that a later"
+                             " write would have the same time")
     if mark.size is None:
         return Allowed(doubt="nobody said how many bytes were copied: mark it with --size")
     return Allowed()
+
+
+def _may_be_later(changed: int, began: float, features: VaultFeatures) -> bool:
+    """Whether a change with that time, in nanoseconds, may be one of after that moment, in seconds.
+
+    The times of a vault are of the beginning of a tick.
+    """
+    return (changed + 2 * features.tick_ns) / 1e9 >= began
 
 
 def _mark_restored(facts: Facts) -> Ruling:

@@ -6,6 +6,7 @@ act waits for its end. Without leases, where a site has accepted that, a process
 open may lose what it writes between the comparison and the act.
 """
 
+import itertools
 import os
 import time
 
@@ -20,7 +21,7 @@ from vtspolicy.vaults.files import (
     opened,
     require_judged,
 )
-from vtspolicy.vaults.private import DELETE
+from vtspolicy.vaults.private import DELETE, KEPT
 
 GRACE = 0.01
 """Seconds that are given to a process that has looked up a name and is about to open its file."""
@@ -95,7 +96,7 @@ def _remove(place: Place, file: int, lease: Lease, judged: Fingerprint, token: s
             time.sleep(GRACE)
         lease.require()
     except (VaultError, OSError):
-        put_back(place, aside)
+        put_back(place, aside, token)
         place.sync()
         raise
     place.system.unlink(aside, place.pool)
@@ -120,20 +121,38 @@ def put_aside(place: Place, aside: str) -> None:
         place.system.rename(place.name, aside, place.pool)
 
 
-def put_back(place: Place, aside: str) -> None:
+def put_back(place: Place, aside: str, token: str) -> None:
     """Give a file with a private name the tape's name again, if that is free.
 
     Where the kernel cannot rename without replacing, the file gets the name as a second one, and
     then loses the private one. Raises VaultError when another file has the name, or it cannot be
-    given: the file stays under its private name then, and the error names it.
+    given; it names the file, which keeps a private name then. Another file that has the tape's name
+    is the newer one: the one put aside is kept under a name that is never given back, also when
+    the newer one was deleted.
     """
     try:
         give_name(place, aside)
+    except FileExistsError as error:
+        raise VaultError(
+            f"{keep(place, aside, token)} has data of {place.tape.name}, whose name another file"
+            " has now; it was left there"
+        ) from error
     except OSError as error:
         raise VaultError(
             f"{place.shown(aside)} has data of {place.tape.name} and cannot be renamed to that:"
             f" {error.strerror}; it was left there"
         ) from error
+
+
+def keep(place: Place, name: str, token: str) -> str:
+    """Give a private name up for one that is never removed nor given back; return that, shown."""
+    for number in itertools.count(1):
+        kept = place.private(token if number == 1 else f"{token}-{number}", KEPT)
+        if not place.has(kept):
+            place.system.rename(name, kept, place.pool)
+            break
+    place.sync()
+    return place.shown(kept)
 
 
 def give_name(place: Place, aside: str) -> None:
@@ -151,19 +170,15 @@ def undo_delete(place: Place, token: str) -> bool:
     """Put right what a crash in the middle of a delete has left; return whether there was any.
 
     The file gets its name back: whether it was the judged one is not known any more. Raises
-    VaultError naming both when another file has the tape's name.
+    VaultError naming both when another file has the tape's name: see `put_back`.
     """
-    return name_again(place, place.private(token, DELETE))
-
-
-def name_again(place: Place, aside: str) -> bool:
-    """Give a private file the tape's name; return whether there was one. Errors: as `put_back`."""
+    aside = place.private(token, DELETE)
     facts = place.facts(aside)
     if facts is None:
         return False
     if place.means(place.name, facts):
         place.system.unlink(aside, place.pool)  # it had its name back as a second one
     else:
-        put_back(place, aside)
+        put_back(place, aside, token)
     place.sync()
     return True

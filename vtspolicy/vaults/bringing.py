@@ -55,9 +55,16 @@ def brought(place: Place, token: str) -> Fingerprint:
 
 
 def remove_brought(place: Place, token: str) -> None:
-    """Remove the private file and the private folder, if they are there."""
-    remove_tree(place.system, place.pool, place.private(token, RESTORE))
-    remove_tree(place.system, place.pool, private(token, STAGING))
+    """Remove the private file and the private folder, if they are there.
+
+    So is what the application called the file while it wrote it, and has left there if it was
+    killed: a hidden name that begins with that of the private file.
+    """
+    target = place.private(token, RESTORE)
+    with os.scandir(place.pool) as entries:
+        unfinished = [entry.name for entry in entries if entry.name.startswith(f".{target}")]
+    for name in (target, private(token, STAGING), *unfinished):
+        remove_tree(place.system, place.pool, name)
     place.sync()
 
 

@@ -18,7 +18,13 @@ from attrs import frozen
 from vtspolicy.catalogue import named_twice
 from vtspolicy.grammar.command import Target
 from vtspolicy.tapes import Fingerprint, Tape
-from vtspolicy.vaults.errors import NoSuchTapeError, VaultError, told, trouble
+from vtspolicy.vaults.errors import (
+    NoSuchTapeError,
+    VaultBusyError,
+    VaultError,
+    told,
+    trouble,
+)
 from vtspolicy.vaults.system import FOLDER, System, boot
 
 POOL_LIMIT = 100_000
@@ -79,11 +85,14 @@ class Looking:
             with self.pool(vault, name) as pool:
                 yield from self._all(pool, Target(vault=vault, pool=name))
 
-    def look_through(self, vault: str) -> tuple[list[Tape], list[str], list[str]]:
+    def look_through(
+        self, vault: str, expected: Collection[str] | None = None
+    ) -> tuple[list[Tape], list[str], list[str]]:
         """Return every tape of a vault, what of it could not be looked at, and what is no tape.
 
-        The last are files and folders that are passed over for their names. Raises VaultError when
-        the vault itself cannot be looked at.
+        The last are files and folders that are passed over for their names, and folders that cannot
+        be read and are none of the `expected` pools: tapes of them are not missed. Raises
+        VaultError when the vault itself cannot be looked at.
         """
         tapes: list[Tape] = []
         wrong: list[str] = []
@@ -93,8 +102,11 @@ class Looking:
                 with self.pool(vault, name) as pool:
                     found = list(self._all(pool, Target(vault=vault, pool=name), passed))
                     tapes += (tape for tape in found if tape.size is not None)
+            except VaultBusyError:
+                raise
             except VaultError as error:
-                wrong.append(str(error))
+                missed = expected is None or name in expected
+                (wrong if missed else passed).append(str(error))
         return tapes, wrong, passed
 
     def path(self, target: Target) -> str:
@@ -172,15 +184,15 @@ class Looking:
         return sorted(_texts(seen, f"/{vault}", passed))
 
     def _find_by_name(self, cartridge: str, known: Sequence[Tape]) -> Tape:
-        found: list[Tape] = []
-        for vault, name in self.pools():
-            with self.pool(vault, name) as pool:
-                tape = self._tape(pool, vault, name, cartridge)
-            if tape.size is not None:
-                found.append(tape)
+        """Find a tape by its name alone. A place that cannot be looked at matters if it had one.
+
+        What is in the way in a pool that never had a tape of this name, or a pool that cannot be
+        read (`lost+found` of a file system is one), keeps no tape of another pool.
+        """
+        had = {(each.vault, each.pool) for each in known if each.size is not None}
+        found, pools, odd = self._search(cartridge, had)
         if not found:
             # Its file is gone, perhaps by a Delete, and its pool must be there to bring it back to.
-            pools = set(self.pools())
             records = [each for each in known if (each.vault, each.pool) in pools]
             # Where it was before somebody moved it, there is a record, too.
             records = [each for each in records if each.deleted is not None] or records
@@ -193,12 +205,49 @@ class Looking:
                 )
                 for each in records
             ]
+        if not found and odd is not None:
+            raise odd
         if not found:
             raise NoSuchTapeError(f"no vault has a tape {cartridge}")
         if len(found) > 1:
             names = ", ".join(tape.name for tape in found)
             raise VaultError(f"{cartridge} is there more than once: {names}")
         return found[0]
+
+    def _search(
+        self, cartridge: str, had: Collection[tuple[str, str]]
+    ) -> tuple[list[Tape], Collection[tuple[str, str]], VaultError | None]:
+        """Return tapes of a name, the pools that were looked at, and what is no tape elsewhere."""
+        pools: set[tuple[str, str]] = set()
+        found: list[Tape] = []
+        odd: VaultError | None = None
+        for place in self._pools_for(had):
+            try:
+                with self.pool(*place) as pool:
+                    pools.add(place)
+                    tape = self._tape(pool, *place, cartridge)
+            except VaultError as error:
+                if place in had or isinstance(error, VaultBusyError):
+                    raise
+                if place in pools:
+                    odd = odd or error
+                    pools.discard(place)
+                continue
+            if tape.size is not None:
+                found.append(tape)
+        return found, pools, odd
+
+    def _pools_for(self, had: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Yield every (vault, pool); a vault that cannot be read matters if it had the tape."""
+        for vault in self.roots:
+            try:
+                names = self.pools_of(vault)
+            except VaultError as error:
+                missed = any(each == vault for each, _ in had)
+                if missed or isinstance(error, VaultBusyError):
+                    raise
+                continue
+            yield from ((vault, name) for name in names)
 
     def _root(self, vault: str) -> Path:
         """Return a vault's directory; a reload may have removed it while others were looked at."""
@@ -315,10 +364,13 @@ def look_through(vaults: Looking, known: Collection[Tape]) -> Seen:
     tapes: list[Tape] = []
     troubles: list[str] = []
     whole: set[str] = set()
-    expected = {tape.vault for tape in known if tape.size is not None}
+    pools = {(tape.vault, tape.pool) for tape in known if tape.size is not None}
+    expected = {vault for vault, _ in pools}
     for vault in vaults.roots:
         try:
-            found, wrong, passed = vaults.look_through(vault)
+            found, wrong, passed = vaults.look_through(
+                vault, {pool for where, pool in pools if where == vault}
+            )
         except VaultError as error:
             troubles.append(str(error))
             continue

@@ -5,7 +5,8 @@
     .vtspolicy-TOKEN-delete-CARTRIDGE    a tape that is about to be removed
     .vtspolicy-TOKEN-exchange-CARTRIDGE  a note: which files are about to be exchanged
     .vtspolicy-TOKEN-copying-CARTRIDGE   a note: into which file is being copied
-    .vtspolicy-TOKEN-kept-CARTRIDGE      what may be a host's data: it is never removed by us
+    .vtspolicy-TOKEN-kept-CARTRIDGE      what may be a host's data, and older than
+                                         what has got its name since: it is left alone
 
 The token is the engine's; it tells one attempt of one job from all others.
 """

@@ -5,7 +5,6 @@ step, so that the tape is whole at every moment. Where that is not possible, the
 into the judged file, which must be empty.
 """
 
-import itertools
 import os
 import time
 from contextlib import ExitStack, suppress
@@ -15,7 +14,7 @@ from attrs import frozen
 
 from vtspolicy.tapes import Fingerprint
 from vtspolicy.vaults import notes
-from vtspolicy.vaults.acts import GRACE, give_name, name_again
+from vtspolicy.vaults.acts import GRACE, give_name, keep, put_back, undo_delete
 from vtspolicy.vaults.bringing import remove_brought
 from vtspolicy.vaults.errors import (
     CannotExchangeError,
@@ -35,7 +34,7 @@ from vtspolicy.vaults.files import (
     require_judged,
 )
 from vtspolicy.vaults.likeness import make_alike, make_usual
-from vtspolicy.vaults.private import COPYING, DELETE, EXCHANGE, KEPT, RESTORE
+from vtspolicy.vaults.private import COPYING, EXCHANGE, KEPT, RESTORE
 
 CHUNK = 1 << 20
 """Bytes that are copied at once."""
@@ -174,7 +173,7 @@ def _exchange_back(place: Place, new: int, lease: Lease, token: str) -> None:
         # Yet another file has got the name. It is the newest; what we took out of its place stays.
         raise VaultError(
             f"{place.tape.name} became another file twice while it was restored; the file between"
-            f" them is {_keep(place, token)}"
+            f" them is {keep(place, target, token)}"
         )
     place.system.exchange(target, place.name, place.pool)
     if place.means(target, restored):
@@ -183,26 +182,14 @@ def _exchange_back(place: Place, new: int, lease: Lease, token: str) -> None:
         # A process waits for the file that we have just taken back: what it will write is its own.
         raise VaultError(
             f"{place.tape.name} was opened by two processes while it was restored; the file of one"
-            f" of them is {_keep(place, token)}"
+            f" of them is {keep(place, target, token)}"
         )
     # Yet another file got the name just before. It is the newest: it gets it again.
     place.system.exchange(target, place.name, place.pool)
     raise VaultError(
         f"{place.tape.name} became another file while it was restored; what had its name before is"
-        f" {_keep(place, token)}"
+        f" {keep(place, target, token)}"
     )
-
-
-def _keep(place: Place, token: str) -> str:
-    """Give a restored file's private name up for one that is never removed; return that."""
-    target = place.private(token, RESTORE)
-    for number in itertools.count(1):
-        kept = place.private(token if number == 1 else f"{token}-{number}", KEPT)
-        if not place.has(kept):
-            place.system.rename(target, kept, place.pool)
-            break
-    place.sync()
-    return place.shown(kept)
 
 
 def copy_into(place: Place, judged: Fingerprint, token: str) -> Fingerprint:
@@ -272,13 +259,18 @@ def recover(place: Place, token: str) -> None:
     undone; an exchange that had been done is completed, and one that had not is undone; what was
     copied into an empty tape is removed again, unless a host has written to it or the copy was
     whole. A restored file that was not put in place is removed. A file that may hold a host's data
-    gets the tape's name again. Raises VaultError naming the file if another one has the name; it
-    stays then.
+    gets the tape's name again, if no other file has got it since. Raises VaultError naming a file
+    that is kept because another one had the name.
     """
     _recover_copying(place, token)
     discard(place, token)
-    for kind in (DELETE, KEPT):
-        name_again(place, place.private(token, kind))
+    undo_delete(place, token)
+    kept = place.private(token, KEPT)
+    if place.has(kept):
+        raise VaultError(
+            f"{place.shown(kept)} may have data of {place.tape.name} that was written before what"
+            " has its name now, or had it last; nothing is done with it"
+        )
 
 
 def _recover_exchange(place: Place, token: str) -> None:
@@ -296,18 +288,20 @@ def _recover_exchange(place: Place, token: str) -> None:
 def _take_aside(place: Place, token: str, note: notes.Note) -> None:
     """Keep a file of a host which an exchange took for the judged one.
 
-    It gets the tape's name back if that has the restored file, and nothing was written to it.
+    It gets the tape's name back if that is free, or has the restored file and nothing was written
+    to that.
     """
     target = place.private(token, RESTORE)
     at_name = place.facts(place.name)
-    if (
-        at_name is not None
-        and at_name.st_ino == note.new.inode
-        and is_moved(note.new, place.fingerprint(at_name), place.features)
+    if at_name is None:
+        put_back(place, target, token)
+        return
+    if at_name.st_ino == note.new.inode and is_moved(
+        note.new, place.fingerprint(at_name), place.features
     ):
         place.system.exchange(target, place.name, place.pool)
         return
-    _keep(place, token)
+    keep(place, target, token)
 
 
 def discard(place: Place, token: str) -> None:

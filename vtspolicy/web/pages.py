@@ -43,7 +43,7 @@ async def metrics(house: House, _given: Given) -> Answer:
     try:
         await house.control.collect()
     except Exception:  # noqa: BLE001 - the counters are still worth more than none
-        _log.failure("Gauges could not be brought up to date.", action="collect")
+        _log.failure("Gauges could not be brought up to date.", action="collect_failed")
     return Answer(house.metrics.render(), kind=CONTENT_TYPE)
 
 

@@ -91,7 +91,7 @@ class Root(Resource):
         answer = Deferred.fromCoroutine(self._answer(request))
         answer.addErrback(self._failed, request)
         answer.addCallback(self._send, request, gone)
-        answer.addErrback(lambda failure: self._log.failure("No answer sent.", failure))
+        answer.addErrback(self._not_sent)
         return server.NOT_DONE_YET
 
     async def _answer(self, request: Any) -> Answer:  # BoundedRequest, whose base is untyped
@@ -113,16 +113,28 @@ class Root(Resource):
         do = getattr(self._house.control, verb.method)
         given = read_order(verb, request.content.read())
         self._log.info(
-            "{actor} asks for {path} {given}.",
+            "{by} asks for {path} {given}.",
             action="order",
-            actor=actor,
+            by=actor,
             path=path,
             given={name: value for name, value in given.items() if value is not None},
         )
         try:
             return json_answer(dict(await do(**given, actor=actor)))
-        except OSError as error:  # of a file that the operator named
-            raise Mistake(HTTPStatus.CONFLICT, str(error)) from error
+        except Exception as error:
+            refused = as_mistake(error)
+            if isinstance(error, OSError):  # of a file that the operator named
+                refused = Mistake(HTTPStatus.CONFLICT, str(error))
+            if refused is None:
+                raise
+            self._log.warn(
+                "{path} of {by} refused: {cause}",
+                action="order_refused",
+                path=path,
+                by=actor,
+                cause=refused.message,
+            )
+            raise refused from error
 
     def _failed(self, failure: Failure, request: server.Request) -> Answer:
         mistake = as_mistake(failure.value) if failure.value is not None else None
@@ -131,6 +143,9 @@ class Root(Resource):
             message = "the server has a defect here; its log says more"
             mistake = Mistake(HTTPStatus.INTERNAL_SERVER_ERROR, message)
         return mistake_answer(mistake)
+
+    def _not_sent(self, failure: Failure) -> None:
+        self._log.failure("No answer sent.", failure, action="web_defect")
 
     def _send(self, answer: Answer, request: server.Request, gone: list[Failure]) -> None:
         if gone:

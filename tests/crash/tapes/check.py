@@ -25,7 +25,7 @@ THEN = {
 }
 """What success of a rule means for the tape."""
 
-KEPT = ".vtspolicy-clock", ".vtspolicy-keeper-clock", ".vtspolicy-probe-"
+STAYING = ".vtspolicy-clock", ".vtspolicy-keeper-clock", ".vtspolicy-probe-"
 """Private files that may stay: the clocks, and of a probe that was killed for an hour."""
 
 
@@ -59,9 +59,9 @@ class Ground:
             return None
 
     def copies(self, cartridge: str) -> list[bytes]:
-        """Return what is in the copies that the ledger has for a tape and does not call lost."""
+        """Return what is in the copies that the ledger has for a tape."""
         path = str(self.path(cartridge))
-        rows = self._rows("SELECT source, handle FROM copies WHERE path = ? AND lost IS NULL", path)
+        rows = self._rows("SELECT source, handle FROM copies WHERE path = ?", path)
         found = [self._content(source, handle) for source, handle in rows]
         return [each for each in found if each is not None]
 
@@ -71,7 +71,9 @@ class Ground:
             pieces: list[bytes] = []
             try:
                 copy = find(self.site.root / "store", Path(source), handle)
-                decompress(copy, [lambda data: pieces.append(bytes(data))], lambda _done, _all: None)
+                decompress(
+                    copy, [lambda data: pieces.append(bytes(data))], lambda _done, _all: None
+                )
             except (DiskError, OSError):
                 return None
             self._contents[key] = b"".join(pieces)
@@ -80,7 +82,7 @@ class Ground:
     def private(self) -> list[Path]:
         """Return what is in the pools beside tapes, without what the program keeps there."""
         found = (self.site.root / "VAULT01").rglob(".*")
-        return sorted(each for each in found if not each.name.startswith(KEPT))
+        return sorted(each for each in found if not each.name.startswith(STAYING))
 
     def done(self, cartridge: str) -> list[Done]:
         """Return all attempts about a tape, in the order in which they began."""
@@ -116,17 +118,19 @@ def losses(ground: Ground, *, settled: bool) -> list[str]:
     """Return what is lost, or is where it must not be; nothing of the site may run.
 
     Until all has settled, what a server that was killed has put aside counts as there: the next
-    server gives it its name back.
+    server gives it its name back. What is kept because a newer file has its name stays for people.
     """
     wrong: list[str] = []
     for cartridge in POOL_OF:
         story = ground.journal.story(cartridge)
         wrong += story.wrong
+        wrong += _lost_before(ground, story)
         wrong += _lost(ground, story, settled=settled)
         if settled:
             wrong += _claims(ground, story)
     if settled:
-        wrong += [f"{each.name} is left behind" for each in ground.private()]
+        left = (each.name for each in ground.private() if "-kept-" not in each.name)
+        wrong += [f"{name} is left behind" for name in left]
     return wrong
 
 
@@ -152,6 +156,17 @@ def _lost(ground: Ground, story: Story, *, settled: bool) -> Iterator[str]:
         half = any(journal.content(each).startswith(there) for each in last.right)
         if not half or (settled and not ground.is_half_restored(cartridge)):
             yield f"{cartridge} has {_shown(there)} that is not its last content, {what}"
+
+
+def _lost_before(ground: Ground, story: Story) -> Iterator[str]:
+    """What the host has found empty, and written anew, had its content in a copy."""
+    if not story.emptied:
+        return
+    copies = ground.copies(story.cartridge)
+    for last in story.emptied:
+        if not any(ground.journal.fits(last, each) for each in copies):
+            what = " or ".join(each[:8] for each in last.right)
+            yield f"LOST: {story.cartridge} had {what}, was emptied, and no copy has that"
 
 
 def _claims(ground: Ground, story: Story) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Defects in what is done to tapes, which a storm must find when somebody puts them in.
 
 Each is put into every server of a storm, in its own process. A short storm would rarely hit the
-instant that counts: so there the broken act waits for the host, or its server dies.
+instant that counts: so there the broken act waits for the host to write, or its server dies.
 """
 
 import fcntl
@@ -18,16 +18,18 @@ from attrs import evolve, field, frozen
 from twisted.internet.defer import succeed
 
 from tests.crash.tapes.storm import Weather
-from tests.crash.tapes.writer import WAYS
+from tests.crash.tapes.writer import WANTED, WAYS
 
-LONG = 3.0
+LONG = 4.0
 """Seconds for which an act waits, at most, until the host does what it must not miss."""
 
 PAUSE = 0.002
 """Seconds between two looks for that."""
 
 
-def _wait_until(is_so: Callable[[], bool]) -> None:
+def _wait_until(path: str, is_so: Callable[[], bool]) -> None:
+    """Have the host write a tape now, and wait for it."""
+    _want(path)
     until = time.monotonic() + LONG
     while not is_so() and time.monotonic() < until:
         time.sleep(PAUSE)
@@ -35,14 +37,24 @@ def _wait_until(is_so: Callable[[], bool]) -> None:
 
 @frozen(kw_only=True)
 class Defect:
-    """One broken promise, words of what the judge must say about it, and the storm that shows it."""
+    """One broken promise, what the judge must say about it, and the storm that shows it."""
 
     what: str
     put_in: Callable[[], None]
     found: tuple[str, ...]  # any of them
     rows: tuple[tuple[str, ...], ...]  # of commands, in the storm that shows it
     ways: Mapping[str, int] = field(factory=lambda: WAYS)  # in which its host writes
-    pace: float = 0.3
+    pace: float = 1.5
+    fills: bool = True
+    lives: tuple[int, ...] = (10, 20)
+
+
+def _want(path: str) -> None:
+    tape = Path(path)
+    wanted = tape.parents[3] / "journal" / WANTED
+    unfinished = wanted.with_suffix(f".{tape.name}")
+    unfinished.write_text(tape.name)
+    unfinished.rename(wanted)
 
 
 def _erase_whatever_is_there() -> None:
@@ -52,7 +64,7 @@ def _erase_whatever_is_there() -> None:
     erase = acts.erase
 
     def late(place: Any, judged: Any) -> Any:
-        _wait_until(lambda: _is_other(place, judged))
+        _wait_until(place.tape.path, lambda: _is_other(place, judged))
         return erase(place, judged)
 
     acts.erase = late
@@ -75,11 +87,15 @@ def _exchange_without_lease() -> None:
     @contextmanager
     def unclaimed(place: Any, file: int, name: str) -> Iterator[Lease]:
         if name == place.name:
-            held.tape = file
+            held.tape = place.tape.path, file
         yield Lease(system=place.system, file=file, shown=name, is_real=False)
 
     def late(self: Any, one: str, other: str, folder: int) -> None:
-        _wait_until(lambda: _is_open(self, held.tape))
+        tape = getattr(held, "tape", None)
+        if tape is not None:  # else it is the probe that exchanges two files of its own
+            held.tape = None
+            path, file = tape
+            _wait_until(path, lambda: _is_open(self, file))
         exchange(self, one, other, folder)
 
     restores.claimed = unclaimed
@@ -101,7 +117,7 @@ def _delete_whatever_was_renamed() -> None:
     from vtspolicy.vaults.private import DELETE
 
     def remove(place: Any, _file: int, _lease: Any, judged: Any, token: str) -> None:
-        _wait_until(lambda: _is_other(place, judged))
+        _wait_until(place.tape.path, lambda: _is_other(place, judged))
         aside = place.private(token, DELETE)
         acts.put_aside(place, aside)
         place.system.unlink(aside, place.pool)
@@ -126,8 +142,10 @@ def _look_after_a_restart() -> None:
             reactor.callLater(0.3, os.kill, os.getpid(), signal.SIGKILL)
         return await run(self, job, key, adopt=adopt)
 
-    async def looked(self: Any, job: Any, tape: Any, began: Any, ended: Any, judged: Any) -> Any:
+    async def looked(self: Any, job: Any, tape: Any, began: Any, *rest: Any) -> Any:
+        ended, judged = rest
         if job.id in adopted and ended is not None and ended.after is not None:
+            _want(tape.path)
             now, seen, left = await self._look(tape), ended.after.fingerprint, LONG
             while now.fingerprint == seen and left > 0:
                 left -= 0.05
@@ -207,8 +225,11 @@ DEFECTS: Mapping[str, Defect] = {
         what="an exchange takes no lease",
         put_in=_exchange_without_lease,
         found=("was replaced", "LOST"),
-        rows=(("archive", "erase", "restore"), ("erase", "restore")),
+        rows=(("archive", "erase", "restore"), ("erase", "restore"), ("restore",)),
         ways={"slow": 1},
+        pace=5.0,
+        fills=False,
+        lives=(40, 60),
     ),
     "rename": Defect(
         what="a delete does not compare after its rename",
@@ -253,7 +274,10 @@ def with_defect(name: str) -> Weather:
         ways=defect.ways,
         steps={},
         pace=defect.pace,
+        fills=defect.fills,
+        lives=defect.lives,
+        longest=20.0,
         tapes=TAPES,
         prepare=prepare,
-        patience=20.0,
+        patience=60.0,
     )

@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class Story:
     cartridge: str
     last: Last
     writes: int = 0
+    emptied: tuple[Last, ...] = ()  # what was last on it before the host has found it empty
     wrong: tuple[str, ...] = ()  # what the host itself saw, and must not see
 
 
@@ -138,9 +140,11 @@ class Journal:
             elif not self._is_partial(before, self.content(was)):
                 told = f"{story.cartridge} had other data than its last when write {said} began"
                 story = evolve(story, wrong=(*story.wrong, told))
+        elif was == EMPTY and not before.is_nothing:
+            story = evolve(story, emptied=(*story.emptied, before))
         states = said["states"]
         steps = [(one, other) for one in before.right for other in states[:1]]
-        steps += list(zip(states, states[1:], strict=False))
+        steps += list(pairwise(states))
         if said["way"] == "rename":
             steps = []  # it is done in one
         last = Last(

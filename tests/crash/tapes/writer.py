@@ -43,6 +43,9 @@ SLOW = 0.3
 HELD = 3.0
 """Seconds for which a tape is held open at most, with nothing written to it."""
 
+WANTED = "wanted"
+"""The file of the journal in which a tape can be named that is to be written at once."""
+
 NEW = 0o640
 """The mode of a tape that it makes."""
 
@@ -72,6 +75,7 @@ class WritingHost:
     seed: int
     pace: float = 0.06  # seconds between two writes, on average
     ways: Mapping[str, int] = field(factory=lambda: WAYS)
+    fills: bool = False  # it likes to write to tapes that have nothing
     pid: int | None = None
     count: int = 0  # processes so far
 
@@ -129,10 +133,33 @@ class _Pen:
             if time.monotonic() > until:  # others are left alone for a while: they can be emptied
                 until = time.monotonic() + self.draw.uniform(0.3, 1.5)
                 hot = self.draw.sample(names, self.draw.randint(1, 3))
-            way = self.draw.choices(tuple(self.host.ways), tuple(self.host.ways.values()))[0]
-            self.write(self.draw.choice(hot), way, self._pause)
-            time.sleep(self.draw.expovariate(1 / self.host.pace))
+            self._write_one(self._wanted() or self.draw.choice(self._empty() or hot))
+            rest = time.monotonic() + self.draw.expovariate(1 / self.host.pace)
+            while time.monotonic() < rest and not stop.exists():
+                time.sleep(min(0.01, self.host.pace))
+                if (wanted := self._wanted()) is not None:
+                    self._write_one(wanted)
         os._exit(0)
+
+    def _write_one(self, cartridge: str) -> None:
+        way = self.draw.choices(tuple(self.host.ways), tuple(self.host.ways.values()))[0]
+        self.write(cartridge, way, self._pause)
+
+    def _wanted(self) -> str | None:
+        """Return the tape that somebody wants to be written just now."""
+        wanted = self.host.journal.root / WANTED
+        try:
+            cartridge = wanted.read_text()
+            wanted.unlink()
+        except FileNotFoundError:
+            return None
+        return cartridge
+
+    def _empty(self) -> list[str]:
+        if not self.host.fills:
+            return []
+        places = {name: self.host.vault / pool / name for name, pool in self.host.pools.items()}
+        return [name for name, at in places.items() if not at.exists() or not at.stat().st_size]
 
     def _pause(self) -> None:
         time.sleep(self.draw.choice((0.0, 0.0, 0.01, 0.05)))
@@ -246,10 +273,12 @@ class _Opened:
         """Give what does one step: through the descriptor, or a mapping that outlives that."""
         file = self.tape.fileno()
         if way != "mapping" or not size:
-            yield lambda step: (
-                os.ftruncate(file, step.at)
-                if step.what == "truncate"
-                else os.pwrite(file, step.data, step.at)
+            yield (
+                lambda step: (
+                    os.ftruncate(file, step.at)
+                    if step.what == "truncate"
+                    else os.pwrite(file, step.data, step.at)
+                )
             )
             return
         address = _C.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, file, 0)

@@ -28,6 +28,7 @@ from vtspolicy.tapes import (
     Reason,
     Refused,
     Tape,
+    VaultFeatures,
     difference,
 )
 from vtspolicy.vaults import (
@@ -48,6 +49,9 @@ HELD_OPEN = 30.0
 
 HELD_PAUSE = 1.0
 """Seconds between tries to put a file in the place of a tape that a process has open."""
+
+FINE_NS = 20_000_000
+"""Nanoseconds of the longest tick in which no host is expected to write behind a restore."""
 
 SINCE = "it was run before the ledger was restored"
 """How the reasons begin that tell of an old run."""
@@ -303,7 +307,8 @@ class Restores:
             return await self._let_be(tapes, judgement)
         outcomes: list[Outcome] = []
         for tape in tapes:
-            came, sure = _came_back(tape, look)
+            features = await self.checks.in_thread(self.checks.vaults.features_of, tape.vault)
+            came, sure = _came_back(tape, look, features)
             if came is None or not came.size:
                 reason = f"nothing came back: {tape.name} is empty"
                 return (), evolve(judgement, state="failed", reason=reason)
@@ -424,18 +429,22 @@ def _why_not_whole(tape: Tape, file: Fingerprint, plan: Plan) -> str | None:
     return None
 
 
-def _came_back(tape: Tape, look: Look | None) -> tuple[Fingerprint | None, bool]:
+def _came_back(
+    tape: Tape, look: Look | None, features: VaultFeatures
+) -> tuple[Fingerprint | None, bool]:
     """Return the file as the restore left it, and whether that is sure.
 
     It is sure if the keeper saw it at the end of the run, nobody had it open for writing then, and
-    its times are not later than that.
+    its times are not later than that. Where times are coarse, a write that followed in the same
+    tick would have the same ones: they have to be older.
     """
     if look is None or look.fingerprint is None:
         return tape.seen, False
     file = look.fingerprint
     if look.vault_ns is None or file.mtime_ns is None or file.ctime_ns is None:
         return file, False
-    late = max(file.mtime_ns, file.ctime_ns) > look.vault_ns
+    margin = 2 * features.tick_ns if features.tick_ns > FINE_NS else 0
+    late = max(file.mtime_ns, file.ctime_ns) + margin > look.vault_ns
     return file, not late and look.writer is False
 
 

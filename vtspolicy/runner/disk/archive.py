@@ -10,7 +10,7 @@ from pathlib import Path
 import zstandard
 
 from vtspolicy import __version__
-from vtspolicy.runner.disk.catalogue import Copy, checked_copy, copy_of_link
+from vtspolicy.runner.disk.catalogue import Copy, checked_copy, copy_of_link, has_content
 from vtspolicy.runner.disk.failure import DiskError, shown
 from vtspolicy.runner.disk.files import (
     PRIVATE_FILE,
@@ -41,7 +41,8 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 def archive(place: Place, progress: Progress, now: Callable[[], datetime]) -> tuple[Copy, bool]:
     """Copy the tape of `place` into the store; return the copy, and whether it was made just now.
 
-    A copy under the same handle of the same tape with the same size and time is taken as this one.
+    A copy under the same handle of the same tape with the same size, time and data is taken as this
+    one.
     Raises DiskError and leaves no copy when anything is in doubt: the tape is empty, not a plain
     file, changed while it was read, or the handle is taken. Raises OSError as the system gives it.
     """
@@ -51,7 +52,7 @@ def archive(place: Place, progress: Progress, now: Callable[[], datetime]) -> tu
             raise DiskError(f"{shown(place.tape)}: the tape is empty (erased); nothing to archive")
         _make_store(place.store)
         with claimed(place.lock, f"another run is busy with handle {place.handle}"):
-            earlier = _earlier(place, before)
+            earlier = _earlier(place, descriptor, before, progress)
             if earlier is not None:
                 return earlier, False
             try:
@@ -78,10 +79,13 @@ def _make_store(store: Path) -> None:
     make_folders(store / TAPES)
 
 
-def _earlier(place: Place, tape: os.stat_result) -> Copy | None:
+def _earlier(
+    place: Place, descriptor: int, tape: os.stat_result, progress: Progress
+) -> Copy | None:
     """Return the copy that this run would make, if it is there; clear what an interrupted run left.
 
-    Raises DiskError when the handle names another copy.
+    The data is compared, too: a host can write as many bytes and set the old time again. Raises
+    DiskError when the handle names another copy.
     """
     holder = copy_of_link(place.store, place.handle) or place
     if not os.path.lexists(holder.manifest):
@@ -91,7 +95,8 @@ def _earlier(place: Place, tape: os.stat_result) -> Copy | None:
     if holder != place:
         raise DiskError(f"handle {place.handle} is taken: it names a copy of {shown(holder.tape)}")
     copy = checked_copy(place)
-    if (copy.manifest.size, copy.manifest.mtime_ns) != (tape.st_size, tape.st_mtime_ns):
+    same = (copy.manifest.size, copy.manifest.mtime_ns) == (tape.st_size, tape.st_mtime_ns)
+    if not same or not has_content(copy, descriptor, tape.st_size, progress):
         raise DiskError(
             f"handle {place.handle} is taken: it names an earlier copy of this tape,"
             f" made {copy.manifest.created}; the tape has changed since"

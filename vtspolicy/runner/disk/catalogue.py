@@ -113,6 +113,17 @@ def verify(copy: Copy, progress: Callable[[int, int], None]) -> str:
     return decompress(copy, [], progress)
 
 
+def has_content(copy: Copy, tape: int, size: int, progress: Callable[[int, int], None]) -> bool:
+    """Read an open tape of so many bytes; return whether it has the very data of a copy."""
+    digest = hashlib.sha256()
+    pump(
+        lambda buffer: os.readv(tape, [buffer]),
+        [digest.update],
+        lambda done: progress(min(done, size), size),
+    )
+    return digest.hexdigest() == copy.manifest.sha256
+
+
 def decompress(copy: Copy, sinks: list[Sink], progress: Callable[[int, int], None]) -> str:
     """Send the tape's bytes to `sinks`, and return their SHA-256.
 

@@ -1,11 +1,10 @@
 """Bring a virtual tape back from its copy: all of it, checked, or the tape as it was."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from vtspolicy.runner.disk.catalogue import Copy, decompress
+from vtspolicy.runner.disk.catalogue import Copy, decompress, has_content
 from vtspolicy.runner.disk.failure import DiskError, shown
 from vtspolicy.runner.disk.files import (
     checked_tape,
@@ -16,7 +15,6 @@ from vtspolicy.runner.disk.files import (
     writer_to,
 )
 from vtspolicy.runner.disk.layout import unfinished_restore
-from vtspolicy.runner.disk.pump import pump
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -34,8 +32,10 @@ def restore(
     """
     before = checked_tape(path)
     if before is not None and before.st_size > 0:
-        if before.st_size == copy.manifest.size and _same_content(copy, path, progress):
-            return False, ""
+        if before.st_size == copy.manifest.size:
+            with opened_tape(path) as (descriptor, found):
+                if has_content(copy, descriptor, found.st_size, progress):
+                    return False, ""
         if not replace:
             raise DiskError(
                 f"{shown(path)}: the tape has other data on it; --replace would overwrite it"
@@ -62,17 +62,6 @@ def _plain(path: Path | None) -> os.stat_result | None:
         return checked_tape(path) if path is not None else None
     except (DiskError, OSError):
         return None
-
-
-def _same_content(copy: Copy, path: Path, progress: Progress) -> bool:
-    digest = hashlib.sha256()
-    with opened_tape(path) as (descriptor, found):
-        pump(
-            lambda buffer: os.readv(descriptor, [buffer]),
-            [digest.update],
-            lambda done: progress(min(done, found.st_size), found.st_size),
-        )
-    return digest.hexdigest() == copy.manifest.sha256
 
 
 def _dress(descriptor: int, copy: Copy, tape: os.stat_result | None) -> str:

@@ -3,7 +3,9 @@
 -- name: job_columns
 jobs.id, jobs.request, jobs.host, jobs.work, jobs."values", jobs.rule, jobs."lock", jobs.priority,
 jobs.state, jobs.tape, jobs.path, jobs.attempt, jobs.due, jobs.created, jobs.started, jobs.finished,
-jobs.code, jobs.reason, jobs.notify, jobs.repeats
+jobs.code, jobs.reason, jobs.notify, jobs.repeats,
+(SELECT requests.ref FROM requests WHERE requests.id = jobs.request),
+(SELECT requests.family FROM requests WHERE requests.id = jobs.request)
 
 -- name: job
 SELECT {job_columns} FROM jobs WHERE id = ?

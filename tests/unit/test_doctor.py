@@ -1,0 +1,96 @@
+"""What a person is told before the first start: vaults, ledger, spool, programs, versions."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from vtspolicy.cli.completion import completion
+from vtspolicy.cli.doctor import doctor
+
+
+@pytest.fixture
+def site(tmp_path):
+    (tmp_path / "VAULT01" / "PAY").mkdir(parents=True)
+    (tmp_path / "vtspolicy.yaml").write_text(
+        "node: vts1.example.com\n"
+        "listen: ['tcp:port=7171:interface=127.0.0.1']\n"
+        f"ledger: sqlite://{tmp_path}/ledger.db\n"
+        f"spool: {tmp_path}/spool\n"
+        f"vaults: {{VAULT01: {tmp_path}/VAULT01}}\n"
+        "rules: [rules.yaml]\n"
+    )
+    (tmp_path / "rules.yaml").write_text("rules: []\n")
+    return tmp_path
+
+
+def look(site):
+    arguments = ["--config", str(site / "vtspolicy.yaml"), "--json"]
+    done = CliRunner().invoke(doctor, arguments)
+    return done.exit_code, json.loads(done.stdout)
+
+
+def found(told, about):
+    return [each for each in told["findings"] if each["about"] == about]
+
+
+def test_a_machine_that_can_serve_has_only_the_missing_server_to_tell_of(site):
+    code, told = look(site)
+    assert code == 3
+    wrong = {each["about"] for each in told["findings"] if each["grade"] != "ok"}
+    assert wrong == {"server"}
+    assert told["machine"]["node"] == "vts1.example.com"
+    assert not (site / "spool").exists()
+    assert not (site / "ledger.db").exists()
+
+
+def test_a_vault_without_a_pool_is_doubtful(site):
+    (site / "VAULT01" / "PAY").rmdir()
+    _code, told = look(site)
+    (vault,) = found(told, "vault VAULT01")
+    assert vault["grade"] == "warning"
+    assert "0 pools" in vault["told"]
+
+
+def test_a_spool_that_cannot_be_made_fails(site):
+    config = site / "vtspolicy.yaml"
+    config.write_text(config.read_text().replace(f"{site}/spool", f"{site}/rules.yaml/spool"))
+    code, told = look(site)
+    assert code == 1
+    assert found(told, "spool")[0]["grade"] == "failed"
+
+
+def test_a_script_whose_interpreter_is_not_there_fails(site):
+    script = site / "copy"
+    script.write_text("#!/opt/gone/python\n")
+    script.chmod(0o755)
+    (site / "rules.yaml").write_text(
+        "applications:\n"
+        f"  DSK: {{title: ours, programs: {{copy: {script}}}}}\n"
+        "rules:\n"
+        "  - rule: copy\n"
+        "    when: {family: DSK}\n"
+        '    run: ["{program.copy}", "{path}"]\n'
+    )
+    code, told = look(site)
+    assert code == 1
+    (program,) = found(told, "program copy")
+    assert "/opt/gone/python" in program["told"]
+
+
+def test_a_damaged_ledger_fails(site):
+    (site / "ledger.db").write_bytes(b"this is no ledger\n" * 1000)
+    code, told = look(site)
+    assert code == 1
+    assert found(told, "ledger")[0]["grade"] == "failed"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_its_completion(shell):
+    done = CliRunner().invoke(completion, [shell])
+    assert done.exit_code == 0
+    assert f"_VTSPOLICY_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_an_unknown_shell_is_refused():
+    assert CliRunner().invoke(completion, ["csh"]).exit_code == 2

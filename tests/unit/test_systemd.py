@@ -1,0 +1,92 @@
+"""What systemd is told, and which exit code tells it to start a server again."""
+
+import errno
+import socket
+
+import pytest
+from twisted.internet.error import CannotListenError
+
+from vtspolicy.ledger import LedgerDamaged, LedgerError, LedgerInUse
+from vtspolicy.runner.protocol import KeeperError, SpoolError, WrongSpoolError
+from vtspolicy.starting import MAY_PASS, MUST_CHANGE, START_ERRORS, exit_code
+from vtspolicy.systemd import Notifier
+
+
+@pytest.fixture
+def manager(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        yield manager
+
+
+def test_the_manager_is_told_of_the_whole_life_of_a_server(manager, tmp_path):
+    notifier = Notifier.of({"NOTIFY_SOCKET": str(tmp_path / "notify")}, 17)
+    notifier.wait_longer(30, "Waiting for the ledger")
+    notifier.ready("Ready: 127.0.0.1:7171")
+    notifier.alive()
+    notifier.stopping()
+    assert [manager.recv(1000).decode() for _ in range(4)] == [
+        "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=Waiting for the ledger",
+        "READY=1\nSTATUS=Ready: 127.0.0.1:7171",
+        "WATCHDOG=1",
+        "STOPPING=1\nSTATUS=Stopping; running applications go on.",
+    ]
+
+
+def test_an_abstract_socket_is_reached_too():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("\0vtspolicy-test-notify")
+        manager.settimeout(5)
+        assert Notifier(address="@vtspolicy-test-notify").tell("READY=1")
+        assert manager.recv(100) == b"READY=1"
+
+
+def test_without_a_manager_nothing_is_told_and_nothing_fails(tmp_path):
+    assert not Notifier.of({}, 17).tell("READY=1")
+    assert not Notifier(address=str(tmp_path / "gone")).tell("READY=1")
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "60000000"}, 60.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "17"}, 60.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "18"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({}, None),
+    ],
+)
+def test_a_watchdog_is_for_the_process_that_it_names(environ, seconds):
+    assert Notifier.of(environ, 17).watchdog == seconds
+
+
+def caused(error, number):
+    error.__cause__ = OSError(number, "why")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CannotListenError("", 7171, OSError(errno.EADDRINUSE, "in use")), MAY_PASS),
+        (CannotListenError("", 7171, OSError(errno.EADDRNOTAVAIL, "not yet")), MAY_PASS),
+        (CannotListenError("", 71, OSError(errno.EACCES, "not yours")), MUST_CHANGE),
+        (caused(LedgerError("x"), errno.ENOENT), MAY_PASS),
+        (caused(LedgerError("x"), errno.EROFS), MAY_PASS),
+        (caused(LedgerError("x"), errno.ENOTDIR), MUST_CHANGE),
+        (caused(LedgerError("x"), errno.EACCES), MUST_CHANGE),
+        (LedgerInUse("x", 17), MAY_PASS),
+        (LedgerDamaged("x", "y"), MUST_CHANGE),
+        (SpoolError("another server has it"), MAY_PASS),
+        (WrongSpoolError("another ledger's"), MUST_CHANGE),
+        (caused(SpoolError("x"), errno.ENOTDIR), MUST_CHANGE),
+        (KeeperError("cannot be reached"), MAY_PASS),
+        (ValueError("an endpoint that is none"), MUST_CHANGE),
+        (OSError(errno.ENOSPC, "full"), MAY_PASS),
+    ],
+)
+def test_only_what_a_person_must_change_ends_the_service_for_good(error, code):
+    assert isinstance(error, START_ERRORS)
+    assert exit_code(error) == code
