@@ -73,7 +73,9 @@ def reader_of(configuration: Configuration) -> Reader:
     """
     vocabulary = load_vocabulary(configuration.families)
     table = load_table(configuration.rules, vocabulary=vocabulary, configuration=configuration)
-    failures = failed_cases(configuration.tests, table=table, vocabulary=vocabulary)
+    failures = failed_cases(
+        configuration.tests, table=table, vocabulary=vocabulary, hosts=configuration.hosts
+    )
     if failures:
         raise ConfigurationError(failures)
     return Reader(configuration=configuration, vocabulary=vocabulary, table=table)

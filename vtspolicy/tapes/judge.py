@@ -447,8 +447,10 @@ def _since_began(facts: Facts) -> Ruling:
     if seen.ctime_ns / 1e9 >= mark.began:
         return Allowed(doubt="the file's attributes were changed after the copy began")
     if _may_be_later(seen.ctime_ns, mark.began, facts.features):
-        return Allowed(doubt="the file was changed so shortly before the copy began that a later"
-                             " write would have the same time")
+        return Allowed(
+            doubt="the file was changed so shortly before the copy began that a later"
+            " write would have the same time"
+        )
     if mark.size is None:
         return Allowed(doubt="nobody said how many bytes were copied: mark it with --size")
     return Allowed()
