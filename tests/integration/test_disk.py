@@ -156,6 +156,8 @@ def test_other_data_of_the_same_size_and_time_is_not_taken_for_archived(shop):
     answer = shop("archive")
     assert answer.exit_code == 1
     assert "handle 7-1 is taken" in answer.stderr
+
+
 def test_a_copy_is_not_taken_for_that_of_a_file_with_the_same_size_and_time(shop):
     shop("archive")
     found = shop.tape.stat()

@@ -1,6 +1,6 @@
 """Programs of steps for a world with tapes: how they are drawn, played, and how each must end."""
 
-import os
+import time
 from datetime import UTC, datetime
 
 from attrs import frozen
@@ -82,6 +82,14 @@ def programs(draw, names=tuple(STEPS), always=ALWAYS, longest=14):
     steps = st.one_of([STEPS[name] for name in (*always, *some, *some)])
     before = draw(st.sampled_from(BEGINNINGS))
     return [*before, *draw(st.lists(steps, min_size=2, max_size=longest))], draw(perturbed)
+
+
+@st.composite
+def focused(draw, kinds, begin, longest=8):
+    """A program of a few kinds of steps."""
+    return [*begin, *draw(st.lists(st.one_of(kinds), min_size=2, max_size=longest))], draw(
+        perturbed
+    )
 
 
 def play(world, program):
@@ -343,7 +351,7 @@ class Ending:
     def live(self, player, number, one):
         """A whole tape is archived, emptied and brought back, each by one command."""
         world = self.world
-        ahead = one.path.exists() and one.path.stat().st_mtime_ns > os.stat("/proc/self").st_mtime_ns
+        ahead = one.path.exists() and one.path.stat().st_mtime_ns > time.time_ns()
         if not one.read() or one.read() != one.content or not one.guarded or ahead:
             world.write("rewrite", number)
             world.pass_time(1.0)
@@ -385,4 +393,3 @@ class Ending:
                 world.restart()
             elif each == "scan":
                 player.scan()
-

@@ -6,12 +6,12 @@ or in a copy.
 
 import json
 import shutil
-from functools import cache
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from attrs import define, evolve
-from engines import FaultyLedger, Site, Times, World
+from engines import FaultyLedger, Site, World
 from tape_applications import ModelApplication, ModelRunner, Stored, damaged
 from tape_files import PLACE, FileClock, Killed, ModelHost, ModelSystem, ModelTape, keeper_look
 from twisted.internet.defer import Deferred
@@ -33,7 +33,9 @@ applications:
     seats: {seats}
     outcome: {{0: completed, default: failed}}
     {touches}
-    query: {{run: ["true", query, "{{path}}", "{{handle}}"], absent: ["no copy of that name"]}}
+    query:
+      run: ["true", query, "{{path}}", "{{handle}}"]
+      absent: ["no copy of that name"]
     {read_back}
 rules:
   - rule: archive
@@ -57,7 +59,9 @@ rules:
     then: deleted
 cleanup: {{hour: 3, rest: 0s, retention: 1s, dry_run: false}}
 """
-READ = """read_back: {run: ["true", read, "{path}", "{handle}"], read: {digest: 'digest=([0-9a-f]+)'}}"""
+READ = """read_back:
+      run: ["true", read, "{path}", "{handle}"]
+      read: {digest: 'digest=([0-9a-f]+)'}"""
 SIZED = """read: {bytes: 'bytes=([0-9]+)'}
     expect: {bytes: "{size}"}"""
 QUEUED = """read: {application_job: 'JobId=([0-9]+)'}
@@ -78,8 +82,19 @@ JOBS_OF_APPLICATION = ("archive", "restore")
 class TapeSite(Site):
     """Two tapes, and rules of one kind."""
 
-    def __init__(self, *, place="{target}", proof="found", seats=2, touches=False, archive=SIZED,
-                 restore="", leases=True, tick=1, each_pool=False):
+    def __init__(
+        self,
+        *,
+        place="{target}",
+        proof="found",
+        seats=2,
+        touches=False,
+        archive=SIZED,
+        restore="",
+        leases=True,
+        tick=1,
+        each_pool=False,
+    ):
         self.place, self.proof, self.leases, self.tick = place, proof, leases, tick
         self.touches, self.each_pool = touches, each_pool
         more = f"{archive}\n    proof: {proof}" if proof == "data" else archive
@@ -136,7 +151,7 @@ class ModelLedger(FaultyLedger):
 class Armed:
     """Something that happens at a moment in the middle of the server's work."""
 
-    kind: str  # of the moments that count
+    kind: str  # of the moments that count, or their name
     left: int  # how many of them until then
     act: tuple  # ("host", how, tape) or ("kill",)
 
@@ -190,9 +205,8 @@ class TapeWorld(World):
         return self.steady_seconds
 
     def prepare(self):
-        site = self.site
         self.runner.world = self
-        self.runner.take_look = lambda tape: self.look(tape)
+        self.runner.take_look = self.look
         vaults = self.engine.vaults
         vaults.system = ModelSystem(self)
         vaults.probe = self.probe
@@ -253,7 +267,7 @@ class TapeWorld(World):
         if self.acting:
             return
         for each in list(self.armed):
-            if each.kind != kind:
+            if each.kind not in {kind, name}:
                 continue
             each.left -= 1
             if each.left > 0:
@@ -334,9 +348,9 @@ class TapeWorld(World):
         ]
 
     def _restores_in_place(self, tape):
-        return self.site.in_place and (
-            self._runs_of(tape, "restore") or tape.name in str(self.application.queued)
-        )
+        app = self.application
+        queued = [argv for each, (argv, _) in app.queued.items() if each not in app.ended]
+        return self.site.in_place and (self._runs_of(tape, "restore") or tape.name in str(queued))
 
     def command(self, text):
         """A host's command; returns the request's number, or None."""
@@ -402,21 +416,14 @@ class TapeWorld(World):
 
     def mark(self, tape, state, **more):
         self.ready()
-        given = {
-            **{"handle": None, "application": "DSK", "retention": None, "media": None},
-            **{"size": None, "began": None},
-            **more,
-        }
+        nothing = ("handle", "retention", "media", "size", "began")
+        given = {**dict.fromkeys(nothing), "application": "DSK", **more}
         return self.said(self.operator.mark(tape=tape.name, state=state, actor=ALICE, **given))
 
     # The application's side
 
     def running(self, *, questions):
-        return [
-            each
-            for each in self.machine.running
-            if (each.run.key.count("-") > 1) is questions
-        ]
+        return [each for each in self.machine.running if (each.run.key.count("-") > 1) is questions]
 
     def answer(self):
         """All questions are answered."""
@@ -596,9 +603,9 @@ class TapeWorld(World):
         content = _content(path if path.name == tape.name else path / tape.name)
         if job.state is not JobState.COMPLETED:
             good = job.id in self.went_well and quiet and job.work.then == "migrated"
-            if good and job.state is JobState.FAILED and not self.application.deaf:
-                if tape.read():
-                    self.lost.append(f"{told}: {job.reason}")
+            failed = job.state is JobState.FAILED and not self.application.deaf
+            if good and failed and tape.read():
+                self.lost.append(f"{told}: {job.reason}")
             return
         if job.work.then == "erased" and content:
             self.lost.append(f"{told}, and it has data")

@@ -1,7 +1,3 @@
-"""A page of pending notices is old when it comes: what has arrived meanwhile is not sent from it."""
-
-import pytest
-from links import Bench, a_host
 """What arrives while a page of pending notices is read is not sent again from that page."""
 
 import pytest
@@ -32,7 +28,6 @@ def test_what_was_confirmed_since_a_page_was_asked_for_is_not_sent_from_it(bench
 
 
 def test_an_answer_that_is_in_the_page_and_was_confirmed_is_sent_once(bench):
-    session, other = bench.connect(), bench.connect(a_host("NSK2"))
     session = bench.connect()
     session.pauseProducing()
     bench.push(Word.COMPLETED, request=1)
@@ -50,7 +45,6 @@ def test_an_answer_that_is_in_the_page_and_was_confirmed_is_sent_once(bench):
     bench.store.answer()
 
     assert session.transport.told() == [("COMPLETED", 2)]
-    assert other.transport.told() == []
 
 
 def test_what_is_confirmed_while_its_record_waits_is_not_sent_from_a_page_either(bench):

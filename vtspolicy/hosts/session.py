@@ -324,10 +324,7 @@ class HostSession(Protocol):
         self._steer()
 
     def _failed(self, failure: Failure) -> None:
-        """Say so in the log and drop the link, so that the host sends again.
-
-        It is a defect of ours, unless the server stops while its ledger takes no writes.
-        """
+        """Log a failed batch, a defect unless the server stops, and have the host send it again."""
         if failure.type is LedgerError and not self.is_live:
             self._link.log.warn(
                 "Input from {address} is neither recorded nor answered: {why}.",

@@ -31,7 +31,6 @@ _COUNTED = (
 
 _STOPPED = (JobState.WAITING, JobState.TIMEDOUT, JobState.CANCELLED)
 _UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
-_WITH_REASON = frozenset(word for word in Word if word.is_final) - {Word.COMPLETED}
 
 
 @frozen(kw_only=True)
@@ -379,8 +378,6 @@ class JobDesk(TapeDesk):
             return None
         if place.jobs == 1:
             return job.reason
-        if word not in _WITH_REASON:
-            return None
         row = self._one("first_reason", job.request, JobState[word.name].value)
         if row is None:
             return None

@@ -18,12 +18,20 @@ from attrs import evolve
 
 from vtspolicy.tapes import Fingerprint, Look, Tape, VaultFeatures
 from vtspolicy.vaults import acts, bringing, clock, restores
-from vtspolicy.vaults.errors import PASSING, ChangedError, VaultBusyError, VaultError, told, trouble
+from vtspolicy.vaults.errors import (
+    PASSING,
+    ChangedError,
+    NoSuchPoolError,
+    VaultBusyError,
+    VaultError,
+    told,
+    trouble,
+)
 from vtspolicy.vaults.export import digest, export
 from vtspolicy.vaults.files import Place, as_looked_at, is_judged, opened
 from vtspolicy.vaults.looking import Looking
 from vtspolicy.vaults.private import parsed
-from vtspolicy.vaults.probe import probe
+from vtspolicy.vaults.probe import fit_for, fits, probe
 from vtspolicy.vaults.system import FILE, System
 
 SAMPLES = 8
@@ -60,7 +68,9 @@ class Vaults(Looking):
         super().__init__(roots, system=system)
         self.accepted = dict(accepted or {})  # vault -> features that the site does without
         self.features: dict[str, VaultFeatures] = {}  # of the vaults that were probed
-        self._probed: dict[str, Path] = {}  # their directories then: a reload may change them
+        self._probed: dict[str, tuple[Path, int]] = {}  # their directories then, and file systems
+        self._systems: dict[str, VaultFeatures] = {}  # what they can do, whoever owns the tapes
+        self._pools: dict[tuple[str, str], tuple[int, VaultFeatures]] = {}  # of others, mounted
 
     # -- what a vault can do
 
@@ -69,56 +79,105 @@ class Vaults(Looking):
 
         Raises VaultError when the vault is not there, or nothing can be written in it.
         """
-        root = self._root(vault)
+        root, device = self._root(vault), self._device(vault)
         denied: OSError | None = None
         with ExitStack() as held:
             tapes = list(self._samples(vault, held))
-            for folder in self._folders(vault, held):
+            for folder in self._folders(vault, device, held):
                 try:
-                    features = probe(self.system, folder, tapes)
+                    features = probe(self.system, folder)
+                    self._systems[vault] = features
+                    if features.leases and not fit_for(self.system, tapes):
+                        features = evolve(features, leases=False)
                 except OSError as error:
                     if error.errno in PASSING:
                         raise trouble(error, f"vault {vault} cannot be probed") from error
                     denied = denied or error
                     continue
                 self.features[vault] = features
-                self._probed[vault] = root
+                self._probed[vault] = (root, device)
                 return features
         reason = "it has no pool" if denied is None else denied.strerror
         raise VaultError(f"vault {vault} cannot be probed: {reason}")
 
     def features_of(self, vault: str) -> VaultFeatures:
-        """Return what a vault can do; it is probed if that is not known. Errors: as `probe`."""
-        if self._probed.get(vault) != self._root(vault):
+        """Return what a vault can do; it is probed if that is not known. Errors: as `probe`.
+
+        It is not known of another file system that was mounted, or unmounted, since.
+        """
+        if self._probed.get(vault) != (self._root(vault), self._device(vault)):
             return self.probe(vault)
         return self.features[vault]
+
+    def features_for(self, tape: Tape) -> VaultFeatures:
+        """Return what can be done with a tape: its pool can be a file system of its own.
+
+        Errors: as `probe`.
+        """
+        features = self.features_of(tape.vault)
+        try:
+            with self.pool(tape.vault, tape.pool) as pool:
+                device = self.system.facts(pool).st_dev
+                able = self._systems.get(tape.vault, features)
+                if device != self._device(tape.vault):
+                    features = able = self._features_of_pool(tape, pool, device)
+                if not features.leases and able.leases and fits(self.system, pool, tape.cartridge):
+                    features = evolve(features, leases=True)
+                return features
+        except NoSuchPoolError:
+            return features
+
+    def _features_of_pool(self, tape: Tape, pool: int, device: int) -> VaultFeatures:
+        place = (tape.vault, tape.pool)
+        known = self._pools.get(place)
+        if known is None or known[0] != device:
+            with told(f"/{tape.vault}/{tape.pool} cannot be probed"):
+                self._pools[place] = known = (device, probe(self.system, pool))
+        return known[1]
+
+    def _device(self, vault: str) -> int:
+        """Return the number of a vault's file system; that of a pool can be another."""
+        with self.root(vault) as root:
+            return self.system.facts(root).st_dev
 
     def missing(self, vault: str) -> tuple[str, ...]:
         """Return the words for what a vault cannot do: inode, ctime, leases, exchange."""
         features = self.features_of(vault)
         return tuple(word for word, name in WORDS if not getattr(features, name))
 
-    def _folders(self, vault: str, held: ExitStack) -> Iterator[int]:
-        """Yield the vault's own folder, then its pools, each held open."""
+    def _folders(self, vault: str, device: int, held: ExitStack) -> Iterator[int]:
+        """Yield the vault's own folder, then its pools, each held open; those of its device first.
+
+        Where a pool is mounted by itself, the vault is what most of it is.
+        """
         yield held.enter_context(self.root(vault))
+        others = []
         for name in self.pools_of(vault):
             with suppress(VaultError):
-                yield held.enter_context(self.pool(vault, name))
+                pool = held.enter_context(self.pool(vault, name))
+                if self.system.facts(pool).st_dev == device:
+                    yield pool
+                else:
+                    others.append(pool)
+        yield from others
 
     def _samples(self, vault: str, held: ExitStack) -> Iterator[tuple[int, str]]:
         """Yield a tape of each of some pools: the pool's descriptor, and the name."""
         for name in self.pools_of(vault)[:SAMPLES]:
             try:
-                pool = held.enter_context(self.pool(vault, name))
-                with os.scandir(pool) as entries:
-                    for entry in entries:
-                        if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
-                            yield pool, entry.name
-                            break
+                yield from self._sample(held.enter_context(self.pool(vault, name)))
             except VaultBusyError:
                 raise
             except (VaultError, OSError):
                 continue  # the scan tells of it
+
+    def _sample(self, pool: int) -> Iterator[tuple[int, str]]:
+        """Yield a tape of a pool, if it has one."""
+        with os.scandir(pool) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                    yield pool, entry.name
+                    return
 
     # -- when
 
@@ -136,7 +195,9 @@ class Vaults(Looking):
         with ExitStack() as held:
             pool = held.enter_context(self.pool(tape.vault, tape.pool))
             root = held.enter_context(self.root(tape.vault))
-            return clock.moment(self.system, (root, pool), f"/{tape.vault}/{tape.pool}")
+            one = self.system.facts(root).st_dev == self.system.facts(pool).st_dev
+            folders = (root, pool) if one else (pool,)
+            return clock.moment(self.system, folders, f"/{tape.vault}/{tape.pool}")
 
     def settle_time(self, tape: Tape) -> float:
         """Return the seconds, at most 5, after which a later write has other times than now.
@@ -149,7 +210,7 @@ class Vaults(Looking):
         if seen is None or seen.mtime_ns is None:
             return 0.0
         try:
-            margin = 2 * self.features_of(tape.vault).tick_ns
+            margin = 2 * self.features_for(tape).tick_ns
         except VaultBusyError:
             raise
         except VaultError:
@@ -199,7 +260,7 @@ class Vaults(Looking):
         if seen is None:
             return None, None
         try:
-            leases = self.features_of(tape.vault).leases
+            leases = self.features_for(tape).leases
             file = self.system.open(tape.cartridge, os.O_RDONLY | FILE, pool)
         except OSError as error:
             if error.errno in PASSING:
@@ -355,7 +416,7 @@ class Vaults(Looking):
     @contextmanager
     def _place(self, tape: Tape) -> Iterator[Place]:
         """Hold a tape's pool open; errors of the system become VaultErrors about the tape."""
-        features = self.features_of(tape.vault)
+        features = self.features_for(tape)
         with self.pool(tape.vault, tape.pool) as pool, told(f"{tape.name} cannot be worked on"):
             yield Place(
                 system=self.system,

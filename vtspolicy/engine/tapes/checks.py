@@ -279,7 +279,7 @@ class TapeChecks:
 
 def _features(tape: Tape, vaults: Vaults) -> VaultFeatures:
     """Return what the vault of a tape can do. In a thread: it may have to be probed."""
-    return vaults.features_of(tape.vault)
+    return vaults.features_for(tape)
 
 
 _NOTHING = Fingerprint(vault="", size=-1, mtime_ns=None)
