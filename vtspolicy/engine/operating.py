@@ -27,7 +27,7 @@ from vtspolicy.status import HostStatus, Status
 from vtspolicy.tapes import TapeState
 
 FIXED = (
-    *("node", "listen", "dial", "ledger", "spool", "web"),
+    *("node", "listen", "ledger", "spool", "web"),
     *("connections", "settle", "output"),
 )
 """Keys of the configuration that a reload cannot change: they need a restart."""
