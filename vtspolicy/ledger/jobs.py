@@ -12,7 +12,7 @@ from vtspolicy.ledger.fingerprints import looks_of, looks_text
 from vtspolicy.ledger.reading import JOB_WIDTH
 from vtspolicy.ledger.tapes import TapeDesk
 from vtspolicy.notices import Notice, Word
-from vtspolicy.tapes import Look, Outcome
+from vtspolicy.tapes import Look, Outcome, Tape
 
 _HAPPENINGS: dict[JobState, Callable[[JobLife], JobState]] = {
     JobState.WAITING: lambda job: job.retry(),
@@ -29,9 +29,11 @@ _COUNTED = (
 )
 """In the order of the columns that settle_request answers."""
 
+CHANGING = frozenset({"erased", "deleted", "restored"})
+"""What a job does to the data of its tapes, other than reading it."""
+
 _STOPPED = (JobState.WAITING, JobState.TIMEDOUT, JobState.CANCELLED)
 _UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
-_WITH_REASON = frozenset(word for word in Word if word.is_final) - {Word.COMPLETED}
 
 
 @frozen(kw_only=True)
@@ -140,6 +142,12 @@ class JobDesk(TapeDesk):
         _, place = self._place(job_id)
         notice = self._tell(Word.STARTED, job, place, at, attempt=job.attempt)
         return Started(job=job, notices=(notice,))
+
+    def is_changed_now(self, tape: Tape) -> bool:
+        """Whether a job that runs just now empties, removes or restores a tape, or its pool."""
+        pool = tape.path.rpartition("/")[0]
+        rows = self._all("jobs_on_tape", tape.path, tape.path, pool)
+        return any(self._job_of(row).work.then in CHANGING for row in rows)
 
     def note_readings(self, job_id: int, attempt: int, readings: Mapping[str, str]) -> bool:
         """Keep what the output of an attempt under way told; False when it has ended.
@@ -379,8 +387,6 @@ class JobDesk(TapeDesk):
             return None
         if place.jobs == 1:
             return job.reason
-        if word not in _WITH_REASON:
-            return None
         row = self._one("first_reason", job.request, JobState[word.name].value)
         if row is None:
             return None
