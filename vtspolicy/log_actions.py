@@ -190,6 +190,7 @@ ACTIONS: Mapping[str, Action] = {
     "clock_not_kept": Action("error", "the ledger lacks whether the clock is trusted", "why"),
     "clock_watch_failed": Action("critical", "the program failed to watch the clock"),
     "configuration_warning": Action("warn", "a setting is doubtful", "problem"),
+    "certificate_expires": Action("warn", "a certificate ends soon, or has ended", "words"),
     "few_descriptors": Action(
         "warn", "the system allows too few open files", "connections wanted hard"
     ),
