@@ -128,13 +128,14 @@ class Root(Resource):
                 refused = Mistake(HTTPStatus.CONFLICT, str(error))
             if refused is None:
                 raise
-            self._log.warn(
-                "{path} of {by} refused: {cause}",
-                action="order_refused",
-                path=path,
-                by=actor,
-                cause=refused.message,
-            )
+            if verb.method != "reload":  # which has a line of its own
+                self._log.warn(
+                    "{path} of {by} refused: {cause}",
+                    action="order_refused",
+                    path=path,
+                    by=actor,
+                    cause=refused.message,
+                )
             raise refused from error
 
     def _failed(self, failure: Failure, request: server.Request) -> Answer:
