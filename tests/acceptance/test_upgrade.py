@@ -39,7 +39,9 @@ archive)
     echo "$2" >> "{root}/record"
     while [ -e "{root}/gate" ]; do sleep 0.05; done
     cp -r "$2" "{root}/copies/$3" ;;
-restore) cp "$copy" "$2" ;;
+restore)
+    cp "$copy" "$2"
+    while [ -e "{root}/gate" ]; do sleep 0.05; done ;;
 esac
 """
 
@@ -427,6 +429,39 @@ def test_a_copy_that_the_released_program_has_begun_ends_under_the_new_one(progr
     site.done("VTSPolicy Erase - A00020")
     finals = site.ask("SELECT request FROM notices WHERE word BETWEEN 1300 AND 1399")
     assert len(finals) == len(set(finals))
+    site.close()
+
+
+def test_a_tape_that_the_released_program_is_bringing_back_is_proven_by_its_data_only(
+    program, tmp_path
+):
+    site = Upgraded(tmp_path)
+    site.write("vtspolicy.yaml", CONFIGURATION.replace(", plain: true", ""))
+    site.tapes("PAYROLL", "A00020")
+    was = site.path("A00020").read_bytes()
+    program.serve(site)
+    until(lambda: _answers(site))
+    site.done("VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00020'")
+    site.done("VTSPolicy Erase - A00020")
+    site.hold()
+    host = site.link()
+    host.send(event("VTSPolicy Restore - A00020 ref=back", number=99))
+    until(lambda: site.path("A00020").stat().st_size)
+    site.stop()
+    site.write("vtspolicy.yaml", CONFIGURATION)
+    site.start()
+    assert site.tape("A00020")["restoring"] is not None
+    host = site.link()
+    host.send("VTSPolicy Status - 1\n")
+    host.wait("STATUS")
+    site.let_go()
+    host.wait("COMPLETED", ref="back")
+    assert site.path("A00020").read_bytes() == was
+    assert "nobody saw the tape at the end" in site.do("VTSPolicy Erase - A00020")[1]
+    site.rules(NEW)
+    site.done("VTSPolicy Erase - A00020")
+    site.done("VTSPolicy Restore - A00020")
+    assert site.path("A00020").read_bytes() == was
     site.close()
 
 
