@@ -41,6 +41,7 @@ EXITS = {
     Exit.REFUSED: "rejected, denied, or no rule matches",
     Exit.GAVE_UP: "gave up waiting",
     Exit.UNREACHABLE: "the server cannot be reached",
+    Exit.NOT_STARTED: "`serve` could not start, for a reason that may pass",
 }
 """What the exit codes mean, for people."""
 
@@ -223,7 +224,6 @@ listed is denied: other hosts, other systems, other vaults, other families.
     ]
     about = {
         "listen": "One listener; an endpoint alone may stand for it.",
-        "dial": "One host that is called.",
         "vaults": "One vault, under its name; its directory alone may stand for it.",
         "hosts": "One host, under its name.",
     }

@@ -100,6 +100,11 @@ class Metrics:
         self.tls_failures = self._counter(
             "tls_failures", "TLS connections that got through no handshake.", "listener"
         )
+        self.certificate_expiry = self._gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the first of the certificates expires that a file had when the server started.",
+            "file",
+        )
         self.ledger_trouble = self._gauge(
             "ledger_trouble", "1 while the ledger cannot be written, else 0."
         )

@@ -120,7 +120,7 @@ class Ground:
             self.features = self.vaults().probe("VAULT01")
         vaults = self.vaults(**given)
         vaults.features["VAULT01"] = self.features
-        vaults._probed["VAULT01"] = self.vault
+        vaults._probed["VAULT01"] = (self.vault, self.vault.stat().st_dev)
         return vaults
 
     def prepare(self, count, content):

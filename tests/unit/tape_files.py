@@ -29,49 +29,37 @@ PLACE = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.ge
 """Where the files of these tests are: in memory, if it may be."""
 
 
-def _has_fine_times():
-    """Whether the kernel gives a file that was looked at a time of its own at its next change."""
-    with tempfile.NamedTemporaryFile(dir=PLACE) as file:
-        times = set()
-        for _ in range(20):
-            os.utime(file.fileno())
-            times.add(os.fstat(file.fileno()).st_ctime_ns)
-    return len(times) == 20
-
-
-FINE = _has_fine_times()
-
-
 class FileClock:
     """The clock of the model's file server: nobody sets it, whatever becomes of the others."""
 
     def __init__(self, seconds, tick_ns=1):
         self.tick_ns = tick_ns
-        self._real = [time.time_ns() if FINE else time.clock_gettime_ns(COARSE)]
+        self._real = [time.clock_gettime_ns(COARSE)]
         self._model = [round(seconds * 1e9)]
 
     def advance(self, seconds):
-        """Let time pass; the kernel's own clock has to show it too, or a write seems earlier."""
-        now = time.time_ns()
-        if not FINE:
-            before = time.clock_gettime_ns(COARSE)
-            while (now := time.clock_gettime_ns(COARSE)) <= before:
-                time.sleep(0.0005)
+        """Let time pass.
+
+        The kernel's coarse clock has to show it too, or a write after this would seem earlier.
+        """
+        before = time.time_ns()
+        while (now := time.clock_gettime_ns(COARSE)) <= before:
+            time.sleep(0.0005)
         reached = max(self._model[-1] + round(seconds * 1e9), self.model(now))
         self._real.append(now)
         self._model.append(reached)
 
-    def model(self, real):
+    def model(self, real, tick_ns=None):
         """What the model has for a time of the kernel, in nanoseconds."""
         at = max(bisect_right(self._real, real) - 1, 0)
         beyond = real - self._real[at]
         told = self._model[at] + (beyond // SLOWER if 0 <= beyond < GAP else beyond)
-        return told - told % self.tick_ns
+        return told - told % (tick_ns or self.tick_ns)
 
     @property
     def now(self):
-        """Nanoseconds since 1970."""
-        return self.model(time.time_ns())
+        """Nanoseconds since 1970, by a clock that is finer than the times of files."""
+        return self.model(time.time_ns(), tick_ns=1)
 
 
 class Facts:
@@ -179,6 +167,7 @@ class Held:
     pages: mmap.mmap | None
     tape: ModelTape
     inode: int
+    full: bool = True  # it had data when it was opened
 
 
 @define
@@ -314,7 +303,8 @@ class ModelHost:
     def hold(self, tape):
         """A process opens it for writing, and writes later."""
         file = os.open(tape.path, os.O_RDWR | os.O_NONBLOCK)
-        self.held.append(Held(file, None, tape, os.fstat(file).st_ino))
+        facts = os.fstat(file)
+        self.held.append(Held(file, None, tape, facts.st_ino, full=facts.st_size > 0))
 
     def map(self, tape):
         """A process maps it, dirties a page and closes the descriptor."""
@@ -345,9 +335,10 @@ class ModelHost:
                 each.pages[:6] = self.data(6)  # no time of the file is moved by this
                 self.wrote(tape, bytes(each.pages))
             else:
-                size = max(os.fstat(each.file).st_size, 12)
-                os.pwrite(each.file, self.data(size)[:size], 0)
-                self.wrote(tape, os.pread(each.file, 1 << 20, 0))
+                # It writes its buffer to the beginning; the rest is what it was, for all it knows.
+                begin, rest = self.data(6), os.pread(each.file, 1 << 20, 0)
+                os.pwrite(each.file, begin, 0)
+                self.wrote(tape, begin + ((tape.content or b"") if each.full else rest)[6:])
             return True
         return False
 

@@ -418,7 +418,8 @@ def test_a_stranger_brings_one_line_a_minute_into_the_log_whatever_it_sends(worl
 
     def note(event):
         if event.get("action", "").startswith("unheard"):
-            lines.append((event["action"], event["address"], event.get("count")))
+            peer = event.get("peer", event.get("address"))
+            lines.append((event["action"], peer, event.get("count")))
 
     globalLogPublisher.addObserver(note)
     try:

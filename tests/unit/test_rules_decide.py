@@ -16,7 +16,7 @@ from vtspolicy.rules.decision import Circumstances, Verdict, proven_user
 from vtspolicy.rules.expand import expand
 from vtspolicy.rules.facts import FactsError, imagined, tape_of
 from vtspolicy.rules.load import load_table
-from vtspolicy.rules.match import NO_COPY, NO_DATA, NO_FILE, decide
+from vtspolicy.rules.match import NO_DATA, NO_FILE, decide
 from vtspolicy.rules.places import PLACES, RUN_PLACES
 
 NOON = datetime.fromisoformat("2026-01-05 12:00")
@@ -202,14 +202,15 @@ def test_a_restore_has_the_handle_and_the_size_of_the_newest_copy(load):
     assert expand(job.work.run, job.values) == ("x", "7-3", "2048")
 
 
-def test_a_tape_without_a_copy_is_left_out_of_a_restore_by_handle(load):
+def test_a_tape_that_a_restore_names_has_a_job_also_without_a_copy(load):
+    """The job fails and says why, with the tape as it is then."""
     table = load(
         "rules: [{rule: a, when: {family: Restore}, application: DSK, run: [x, '{handle}'],"
         " then: restored}]"
     )
     decision = verdict_of(table, "VTSPolicy Restore - A1", "/VAULT01/PAY/A1")
-    assert decision.jobs == ()
-    assert decision.left_out == (("/VAULT01/PAY/A1", NO_COPY),)
+    assert [job.tape.name for job in decision.jobs] == ["/VAULT01/PAY/A1"]
+    assert decision.left_out == ()
 
 
 @pytest.mark.parametrize(

@@ -130,10 +130,12 @@ def test_the_vaults_are_watched_and_a_quiet_one_is_not_scanned_again(world):
     world.settle()
     reads = []
     look = world.engine.vaults.look_through
-    world.engine.vaults.look_through = lambda vault, expected: reads.append(vault) or look(vault)
+    world.engine.vaults.look_through = lambda *given: reads.append(given) or look(*given)
     world.clock.pass_time(20.0, 5.0)  # what was written at the same tick as the scan is seen
     reads.clear()
+    world.engine.vaults.probe = lambda vault: reads.append(f"{vault} is probed")
     world.clock.pass_time(60.0, 5.0)
+    assert "VAULT01 is probed" not in reads
     assert reads == [] or catalogue._folders is None  # the files' times are the real clock's
     (world.path.parent / "P00009").write_bytes(b"new")
     world.clock.pass_time(10.0, 5.0)

@@ -10,14 +10,15 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 from tape_programs import play, programs
-from tape_worlds import QUEUED, TapeSite, TapeWorld
+from tape_sites import QUEUED, TapeSite
+from tape_worlds import TapeWorld
 
 from vtspolicy.vaults import acts, restores
 
-EXAMPLES = int(os.environ.get("EVIDENCE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("EVIDENCE_EXAMPLES", "25"))
 
 KINDS = {
-    "found": lambda: TapeSite(),
+    "found": TapeSite,
     "data": lambda: TapeSite(proof="data"),
     "in place": lambda: TapeSite(place="{path}", seats=1),
     "staging": lambda: TapeSite(place="{staging}", proof="data"),

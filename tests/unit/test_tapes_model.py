@@ -63,6 +63,12 @@ def answers(found, words="", copy=1):
     return {copy: Answer(found=found, words=words)}
 
 
+def asked(ruling):
+    """Which copy has to be asked about, and for what."""
+    assert isinstance(ruling, Ask)
+    return ruling.copy, ruling.need
+
+
 # -- every reason
 
 ACTS_AND_REASONS = [
@@ -190,7 +196,7 @@ def test_what_is_so_already_is_done_and_all_else_refused():
 )
 def test_a_tape_that_is_as_copied_is_emptied_once_its_copy_is_found(act, tape, copy):
     known = facts(tape, copy, asked=900.0, movable=())
-    assert judge(act, known) == Ask(copy=copy, need=Proof.FOUND)
+    assert asked(judge(act, known)) == (copy, Proof.FOUND)
     found = judge(act, evolve(known, answers=answers(Found.FOUND)))
     assert found == Allowed(copy=copy, proof=Proof.FOUND)
     read = judge(act, evolve(known, answers=answers(Found.DATA)))
@@ -198,21 +204,28 @@ def test_a_tape_that_is_as_copied_is_emptied_once_its_copy_is_found(act, tape, c
 
 
 @pytest.mark.parametrize(
-    ("tape", "copy", "more"),
+    ("tape", "copy", "more", "why"),
     [
-        (TOUCHED, COPY, {}),
-        (MIGRATED, evolve(COPY, doubt="it was open"), {}),
-        (MIGRATED, evolve(COPY, demanded=Proof.DATA), {}),
-        (MIGRATED, COPY, {"demanded": Proof.DATA}),
-        (MIGRATED, evolve(COPY, demanded=Proof.DATA), {"demanded": Proof.FOUND}),
-        (MIGRATED, COPY, {"features": VaultFeatures(keeps_ctime=False)}),
-        (MIGRATED, COPY, {"features": VaultFeatures(keeps_inode=False)}),
-        (BACK, evolve(COPY, restored=(Restored(fingerprint=BACK.seen, at=1.0, sure=False),)), {}),
+        (TOUCHED, COPY, {}, "attributes were changed"),
+        (MIGRATED, evolve(COPY, doubt="it was open"), {}, "it was open"),
+        (MIGRATED, evolve(COPY, demanded=Proof.DATA), {}, None),
+        (MIGRATED, COPY, {"demanded": Proof.DATA}, None),
+        (MIGRATED, evolve(COPY, demanded=Proof.DATA), {"demanded": Proof.FOUND}, None),
+        (MIGRATED, COPY, {"features": VaultFeatures(keeps_ctime=False)}, "does not keep"),
+        (MIGRATED, COPY, {"features": VaultFeatures(keeps_inode=False)}, "does not keep"),
+        (
+            BACK,
+            evolve(COPY, restored=(Restored(fingerprint=BACK.seen, at=1.0, sure=False),)),
+            {},
+            "nobody saw the tape",
+        ),
     ],
 )
-def test_a_tape_is_emptied_only_when_its_data_was_read_back(tape, copy, more):
+def test_a_tape_is_emptied_only_when_its_data_was_read_back(tape, copy, more, why):
     known = facts(tape, copy, **more)
-    assert judge(Act.ERASE, known) == Ask(copy=copy, need=Proof.DATA)
+    ruling = judge(Act.ERASE, known)
+    assert asked(ruling) == (copy, Proof.DATA)
+    assert ruling.why is None if why is None else why in ruling.why
     assert isinstance(judge(Act.ERASE, evolve(known, answers=answers(Found.FOUND))), Refused)
     allowed = judge(Act.ERASE, evolve(known, answers=answers(Found.DATA)))
     assert allowed == Allowed(copy=copy, proof=Proof.DATA)
@@ -236,7 +249,8 @@ LEGACY = evolve(
 )
 def test_a_copy_of_version_0_1_needs_its_data_if_the_file_was_touched_since(file, need):
     ruling = judge(Act.ERASE, facts(with_file(MIGRATED, a_tape(file)), LEGACY))
-    assert ruling == Ask(copy=LEGACY, need=need)
+    assert asked(ruling) == (LEGACY, need)
+    assert (ruling.why is None) is (need is Proof.FOUND)
 
 
 @pytest.mark.parametrize("file", [a_file(11), a_file(written=5.000002)])
@@ -248,9 +262,9 @@ def test_a_copy_of_version_0_1_proves_nothing_of_another_size_or_time(file):
 def test_another_copy_may_prove_what_one_does_not():
     second = a_copy(WRITTEN, 2, doubt="it was open")
     known = facts(MIGRATED, second, COPY)
-    assert judge(Act.ERASE, known) == Ask(copy=COPY, need=Proof.FOUND)  # the one that needs less
+    assert asked(judge(Act.ERASE, known)) == (COPY, Proof.FOUND)  # the one that needs less
     known = evolve(known, answers=answers(Found.ABSENT))
-    assert judge(Act.ERASE, known) == Ask(copy=second, need=Proof.DATA)
+    assert asked(judge(Act.ERASE, known)) == (second, Proof.DATA)
     known = evolve(known, answers={**known.answers, **answers(Found.DATA, copy=2)})
     assert judge(Act.ERASE, known) == Allowed(copy=second, proof=Proof.DATA)
 
@@ -361,7 +375,7 @@ def test_a_restore_brings_back_the_last_known_content_or_what_was_chosen(
 def test_a_restore_onto_data_needs_a_proof_of_that_data_and_another_copy():
     older = a_copy(a_tape(a_file(3, 2.0)), 2)
     known = facts(MIGRATED, COPY, older, handle="H2")
-    assert judge(Act.RESTORE, known) == Ask(copy=COPY, need=Proof.FOUND)
+    assert asked(judge(Act.RESTORE, known)) == (COPY, Proof.FOUND)
     absent = evolve(known, answers=answers(Found.ABSENT))
     assert judge(Act.RESTORE, absent).reason is Reason.NOT_FOUND
     found = evolve(known, answers=answers(Found.FOUND))
@@ -768,7 +782,7 @@ def test_the_copies_of_a_moved_tape_follow_it_and_prove_it_still(book):
     (moved,) = book.copies_of("/v/LEDGER/A00017")
     assert (moved.pool, moved.source) == ("LEDGER", "/v/PAY/A00017")
     ruling = judge(Act.ERASE, facts(there, moved, movable=("DSK",)))
-    assert ruling == Ask(copy=moved, need=Proof.FOUND)
+    assert asked(ruling) == (moved, Proof.FOUND)
     (line,) = book.history("tape /VAULT01/LEDGER/A00017")
     assert line.cause.startswith("moved by others")
 

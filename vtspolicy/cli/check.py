@@ -4,6 +4,8 @@ import os
 import shutil
 import stat
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -82,14 +84,23 @@ def _unusable_files(configuration: Configuration) -> list[Problem]:
         files = (listen.key, listen.cert, listen.clients)
         if not all(file is not None and file.is_file() for file in files):
             continue  # which was said, or it is no such listener
-        from vtspolicy.hosts.tls import UnusableFileError, tls_context  # noqa: PLC0415  OpenSSL
+        from vtspolicy.hosts.tls import (  # noqa: PLC0415  OpenSSL
+            InvalidCertificateError,
+            UnusableFileError,
+            tls_context,
+        )
 
         try:
             tls_context(listen)
+        except InvalidCertificateError:
+            pass  # it is told with the others below
         except UnusableFileError as error:
             findings.add(configuration.places[f"listen.{number}.{error.key}"], str(error))
+            continue
         except OSError as error:
             findings.add(configuration.places[f"listen.{number}.endpoint"], str(error))
+            continue
+        _doubt_certificates(configuration, number, findings)
     return list(findings.problems)
 
 
@@ -114,6 +125,20 @@ def _claimed_users(configuration: Configuration, table: Table) -> list[Problem]:
     ]
 
 
+def _doubt_certificates(configuration: Configuration, number: int, findings: Findings) -> None:
+    """Report the certificates of a listener that do not hold, and warn of those that end soon."""
+    from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
+
+    now = time.time()
+    with suppress(OSError, ValueError):  # which was said
+        for each in validities(configuration.listen[number]):
+            place = configuration.places[f"listen.{number}.{each.key}"]
+            if (wrong := each.wrong(now)) is not None:
+                findings.add(place, wrong, "renew it, and start the server anew")
+            elif (soon := each.soon(now)) is not None:
+                findings.add(place, soon, "renew it in time", warning=True)
+
+
 def _vocabulary(configuration: Configuration, problems: list[Problem]) -> Vocabulary:
     try:
         return load_vocabulary([path for path in configuration.families if path.is_file()])
@@ -127,7 +152,7 @@ def _failed_tests(
 ) -> tuple[Problem, ...] | list[Problem]:
     files = [path for path in configuration.tests if path.is_file()]
     try:
-        return failed_cases(files, table=table, vocabulary=vocabulary)
+        return failed_cases(files, table=table, vocabulary=vocabulary, hosts=configuration.hosts)
     except ConfigurationError as error:
         return error.problems
 

@@ -70,7 +70,11 @@ def test(  # noqa: PLR0917 - one argument for each option
         files = site.configuration.tests
     if not files:
         give_up("there are no rule tests: name files, or tests: in the configuration", Exit.USAGE)
-    report = run_cases(site.table, site.vocabulary, _cases(files))
+    hosts = site.configuration.hosts if site.configuration is not None else None
+    try:
+        report = run_cases(site.table, site.vocabulary, _cases(files), hosts)
+    except ConfigurationError as error:
+        _unusable(error.problems)
     if junit_file is not None:
         _write(junit_file, junit(report, required=required))
     if as_json:

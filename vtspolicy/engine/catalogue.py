@@ -111,9 +111,10 @@ class Catalogue:
         ):
             known += page
 
+        anew = began >= self._due
+
         def look() -> tuple[tuple[tuple[str, int], ...], Seen, list[Change]]:
-            if self._folders is None:
-                self._features = _probed(self.vaults)
+            self._features = _found(self.vaults, anew=anew)
             folders = self.vaults.folders()
             seen = look_through(self.vaults, known)
             changes = compare(known, seen.tapes, vaults=seen.vaults, at=began)
@@ -186,12 +187,15 @@ class Catalogue:
             )
 
 
-def _probed(vaults: Vaults) -> dict[str, VaultFeatures]:
-    """Return what the vaults can do, of those that can be probed. In a thread."""
+def _found(vaults: Vaults, *, anew: bool) -> dict[str, VaultFeatures]:
+    """Return what the vaults can do, of those that can be probed. In a thread.
+
+    A probe changes the times of the vault's folder: one with each scan would cause the next.
+    """
     found = {}
     for vault in vaults.roots:
         with suppress(VaultError):
-            found[vault] = vaults.probe(vault)
+            found[vault] = vaults.probe(vault) if anew else vaults.features_of(vault)
     return found
 
 

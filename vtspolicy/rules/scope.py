@@ -38,6 +38,7 @@ class Scope:
     constants: Mapping[str, str] = field(factory=dict)  # the site's places and programs
     readings: frozenset[str] = frozenset()  # what was read from the output before
     defaults: Mapping[str, str] = field(factory=dict)  # keywords that always have a value
+    used: set[str] = field(factory=set, eq=False)  # the constants that a template has named
     denied: Mapping[str, str] = field(factory=dict)  # names that mean nothing here, and why
 
     def denying(self, names: Mapping[str, str]) -> "Scope":
@@ -91,6 +92,7 @@ class Templates:
             if not is_name:
                 result += text.replace("{", "{{").replace("}", "}}")
             elif text in scope.constants:
+                scope.used.add(text)
                 constant = scope.constants[text]
                 result += constant.replace("{", "{{").replace("}", "}}")
             else:
@@ -121,6 +123,7 @@ class Templates:
         argv = tuple(written)
         first = argv[0] if argv else None
         if isinstance(first, Written):
+            scope.used.update(name for name in names_in(first) if name in scope.constants)
             loose = [name for name in names_in(first) if name not in scope.constants]
             if GROUP in first:
                 self.findings.add(first.place, "the program stands alone, not in a list")

@@ -19,6 +19,7 @@ from vtspolicy.catalogue import named_twice
 from vtspolicy.grammar.command import Target
 from vtspolicy.tapes import Fingerprint, Tape
 from vtspolicy.vaults.errors import (
+    NoSuchPoolError,
     NoSuchTapeError,
     VaultBusyError,
     VaultError,
@@ -280,7 +281,7 @@ class Looking:
         try:
             return self.system.open(name, FOLDER | os.O_NOFOLLOW, above)
         except FileNotFoundError:
-            raise VaultError(f"there is no pool {name} in vault {vault}") from None
+            raise NoSuchPoolError(f"there is no pool {name} in vault {vault}") from None
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.ENOTDIR}:
                 raise VaultError(f"/{vault}/{name} is not a folder") from error

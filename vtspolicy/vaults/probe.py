@@ -43,18 +43,18 @@ SECOND = 1_000_000_000
 _numbers = itertools.count(1)
 
 
-def probe(system: System, folder: int, tapes: Sequence[tuple[int, str]]) -> VaultFeatures:
+def probe(system: System, folder: int) -> VaultFeatures:
     """Return what can be done with files, by private ones in a folder.
 
-    `tapes` are some of the vault's, as a pool's descriptor and a name: whether leases can be had
-    depends on who owns them. Raises OSError when no private file can be made.
+    Whether leases can be had on tapes depends on who owns them, too: see `fit_for`. Raises OSError
+    when no private file can be made.
     """
     with _private_file(system, folder) as first, _private_file(system, folder) as second:
         trial = _Trial(system=system, folder=folder, first=first, second=second)
         features = VaultFeatures(
             tick_ns=trial.tick(),  # first: nothing else has touched the file yet
             keeps_ctime=trial.tried(trial.keeps_ctime),
-            leases=trial.tried(trial.has_leases) and _fit_for(system, tapes),
+            leases=trial.tried(trial.has_leases),
             keeps_inode=trial.tried(trial.keeps_inode),
             exchange=trial.tried(trial.exchanges),
         )
@@ -244,28 +244,35 @@ def _grain(kept: int, wanted: int) -> int:
     return grain
 
 
-def _fit_for(system: System, tapes: Sequence[tuple[int, str]]) -> bool:
-    """Whether a lease can be taken on each of some tapes: by their owner, or with CAP_LEASE."""
-    for pool, name in tapes:
-        try:
-            if system.facts_at(name, pool).st_uid == os.geteuid():
-                continue
-            file = system.open(name, os.O_RDONLY | FILE, pool)
-        except OSError as error:
-            if error.errno in PASSING:
-                raise
-            if isinstance(error, PermissionError) and not has_capability():
-                return False
-            continue  # it is gone, or held by another server
-        try:
-            system.lease(file, fcntl.F_RDLCK)
-            system.lease(file, fcntl.F_UNLCK)
-        except BlockingIOError:
-            continue  # in use: that is for an act to find out
-        except OSError:
-            return False
-        finally:
-            system.close(file)
+def fit_for(system: System, tapes: Sequence[tuple[int, str]]) -> bool:
+    """Whether a lease can be taken on one of some tapes: by their owner, or with CAP_LEASE.
+
+    `tapes` are some of a vault's, as a pool's descriptor and a name. One odd file says nothing.
+    """
+    answers = {fits(system, pool, name) for pool, name in tapes}
+    return True in answers or False not in answers
+
+
+def fits(system: System, pool: int, name: str) -> bool | None:
+    """Whether a lease can be taken on a tape; None: it is gone, or in use."""
+    try:
+        if system.facts_at(name, pool).st_uid == os.geteuid():
+            return True
+        file = system.open(name, os.O_RDONLY | FILE, pool)
+    except OSError as error:
+        if error.errno in PASSING:
+            raise
+        denied = isinstance(error, PermissionError) and not has_capability()
+        return False if denied else None  # else it is gone, or held by another server
+    try:
+        system.lease(file, fcntl.F_RDLCK)
+        system.lease(file, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return None  # in use: that is for an act to find out
+    except OSError:
+        return False
+    finally:
+        system.close(file)
     return True
 
 

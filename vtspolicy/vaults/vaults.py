@@ -16,14 +16,25 @@ from pathlib import Path
 
 from attrs import evolve
 
-from vtspolicy.tapes import Fingerprint, Look, Tape, VaultFeatures
+from vtspolicy.tapes import Fingerprint, Look, Tape, Use, VaultFeatures
 from vtspolicy.vaults import acts, bringing, clock, restores
-from vtspolicy.vaults.errors import PASSING, ChangedError, VaultBusyError, VaultError, told, trouble
+from vtspolicy.vaults.errors import (
+    PASSING,
+    CannotProbeError,
+    ChangedError,
+    InUseError,
+    NoLeaseError,
+    NoSuchPoolError,
+    VaultBusyError,
+    VaultError,
+    told,
+    trouble,
+)
 from vtspolicy.vaults.export import digest, export
-from vtspolicy.vaults.files import Place, as_looked_at, is_judged, opened
+from vtspolicy.vaults.files import Place, as_looked_at, claimed, is_judged, opened
 from vtspolicy.vaults.looking import Looking
 from vtspolicy.vaults.private import parsed
-from vtspolicy.vaults.probe import probe
+from vtspolicy.vaults.probe import fit_for, fits, probe
 from vtspolicy.vaults.system import FILE, System
 
 SAMPLES = 8
@@ -60,65 +71,117 @@ class Vaults(Looking):
         super().__init__(roots, system=system)
         self.accepted = dict(accepted or {})  # vault -> features that the site does without
         self.features: dict[str, VaultFeatures] = {}  # of the vaults that were probed
-        self._probed: dict[str, Path] = {}  # their directories then: a reload may change them
+        self._probed: dict[str, tuple[Path, int]] = {}  # their directories then, and file systems
+        self._systems: dict[str, VaultFeatures] = {}  # what they can do, whoever owns the tapes
+        self._pools: dict[tuple[str, str], tuple[int, VaultFeatures]] = {}  # of others, mounted
 
     # -- what a vault can do
 
     def probe(self, vault: str) -> VaultFeatures:
         """Find out what a vault can do, on private files in it, and remember that.
 
-        Raises VaultError when the vault is not there, or nothing can be written in it.
+        Raises VaultError when the vault is not there, CannotProbeError when nothing can be written
+        in it.
         """
-        root = self._root(vault)
+        root, device = self._root(vault), self._device(vault)
         denied: OSError | None = None
         with ExitStack() as held:
             tapes = list(self._samples(vault, held))
-            for folder in self._folders(vault, held):
+            for folder in self._folders(vault, device, held):
                 try:
-                    features = probe(self.system, folder, tapes)
+                    features = probe(self.system, folder)
+                    self._systems[vault] = features
+                    if features.leases and not fit_for(self.system, tapes):
+                        features = evolve(features, leases=False)
                 except OSError as error:
                     if error.errno in PASSING:
                         raise trouble(error, f"vault {vault} cannot be probed") from error
                     denied = denied or error
                     continue
                 self.features[vault] = features
-                self._probed[vault] = root
+                self._probed[vault] = (root, device)
                 return features
         reason = "it has no pool" if denied is None else denied.strerror
-        raise VaultError(f"vault {vault} cannot be probed: {reason}")
+        raise CannotProbeError(f"vault {vault} cannot be probed: {reason}")
 
     def features_of(self, vault: str) -> VaultFeatures:
-        """Return what a vault can do; it is probed if that is not known. Errors: as `probe`."""
-        if self._probed.get(vault) != self._root(vault):
+        """Return what a vault can do; it is probed if that is not known. Errors: as `probe`.
+
+        It is not known of another file system that was mounted, or unmounted, since.
+        """
+        if self._probed.get(vault) != (self._root(vault), self._device(vault)):
             return self.probe(vault)
         return self.features[vault]
+
+    def features_for(self, tape: Tape) -> VaultFeatures:
+        """Return what can be done with a tape: its pool can be a file system of its own.
+
+        Errors: as `probe`.
+        """
+        features = self.features_of(tape.vault)
+        try:
+            with self.pool(tape.vault, tape.pool) as pool:
+                device = self.system.facts(pool).st_dev
+                able = self._systems.get(tape.vault, features)
+                if device != self._device(tape.vault):
+                    features = able = self._features_of_pool(tape, pool, device)
+                if not features.leases and able.leases and fits(self.system, pool, tape.cartridge):
+                    features = evolve(features, leases=True)
+                return features
+        except NoSuchPoolError:
+            return features
+
+    def _features_of_pool(self, tape: Tape, pool: int, device: int) -> VaultFeatures:
+        place = (tape.vault, tape.pool)
+        known = self._pools.get(place)
+        if known is None or known[0] != device:
+            with told(f"/{tape.vault}/{tape.pool} cannot be probed"):
+                self._pools[place] = known = (device, probe(self.system, pool))
+        return known[1]
+
+    def _device(self, vault: str) -> int:
+        """Return the number of a vault's file system; that of a pool can be another."""
+        with self.root(vault) as root:
+            return self.system.facts(root).st_dev
 
     def missing(self, vault: str) -> tuple[str, ...]:
         """Return the words for what a vault cannot do: inode, ctime, leases, exchange."""
         features = self.features_of(vault)
         return tuple(word for word, name in WORDS if not getattr(features, name))
 
-    def _folders(self, vault: str, held: ExitStack) -> Iterator[int]:
-        """Yield the vault's own folder, then its pools, each held open."""
+    def _folders(self, vault: str, device: int, held: ExitStack) -> Iterator[int]:
+        """Yield the vault's own folder, then its pools, each held open; those of its device first.
+
+        Where a pool is mounted by itself, the vault is what most of it is.
+        """
         yield held.enter_context(self.root(vault))
+        others = []
         for name in self.pools_of(vault):
             with suppress(VaultError):
-                yield held.enter_context(self.pool(vault, name))
+                pool = held.enter_context(self.pool(vault, name))
+                if self.system.facts(pool).st_dev == device:
+                    yield pool
+                else:
+                    others.append(pool)
+        yield from others
 
     def _samples(self, vault: str, held: ExitStack) -> Iterator[tuple[int, str]]:
         """Yield a tape of each of some pools: the pool's descriptor, and the name."""
         for name in self.pools_of(vault)[:SAMPLES]:
             try:
-                pool = held.enter_context(self.pool(vault, name))
-                with os.scandir(pool) as entries:
-                    for entry in entries:
-                        if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
-                            yield pool, entry.name
-                            break
+                yield from self._sample(held.enter_context(self.pool(vault, name)))
             except VaultBusyError:
                 raise
             except (VaultError, OSError):
                 continue  # the scan tells of it
+
+    def _sample(self, pool: int) -> Iterator[tuple[int, str]]:
+        """Yield a tape of a pool, if it has one."""
+        with os.scandir(pool) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                    yield pool, entry.name
+                    return
 
     # -- when
 
@@ -136,7 +199,9 @@ class Vaults(Looking):
         with ExitStack() as held:
             pool = held.enter_context(self.pool(tape.vault, tape.pool))
             root = held.enter_context(self.root(tape.vault))
-            return clock.moment(self.system, (root, pool), f"/{tape.vault}/{tape.pool}")
+            one = self.system.facts(root).st_dev == self.system.facts(pool).st_dev
+            folders = (root, pool) if one else (pool,)
+            return clock.moment(self.system, folders, f"/{tape.vault}/{tape.pool}")
 
     def settle_time(self, tape: Tape) -> float:
         """Return the seconds, at most 5, after which a later write has other times than now.
@@ -149,7 +214,7 @@ class Vaults(Looking):
         if seen is None or seen.mtime_ns is None:
             return 0.0
         try:
-            margin = 2 * self.features_of(tape.vault).tick_ns
+            margin = 2 * self.features_for(tape).tick_ns
         except VaultBusyError:
             raise
         except VaultError:
@@ -183,6 +248,23 @@ class Vaults(Looking):
         with self.pool(tape.vault, tape.pool) as pool:
             return self._look_closely(tape, pool)[1]
 
+    def use(self, tape: Tape) -> Use:
+        """Whether another process has a tape open: a write lease is taken and given back at once.
+
+        Raises VaultError when the tape cannot be opened.
+        """
+        try:
+            with (
+                self._place(tape) as place,
+                opened(place, place.name, os.O_RDONLY) as file,
+                claimed(place, file, place.name) as lease,
+            ):
+                return Use.FREE if lease.is_real else Use.UNTOLD
+        except InUseError:
+            return Use.OPEN
+        except NoLeaseError:
+            return Use.UNTOLD
+
     def take_look(self, tape: Tape) -> Look:
         """Return what a tape is just now, with the clocks and whether it is open for writing.
 
@@ -199,7 +281,7 @@ class Vaults(Looking):
         if seen is None:
             return None, None
         try:
-            leases = self.features_of(tape.vault).leases
+            leases = self.features_for(tape).leases
             file = self.system.open(tape.cartridge, os.O_RDONLY | FILE, pool)
         except OSError as error:
             if error.errno in PASSING:
@@ -220,6 +302,17 @@ class Vaults(Looking):
                 self.system.lease(file, fcntl.F_UNLCK)
             self.system.close(file)
 
+    def _require_unwritten(self, place: Place, file: int) -> None:
+        """Make sure that no process has a tape open for writing, where that can be told."""
+        if not place.features.leases:
+            return
+        try:
+            if self._is_written(file):
+                raise InUseError(f"{place.tape.name} is in use: a process has it open for writing")
+        finally:
+            with suppress(OSError):
+                self.system.lease(file, fcntl.F_UNLCK)
+
     def _is_written(self, file: int) -> bool | None:
         try:
             self.system.lease(file, fcntl.F_RDLCK)
@@ -233,9 +326,11 @@ class Vaults(Looking):
         """Read a tape's whole content and return its fingerprint with the SHA-256.
 
         Raises ChangedError when it changed while it was read, as far as size, times and inode tell,
-        or is not the file that was judged. A write through a mapping need not move the times.
+        or is not the file that was judged; InUseError when a process has it open for writing. Who
+        has it mapped already could write without moving the times; who opens it later cannot.
         """
         with self._place(tape) as place, opened(place, place.name, os.O_RDONLY) as file:
+            self._require_unwritten(place, file)
             before = place.fingerprint(place.system.facts(file))
             if judged is not None and not is_judged(judged, before, place.features):
                 raise ChangedError(f"{tape.name} was written just now, or is another file")
@@ -355,7 +450,7 @@ class Vaults(Looking):
     @contextmanager
     def _place(self, tape: Tape) -> Iterator[Place]:
         """Hold a tape's pool open; errors of the system become VaultErrors about the tape."""
-        features = self.features_of(tape.vault)
+        features = self.features_for(tape)
         with self.pool(tape.vault, tape.pool) as pool, told(f"{tape.name} cannot be worked on"):
             yield Place(
                 system=self.system,

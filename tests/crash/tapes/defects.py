@@ -18,7 +18,7 @@ from attrs import evolve, field, frozen
 from twisted.internet.defer import succeed
 
 from tests.crash.tapes.storm import Weather
-from tests.crash.tapes.writer import WANTED, WAYS
+from tests.crash.tapes.writer import AWAKE, WANTED, WAYS
 
 LONG = 4.0
 """Seconds for which an act waits, at most, until the host does what it must not miss."""
@@ -28,8 +28,9 @@ PAUSE = 0.002
 
 
 def _wait_until(path: str, is_so: Callable[[], bool]) -> None:
-    """Have the host write a tape now, and wait for it."""
-    _want(path)
+    """Have the host write a tape now, if there is one that writes, and wait for it."""
+    if not _want(path):
+        return
     until = time.monotonic() + LONG
     while not is_so() and time.monotonic() < until:
         time.sleep(PAUSE)
@@ -46,15 +47,17 @@ class Defect:
     ways: Mapping[str, int] = field(factory=lambda: WAYS)  # in which its host writes
     pace: float = 1.5
     fills: bool = True
-    lives: tuple[int, ...] = (10, 20)
+    lives: tuple[int, ...] = (20, 40)
 
 
-def _want(path: str) -> None:
+def _want(path: str) -> bool:
+    """Have the host write a tape now; False if none writes."""
     tape = Path(path)
     wanted = tape.parents[3] / "journal" / WANTED
     unfinished = wanted.with_suffix(f".{tape.name}")
     unfinished.write_text(tape.name)
     unfinished.rename(wanted)
+    return wanted.with_name(AWAKE).exists()
 
 
 def _erase_whatever_is_there() -> None:
@@ -64,7 +67,7 @@ def _erase_whatever_is_there() -> None:
     erase = acts.erase
 
     def late(place: Any, judged: Any) -> Any:
-        _wait_until(place.tape.path, lambda: _is_other(place, judged))
+        _wait_until(place.tape.path, lambda: _is_written(place, judged))
         return erase(place, judged)
 
     acts.erase = late
@@ -74,6 +77,18 @@ def _erase_whatever_is_there() -> None:
 def _is_other(place: Any, judged: Any) -> bool:
     facts = place.facts(place.name)
     return facts is None or place.fingerprint(facts) != judged
+
+
+def _is_written(place: Any, judged: Any) -> bool:
+    """Whether the host has written the tape, and has it open no more."""
+    try:
+        file = os.open(place.tape.path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        return _is_other(place, judged) and not _is_open(place.system, file)
+    finally:
+        os.close(file)
 
 
 def _exchange_without_lease() -> None:
@@ -145,8 +160,8 @@ def _look_after_a_restart() -> None:
     async def looked(self: Any, job: Any, tape: Any, began: Any, *rest: Any) -> Any:
         ended, judged = rest
         if job.id in adopted and ended is not None and ended.after is not None:
-            _want(tape.path)
-            now, seen, left = await self._look(tape), ended.after.fingerprint, LONG
+            now, seen = await self._look(tape), ended.after.fingerprint
+            left = LONG if _want(tape.path) else 0.0
             while now.fingerprint == seen and left > 0:
                 left -= 0.05
                 await deferLater(reactor, 0.05)
@@ -211,7 +226,7 @@ def _leave_deletes_undone() -> None:
 TAPES = ("F00001", "F00002", "F00003")
 """The tapes of these storms: few, so that hosts and writers meet."""
 
-VICTIMS = {"server": 1, "all": 1}
+VICTIMS = {"server": 2, "all": 1}
 
 DEFECTS: Mapping[str, Defect] = {
     "erase": Defect(
@@ -236,7 +251,7 @@ DEFECTS: Mapping[str, Defect] = {
         put_in=_delete_whatever_was_renamed,
         found=("LOST", "was replaced"),
         rows=(("archive", "delete"),),
-        ways={"rename": 1},
+        ways={"rename": 3, "rewrite": 1},
     ),
     "look": Defect(
         what="after a restart the server's look counts, not the keeper's",

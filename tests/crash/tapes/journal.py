@@ -6,12 +6,12 @@ that is held while the tape is written:
     {"first": DIGEST}                                  what the tape has at first
     {"begin": N, "way": W, "was": DIGEST, "states": [DIGEST, ...]}
     {"end": N, "digest": DIGEST, "at": TIME}           what the tape has then
-    {"void": N}                                        the tape was not written
     {"replaced": N} {"mixed": N, "digest": DIGEST}     what must not happen while a host has it open
 
-`states` are what the tape has after each step of the write. Of a write that has begun and not
-ended, because its process was killed, each of them is right, and so is what the tape had before;
-and, as a step need not be done in one, what lies between two of them. All contents are kept.
+`was` is null where it was not read. `states` are what the tape has after each step of the write. Of
+a write that has begun and not ended, because its process was killed, each of them is right, and so
+is what the tape had before; and, as a step need not be done in one, what lies between two of them.
+All contents are kept.
 """
 
 import fcntl
@@ -115,24 +115,21 @@ class Journal:
         lines = (self.root / cartridge).read_text().splitlines()
         first = json.loads(lines[0])["first"]
         story = Story(cartridge=cartridge, last=Last(right=(first,)))
-        before = story.last
         for line in lines[1:]:
             said = json.loads(line)
             if "begin" in said:
-                story, before = self._begun(story, said)
+                story = self._begun(story, said)
             elif "end" in said:
                 last = Last(right=(said["digest"],), at=said["at"])
                 story = evolve(story, last=last)
-            elif "void" in said:
-                story = evolve(story, last=before)
             else:
                 what = "replaced" if "replaced" in said else "written by another"
                 told = f"{cartridge} was {what} while a host had it open: write {said}"
                 story = evolve(story, wrong=(*story.wrong, told))
         return story
 
-    def _begun(self, story: Story, said: dict[str, Any]) -> tuple[Story, Last]:
-        """Return the story with a write that has begun, and what was last on the tape before."""
+    def _begun(self, story: Story, said: dict[str, Any]) -> Story:
+        """Return the story with a write that has begun."""
         before, was = story.last, said["was"]
         if was not in {None, EMPTY}:
             if self.fits(before, self.content(was)):
@@ -153,7 +150,7 @@ class Journal:
             at=before.at,
             sure=False,
         )
-        return evolve(story, last=last, writes=story.writes + 1), before
+        return evolve(story, last=last, writes=story.writes + 1)
 
     def fits(self, last: Last, data: bytes) -> bool:
         """Whether a content is what was last written, or may be."""

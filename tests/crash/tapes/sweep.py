@@ -8,7 +8,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +25,11 @@ from tests.crash.tapes.check import losses
 from tests.crash.tapes.steps import arm
 from tests.crash.tapes.storm import Play
 
-KINDS = ("vault", "evidence", "keeper", "ledger")
-"""At whose steps it dies: see `steps`, and `faults` for the last two."""
+KINDS: Mapping[str, int] = {"vault": 300, "evidence": 150, "keeper": 450, "ledger": 5000}
+"""At whose steps it dies, and a number of instants that a play reaches in any case.
+
+See `steps`, and `faults` for the last two.
+"""
 
 HELD = "P00004"
 """The tape that a host holds open while it is brought back."""
@@ -164,6 +167,13 @@ def sweep(root: Path, seed: int, kind: str, most: int) -> Task:
         ]
 
     return Task(what=what, kills=0, work=lambda _tell: act(counting, seed, kind, NEVER), then=acts)
+
+
+def one(root: Path, seed: int, kind: str) -> Task:
+    """Return one play with a death at an instant that is drawn from the seed."""
+    at = random.Random(f"{seed}-{kind}").randint(1, KINDS[kind])
+    what = f"step of {kind} over tapes"
+    return Task(what=what, kills=1, work=partial(_acted, root, seed, kind, at, what))
 
 
 def _acted(root: Path, seed: int, kind: str, at: int, what: str, _tell: Tell) -> Report:

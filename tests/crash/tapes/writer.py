@@ -43,6 +43,9 @@ SLOW = 0.3
 HELD = 3.0
 """Seconds for which a tape is held open at most, with nothing written to it."""
 
+AWAKE = "awake"
+"""The file of the journal that is there while it writes, or was when it was killed."""
+
 WANTED = "wanted"
 """The file of the journal in which a tape can be named that is to be written at once."""
 
@@ -82,6 +85,7 @@ class WritingHost:
     def start(self) -> None:
         """Begin to write."""
         self.count += 1
+        (self.journal.root / AWAKE).touch()
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid:
@@ -109,6 +113,7 @@ class WritingHost:
             return
         stop = self.journal.root / "stop"
         stop.touch()
+        (self.journal.root / AWAKE).unlink()
         os.waitpid(self.pid, 0)
         stop.unlink()
         self.pid = None
@@ -180,7 +185,9 @@ class _Pen:
         new.write_bytes(data)
         new.chmod(NEW)
         states = [journal.keep(data)]
-        journal.note(cartridge, begin=number, way="rename", was=None, states=states)
+        has_data = path.exists() and path.stat().st_size
+        was = None if has_data else journal.keep(b"")
+        journal.note(cartridge, begin=number, way="rename", was=was, states=states)
         new.rename(path)
         journal.ended(cartridge, number, data)
 
