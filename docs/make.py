@@ -41,7 +41,7 @@ EXITS = {
     Exit.REFUSED: "rejected, denied, or no rule matches",
     Exit.GAVE_UP: "gave up waiting",
     Exit.UNREACHABLE: "the server cannot be reached",
-    Exit.NOT_STARTED: "the server could not start, for a reason that may pass",
+    Exit.NOT_STARTED: "`serve` could not start, for a reason that may pass",
 }
 """What the exit codes mean, for people."""
 

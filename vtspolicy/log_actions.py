@@ -109,6 +109,12 @@ ACTIONS: Mapping[str, Action] = {
     "tls_failed": Action(
         "warn", "a TLS connection got through no handshake", "address listener cause", limited=True
     ),
+    "made_way": Action(
+        "warn",
+        "a connection was ended: its host has most of all, and another one came",
+        "address",
+        limited=True,
+    ),
     "event_cut": Action(
         "warn",
         "a connection ended within an event, which is not taken",
@@ -164,6 +170,10 @@ ACTIONS: Mapping[str, Action] = {
     "stopping": Action("info", "the server stops; applications go on"),
     "start_failed": Action("critical", "the program failed to start"),
     "recovered": Action("info", "what an earlier server left was taken up", "running waiting"),
+    "control_lost": Action(
+        "error", "the control socket is gone; opening it is tried again", "error"
+    ),
+    "control_renewed": Action("warn", "the control socket was removed and is opened anew", "path"),
     "put_back": Action("warn", "the ledger is a copy that was put back", "first more"),
     "doubted": Action("warn", "runs may have been made of which nothing is left", "doubted why"),
     "spool_unmarked": Action("warn", "the spool cannot keep whose it is", "error"),

@@ -61,6 +61,54 @@ STEPS = {
     "trust": st.tuples(st.just("trust")),
 }
 
+
+def _fixed(**steps):
+    return {name: st.just(step) for name, step in steps.items()}
+
+
+def _amid(how, kind, most):
+    return st.tuples(
+        st.just("during"), st.just(kind), st.integers(1, most), st.just(how), st.just(0)
+    )
+
+
+FOCUSED = {
+    **STEPS,
+    **_fixed(
+        archive=("do", "archive", 0),
+        erase=("do", "Erase", 0),
+        erase_second=("do", "Erase", 1),
+        delete=("do", "Delete", 0),
+        restore=("do", "Restore", 0),
+        send=("send", "Restore", 0),
+        send_restore=("send", "Restore", 0),
+        send_archive=("send", "archive", 0),
+        send_archive_second=("send", "archive", 1),
+        finish_well=("finish", "well", "end"),
+        finish_begin=("finish", "well", "begin"),
+        finish_badly=("finish", "lies", "end"),
+        damage=("damage", 0, "damaged"),
+        forget=("damage", 0, "forgotten"),
+        finish_half=("finish", "halfway", "end"),
+        mark=("mark", 0, True, True),
+        external=("external", 0),
+        mark_restored=("mark_restored", 0),
+        override=("override", "Restore", 0),
+    ),
+    **{
+        name: st.just(("host", how, 0))
+        for name, how in {
+            "written": "same_size",
+            "replaced": "replace",
+            **{each: each for each in ("same_times", "hold", "map", "poke", "close", "append")},
+        }.items()
+    },
+    "replaced_amid": _amid("replace", "unlink", 2),
+    "written_amid": _amid("rewrite", "exchange", 2),
+    "written_during": _amid("same_size", "thread", 12),
+}
+"""Steps by which a defect shows soon."""
+
 ALWAYS = ("do", "do", "do", "send", "finish", "host", "host", "host")
 
 perturbed = st.lists(

@@ -5,118 +5,26 @@ or in a copy.
 """
 
 import json
-import shutil
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 from attrs import define, evolve
-from engines import FaultyLedger, Site, World
+from engines import FaultyLedger, World
 from tape_applications import ModelApplication, ModelRunner, Stored, damaged
-from tape_files import PLACE, FileClock, Killed, ModelHost, ModelSystem, ModelTape, keeper_look
+from tape_checks import Checks, is_about
+from tape_files import FileClock, Killed, ModelHost, ModelSystem, ModelTape, keeper_look
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.control import Refused, UnknownThing
-from vtspolicy.jobs import JobState
 from vtspolicy.tapes import VaultFeatures
 from vtspolicy.testing.clock import TestClock
 from vtspolicy.testing.ledger import MemoryLedger
 
 ALICE = "operator alice"
 NAMES = ("T00001", "T00002")
-
-RULES = """
-applications:
-  DSK:
-    seats: {seats}
-    outcome: {{0: completed, default: failed}}
-    {touches}
-    query:
-      run: ["true", query, "{{path}}", "{{handle}}"]
-      absent: ["no copy of that name"]
-    {read_back}
-rules:
-  - rule: archive
-    when: {{family: DSK, operation: archive}}
-    run: ["true", archive, "{{path}}", "{{handle}}"]
-    {archive}
-    then: migrated
-    on_interrupt: retry
-  - rule: restore
-    application: DSK
-    when: {{family: Restore}}
-    run: ["true", restore, "{{source}}", "{{handle}}", "{place}"]
-    {restore}
-    then: restored
-    on_interrupt: retry
-  - rule: erase
-    when: {{family: Erase}}
-    then: erased
-  - rule: delete
-    when: {{family: Delete}}
-    then: deleted
-cleanup: {{hour: 3, rest: 0s, retention: 1s, dry_run: false}}
-"""
-READ = """read_back:
-      run: ["true", read, "{path}", "{handle}"]
-      read: {digest: 'digest=([0-9a-f]+)'}"""
-SIZED = """read: {bytes: 'bytes=([0-9]+)'}
-    expect: {bytes: "{size}"}"""
-QUEUED = """read: {application_job: 'JobId=([0-9]+)'}
-    poll:
-      run: ["true", poll, "{application_job}"]
-      every: 10s
-      running: R
-      completed: T
-      read: {state: 'state ([A-Z])'}
-      find:
-        run: ["true", find, "{handle}"]
-        read: {application_job: 'JobId=([0-9]+)'}
-        absent: ["nothing found"]"""
-
-JOBS_OF_APPLICATION = ("archive", "restore")
-
-
-class TapeSite(Site):
-    """Two tapes, and rules of one kind."""
-
-    def __init__(
-        self,
-        *,
-        place="{target}",
-        proof="found",
-        seats=2,
-        touches=False,
-        archive=SIZED,
-        restore="",
-        leases=True,
-        tick=1,
-        each_pool=False,
-    ):
-        self.place, self.proof, self.leases, self.tick = place, proof, leases, tick
-        self.touches, self.each_pool = touches, each_pool
-        more = f"{archive}\n    proof: {proof}" if proof == "data" else archive
-        rules = RULES.format(
-            seats=seats,
-            touches="touches: [ctime]" if touches else "",
-            read_back=READ if proof == "data" else "",
-            archive=f"each: pool\n    {more}" if each_pool else more,
-            place=place,
-            restore=restore,
-        )
-        super().__init__(rules, families=("Delete", "Restore"), within=PLACE)
-
-    @property
-    def in_place(self):
-        return self.place == "{path}"
-
-    def fresh(self):
-        shutil.rmtree(self.root / "spool", ignore_errors=True)
-        shutil.rmtree(self.root / "VAULT01", ignore_errors=True)
-        for pool in ("A", "B"):
-            (self.root / "VAULT01" / pool).mkdir(parents=True)
 
 
 @cache
@@ -156,7 +64,7 @@ class Armed:
     act: tuple  # ("host", how, tape) or ("kill",)
 
 
-class TapeWorld(World):
+class TapeWorld(Checks, World):
     """Hosts, application, files, ledger, and the server."""
 
     runners = ModelRunner
@@ -527,102 +435,7 @@ class TapeWorld(World):
                 tape.waive("the application has lost it")
 
     def _jobs_of(self, tape):
-        return [each for each in self.ledger.book.live_jobs() if _is_about(each, tape)]
-
-    # What must hold
-
-    def handles(self, tape):
-        rows = self.ledger.book._connection.execute(
-            "SELECT handle FROM copies WHERE cartridge = ?", (tape.name,)
-        )
-        return {row[0] for row in rows} | self.known_handles[tape.name]
-
-    def is_held(self, tape):
-        return self.application.holds(self.handles(tape), tape.name, tape.content)
-
-    def places(self, tape):
-        """Files that have, or may have, what is on a tape."""
-        quiet = not self.is_dead and not self._jobs_of(tape)
-        for pool in ("A", "B"):
-            folder = self.site.root / "VAULT01" / pool
-            yield folder / tape.name
-            for kept in folder.glob(f".vtspolicy-*-{tape.name}"):
-                kind = kept.name.removesuffix(f"-{tape.name}").rpartition("-")[2]
-                if kind == "kept" or not quiet:
-                    yield kept
-
-    def check(self):
-        """The invariant, at this moment."""
-        assert self.violations == []
-        for tape in self.tapes:
-            if tape.guarded and not self._is_somewhere(tape):
-                found = self.application.claims(self.handles(tape), tape.name, tape.content)
-                if self.site.proof == "found" and found:
-                    tape.waive("the application's record is not true")
-                    continue
-                self.lost.append(f"{tape.name}: its last content is nowhere")
-        for notice in self.mail["NSK1"].notices:
-            if notice.word.name == "MOUNTREADY":
-                self._check_mount(notice.fields.get("seq"))
-        assert self.lost == []
-
-    def _is_somewhere(self, tape):
-        for path in self.places(tape):
-            try:
-                if path.read_bytes() == tape.content:
-                    return True
-            except FileNotFoundError:
-                continue
-        return self.is_held(tape)
-
-    def _check_mount(self, seq):
-        for each in [each for each in self.mounts if each[0] == seq]:
-            self.mounts.remove(each)
-            _, tape, version = each
-            if tape.guarded and tape.version == version and tape.read() != tape.content:
-                self.lost.append(f"{tape.name} is said to be ready, and has not its content")
-
-    def written(self, verb, result):
-        """A write of the ledger was made: what it says must be so."""
-        if verb == "start_attempt" and result is not None and not isinstance(result, Failure):
-            versions = {tape.name: tape.version for tape in self.tapes}
-            self.begun[result.job.id] = (versions, self.acts)
-        if verb != "finish_attempt" or isinstance(result, Failure) or not result.changed:
-            return
-        job = result.job
-        versions, acts = self.begun.get(job.id, ({}, -1))
-        for tape in self.tapes:
-            there = Path(job.path or "") in {tape.path, tape.path.parent}  # it may have been moved
-            if there and tape.version == versions.get(tape.name):
-                self._check_end(job, tape, quiet=acts == self.acts)
-
-    def _check_end(self, job, tape, *, quiet):
-        """Nobody has written to the tape since the job began."""
-        told = f"job {job.id} ({job.work.then}) of {tape.name} ended as {job.state.name}"
-        path = Path(job.path or "")
-        content = _content(path if path.name == tape.name else path / tape.name)
-        if job.state is not JobState.COMPLETED:
-            good = job.id in self.went_well and quiet and job.work.then == "migrated"
-            failed = job.state is JobState.FAILED and not self.application.deaf
-            if good and failed and tape.read():
-                self.lost.append(f"{told}: {job.reason}")
-            return
-        if job.work.then == "erased" and content:
-            self.lost.append(f"{told}, and it has data")
-        if job.work.then == "deleted" and content is not None:
-            self.lost.append(f"{told}, and it is there")
-        if job.work.then != "restored" or "to" in job.values:
-            return
-        if "copy" in job.values:
-            self._chosen(job, tape, content, told)
-        elif tape.guarded and content != tape.content:
-            self.lost.append(f"{told}, and it has other data")
-
-    def _chosen(self, job, tape, content, told):
-        """An operator chose a copy: that is what is on the tape from now on."""
-        if tape.guarded and content != tape.content and not self.is_held(tape):
-            self.lost.append(f"{told}: what was on it before is nowhere")
-        self.host.wrote(tape, content)
+        return [each for each in self.ledger.book.live_jobs() if is_about(each, tape)]
 
     # Ledgers that are restored
 
@@ -655,16 +468,3 @@ class _Program:
 
     argv: tuple
     key: str
-
-
-def _is_about(job, tape):
-    """Whether a job is about a tape, or a pool that has it."""
-    path = Path(job.path or "")
-    return path.name == tape.name or path == tape.path.parent
-
-
-def _content(path):
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        return None

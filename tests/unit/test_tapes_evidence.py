@@ -10,7 +10,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 from tape_programs import play, programs
-from tape_worlds import QUEUED, TapeSite, TapeWorld
+from tape_sites import QUEUED, TapeSite
+from tape_worlds import TapeWorld
 
 from vtspolicy.vaults import acts, restores
 

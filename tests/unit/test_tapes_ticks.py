@@ -2,7 +2,8 @@
 
 import pytest
 from tape_programs import ARCHIVED, BACK, ERASED, Player
-from tape_worlds import TapeSite, TapeWorld
+from tape_sites import TapeSite
+from tape_worlds import TapeWorld
 
 from vtspolicy.tapes import Act, Ask, Copy, Facts, Fingerprint, Proof, Tape, VaultFeatures, judge
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vtspolicy.cli.jobs import job_table
+from vtspolicy.cli.job_table import job_table
 from vtspolicy.cli.options import (
     Exit,
     config_option,
@@ -16,7 +16,7 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, table
+from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, size, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.jobs import Job
@@ -90,7 +90,7 @@ def _sections(status: Status) -> list[str]:
         sections.append(_locks(status.queue.locks, status.at))
     sections.append(_jobs(status.jobs))
     if status.tapes:
-        held = f"{_bytes(status.tapes_bytes)} on disk, {_bytes(status.tapes_freed)} freed"
+        held = f"{size(status.tapes_bytes)} on disk, {size(status.tapes_freed)} freed"
         sections.append(f"tapes: {_counted(status.tapes)}; {held}")
     if status.restores:
         oldest = duration(status.at - (status.restores_since or status.at))
@@ -202,16 +202,6 @@ def _places(places: Sequence[Place], at: float) -> str:
 
 def _jobs(jobs: Mapping[str, int]) -> str:
     return f"jobs: {_counted(jobs)}"
-
-
-def _bytes(size: int) -> str:
-    """Return a size in three figures: 512, 64K, 1.5M, 20G."""
-    value = float(size)
-    for unit in ("", "K", "M", "G"):
-        if value < 1000:
-            return f"{value:.0f}{unit}" if value >= 9.95 or not unit else f"{value:.1f}{unit}"
-        value /= 1024
-    return f"{value:.1f}T"
 
 
 def _counted(counts: Mapping[str, int]) -> str:

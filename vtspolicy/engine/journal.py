@@ -33,12 +33,12 @@ _MORE = "{count} more commands of {peer} %s within a minute; see `vtspolicy requ
 REFUSALS: Mapping[Word, Line] = {
     Word.REJECTED: Line(
         action="request_rejected",
-        format="Request {req} of {peer} rejected: {cause}.",
+        format="Request {req} of {peer} rejected: {cause}",
         more=_MORE % "rejected",
     ),
     Word.DENIED: Line(
         action="request_denied",
-        format="Request {req} of {peer} denied: {cause}.",
+        format="Request {req} of {peer} denied: {cause}",
         more=_MORE % "denied",
     ),
     Word.NORULE: Line(

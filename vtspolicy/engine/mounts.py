@@ -181,37 +181,54 @@ class Mounts:
             answer = on_mount(await self.engine.conductor.checks.facts(tape))
         except VaultError as error:
             answer = MountAnswer(MountAction.FAIL, str(error))
+        result = None
         if answer.action is MountAction.LEAVE:
-            return "unknown"
-        now = self.engine.clock.seconds()
-        if answer.action is MountAction.NOTE:
+            result = "unknown"
+        elif answer.action is MountAction.NOTE:
+            result = await self._note(event, host, tape, seq, answer.reason)
+        elif answer.action is MountAction.FAIL:
+            result = await self._refuse(event, host, tape, seq, answer.reason)
+        # Whatever a job makes of the tape just now, it comes back after that.
+        return result or await self._recall(event, host, tape, seq)
 
-            def note(book: Book) -> str:
-                mount = book.record_mount(
-                    event=event,
-                    host=host.name,
-                    digest=identity(host.name, event),
-                    received=now,
-                    seq=seq,
-                    volume=message.volume,
-                    path=tape.path,
-                    reason=answer.reason,
-                )
-                if mount is None:
-                    return "duplicate"
-                book.set_mounted(tape, now)
-                return "noted"
-
-            return await self.engine.ledger.write(note)
-        if answer.action is MountAction.FAIL:
-            return await self._refuse(event, host, tape, seq, answer.reason)
-        return await self._recall(event, host, tape, seq)
-
-    async def _refuse(self, event: Event, host: Host, tape: Tape, seq: str, reason: str) -> str:
-        """Answer a request for a tape whose data cannot be brought back."""
+    async def _note(
+        self, event: Event, host: Host, tape: Tape, seq: str, reason: str
+    ) -> str | None:
+        """Record a request for a tape that has its data, or is empty; None: a job changes it."""
         now = self.engine.clock.seconds()
 
-        def record(book: Book) -> tuple[Notice, ...] | None:
+        def note(book: Book) -> str | None:
+            known = book.tape(tape.path)
+            emptied = known is not None and bool(tape.size) and not known.size
+            has_copy = known is not None and known.handle is not None
+            if has_copy and (emptied or book.is_changed_now(tape)):
+                return None
+            mount = book.record_mount(
+                event=event,
+                host=host.name,
+                digest=identity(host.name, event),
+                received=now,
+                seq=seq,
+                volume=tape.cartridge,
+                path=tape.path,
+                reason=reason,
+            )
+            if mount is None:
+                return "duplicate"
+            book.set_mounted(tape, now)
+            return "noted"
+
+        return await self.engine.ledger.write(note)
+
+    async def _refuse(
+        self, event: Event, host: Host, tape: Tape, seq: str, reason: str
+    ) -> str | None:
+        """Answer a request for a tape whose data cannot be brought back; None: a job changes it."""
+        now = self.engine.clock.seconds()
+
+        def record(book: Book) -> tuple[Notice, ...] | str:
+            if book.is_changed_now(tape):
+                return "changed"
             mount = book.record_mount(
                 event=event,
                 host=host.name,
@@ -223,15 +240,15 @@ class Mounts:
                 state=MountState.RESTORING,
             )
             if mount is None:
-                return None
+                return "duplicate"
             book.set_mounted(tape, now)
             return book.answer_mount(
                 mount.id, MountState.FAILED, now, tape=tape.name, reason=reason
             )
 
         notices = await self.engine.ledger.write(record)
-        if notices is None:
-            return "duplicate"
+        if isinstance(notices, str):
+            return None if notices == "changed" else notices
         self.engine.outbox.push(notices)
         self._log.error(
             "Mount {seq} of {host} cannot be served: {tape}: {cause}.",
@@ -313,7 +330,11 @@ class Mounts:
         """Return the restore that a mount needs, as the rules decide about it.
 
         It is decided for the host that waits, and is nobody's: the host is told of its mount only.
+        A tape that has its data still is about to be emptied: the rules are asked about it as it
+        will be then.
         """
+        if tape.size and not tape.is_half_restored:
+            tape = evolve(tape, size=0)
         engine = self.engine
         target = Target(vault=tape.vault, pool=tape.pool, cartridge=tape.cartridge)
         understood = Understood(
@@ -475,7 +496,12 @@ def _why_not_back(due: Due) -> str | None:
     request = due.request
     if request is None:
         return "its restore is not known any more"
-    if request.state is RequestState.NORULE and due.tape and due.tape.state is TapeState.MIGRATED:
+    tape = due.tape
+    if (
+        request.state is RequestState.NORULE
+        and tape is not None
+        and (tape.state, tape.by_us) == (TapeState.MIGRATED, False)
+    ):
         return None  # the application's own people brought it back
     if request.state in _DONE and request.jobs:
         return None

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, evolve, field
@@ -16,12 +16,13 @@ from vtspolicy.control import Refused, Told
 from vtspolicy.engine.by_hand import Said, Wish, mark, order, refuse_when_full, unlock, withdraw
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
+from vtspolicy.engine.live import live
 from vtspolicy.engine.requests import Answer
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession
-from vtspolicy.jobs import JobState
+from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow, Recorded
-from vtspolicy.records import plain
+from vtspolicy.records import Live, plain
 from vtspolicy.status import HostStatus, Status
 from vtspolicy.tapes import TapeState
 
@@ -153,6 +154,10 @@ class Operator:
         metrics.restores_waiting.set(restores)
         metrics.restores_oldest.set(now - since if since is not None else 0)
 
+    def live(self, jobs: Sequence[Job]) -> Mapping[int, Live]:
+        """Return what only the server knows of those jobs that have not ended, by number."""
+        return live(self.engine, jobs, draining=self.draining)
+
     def _count_all(self) -> None:
         for session in self.doors.sessions:
             self.count(session)
@@ -172,17 +177,21 @@ class Operator:
         """Bring the metrics up to date."""
         return Deferred.fromCoroutine(self._collect())
 
-    def cancel(self, request: int | None, job: int | None, actor: str) -> Deferred[Told]:
+    def cancel(
+        self, request: int | None, job: int | None, actor: str, reason: str | None = None
+    ) -> Deferred[Told]:
         """Stop a request, or one job. Fails with NoSuchRow."""
-        return Deferred.fromCoroutine(self._cancel(request, job, actor))
+        return Deferred.fromCoroutine(self._cancel(request, job, actor, reason))
 
-    async def _cancel(self, request: int | None, job: int | None, actor: str) -> Told:
+    async def _cancel(
+        self, request: int | None, job: int | None, actor: str, reason: str | None
+    ) -> Told:
         ledger, now = self.engine.ledger, self.engine.clock.seconds()
         done: Cancelled
         if job is not None:
-            done = await ledger.write(Book.cancel_job, job, actor, now)
+            done = await ledger.write(Book.cancel_job, job, actor, now, reason)
         elif request is not None:
-            done = await ledger.write(Book.cancel_request, request, actor, now)
+            done = await ledger.write(Book.cancel_request, request, actor, now, reason)
         else:
             raise ValueError("a request or a job must be named")
         nothing = Recorded(request=request or 0, duplicate=False)
@@ -194,15 +203,15 @@ class Operator:
             "stopping": [each.id for each in done.running],
         }
 
-    def retry(self, job: int, actor: str) -> Deferred[Told]:
+    def retry(self, job: int, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Run a finished job's work again as a new request. Fails with NoSuchRow, Refused."""
-        return Deferred.fromCoroutine(self._retry(job, actor))
+        return Deferred.fromCoroutine(self._retry(job, actor, reason))
 
-    async def _retry(self, job: int, actor: str) -> Told:
+    async def _retry(self, job: int, actor: str, reason: str | None) -> Told:
         refuse_when_full(self.engine)
         try:
             recorded = await self.engine.ledger.write(
-                Book.renew, job, actor, self.engine.clock.seconds()
+                Book.renew, job, actor, self.engine.clock.seconds(), reason
             )
         except NoSuchRow:
             raise
@@ -214,18 +223,18 @@ class Operator:
             self.engine.wait(each)
         return {"request": recorded.request, "job": recorded.jobs[0].id}
 
-    def release_lock(self, lock: str, actor: str) -> Deferred[Told]:
+    def release_lock(self, lock: str, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Take a lock from whoever holds it; the ledger keeps who did so."""
-        return Deferred.fromCoroutine(self._release_lock(lock, actor))
+        return Deferred.fromCoroutine(self._release_lock(lock, actor, reason))
 
-    async def _release_lock(self, lock: str, actor: str) -> Told:
+    async def _release_lock(self, lock: str, actor: str, reason: str | None) -> Told:
         queue, now = self.engine.queue, self.engine.clock.seconds()
         holders = queue.holders(lock)
 
         def note(book: Book) -> bool:
-            unlocked = unlock(book, lock, actor, now)
+            unlocked = unlock(book, lock, actor, now, asked(reason))
             if holders or unlocked:
-                book.release_lock(lock, holders, actor=actor, at=now)
+                book.release_lock(lock, holders, actor=actor, at=now, reason=reason)
             return unlocked
 
         # Asked for and done in one turn: meanwhile the lock could become another job's. The ledger
@@ -235,25 +244,27 @@ class Operator:
         queue.release(lock, holders)
         return {"lock": lock, "released": await noted or bool(holders)}
 
-    def drain(self, actor: str) -> Deferred[Told]:
+    def drain(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Read nothing more from hosts, start nothing more; what runs goes on to its end."""
-        self.log.info("Draining, asked by {by}.", action="drain", by=actor)
-        self._note_drain(draining=True, actor=actor)
+        self.log.info("Draining, asked by {by}.", action="drain", by=actor, cause=reason)
+        self._note_drain(draining=True, actor=actor, reason=reason)
         self.draining = True
         self.engine.queue.drain()
         self.doors.hold()
         return succeed({"running": self.engine.queue.running})
 
-    def resume(self, actor: str) -> Deferred[Told]:
+    def resume(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """End a drain."""
-        self.log.info("Taking commands again, asked by {by}.", action="resume", by=actor)
-        self._note_drain(draining=False, actor=actor)
+        self.log.info(
+            "Taking commands again, asked by {by}.", action="resume", by=actor, cause=reason
+        )
+        self._note_drain(draining=False, actor=actor, reason=reason)
         self.draining = False
         self.doors.let_go()
         self.engine.queue.resume()
         return succeed({"waiting": self.engine.queue.waiting})
 
-    def _note_drain(self, *, draining: bool, actor: str) -> None:
+    def _note_drain(self, *, draining: bool, actor: str, reason: str | None) -> None:
         """Have the history tell of a change; nobody waits for that.
 
         A ledger that takes no writes must not keep an operator from draining its server.
@@ -261,7 +272,7 @@ class Operator:
         if draining == self.draining:
             return
         before, after = ("working", "draining") if draining else ("draining", "working")
-        cause, at = "an operator asked for it", self.engine.clock.seconds()
+        cause, at = asked(reason), self.engine.clock.seconds()
         noted = self.engine.ledger.write(
             Book.add_history, "server", before, after, cause=cause, actor=actor, at=at
         )
@@ -274,14 +285,14 @@ class Operator:
             why=failure.getErrorMessage(),
         )
 
-    def reload(self, actor: str) -> Deferred[Told]:
+    def reload(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Take the files as they are now, whole, if they and their tests are right.
 
         Fails with ConfigurationError; then everything stays as it was.
         """
-        return Deferred.fromCoroutine(self._reload(actor))
+        return Deferred.fromCoroutine(self._reload(actor, reason))
 
-    async def _reload(self, actor: str) -> Told:
+    async def _reload(self, actor: str, reason: str | None) -> Told:
         engine, before = self.engine, self.engine.reader
         try:
             read = self.reread()
@@ -306,7 +317,7 @@ class Operator:
             "table",
             before.table.hash,
             after.table.hash,
-            cause="reload",
+            cause="reload" if reason is None else f"reload: {reason}",
             actor=actor,
             at=engine.clock.seconds(),
         )
@@ -398,3 +409,8 @@ def _end_drain(book: Book, at: float) -> None:
     if lines and lines[-1].after == "draining":
         cause = "the server was started anew"
         book.add_history("server", "draining", "working", cause=cause, actor="engine", at=at)
+
+
+def asked(reason: str | None) -> str:
+    """Return the cause of what an operator asked for, as the history tells it."""
+    return "an operator asked for it" if reason is None else f"an operator asked for it: {reason}"

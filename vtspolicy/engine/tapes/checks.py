@@ -38,7 +38,7 @@ from vtspolicy.tapes import (
     judge,
     looked_at,
 )
-from vtspolicy.vaults import VaultBusyError, VaultError, Vaults
+from vtspolicy.vaults import COARSE, CannotProbeError, VaultBusyError, VaultError, Vaults
 
 BUSY_PAUSE = 2.0
 """Seconds between tries while the machine has no descriptor or memory left."""
@@ -119,11 +119,12 @@ class TapeChecks:
     async def facts(self, tape: Tape, job: Job | None = None) -> Facts:
         """Return the facts about a tape whose file was just looked at.
 
-        Raises VaultError when its vault cannot be probed.
+        Raises VaultError when its vault cannot be looked at.
         """
-        features = await self.in_thread(_features, tape, self.vaults)
-        copies = tuple(await self.ledger.read(Book.copies_of, tape.path))
         work = job.work if job is not None else None
+        empties = work is not None and work.then in {"erased", "deleted"}
+        features = await self.in_thread(_features, tape, self.vaults, not empties)
+        copies = tuple(await self.ledger.read(Book.copies_of, tape.path))
         return Facts(
             tape=tape,
             copies=copies,
@@ -277,9 +278,18 @@ class TapeChecks:
             )
 
 
-def _features(tape: Tape, vaults: Vaults) -> VaultFeatures:
-    """Return what the vault of a tape can do. In a thread: it may have to be probed."""
-    return vaults.features_for(tape)
+def _features(tape: Tape, vaults: Vaults, assume: bool) -> VaultFeatures:
+    """Return what the vault of a tape can do. In a thread: it may have to be probed.
+
+    With `assume`, the least is assumed of a vault in which nothing can be written: a tape can be
+    copied from there, and its application can bring it back.
+    """
+    try:
+        return vaults.features_for(tape)
+    except CannotProbeError:
+        if not assume:
+            raise
+        return COARSE
 
 
 _NOTHING = Fingerprint(vault="", size=-1, mtime_ns=None)

@@ -36,6 +36,9 @@ FROM events WHERE id = ?
 -- name: jobs_before
 SELECT {job_columns} FROM jobs JOIN requests ON requests.id = jobs.request WHERE jobs.id < ?
 
+-- name: repeats
+SELECT id FROM jobs WHERE repeats = ? ORDER BY id
+
 -- name: live_jobs
 SELECT {job_columns} FROM jobs WHERE finished IS NULL AND id > ? ORDER BY id LIMIT ?
 
