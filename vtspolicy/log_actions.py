@@ -159,7 +159,7 @@ ACTIONS: Mapping[str, Action] = {
     "order_refused": Action("warn", "an order was refused", "by path cause"),
     "drain": Action("info", "a drain begins", "by"),
     "resume": Action("info", "a drain ends", "by"),
-    "not_noted": Action("warn", "the history lacks a drain or its end", "why"),
+    "not_noted": Action("warn", "the history lacks what was ordered", "why"),
     "reloaded": Action("info", "other rules and settings are in force", "by table"),
     "reload_refused": Action(
         "error", "a reload was refused; all stays as it was", "by table problems"

@@ -211,7 +211,12 @@ class Service:
             )
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
         site = make_site(self.operator, self.ledger, self.metrics, writable=True)
-        self.control = ControlDoor.open(self.reactor, self.reader.configuration.spool, site)
+        self.control = ControlDoor.open(
+            self.reactor,
+            self.reader.configuration.spool,
+            site,
+            self.reader.configuration.control_group,
+        )
 
     def _names(self) -> set[str]:
         """Return the names by which the web endpoint may be asked for."""
@@ -356,6 +361,7 @@ class Service:
         self.operator.count(session)
         for host in session.hosts:
             self.metrics.connected.labels(host.name).inc(change)
+            self.metrics.connections.labels(host.name).inc(max(change, 0))
 
     def _defect(self, failure: Failure) -> None:
         self.log.failure("Housekeeping failed.", failure, action="housekeeping_failed")

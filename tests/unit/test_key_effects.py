@@ -16,6 +16,7 @@ node            unit/test_rules_commands.py::test_a_command_for_another_server_i
 listen          unit/test_config_load.py::test_a_configuration_that_nothing_can_reach_is_a_warning
 ledger          acceptance/test_new_user.py::test_a_server_that_cannot_start_says_why_in_one_line
 spool           acceptance/test_new_user.py::test_a_server_that_cannot_start_says_why_in_one_line
+control_group   unit/test_who_acts.py::test_members_of_the_control_group_can_pass_to_the_socket_and_no_further
 web             acceptance/test_new_user.py::test_metrics_health_and_readiness_are_served
 web_names       unit/test_web_bounds.py::test_a_request_for_a_name_of_others_is_forbidden
 vaults          unit/test_vaults.py::test_all_tapes_of_all_vaults_are_listed

@@ -23,7 +23,7 @@ from vtspolicy.jobs import Job
 from vtspolicy.ledger.reading import Counts, Pending
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place
 from vtspolicy.records import job_row, plain, typed
-from vtspolicy.status import ClockStatus, HostStatus, Status
+from vtspolicy.status import ClockStatus, HostStatus, RefusedReload, Status
 from vtspolicy.visible import visible
 
 LIVE = 20
@@ -33,10 +33,17 @@ LIVE = 20
 @click.command()
 @config_option
 @json_option
-def status(*, config: Path, as_json: bool) -> None:
+@click.option("--check", is_flag=True, help="Exit with 1 if a person is needed; see above.")
+def status(*, config: Path, as_json: bool, check: bool) -> None:
     """Show the server: hosts, seats, locks, jobs, notices.
 
     When no server answers, what the ledger knows is shown, and the exit code is 6.
+
+    With --check only what needs a person is shown, and the exit code is 1 if anything does: the
+    server is not ready (it drains, its queue is full, ledger or spool are in trouble), a reload was
+    refused, jobs or requests have failed within the last 24 hours and were not done again, notices
+    are not taken for an hour, the copy of a tape's last content is lost, a vault has trouble or
+    lacks what its acts need, a run cannot be stopped, or the clock is not trusted.
     """
     configuration = configured(config)
     try:
@@ -45,9 +52,14 @@ def status(*, config: Path, as_json: bool) -> None:
         click.echo(str(error), err=True)
         _without_server(configuration, str(error), as_json=as_json)
         raise SystemExit(Exit.UNREACHABLE) from None
+    needs = [str(each) for each in answer.get("needs") or ()]
+    code = Exit.FAILED if check and needs else Exit.DONE
     if as_json:
         print_json(answer)
-        return
+        raise SystemExit(code)
+    if check:
+        emit("\n".join(visible(each) for each in needs) or "nothing needs a person")
+        raise SystemExit(code)
     try:
         sections = _sections(typed(answer, Status))
     except ValueError:
@@ -109,6 +121,7 @@ def _heading(status: Status) -> str:
         (
             ("state", state),
             ("trouble", status.trouble),
+            ("reload", _refused(status.refused_reload)),
             *_clock(status.clock),
             ("cannot stop", ", ".join(status.unstoppable) or None),
             ("server", f"pid {status.pid}, version {status.version}"),
@@ -118,6 +131,14 @@ def _heading(status: Status) -> str:
         )
     )
     return f"{status.node}\n{about}"
+
+
+def _refused(reload: RefusedReload | None) -> str | None:
+    """Return who asked for a reload that was refused, when, and the first problem."""
+    if reload is None:
+        return None
+    more = f" (and {reload.problems - 1} more)" if reload.problems > 1 else ""
+    return f"refused {clock(reload.at)}, asked by {reload.by}: {reload.problem}{more}"
 
 
 def _clock(trust: ClockStatus) -> tuple[tuple[str, str], ...]:

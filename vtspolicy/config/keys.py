@@ -259,6 +259,14 @@ KEYS = keys_of(
         help="one folder per run: its output, its exit status",
     ),
     Key(
+        name="control_group",
+        read=reading.text,
+        type="a group of the system",
+        default_text="none",
+        help="whose members may give orders, too: the control socket is theirs with mode 0660, and"
+        " they may pass through spool; without it only the server's own user and root may",
+    ),
+    Key(
         name="web",
         read=_web_endpoint,
         type="an endpoint",

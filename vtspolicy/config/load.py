@@ -149,6 +149,7 @@ class _Loader:
             listen=listen,
             ledger=self._ledger(),
             spool=self._base("spool") / read["spool"],
+            control_group=read["control_group"],
             web=read["web"],
             web_names=tuple(read["web_names"]),
             vaults=vaults,

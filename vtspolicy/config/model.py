@@ -49,6 +49,7 @@ class Configuration:
     listen: tuple[Listen, ...]
     ledger: str  # sqlite:///...
     spool: Path  # one folder per run
+    control_group: str | None = None  # whose members may use the control socket
     web: str | None = None  # a Twisted server endpoint
     web_names: tuple[str, ...] = ()  # by which it may be asked for, beside its own
     vaults: Mapping[str, Path] = field(factory=dict)  # VAULT01 -> its directory

@@ -17,17 +17,19 @@ from vtspolicy.engine.by_hand import Said, Wish, mark, order, refuse_when_full, 
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.live import live
+from vtspolicy.engine.measures import LEDGER, recall
+from vtspolicy.engine.needs import needs_of
 from vtspolicy.engine.requests import Answer
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow, Recorded
 from vtspolicy.records import Live, plain
-from vtspolicy.status import HostStatus, Status
+from vtspolicy.status import HostStatus, RefusedReload, Status
 from vtspolicy.tapes import TapeState
 
 FIXED = (
-    *("node", "listen", "ledger", "spool", "web"),
+    *("node", "listen", "ledger", "spool", "control_group", "web"),
     *("connections", "settle", "output"),
 )
 """Keys of the configuration that a reload cannot change: they need a restart."""
@@ -42,6 +44,7 @@ class Operator:
     reread: Callable[[], Reader]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch
     draining: bool = False
+    refused_reload: RefusedReload | None = None  # the last one, if none was taken since
     unreachable: str | None = None  # why orders cannot come in, while that is so
     log: Logger = field(factory=lambda: Logger("vtspolicy.operator"))
 
@@ -50,6 +53,7 @@ class Operator:
         self.started = self.engine.clock.seconds()
         noted = self.engine.ledger.write(_end_drain, self.started)
         noted.addErrback(self._not_noted)
+        recall(self.engine).addErrback(lambda _: None)
 
     def status(self) -> Deferred[Told]:
         """Return what there is to know about the server now."""
@@ -62,40 +66,41 @@ class Operator:
         tapes = await engine.ledger.read(Book.tape_counts)
         restores, restores_since = await engine.ledger.read(Book.open_mount_counts)
         ready, reasons = self.ready()
-        told: Told = plain(
-            Status(
-                node=reader.configuration.node,
-                pid=os.getpid(),
-                version=__version__,
-                at=engine.clock.seconds(),
-                started=self.started,
-                ready=ready,
-                reasons=reasons,
-                table=reader.table.hash,
-                rules=len(reader.table.rules),
-                queue=engine.queue.snapshot(),
-                hosts=tuple(
-                    HostStatus(
-                        name=name,
-                        connections=engine.outbox.sessions(name),
-                        last_event=engine.last_event.get(name),
-                    )
-                    for name in reader.configuration.hosts
-                ),
-                jobs={state.value: counts.jobs.get(state, 0) for state in JobState},
-                pending=counts.pending,
-                tapes={each.state.value: each.count for each in tapes},
-                tapes_bytes=sum(each.size for each in tapes),
-                tapes_freed=sum(each.freed for each in tapes),
-                tape_troubles=engine.catalogue.troubles + engine.catalogue.shortcomings,
-                restores=restores,
-                restores_since=restores_since,
-                backlog=engine.ledger.backlog,
-                clock=engine.clock_watch.status(),
-                trouble=engine.ledger.trouble,
-                unstoppable=engine.runner.unstoppable,
-            )
+        status = Status(
+            node=reader.configuration.node,
+            pid=os.getpid(),
+            version=__version__,
+            at=engine.clock.seconds(),
+            started=self.started,
+            ready=ready,
+            reasons=reasons,
+            table=reader.table.hash,
+            rules=len(reader.table.rules),
+            queue=engine.queue.snapshot(),
+            hosts=tuple(
+                HostStatus(
+                    name=name,
+                    connections=engine.outbox.sessions(name),
+                    last_event=engine.last_event.get(name),
+                )
+                for name in reader.configuration.hosts
+            ),
+            jobs={state.value: counts.jobs.get(state, 0) for state in JobState},
+            pending=counts.pending,
+            tapes={each.state.value: each.count for each in tapes},
+            tapes_bytes=sum(each.size for each in tapes),
+            tapes_freed=sum(each.freed for each in tapes),
+            tape_troubles=engine.catalogue.troubles + engine.catalogue.shortcomings,
+            restores=restores,
+            restores_since=restores_since,
+            backlog=engine.ledger.backlog,
+            clock=engine.clock_watch.status(),
+            trouble=engine.ledger.trouble,
+            unstoppable=engine.runner.unstoppable,
+            refused_reload=self.refused_reload,
         )
+        needs = await needs_of(engine.ledger, status)
+        told: Told = plain(evolve(status, needs=needs))
         return told
 
     def ready(self) -> tuple[bool, tuple[str, ...]]:
@@ -118,6 +123,7 @@ class Operator:
         engine, metrics = self.engine, self.engine.metrics
         self._count_all()
         counts = await engine.ledger.read(Book.counts)
+        ages = await engine.ledger.read(Book.oldest_jobs, engine.clock.seconds())
         for state in JobState:
             metrics.jobs.labels(state.value).set(counts.jobs.get(state, 0))
         now = engine.clock.seconds()
@@ -139,6 +145,9 @@ class Operator:
             running[use.application] = use.running
         for application, seats in running.items():
             metrics.seats.labels(application).set(seats)
+        for application, seats in engine.reader.table.seats.items():
+            metrics.seats_there.labels(application).set(seats)
+        metrics.oldest(ages, engine.reader.table.seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
         metrics.clock_trusted.set(engine.clock_trust.check() is None)
         metrics.spool_trouble.set(engine.conductor.calls.trouble is not None)
@@ -280,7 +289,7 @@ class Operator:
 
     def _not_noted(self, failure: Failure) -> None:
         self.log.warn(
-            "The history lacks that the server drains, or does no more: {why}.",
+            "The history lacks what was ordered: {why}.",
             action="not_noted",
             why=failure.getErrorMessage(),
         )
@@ -299,6 +308,12 @@ class Operator:
         except ConfigurationError as error:
             engine.metrics.reload_ok.set(0)
             engine.metrics.reloads.labels("refused").inc()
+            self.refused_reload = RefusedReload(
+                at=engine.clock.seconds(),
+                by=actor,
+                problem=str(error.problems[0]),
+                problems=len(error.problems),
+            )
             self.log.error(
                 "Reload by {by} refused, table {table} stays: {problems}",
                 action="reload_refused",
@@ -310,6 +325,7 @@ class Operator:
         kept = {key: getattr(before.configuration, key) for key in FIXED}
         after = evolve(read, configuration=evolve(read.configuration, **kept))
         engine.use(after)
+        self.refused_reload = None
         self.doors.renew()
         engine.metrics.reloads.labels("taken").inc()
         await engine.ledger.write(
@@ -399,6 +415,12 @@ class Operator:
             await self.engine.ledger.backup(Path(path))
         except (LedgerError, sqlite3.Error, OSError) as error:
             raise Refused(f"the ledger cannot be copied to {path}: {error}") from error
+        at = self.engine.clock.seconds()
+        self.engine.metrics.ledger_backup.set(at)
+        noted = self.engine.ledger.write(
+            Book.add_history, LEDGER, None, "copied", cause=f"to {path}", actor=actor, at=at
+        )
+        noted.addErrback(self._not_noted)
         self.log.info("Ledger copied to {path} for {by}.", action="backup", path=path, by=actor)
         return {"path": path}
 

@@ -328,6 +328,29 @@ class ReadingDesk(Desk):
             rows = self._all("history_of_subject", subject)
         return [transition_of(row) for row in rows]
 
+    def failed_since(self, since: float) -> int:
+        """Return how many jobs, and requests without any, have failed since, not repeated."""
+        return int(self._need("failed_since", since)[0]) + int(self._need("failed_alone", since)[0])
+
+    def lost_tapes(self) -> int:
+        """Return of how many tapes the last content is in a copy that its application has lost."""
+        return int(self._need("lost_tapes")[0])
+
+    def oldest_jobs(self, now: float) -> dict[tuple[str, str], float]:
+        """Return the ages of the oldest live jobs, in seconds, by state and application."""
+        ages: dict[tuple[str, str], float] = {}
+        for state, work, since in self._all("oldest_jobs"):
+            key = state, self._work(work).application
+            ages[key] = max(ages.get(key, 0.0), now - since)
+        return ages
+
+    def successes(self) -> list[tuple[str, str, str, float]]:
+        """Return application, host and rule of completed jobs, and when the last of each ended."""
+        return [
+            (self._work(work).application, host, rule, at)
+            for work, host, rule, at in self._all("successes")
+        ]
+
     def counts(self) -> Counts:
         """Return jobs by state and pending notices by host; cheap however much has finished."""
         jobs = dict.fromkeys(JobState, 0)

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.resource import Resource
 
+from vtspolicy.client import PERSON
 from vtspolicy.control import Control
 from vtspolicy.ledger import Ledger
 from vtspolicy.metrics import Metrics
@@ -109,7 +110,7 @@ class Root(Resource):
         if request.method != b"POST":
             raise _not_allowed("POST")
         assert verb is not None  # noqa: S101 - said above, for mypy
-        actor = actor_of(peer_of(request))
+        actor = actor_of(peer_of(request), request.getHeader(PERSON))
         do = getattr(self._house.control, verb.method)
         given = read_order(verb, request.content.read())
         self._log.info(
