@@ -235,7 +235,7 @@ def _override_for_ever(patch):
 
 def _refuses_all(patch):
     """The other way round: what is copied is not believed."""
-    patch.setattr(judge, "_why_data", lambda *_, **__: "nothing is believed")
+    patch.setattr(judge, "why_data", lambda *_: "nothing is believed")
 
 
 def _touched_is_lost(patch):
@@ -344,8 +344,8 @@ DEFECTS = {
         what="a tape that was written in this tick is copied at once",
         attack=9,
         put_in=_no_settling,
-        steps=("written", "archive", "erase"),
-        begin=(),
+        steps=("written", "erase"),
+        begin=(("host", "same_size", 0), *ARCHIVED),
         site={"tick": 1_000_000_000},
     ),
     "no waiting after a restore": Defect(

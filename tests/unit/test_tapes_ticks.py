@@ -73,7 +73,8 @@ def test_a_copy_of_version_0_1_counts_if_the_file_was_left_alone_before_it(befor
     )
     features = VaultFeatures(tick_ns=SECOND)
     ruling = judge(Act.ERASE, Facts(tape=tape, copies=(copy,), features=features, now=200.0))
-    assert ruling == Ask(copy=copy, need=need)
+    assert isinstance(ruling, Ask)
+    assert ruling.need is need
 
 
 def test_a_deleted_tape_comes_back_by_its_name_though_it_was_moved_before(worlds):

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from vtspolicy.cli.options import Exit, config_option, json_option, print_json
+from vtspolicy.config.endpoints import reaches_beyond
 from vtspolicy.config.load import read_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.positions import Place
@@ -56,6 +57,7 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
         return list(error.problems), None
     problems = [*findings.problems]
     problems += _unusable_files(configuration)
+    problems += _open_web(configuration)
     vocabulary = _vocabulary(configuration, problems)
     problems += _unknown_families(configuration, vocabulary)
     table, found = read_table(
@@ -123,6 +125,20 @@ def _claimed_users(configuration: Configuration, table: Table) -> list[Problem]:
         for rule in table.rules
         if any(condition.key == "user" for condition in rule.conditions)
     ]
+
+
+def _open_web(configuration: Configuration) -> list[Problem]:
+    """Warn of a web endpoint that others than this machine can reach: it asks for no password."""
+    findings = Findings()
+    web = configuration.web
+    if web is not None and reaches_beyond(web):
+        findings.add(
+            configuration.places.get("web", Place(file=configuration.file)),
+            "every machine that reaches this endpoint can read hosts, jobs, tapes and output there",
+            "web: tcp:port=7180:interface=127.0.0.1, or a firewall, or a proxy that knows people",
+            warning=True,
+        )
+    return list(findings.problems)
 
 
 def _doubt_certificates(configuration: Configuration, number: int, findings: Findings) -> None:

@@ -158,7 +158,8 @@ class _Loader:
             rules=rules if "rules" in read.given else (SHIPPED / "dsk.yaml",),
             tests=self._files("tests"),
             families=self._files("families"),
-            places={f"vaults.{name}": node.place for name, node in read["vaults"].items()}
+            places=({"web": read.place("web")} if "web" in read.given else {})
+            | {f"vaults.{name}": node.place for name, node in read["vaults"].items()}
             | {
                 f"hosts.{name}.{key}": each.place(key)
                 for name, each in read["hosts"].items()

@@ -17,20 +17,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
-from vtspolicy.engine.calls import OUTPUT_JUDGED
 from vtspolicy.engine.intake import Understood, settle
+from vtspolicy.engine.ready import make_ready
 from vtspolicy.engine.tapes.checks import known
 from vtspolicy.events.event import Event, identity
 from vtspolicy.events.mounts import MountMessage, read_mount
 from vtspolicy.grammar import Command, Target
-from vtspolicy.jobs import Job, Request, RequestState, run_key
+from vtspolicy.jobs import Job, Request, RequestState
 from vtspolicy.ledger import Book, Mount, MountState, Recorded
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
-from vtspolicy.rules.expand import ExpansionError, expand
-from vtspolicy.rules.outputs import with_cause
-from vtspolicy.runner.protocol import End, Run
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError
 
@@ -42,9 +39,6 @@ PRIORITY = 100
 
 LOOK = 10.0
 """Seconds between looks at requests that wait, should a hook have missed their end."""
-
-READY_PATIENCE = 300.0
-"""Seconds that a rule's `ready` program may take."""
 
 ACTOR = "engine"
 
@@ -417,7 +411,7 @@ class Mounts:
             if wait > 0:
                 self._wake_in(wait)
                 return
-            reason = await self._make_ready(due)
+            reason = await make_ready(self.engine.conductor.calls, due.job, due.mount, due.event)
         state = MountState.READY if reason is None else MountState.FAILED
         mount, now = due.mount, self.engine.clock.seconds()
 
@@ -455,41 +449,6 @@ class Mounts:
                 return
             self._alarm.cancel()
         self._alarm = self.engine.clock.callLater(seconds, self.check)
-
-    async def _make_ready(self, due: Due) -> str | None:
-        """Run the rule's `ready` program; return why the tape is not ready, or None.
-
-        It runs once for each mount: one that an earlier server started is waited for.
-        """
-        job, mount = due.job, due.mount
-        if job is None or not job.work.ready:
-            return None
-        calls = self.engine.conductor.calls
-        key = run_key(job.id, max(job.attempt, 1), f"ready{mount.id}")
-        message = read_mount(due.event) if due.event is not None else None
-        values = {**calls.values(job), "seq": mount.seq, "host": mount.host}
-        if message is not None and message.drive is not None:
-            values["drive"] = message.drive
-        try:
-            argv = expand(job.work.ready, values)
-        except ExpansionError as error:
-            return f"the tape is back, but its ready program cannot be run: {error}"
-        run = Run(
-            key=key,
-            argv=argv,
-            env=calls.environment(job),
-            job=job.id,
-            attempt=job.attempt,
-            timeout=READY_PATIENCE,
-        )
-        there = self.engine.runner.folder(key).exists()
-        ended = await calls.run(run, adopt=there, stoppable=False)
-        if ended.kind is End.EXITED and ended.code == 0:
-            return None
-        how = f"exit code {ended.code}" if ended.kind is End.EXITED else ended.reason or ended.kind
-        output = self.engine.runner.tail(key, OUTPUT_JUDGED)
-        how = with_cause(how, job.work.cause, output, went_well=False)
-        return f"the tape is back, but its ready program failed: {how}"
 
 
 def _why_not_back(due: Due) -> str | None:

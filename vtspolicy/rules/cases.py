@@ -21,7 +21,7 @@ from vtspolicy.rules.expand import ExpansionError, expand
 from vtspolicy.rules.facts import imagined_facts
 from vtspolicy.rules.hours import shown_start
 from vtspolicy.rules.match import decide
-from vtspolicy.rules.places import RUN_PLACES
+from vtspolicy.rules.places import RUN_PLACES, is_shipped
 from vtspolicy.rules.rulings import ruling_of
 from vtspolicy.rules.table import Table
 from vtspolicy.suggest import did_you_mean
@@ -73,6 +73,8 @@ class Report:
     results: tuple[Result, ...]
     uncovered: tuple[str, ...]  # the rules that decided none of them
     rules: int  # in the table
+    shipped: int = 0  # of these, those that come with the program
+    shipped_uncovered: tuple[str, ...] = ()  # of the uncovered, those
 
     @property
     def failed(self) -> tuple[Result, ...]:
@@ -81,8 +83,15 @@ class Report:
 
     @property
     def coverage(self) -> float:
-        """Which share of the rules decided a case, in percent."""
-        return 100.0 * (self.rules - len(self.uncovered)) / self.rules if self.rules else 100.0
+        """Which share of the rules decided a case, in percent: of the site's own if it has some."""
+        rules, uncovered = self.own if self.own[0] else (self.rules, self.uncovered)
+        return 100.0 * (rules - len(uncovered)) / rules if rules else 100.0
+
+    @property
+    def own(self) -> tuple[int, tuple[str, ...]]:
+        """How many rules are the site's own, and which of these decided no case."""
+        left = tuple(name for name in self.uncovered if name not in self.shipped_uncovered)
+        return self.rules - self.shipped, left
 
 
 def run_cases(
@@ -105,10 +114,13 @@ def run_cases(
     findings.raise_errors()
     results = tuple(_run(table, vocabulary, case, hosts or {}) for case in cases)
     decided = {result.rule for result in results}
+    uncovered = [rule for rule in table.rules if rule.name not in decided]
     return Report(
         results=results,
-        uncovered=tuple(rule.name for rule in table.rules if rule.name not in decided),
+        uncovered=tuple(rule.name for rule in uncovered),
         rules=len(table.rules),
+        shipped=sum(is_shipped(rule.place) for rule in table.rules),
+        shipped_uncovered=tuple(rule.name for rule in uncovered if is_shipped(rule.place)),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from vtspolicy.config.positions import Place, Table
 from vtspolicy.config.reading import Findings, Section
-from vtspolicy.rules.places import PROGRAM
+from vtspolicy.rules.places import PROGRAM, is_shipped
 from vtspolicy.suggest import did_you_mean
 
 Used = tuple[Section, Iterable[str]]
@@ -26,7 +26,7 @@ def check_constants(applications: Mapping[str, Used], findings: Findings) -> Non
     for application, (read, used) in applications.items():
         known = set(used)
         for name, place in _written(read):
-            if place in somewhere or _is_shipped(place):
+            if place in somewhere or is_shipped(place):
                 continue
             kind = "program" if name.startswith(PROGRAM) else "place"
             others = [each for each in known if each.startswith(PROGRAM) == (kind == "program")]
@@ -46,9 +46,3 @@ def _written(read: Section) -> Iterator[tuple[str, Place]]:
         if entry is not None and isinstance(entry.value, Table):
             for name, each in entry.value.entries.items():
                 yield prefix + name, each.key.place
-
-
-def _is_shipped(place: Place) -> bool:
-    from vtspolicy.config.load import SHIPPED  # noqa: PLC0415  a circle at the top
-
-    return place.file.startswith(f"{SHIPPED}/")

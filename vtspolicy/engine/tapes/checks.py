@@ -3,6 +3,7 @@
 What follows from the facts is decided by `vtspolicy.tapes.judge`, and nowhere else.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -192,9 +193,9 @@ class TapeChecks:
             return Answer(found=Found.ABSENT if said.absent else Found.UNKNOWN, words=said.reason)
         if need is not Proof.DATA:
             return Answer(found=Found.FOUND)
-        digest = said.readings.get("digest", "").lower()
-        if not digest:
-            return Answer(found=Found.UNKNOWN, words="its output does not tell digest")
+        digest = sha256(said.readings.get("digest"))
+        if digest is None:
+            return Answer(found=Found.UNKNOWN, words="its output does not tell digest, a SHA-256")
         if not tape.size or copy.difference(tape.seen or _NOTHING)[0] is Difference.WRITTEN:
             # The tape has other data, or none: what was copied is known by its digest only.
             if copy.digest is None:
@@ -303,6 +304,12 @@ def facts_of_page(book: Book, after: str, limit: int) -> list[tuple[Tape, list[C
     tapes = book.tapes(after=after, limit=limit)
     copies = book.all_copies(after, tapes[-1].path) if tapes else {}
     return [(tape, copies.get(tape.path, [])) for tape in tapes]
+
+
+def sha256(text: str | None) -> str | None:
+    """Return the SHA-256 that an application tells; any other sum, or text, is none."""
+    plain = (text or "").lower()
+    return plain if re.fullmatch("[0-9a-f]{64}", plain) else None
 
 
 def _is_certain(tape: Tape, copy: Copy) -> bool:

@@ -326,7 +326,7 @@ class Restores:
             return await self._let_be(tapes, judgement)
         outcomes: list[Outcome] = []
         for tape in tapes:
-            features = await self.checks.in_thread(self.checks.vaults.features_of, tape.vault)
+            features = (await self.checks.facts(tape, job)).features
             came, sure = _came_back(tape, look, features)
             if came is None or not came.size:
                 reason = f"nothing came back: {tape.name} is empty"
