@@ -42,6 +42,7 @@ COMMANDS = {
     "disk": ("disk", "the embedded disk archive: archive, restore, query, delete"),
     "digest": ("digest", "run a program and print the SHA-256 of what it writes"),
     "completion": ("completion", "print the completion script for a shell"),
+    "man": ("man", "print the manual page of all commands"),
     "demo": ("demo", "play a night of a host on this machine and check that all came out right"),
 }
 """Every command, in the order in which they are shown."""
