@@ -42,10 +42,10 @@ def compare(
         if len(there) != 1:
             changes.append(Change(before=None, after=file, told="added by others"))
             continue
-        candidates.remove(there[0])
-        after = _moved(there[0], file, at)
-        told = f"moved by others, from {there[0].name}"
-        changes.append(Change(before=there[0], after=after, told=told))
+        moved = there[0]
+        candidates.remove(moved)
+        told = f"moved by others, from {moved.name}"
+        changes.append(Change(before=moved, after=_moved(moved, file, at), told=told))
     for vanished in gone.values():
         for record in vanished:
             if record.size is not None:

@@ -51,9 +51,12 @@ class FileClock:
 
     def model(self, real, tick_ns=None):
         """What the model has for a time of the kernel, in nanoseconds."""
-        at = max(bisect_right(self._real, real) - 1, 0)
-        beyond = real - self._real[at]
-        told = self._model[at] + (beyond // SLOWER if 0 <= beyond < GAP else beyond)
+        since = real - self._real[0]
+        if 0 <= since < GAP:
+            at = bisect_right(self._real, real) - 1
+            told = self._model[at] + (real - self._real[at]) // SLOWER
+        else:
+            told = self._model[0] + since
         return told - told % (tick_ns or self.tick_ns)
 
     @property
@@ -83,6 +86,22 @@ class ModelSystem(System):
 
     def __init__(self, world):
         self.world = world
+        self.opened = set()
+
+    def open(self, name, flags, folder=None):
+        self.world.moment("system", "open")
+        file = super().open(name, flags, folder)
+        self.opened.add(file)
+        return file
+
+    def close(self, file):
+        self.opened.discard(file)
+        super().close(file)
+
+    def die(self):
+        """What the kernel does for a process that is gone."""
+        while self.opened:
+            super().close(self.opened.pop())
 
     def facts(self, file):
         return Facts(super().facts(file), self.world.files)
@@ -109,7 +128,7 @@ def _between(name):
     return call
 
 
-for _each in ("open", "truncate", "unlink", "rename", "rename_free", "exchange", "lease", "leased"):
+for _each in ("truncate", "unlink", "rename", "rename_free", "exchange", "lease", "leased"):
     setattr(ModelSystem, _each, _between(_each))
 for _each in ("read", "write", "set_mode", "link"):
     setattr(ModelSystem, _each, _between(_each))

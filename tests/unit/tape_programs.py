@@ -428,13 +428,17 @@ class Ending:
         request = player.do(verb, number)
         assert request.state.value == "completed", f"{verb} at the end: {request.reason}"
 
+    def is_known_once(self, one):
+        """Whether no scan has missed that it was moved, while a job had it."""
+        return len(self.world.ledger.book.tapes_named(one.name)) == 1
+
     def perturb(self, number, one):
         """What must not matter."""
         world, player = self.world, Player(self.world)
         for each in self.perturbing:
             if each == "touch" and world.site.proof == "data" and one.read():
                 world.write("touch", number)
-            elif each == "move" and not world.site.in_place:
+            elif each == "move" and not world.site.in_place and self.is_known_once(one):
                 world.write("move", number)
                 player.scan()
             elif each == "restart":

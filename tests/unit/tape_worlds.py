@@ -154,6 +154,7 @@ class TapeWorld(Checks, World):
             self.host.catch_up()
             self.moment("thread", name)
         except Killed:
+            self.engine.vaults.system.die()
             self.die()
             return
         if isinstance(result, Failure):

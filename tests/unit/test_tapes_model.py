@@ -709,6 +709,13 @@ def test_a_tape_that_was_moved_takes_its_record_along():
     assert (change.after.state, change.after.kept) == (TapeState.MIGRATED, moved.seen)
 
 
+def test_a_tape_that_was_gone_and_stands_in_another_pool_takes_its_record_along():
+    moved = at("LEDGER", changed=90.0)
+    (change,) = changes([DELETED], [moved])
+    assert change.told == "moved by others, from /VAULT01/PAY/A00017"
+    assert (change.after.name, change.after.deleted) == ("/VAULT01/LEDGER/A00017", None)
+
+
 def test_a_tape_that_was_touched_before_it_was_moved_is_a_touched_one_there():
     (change,) = changes([TOUCHED], [at("LEDGER", changed=90.0)])
     assert difference(change.after.kept, change.after.seen) is Difference.TOUCHED
