@@ -41,7 +41,7 @@ EXITS = {
     Exit.REFUSED: "rejected, denied, or no rule matches",
     Exit.GAVE_UP: "gave up waiting",
     Exit.UNREACHABLE: "the server cannot be reached",
-    Exit.NOT_STARTED: "the server could not start, for a reason that may pass",
+    Exit.NOT_STARTED: "`serve` could not start, for a reason that may pass",
 }
 """What the exit codes mean, for people."""
 
@@ -131,7 +131,9 @@ def metrics_page() -> str:
         "What dashboards watch: metrics",
         """
 They stand at `/metrics` of the `web` endpoint, in the text format of Prometheus. Values of labels
-come from the configuration, never from what a host sends. How to use them:
+come from the configuration, never from what a host sends: what it does not name, as an operator's
+request, is `other`. Beside these there are the usual `process_*` of Prometheus' clients. How to use
+them:
 [read the metrics](../how-to/metrics.md).
 """,
         table(("name", "type", "labels", "what it counts"), _metric_rows()),
@@ -224,7 +226,6 @@ listed is denied: other hosts, other systems, other vaults, other families.
     ]
     about = {
         "listen": "One listener; an endpoint alone may stand for it.",
-        "dial": "One host that is called.",
         "vaults": "One vault, under its name; its directory alone may stand for it.",
         "hosts": "One host, under its name.",
     }
@@ -463,8 +464,8 @@ def interface_page() -> str:
         """
 What can be read is at the `web` endpoint and on the control socket; what changes something is on
 the control socket only. That is the file `control.sock` in the `spool` folder, which only the
-server's own user and root may open. Every answer but the metrics is a JSON object; a mistake has
-`error` with what is wrong and, where there is one, a `hint`.
+server's own user, root and the members of `control_group` may open. Every answer but the metrics is
+a JSON object; a mistake has `error` with what is wrong and, where there is one, a `hint`.
 
 ```sh
 curl http://127.0.0.1:7180/api/v1/jobs?state=running

@@ -83,7 +83,9 @@ class Client:
         connection = _Connection(path, self.timeout)
         try:
             data = None if body is None else json.dumps(body)
-            connection.request(method, address, data, {"Content-Type": "application/json"})
+            connection.request(
+                method, address, data, {"Content-Type": "application/json", **_person()}
+            )
             response = connection.getresponse()
             text = response.read(MOST)
         except FileNotFoundError:
@@ -99,6 +101,21 @@ class Client:
         finally:
             connection.close()
         return _read(response.status, text)
+
+
+PERSON = "X-Vtspolicy-Person"
+"""The header by which root tells for whom it acts."""
+
+
+def _person() -> dict[str, str]:
+    """Return the header that names the person behind sudo; a server believes it of root only."""
+    person = os.environ.get("SUDO_USER", "")
+    is_name = person.isascii() and person.isprintable() and 0 < len(person) <= LONGEST_NAME
+    return {PERSON: person} if os.geteuid() == 0 and is_name and person != "root" else {}
+
+
+LONGEST_NAME = 64
+"""Characters of the longest name of a user."""
 
 
 def _read(status: int, text: bytes) -> Any:

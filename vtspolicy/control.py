@@ -1,10 +1,13 @@
 """What the doors ask of the engine, and the table of the verbs that change something."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
+
+from vtspolicy.jobs import Job
+from vtspolicy.records import Live
 
 Told = Mapping[str, object]
 """An answer that goes out as a JSON object."""
@@ -21,9 +24,9 @@ class Refused(Exception):  # noqa: N818
 class Control(Protocol):
     """The engine, as the web interface and the control socket see it.
 
-    `actor` is who asks, for the history: "operator alice". Verbs may raise UnknownThing, Refused,
-    NoSuchRow, ConfigurationError or LedgerError, at once or through their Deferred; each has its
-    own HTTP status.
+    `actor` is who asks, and `reason` why, for the history: "operator alice". Verbs may raise
+    UnknownThing, Refused, NoSuchRow, ConfigurationError or LedgerError, at once or through their
+    Deferred; each has its own HTTP status.
     """
 
     def status(self) -> Deferred[Told]:
@@ -38,22 +41,28 @@ class Control(Protocol):
         """Bring the gauges of the metrics up to date."""
         ...
 
-    def drain(self, actor: str) -> Deferred[Told]:
+    def live(self, jobs: Sequence[Job]) -> Mapping[int, Live]:
+        """Return what only the server knows of those jobs that have not ended, by number."""
+        ...
+
+    def drain(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Start nothing new; what runs goes on. Answers {"running": how many}."""
         ...
 
-    def resume(self, actor: str) -> Deferred[Told]:
+    def resume(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """End a drain. Answers {"waiting": how many}."""
         ...
 
-    def reload(self, actor: str) -> Deferred[Told]:
+    def reload(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Take new rules whole or not at all; ConfigurationError when not.
 
         Answers {"table": hash, "rules": how many, "warnings": [text]}.
         """
         ...
 
-    def cancel(self, request: int | None, job: int | None, actor: str) -> Deferred[Told]:
+    def cancel(
+        self, request: int | None, job: int | None, actor: str, reason: str | None = None
+    ) -> Deferred[Told]:
         """Cancel a request or one job; exactly one of both is given.
 
         Answers {"ended": [job], "stopping": [job]}: those that had not started, and those whose
@@ -61,11 +70,11 @@ class Control(Protocol):
         """
         ...
 
-    def retry(self, job: int, actor: str) -> Deferred[Told]:
+    def retry(self, job: int, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Do an ended job once more, as a new request. Answers {"request": ..., "job": ...}."""
         ...
 
-    def release_lock(self, lock: str, actor: str) -> Deferred[Told]:
+    def release_lock(self, lock: str, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Take a lock from whoever holds it. Answers {"lock": ..., "released": bool}."""
         ...
 
@@ -158,18 +167,19 @@ _NUMBER = Argument(kind=int)
 _TEXT = Argument(kind=str)
 _EITHER = Argument(kind=int, required=False)
 _MAYBE = Argument(kind=str, required=False)
+_WHY = {"reason": _MAYBE}
 
 VERBS: Mapping[str, Verb] = {
-    "drain": Verb(method="drain"),
-    "resume": Verb(method="resume"),
-    "reload": Verb(method="reload"),
+    "drain": Verb(method="drain", arguments=_WHY),
+    "resume": Verb(method="resume", arguments=_WHY),
+    "reload": Verb(method="reload", arguments=_WHY),
     "cancel": Verb(
         method="cancel",
-        arguments={"request": _EITHER, "job": _EITHER},
+        arguments={"request": _EITHER, "job": _EITHER, **_WHY},
         one_of=("request", "job"),
     ),
-    "retry": Verb(method="retry", arguments={"job": _NUMBER}),
-    "release-lock": Verb(method="release_lock", arguments={"lock": _TEXT}),
+    "retry": Verb(method="retry", arguments={"job": _NUMBER, **_WHY}),
+    "release-lock": Verb(method="release_lock", arguments={"lock": _TEXT, **_WHY}),
     "scan": Verb(method="scan"),
     "withdraw": Verb(method="withdraw", arguments={"tape": _TEXT}),
     "order": Verb(

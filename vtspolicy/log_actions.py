@@ -109,6 +109,12 @@ ACTIONS: Mapping[str, Action] = {
     "tls_failed": Action(
         "warn", "a TLS connection got through no handshake", "address listener cause", limited=True
     ),
+    "made_way": Action(
+        "warn",
+        "a connection was ended: its host has most of all, and another one came",
+        "address",
+        limited=True,
+    ),
     "event_cut": Action(
         "warn",
         "a connection ended within an event, which is not taken",
@@ -153,7 +159,7 @@ ACTIONS: Mapping[str, Action] = {
     "order_refused": Action("warn", "an order was refused", "by path cause"),
     "drain": Action("info", "a drain begins", "by"),
     "resume": Action("info", "a drain ends", "by"),
-    "not_noted": Action("warn", "the history lacks a drain or its end", "why"),
+    "not_noted": Action("warn", "the history lacks what was ordered", "why"),
     "reloaded": Action("info", "other rules and settings are in force", "by table"),
     "reload_refused": Action(
         "error", "a reload was refused; all stays as it was", "by table problems"
@@ -164,6 +170,10 @@ ACTIONS: Mapping[str, Action] = {
     "stopping": Action("info", "the server stops; applications go on"),
     "start_failed": Action("critical", "the program failed to start"),
     "recovered": Action("info", "what an earlier server left was taken up", "running waiting"),
+    "control_lost": Action(
+        "error", "the control socket is gone; opening it is tried again", "error"
+    ),
+    "control_renewed": Action("warn", "the control socket was removed and is opened anew", "path"),
     "put_back": Action("warn", "the ledger is a copy that was put back", "first more"),
     "doubted": Action("warn", "runs may have been made of which nothing is left", "doubted why"),
     "spool_unmarked": Action("warn", "the spool cannot keep whose it is", "error"),
@@ -180,6 +190,7 @@ ACTIONS: Mapping[str, Action] = {
     "clock_not_kept": Action("error", "the ledger lacks whether the clock is trusted", "why"),
     "clock_watch_failed": Action("critical", "the program failed to watch the clock"),
     "configuration_warning": Action("warn", "a setting is doubtful", "problem"),
+    "certificate_expires": Action("warn", "a certificate ends soon, or has ended", "words"),
     "few_descriptors": Action(
         "warn", "the system allows too few open files", "connections wanted hard"
     ),

@@ -3,17 +3,18 @@
 Enums are their values, times are ISO 8601 in UTC with their offset, absent times are null.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrs import fields, has
+from attrs import evolve, fields, frozen, has
 from cattrs import Converter
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from vtspolicy.jobs import Attempt, Job, Request, Transition
+from vtspolicy.rules.progress import bytes_of
 
 T = TypeVar("T")
 
@@ -55,9 +56,25 @@ def typed(data: object, kind: type[T]) -> T:
         raise ValueError(f"this is no {kind.__name__}") from error
 
 
-def job_row(job: Job) -> dict[str, Any]:
+@frozen(kw_only=True)
+class Live:
+    """What only a running server knows of a job that has not ended."""
+
+    waits_for: str | None = None  # time, lock, seat, or drain: nothing is started; None: it runs
+    place: int | None = None  # in the line of those that want the same; None: not near its front
+    of: int | None = None  # how many stand in that line
+    behind: int | None = None  # the job that has the lock, or wants it and came before
+    pct: int | None = None  # how much of it is done, as its application tells
+    bytes: int | None = None  # how many bytes are done
+
+
+NOTHING = Live()
+"""What is known without a server, or of a job that has ended."""
+
+
+def job_row(job: Job, live: Live = NOTHING) -> dict[str, Any]:
     """Return what a list of jobs shows of one."""
-    row = plain(job)
+    row = plain(job) | plain(live)
     for key in ("work", "values", "notify_all"):
         del row[key]
     row["application"] = job.work.application
@@ -66,10 +83,15 @@ def job_row(job: Job) -> dict[str, Any]:
 
 
 def job_page(
-    job: Job, attempts: Iterable[Attempt] = (), history: Iterable[Transition] = ()
+    job: Job,
+    attempts: Sequence[Attempt] = (),
+    history: Iterable[Transition] = (),
+    live: Live = NOTHING,
 ) -> dict[str, Any]:
     """Return all about one job. Of its environment only the names: values can be secrets."""
-    page = job_row(job)
+    if attempts and not job.state.is_live:
+        live = evolve(live, bytes=bytes_of(attempts[-1].readings))
+    page = job_row(job, live)
     work = plain(job.work)
     work["env"] = sorted(job.work.env)
     page["work"] = work

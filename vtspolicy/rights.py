@@ -62,7 +62,7 @@ def host_of_event(hosts: Collection[Host], event: Event, *, address: str) -> Hos
     for host in hosts:
         if event.system in host.systems:
             return host
-    return f"system {event.system} is not one of this host's systems"
+    return not_a_system(event.system)
 
 
 def why_not_command(host: Host, command: Command) -> str | None:
@@ -81,6 +81,23 @@ def why_not_tapes(host: Host, tapes: Iterable[Tape]) -> str | None:
         if not _listed(tape.vault, host.vaults):
             return f"host {host.name} may not use vault {tape.vault}"
     return None
+
+
+def why_denied(
+    host: Host, command: Command, *, system: str | None, tapes: Iterable[Tape]
+) -> str | None:
+    """Return why a server denies a command of a host, or None, before it asks its rules.
+
+    `system` is that of the event's header, None for a command without one.
+    """
+    if system is not None and system not in host.systems:
+        return not_a_system(system)
+    return why_not_command(host, command) or why_not_tapes(host, tapes)
+
+
+def not_a_system(system: str) -> str:
+    """Return the reason why an event of a system is denied that is not its host's."""
+    return f"system {system} is not one of this host's systems"
 
 
 @lru_cache(maxsize=1024)

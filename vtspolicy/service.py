@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -47,6 +47,9 @@ from vtspolicy.systemd import Notifier
 from vtspolicy.threads import Threads
 from vtspolicy.web import ControlDoor, look_for_server, make_site
 
+if TYPE_CHECKING:
+    from vtspolicy.hosts.certificates import Validity
+
 CONTROL = 5.0
 """Seconds between looks at whether the control socket can still be reached."""
 
@@ -58,6 +61,9 @@ HOUSEKEEPING = 60.0
 
 PRUNED_AT_ONCE = 100
 """Requests that one step of housekeeping removes: few enough not to hold up the writer."""
+
+DAY = 86400.0
+"""Seconds between warnings of certificates that expire."""
 
 RUNS_KEPT = 7 * 86400.0
 """Seconds that the folder of an ended run is kept."""
@@ -73,7 +79,9 @@ def reader_of(configuration: Configuration) -> Reader:
     """
     vocabulary = load_vocabulary(configuration.families)
     table = load_table(configuration.rules, vocabulary=vocabulary, configuration=configuration)
-    failures = failed_cases(configuration.tests, table=table, vocabulary=vocabulary)
+    failures = failed_cases(
+        configuration.tests, table=table, vocabulary=vocabulary, hosts=configuration.hosts
+    )
     if failures:
         raise ConfigurationError(failures)
     return Reader(configuration=configuration, vocabulary=vocabulary, table=table)
@@ -100,6 +108,8 @@ class Service:
     _spool: int | None = field(init=False, default=None)  # what keeps others from ours
     _housekeeping: LoopingCall = field(init=False)
     _control_loop: LoopingCall = field(init=False)
+    _certificates: tuple["Validity", ...] = field(init=False, default=())  # of the open doors
+    _certificates_loop: LoopingCall = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         configuration = self.reader.configuration
@@ -140,6 +150,7 @@ class Service:
             engine=self.engine, doors=self.doors, reread=self.reread, started=0.0
         )
         self._control_loop = LoopingCall(self.look_after_control)
+        self._certificates_loop = LoopingCall(self.warn_of_certificates)
         self._housekeeping = LoopingCall(
             lambda: Deferred.fromCoroutine(self.housekeeping()).addErrback(self._defect)
         )
@@ -157,12 +168,15 @@ class Service:
             return
         self.operator.begin()
         await self.doors.open(self.reactor, configuration.listen)
+        self._know_certificates()
         await self._open_web()
         if self._is_over():
             return
         self.engine.watch()
         self._control_loop.clock = self.reactor
         self._control_loop.start(CONTROL, now=False).addErrback(self._defect)
+        self._certificates_loop.clock = self.reactor
+        self._certificates_loop.start(DAY).addErrback(self._defect)  # and now
         self._housekeeping.clock = self.reactor
         self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
         doors = ", ".join(address(port) for port in (*self.doors.ports, *self.ports))
@@ -197,7 +211,12 @@ class Service:
             )
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
         site = make_site(self.operator, self.ledger, self.metrics, writable=True)
-        self.control = ControlDoor.open(self.reactor, self.reader.configuration.spool, site)
+        self.control = ControlDoor.open(
+            self.reactor,
+            self.reader.configuration.spool,
+            site,
+            self.reader.configuration.control_group,
+        )
 
     def _names(self) -> set[str]:
         """Return the names by which the web endpoint may be asked for."""
@@ -239,6 +258,33 @@ class Service:
         if kept is not None:
             os.close(kept)
 
+    def _know_certificates(self) -> None:
+        """Keep until when the certificates of the open doors hold: files may change meanwhile."""
+        listeners = [each for each in self.reader.configuration.listen if each.cert is not None]
+        if not listeners:
+            return
+        from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
+
+        self._certificates = tuple(each for listen in listeners for each in validities(listen))
+        ends: dict[str, float] = {}
+        for each in self._certificates:
+            ends[str(each.file)] = min(each.end, ends.get(str(each.file), each.end))
+        for file, end in ends.items():
+            self.metrics.certificate_expiry.labels(file).set(end)
+
+    def warn_of_certificates(self) -> None:
+        """Log, once a day, which certificates end soon or have ended."""
+        now = self.reactor.seconds()
+        for words in dict.fromkeys(
+            each.wrong(now) or each.soon(now) for each in self._certificates
+        ):
+            if words is not None:
+                self.log.warn(
+                    "{words}; renew it and start the server anew.",
+                    action="certificate_expires",
+                    words=words[0].upper() + words[1:],
+                )
+
     async def stop(self) -> None:
         """Close the doors, finish what is being recorded; running applications go on.
 
@@ -248,7 +294,8 @@ class Service:
         self.log.info("Stopping; running applications go on.", action="stopping")
         self.notifier.stopping()
         self.stopping = True
-        for loop in (self._housekeeping, self._control_loop, self._alive):
+        loops = (self._housekeeping, self._certificates_loop, self._control_loop, self._alive)
+        for loop in loops:
             if loop is not None and loop.running:
                 loop.stop()
         self.engine.unwatch()
@@ -314,6 +361,7 @@ class Service:
         self.operator.count(session)
         for host in session.hosts:
             self.metrics.connected.labels(host.name).inc(change)
+            self.metrics.connections.labels(host.name).inc(max(change, 0))
 
     def _defect(self, failure: Failure) -> None:
         self.log.failure("Housekeeping failed.", failure, action="housekeeping_failed")

@@ -17,7 +17,10 @@ MAY_PASS = 7
 """The exit code when the reason may pass: a port in use, a disk that is not mounted yet."""
 
 _TO_CHANGE = frozenset(
-    {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+    {
+        *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+        *(errno.ELOOP, errno.ENAMETOOLONG),
+    }
 )
 """Errors of the system that no waiting ends."""
 

@@ -30,6 +30,16 @@ class ClockStatus:
 
 
 @frozen(kw_only=True)
+class RefusedReload:
+    """A reload that was refused and not followed by one that was taken."""
+
+    at: float  # seconds since the epoch
+    by: str  # who asked for it
+    problem: str  # the first one
+    problems: int  # how many there were
+
+
+@frozen(kw_only=True)
 class Status:
     """One server, at one moment. `vtspolicy.records.plain` makes it the answer of the API."""
 
@@ -56,3 +66,5 @@ class Status:
     clock: ClockStatus = ClockStatus(trusted=True)
     trouble: str | None = None  # why the ledger cannot be written
     unstoppable: tuple[str, ...] = ()  # runs that are to end, with processes of another user
+    refused_reload: RefusedReload | None = None  # the files that are there are not in force
+    needs: tuple[str, ...] = ()  # what a person has to do something about

@@ -2,14 +2,17 @@
 
 import datetime as dt
 import ipaddress
+import re
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.request import urlopen
 
 import pytest
 from cryptography import x509
@@ -36,6 +39,7 @@ listen:
       key: server.key, cert: server.pem, clients: authority.pem}}
 ledger: sqlite:ledger.db
 spool: {root}/spool
+web: "tcp:port={web}:interface=127.0.0.1"
 connections: 3
 hosts:
   NSK1: {{peers: ["CN=nsk1"], systems: ['\NSK1'], families: [Status]}}
@@ -45,14 +49,17 @@ rules: [rules.yaml]
 
 RULES = "rules:\n  - {rule: nothing, deny: this site only answers}\n"
 
+DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC"
+
 ASK = r"26-11-22 02:14:09 \NSK1.$ZBAT  TANDEM.EMS.L01  001234 VTSPolicy Status - 99"
 
 
 class Authority:
-    """Signs certificates, as `openssl x509 -req -CA` does."""
+    """Signs certificates, as `openssl x509 -req -CA` does; they hold from `begin` to `end`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, begin=-0.1, end=100):
         self.folder = folder
+        self.begin, self.end = dt.timedelta(days=begin), dt.timedelta(days=end)
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
         itself = self._builder(self.name, self.key)
@@ -68,8 +75,8 @@ class Authority:
             .issuer_name(self.name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=1))
+            .not_valid_before(now + self.begin)
+            .not_valid_after(now + self.end)
         )
 
     @staticmethod
@@ -100,12 +107,12 @@ class Authority:
 class Server:
     """A real server with one TLS listener, and hosts that come to it."""
 
-    def __init__(self, root, wire):
+    def __init__(self, root, wire, authority=None):
         self.root = root
-        self.authority = Authority(root)
+        self.authority = authority or Authority(root)
         self.authority.certify("server")
-        (self.port,) = free_ports(1)
-        configuration = CONFIGURATION.format(root=root, port=self.port, format=wire)
+        self.port, self.web = free_ports(2)
+        configuration = CONFIGURATION.format(root=root, port=self.port, web=self.web, format=wire)
         (root / "vtspolicy.yaml").write_text(configuration)
         (root / "rules.yaml").write_text(RULES)
         self.process = subprocess.Popen(
@@ -113,11 +120,11 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )
-        said = ""
-        while "Ready" not in said:
+        self.said = ""
+        while "Ready" not in self.said:
             line = self.process.stderr.readline()
-            assert line, f"the server did not start: {said}"
-            said += line
+            assert line, f"the server did not start: {self.said}"
+            self.said += line
 
     def close(self):
         self.process.terminate()
@@ -288,7 +295,7 @@ def test_a_file_that_does_not_hold_what_it_must_is_told_by_check_and_by_the_serv
     else:
         (tmp_path / file).write_text("{}")
     configuration = tmp_path / "vtspolicy.yaml"
-    configuration.write_text(CONFIGURATION.format(root=tmp_path, port=0, format="auto"))
+    configuration.write_text(CONFIGURATION.format(root=tmp_path, port=0, web=0, format="auto"))
     (tmp_path / "rules.yaml").write_text(RULES)
     for verb, where in (("check", f"{configuration}:{place}: {tmp_path}/"), ("serve", "vtspoli")):
         done = subprocess.run(
@@ -302,6 +309,74 @@ def test_a_file_that_does_not_hold_what_it_must_is_told_by_check_and_by_the_serv
         [line] = [line for line in (done.stdout + done.stderr).splitlines() if told in line]
         assert line.startswith(where)
         assert "Traceback" not in done.stderr
+
+
+def told_by(verb, configuration):
+    done = subprocess.run(
+        [VTSPOLICY, verb, "--config", configuration],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("authority", "own", "told"),
+    [
+        ((-9, -1), (-1, 100), [f"authority.pem has expired on {DAY}"]),
+        ((-1, 100), (-9, -1), [f"server.pem has expired on {DAY}"]),
+        ((-1, 100), (2, 9), [f"server.pem holds from {DAY} on"]),
+        ((-9, -1), (-9, -1), ["authority.pem has expired", "server.pem has expired"]),
+    ],
+)
+def test_a_certificate_that_does_not_hold_is_an_error_and_no_server_starts_with_it(
+    tmp_path, authority, own, told
+):
+    configuration = site(tmp_path, authority, own)
+    code, said = told_by("check", configuration)
+    assert code == 2
+    for words in told:
+        assert re.search(f"^[^ ]+:5:[0-9]+: (?!warning).*{words}", said, re.MULTILINE), said
+    code, said = told_by("serve", configuration)
+    assert code == 2
+    assert "certificate of" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("end", "soon"), [(29.9, True), (30.1, False)])
+def test_a_certificate_is_warned_about_from_thirty_days_before_its_end(tmp_path, end, soon):
+    configuration = site(tmp_path, (-1, 100), (-1, end))
+    _, said = told_by("check", configuration)
+    assert ("warning: the certificate of server in" in said) == soon
+    assert ("expires in 29 days, on" in said) == soon
+
+
+def test_a_server_warns_at_its_start_and_shows_when_its_certificates_expire(tmp_path):
+    server = Server(tmp_path, "auto", authority=Authority(tmp_path, end=5.5))
+    try:
+        assert "expires in 5 days" in server.said
+        url = f"http://127.0.0.1:{server.web}/metrics"
+        metrics = urlopen(url, timeout=60).read().decode()
+    finally:
+        server.close()
+    for file in ("server.pem", "authority.pem"):
+        name = f'vtspolicy_certificate_expiry_timestamp_seconds{{file="{tmp_path}/{file}"}} '
+        [line] = [each for each in metrics.splitlines() if each.startswith(name)]
+        left = float(line.rpartition(" ")[2]) - time.time()
+        assert 5.4 < left / 86400 < 5.6
+
+
+def site(root, authority, own):
+    """A site whose authority and server have certificates that hold so, in days from now."""
+    signs = Authority(root, begin=authority[0], end=authority[1])
+    signs.begin, signs.end = (dt.timedelta(days=each) for each in own)
+    signs.certify("server")
+    configuration = root / "vtspolicy.yaml"
+    configuration.write_text(CONFIGURATION.format(root=root, port=0, web=0, format="auto"))
+    (root / "rules.yaml").write_text(RULES)
+    return configuration
 
 
 @pytest.fixture

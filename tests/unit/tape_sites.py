@@ -70,10 +70,12 @@ class TapeSite(Site):
         archive=SIZED,
         restore="",
         leases=True,
+        exchange=True,
         tick=1,
         each_pool=False,
     ):
         self.place, self.proof, self.leases, self.tick = place, proof, leases, tick
+        self.exchange = exchange
         self.touches, self.each_pool = touches, each_pool
         more = f"{archive}\n    proof: {proof}" if proof == "data" else archive
         rules = RULES.format(

@@ -123,7 +123,7 @@ class TapeWorld(Checks, World):
     def probe(self, vault):
         """What the vault's file system can do."""
         tick = max(self.site.tick, 1_000_000)
-        found = VaultFeatures(tick_ns=tick, leases=self.site.leases)
+        found = VaultFeatures(tick_ns=tick, leases=self.site.leases, exchange=self.site.exchange)
         self.engine.vaults.features[vault] = found
         return found
 

@@ -125,3 +125,7 @@ def test_the_journal_is_written_to_where_systemd_says_so(tmp_path):
     assert is_journal(pipe, {"JOURNAL_STREAM": "8:4711"})
     with (tmp_path / "log").open("w") as file:
         assert not is_journal(file, {"JOURNAL_STREAM": "8:4711"})
+
+
+def test_letters_cannot_be_made_to_run_the_other_way():
+    assert "\\u202e" in written("\u202eevil", as_json=False)

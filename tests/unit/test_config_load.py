@@ -50,8 +50,6 @@ node: vts1.example.com
 listen:
   - {endpoint: "tcp:port=7171:interface=127.0.0.1", format: ems, wrapped: false}
   - {endpoint: "tls:port=7172", key: server.key, cert: server.pem, clients: ca.pem}
-dial:
-  - {host: NSK1, endpoint: "tcp:host=10.0.0.9:port=23", user: VTS.EMS, password_file: nsk1.pw}
 ledger: sqlite:ledger.db
 spool: spool
 web: "tcp:port=7180:interface=127.0.0.1"
@@ -87,7 +85,6 @@ def test_every_key_arrives(site):
     assert (found.listen[0].format, found.listen[0].wrapped) == ("ems", False)
     assert found.listen[1].key == site / "server.key"
     assert found.listen[1].clients == site / "ca.pem"
-    assert found.dial[0].password_file == site / "nsk1.pw"
     assert found.ledger == f"sqlite://{site}/ledger.db"
     assert found.spool == site / "spool"
     assert found.vaults == {"VAULT01": site / "VAULT01", "VAULT02": site / "VAULT02"}
@@ -211,16 +208,6 @@ def test_all_problems_of_a_file_come_at_once(site):
     assert [each.split(":")[1] for each in found] == ["1", "1", "2", "3"]
 
 
-def test_a_secret_that_others_can_read_is_a_problem(site):
-    (site / "nsk1.pw").chmod(0o644)
-    text = 'hosts: {A: {}}\ndial: [{host: A, endpoint: "tcp:h:23", password_file: nsk1.pw}]\n'
-    [problem] = problems_of(site, text)
-    assert problem == (
-        "vtspolicy.yaml:2:55: nsk1.pw holds a secret and can be read by others (mode 644);"
-        " chmod o= nsk1.pw"
-    )
-
-
 def test_the_key_of_a_server_is_a_secret_too(site):
     (site / "server.key").chmod(0o604)
     text = 'listen: [{endpoint: "tls:1", key: server.key, cert: server.pem, clients: ca.pem}]'
@@ -268,12 +255,31 @@ def test_a_configuration_that_nothing_can_reach_is_a_warning(site):
     assert "no command can arrive" in warning.message
 
 
-def test_a_password_in_the_ledgers_url_is_a_warning_that_does_not_repeat_it(site):
-    file = site / "vtspolicy.yaml"
-    file.write_text(LISTEN + "ledger: postgresql://vts:geheim@db/vts\n")
-    [warning] = load_configuration(file).warnings
-    assert (warning.line, warning.column) == (2, 9)
-    assert "geheim" not in str(warning)
+NOT_BUILT = {
+    "dial": ("[{host: NSK1, endpoint: 'tcp:host=10.0.0.9:port=23'}]", "configure `listen`"),
+    "console": ("{endpoint: 'tls:port=7443'}", "orders are commands"),
+}
+
+
+@pytest.mark.parametrize("key", NOT_BUILT)
+@pytest.mark.parametrize("way", ["file", "environment", "command line"])
+def test_what_is_not_built_is_refused_with_what_to_do_instead(site, key, way):
+    written, remedy = NOT_BUILT[key]
+    text = LISTEN + (f"{key}: {written}\n" if way == "file" else "")
+    options = {
+        "environment": {"environ": {f"VTSPOLICY_{key.upper()}": written}},
+        "command line": {"overrides": {key: written}},
+    }.get(way, {})
+    [problem] = problems_of(site, text, **options)
+    assert remedy in problem
+    assert "this version" in problem
+
+
+def test_a_ledger_in_postgresql_is_refused_without_its_password(site):
+    [problem] = problems_of(site, LISTEN + "ledger: postgresql://vts:geheim@db/vts\n")
+    assert problem.startswith("vtspolicy.yaml:2:9: this version cannot keep its ledger")
+    assert "sqlite:///" in problem
+    assert "geheim" not in problem
 
 
 @pytest.mark.parametrize(

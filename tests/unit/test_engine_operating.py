@@ -117,3 +117,27 @@ def test_a_job_that_is_being_run_again_is_not_run_again_beside_that(world):
     assert "as job 4" in str(said(world, world.operator.retry(1, ALICE)))
     live = [job.id for job in world.ledger.book.jobs(state=JobState.RUNNING)]
     assert live == [4]
+
+
+def test_an_order_keeps_its_reason_in_the_history_and_tells_the_host(world):
+    world.send("NSK1", ORDER)
+    said(world, world.operator.cancel(1, None, ALICE, "the wrong pool"))
+    (job,) = world.ledger.book.jobs()
+    assert job.reason == "cancelled by operator alice: the wrong pool"
+    final = [each for each in world.mail["NSK1"].notices if each.word.is_final]
+    assert final[0].fields["reason"] == job.reason
+    said(world, world.operator.retry(1, BOB, "the right one"))
+    said(world, world.operator.drain(BOB, "upgrade"))
+    assert world.ledger.book.history("job 1")[-1].cause.endswith("as job 2: the right one")
+    assert world.ledger.book.history("server")[-1].cause.endswith(": upgrade")
+
+
+def test_the_server_tells_why_jobs_wait_and_how_far_they_are(world):
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'")
+    jobs = world.ledger.book.jobs()
+    known = world.operator.live(jobs)
+    waiting = next(job for job in jobs if job.state is JobState.WAITING)
+    assert (known[waiting.id].waits_for, known[waiting.id].place) == ("seat", 1)
+    assert sum(each.waits_for is None for each in known.values()) == 2
+    said(world, world.operator.drain(ALICE))
+    assert world.operator.live(jobs)[waiting.id].waits_for == "drain"

@@ -64,7 +64,7 @@ def test_a_reason_that_nobody_gave_does_not_hide_that_of_another(book):
 
 def test_a_request_whose_jobs_all_succeed_has_no_reason(book):
     for number, job in enumerate(record(book, 2)):
-        end(book, job, 101.0 + number, JobState.COMPLETED, "its copy was found")
+        end(book, job, 101.0 + number, JobState.COMPLETED)
     assert book.request(1).reason is None
     assert "reason" not in final(book).fields
 
@@ -95,3 +95,12 @@ def test_a_job_whose_run_died_while_it_was_stopped_is_cancelled(book):
     ending = Ending(state=JobState.INTERRUPTED, reason="the machine was started anew")
     after = book.finish_attempt(job.id, 1, ending, 103.0).job
     assert (after.state, after.reason) == (JobState.CANCELLED, "cancelled by operator alice")
+
+
+def test_jobs_that_had_nothing_to_do_tell_why(book):
+    first, second = record(book, 2)
+    end(book, second, 101.0, JobState.COMPLETED, "tape P00002 is empty already")
+    end(book, first, 102.0, JobState.COMPLETED)
+    assert book.request(1).reason == "tape P00002 is empty already"
+    assert final(book).word is Word.COMPLETED
+    assert final(book).fields["reason"] == "tape P00002 is empty already"

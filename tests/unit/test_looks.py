@@ -202,6 +202,16 @@ class TestTheClockOfAVault:
         assert look(tape)["clock"] is None
         assert clock(tape.parent).stat().st_mtime == 1
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to somebody else")
+    def test_has_a_file_of_its_own_beside_that_of_another_user(self, tape):
+        theirs = clock(tape.parents[1])
+        theirs.touch()
+        os.utime(theirs, (1, 1))
+        os.chown(theirs, os.geteuid() + 1, -1)
+        ours = theirs.with_name(f"{theirs.name}-{os.geteuid()}")
+        assert look(tape)["clock"] == ours.stat().st_ctime_ns
+        assert theirs.stat().st_mtime == 1
+
     def test_that_another_keeper_makes_at_the_same_moment_is_used(self, tape, monkeypatch):
         make = os.open
 

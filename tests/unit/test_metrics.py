@@ -6,7 +6,9 @@ import pytest
 from attrs import evolve
 from engines import Site, World
 from links import GONE
+from twisted.internet.defer import succeed
 
+from vtspolicy import __version__
 from vtspolicy.engine.room import FULL_PAUSE
 from vtspolicy.hosts.reading import Reading
 from vtspolicy.hosts.session import HostSession
@@ -270,3 +272,90 @@ def test_every_end_of_a_request_is_counted_whoever_asked_for_it(world, tmp_path)
     world.send("NSK1", "VTSPolicy BRG '/VAULT01/PAY'", 2)
     world.clock.pass_time(3601.0)
     assert ended(world) == {"completed": 1, "cancelled": 1, "timedout": 1}
+
+
+def sample(world, name, **labels):
+    return world.metrics.registry.get_sample_value(f"vtspolicy_{name}", labels)
+
+
+def collected(world):
+    world.operator.collect()
+    world.settle()
+
+
+def end_run(world, code):
+    (life,) = world.machine.running
+    world.runner.exit(life.run.key, code)
+    world.settle()
+
+
+TAPE = "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'"
+LABELS = {"family": "DSK", "application": "DSK"}
+
+
+def test_results_are_counted_by_host_and_by_application(world):
+    assert sample(world, "request_results_total", result="failed", host="NSK1") == 0
+    world.send("NSK1", TAPE)
+    end_run(world, 12)
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/SECRET'", 1)
+    world.send("NSK1", "VTSPolicy DSK 'archve /VAULT01/PAY'", 2)
+    world.retry(world.ledger.book.job(1))
+    end_run(world, 0)
+    for result in ("failed", "denied", "rejected", "completed"):
+        assert sample(world, "request_results_total", result=result, host="NSK1") == 1, result
+    assert sample(world, "request_results_total", result="failed", host="NSK2") == 0
+    assert sample(world, "job_results_total", state="failed", **LABELS) == 1
+    assert sample(world, "job_results_total", state="completed", **LABELS) == 1
+
+
+def test_counters_are_there_before_there_is_anything_to_count(world):
+    assert sample(world, "build_info", version=__version__) == 1
+    for reason in ("full", "stranger", "handshake", "made_way"):
+        assert sample(world, "connections_refused_total", reason=reason) == 0
+    assert sample(world, "job_results_total", state="failed", **LABELS) == 0
+    assert sample(world, "job_retries_total", application="DSK") == 0
+    assert sample(world, "events_received_total", host="NSK2") == 0
+    assert sample(world, "host_connections_total", host="NSK2") == 0
+    assert world.metrics.registry.get_sample_value("process_start_time_seconds") > 0
+
+
+def test_what_the_configuration_does_not_name_is_another_one(world):
+    world.metrics.request_result(Word.FAILED, "\x1b[31m")
+    world.metrics.request_result(Word.FAILED, "")
+    assert sample(world, "request_results_total", result="failed", host="other") == 2
+
+
+def test_the_last_success_is_known_after_a_restart_too(world):
+    labels = {"application": "DSK", "host": "NSK1", "rule": "archive once"}
+    assert sample(world, "last_success_timestamp_seconds", **labels) is None
+    world.send("NSK1", TAPE)
+    world.clock.pass_time(30.0)
+    at = world.clock.seconds()
+    end_run(world, 0)
+    assert sample(world, "last_success_timestamp_seconds", **labels) == at
+    world.metrics = Metrics()
+    world.restart()
+    world.operator.begin()
+    world.settle()
+    assert sample(world, "last_success_timestamp_seconds", **labels) == at
+
+
+def test_the_oldest_job_and_the_seats_are_told_by_application(world):
+    world.send("NSK1", "VTSPolicy RST '/VAULT01/PAY'")  # three jobs, one seat
+    world.clock.pass_time(50.0)
+    collected(world)
+    assert sample(world, "oldest_job_seconds", state="running", application="RST") == 50.0
+    assert sample(world, "oldest_job_seconds", state="waiting", application="RST") == 50.0
+    assert sample(world, "oldest_job_seconds", state="waiting", application="DSK") == 0
+    assert sample(world, "seats", application="DSK") == 2
+
+
+def test_the_last_copy_of_the_ledger_is_known(world, tmp_path):
+    assert sample(world, "ledger_backup_timestamp_seconds") == 0
+    world.ledger.backup = lambda _path: succeed(None)
+    world.operator.backup(str(tmp_path / "copy.db"), "operator alice")
+    world.settle()
+    at = world.clock.seconds()
+    assert sample(world, "ledger_backup_timestamp_seconds") == at
+    line = world.ledger.book.history("ledger")[-1]
+    assert (line.actor, line.at) == ("operator alice", at)

@@ -5,6 +5,7 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from vtspolicy.config.load import SHIPPED
+from vtspolicy.config.model import Host
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.case_file import CASE, read_cases
@@ -22,11 +23,11 @@ rules:
 
 @pytest.fixture
 def run(tmp_path):
-    def run(cases, rules=RULES):
+    def run(cases, rules=RULES, hosts=None):
         (tmp_path / "rules.yaml").write_text(rules)
         (tmp_path / "cases.yaml").write_text(cases, encoding="utf-8")
         table = load_table([tmp_path / "rules.yaml"], vocabulary=shipped())
-        return run_cases(table, shipped(), read_cases(tmp_path / "cases.yaml"))
+        return run_cases(table, shipped(), read_cases(tmp_path / "cases.yaml"), hosts)
 
     return run
 
@@ -73,6 +74,50 @@ def test_a_case_that_is_not_shows_the_difference(run, expected, line):
     [result] = run(f"cases:\n  - case: a\n    {TSM}\n    {expected}\n").results
     assert not result.passed
     assert line in result.difference
+
+
+HOSTS = {
+    "NSK1": Host(name="NSK1", systems=("\\NSK1",), vaults=("VAULT01",), families=("TSM", "Erase"))
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "denied"),
+    [
+        ("command: VTSPolicy TSM '/VAULT01/PAYROLL/A1'", None),
+        ("command: VTSPolicy TSM '/VAULT02/PAYROLL/A1'", "host NSK1 may not use vault VAULT02"),
+        ("command: VTSPolicy NBU '/VAULT01/PAYROLL/A1'", "host NSK1 may not use NBU"),
+        ("command: VTSPolicy Delete - A1", "host NSK1 may not use Delete"),
+        (
+            "command: VTSPolicy Erase - A1\n    tapes: [/VAULT02/PAYROLL/A1]",
+            "host NSK1 may not use vault VAULT02",
+        ),
+        (
+            "command: VTSPolicy TSM '/VAULT01/PAYROLL/A1'\n    system: '\\NSK2'",
+            "system \\NSK2 is not one of this host's systems",
+        ),
+    ],
+)
+def test_a_case_has_the_rights_of_its_host_as_the_server_gives_them(run, given, denied):
+    case = f"cases:\n  - case: a\n    host: NSK1\n    {given}\n"
+    expected = f'"{denied}"'.replace("\\", "\\\\") if denied else "x"
+    [right] = run(f"{case}    denied: {expected}\n", hosts=HOSTS).results
+    [rule] = run(f"{case}    rule: store\n", hosts=HOSTS).results
+    assert (right.passed, rule.passed) == ((True, False) if denied else (False, True))
+
+
+def test_a_case_without_a_host_is_an_operators_and_has_all_rights(run):
+    case = (
+        "cases:\n  - case: a\n    command: VTSPolicy TSM '/VAULT02/PAYROLL/A1'\n    rule: store\n"
+    )
+    assert run(case, hosts=HOSTS).failed == ()
+
+
+def test_an_unknown_host_is_an_error_with_the_nearest_name(run):
+    case = f"cases:\n  - case: a\n    {TSM}\n    host: NSK11\n    denied: true\n"
+    with pytest.raises(ConfigurationError) as caught:
+        run(case, hosts=HOSTS)
+    assert 'cases.yaml:4:11: there is no host NSK11; did you mean "NSK1"?' in str(caught.value)
 
 
 def test_a_part_of_a_reason_is_enough(run):

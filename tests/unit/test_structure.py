@@ -18,7 +18,7 @@ FLOORS = (
         " sessions suggest tapes visible"
     ),
     # 2 adapters: all I/O
-    "clocks hosts ledger log_limit metrics queue runner status systemd threads vaults",
+    "clocks hosts ledger log_limit metrics private queue runner status systemd threads vaults",
     # 3 engine, and what may be asked of it
     "control engine",
     # 4 doors

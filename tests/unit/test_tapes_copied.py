@@ -53,6 +53,7 @@ class CopyingWorld(TapeWorld):
 
     def do(self, text, minute):
         self.send("NSK1", text, minute)
+        self.clock.pass_time(6.0)  # what was just written is left alone for a moment
         self.work()
         return self.end()
 

@@ -26,6 +26,7 @@ KINDS = {
     "touches": lambda: TapeSite(touches=True),
     "coarse times": lambda: TapeSite(tick=1_000_000_000, seats=1),
     "coarse and in place": lambda: TapeSite(tick=1_000_000_000, place="{path}", proof="data"),
+    "no exchange": lambda: TapeSite(exchange=False),
     "no leases": lambda: TapeSite(leases=False),
     "pools": lambda: TapeSite(archive="", each_pool=True),
 }

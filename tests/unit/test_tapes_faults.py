@@ -254,7 +254,7 @@ def test_a_tape_that_a_host_asks_for_meanwhile_is_not_emptied(world):
     world.work()
     assert world.path.read_bytes() == b"tape"
     (failed,) = [each for each in world.mail["NSK1"].notices if each.word is Word.FAILED]
-    assert Reason.ASKED_FOR.words in failed.fields["reason"]
+    assert Reason.LOCKED.words in failed.fields["reason"]
 
 
 def test_a_restore_never_overwrites_data_without_a_copy(world):

@@ -241,6 +241,19 @@ def test_data_that_was_written_after_its_copy_cannot_be_marked_as_restored(world
 # -- what an order overrules
 
 
+def test_a_late_mark_of_an_emptied_tape_does_not_hide_the_copy_that_has_its_data(world):
+    world.send("NSK1", ARCHIVE, 1)
+    world.work()
+    ours = world.tape().handle
+    assert erase(world, 2).state.value == "completed"
+    assert mark(world, handle="NIGHTLY", size=4)["state"] == "erased"
+    assert world.tape().handle == ours
+    assert world.ledger.book.copies_of(str(world.path))[0].handle == "NIGHTLY"
+    world.send("NSK1", "VTSPolicy Restore - P00001", 3)
+    world.work()
+    assert world.path.read_bytes() == b"tape"
+
+
 def test_an_override_of_an_empty_tape_overrules_nothing(world):
     world.path.write_bytes(b"")
     told = order(world, ERASE, override="why not")

@@ -1,6 +1,8 @@
 """Private names: never tapes, and read back as they were made."""
 
 import errno
+import hashlib
+import mmap
 import os
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtspolicy.grammar import Target
-from vtspolicy.vaults import System, VaultBusyError, VaultError, Vaults
+from vtspolicy.vaults import InUseError, System, VaultBusyError, VaultError, Vaults
 from vtspolicy.vaults.private import KINDS, STAGING, parsed, private
 
 CARTRIDGES = st.text(
@@ -140,3 +142,18 @@ def test_where_names_cannot_be_exchanged_a_delete_and_a_restore_of_a_missing_tap
     assert vaults.exchange(tape, None, "j2-1") == vaults.look(tape).seen
     assert Path(tape.path).read_bytes() == b"back"
     assert vaults.leftovers("VAULT01") == []
+
+
+def test_a_tape_that_is_mapped_for_writing_is_not_read_for_a_proof(vaults):
+    """It could be written behind the reading without another time of its last write."""
+    tape = tape_of(vaults)
+    with Path(tape.path).open("r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
+        file.close()
+        pages[:1] = b"D"
+        tape = tape_of(vaults)
+        with pytest.raises(InUseError, match="open for writing"):
+            vaults.digest(tape, tape.seen)
+    tape = tape_of(vaults)
+    assert vaults.digest(tape, tape.seen).digest == hashlib.sha256(b"Data").hexdigest()
+    with Path(tape.path).open("rb"):
+        assert vaults.digest(tape).size == 4

@@ -24,6 +24,7 @@ from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book, Ending, Intake, QuestionTooLong
 from vtspolicy.metrics import Metrics
+from vtspolicy.records import Live
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
 from vtspolicy.testing.ledger import MemoryLedger
@@ -61,6 +62,9 @@ class FakeControl:
 
     def status(self):
         return succeed({"node": "vts1"})
+
+    def live(self, jobs):
+        return {job.id: Live(waits_for="seat", place=1, of=2) for job in jobs if job.state.is_live}
 
     def ready(self):
         return not self.reasons, self.reasons
@@ -448,13 +452,14 @@ class ControlSocketTests(TestCase):
         self.open()
         told = yield deferToThread(self.client().post, "cancel", request=17)
         assert told == {"done": True}
-        assert self.control.asked == [("cancel", {"request": 17, "job": None, "actor": ME})]
+        given = {"request": 17, "job": None, "reason": None}
+        assert self.control.asked == [("cancel", {**given, "actor": ME})]
 
     @inlineCallbacks
     def test_whether_there_is_a_job_of_a_number_is_for_the_engine_to_say(self):
         self.open()
         yield deferToThread(self.client().post, "retry", job=10**23)
-        assert self.control.asked == [("retry", {"job": 10**23, "actor": ME})]
+        assert self.control.asked == [("retry", {"job": 10**23, "reason": None, "actor": ME})]
 
     @inlineCallbacks
     def test_every_verb_can_be_asked_for_and_is_one_of_the_engines(self):

@@ -1,6 +1,7 @@
 """The command line: one module for each group of commands, loaded only when it is asked for."""
 
 import importlib
+import json
 from collections.abc import Sequence
 
 import click
@@ -20,11 +21,12 @@ COMMANDS = {
     "test": ("test", "run rule tests"),
     "send": ("send", "play the host: send a command, print the notices"),
     "status": ("status", "show the server: hosts, seats, locks, jobs, notices"),
+    "requests": ("requests", "list requests, also those that were refused"),
     "jobs": ("jobs", "list jobs"),
     "job": ("jobs", "show one job: times, argument list, output, history"),
     "why": ("why", "show why a request was decided so"),
     "cancel": ("control", "stop a request or a job"),
-    "retry": ("control", "run a failed job again, as a new request"),
+    "retry": ("retry", "run failed jobs again, each as a new request"),
     "drain": ("control", "finish what runs and take nothing new"),
     "reload": ("control", "take new rules, if they and their tests are right"),
     "release-lock": ("control", "take a lock from a job that will not give it back"),
@@ -40,9 +42,14 @@ COMMANDS = {
     "disk": ("disk", "the embedded disk archive: archive, restore, query, delete"),
     "digest": ("digest", "run a program and print the SHA-256 of what it writes"),
     "completion": ("completion", "print the completion script for a shell"),
+    "man": ("man", "print the manual page of all commands"),
     "demo": ("demo", "play a night of a host on this machine and check that all came out right"),
 }
 """Every command, in the order in which they are shown."""
+
+
+AS_JSON = "vtspolicy.as_json"
+"""The place in click's context for whether --json is among the arguments."""
 
 
 class Commands(click.Group):
@@ -68,6 +75,22 @@ class Commands(click.Group):
             hint = did_you_mean(args[0], COMMANDS)
             ctx.fail(f'there is no command "{args[0]}"; {hint or "see vtspolicy --help"}')
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Remember whether an answer is wanted as JSON, for mistakes in the options too."""
+        ctx.meta[AS_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; who wants JSON gets bad usage as JSON, too."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if not ctx.meta[AS_JSON]:
+                raise
+            told = {"error": {"message": error.format_message(), "hint": None}}
+            click.echo(json.dumps(told, indent=2))
+            raise SystemExit(error.exit_code) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

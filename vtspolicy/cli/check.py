@@ -4,11 +4,14 @@ import os
 import shutil
 import stat
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from vtspolicy.cli.options import Exit, config_option, json_option, print_json
+from vtspolicy.config.endpoints import reaches_beyond
 from vtspolicy.config.load import read_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.positions import Place
@@ -54,6 +57,7 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
         return list(error.problems), None
     problems = [*findings.problems]
     problems += _unusable_files(configuration)
+    problems += _open_web(configuration)
     vocabulary = _vocabulary(configuration, problems)
     problems += _unknown_families(configuration, vocabulary)
     table, found = read_table(
@@ -82,14 +86,23 @@ def _unusable_files(configuration: Configuration) -> list[Problem]:
         files = (listen.key, listen.cert, listen.clients)
         if not all(file is not None and file.is_file() for file in files):
             continue  # which was said, or it is no such listener
-        from vtspolicy.hosts.tls import UnusableFileError, tls_context  # noqa: PLC0415  OpenSSL
+        from vtspolicy.hosts.tls import (  # noqa: PLC0415  OpenSSL
+            InvalidCertificateError,
+            UnusableFileError,
+            tls_context,
+        )
 
         try:
             tls_context(listen)
+        except InvalidCertificateError:
+            pass  # it is told with the others below
         except UnusableFileError as error:
             findings.add(configuration.places[f"listen.{number}.{error.key}"], str(error))
+            continue
         except OSError as error:
             findings.add(configuration.places[f"listen.{number}.endpoint"], str(error))
+            continue
+        _doubt_certificates(configuration, number, findings)
     return list(findings.problems)
 
 
@@ -114,6 +127,34 @@ def _claimed_users(configuration: Configuration, table: Table) -> list[Problem]:
     ]
 
 
+def _open_web(configuration: Configuration) -> list[Problem]:
+    """Warn of a web endpoint that others than this machine can reach: it asks for no password."""
+    findings = Findings()
+    web = configuration.web
+    if web is not None and reaches_beyond(web):
+        findings.add(
+            configuration.places.get("web", Place(file=configuration.file)),
+            "every machine that reaches this endpoint can read hosts, jobs, tapes and output there",
+            "web: tcp:port=7180:interface=127.0.0.1, or a firewall, or a proxy that knows people",
+            warning=True,
+        )
+    return list(findings.problems)
+
+
+def _doubt_certificates(configuration: Configuration, number: int, findings: Findings) -> None:
+    """Report the certificates of a listener that do not hold, and warn of those that end soon."""
+    from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
+
+    now = time.time()
+    with suppress(OSError, ValueError):  # which was said
+        for each in validities(configuration.listen[number]):
+            place = configuration.places[f"listen.{number}.{each.key}"]
+            if (wrong := each.wrong(now)) is not None:
+                findings.add(place, wrong, "renew it, and start the server anew")
+            elif (soon := each.soon(now)) is not None:
+                findings.add(place, soon, "renew it in time", warning=True)
+
+
 def _vocabulary(configuration: Configuration, problems: list[Problem]) -> Vocabulary:
     try:
         return load_vocabulary([path for path in configuration.families if path.is_file()])
@@ -127,7 +168,7 @@ def _failed_tests(
 ) -> tuple[Problem, ...] | list[Problem]:
     files = [path for path in configuration.tests if path.is_file()]
     try:
-        return failed_cases(files, table=table, vocabulary=vocabulary)
+        return failed_cases(files, table=table, vocabulary=vocabulary, hosts=configuration.hosts)
     except ConfigurationError as error:
         return error.problems
 

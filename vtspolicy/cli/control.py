@@ -1,5 +1,7 @@
 """Commands that change something in a running server, over its control socket."""
 
+import sqlite3
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from vtspolicy.cli.options import (
 )
 from vtspolicy.cli.tables import emit, instant
 from vtspolicy.client import Client, Refusal, Unreachable
+from vtspolicy.config.model import Configuration
 from vtspolicy.records import seconds
 from vtspolicy.visible import visible
 
@@ -27,7 +30,39 @@ LOOK = 1.0
 PATIENCE = 300.0
 """Seconds that a reload may take: it runs the rule tests."""
 
+LARGE = 20
+"""Jobs that an order may be about without a question."""
+
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def reason_option(command: F) -> F:
+    """Add `--reason`; the command gets `reason: str | None`."""
+    return click.option("--reason", metavar="TEXT", help="Why; the history keeps it.")(command)
+
+
+def yes_option(command: F) -> F:
+    """Add `--yes`; the command gets `yes: bool`."""
+    text = f"Do not ask, though it is about more than {LARGE} jobs."
+    return click.option("--yes", is_flag=True, help=text)(command)
+
+
+def because(reason: str | None) -> dict[str, str]:
+    """Return the argument of a verb that tells why."""
+    return {} if not reason else {"reason": reason}
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Tell that an order is a large one, and ask whether it is meant; only in a terminal."""
+    click.echo(f"{what}.", err=True)
+    if not yes and sys.stdin.isatty() and not click.confirm("Go on?", err=True):
+        raise SystemExit(Exit.FAILED)
+
+
+def jobs_word(number: int) -> str:
+    """Return the word for so many jobs."""
+    return "job" if number == 1 else "jobs"
 
 
 def told(ask: Callable[[], T]) -> T:
@@ -55,45 +90,61 @@ def _numbers(value: object) -> list[int]:
 @json_option
 @click.argument("request", type=Number(1), required=False)
 @click.option("--job", type=Number(1), help="Only this job.")
-def cancel(*, config: Path, as_json: bool, request: int | None, job: int | None) -> None:
-    """Stop a REQUEST, or one job: what waits is taken out, what runs is ended."""
+@reason_option
+@yes_option
+def cancel(
+    *,
+    config: Path,
+    as_json: bool,
+    request: int | None,
+    job: int | None,
+    reason: str | None,
+    yes: bool,
+) -> None:
+    """Stop a REQUEST, or one job: what waits is taken out, what runs is ended.
+
+    The reason stands in the history, and the host is told it, too.
+    """
     if (request is None) == (job is None):
         raise click.UsageError("name either a REQUEST or a --job")
-    given = {"request": request} if request is not None else {"job": job or 0}
-    client = _client(config)
-    answer = told(lambda: client.post("cancel", **given))
+    given: dict[str, str | int] = {"job": job or 0}
+    configuration = configured(config)
+    if request is not None:
+        given = {"request": request}
+        count = _live_jobs(configuration, request)
+        if count > LARGE:
+            confirm(f"request {request} has {count} jobs that have not ended", yes=yes)
+    client = Client(spool=configuration.spool)
+    answer = told(lambda: client.post("cancel", **given, **because(reason)))
     ended, stopping = _numbers(answer.get("ended")), _numbers(answer.get("stopping"))
+    if not ended and not stopping:
+        if as_json:
+            print_json(dict(answer))
+            raise SystemExit(Exit.FAILED)
+        what = f"request {request}" if request is not None else f"job {job}"
+        give_up(f"{what} had ended already; nothing was cancelled", Exit.FAILED)
     if as_json:
         print_json(dict(answer))
-    elif ended or stopping:
+    else:
         emit(
             "; ".join(
-                f"{len(numbers)} {_jobs(len(numbers))} {what}"
+                f"{len(numbers)} {jobs_word(len(numbers))} {what}"
                 for numbers, what in ((ended, "cancelled"), (stopping, "being stopped"))
                 if numbers
             )
         )
-    if not ended and not stopping:
-        what = f"request {request}" if request is not None else f"job {job}"
-        give_up(f"{what} had ended already; nothing was cancelled", Exit.FAILED)
 
 
-def _jobs(number: int) -> str:
-    return "job" if number == 1 else "jobs"
+def _live_jobs(configuration: Configuration, request: int) -> int:
+    """Return how many jobs of a request have not ended; 0 if the ledger cannot be read here."""
+    from vtspolicy.ledger import LedgerError, open_book  # noqa: PLC0415 - not needed for --help
 
-
-@click.command()
-@config_option
-@json_option
-@click.argument("job", type=Number(1))
-def retry(*, config: Path, as_json: bool, job: int) -> None:
-    """Do an ended JOB once more, as a new request."""
-    client = _client(config)
-    answer = told(lambda: client.post("retry", job=job))
-    if as_json:
-        print_json(dict(answer))
-    else:
-        emit(f"job {job} is done again as job {answer['job']} of request {answer['request']}")
+    try:
+        with open_book(configuration.ledger, readonly=True) as book:
+            found = book.request(request)
+            return found.live if found is not None else 0
+    except (LedgerError, sqlite3.Error, OSError):
+        return 0
 
 
 @click.command()
@@ -104,12 +155,21 @@ def retry(*, config: Path, as_json: bool, job: int) -> None:
     "--timeout", type=click.FloatRange(0), help="Give up waiting after so many seconds (exit 5)."
 )
 @click.option("--end", is_flag=True, help="End a drain: take and start jobs again.")
-def drain(*, config: Path, as_json: bool, wait: bool, timeout: float | None, end: bool) -> None:
+@reason_option
+def drain(
+    *,
+    config: Path,
+    as_json: bool,
+    wait: bool,
+    timeout: float | None,
+    end: bool,
+    reason: str | None,
+) -> None:
     """Finish what runs and take nothing new; what waits is kept for the next server."""
     if end and wait:
         raise click.UsageError("--end and --wait exclude each other")
     client = _client(config)
-    answer = told(lambda: client.post("resume" if end else "drain"))
+    answer = told(lambda: client.post("resume" if end else "drain", **because(reason)))
     if wait:
         running = _wait(client, answer, timeout)
         answer = {**answer, "running": running}
@@ -119,7 +179,7 @@ def drain(*, config: Path, as_json: bool, wait: bool, timeout: float | None, end
         emit("taking and starting jobs again")
     else:
         running = int(answer.get("running") or 0)
-        emit(f"draining; {running} {_jobs(running)} still running" if running else "drained")
+        emit(f"draining; {running} {jobs_word(running)} still running" if running else "drained")
 
 
 def _wait(client: Client, answer: Mapping[str, Any], timeout: float | None) -> int:
@@ -128,7 +188,7 @@ def _wait(client: Client, answer: Mapping[str, Any], timeout: float | None) -> i
     while running:
         left = LOOK if until is None else until - time.monotonic()
         if left <= 0:
-            give_up(f"gave up waiting: {running} {_jobs(running)} still running", Exit.GAVE_UP)
+            give_up(f"gave up waiting: {running} {jobs_word(running)} still running", Exit.GAVE_UP)
         time.sleep(min(LOOK, left))
         running = int(told(lambda: client.get("status"))["queue"]["running"])
     return running
@@ -137,10 +197,11 @@ def _wait(client: Client, answer: Mapping[str, Any], timeout: float | None) -> i
 @click.command()
 @config_option
 @json_option
-def reload(*, config: Path, as_json: bool) -> None:
+@reason_option
+def reload(*, config: Path, as_json: bool, reason: str | None) -> None:
     """Take new rules whole, if they and their tests are right; else keep the old ones (exit 2)."""
     client = _client(config, PATIENCE)
-    answer = told(lambda: client.post("reload"))
+    answer = told(lambda: client.post("reload", **because(reason)))
     if as_json:
         print_json(dict(answer))
         return
@@ -153,24 +214,28 @@ def reload(*, config: Path, as_json: bool) -> None:
 @config_option
 @json_option
 @click.argument("lock")
-def release_lock(*, config: Path, as_json: bool, lock: str) -> None:
+@reason_option
+def release_lock(*, config: Path, as_json: bool, lock: str, reason: str | None) -> None:
     """Take LOCK from the job that holds it, so that others may start. The ledger keeps who did so.
 
     The job itself goes on. Locks and their holders are shown by `vtspolicy status`.
     """
     client = _client(config)
-    answer = told(lambda: client.post("release-lock", lock=lock))
+    answer = told(lambda: client.post("release-lock", lock=lock, **because(reason)))
     if as_json:
         print_json(dict(answer))
+        if not answer.get("released"):
+            raise SystemExit(Exit.FAILED)
     elif answer.get("released"):
         emit(f"{visible(lock)} is free")
-    if not answer.get("released"):
+    else:
         give_up(f"nobody holds {visible(lock)}", Exit.FAILED)
 
 
 @click.command("trust-clock")
 @config_option
-def trust_clock(*, config: Path) -> None:
+@json_option
+def trust_clock(*, config: Path, as_json: bool) -> None:
     """Trust the server's clock as it is now, after it was set by more than a minute.
 
     Retention, the expiry of notices and the cleanup, which waited, go on. Look first whether the
@@ -179,4 +244,7 @@ def trust_clock(*, config: Path) -> None:
     """
     client = _client(config)
     answer = told(lambda: client.post("trust-clock"))
+    if as_json:
+        print_json(dict(answer))
+        return
     emit(f"the clock is trusted; it says {instant(seconds(str(answer['at'])))}")

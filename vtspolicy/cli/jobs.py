@@ -1,13 +1,16 @@
 """`vtspolicy jobs` and `vtspolicy job`: what the ledger and the spool know of jobs."""
 
-import json
 import shlex
 import time
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import frozen
 
+from vtspolicy.cli import filters
+from vtspolicy.cli.job_table import history_table, job_table, reason_of
 from vtspolicy.cli.options import (
     Exit,
     Number,
@@ -18,217 +21,163 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
+from vtspolicy.cli.spooled import Spooled
 from vtspolicy.cli.tables import (
     Column,
     clock,
     duration,
     emit,
-    ending,
     instant,
     pairs,
     quoted,
-    recent,
     table,
     visible_lines,
+    zone,
 )
+from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
-from vtspolicy.jobs import Attempt, Job, JobState, Transition, run_key
-from vtspolicy.records import job_page, job_row
+from vtspolicy.jobs import Attempt, Job, JobState, Transition
+from vtspolicy.records import NOTHING, Live, job_page, job_row, typed
+
+if TYPE_CHECKING:
+    from vtspolicy.ledger import Book
 
 LINES = 20
 """Lines of an output that are shown."""
 
-OUTPUT = 64 * 1024
-"""Bytes of the output of a running job that are read."""
+ASKED = 500
+"""Live jobs about which a server is asked at once."""
+
+PATIENCE = 5.0
+"""Seconds that its answer may take; the list does not need it."""
 
 RUNNING = (JobState.RUNNING, JobState.STOPPING)
 """States in which a run is under way."""
-
-TAPE = 26
-"""Characters of a tape's name in a table that has to fit; names of usual length are shorter."""
-
-MOST = 100_000
-"""Jobs in the longest list."""
-
-COLUMNS = (
-    Column("id", right=True),
-    Column("req", right=True),
-    Column("state"),
-    Column("host", needs=100),
-    Column("application", needs=100),
-    Column("tape"),
-    Column("rule", gives=True, needs=130),
-    Column("started", needs=70),
-    Column("took", right=True),
-    Column("reason", gives=True),
-)
 
 
 @click.command()
 @config_option
 @json_option
-@click.option("--state", type=click.Choice([each.value for each in JobState]), help="Only these.")
-@click.option("--host", help="Only those of this host.")
-@click.option("--request", type=Number(1), help="Only those of this request.")
-@click.option("--tape", help="Only those about this tape or pool, named as in commands.")
-@click.option(
-    "--limit", type=Number(1, MOST), default=50, show_default=True, help="At most so many."
+@filters.options(
+    filters.states([each.value for each in JobState]),
+    filters.HOST,
+    click.option("--request", type=Number(1), help="Only those of this request."),
+    filters.REF,
+    filters.TAPE,
+    filters.RULE,
+    filters.APPLICATION,
+    filters.SINCE,
+    filters.UNTIL,
 )
-def jobs(
-    *,
-    config: Path,
-    as_json: bool,
-    state: str | None,
-    host: str | None,
-    request: int | None,
-    tape: str | None,
-    limit: int,
-) -> None:
-    """List jobs, the newest first. Read from the ledger: no server need run."""
-    with reading(configured(config)) as book:
-        found = book.jobs(
-            state=JobState(state) if state else None,
-            host=host,
-            request=request,
-            tape=tape,
-            limit=limit,
-        )
+@click.option(
+    "--limit", type=Number(1, filters.MOST), default=50, show_default=True, help="At most so many."
+)
+def jobs(*, config: Path, as_json: bool, state: tuple[str, ...], limit: int, **given: Any) -> None:
+    """List jobs, the newest first. Read from the ledger: no server need run.
+
+    A running server adds why jobs wait, their places, and how far those are that run.
+    """
+    configuration = configured(config)
+    with reading(configuration) as book:
+        found = book.jobs(state=[JobState(each) for each in state], limit=limit, **given)
+    if not found:
+        filters.refuse_unknown(configuration, given)
+    known = live_of(configuration, found)
     if as_json:
-        print_json({"jobs": [job_row(each) for each in found]})
+        print_json({"jobs": [job_row(each, known.get(each.id, NOTHING)) for each in found]})
     elif found:
-        emit(job_table(found, time.time()))
+        emit(job_table(found, time.time(), known))
         if len(found) == limit:
             click.echo(f"the newest {limit} are shown; --limit shows more", err=True)
     else:
         click.echo("no jobs", err=True)
 
 
-def job_table(jobs: list[Job], now: float) -> str:
-    """Return a list of jobs."""
-    return table(COLUMNS, ([*_cells(job, now)] for job in jobs))
-
-
-def _cells(job: Job, now: float) -> tuple[object, ...]:
-    until = job.finished if job.finished is not None else now
-    took = None
-    if job.started is not None and job.state is not JobState.WAITING:
-        took = duration(until - job.started)
-    return (
-        *(job.id, job.request, job.state.value, job.host, job.work.application),
-        *(ending(job.tape, TAPE), job.rule, recent(job.started), took, _reason(job, now)),
-    )
-
-
-def _reason(job: Job, now: float) -> str | None:
-    if job.state is not JobState.WAITING:
-        return job.reason
-    begin, hours = job.due, None
-    if job.work.between is not None:
-        # The ledger knows the hours, and only the queue when they begin.
-        from vtspolicy.rules.hours import LOCAL, next_start  # noqa: PLC0415 - only where needed
-
-        soonest = datetime.fromtimestamp(max(now, job.due), LOCAL)
-        start = next_start(job.work.between, job.work.calendar, soonest)
-        if start is None:
-            return f"its hours never come: {job.work.between}"
-        if start > soonest:
-            begin, hours = start.timestamp(), f"its hours are {job.work.between}"
-    if begin <= now:
-        return job.reason
-    return ": ".join(filter(None, (f"not before {recent(begin)}", hours, job.reason)))
+def live_of(configuration: Configuration, jobs: Sequence[Job]) -> Mapping[int, Live]:
+    """Return what a running server knows of live jobs; without one what the spool tells."""
+    numbers = [job.id for job in jobs if job.state.is_live][:ASKED]
+    if not numbers:
+        return {}
+    client = Client(spool=configuration.spool, timeout=PATIENCE)
+    try:
+        told = client.get("live", jobs=",".join(map(str, numbers)))["live"]
+        return {int(number): typed(each, Live) for number, each in told.items()}
+    except (Unreachable, Refusal, ValueError, LookupError, TypeError, AttributeError):
+        spool = Spooled(configuration)
+        return {job.id: spool.far(job) for job in jobs[:ASKED] if job.state in RUNNING}
 
 
 @click.command()
 @config_option
 @json_option
+@click.option("--follow", is_flag=True, help="Show what it does until it ends; see below.")
 @click.argument("number", type=Number(1), metavar="JOB")
-def job(*, config: Path, as_json: bool, number: int) -> None:
-    """Show one job: its times, its argument list, its attempts with their output, its history."""
+def job(*, config: Path, as_json: bool, follow: bool, number: int) -> None:
+    """Show one job: its times, its argument list, its attempts with their output, its history.
+
+    With --follow each step of it, how far it is and what its application writes are shown as they
+    come, and the exit code is that of its end: 0 completed, 3 with warnings, 1 in any other way.
+    """
     configuration = configured(config)
+    if follow:
+        from vtspolicy.cli.following import follow_job  # noqa: PLC0415 - for this option only
+
+        raise SystemExit(follow_job(configuration, number, live_of, as_json=as_json))
     with reading(configuration) as book:
         found = book.job(number)
         if found is None:
             give_up(f"there is no job {number}", Exit.FAILED)
         attempts = book.attempts(number)
         history = book.history(f"job {number}")
+        again = Again.of(book, found)
     spool = Spooled(configuration)
     argv, as_run = spool.argv(found)
-    live = spool.outputs(found) if found.state in RUNNING else {}
+    output = spool.outputs(found) if found.state in RUNNING else {}
+    known = live_of(configuration, [found]).get(number, NOTHING)
     if as_json:
-        page = job_page(found, attempts, history)
-        print_json({**page, "argv": argv, "argv_as_run": as_run, "live_output": live})
+        page = job_page(found, attempts, history, known)
+        print_json(
+            {
+                **page,
+                "asked_by": again.asked_by,
+                "repeated_by": list(again.repeated_by),
+                "argv": argv,
+                "argv_as_run": as_run,
+                "live_output": output,
+            }
+        )
         return
-    emit("\n\n".join(_sections(found, attempts, history, argv, as_run=as_run, live=live)))
+    shown = _sections(attempts, history, argv, as_run=as_run, output=output)
+    emit("\n\n".join([_about(found, again, known), *shown]))
 
 
-class Spooled:
-    """What lies in the spool about runs."""
+@frozen(kw_only=True)
+class Again:
+    """What of a job was asked for again, and by whom."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        from vtspolicy.runner.spool import Spool  # noqa: PLC0415 - for this command only
+    asked_by: str | None  # who asked for this job: "host NSK1", "operator alice"
+    repeated_by: tuple[int, ...]  # the jobs that run it again
 
-        self._spool = Spool(configuration.spool)
-        self._node = configuration.node
-
-    def argv(self, job: Job) -> tuple[list[str], bool]:
-        """Return the argument list, and whether it is the one that was run.
-
-        It is made from the rule when the run's folder is not there, not yet or no more, or when
-        the list was too long for the journal in it, whose first line has it.
-        """
-        from vtspolicy.runner.keeper import STATE  # noqa: PLC0415
-
-        key = run_key(job.id, job.attempt)
-        try:
-            with (self._spool.folder(key) / STATE).open("rb") as journal:
-                argv = json.loads(journal.readline(OUTPUT))["argv"]
-            if argv[-1] != "...":
-                return [str(each) for each in argv], True
-        except (OSError, ValueError, LookupError, TypeError):
-            pass
-        from vtspolicy.rules.expand import ExpansionError, expand  # noqa: PLC0415
-
-        values = {
-            "req": str(job.request),
-            "job": str(job.id),
-            "attempt": str(job.attempt),
-            "handle": job.handle,
-            "node": self._node,
-            "rundir": str(self._spool.folder(key)),
-            **job.values,
-        }
-        try:
-            return list(expand(job.work.run, values)), False
-        except ExpansionError:
-            return list(job.work.run), False
-
-    def outputs(self, job: Job) -> dict[str, str]:
-        """Return the end of what the run under way has written, and its verification, by key."""
-        key = run_key(job.id, job.attempt)
-        try:
-            names = sorted(each.name for each in self._spool.root.glob(f"{key}-*"))
-        except OSError:
-            names = []
-        tails = {name: self._spool.tail(name, OUTPUT) for name in (key, *names)}
-        return {name: tail for name, tail in tails.items() if tail}
+    @classmethod
+    def of(cls, book: "Book", job: Job) -> "Again":
+        """Return what the ledger knows of a job."""
+        lines = book.history(f"request {job.request}")
+        return cls(
+            asked_by=lines[0].actor if lines else None, repeated_by=tuple(book.repeats(job.id))
+        )
 
 
-def _sections(
-    job: Job,
-    attempts: list[Attempt],
-    history: list[Transition],
-    argv: list[str],
-    *,
-    as_run: bool,
-    live: dict[str, str],
-) -> list[str]:
-    now = time.time()
+def _about(job: Job, again: Again, live: Live) -> str:
     title = f"job {job.id} of request {job.request}: {job.state.value}"
-    reason = _reason(job, now)
+    repeats = f"job {job.repeats}, asked for by {again.asked_by}" if job.repeats else None
     about = pairs(
         (
-            ("reason", reason),
+            ("reason", reason_of(job, time.time(), live)),
+            ("repeats", repeats),
+            ("repeated by", ", ".join(f"job {each}" for each in again.repeated_by) or None),
             ("host", job.host or "(an operator)"),
+            ("reference", job.ref),
+            ("asked by", again.asked_by if not job.repeats else None),
             ("application", job.work.application),
             ("tape", job.tape),
             ("file", job.path),
@@ -243,7 +192,19 @@ def _sections(
             ("exit code", job.code),
         )
     )
-    sections = [f"{title}\n{about}"]
+    return f"{title}\n{about}"
+
+
+def _sections(
+    attempts: list[Attempt],
+    history: list[Transition],
+    argv: list[str],
+    *,
+    as_run: bool,
+    output: dict[str, str],
+) -> list[str]:
+    now = time.time()
+    sections = []
     if argv:
         name = "arguments" if as_run else "arguments, from the rule"
         sections.append(f"{name}\n  " + " ".join(shlex.quote(each) for each in argv))
@@ -252,7 +213,7 @@ def _sections(
     sections += [
         _output(f"output of attempt {each.number}", each.output) for each in attempts if each.output
     ]
-    sections += [_output(f"output so far, {key}", tail) for key, tail in live.items()]
+    sections += [_output(f"output so far, {key}", tail) for key, tail in output.items()]
     if history:
         sections.append(history_table(history))
     return sections
@@ -269,7 +230,7 @@ def _output(title: str, output: str) -> str:
 def _attempt_table(attempts: list[Attempt], now: float) -> str:
     columns = (
         Column("attempt", right=True),
-        Column("started"),
+        Column(f"started {zone(now)}"),
         Column("took", right=True),
         Column("exit", right=True),
         Column("signal", right=True, needs=70),
@@ -290,18 +251,4 @@ def _attempt_table(attempts: list[Attempt], now: float) -> str:
             )
             for each in attempts
         ),
-    )
-
-
-def history_table(history: list[Transition]) -> str:
-    """Return what happened, when, why and by whom."""
-    columns = (
-        Column("when"),
-        Column("became"),
-        Column("by", gives=True),
-        Column("cause", gives=True),
-    )
-    return table(
-        columns,
-        ((clock(each.at), each.after, each.actor, each.cause) for each in history),
     )

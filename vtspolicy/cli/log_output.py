@@ -24,9 +24,6 @@ FIELDS = (
 )
 """Fields that stand behind the text of a line for people, where the text does not have them."""
 
-_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What could steer a terminal, or look like a line of its own; names on disks may hold anything."""
-
 _BARE = re.compile(r"[^\s\"=]+")
 """A value that needs no quotes."""
 
@@ -64,7 +61,9 @@ def observer(out: TextIO, *, as_json: bool, journal: bool = False) -> "ILogObser
             text = eventAsText(event, includeTimestamp=False, includeSystem=False)
         text = f"{text.rstrip()}{_fields(event)}"
         if not text.isprintable():
-            text = _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+            text = "".join(
+                each if each.isprintable() or each in "\n\t" else _escaped(each) for each in text
+            )
         if journal:
             mark = f"<{PRIORITIES.get(level, 6)}>"
             text = text.replace("\n", f"\n{mark}    ")
@@ -137,6 +136,11 @@ def _said(written: str) -> frozenset[str]:
         return frozenset(name for _, name, *_ in Formatter().parse(written) if name)
     except ValueError:
         return frozenset()
+
+
+def _escaped(character: str) -> str:
+    """Return what could steer a terminal, or turn what it shows, as an escape."""
+    return character.encode("unicode_escape").decode()
 
 
 def _value(value: object) -> str:

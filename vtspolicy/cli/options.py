@@ -63,9 +63,7 @@ def configured(config: Path) -> Configuration:
     try:
         return load_configuration(config, {}, os.environ)
     except ConfigurationError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        raise SystemExit(Exit.USAGE) from None
+        give_up("\n".join(str(problem) for problem in error.problems), Exit.USAGE)
 
 
 @contextmanager
@@ -82,9 +80,16 @@ def reading(configuration: Configuration) -> Iterator["Book"]:
         give_up(f"{configuration.ledger} cannot be read: {error}", Exit.FAILED)
 
 
-def give_up(message: str, code: Exit) -> NoReturn:
-    """Say why on the standard error, and end the program."""
-    click.echo(message, err=True)
+def give_up(message: str, code: Exit, hint: str | None = None) -> NoReturn:
+    """Say why, and end the program: on the standard error, or with --json as an object.
+
+    The object has the form of the mistakes that a server answers.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("as_json"):
+        print_json({"error": {"message": message, "hint": hint}})
+    else:
+        click.echo(f"{message}; {hint}" if hint else message, err=True)
     raise SystemExit(code)
 
 

@@ -122,6 +122,5 @@ def _leave_out_tls(configuration: Configuration) -> None:
     no doors, so that what is not needed now will not be.
     """
     endpoints = [each.endpoint for each in configuration.listen]
-    endpoints += [each.endpoint for each in configuration.dial]
     if not any(kind_of(each) == "tls" for each in endpoints):
         sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]  # None: not to be had

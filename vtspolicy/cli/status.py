@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vtspolicy.cli.jobs import job_table
+from vtspolicy.cli.job_table import job_table
 from vtspolicy.cli.options import (
     Exit,
     config_option,
@@ -16,14 +16,14 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, table
+from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, size, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.jobs import Job
 from vtspolicy.ledger.reading import Counts, Pending
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place
 from vtspolicy.records import job_row, plain, typed
-from vtspolicy.status import ClockStatus, HostStatus, Status
+from vtspolicy.status import ClockStatus, HostStatus, RefusedReload, Status
 from vtspolicy.visible import visible
 
 LIVE = 20
@@ -33,10 +33,17 @@ LIVE = 20
 @click.command()
 @config_option
 @json_option
-def status(*, config: Path, as_json: bool) -> None:
+@click.option("--check", is_flag=True, help="Exit with 1 if a person is needed; see above.")
+def status(*, config: Path, as_json: bool, check: bool) -> None:
     """Show the server: hosts, seats, locks, jobs, notices.
 
     When no server answers, what the ledger knows is shown, and the exit code is 6.
+
+    With --check only what needs a person is shown, and the exit code is 1 if anything does: the
+    server is not ready (it drains, its queue is full, ledger or spool are in trouble), a reload was
+    refused, jobs or requests have failed within the last 24 hours and were not done again, notices
+    are not taken for an hour, the copy of a tape's last content is lost, a vault has trouble or
+    lacks what its acts need, a run cannot be stopped, or the clock is not trusted.
     """
     configuration = configured(config)
     try:
@@ -45,9 +52,14 @@ def status(*, config: Path, as_json: bool) -> None:
         click.echo(str(error), err=True)
         _without_server(configuration, str(error), as_json=as_json)
         raise SystemExit(Exit.UNREACHABLE) from None
+    needs = [str(each) for each in answer.get("needs") or ()]
+    code = Exit.FAILED if check and needs else Exit.DONE
     if as_json:
         print_json(answer)
-        return
+        raise SystemExit(code)
+    if check:
+        emit("\n".join(visible(each) for each in needs) or "nothing needs a person")
+        raise SystemExit(code)
     try:
         sections = _sections(typed(answer, Status))
     except ValueError:
@@ -90,7 +102,7 @@ def _sections(status: Status) -> list[str]:
         sections.append(_locks(status.queue.locks, status.at))
     sections.append(_jobs(status.jobs))
     if status.tapes:
-        held = f"{_bytes(status.tapes_bytes)} on disk, {_bytes(status.tapes_freed)} freed"
+        held = f"{size(status.tapes_bytes)} on disk, {size(status.tapes_freed)} freed"
         sections.append(f"tapes: {_counted(status.tapes)}; {held}")
     if status.restores:
         oldest = duration(status.at - (status.restores_since or status.at))
@@ -109,6 +121,7 @@ def _heading(status: Status) -> str:
         (
             ("state", state),
             ("trouble", status.trouble),
+            ("reload", _refused(status.refused_reload)),
             *_clock(status.clock),
             ("cannot stop", ", ".join(status.unstoppable) or None),
             ("server", f"pid {status.pid}, version {status.version}"),
@@ -118,6 +131,14 @@ def _heading(status: Status) -> str:
         )
     )
     return f"{status.node}\n{about}"
+
+
+def _refused(reload: RefusedReload | None) -> str | None:
+    """Return who asked for a reload that was refused, when, and the first problem."""
+    if reload is None:
+        return None
+    more = f" (and {reload.problems - 1} more)" if reload.problems > 1 else ""
+    return f"refused {clock(reload.at)}, asked by {reload.by}: {reload.problem}{more}"
 
 
 def _clock(trust: ClockStatus) -> tuple[tuple[str, str], ...]:
@@ -202,16 +223,6 @@ def _places(places: Sequence[Place], at: float) -> str:
 
 def _jobs(jobs: Mapping[str, int]) -> str:
     return f"jobs: {_counted(jobs)}"
-
-
-def _bytes(size: int) -> str:
-    """Return a size in three figures: 512, 64K, 1.5M, 20G."""
-    value = float(size)
-    for unit in ("", "K", "M", "G"):
-        if value < 1000:
-            return f"{value:.0f}{unit}" if value >= 9.95 or not unit else f"{value:.1f}{unit}"
-        value /= 1024
-    return f"{value:.1f}T"
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -232,6 +232,33 @@ def recent(seconds: float | None) -> str:
     return when.strftime("%m-%d %H:%M" if when.year == now.year else "%Y-%m-%d")
 
 
+def dated(seconds: float | None, now: float) -> str:
+    """Return a time in the local zone to the minute, with its date: 11-22 02:14.
+
+    Its year, and its zone, stand there if they are not those of `now`.
+    """
+    if not seconds:
+        return ""
+    when, there = (datetime.fromtimestamp(each).astimezone() for each in (seconds, now))
+    text = when.strftime("%m-%d %H:%M" if when.year == there.year else "%Y-%m-%d %H:%M")
+    return text if when.utcoffset() == there.utcoffset() else f"{text} {when:%Z}"
+
+
+def zone(now: float) -> str:
+    """Return the name of the local zone, as times of `now` have it: CET."""
+    return f"{datetime.fromtimestamp(now).astimezone():%Z}"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in three figures: 512, 64K, 1.5M, 20G."""
+    value = float(count)
+    for unit in ("", "K", "M", "G"):
+        if value < 1000:
+            return f"{value:.0f}{unit}" if value >= 9.95 or not unit else f"{value:.1f}{unit}"
+        value /= 1024
+    return f"{value:.1f}T"
+
+
 def instant(seconds: float | None) -> str | None:
     """Return a time in full, in the local zone with its offset; None for no time."""
     if not seconds:

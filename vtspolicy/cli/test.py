@@ -42,9 +42,9 @@ FULL = 100.0  # percent
     type=click.FloatRange(0, 100),
     default=0.0,
     metavar="PERCENT",
-    help="Fail when fewer of the rules decide a case.",
+    help="Fail when fewer of the site's own rules decide a case; of all where it has none.",
 )
-@click.option("--full", is_flag=True, help="Fail when a rule decides no case.")
+@click.option("--full", is_flag=True, help="The same with 100.")
 @json_option
 @click.argument("files", nargs=-1, type=click.Path(dir_okay=False, path_type=Path))
 def test(  # noqa: PLR0917 - one argument for each option
@@ -70,7 +70,11 @@ def test(  # noqa: PLR0917 - one argument for each option
         files = site.configuration.tests
     if not files:
         give_up("there are no rule tests: name files, or tests: in the configuration", Exit.USAGE)
-    report = run_cases(site.table, site.vocabulary, _cases(files))
+    hosts = site.configuration.hosts if site.configuration is not None else None
+    try:
+        report = run_cases(site.table, site.vocabulary, _cases(files), hosts)
+    except ConfigurationError as error:
+        _unusable(error.problems)
     if junit_file is not None:
         _write(junit_file, junit(report, required=required))
     if as_json:
@@ -115,16 +119,25 @@ def render(report: Report, required: float) -> str:
         lines += [f"FAILED {place.file}:{place.line}: {result.case.name}"]
         lines += [f"    {line}" for line in result.difference.splitlines()]
         lines += [""]
-    if report.uncovered:
-        lines += ["no case is decided by:"]
-        lines += [f"    {name}" for name in report.uncovered]
-        lines += [""]
+    own, own_uncovered = report.own
+    both = bool(own and report.shipped)
+    for title, names in (
+        ("no case is decided by:", own_uncovered if both else report.uncovered),
+        ("nor by these shipped rules:", report.shipped_uncovered if both else ()),
+    ):
+        if names:
+            lines += [title, *(f"    {name}" for name in names), ""]
     passed = len(report.results) - len(report.failed)
-    covered = report.rules - len(report.uncovered)
-    lines.append(
+    rules = own if both else report.rules
+    covered = rules - len(own_uncovered if both else report.uncovered)
+    summary = (
         f"{passed} passed, {len(report.failed)} failed;"
-        f" {covered} of {report.rules} rules covered ({report.coverage:.0f} %)"
+        f" {covered} of {rules}{' own' if both else ''} rules covered ({report.coverage:.0f} %)"
     )
+    if both:
+        covered = report.shipped - len(report.shipped_uncovered)
+        summary += f", and {covered} of {report.shipped} shipped ones"
+    lines.append(summary)
     if report.coverage < required:
         lines.append(f"{required:g} % are required")
     return "\n".join(lines)
@@ -137,8 +150,14 @@ def as_data(report: Report) -> dict[str, Any]:  # Any: JSON
         "failed": len(report.failed),
         "coverage": report.coverage,
         "uncovered": list(report.uncovered),
+        "own": _covered_data(*report.own),
+        "shipped": _covered_data(report.shipped, report.shipped_uncovered),
         "cases": [_case_data(result) for result in report.results],
     }
+
+
+def _covered_data(rules: int, uncovered: Sequence[str]) -> dict[str, Any]:  # Any: JSON
+    return {"rules": rules, "covered": rules - len(uncovered), "uncovered": list(uncovered)}
 
 
 def _case_data(result: Result) -> dict[str, Any]:  # Any: JSON

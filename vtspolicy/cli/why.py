@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vtspolicy.cli.jobs import history_table, job_table
+from vtspolicy.cli.job_table import history_table, job_table
 from vtspolicy.cli.options import (
     Exit,
     Number,

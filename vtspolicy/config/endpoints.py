@@ -79,6 +79,22 @@ def network_of(peer: str) -> "IPv4Network | IPv6Network":
     return network
 
 
+def reaches_beyond(endpoint: str) -> bool:
+    """Whether other machines can reach a server endpoint, as far as its form tells."""
+    from ipaddress import ip_address  # noqa: PLC0415 - slow; only files need it
+
+    kind = kind_of(endpoint)
+    if kind not in {"tcp", "tcp6", "tls"}:
+        return False
+    (_, *given), named = split(endpoint)
+    values = {**dict(zip(_SERVERS[kind], given, strict=False)), **dict(named)}
+    interface = values.get("interface", "")
+    try:
+        return not ip_address(interface.partition("%")[0]).is_loopback
+    except ValueError:
+        return interface != "localhost"
+
+
 def kind_of(endpoint: str) -> str:
     """Return the kind of an endpoint: the word before its first colon."""
     return endpoint.partition(":")[0]

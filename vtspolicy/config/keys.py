@@ -13,7 +13,6 @@ from vtspolicy.config.endpoints import (
     LOCAL,
     SERVER_KINDS,
     network_of,
-    why_no_client,
     why_no_server,
 )
 from vtspolicy.config.positions import Node, Scalar, Table
@@ -38,14 +37,6 @@ def _web_endpoint(node: Node, findings: Findings) -> str | None:
     written = reading.text(node, findings)
     kinds = [kind for kind in SERVER_KINDS if kind != "tls"]  # which needs files of its own
     wrong = why_no_server(written, kinds) if written is not None else None
-    if wrong:
-        findings.add(node, *wrong)
-    return None if wrong else written
-
-
-def _client_endpoint(node: Node, findings: Findings) -> str | None:
-    written = reading.text(node, findings)
-    wrong = why_no_client(written) if written is not None else None
     if wrong:
         findings.add(node, *wrong)
     return None if wrong else written
@@ -88,10 +79,12 @@ def _is_network(written: str) -> bool:
 
 def _ledger(node: Node, findings: Findings) -> str | None:
     written = reading.text(node, findings)
-    if written is None or re.match(r"(sqlite|postgresql)://.|sqlite:[^/]", written):
+    if written is None or re.match(r"sqlite://.|sqlite:[^/]", written):
         return written
-    remedy = "sqlite:///ABSOLUTE/PATH, sqlite:PATH beside this file, or postgresql://HOST/NAME"
-    findings.add(node, f'"{written}" is no ledger', remedy)
+    message = f'"{written}" is no ledger'
+    if written.startswith(("postgresql:", "postgres:")):
+        message = "this version cannot keep its ledger in PostgreSQL"  # the URL may have a password
+    findings.add(node, message, "sqlite:///ABSOLUTE/PATH, or sqlite:PATH beside this file")
     return None
 
 
@@ -138,31 +131,6 @@ LISTEN = keys_of(
     ),
 )
 """The keys of one listener."""
-
-DIAL = keys_of(
-    Key(
-        name="host",
-        read=_name,
-        type="a name",
-        default=REQUIRED,
-        help="which of the hosts is called",
-    ),
-    Key(
-        name="endpoint",
-        read=_client_endpoint,
-        type="an endpoint",
-        default=REQUIRED,
-        help="where it is, as tcp:host=10.0.0.9:port=23",
-    ),
-    Key(name="user", read=reading.text, type="GROUP.USER", help="who logs on there"),
-    Key(
-        name="password_file",
-        read=reading.text,
-        type="a file",
-        help="its first line is the password; nobody else may be able to read it",
-    ),
-)
-"""The keys of one host that is called."""
 
 HOST = keys_of(
     Key(
@@ -277,18 +245,11 @@ KEYS = keys_of(
         help="where hosts connect",
     ),
     Key(
-        name="dial",
-        read=reading.items(reading.section_of(DIAL, "a host to dial"), single=True),
-        type="a list of hosts to call",
-        default=(),
-        help="hosts that this program calls itself",
-    ),
-    Key(
         name="ledger",
         read=_ledger,
         type="a URL",
         default="sqlite:///var/lib/vtspolicy/ledger.db",
-        help="where everything is recorded: sqlite:///PATH or postgresql://HOST/NAME",
+        help="where everything is recorded: sqlite:///PATH",
     ),
     Key(
         name="spool",
@@ -298,10 +259,18 @@ KEYS = keys_of(
         help="one folder per run: its output, its exit status",
     ),
     Key(
+        name="control_group",
+        read=reading.text,
+        type="a group of the system",
+        default_text="none",
+        help="whose members may give orders, too: the control socket is theirs with mode 0660, and"
+        " they may pass through spool; without it only the server's own user and root may",
+    ),
+    Key(
         name="web",
         read=_web_endpoint,
         type="an endpoint",
-        help="console, metrics, health and the interface for programs; none if not given",
+        help="metrics, health and the interface for programs, which only read; none if not given",
     ),
     Key(
         name="web_names",
@@ -417,6 +386,18 @@ KEYS = keys_of(
 )
 """The keys of the configuration file."""
 
+NOT_BUILT: Mapping[str, tuple[str, str]] = {
+    "dial": (
+        "this version does not call hosts",
+        "hosts connect to this server: configure `listen`",
+    ),
+    "console": (
+        "this version has no console",
+        "`web` has metrics, health and the interface for programs; orders are commands",
+    ),
+}
+"""Keys of later versions: that they have no effect, and what to do instead."""
+
 NO_KEYS = frozenset({"CONFIG"})
 """Environment variables with the prefix that are no keys: they are read by the command line."""
 
@@ -458,7 +439,6 @@ def option_table() -> tuple[Option, ...]:
 SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "": KEYS,
     "listen": LISTEN,
-    "dial": DIAL,
     "vaults": VAULT,
     "hosts": HOST,
 }

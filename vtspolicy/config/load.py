@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import evolve
 
 from vtspolicy.config.endpoints import kind_of
-from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, PREFIX, VAULT
-from vtspolicy.config.model import Configuration, Dial, Host, Listen
+from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, NOT_BUILT, PREFIX, VAULT
+from vtspolicy.config.model import Configuration, Host, Listen
 from vtspolicy.config.overlaps import overlaps
 from vtspolicy.config.positions import (
     Entry,
@@ -70,11 +69,22 @@ def read_configuration(
     place = Place(file=str(path))
     if isinstance(root, Table) or root is None:
         root = Table(place=place, entries={**(root.entries if root else {}), **changed})
+    root = _without_the_unbuilt(root, findings)
     read = section(root, KEYS, findings, what="the configuration", place=place)
     configuration = _Loader(read, Path(path).absolute().parent, frozenset(changed), findings).make(
         str(path)
     )
     return evolve(configuration, warnings=findings.problems), findings
+
+
+def _without_the_unbuilt(root: Node, findings: Findings) -> Node:
+    """Refuse the keys of later versions: what is accepted has an effect."""
+    if not isinstance(root, Table):
+        return root
+    for key in NOT_BUILT.keys() & root.entries.keys():
+        findings.add(root.entries[key].key, *NOT_BUILT[key])
+    kept = {name: each for name, each in root.entries.items() if name not in NOT_BUILT}
+    return evolve(root, entries=kept)
 
 
 def _overridden(
@@ -95,6 +105,9 @@ def _overridden(
     changed: dict[str, Entry] = {}
     for key, file, value, is_variable in given:
         place = Place(file=file)
+        if key in NOT_BUILT:
+            findings.add(place, *NOT_BUILT[key])
+            continue
         if key not in KEYS:
             message = f'the configuration has no key "{key}"'
             findings.add(place, message, did_you_mean(key, KEYS), warning=is_variable)
@@ -122,11 +135,10 @@ class _Loader:
         vaults, vaults_without = self._vaults()
         hosts = self._hosts(vaults)
         listen = tuple(self._listen(each) for each in read["listen"])
-        dial = tuple(self._dial(each, hosts) for each in read["dial"])
-        if not {"listen", "dial"} & read.given:
+        if "listen" not in read.given:
             self.findings.add(
                 read.table.place,
-                "there is neither a listener nor a host to dial, so that no command can arrive",
+                "there is no listener, so that no command can arrive",
                 'listen: [{endpoint: "tcp:port=7171:interface=127.0.0.1"}]',
                 warning=True,
             )
@@ -135,9 +147,9 @@ class _Loader:
             file=file,
             node=read["node"] or socket.gethostname(),
             listen=listen,
-            dial=dial,
             ledger=self._ledger(),
             spool=self._base("spool") / read["spool"],
+            control_group=read["control_group"],
             web=read["web"],
             web_names=tuple(read["web_names"]),
             vaults=vaults,
@@ -146,7 +158,8 @@ class _Loader:
             rules=rules if "rules" in read.given else (SHIPPED / "dsk.yaml",),
             tests=self._files("tests"),
             families=self._files("families"),
-            places={f"vaults.{name}": node.place for name, node in read["vaults"].items()}
+            places=({"web": read.place("web")} if "web" in read.given else {})
+            | {f"vaults.{name}": node.place for name, node in read["vaults"].items()}
             | {
                 f"hosts.{name}.{key}": each.place(key)
                 for name, each in read["hosts"].items()
@@ -310,35 +323,13 @@ class _Loader:
         kept = {key: read[key] for key in ("format", "wrapped", "plain")}
         return Listen(endpoint=endpoint, **kept, **files)
 
-    def _dial(self, read: Section, hosts: Mapping[str, Host]) -> Dial:
-        if read["host"] is not None and read["host"] not in hosts:
-            self.findings.add(
-                read.place("host"),
-                f"the host {read['host']} is not configured",
-                did_you_mean(read["host"], hosts) or f"hosts: {', '.join(hosts) or 'none'}",
-            )
-        password = None
-        if read["password_file"] is not None:
-            place = read.place("password_file")
-            password = self._file("dial", place, read["password_file"], secret=True)
-        return Dial(
-            host=read["host"] or "",
-            endpoint=read["endpoint"] or "",
-            user=read["user"],
-            password_file=password,
-        )
-
     def _ledger(self) -> str:
         ledger: str = self.read["ledger"]
-        place = self.read.place("ledger")
         if ledger.startswith("sqlite:///"):
             return ledger
         if ledger.startswith("sqlite:"):
             name = ledger.removeprefix("sqlite:").removeprefix("//")
             return f"sqlite://{self._base('ledger') / name}"
-        if urlsplit(ledger).password:
-            message = "the password of the ledger stands in the configuration"
-            self.findings.add(place, message, "write it into a .pgpass file", warning=True)
         return ledger
 
 

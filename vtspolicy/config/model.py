@@ -26,16 +26,6 @@ class Listen:
 
 
 @frozen(kw_only=True)
-class Dial:
-    """A host that we call: Telnet, TACL, EMSDIST."""
-
-    host: str  # its name under `hosts`
-    endpoint: str  # a Twisted client endpoint
-    user: str | None = None  # GROUP.USER
-    password_file: Path | None = None  # its first line is the password
-
-
-@frozen(kw_only=True)
 class Host:
     """What one host may do. Whatever is not listed it may not."""
 
@@ -57,9 +47,9 @@ class Configuration:
     file: str  # where it was read from
     node: str  # this machine's name, compared with `s=`
     listen: tuple[Listen, ...]
-    dial: tuple[Dial, ...] = ()
-    ledger: str  # sqlite:///... or postgresql://...
+    ledger: str  # sqlite:///...
     spool: Path  # one folder per run
+    control_group: str | None = None  # whose members may use the control socket
     web: str | None = None  # a Twisted server endpoint
     web_names: tuple[str, ...] = ()  # by which it may be asked for, beside its own
     vaults: Mapping[str, Path] = field(factory=dict)  # VAULT01 -> its directory

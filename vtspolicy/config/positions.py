@@ -13,8 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 import yaml
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from vtspolicy.config.invisible import Invisible, before_error, in_key, in_value
 from vtspolicy.config.problems import ConfigurationError, Problem
 from vtspolicy.config.syntax import (
     EXPLAINED,
@@ -139,7 +140,9 @@ def read_text(text: str, *, file: str) -> tuple[Node | None, list[Problem]]:
     strange = _STRANGE.search(text)
     if strange:
         message = f"the character U+{ord(strange.group()):04X} is not allowed in YAML"
-        return None, [_place_in(text, strange.start(), file).problem(message)]
+        mark = "\ufeff" in strange.group()
+        remedy = "a byte order mark may stand at the beginning only" if mark else ""
+        return None, [_place_in(text, strange.start(), file).problem(message, remedy)]
     tag = next(islice(_TAG_DIRECTIVE.finditer(text), TAG_LIMIT, None), None)
     if tag:
         message = f"more than {TAG_LIMIT} %TAG directives"
@@ -203,6 +206,9 @@ def _refused(text: str, file: str, error: yaml.YAMLError) -> list[Problem]:
         except yaml.YAMLError as slow:
             if near and (position(slow) or 0) <= found + LOOK_AHEAD // 2:
                 error = slow
+    hidden = before_error(text, found) if found is not None else None
+    if hidden is not None:
+        return [_place_in(text, hidden.at, file).problem(hidden.message, hidden.remedy)]
     explained = describe_error(error)
     place = Place(file=file, line=explained.line, column=explained.column)
     return [place.problem(explained.message, explained.remedy)]
@@ -304,7 +310,14 @@ class _Composer:
         plain = event.style in (None, "") and event.tag is None
         if not plain:
             return Scalar(place=place, text=text, value=text, quoted=True)
+        self._look_for_invisible(in_value(text), text, place)
         return Scalar(place=place, text=text, value=_meaning(text))
+
+    def _look_for_invisible(self, hidden: Invisible | None, text: str, place: Place) -> None:
+        if hidden is not None and place not in self._trapped:
+            self._trapped.add(place)
+            at = evolve(place, column=place.column + hidden.at)  # where it is on one line
+            self._add(at, hidden.message, hidden.remedy)
 
     def _checked(self, node: Node) -> Node:
         """Report a plain value that programs reading YAML 1.1 take for something else."""
@@ -324,6 +337,8 @@ class _Composer:
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             key = self._node(event, events, depth + 1)
             value = self._checked(self._node(next(events), events, depth + 1))
+            if isinstance(key, Scalar) and not key.quoted:
+                self._look_for_invisible(in_key(key.text), key.text, key.place)
             if not isinstance(key, Scalar):
                 message = f"a key must be a word, and this is {describe(key)}"
                 self._add(key.place, message, "quote a value that begins with {")

@@ -136,7 +136,11 @@ def section(
     for name, entry in node.entries.items():
         key = keys.get(name)
         if key is None:
-            remedy = did_you_mean(name, keys) or f"the keys are {', '.join(keys)}{elsewhere}"
+            remedy = (
+                unquoted(node)
+                or did_you_mean(name, keys)
+                or f"the keys are {', '.join(keys)}{elsewhere}"
+            )
             findings.add(entry.key, f'{what} has no key "{name}"', remedy)
             continue
         given.add(name)
@@ -149,6 +153,16 @@ def section(
     return Section(table=node, values=values, given=frozenset(given))
 
 
+def unquoted(node: Node) -> str:
+    """Return the remedy for `{path}` without quotes, which YAML takes for a mapping; else ""."""
+    if not isinstance(node, Table) or len(node.entries) != 1:
+        return ""
+    (entry,) = node.entries.values()
+    if isinstance(entry.value, Scalar) and entry.value.value is None and not entry.value.text:
+        return f'write "{{{entry.key.text}}}" in quotes'
+    return ""
+
+
 def text(node: Node, findings: Findings) -> str | None:
     """A word or a text; a number is taken as it is written."""
     if isinstance(node, Scalar) and node.value is not None and not isinstance(node.value, bool):
@@ -159,7 +173,7 @@ def text(node: Node, findings: Findings) -> str | None:
             findings.add(node, "NUL is not allowed in a text")
             return None
         return node.text
-    remedy = ""
+    remedy = unquoted(node)
     if isinstance(node, Scalar) and isinstance(node.value, bool):
         remedy = f'write "{node.text}" in quotes'
     findings.add(node, f"a text is expected here, and this is {describe(node)}", remedy)
@@ -283,7 +297,8 @@ def items(read_item: Read[T], *, single: bool = False, least: int = 0) -> Read[t
         if single:
             value = read_item(node, findings)
             return None if value is None else (value,)
-        findings.add(node, f"a list is expected here, and this is {describe(node)}")
+        message = f"a list is expected here, and this is {describe(node)}"
+        findings.add(node, message, unquoted(node))
         return None
 
     return read

@@ -39,7 +39,13 @@ _REMEDIES = (
     (r"could not find expected ':'", "a key needs a colon and a blank after it"),
     (r"undefined alias", "an anchor &NAME must stand before its first *NAME"),
     (r"block (mapping|collection|sequence)", "look at the indentation of this line"),
-    (r"expected ',' or", "the list or mapping is not closed, or a comma is missing"),
+    (
+        r"expected ',' or",
+        (
+            "the list or mapping is not closed, a comma is missing, or a value that begins with {"
+            " has no quotes"
+        ),
+    ),
 )
 
 

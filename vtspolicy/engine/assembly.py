@@ -60,10 +60,15 @@ def assemble(
     """
     configuration = reader.configuration
     outbox = Outbox(clock, LedgerStore(ledger, clock))
-    journal = Journal(limit=LogLimit(clock))
+    journal = Journal(
+        limit=LogLimit(clock),
+        on_refused=lambda notice: metrics.request_result(notice.word, notice.host),
+        on_job_end=metrics.job_ended,
+    )
 
     def ended(notice: Notice) -> None:
         metrics.request_ended(notice.word)
+        metrics.request_result(notice.word, notice.host)
         journal.request_ended(notice)
 
     outbox.on_final = ended

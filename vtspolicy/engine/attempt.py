@@ -17,7 +17,7 @@ from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.expand import expand, expand_input
 from vtspolicy.rules.judge import Judgement, judge
-from vtspolicy.rules.outputs import with_cause
+from vtspolicy.rules.outputs import cause_in, with_cause
 from vtspolicy.rules.retry import next_attempt
 from vtspolicy.rules.work import Poll, Work
 from vtspolicy.runner.protocol import End, Ended, Run, Runner, TapeFile
@@ -206,6 +206,8 @@ class Attempts:
         )
         if readings:
             judgement = evolve(judgement, readings={**readings, **judgement.readings})
+        if ended.kind is End.EXITED and job.work.outcome.get(str(ended.code)) == "completed":
+            judgement = _with_last_words(judgement, job.work, output)
         ending = await self._after_run(attempt, judgement, output)
         return evolve(
             ending,
@@ -432,6 +434,13 @@ def _of_call(work: Work, deadline: Deadline) -> float | None:
     if work.poll is None:
         return deadline.seconds
     return min(work.poll.query.timeout, deadline.seconds or work.poll.query.timeout)
+
+
+def _with_last_words(judgement: Judgement, work: Work, output: str) -> Judgement:
+    """A run that went well and has not done what is expected may say in its last line why."""
+    if not judgement.reason or cause_in(work.cause, output):
+        return judgement
+    return evolve(judgement, reason=with_cause(judgement.reason, (), output, went_well=False))
 
 
 _GOOD = frozenset({JobState.COMPLETED, JobState.WARNING})

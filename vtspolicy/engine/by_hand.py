@@ -218,11 +218,11 @@ def _why_not_said(said: Said) -> str | None:
     return None
 
 
-def unlock(book: Book, lock: str, actor: str, at: float) -> bool:
+def unlock(book: Book, lock: str, actor: str, at: float, cause: str) -> bool:
     """Unlock a tape, named as in commands or by its path; False when it is not locked."""
     for tape in book.tapes_locked():
         if lock in {tape.name, tape.path}:
-            book.set_locked(tape.path, False, actor, at, "an operator asked for it")
+            book.set_locked(tape.path, False, actor, at, cause)
             return True
     return False
 

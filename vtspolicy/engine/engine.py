@@ -27,6 +27,7 @@ from vtspolicy.engine.intake import (
     settle_some,
     understand,
 )
+from vtspolicy.engine.measures import know
 from vtspolicy.engine.mounts import Mounts
 from vtspolicy.engine.recording import record, together
 from vtspolicy.engine.requests import Answer
@@ -94,9 +95,7 @@ class Engine:
         self.cleanup = Cleanup(engine=self)
         self.complaints = Complaints(self.conductor.journal.limit)
         self.room = Room(
-            clock=self.clock,
-            queue=self.queue,
-            limit=lambda: self.reader.configuration.waiting,
+            clock=self.clock, queue=self.queue, limit=lambda: self.reader.configuration.waiting
         )
         self.conductor.on_end = self.mounts.request_ended
 
@@ -212,7 +211,7 @@ class Engine:
         self.known_since = {
             name: self.known_since.get(name, now) for name in reader.configuration.hosts
         }
-        self.metrics.know_hosts(reader.configuration.hosts)
+        know(self.metrics, reader)
         self.metrics.config_hash.clear()
         self.metrics.config_hash.labels(reader.table.hash).set(1)
         self.metrics.reload_ok.set(1)

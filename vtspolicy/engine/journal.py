@@ -3,7 +3,7 @@
 What a host sends in vain is rate-limited by its name: it is in the ledger as a whole.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import define, field
 from twisted.logger import Logger, LogLevel
@@ -33,12 +33,12 @@ _MORE = "{count} more commands of {peer} %s within a minute; see `vtspolicy requ
 REFUSALS: Mapping[Word, Line] = {
     Word.REJECTED: Line(
         action="request_rejected",
-        format="Request {req} of {peer} rejected: {cause}.",
+        format="Request {req} of {peer} rejected: {cause}",
         more=_MORE % "rejected",
     ),
     Word.DENIED: Line(
         action="request_denied",
-        format="Request {req} of {peer} denied: {cause}.",
+        format="Request {req} of {peer} denied: {cause}",
         more=_MORE % "denied",
     ),
     Word.NORULE: Line(
@@ -73,6 +73,8 @@ class Journal:
     """Told what has been recorded; writes the lines about it."""
 
     limit: LogLimit
+    on_refused: Callable[[Notice], None] = lambda _: None  # a command is not carried out
+    on_job_end: Callable[[Job], None] = lambda _: None
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
 
     def recorded(self, command: Understood | Intake, recorded: Recorded) -> None:
@@ -105,6 +107,7 @@ class Journal:
                 **about,
             )
         elif word in REFUSALS:
+            self.on_refused(notice)
             column = fields.get("column")
             self.limit.write(self.log.warn, REFUSALS[word], peer, column=column, **about)
         elif word is Word.DUPLICATE:
@@ -153,6 +156,7 @@ class Journal:
             )
 
     def _ended(self, job: Job) -> None:
+        self.on_job_end(job)
         took = None
         if job.started is not None and job.finished is not None:
             took = max(round(job.finished - job.started), 0)

@@ -17,20 +17,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
-from vtspolicy.engine.calls import OUTPUT_JUDGED
 from vtspolicy.engine.intake import Understood, settle
+from vtspolicy.engine.ready import make_ready
 from vtspolicy.engine.tapes.checks import known
 from vtspolicy.events.event import Event, identity
 from vtspolicy.events.mounts import MountMessage, read_mount
 from vtspolicy.grammar import Command, Target
-from vtspolicy.jobs import Job, Request, RequestState, run_key
+from vtspolicy.jobs import Job, Request, RequestState
 from vtspolicy.ledger import Book, Mount, MountState, Recorded
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
-from vtspolicy.rules.expand import ExpansionError, expand
-from vtspolicy.rules.outputs import with_cause
-from vtspolicy.runner.protocol import End, Run
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError
 
@@ -42,9 +39,6 @@ PRIORITY = 100
 
 LOOK = 10.0
 """Seconds between looks at requests that wait, should a hook have missed their end."""
-
-READY_PATIENCE = 300.0
-"""Seconds that a rule's `ready` program may take."""
 
 ACTOR = "engine"
 
@@ -181,37 +175,54 @@ class Mounts:
             answer = on_mount(await self.engine.conductor.checks.facts(tape))
         except VaultError as error:
             answer = MountAnswer(MountAction.FAIL, str(error))
+        result = None
         if answer.action is MountAction.LEAVE:
-            return "unknown"
-        now = self.engine.clock.seconds()
-        if answer.action is MountAction.NOTE:
+            result = "unknown"
+        elif answer.action is MountAction.NOTE:
+            result = await self._note(event, host, tape, seq, answer.reason)
+        elif answer.action is MountAction.FAIL:
+            result = await self._refuse(event, host, tape, seq, answer.reason)
+        # Whatever a job makes of the tape just now, it comes back after that.
+        return result or await self._recall(event, host, tape, seq)
 
-            def note(book: Book) -> str:
-                mount = book.record_mount(
-                    event=event,
-                    host=host.name,
-                    digest=identity(host.name, event),
-                    received=now,
-                    seq=seq,
-                    volume=message.volume,
-                    path=tape.path,
-                    reason=answer.reason,
-                )
-                if mount is None:
-                    return "duplicate"
-                book.set_mounted(tape, now)
-                return "noted"
-
-            return await self.engine.ledger.write(note)
-        if answer.action is MountAction.FAIL:
-            return await self._refuse(event, host, tape, seq, answer.reason)
-        return await self._recall(event, host, tape, seq)
-
-    async def _refuse(self, event: Event, host: Host, tape: Tape, seq: str, reason: str) -> str:
-        """Answer a request for a tape whose data cannot be brought back."""
+    async def _note(
+        self, event: Event, host: Host, tape: Tape, seq: str, reason: str
+    ) -> str | None:
+        """Record a request for a tape that has its data, or is empty; None: a job changes it."""
         now = self.engine.clock.seconds()
 
-        def record(book: Book) -> tuple[Notice, ...] | None:
+        def note(book: Book) -> str | None:
+            known = book.tape(tape.path)
+            emptied = known is not None and bool(tape.size) and not known.size
+            has_copy = known is not None and known.handle is not None
+            if has_copy and (emptied or book.is_changed_now(tape)):
+                return None
+            mount = book.record_mount(
+                event=event,
+                host=host.name,
+                digest=identity(host.name, event),
+                received=now,
+                seq=seq,
+                volume=tape.cartridge,
+                path=tape.path,
+                reason=reason,
+            )
+            if mount is None:
+                return "duplicate"
+            book.set_mounted(tape, now)
+            return "noted"
+
+        return await self.engine.ledger.write(note)
+
+    async def _refuse(
+        self, event: Event, host: Host, tape: Tape, seq: str, reason: str
+    ) -> str | None:
+        """Answer a request for a tape whose data cannot be brought back; None: a job changes it."""
+        now = self.engine.clock.seconds()
+
+        def record(book: Book) -> tuple[Notice, ...] | str:
+            if book.is_changed_now(tape):
+                return "changed"
             mount = book.record_mount(
                 event=event,
                 host=host.name,
@@ -223,15 +234,15 @@ class Mounts:
                 state=MountState.RESTORING,
             )
             if mount is None:
-                return None
+                return "duplicate"
             book.set_mounted(tape, now)
             return book.answer_mount(
                 mount.id, MountState.FAILED, now, tape=tape.name, reason=reason
             )
 
         notices = await self.engine.ledger.write(record)
-        if notices is None:
-            return "duplicate"
+        if isinstance(notices, str):
+            return None if notices == "changed" else notices
         self.engine.outbox.push(notices)
         self._log.error(
             "Mount {seq} of {host} cannot be served: {tape}: {cause}.",
@@ -313,7 +324,11 @@ class Mounts:
         """Return the restore that a mount needs, as the rules decide about it.
 
         It is decided for the host that waits, and is nobody's: the host is told of its mount only.
+        A tape that has its data still is about to be emptied: the rules are asked about it as it
+        will be then.
         """
+        if tape.size and not tape.is_half_restored:
+            tape = evolve(tape, size=0)
         engine = self.engine
         target = Target(vault=tape.vault, pool=tape.pool, cartridge=tape.cartridge)
         understood = Understood(
@@ -396,7 +411,7 @@ class Mounts:
             if wait > 0:
                 self._wake_in(wait)
                 return
-            reason = await self._make_ready(due)
+            reason = await make_ready(self.engine.conductor.calls, due.job, due.mount, due.event)
         state = MountState.READY if reason is None else MountState.FAILED
         mount, now = due.mount, self.engine.clock.seconds()
 
@@ -435,47 +450,17 @@ class Mounts:
             self._alarm.cancel()
         self._alarm = self.engine.clock.callLater(seconds, self.check)
 
-    async def _make_ready(self, due: Due) -> str | None:
-        """Run the rule's `ready` program; return why the tape is not ready, or None.
-
-        It runs once for each mount: one that an earlier server started is waited for.
-        """
-        job, mount = due.job, due.mount
-        if job is None or not job.work.ready:
-            return None
-        calls = self.engine.conductor.calls
-        key = run_key(job.id, max(job.attempt, 1), f"ready{mount.id}")
-        message = read_mount(due.event) if due.event is not None else None
-        values = {**calls.values(job), "seq": mount.seq, "host": mount.host}
-        if message is not None and message.drive is not None:
-            values["drive"] = message.drive
-        try:
-            argv = expand(job.work.ready, values)
-        except ExpansionError as error:
-            return f"the tape is back, but its ready program cannot be run: {error}"
-        run = Run(
-            key=key,
-            argv=argv,
-            env=calls.environment(job),
-            job=job.id,
-            attempt=job.attempt,
-            timeout=READY_PATIENCE,
-        )
-        there = self.engine.runner.folder(key).exists()
-        ended = await calls.run(run, adopt=there, stoppable=False)
-        if ended.kind is End.EXITED and ended.code == 0:
-            return None
-        how = f"exit code {ended.code}" if ended.kind is End.EXITED else ended.reason or ended.kind
-        output = self.engine.runner.tail(key, OUTPUT_JUDGED)
-        how = with_cause(how, job.work.cause, output, went_well=False)
-        return f"the tape is back, but its ready program failed: {how}"
-
 
 def _why_not_back(due: Due) -> str | None:
     request = due.request
     if request is None:
         return "its restore is not known any more"
-    if request.state is RequestState.NORULE and due.tape and due.tape.state is TapeState.MIGRATED:
+    tape = due.tape
+    if (
+        request.state is RequestState.NORULE
+        and tape is not None
+        and (tape.state, tape.by_us) == (TapeState.MIGRATED, False)
+    ):
         return None  # the application's own people brought it back
     if request.state in _DONE and request.jobs:
         return None

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, evolve, field
@@ -16,17 +16,20 @@ from vtspolicy.control import Refused, Told
 from vtspolicy.engine.by_hand import Said, Wish, mark, order, refuse_when_full, unlock, withdraw
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
+from vtspolicy.engine.live import live
+from vtspolicy.engine.measures import LEDGER, recall
+from vtspolicy.engine.needs import needs_of
 from vtspolicy.engine.requests import Answer
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession
-from vtspolicy.jobs import JobState
+from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow, Recorded
-from vtspolicy.records import plain
-from vtspolicy.status import HostStatus, Status
+from vtspolicy.records import Live, plain
+from vtspolicy.status import HostStatus, RefusedReload, Status
 from vtspolicy.tapes import TapeState
 
 FIXED = (
-    *("node", "listen", "dial", "ledger", "spool", "web"),
+    *("node", "listen", "ledger", "spool", "control_group", "web"),
     *("connections", "settle", "output"),
 )
 """Keys of the configuration that a reload cannot change: they need a restart."""
@@ -41,6 +44,7 @@ class Operator:
     reread: Callable[[], Reader]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch
     draining: bool = False
+    refused_reload: RefusedReload | None = None  # the last one, if none was taken since
     unreachable: str | None = None  # why orders cannot come in, while that is so
     log: Logger = field(factory=lambda: Logger("vtspolicy.operator"))
 
@@ -49,6 +53,7 @@ class Operator:
         self.started = self.engine.clock.seconds()
         noted = self.engine.ledger.write(_end_drain, self.started)
         noted.addErrback(self._not_noted)
+        recall(self.engine).addErrback(lambda _: None)
 
     def status(self) -> Deferred[Told]:
         """Return what there is to know about the server now."""
@@ -61,40 +66,41 @@ class Operator:
         tapes = await engine.ledger.read(Book.tape_counts)
         restores, restores_since = await engine.ledger.read(Book.open_mount_counts)
         ready, reasons = self.ready()
-        told: Told = plain(
-            Status(
-                node=reader.configuration.node,
-                pid=os.getpid(),
-                version=__version__,
-                at=engine.clock.seconds(),
-                started=self.started,
-                ready=ready,
-                reasons=reasons,
-                table=reader.table.hash,
-                rules=len(reader.table.rules),
-                queue=engine.queue.snapshot(),
-                hosts=tuple(
-                    HostStatus(
-                        name=name,
-                        connections=engine.outbox.sessions(name),
-                        last_event=engine.last_event.get(name),
-                    )
-                    for name in reader.configuration.hosts
-                ),
-                jobs={state.value: counts.jobs.get(state, 0) for state in JobState},
-                pending=counts.pending,
-                tapes={each.state.value: each.count for each in tapes},
-                tapes_bytes=sum(each.size for each in tapes),
-                tapes_freed=sum(each.freed for each in tapes),
-                tape_troubles=engine.catalogue.troubles + engine.catalogue.shortcomings,
-                restores=restores,
-                restores_since=restores_since,
-                backlog=engine.ledger.backlog,
-                clock=engine.clock_watch.status(),
-                trouble=engine.ledger.trouble,
-                unstoppable=engine.runner.unstoppable,
-            )
+        status = Status(
+            node=reader.configuration.node,
+            pid=os.getpid(),
+            version=__version__,
+            at=engine.clock.seconds(),
+            started=self.started,
+            ready=ready,
+            reasons=reasons,
+            table=reader.table.hash,
+            rules=len(reader.table.rules),
+            queue=engine.queue.snapshot(),
+            hosts=tuple(
+                HostStatus(
+                    name=name,
+                    connections=engine.outbox.sessions(name),
+                    last_event=engine.last_event.get(name),
+                )
+                for name in reader.configuration.hosts
+            ),
+            jobs={state.value: counts.jobs.get(state, 0) for state in JobState},
+            pending=counts.pending,
+            tapes={each.state.value: each.count for each in tapes},
+            tapes_bytes=sum(each.size for each in tapes),
+            tapes_freed=sum(each.freed for each in tapes),
+            tape_troubles=engine.catalogue.troubles + engine.catalogue.shortcomings,
+            restores=restores,
+            restores_since=restores_since,
+            backlog=engine.ledger.backlog,
+            clock=engine.clock_watch.status(),
+            trouble=engine.ledger.trouble,
+            unstoppable=engine.runner.unstoppable,
+            refused_reload=self.refused_reload,
         )
+        needs = await needs_of(engine.ledger, status)
+        told: Told = plain(evolve(status, needs=needs))
         return told
 
     def ready(self) -> tuple[bool, tuple[str, ...]]:
@@ -117,6 +123,7 @@ class Operator:
         engine, metrics = self.engine, self.engine.metrics
         self._count_all()
         counts = await engine.ledger.read(Book.counts)
+        ages = await engine.ledger.read(Book.oldest_jobs, engine.clock.seconds())
         for state in JobState:
             metrics.jobs.labels(state.value).set(counts.jobs.get(state, 0))
         now = engine.clock.seconds()
@@ -138,6 +145,9 @@ class Operator:
             running[use.application] = use.running
         for application, seats in running.items():
             metrics.seats.labels(application).set(seats)
+        for application, seats in engine.reader.table.seats.items():
+            metrics.seats_there.labels(application).set(seats)
+        metrics.oldest(ages, engine.reader.table.seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
         metrics.clock_trusted.set(engine.clock_trust.check() is None)
         metrics.spool_trouble.set(engine.conductor.calls.trouble is not None)
@@ -152,6 +162,10 @@ class Operator:
         restores, since = await engine.ledger.read(Book.open_mount_counts)
         metrics.restores_waiting.set(restores)
         metrics.restores_oldest.set(now - since if since is not None else 0)
+
+    def live(self, jobs: Sequence[Job]) -> Mapping[int, Live]:
+        """Return what only the server knows of those jobs that have not ended, by number."""
+        return live(self.engine, jobs, draining=self.draining)
 
     def _count_all(self) -> None:
         for session in self.doors.sessions:
@@ -172,17 +186,21 @@ class Operator:
         """Bring the metrics up to date."""
         return Deferred.fromCoroutine(self._collect())
 
-    def cancel(self, request: int | None, job: int | None, actor: str) -> Deferred[Told]:
+    def cancel(
+        self, request: int | None, job: int | None, actor: str, reason: str | None = None
+    ) -> Deferred[Told]:
         """Stop a request, or one job. Fails with NoSuchRow."""
-        return Deferred.fromCoroutine(self._cancel(request, job, actor))
+        return Deferred.fromCoroutine(self._cancel(request, job, actor, reason))
 
-    async def _cancel(self, request: int | None, job: int | None, actor: str) -> Told:
+    async def _cancel(
+        self, request: int | None, job: int | None, actor: str, reason: str | None
+    ) -> Told:
         ledger, now = self.engine.ledger, self.engine.clock.seconds()
         done: Cancelled
         if job is not None:
-            done = await ledger.write(Book.cancel_job, job, actor, now)
+            done = await ledger.write(Book.cancel_job, job, actor, now, reason)
         elif request is not None:
-            done = await ledger.write(Book.cancel_request, request, actor, now)
+            done = await ledger.write(Book.cancel_request, request, actor, now, reason)
         else:
             raise ValueError("a request or a job must be named")
         nothing = Recorded(request=request or 0, duplicate=False)
@@ -194,15 +212,15 @@ class Operator:
             "stopping": [each.id for each in done.running],
         }
 
-    def retry(self, job: int, actor: str) -> Deferred[Told]:
+    def retry(self, job: int, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Run a finished job's work again as a new request. Fails with NoSuchRow, Refused."""
-        return Deferred.fromCoroutine(self._retry(job, actor))
+        return Deferred.fromCoroutine(self._retry(job, actor, reason))
 
-    async def _retry(self, job: int, actor: str) -> Told:
+    async def _retry(self, job: int, actor: str, reason: str | None) -> Told:
         refuse_when_full(self.engine)
         try:
             recorded = await self.engine.ledger.write(
-                Book.renew, job, actor, self.engine.clock.seconds()
+                Book.renew, job, actor, self.engine.clock.seconds(), reason
             )
         except NoSuchRow:
             raise
@@ -214,18 +232,18 @@ class Operator:
             self.engine.wait(each)
         return {"request": recorded.request, "job": recorded.jobs[0].id}
 
-    def release_lock(self, lock: str, actor: str) -> Deferred[Told]:
+    def release_lock(self, lock: str, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Take a lock from whoever holds it; the ledger keeps who did so."""
-        return Deferred.fromCoroutine(self._release_lock(lock, actor))
+        return Deferred.fromCoroutine(self._release_lock(lock, actor, reason))
 
-    async def _release_lock(self, lock: str, actor: str) -> Told:
+    async def _release_lock(self, lock: str, actor: str, reason: str | None) -> Told:
         queue, now = self.engine.queue, self.engine.clock.seconds()
         holders = queue.holders(lock)
 
         def note(book: Book) -> bool:
-            unlocked = unlock(book, lock, actor, now)
+            unlocked = unlock(book, lock, actor, now, asked(reason))
             if holders or unlocked:
-                book.release_lock(lock, holders, actor=actor, at=now)
+                book.release_lock(lock, holders, actor=actor, at=now, reason=reason)
             return unlocked
 
         # Asked for and done in one turn: meanwhile the lock could become another job's. The ledger
@@ -235,25 +253,27 @@ class Operator:
         queue.release(lock, holders)
         return {"lock": lock, "released": await noted or bool(holders)}
 
-    def drain(self, actor: str) -> Deferred[Told]:
+    def drain(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Read nothing more from hosts, start nothing more; what runs goes on to its end."""
-        self.log.info("Draining, asked by {by}.", action="drain", by=actor)
-        self._note_drain(draining=True, actor=actor)
+        self.log.info("Draining, asked by {by}.", action="drain", by=actor, cause=reason)
+        self._note_drain(draining=True, actor=actor, reason=reason)
         self.draining = True
         self.engine.queue.drain()
         self.doors.hold()
         return succeed({"running": self.engine.queue.running})
 
-    def resume(self, actor: str) -> Deferred[Told]:
+    def resume(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """End a drain."""
-        self.log.info("Taking commands again, asked by {by}.", action="resume", by=actor)
-        self._note_drain(draining=False, actor=actor)
+        self.log.info(
+            "Taking commands again, asked by {by}.", action="resume", by=actor, cause=reason
+        )
+        self._note_drain(draining=False, actor=actor, reason=reason)
         self.draining = False
         self.doors.let_go()
         self.engine.queue.resume()
         return succeed({"waiting": self.engine.queue.waiting})
 
-    def _note_drain(self, *, draining: bool, actor: str) -> None:
+    def _note_drain(self, *, draining: bool, actor: str, reason: str | None) -> None:
         """Have the history tell of a change; nobody waits for that.
 
         A ledger that takes no writes must not keep an operator from draining its server.
@@ -261,7 +281,7 @@ class Operator:
         if draining == self.draining:
             return
         before, after = ("working", "draining") if draining else ("draining", "working")
-        cause, at = "an operator asked for it", self.engine.clock.seconds()
+        cause, at = asked(reason), self.engine.clock.seconds()
         noted = self.engine.ledger.write(
             Book.add_history, "server", before, after, cause=cause, actor=actor, at=at
         )
@@ -269,25 +289,31 @@ class Operator:
 
     def _not_noted(self, failure: Failure) -> None:
         self.log.warn(
-            "The history lacks that the server drains, or does no more: {why}.",
+            "The history lacks what was ordered: {why}.",
             action="not_noted",
             why=failure.getErrorMessage(),
         )
 
-    def reload(self, actor: str) -> Deferred[Told]:
+    def reload(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Take the files as they are now, whole, if they and their tests are right.
 
         Fails with ConfigurationError; then everything stays as it was.
         """
-        return Deferred.fromCoroutine(self._reload(actor))
+        return Deferred.fromCoroutine(self._reload(actor, reason))
 
-    async def _reload(self, actor: str) -> Told:
+    async def _reload(self, actor: str, reason: str | None) -> Told:
         engine, before = self.engine, self.engine.reader
         try:
             read = self.reread()
         except ConfigurationError as error:
             engine.metrics.reload_ok.set(0)
             engine.metrics.reloads.labels("refused").inc()
+            self.refused_reload = RefusedReload(
+                at=engine.clock.seconds(),
+                by=actor,
+                problem=str(error.problems[0]),
+                problems=len(error.problems),
+            )
             self.log.error(
                 "Reload by {by} refused, table {table} stays: {problems}",
                 action="reload_refused",
@@ -299,6 +325,7 @@ class Operator:
         kept = {key: getattr(before.configuration, key) for key in FIXED}
         after = evolve(read, configuration=evolve(read.configuration, **kept))
         engine.use(after)
+        self.refused_reload = None
         self.doors.renew()
         engine.metrics.reloads.labels("taken").inc()
         await engine.ledger.write(
@@ -306,7 +333,7 @@ class Operator:
             "table",
             before.table.hash,
             after.table.hash,
-            cause="reload",
+            cause="reload" if reason is None else f"reload: {reason}",
             actor=actor,
             at=engine.clock.seconds(),
         )
@@ -388,6 +415,12 @@ class Operator:
             await self.engine.ledger.backup(Path(path))
         except (LedgerError, sqlite3.Error, OSError) as error:
             raise Refused(f"the ledger cannot be copied to {path}: {error}") from error
+        at = self.engine.clock.seconds()
+        self.engine.metrics.ledger_backup.set(at)
+        noted = self.engine.ledger.write(
+            Book.add_history, LEDGER, None, "copied", cause=f"to {path}", actor=actor, at=at
+        )
+        noted.addErrback(self._not_noted)
         self.log.info("Ledger copied to {path} for {by}.", action="backup", path=path, by=actor)
         return {"path": path}
 
@@ -398,3 +431,8 @@ def _end_drain(book: Book, at: float) -> None:
     if lines and lines[-1].after == "draining":
         cause = "the server was started anew"
         book.add_history("server", "draining", "working", cause=cause, actor="engine", at=at)
+
+
+def asked(reason: str | None) -> str:
+    """Return the cause of what an operator asked for, as the history tells it."""
+    return "an operator asked for it" if reason is None else f"an operator asked for it: {reason}"

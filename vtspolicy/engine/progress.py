@@ -9,14 +9,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.hosts.outbox import Outbox
-from vtspolicy.jobs import Job
+from vtspolicy.jobs import Job, run_key
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.notices import Notice
 from vtspolicy.rules.outputs import read_output
+from vtspolicy.rules.progress import PERCENT, percent_of, progress_readings
 from vtspolicy.runner.protocol import Runner
-
-READING = "percent"
-"""The reading that is the share done, from 0 to 100."""
 
 EVERY = 60.0
 """Seconds between two notices about one job, at least."""
@@ -36,32 +34,45 @@ class Progress:
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
     _told: dict[int, tuple[float, int]] = field(factory=dict, init=False)  # job -> when, percent
     _watching: dict[int, LoopingCall] = field(factory=dict, init=False)  # by job
+    _polled: dict[int, Mapping[str, str]] = field(factory=dict, init=False)  # by job: the last poll
 
     def watch(self, job: Job, key: str) -> None:
         """Look into the output of a run once a minute, until `forget`."""
-        readings = tuple(each for each in job.work.readings if each.name == READING)
+        readings = tuple(each for each in job.work.readings if each.name == PERCENT)
         if not job.notify_all or not readings:
             return
 
         def look() -> None:
-            self.report(job, read_output(readings, self.runner.tail(key, OUTPUT_READ)))
+            self._tell(job, read_output(readings, self.runner.tail(key, OUTPUT_READ)))
 
         looking = self._watching[job.id] = LoopingCall(look)
         looking.clock = self.clock
         looking.start(EVERY, now=False).addErrback(self._failed, job.id)
 
+    def of(self, job: Job) -> Mapping[str, str]:
+        """Return what is known now of a job that runs: what a poll told, or its output tells."""
+        if job.id in self._polled:
+            return self._polled[job.id]
+        key = run_key(job.id, job.attempt)
+        readings = progress_readings(job.work.readings)
+        return read_output(readings, self.runner.tail(key, OUTPUT_READ)) if readings else {}
+
     def forget(self, job: int) -> None:
         """The job's run has ended."""
         self._told.pop(job, None)
+        self._polled.pop(job, None)
         looking = self._watching.pop(job, None)
         if looking is not None and looking.running:
             looking.stop()
 
     def report(self, job: Job, readings: Mapping[str, str]) -> None:
-        """Tell the share that readings have, unless it was told within the last minute."""
-        try:
-            percent = max(0, min(100, int(float(readings[READING]))))
-        except (KeyError, ValueError, OverflowError):
+        """Keep what a poll told, and tell its share, unless that was done within a minute."""
+        self._polled[job.id] = readings
+        self._tell(job, readings)
+
+    def _tell(self, job: Job, readings: Mapping[str, str]) -> None:
+        percent = percent_of(readings)
+        if percent is None:
             return
         now = self.clock.seconds()
         begun = now if job.started is None else job.started

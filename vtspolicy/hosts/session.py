@@ -31,8 +31,9 @@ from vtspolicy.hosts.arrival import (
     keep_alive,
 )
 from vtspolicy.hosts.reading import Reading
+from vtspolicy.hosts.session_log import CUT, MADE_WAY
 from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.log_limit import Line, LogLimit
+from vtspolicy.log_limit import LogLimit
 from vtspolicy.notices import Notice, Word, ems_line, json_line
 from vtspolicy.sessions import Pause, SessionState, life
 
@@ -56,12 +57,6 @@ PARTING = 0.05
 
 UNCONFIRMED = 10_000
 """The most notices that are written and not confirmed; the rest wait in the ledger."""
-
-CUT = Line(
-    action="event_cut",
-    format="An event from {address} was cut, and is not taken: {text!r}.",
-    more="{count} more events from {peer} were cut within a minute.",
-)
 
 
 class Engine(TypingProtocol):
@@ -241,8 +236,8 @@ class HostSession(Protocol):
 
     def make_way(self) -> None:
         """End the connection at once: its host has most of them, and another host has too few."""
-        told = "A connection of {address} is ended: its host has most of all, and another one came."
-        self._link.log.warn(told, action="made_way", address=self.address)
+        told = {"address": self.address}
+        self._link.limit.write(self._link.log.warn, MADE_WAY, self.address, **told)
         self.close()
         self._abort()
 

@@ -1,5 +1,6 @@
 """The door of a `tls:` listener; whatever loads OpenSSL is loaded from here only."""
 
+import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vtspolicy.config.model import Listen
+from vtspolicy.hosts.certificates import validities
 
 WORDS = {
     9: "it is not valid yet",
@@ -94,6 +96,10 @@ class UnusableFileError(ValueError):
         self.key = key
 
 
+class InvalidCertificateError(UnusableFileError):
+    """A certificate of a `tls:` listener has expired, or does not hold yet."""
+
+
 def tls_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a whole reactor
     """Return the endpoint of a door that wants a client certificate.
 
@@ -116,6 +122,10 @@ def tls_context(listen: Listen) -> CertificateOptions:
     public = certificate.original.get_pubkey().to_cryptography_key()
     if key.to_cryptography_key().public_key() != public:  # type: ignore[union-attr]  # it has one
         raise UnusableFileError("key", f"{listen.key} is not the key of {listen.cert}")
+    for each in validities(listen):
+        wrong = each.wrong(time.time())
+        if wrong is not None:
+            raise InvalidCertificateError(each.key, wrong)
     return CertificateOptions(
         privateKey=key,
         certificate=certificate.original,

@@ -3,6 +3,7 @@
 import os
 import secrets
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from vtspolicy.ledger.place import (
     recognize,
 )
 from vtspolicy.ledger.sql import migrations
+from vtspolicy.private import make_folder, make_private
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SHORT = 0.05
@@ -187,6 +189,7 @@ def make(path: Path) -> None:
     part = place.with_name(f".{place.name}.new")
     part.unlink(missing_ok=True)  # of a start that was killed
     try:
+        make_private(part)
         with closing(sqlite3.connect(part, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA synchronous = OFF")
@@ -202,12 +205,22 @@ def open_file(path: Path) -> sqlite3.Connection:
     Raises LedgerLost, LedgerDamaged, LedgerTooNew, LedgerNotLocal, or the sqlite3.Error or OSError
     of a disk in trouble. Only for a file that this process has not opened: see `examine`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if find(path):
         examine(path)
+        _keep_from_others(path)
     else:
         make(path)
     return reopen_file(path)
+
+
+def _keep_from_others(path: Path) -> None:
+    """Take all rights to a ledger from other users; those of its group may be meant."""
+    for each in (path, beside(path, "-wal"), beside(path, "-shm")):
+        with suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or not ours to change
+            mode = stat.S_IMODE(each.stat().st_mode)
+            if mode & stat.S_IRWXO:
+                each.chmod(mode & ~stat.S_IRWXO)
 
 
 def reopen_file(path: Path) -> sqlite3.Connection:
@@ -296,6 +309,7 @@ def copy(source: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     with closing(connect(source, readonly=True)) as reading:
         try:
+            make_private(part)
             with closing(sqlite3.connect(part, isolation_level=None)) as writing:
                 # One reading transaction over all steps: what is written meanwhile is not seen, and
                 # so never makes the copy begin again.

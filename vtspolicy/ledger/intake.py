@@ -190,19 +190,27 @@ class IntakeDesk(ReadingDesk):
             *(job.created, job.repeats),
         )
 
-    def renew(self, job_id: int, actor: str, at: float) -> Recorded:
+    def why_not_renewed(self, job_id: int) -> str | None:
+        """Return why a job cannot be run again now; None if it can."""
+        old = self._need_job(job_id)
+        if old.state.is_live:
+            return f"job {job_id} is {old.state}; only one that has ended is run again"
+        again = self._live_renewal(job_id)
+        if again is not None:
+            return f"job {job_id} is being run again already, as job {again}"
+        return None
+
+    def renew(self, job_id: int, actor: str, at: float, reason: str | None = None) -> Recorded:
         """Make a new request of one job that has ended: the same work, a handle of its own.
 
         It is the operator's wish, and so never a duplicate; the history of both names the other. It
         does not answer under the host's reference: who waits for that waits for its own command.
         LedgerError when the job has not ended, or is being run again already.
         """
+        refusal = self.why_not_renewed(job_id)
+        if refusal is not None:
+            raise LedgerError(refusal)
         old = self._need_job(job_id)
-        if old.state.is_live:
-            raise LedgerError(f"job {job_id} is {old.state}; only one that has ended is run again")
-        again = self._live_renewal(job_id)
-        if again is not None:
-            raise LedgerError(f"job {job_id} is being run again already, as job {again}")
         request = self.request(old.request)
         event = evolve(self.event_of(old.request) or Event(text=""), id=None)
         first = request.again if request and request.again is not None else old.request
@@ -224,6 +232,8 @@ class IntakeDesk(ReadingDesk):
         )
         recorded = self.record(intake)  # it has no identity
         cause = f"job {job_id} is run again as job {recorded.jobs[0].id}"
+        if reason is not None:
+            cause += f": {reason}"
         state = old.state.value
         self._note(at, state, state, cause, actor, request=old.request, job=job_id)
         self._note(at, "open", "open", cause, actor, request=recorded.request)

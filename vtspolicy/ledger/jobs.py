@@ -12,7 +12,7 @@ from vtspolicy.ledger.fingerprints import looks_of, looks_text
 from vtspolicy.ledger.reading import JOB_WIDTH
 from vtspolicy.ledger.tapes import TapeDesk
 from vtspolicy.notices import Notice, Word
-from vtspolicy.tapes import Look, Outcome
+from vtspolicy.tapes import Look, Outcome, Tape
 
 _HAPPENINGS: dict[JobState, Callable[[JobLife], JobState]] = {
     JobState.WAITING: lambda job: job.retry(),
@@ -29,9 +29,11 @@ _COUNTED = (
 )
 """In the order of the columns that settle_request answers."""
 
+CHANGING = frozenset({"erased", "deleted", "restored"})
+"""What a job does to the data of its tapes, other than reading it."""
+
 _STOPPED = (JobState.WAITING, JobState.TIMEDOUT, JobState.CANCELLED)
 _UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
-_WITH_REASON = frozenset(word for word in Word if word.is_final) - {Word.COMPLETED}
 
 
 @frozen(kw_only=True)
@@ -141,6 +143,12 @@ class JobDesk(TapeDesk):
         notice = self._tell(Word.STARTED, job, place, at, attempt=job.attempt)
         return Started(job=job, notices=(notice,))
 
+    def is_changed_now(self, tape: Tape) -> bool:
+        """Whether a job that runs just now empties, removes or restores a tape, or its pool."""
+        pool = tape.path.rpartition("/")[0]
+        rows = self._all("jobs_on_tape", tape.path, tape.path, pool)
+        return any(self._job_of(row).work.then in CHANGING for row in rows)
+
     def note_readings(self, job_id: int, attempt: int, readings: Mapping[str, str]) -> bool:
         """Keep what the output of an attempt under way told; False when it has ended.
 
@@ -243,7 +251,7 @@ class JobDesk(TapeDesk):
         self, job_id: int, actor: str, at: float, reason: str | None = None
     ) -> Cancelled:
         """Cancel a job: a waiting one ends, a running one is to be stopped by the caller."""
-        cause = reason or f"cancelled by {actor}"
+        cause = _cancelled(actor, reason)
         job = self._need_job(job_id)
         if job.state is JobState.WAITING:
             finished = self.end_job(job_id, JobState.CANCELLED, cause, at, actor)
@@ -259,7 +267,7 @@ class JobDesk(TapeDesk):
         """
         if self.request(request_id) is None:
             raise NoSuchRow("request", request_id)
-        cause = reason or f"cancelled by {actor}"
+        cause = _cancelled(actor, reason)
         under_way = [self._job_of(row) for row in self._all("jobs_under_way", request_id)]
         running = self._stop(under_way, cause, actor, at)
         after = follow(JobState.WAITING, JobState.CANCELLED).value
@@ -379,10 +387,14 @@ class JobDesk(TapeDesk):
             return None
         if place.jobs == 1:
             return job.reason
-        if word not in _WITH_REASON:
-            return None
         row = self._one("first_reason", job.request, JobState[word.name].value)
         if row is None:
             return None
         reason, tape = row
         return reason if tape is None or tape in reason else f"{tape}: {reason}"
+
+
+def _cancelled(actor: str, reason: str | None) -> str:
+    """Return the reason of a job that somebody cancelled."""
+    by = f"cancelled by {actor}"
+    return by if reason is None else f"{by}: {reason}"

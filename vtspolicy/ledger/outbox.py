@@ -51,9 +51,17 @@ class OutboxDesk(Desk):
         now = before if at is None else at
         return self._do("expire_notices", now, before, json.dumps(spared), _STEP)
 
-    def release_lock(self, lock: str, holders: Iterable[int], *, actor: str, at: float) -> None:
+    def release_lock(
+        self,
+        lock: str,
+        holders: Iterable[int],
+        *,
+        actor: str,
+        at: float,
+        reason: str | None = None,
+    ) -> None:
         """Note that an operator took a lock from jobs; they do not get it back by a restart."""
-        cause = "an operator asked for it"
+        cause = "an operator asked for it" + (f": {reason}" if reason is not None else "")
         for number, job in enumerate(holders):
             self._do("release_attempt", at, job)
             cause += f", job {job}" if number else f"; taken from job {job}"

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vtspolicy.ledger.errors import LedgerInUse, LedgerLost
+from vtspolicy.private import make_folder
 
 _PID = 11  # bytes of the lock's first line: a number that is changed in place moves nothing else
 _MARK = re.compile(r"ledger ([0-9a-f]+)\n")
@@ -126,7 +127,7 @@ class ServerLock:
         """Take the lock `PATH.lock`; LedgerInUse when another process has it."""
         self._ledger = path
         self.path = lock_of(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

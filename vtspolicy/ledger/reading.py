@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from attrs import field, frozen
@@ -47,15 +47,32 @@ def _subject(request: int | None, job: int | None, subject: str | None) -> str:
     return f"job {job}" if job is not None else f"request {request}"
 
 
-def _hint(state: JobState | None) -> str:
-    """Return the condition that lets SQLite use the partial index of a state's jobs."""
-    if state is None:
-        return ""
-    if state.is_live:
+_BAD = {JobState.FAILED, JobState.TIMEDOUT, JobState.INTERRUPTED}
+
+
+def _hint(states: Collection[JobState]) -> str:
+    """Return the condition that lets SQLite use the partial index of some states' jobs."""
+    if states and all(state.is_live for state in states):
         return "AND jobs.finished IS NULL"
-    if state in {JobState.FAILED, JobState.TIMEDOUT, JobState.INTERRUPTED}:
+    if states and _BAD.issuperset(states):
         return "AND jobs.state IN ('failed', 'timedout', 'interrupted')"
     return ""
+
+
+def _one_of(states: Iterable[JobState] | Iterable[RequestState]) -> str:
+    """Return states as the text of a JSON array."""
+    return json.dumps([state.value for state in states])
+
+
+def _about(tape: str | None) -> tuple[str, str | None]:
+    """Return the condition for jobs about a tape, or about a pool or vault and what is in it.
+
+    A name with slashes counts from the vault on, a bare word anywhere in the name.
+    """
+    parts = "/".join(part for part in (tape or "").split("/") if part)
+    place = "= 1" if "/" in (tape or "") else "> 0"
+    named = "'/' || trim(jobs.tape, '/') || '/'"
+    return f"instr({named}, ?) {place}", f"/{parts}/" if parts else None
 
 
 def transition_of(row: Row) -> Transition:
@@ -171,32 +188,48 @@ class ReadingDesk(Desk):
     def jobs(
         self,
         *,
-        state: JobState | None = None,
+        state: JobState | Collection[JobState] | None = None,
         host: str | None = None,
         request: int | None = None,
         tape: str | None = None,
         family: str | None = None,
         ref: str | None = None,
         rule: str | None = None,
+        application: str | None = None,
         since: float | None = None,
+        until: float | None = None,
         limit: int = 100,
         before_id: int | None = None,
     ) -> list[Job]:
-        """Return the newest jobs that fit every filter given, the newest first."""
+        """Return the newest jobs that fit every filter given, the newest first.
+
+        `tape` is the name of a tape, a pool or a vault, or a part of such a name. A job fits
+        `since` if it had not ended by then, and `until` if it was asked for before.
+        """
+        states = (state,) if isinstance(state, JobState) else tuple(state or ())
         filters = [
-            ("jobs.state = ?", None if state is None else state.value),
+            ("jobs.state IN (SELECT value FROM json_each(?))", _one_of(states) if states else None),
             ("jobs.host = ?", host),
             ("jobs.request = ?", request),
-            ("jobs.tape = ?", tape),
+            _about(tape),
             ("requests.family = ?", family),
             ("requests.ref = ?", ref),
             ("jobs.rule = ?", rule),
-            ("jobs.created >= ?", since),
+            (
+                "jobs.work IN (SELECT id FROM works WHERE json_extract(body, '$.application') = ?)",
+                application,
+            ),
+            ("(jobs.finished IS NULL OR jobs.finished >= ?)", since),
+            ("jobs.created < ?", until),
         ]
         first = before_id if before_id is not None else 2**62
-        tail = f"{_hint(state)} ORDER BY jobs.id DESC"
+        tail = f"{_hint(states)} ORDER BY jobs.id DESC"
         rows = self._filtered("jobs_before", first, filters, tail, limit)
         return [self._job_of(row) for row in rows]
+
+    def repeats(self, job_id: int) -> list[int]:
+        """Return the jobs that run this one again, at first hand, the first one first."""
+        return [int(row[0]) for row in self._all("repeats", job_id)]
 
     def request(self, request_id: int) -> Request | None:
         """Return a request, or None."""
@@ -214,21 +247,30 @@ class ReadingDesk(Desk):
     def requests(
         self,
         *,
-        state: RequestState | None = None,
+        state: RequestState | Collection[RequestState] | None = None,
         host: str | None = None,
         family: str | None = None,
         ref: str | None = None,
         since: float | None = None,
+        until: float | None = None,
         limit: int = 100,
         before_id: int | None = None,
     ) -> list[Request]:
-        """Return the newest requests that fit every filter given, the newest first."""
+        """Return the newest requests that fit every filter given, the newest first.
+
+        One fits `since` if it had not ended by then, and `until` if it came before.
+        """
+        states = (state,) if isinstance(state, RequestState) else tuple(state or ())
         filters = [
-            ("requests.state = ?", None if state is None else state.value),
+            (
+                "requests.state IN (SELECT value FROM json_each(?))",
+                _one_of(states) if states else None,
+            ),
             ("requests.host = ?", host),
             ("requests.family = ?", family),
             ("requests.ref = ?", ref),
-            ("requests.received >= ?", since),
+            ("(requests.finished IS NULL OR requests.finished >= ?)", since),
+            ("requests.received < ?", until),
         ]
         first = before_id if before_id is not None else 2**62
         rows = self._filtered("requests_before", first, filters, "ORDER BY requests.id DESC", limit)
@@ -285,6 +327,29 @@ class ReadingDesk(Desk):
         else:
             rows = self._all("history_of_subject", subject)
         return [transition_of(row) for row in rows]
+
+    def failed_since(self, since: float) -> int:
+        """Return how many jobs, and requests without any, have failed since, not repeated."""
+        return int(self._need("failed_since", since)[0]) + int(self._need("failed_alone", since)[0])
+
+    def lost_tapes(self) -> int:
+        """Return of how many tapes the last content is in a copy that its application has lost."""
+        return int(self._need("lost_tapes")[0])
+
+    def oldest_jobs(self, now: float) -> dict[tuple[str, str], float]:
+        """Return the ages of the oldest live jobs, in seconds, by state and application."""
+        ages: dict[tuple[str, str], float] = {}
+        for state, work, since in self._all("oldest_jobs"):
+            key = state, self._work(work).application
+            ages[key] = max(ages.get(key, 0.0), now - since)
+        return ages
+
+    def successes(self) -> list[tuple[str, str, str, float]]:
+        """Return application, host and rule of completed jobs, and when the last of each ended."""
+        return [
+            (self._work(work).application, host, rule, at)
+            for work, host, rule, at in self._all("successes")
+        ]
 
     def counts(self) -> Counts:
         """Return jobs by state and pending notices by host; cheap however much has finished."""

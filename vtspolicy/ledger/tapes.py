@@ -293,18 +293,27 @@ class TapeDesk(CopyDesk):
     ) -> Tape:
         """Note a copy that the application made by its own schedule; `tape` is as its file is.
 
-        With `emptied` the tape was empty already when that was said.
+        With `emptied` the tape was empty already when that was said: the copy after which it was
+        emptied stays the one that is brought back.
         """
         known = self.tape(tape.path) or tape
         there = model.with_file(known, tape)
         after = model.copied(there, self.add_copy(copy), at=at)
-        if emptied:
+        if emptied and self._comes_back(known):
+            after = there
+        elif emptied:
             after = evolve(after, copied_size=copy.size, copied_written=None, erased=at)
         self.save_tape(after)
         cause = f"migrated by {copy.application} itself, handle {copy.handle}"
         subject = f"tape {after.name}"
         self._note(at, known.state.value, after.state.value, cause, actor, subject=subject)
         return after
+
+    def _comes_back(self, tape: Tape) -> bool:
+        """Whether a copy of what was last on an emptied tape is known, and not doubted or lost."""
+        held = None if tape.held is None else self.copy(tape.held)
+        doubted = tape.doubted is not None or tape.state is not TapeState.ERASED
+        return held is not None and held.lost is None and not doubted
 
     def mark_back(self, tape: Tape, copy: Copy, *, actor: str, at: float) -> Tape:
         """Note that the application brought a tape back by itself; `tape` is as its file is.

@@ -7,8 +7,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from vtspolicy.queue.locks import Claim, LockTree
-from vtspolicy.queue.picture import picture
-from vtspolicy.queue.protocol import DEFAULT_SEATS, FIRST, Entry, Snapshot
+from vtspolicy.queue.picture import picture, standings
+from vtspolicy.queue.protocol import DEFAULT_SEATS, FIRST, Entry, Snapshot, Standing
 from vtspolicy.queue.seats import Job, Seats, State
 
 STARTS = 32
@@ -314,6 +314,11 @@ class EmbeddedQueue:
         self._work()
 
     # What operators see.
+
+    def standings(self, jobs: Collection[int]) -> dict[int, Standing]:
+        """How each of these jobs stands that waits; the others are left out."""
+        known = [self._jobs[job] for job in jobs if job in self._jobs]
+        return standings(known, self._clock.seconds())
 
     def snapshot(self, first: int = FIRST) -> Snapshot:
         """Who holds and who waits."""

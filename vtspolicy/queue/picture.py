@@ -7,8 +7,11 @@ from operator import attrgetter
 from typing import TypeVar
 
 from vtspolicy.queue.locks import Claim, Line, Lock, barrier
-from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Why
+from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Standing, Why
 from vtspolicy.queue.seats import Job, Seats, State
+
+NEAR = 1000
+"""How far into a line a job's place is counted."""
 
 LOOKS = 2000
 """How many waiting jobs are looked at to find the locks that they want."""
@@ -34,6 +37,53 @@ def picture(
         ),
         locks=tuple(_lock(each, running, at, first) for each in _first_locks(running, jobs, first)),
     )
+
+
+def standings(jobs: Collection[Job], at: float) -> dict[int, Standing]:
+    """Return how each of the jobs stands that waits. It takes milliseconds, however many wait."""
+    seats = {job.seats.name: job.seats for job in jobs if job.state is State.READY}
+    places = {
+        item[2].number: place
+        for each in seats.values()
+        for place, item in enumerate(
+            _front(each.ready, NEAR, lambda item: item[2].state is State.READY), 1
+        )
+    }
+    lines: dict[Lock, list[Claim]] = {}
+    found = {}
+    for job in jobs:
+        why = _why(job, at)
+        if why is None or job.state is State.GONE:
+            continue
+        place, waiting, behind = None, 0, None
+        barred = barrier(job)
+        if barred is not None and job.lock is not None:
+            line = job.lock.here if job.lock.here is not None else Line()
+            if job.lock not in lines:
+                front = _front(line, NEAR, _stands)
+                lines[job.lock] = [each for each in front if not _runs(each)]
+            place = next((n for n, each in enumerate(lines[job.lock], 1) if each is job), None)
+            waiting = line.live - job.lock.held
+            behind = _before(barred, job)
+        elif why is Why.SEAT:
+            place, waiting = places.get(job.number), len(job.seats.ready) - job.seats.stale
+        found[job.number] = Standing(
+            why=why, place=place, waiting=waiting, behind=behind, due=job.due
+        )
+    return found
+
+
+def _runs(claim: Claim) -> bool:
+    return isinstance(claim, Job) and claim.state is State.RUNS
+
+
+def _before(lock: Lock, job: Job) -> int | None:
+    """Return the job that keeps another one from a lock: who holds it, or the earliest."""
+    below = lock.below.first() if lock.below else None
+    earlier = [each for each in (lock.first(), below) if isinstance(each, Job) and each is not job]
+    holders = [each for each in earlier if each.state is State.RUNS]
+    first = min(holders or earlier, default=None)
+    return None if first is None else first.number
 
 
 def _application(seats: Seats, at: float, first: int) -> ApplicationUse:

@@ -67,6 +67,17 @@ class Place:
 
 
 @frozen(kw_only=True)
+class Standing:
+    """How a waiting job stands, for who asks about it."""
+
+    why: Why  # what it waits for
+    place: int | None  # in the line of those that want the same, from 1; None: not near its front
+    waiting: int  # how many stand in that line
+    behind: int | None  # the job that holds the lock, or wants it and came before
+    due: float  # not to be started before, seconds since the epoch; 0: at any time
+
+
+@frozen(kw_only=True)
 class ApplicationUse:
     """The seats of one application in a snapshot."""
 
@@ -173,6 +184,10 @@ class Queue(Protocol):
     @property
     def running(self) -> int:
         """How many jobs hold a seat."""
+        ...
+
+    def standings(self, jobs: Collection[int]) -> dict[int, Standing]:
+        """How each of these jobs stands that waits; the others are left out."""
         ...
 
     def snapshot(self, first: int = FIRST) -> Snapshot:

@@ -43,6 +43,8 @@ class Defaults:
     restore: Values = field(factory=dict)  # for those with then: restored
     readings: frozenset[str] = frozenset()  # the names of all its readings
     proof: Place | None = None  # where the proof stands that its copies need
+    used: set[str] = field(factory=set)  # names of its places and programs that have a use
+    read: Section | None = None  # as it was written
 
 
 class Builder(Parts):
@@ -84,6 +86,7 @@ class Builder(Parts):
         scope = Scope(
             families=families, constants=constants, readings=readings, defaults=read["defaults"]
         )
+        used = scope.used
         to_restore = scope
         scope = scope.denying(ONLY_TO_RESTORE)
         query = self.query(read["query"], scope) if read["query"] else None
@@ -114,6 +117,8 @@ class Builder(Parts):
             restore=self.work_values(restore, to_restore, outcome) if restore else {},
             readings=readings,
             proof=archive.place("proof") if archive and "proof" in archive.given else None,
+            used=used,
+            read=read,
         )
 
     def _check_constants(self, read: Section) -> None:
@@ -201,6 +206,7 @@ class Builder(Parts):
                 **{PROGRAM + name: path for name, path in application.programs.items()},
             },
             defaults=application.defaults,
+            used=defaults.used,
         )
         special = {"migrated": defaults.archive, "restored": defaults.restore}
         layers = [defaults.top, special.get(read["then"], {})]

@@ -166,6 +166,7 @@ def _case(read: Section, findings: Findings) -> Case:
         command=read["command"],
         event=read["event"],
         host=read["host"],
+        host_place=read.place("host") if "host" in read.given else None,
         system=read["system"],
         user=read["user"],
         node=read["node"],

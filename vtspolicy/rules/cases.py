@@ -8,20 +8,23 @@ from typing import Any
 
 from attrs import field, frozen
 
+from vtspolicy.config.model import Host
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
 from vtspolicy.config.reading import Findings
 from vtspolicy.events.decoder import decoder
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, CommandError, Vocabulary, parse
+from vtspolicy.rights import why_denied
 from vtspolicy.rules.decision import Circumstances, Decision, Verdict, proven_user
 from vtspolicy.rules.expand import ExpansionError, expand
 from vtspolicy.rules.facts import imagined_facts
 from vtspolicy.rules.hours import shown_start
 from vtspolicy.rules.match import decide
-from vtspolicy.rules.places import RUN_PLACES
+from vtspolicy.rules.places import RUN_PLACES, is_shipped
 from vtspolicy.rules.rulings import ruling_of
 from vtspolicy.rules.table import Table
+from vtspolicy.suggest import did_you_mean
 from vtspolicy.tapes import Facts, Refused
 
 EXAMPLE_NODE = "vts1.example.com"
@@ -40,6 +43,7 @@ class Case:
     command: str | None = None  # the text of a command
     event: str | None = None  # or a displayed event that holds it
     host: str | None = None
+    host_place: Place | None = None  # where that is written
     system: str | None = None
     user: str | None = None
     node: str = EXAMPLE_NODE
@@ -69,6 +73,8 @@ class Report:
     results: tuple[Result, ...]
     uncovered: tuple[str, ...]  # the rules that decided none of them
     rules: int  # in the table
+    shipped: int = 0  # of these, those that come with the program
+    shipped_uncovered: tuple[str, ...] = ()  # of the uncovered, those
 
     @property
     def failed(self) -> tuple[Result, ...]:
@@ -77,33 +83,63 @@ class Report:
 
     @property
     def coverage(self) -> float:
-        """Which share of the rules decided a case, in percent."""
-        return 100.0 * (self.rules - len(self.uncovered)) / self.rules if self.rules else 100.0
+        """Which share of the rules decided a case, in percent: of the site's own if it has some."""
+        rules, uncovered = self.own if self.own[0] else (self.rules, self.uncovered)
+        return 100.0 * (rules - len(uncovered)) / rules if rules else 100.0
+
+    @property
+    def own(self) -> tuple[int, tuple[str, ...]]:
+        """How many rules are the site's own, and which of these decided no case."""
+        left = tuple(name for name in self.uncovered if name not in self.shipped_uncovered)
+        return self.rules - self.shipped, left
 
 
-def run_cases(table: Table, vocabulary: Vocabulary, cases: Iterable[Case]) -> Report:
-    """Run cases against a table, with the engine's own function."""
-    results = tuple(_run(table, vocabulary, case) for case in cases)
+def run_cases(
+    table: Table,
+    vocabulary: Vocabulary,
+    cases: Iterable[Case],
+    hosts: Mapping[str, Host] | None = None,
+) -> Report:
+    """Run cases against a table, with the engine's own functions.
+
+    A case that names one of `hosts` has its rights. Without a configuration (None) no rights are
+    known, and the table alone decides. Raises ConfigurationError for a host that is not configured.
+    """
+    cases = tuple(cases)
+    findings = Findings()
+    for case in cases if hosts is not None else ():
+        if case.host is not None and hosts is not None and case.host not in hosts:
+            known = did_you_mean(case.host, hosts) or f"configured are {', '.join(hosts) or 'none'}"
+            findings.add(case.host_place or case.place, f"there is no host {case.host}", known)
+    findings.raise_errors()
+    results = tuple(_run(table, vocabulary, case, hosts or {}) for case in cases)
     decided = {result.rule for result in results}
+    uncovered = [rule for rule in table.rules if rule.name not in decided]
     return Report(
         results=results,
-        uncovered=tuple(rule.name for rule in table.rules if rule.name not in decided),
+        uncovered=tuple(rule.name for rule in uncovered),
         rules=len(table.rules),
+        shipped=sum(is_shipped(rule.place) for rule in table.rules),
+        shipped_uncovered=tuple(rule.name for rule in uncovered if is_shipped(rule.place)),
     )
 
 
 def failed_cases(
-    paths: Sequence[str | Path], *, table: Table, vocabulary: Vocabulary
+    paths: Sequence[str | Path],
+    *,
+    table: Table,
+    vocabulary: Vocabulary,
+    hosts: Mapping[str, Host] | None = None,
 ) -> list[Problem]:
     """Return a problem for each case of some files that does not pass.
 
-    Raises ConfigurationError for files that cannot be read.
+    Raises ConfigurationError for files that cannot be read, and for unknown hosts.
     """
     from vtspolicy.rules.case_file import read_cases  # noqa: PLC0415 - it imports this module
 
     cases = [case for path in paths for case in read_cases(path)]
     findings = Findings()
-    for result in run_cases(table, vocabulary, cases).failed:
+    for result in run_cases(table, vocabulary, cases, hosts).failed:
         changed = [
             line
             for line in result.difference.splitlines()
@@ -114,7 +150,7 @@ def failed_cases(
     return list(findings.problems)
 
 
-def _run(table: Table, vocabulary: Vocabulary, case: Case) -> Result:
+def _run(table: Table, vocabulary: Vocabulary, case: Case, hosts: Mapping[str, Host]) -> Result:
     rule: str | None = None
     try:
         command, system, user = _command(case, vocabulary)
@@ -127,7 +163,12 @@ def _run(table: Table, vocabulary: Vocabulary, case: Case) -> Result:
             user=user,
             tapes=tuple(each.tape for each in facts),
         )
-        decision = decide(table, command, around)
+        host = hosts.get(case.host or "")
+        denial = host and why_denied(host, command, system=system, tapes=around.tapes)
+        if denial:
+            decision = Decision(verdict=Verdict.DENIED, table=table.hash, reason=denial)
+        else:
+            decision = decide(table, command, around)
         rule = decision.rule
         found = {**_found(case, decision), "refused": _refused(table, decision, facts)}
     except CommandError as error:

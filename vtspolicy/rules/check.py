@@ -10,6 +10,7 @@ from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
 from vtspolicy.rules.conditions import covers
 from vtspolicy.rules.expand import Template, names_in, parts_of
+from vtspolicy.rules.places import is_shipped
 from vtspolicy.rules.table import Condition, Rule, Table, TapeCondition
 from vtspolicy.rules.work import Query, Work
 
@@ -69,6 +70,7 @@ def _unreachable(table: Table, broken: Collection[int]) -> Iterator[Problem]:
                     f'the rule "{rule.name}" can never match: rule {earlier.number},'
                     f' "{earlier.name}", takes all its commands',
                     f"put it before that one ({first}), or narrow that one",
+                    warning=is_shipped(rule.place) and not is_shipped(earlier.place),
                 )
                 break
 

@@ -17,7 +17,29 @@ from vtspolicy.tapes import Tape, TapeState
 
 Value = str | float | None
 
-patterns = reading.items(reading.text, single=True, least=1)
+GLOB_LENGTH = 1024
+"""Characters of the longest glob: a longer one would take seconds to be made ready."""
+
+GLOB_STARS = 32
+"""How many * a glob may have."""
+
+
+def _pattern(node: Node, findings: Findings) -> str | None:
+    written = reading.text(node, findings)
+    if written is None or not is_glob(written):
+        return written
+    if len(written) > GLOB_LENGTH:
+        message = f"a glob of {len(written)} characters; {GLOB_LENGTH} are allowed"
+        findings.add(node, message, "write a shorter one, or several in a list")
+        return None
+    if written.count("*") > GLOB_STARS:
+        message = f"a glob with {written.count('*')} times *; {GLOB_STARS} are allowed"
+        findings.add(node, message, "write a simpler one, or several in a list")
+        return None
+    return written
+
+
+patterns = reading.items(_pattern, single=True, least=1)
 """A value, a glob, or a list of them."""
 
 

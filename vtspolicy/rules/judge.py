@@ -61,7 +61,7 @@ def judge(
         if wrong is not None and _WORSE[expectation.outcome] > _WORSE[state]:
             state, reason = expectation.outcome, wrong
     if state != "completed":
-        went_well = isinstance(work, Query) and by_code[0] == "completed"
+        went_well = by_code[0] == "completed"
         reason = with_cause(reason, work.cause, output, went_well=went_well)
     return Judgement(state=state, reason=reason, readings=readings)
 

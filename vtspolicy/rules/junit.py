@@ -34,7 +34,8 @@ def junit(report: Report, *, required: float = 0.0) -> str:
     if not covered:
         words = f"{report.coverage:.0f} % of the rules are covered, {required:g} % are required"
         failure = SubElement(coverage, "failure", message=words)
-        failure.text = _clean("\n".join(report.uncovered))
+        own, uncovered = report.own
+        failure.text = _clean("\n".join(uncovered if own else report.uncovered))
     indent(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(suite, encoding="unicode") + "\n"
 

@@ -19,6 +19,7 @@ from vtspolicy.rules.conditions import is_glob
 from vtspolicy.rules.evidence import check_demands
 from vtspolicy.rules.keys import APPLICATION, RULE, TOP
 from vtspolicy.rules.table import Rule, Table
+from vtspolicy.rules.unused import check_constants
 from vtspolicy.suggest import did_you_mean
 
 MERGED = frozenset({"env", "places", "programs", "defaults", "archive", "restore"})
@@ -110,6 +111,14 @@ def _table_of(
             builder.application(name, read)
     rules = _rules(tops, builder, findings)
     check_demands(rules, findings)
+    check_constants(
+        {
+            name: (each.read, each.used)
+            for name, each in builder.defaults.items()
+            if each.read is not None
+        },
+        findings,
+    )
     if configuration is not None:
         _check_names(rules, configuration, findings)
     return Table(

@@ -40,8 +40,8 @@ def read_output(readings: tuple[Reading, ...], output: str) -> dict[str, str]:
 def with_cause(reason: str, cause: tuple[Reading, ...], output: str, *, went_well: bool) -> str:
     """Return a reason with the words of the program that failed, where its output has them.
 
-    The last line of a query that went well (by its exit code) is a part of its answer: only what
-    `cause` finds is told then.
+    The last line of what went well (by its exit code) is a part of its answer: only what `cause`
+    finds is told then.
     """
     words = cause_in(cause, output) or ("" if went_well else last_line(output))
     return f"{reason}: {words}" if words else reason

@@ -13,7 +13,7 @@ from vtspolicy.rules.hours import SEPARATOR, HoursError, named_days, parse_hours
 from vtspolicy.rules.keys import EVIDENCE, WORK
 from vtspolicy.rules.query_keys import DEFAULT_OUTCOME
 from vtspolicy.rules.scope import NOT_OF_A_POOL, ONLY_TO_RESTORE, Scope, Templates
-from vtspolicy.rules.secrets import secret_variable
+from vtspolicy.rules.secrets import secret_name, secret_variable
 from vtspolicy.rules.work import (
     Expectation,
     OutcomeName,
@@ -156,7 +156,7 @@ class Parts(Templates):
     def _env(self, env: Mapping[str, Template], scope: Scope) -> dict[str, Template]:
         finished = {name: self.finish(each, scope) for name, each in env.items()}
         for name, written in env.items():
-            secret = secret_variable(name, finished[name])
+            secret = secret_variable(name, finished[name]) or secret_name(written, scope.constants)
             if secret is not None and isinstance(written, Written):
                 self.findings.add(written.place, secret, "give a file that holds it")
         return finished

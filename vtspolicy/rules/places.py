@@ -5,6 +5,9 @@ from typing import Literal
 
 from attrs import frozen
 
+from vtspolicy.config.load import SHIPPED
+from vtspolicy.config.positions import Place
+
 Origin = Literal["command", "tape", "event", "run"]
 
 
@@ -83,3 +86,8 @@ PROGRAM = "program."
 def place_of_keyword(name: str) -> str:
     """Return the name under which a keyword's value is found: `retention`, `keyword.pool`."""
     return KEYWORD + name if name in PLACES else name
+
+
+def is_shipped(place: Place) -> bool:
+    """Whether something stands in a table that comes with the program."""
+    return place.file.startswith(f"{SHIPPED}/")

@@ -10,7 +10,7 @@ from vtspolicy.grammar.vocabulary import Family
 from vtspolicy.rules.expand import GROUP, Template, names_in, parts_of
 from vtspolicy.rules.forms import Written
 from vtspolicy.rules.places import KEYWORD, PLACES, place_of_keyword
-from vtspolicy.rules.secrets import BY_FILE, doubtful_pair, secret_argument
+from vtspolicy.rules.secrets import BY_FILE, doubtful_pair, secret_argument, secret_name
 from vtspolicy.suggest import did_you_mean
 
 NOT_FOR_LOCKS = dict.fromkeys(
@@ -38,6 +38,7 @@ class Scope:
     constants: Mapping[str, str] = field(factory=dict)  # the site's places and programs
     readings: frozenset[str] = frozenset()  # what was read from the output before
     defaults: Mapping[str, str] = field(factory=dict)  # keywords that always have a value
+    used: set[str] = field(factory=set, eq=False)  # the constants that a template has named
     denied: Mapping[str, str] = field(factory=dict)  # names that mean nothing here, and why
 
     def denying(self, names: Mapping[str, str]) -> "Scope":
@@ -91,6 +92,7 @@ class Templates:
             if not is_name:
                 result += text.replace("{", "{{").replace("}", "}}")
             elif text in scope.constants:
+                scope.used.add(text)
                 constant = scope.constants[text]
                 result += constant.replace("{", "{{").replace("}", "}}")
             else:
@@ -121,23 +123,27 @@ class Templates:
         argv = tuple(written)
         first = argv[0] if argv else None
         if isinstance(first, Written):
+            scope.used.update(name for name in names_in(first) if name in scope.constants)
             loose = [name for name in names_in(first) if name not in scope.constants]
             if GROUP in first:
                 self.findings.add(first.place, "the program stands alone, not in a list")
             elif loose:
                 message = f"the program cannot depend on the command: {{{loose[0]}}}"
                 self.findings.add(first.place, message, "write its name, or {program.NAME}")
-        self._check_secrets(each for each in argv if isinstance(each, Written))
+        self._check_secrets((each for each in argv if isinstance(each, Written)), scope)
         return tuple(self.finish(each, scope) for each in argv)
 
     def lines(self, written: Iterable[Template], scope: Scope) -> tuple[Template, ...]:
         """Return lines for a standard input."""
         return tuple(self.finish(each, scope) for each in written)
 
-    def _check_secrets(self, argv: Iterable[Written]) -> None:
+    def _check_secrets(self, argv: Iterable[Written], scope: Scope) -> None:
         before = ""
         for member in (member for each in argv for member in each.members):
             secret = secret_argument(member)
+            named = secret_name(member, scope.constants)
+            if secret is None and named is not None:
+                secret = f"{named}, and puts it on the argument list"
             if secret is not None:
                 self.findings.add(member.place, secret, BY_FILE)
             doubt = doubtful_pair(before, member)

@@ -209,11 +209,24 @@ def vault_clock(root: int, pool: int) -> int | None:
     for folder in (root, pool):
         with contextlib.suppress(OSError):
             if os.fstat(folder).st_dev == device:
-                return touched(folder)
+                return touched(clock_name(folder), folder)
     return None
 
 
-def touched(folder: int) -> int:
+def clock_name(folder: int) -> str:
+    """Return the name of our private file in a folder.
+
+    A keeper of another user may have made the usual one: of a second server, or of root before the
+    server had a user of its own. It can be told by its owner.
+    """
+    try:
+        owner = os.stat(CLOCK, dir_fd=folder, follow_symlinks=False).st_uid
+    except OSError:
+        return CLOCK
+    return CLOCK if owner == os.geteuid() else f"{CLOCK}-{os.geteuid()}"
+
+
+def touched(name: str, folder: int) -> int:
     """Return the change time of our private file in a folder, touched now, in nanoseconds.
 
     Nothing is ever written, and what is not our own, empty, plain file with one name is left alone.
@@ -223,7 +236,7 @@ def touched(folder: int) -> int:
     for more in (0, os.O_CREAT | os.O_EXCL, 0):  # another keeper may make it meanwhile
         with (
             contextlib.suppress(FileNotFoundError, FileExistsError),
-            opened(CLOCK, flags | more, folder) as fd,
+            opened(name, flags | more, folder) as fd,
         ):
             facts = os.fstat(fd)
             if not is_plain(facts) or facts.st_size or facts.st_uid != os.geteuid():

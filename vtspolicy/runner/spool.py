@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from vtspolicy.private import make_folder
 from vtspolicy.runner.identity import MARK, Process
 from vtspolicy.runner.keeper import INPUT, OUTPUT, STATE, afresh, encoded, write_whole
 from vtspolicy.runner.looks import as_look
@@ -135,7 +136,8 @@ class Spool:
     def create(self) -> None:
         """Make the spool itself. Raises SpoolError."""
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.root)
+            self.root.mkdir(exist_ok=True)  # or it is no folder
         except OSError as error:
             raise SpoolError(f"{self.root}: {error.strerror}") from error
 

@@ -422,6 +422,8 @@ def _mark_migrated(facts: Facts) -> Ruling:
     tape, mark = facts.tape, facts.mark
     if tape.size is None:
         return _refused(Reason.NO_TAPE)
+    if tape.restoring is not None and not tape.size:
+        return _refused(Reason.HALF_RESTORED)
     if tape.size == 0:
         if mark.size is None:
             return _refused(Reason.EMPTY_MARK)

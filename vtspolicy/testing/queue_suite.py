@@ -729,3 +729,35 @@ class QueueSuite:
         assert len(snapshot.locks[0].waiters) == 3
         assert snapshot.locks[0].waiting == 99
         assert snapshot.waiting == 199
+
+    def test_a_waiting_job_knows_what_it_waits_for_and_its_place(self) -> None:
+        rig = self.rig().open()
+        rig.queue.seats({"A": 1, "B": 1})
+        for job in (1, 2, 3, 4):
+            rig.queue.put(entry(job))
+        rig.queue.put(entry(5, priority=9))
+        rig.queue.put(entry(6, "/V/P", application="B"))
+        rig.queue.put(entry(7, "/V/P/1", application="B"))
+        rig.queue.put(entry(8, "/V/P/1", application="B"))
+        rig.queue.put(entry(9, due=1e12))
+        assert rig.new() == [1, 6]
+        found = rig.queue.standings(range(1, 20))
+        assert {job: (each.why, each.place) for job, each in found.items()} == {
+            2: (Why.SEAT, 2),
+            3: (Why.SEAT, 3),
+            4: (Why.SEAT, 4),
+            5: (Why.SEAT, 1),
+            7: (Why.LOCK, 1),
+            8: (Why.LOCK, 2),
+            9: (Why.TIME, None),
+        }
+        assert (found[5].waiting, found[7].waiting) == (4, 2)
+        assert (found[7].behind, found[8].behind) == (6, 7)
+
+    def test_the_place_of_a_job_far_behind_is_not_counted(self) -> None:
+        rig = self.rig().open()
+        for job in range(1, 5001):
+            rig.queue.put(entry(job))
+        found = rig.queue.standings([2, 5000])
+        assert (found[2].place, found[5000].place) == (1, None)
+        assert found[5000].waiting == 4999

@@ -2,6 +2,7 @@
 
 from vtspolicy.vaults.errors import (
     CannotExchangeError,
+    CannotProbeError,
     ChangedError,
     InUseError,
     NoLeaseError,
@@ -12,10 +13,12 @@ from vtspolicy.vaults.errors import (
 from vtspolicy.vaults.looking import Found, OneLook, Seen, look_through
 from vtspolicy.vaults.restores import Half, Whose
 from vtspolicy.vaults.system import System
-from vtspolicy.vaults.vaults import Vaults
+from vtspolicy.vaults.vaults import COARSE, Vaults
 
 __all__ = [
+    "COARSE",
     "CannotExchangeError",
+    "CannotProbeError",
     "ChangedError",
     "Found",
     "Half",

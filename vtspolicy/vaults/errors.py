@@ -29,6 +29,10 @@ class CannotExchangeError(VaultError):
     """A restored file that cannot take the place of the old one; its bytes can be copied."""
 
 
+class CannotProbeError(VaultError):
+    """A vault in which nothing can be written, so that what it can do is not known."""
+
+
 class NoSuchPoolError(VaultError):
     """There is no pool of this name in the vault."""
 

@@ -16,11 +16,14 @@ from pathlib import Path
 
 from attrs import evolve
 
-from vtspolicy.tapes import Fingerprint, Look, Tape, VaultFeatures
+from vtspolicy.tapes import Fingerprint, Look, Tape, Use, VaultFeatures
 from vtspolicy.vaults import acts, bringing, clock, restores
 from vtspolicy.vaults.errors import (
     PASSING,
+    CannotProbeError,
     ChangedError,
+    InUseError,
+    NoLeaseError,
     NoSuchPoolError,
     VaultBusyError,
     VaultError,
@@ -28,7 +31,7 @@ from vtspolicy.vaults.errors import (
     trouble,
 )
 from vtspolicy.vaults.export import digest, export
-from vtspolicy.vaults.files import Place, as_looked_at, is_judged, opened
+from vtspolicy.vaults.files import Place, as_looked_at, claimed, is_judged, opened
 from vtspolicy.vaults.looking import Looking
 from vtspolicy.vaults.private import parsed
 from vtspolicy.vaults.probe import fit_for, fits, probe
@@ -77,7 +80,8 @@ class Vaults(Looking):
     def probe(self, vault: str) -> VaultFeatures:
         """Find out what a vault can do, on private files in it, and remember that.
 
-        Raises VaultError when the vault is not there, or nothing can be written in it.
+        Raises VaultError when the vault is not there, CannotProbeError when nothing can be written
+        in it.
         """
         root, device = self._root(vault), self._device(vault)
         denied: OSError | None = None
@@ -98,7 +102,7 @@ class Vaults(Looking):
                 self._probed[vault] = (root, device)
                 return features
         reason = "it has no pool" if denied is None else denied.strerror
-        raise VaultError(f"vault {vault} cannot be probed: {reason}")
+        raise CannotProbeError(f"vault {vault} cannot be probed: {reason}")
 
     def features_of(self, vault: str) -> VaultFeatures:
         """Return what a vault can do; it is probed if that is not known. Errors: as `probe`.
@@ -244,6 +248,23 @@ class Vaults(Looking):
         with self.pool(tape.vault, tape.pool) as pool:
             return self._look_closely(tape, pool)[1]
 
+    def use(self, tape: Tape) -> Use:
+        """Whether another process has a tape open: a write lease is taken and given back at once.
+
+        Raises VaultError when the tape cannot be opened.
+        """
+        try:
+            with (
+                self._place(tape) as place,
+                opened(place, place.name, os.O_RDONLY) as file,
+                claimed(place, file, place.name) as lease,
+            ):
+                return Use.FREE if lease.is_real else Use.UNTOLD
+        except InUseError:
+            return Use.OPEN
+        except NoLeaseError:
+            return Use.UNTOLD
+
     def take_look(self, tape: Tape) -> Look:
         """Return what a tape is just now, with the clocks and whether it is open for writing.
 
@@ -281,6 +302,17 @@ class Vaults(Looking):
                 self.system.lease(file, fcntl.F_UNLCK)
             self.system.close(file)
 
+    def _require_unwritten(self, place: Place, file: int) -> None:
+        """Make sure that no process has a tape open for writing, where that can be told."""
+        if not place.features.leases:
+            return
+        try:
+            if self._is_written(file):
+                raise InUseError(f"{place.tape.name} is in use: a process has it open for writing")
+        finally:
+            with suppress(OSError):
+                self.system.lease(file, fcntl.F_UNLCK)
+
     def _is_written(self, file: int) -> bool | None:
         try:
             self.system.lease(file, fcntl.F_RDLCK)
@@ -294,9 +326,11 @@ class Vaults(Looking):
         """Read a tape's whole content and return its fingerprint with the SHA-256.
 
         Raises ChangedError when it changed while it was read, as far as size, times and inode tell,
-        or is not the file that was judged. A write through a mapping need not move the times.
+        or is not the file that was judged; InUseError when a process has it open for writing. Who
+        has it mapped already could write without moving the times; who opens it later cannot.
         """
         with self._place(tape) as place, opened(place, place.name, os.O_RDONLY) as file:
+            self._require_unwritten(place, file)
             before = place.fingerprint(place.system.facts(file))
             if judged is not None and not is_judged(judged, before, place.features):
                 raise ChangedError(f"{tape.name} was written just now, or is another file")

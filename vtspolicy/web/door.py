@@ -1,5 +1,7 @@
-"""The control socket: SPOOL/control.sock, for this user and root only."""
+"""The control socket: SPOOL/control.sock, for this user, root, and the members of one group."""
 
+import grp
+import os
 import socket
 import stat
 from contextlib import ExitStack
@@ -31,9 +33,16 @@ class ControlDoor:
     port: IListeningPort
     inode: tuple[int, int]  # device and number of the file that is ours
     kept: ExitStack  # what the socket's address needs for as long as it is open
+    group: str | None = None  # of the system, whose members may use it
 
     @classmethod
-    def open(cls, reactor: Any, spool: Path, site: Site) -> "ControlDoor":  # a whole reactor
+    def open(
+        cls,
+        reactor: Any,  # a whole reactor
+        spool: Path,
+        site: Site,
+        group: str | None = None,
+    ) -> "ControlDoor":
         """Listen; a socket that a dead server left is replaced.
 
         Raises OSError, or CannotListenError, when that cannot be done. Nobody can connect before
@@ -46,6 +55,12 @@ class ControlDoor:
             address = kept.enter_context(reachable(path))
             port = reactor.listenUNIX(address, site, mode=0o600)
             about = path.lstat()
+            if group is not None:
+                try:
+                    _share(path, group)
+                except OSError:
+                    port.stopListening()
+                    raise
             return cls(
                 reactor=reactor,
                 site=site,
@@ -53,6 +68,7 @@ class ControlDoor:
                 port=port,
                 inode=(about.st_dev, about.st_ino),
                 kept=kept.pop_all(),
+                group=group,
             )
 
     @property
@@ -71,7 +87,7 @@ class ControlDoor:
 
         The old socket is closed as one of TCP is: one of UNIX would remove its file, too.
         """
-        renewed = self.open(self.reactor, self.path.parent, self.site)
+        renewed = self.open(self.reactor, self.path.parent, self.site, self.group)
         old: Any = self.port  # its interface does not tell that it can be closed so
         old.stopReading()
         tcp.Port.connectionLost(old, Failure(ConnectionDone()))
@@ -87,6 +103,32 @@ class ControlDoor:
         if (about.st_dev, about.st_ino) == self.inode:
             await maybeDeferred(self.port.stopListening)  # which removes the file
             self.kept.close()
+
+
+def _share(path: Path, group: str) -> None:
+    """Give a socket to a group, and let its members pass through the folder, but not list it.
+
+    Raises OSError.
+    """
+    try:
+        number = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise OSError(f"control_group: there is no group {group}") from None
+    try:
+        os.chown(path, -1, number)
+        path.chmod(0o660)
+        folder = path.parent
+        about = folder.stat()
+        if not about.st_mode & stat.S_IXOTH and about.st_gid != number:
+            os.chown(folder, -1, number)
+            folder.chmod(stat.S_IMODE(about.st_mode) & ~stat.S_IRWXG | stat.S_IXGRP)
+        elif not about.st_mode & (stat.S_IXOTH | stat.S_IXGRP):
+            folder.chmod(stat.S_IMODE(about.st_mode) | stat.S_IXGRP)
+    except PermissionError as error:
+        raise PermissionError(
+            f"control_group: {path} cannot be given to group {group}: the server's user is not one"
+            f" of its members ({error.strerror})"
+        ) from error
 
 
 def look_for_server(spool: Path) -> None:

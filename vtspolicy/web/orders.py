@@ -2,6 +2,7 @@
 
 import json
 import pwd
+import re
 from http import HTTPStatus
 
 from vtspolicy.control import LONGEST, VERBS, Argument, Verb
@@ -37,8 +38,17 @@ def read_order(verb: Verb, body: bytes) -> dict[str, Value]:
     return values
 
 
-def actor_of(uid: int) -> str:
-    """Return who a peer is, for the history."""
+_NAME = re.compile(r"[\w.@\\+-]{1,64}", re.ASCII)
+"""A user's name, of a domain too."""
+
+
+def actor_of(uid: int, person: str | None = None) -> str:
+    """Return who a peer is, for the history.
+
+    `person` is who acts by sudo, as the peer says: that is root's word, and nobody else's counts.
+    """
+    if uid == 0 and person is not None and _NAME.fullmatch(person):
+        return f"operator {person} (by sudo)"
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:

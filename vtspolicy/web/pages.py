@@ -10,13 +10,24 @@ from attrs import define, field, frozen
 from twisted.logger import Logger
 
 from vtspolicy.control import Control
-from vtspolicy.jobs import JobState, RequestState
+from vtspolicy.jobs import Attempt, Job, JobState, RequestState, Transition
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.metrics import CONTENT_TYPE, Metrics
-from vtspolicy.records import job_page, job_row, request_page, request_row
+from vtspolicy.records import NOTHING, job_page, job_row, plain, request_page, request_row
 from vtspolicy.web.answers import Answer, json_answer
-from vtspolicy.web.query import MOST, USUAL, Reader, limit, number, one_of, read_query, word
+from vtspolicy.web.query import (
+    MOST,
+    USUAL,
+    Reader,
+    limit,
+    number,
+    numbers,
+    read_query,
+    several_of,
+    time,
+    word,
+)
 
 _log = Logger("vtspolicy.web")
 
@@ -67,19 +78,33 @@ async def status(house: House, _given: Given) -> Answer:
 async def jobs(house: House, given: Given) -> Answer:
     """Jobs, the newest first."""
     found = await house.ledger.browse(Book.jobs, **_filters(given))
-    return _list("jobs", [job_row(job) for job in found], given)
+    live = house.control.live(found)
+    return _list("jobs", [job_row(job, live.get(job.id, NOTHING)) for job in found], given)
+
+
+async def live(house: House, given: Given) -> Answer:
+    """What only the server knows of jobs that have not ended: why they wait, how far they are."""
+    numbers: Sequence[int] = given.get("jobs", ())
+
+    def look(book: Book) -> list[Job]:
+        return [found for number in numbers if (found := book.job(number)) is not None]
+
+    known = house.control.live(await house.ledger.browse(look))
+    return json_answer({"live": {str(number): plain(each) for number, each in known.items()}})
 
 
 async def job(house: House, given: Given) -> Answer:
     """All about one job."""
 
-    def look(book: Book, number: int) -> dict[str, Any]:
+    def look(book: Book, number: int) -> tuple[Job, list[Attempt], list[Transition]]:
         found = book.job(number)
         if found is None:
             raise NoSuchRow("job", number)
-        return job_page(found, book.attempts(number), book.history(f"job {number}"))
+        return found, book.attempts(number), book.history(f"job {number}")
 
-    return json_answer(await house.ledger.browse(look, given["number"]))
+    found, attempts, history = await house.ledger.browse(look, given["number"])
+    known = house.control.live([found]).get(found.id, NOTHING)
+    return json_answer(job_page(found, attempts, history, known))
 
 
 async def requests(house: House, given: Given) -> Answer:
@@ -133,20 +158,25 @@ def _list(name: str, rows: Sequence[Mapping[str, Any]], given: Given) -> Answer:
 
 _LIST: Mapping[str, Reader] = {"limit": limit, "before": number}
 _JOBS: Mapping[str, Reader] = {
-    "state": one_of(JobState),
+    "state": several_of(JobState),
     "host": word,
     "request": number,
     "tape": word,
     "family": word,
     "ref": word,
     "rule": word,
+    "application": word,
+    "since": time,
+    "until": time,
     **_LIST,
 }
 _REQUESTS: Mapping[str, Reader] = {
-    "state": one_of(RequestState),
+    "state": several_of(RequestState),
     "host": word,
     "family": word,
     "ref": word,
+    "since": time,
+    "until": time,
     **_LIST,
 }
 
@@ -180,6 +210,7 @@ PAGES = (
     Page("/api/v1/status", status),
     Page("/api/v1/jobs", jobs, _JOBS),
     Page("/api/v1/jobs/{number}", job),
+    Page("/api/v1/live", live, {"jobs": numbers}),
     Page("/api/v1/requests", requests, _REQUESTS),
     Page("/api/v1/requests/{number}", request),
     Page("/api/v1/requests/{number}/why", why),

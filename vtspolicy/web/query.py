@@ -1,6 +1,7 @@
 """The query of an address (`?state=running&limit=20`), read by a table of what a page takes."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -43,6 +44,14 @@ def number(name: str, text: str) -> int:
     return int(text)
 
 
+def numbers(name: str, text: str) -> tuple[int, ...]:
+    """Read numbers of jobs, with commas between them."""
+    parts = text.split(",")
+    if len(parts) > MOST:
+        raise _bad(f"{name} may have {MOST} numbers")
+    return tuple(number(name, each) for each in parts)
+
+
 def limit(name: str, text: str) -> int:
     """Read the length of a list."""
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MOST):
@@ -68,6 +77,24 @@ def one_of(kind: type[Enum]) -> Reader:
         return values[text]
 
     return read
+
+
+def several_of(kind: type[Enum]) -> Reader:
+    """Return the reader of values of an enum, with commas between them."""
+    read_one = one_of(kind)
+
+    def read(name: str, text: str) -> tuple[Enum, ...]:
+        return tuple(read_one(name, each) for each in text.split(","))
+
+    return read
+
+
+def time(name: str, text: str) -> float:
+    """Read a time as ISO 8601 has it; without an offset it is the server's."""
+    try:
+        return datetime.fromisoformat(text.replace(" ", "+")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise _bad(f"{name} is not a time", "write it as 2026-11-22T02:14:09+01:00") from None
 
 
 def _bad(message: str, hint: str = "") -> Mistake:

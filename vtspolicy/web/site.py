@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.resource import Resource
 
+from vtspolicy.client import PERSON
 from vtspolicy.control import Control
 from vtspolicy.ledger import Ledger
 from vtspolicy.metrics import Metrics
@@ -109,7 +110,7 @@ class Root(Resource):
         if request.method != b"POST":
             raise _not_allowed("POST")
         assert verb is not None  # noqa: S101 - said above, for mypy
-        actor = actor_of(peer_of(request))
+        actor = actor_of(peer_of(request), request.getHeader(PERSON))
         do = getattr(self._house.control, verb.method)
         given = read_order(verb, request.content.read())
         self._log.info(
@@ -127,13 +128,14 @@ class Root(Resource):
                 refused = Mistake(HTTPStatus.CONFLICT, str(error))
             if refused is None:
                 raise
-            self._log.warn(
-                "{path} of {by} refused: {cause}",
-                action="order_refused",
-                path=path,
-                by=actor,
-                cause=refused.message,
-            )
+            if verb.method != "reload":  # which has a line of its own
+                self._log.warn(
+                    "{path} of {by} refused: {cause}",
+                    action="order_refused",
+                    path=path,
+                    by=actor,
+                    cause=refused.message,
+                )
             raise refused from error
 
     def _failed(self, failure: Failure, request: server.Request) -> Answer:

@@ -97,6 +97,12 @@ class Ground:
             for job, rule, started, state in rows
         ]
 
+    def mounts(self) -> list[str]:
+        """Return the volumes whose mount requests have no answer."""
+        return [
+            volume for (volume,) in self._rows("SELECT volume FROM mounts WHERE closed IS NULL")
+        ]
+
     def is_half_restored(self, cartridge: str) -> bool:
         """Whether the ledger says that a restore of the tape has not come to a good end."""
         path = str(self.path(cartridge))
@@ -131,6 +137,7 @@ def losses(ground: Ground, *, settled: bool) -> list[str]:
     if settled:
         left = (each.name for each in ground.private() if "-kept-" not in each.name)
         wrong += [f"{name} is left behind" for name in left]
+        wrong += [f"a request to mount {name} has no answer" for name in ground.mounts()]
     return wrong
 
 

@@ -23,6 +23,7 @@ ROWS: Mapping[tuple[str, ...], int] = {
     ("restore", "delete"): 1,
     ("mount",): 2,
     ("erase", "mount"): 1,
+    ("archive", "erase", "mount"): 3,
 }
 """What is asked of one tape in a row, and how often in relation to the others."""
 

@@ -201,10 +201,12 @@ class Play:
             is_back = self._has_its_last(name)
             if not is_back and not self.journal.story(name).last.is_nothing:
                 self.report.wrong.append(f"{name} does not come back")
-            # Of a restore in place whose end nobody saw only a host's write, or a person, is sure.
-            if not is_back or self.ground.is_half_restored(name):
+            if not is_back:
                 self.writer.fill(name)
-        names = sorted(self.weather.tapes)
+        # Of a restore in place whose end nobody saw only a person can be sure.
+        names = sorted(
+            name for name in self.weather.tapes if not self.ground.is_half_restored(name)
+        )
         if not self._again([(name, "archive") for name in names]):
             return
         removed = set(self.draw.sample(names, len(names) // 2))

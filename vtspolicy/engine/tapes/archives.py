@@ -2,7 +2,7 @@
 
 from attrs import define, evolve
 
-from vtspolicy.engine.tapes.checks import TapeChecks
+from vtspolicy.engine.tapes.checks import TapeChecks, sha256
 from vtspolicy.engine.tapes.restores import REFUSED, SINCE
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book
@@ -183,7 +183,7 @@ def _of(job: Job, tape: Tape, before: Look, after: Look, judgement: Judgement) -
         after=after.fingerprint,
         size=_count(readings.get("bytes")),
         files=_count(readings.get("files")),
-        digest=readings.get("digest"),
+        digest=sha256(readings.get("digest")),
         demanded=job.work.proof,
         retention=job.values.get("retention"),
         touches=job.work.touches,

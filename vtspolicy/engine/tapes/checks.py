@@ -3,6 +3,7 @@
 What follows from the facts is decided by `vtspolicy.tapes.judge`, and nowhere else.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ from vtspolicy.tapes import (
     judge,
     looked_at,
 )
-from vtspolicy.vaults import VaultBusyError, VaultError, Vaults
+from vtspolicy.vaults import COARSE, CannotProbeError, VaultBusyError, VaultError, Vaults
 
 BUSY_PAUSE = 2.0
 """Seconds between tries while the machine has no descriptor or memory left."""
@@ -119,11 +120,12 @@ class TapeChecks:
     async def facts(self, tape: Tape, job: Job | None = None) -> Facts:
         """Return the facts about a tape whose file was just looked at.
 
-        Raises VaultError when its vault cannot be probed.
+        Raises VaultError when its vault cannot be looked at.
         """
-        features = await self.in_thread(_features, tape, self.vaults)
-        copies = tuple(await self.ledger.read(Book.copies_of, tape.path))
         work = job.work if job is not None else None
+        empties = work is not None and work.then in {"erased", "deleted"}
+        features = await self.in_thread(_features, tape, self.vaults, not empties)
+        copies = tuple(await self.ledger.read(Book.copies_of, tape.path))
         return Facts(
             tape=tape,
             copies=copies,
@@ -191,9 +193,9 @@ class TapeChecks:
             return Answer(found=Found.ABSENT if said.absent else Found.UNKNOWN, words=said.reason)
         if need is not Proof.DATA:
             return Answer(found=Found.FOUND)
-        digest = said.readings.get("digest", "").lower()
-        if not digest:
-            return Answer(found=Found.UNKNOWN, words="its output does not tell digest")
+        digest = sha256(said.readings.get("digest"))
+        if digest is None:
+            return Answer(found=Found.UNKNOWN, words="its output does not tell digest, a SHA-256")
         if not tape.size or copy.difference(tape.seen or _NOTHING)[0] is Difference.WRITTEN:
             # The tape has other data, or none: what was copied is known by its digest only.
             if copy.digest is None:
@@ -277,9 +279,18 @@ class TapeChecks:
             )
 
 
-def _features(tape: Tape, vaults: Vaults) -> VaultFeatures:
-    """Return what the vault of a tape can do. In a thread: it may have to be probed."""
-    return vaults.features_for(tape)
+def _features(tape: Tape, vaults: Vaults, assume: bool) -> VaultFeatures:
+    """Return what the vault of a tape can do. In a thread: it may have to be probed.
+
+    With `assume`, the least is assumed of a vault in which nothing can be written: a tape can be
+    copied from there, and its application can bring it back.
+    """
+    try:
+        return vaults.features_for(tape)
+    except CannotProbeError:
+        if not assume:
+            raise
+        return COARSE
 
 
 _NOTHING = Fingerprint(vault="", size=-1, mtime_ns=None)
@@ -293,6 +304,12 @@ def facts_of_page(book: Book, after: str, limit: int) -> list[tuple[Tape, list[C
     tapes = book.tapes(after=after, limit=limit)
     copies = book.all_copies(after, tapes[-1].path) if tapes else {}
     return [(tape, copies.get(tape.path, [])) for tape in tapes]
+
+
+def sha256(text: str | None) -> str | None:
+    """Return the SHA-256 that an application tells; any other sum, or text, is none."""
+    plain = (text or "").lower()
+    return plain if re.fullmatch("[0-9a-f]{64}", plain) else None
 
 
 def _is_certain(tape: Tape, copy: Copy) -> bool:

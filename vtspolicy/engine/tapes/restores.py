@@ -27,9 +27,12 @@ from vtspolicy.tapes import (
     Outcome,
     Reason,
     Refused,
+    Ruling,
     Tape,
+    Use,
     VaultFeatures,
     difference,
+    judge,
 )
 from vtspolicy.vaults import (
     CannotExchangeError,
@@ -105,8 +108,7 @@ class Restores:
         copies: list[Copy | None] = []
         back: list[str] = []
         for tape in tapes:
-            facts = await self.checks.facts(tape, job)
-            ruling, facts = await self.checks.judged(Act.RESTORE, job, facts)
+            ruling = await self._judged(job, tape)
             if isinstance(ruling, Refused):
                 reason = f"{tape.name}: {ruling.words}"
                 return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
@@ -135,6 +137,23 @@ class Restores:
         handle = job.values.get("handle")
         copy = next((each for each in copies if each.handle == handle), None)
         return Plan(way="path", copy=copy.id if copy is not None else None, size=None, values={})
+
+    async def _judged(self, job: Job, tape: Tape) -> Ruling:
+        """Return whether a restore may begin.
+
+        One in place is not guarded by us: its program opens the tape itself. So what is on the tape
+        is looked at once more, after the applications were asked, and nobody may have it open.
+        """
+        checks = self.checks
+        facts = await checks.facts(tape, job)
+        ruling, facts = await checks.judged(Act.RESTORE, job, facts)
+        if not (isinstance(ruling, Allowed) and facts.in_place and tape.size):
+            return ruling
+        use = await checks.in_thread(checks.vaults.use, tape)
+        again = await checks.look_again(tape)
+        if again.seen != tape.seen and use is not Use.OPEN:
+            return await self._judged(job, again)
+        return judge(Act.RESTORE, evolve(facts, tape=again, use=use))
 
     async def _begin_aside(self, job: Job, tape: Tape, to: str) -> Plan | Ending:
         """Plan to write a copy to a file of its own, to be looked at: the tape is not touched."""
@@ -307,7 +326,7 @@ class Restores:
             return await self._let_be(tapes, judgement)
         outcomes: list[Outcome] = []
         for tape in tapes:
-            features = await self.checks.in_thread(self.checks.vaults.features_of, tape.vault)
+            features = (await self.checks.facts(tape, job)).features
             came, sure = _came_back(tape, look, features)
             if came is None or not came.size:
                 reason = f"nothing came back: {tape.name} is empty"

@@ -73,6 +73,10 @@ ORDER BY finished, id LIMIT 1
 SELECT {job_columns} FROM jobs
 WHERE request = ? AND finished IS NULL AND state <> 'waiting' ORDER BY id
 
+-- name: jobs_on_tape
+SELECT {job_columns} FROM jobs
+WHERE finished IS NULL AND state <> 'waiting' AND (path = ? OR "lock" = ? OR "lock" = ?)
+
 -- name: note_waiting
 INSERT INTO transitions (at, request, job, before, after, cause, actor)
 SELECT ?, request, id, state, ?, ?, ?

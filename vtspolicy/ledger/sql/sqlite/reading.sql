@@ -36,6 +36,9 @@ FROM events WHERE id = ?
 -- name: jobs_before
 SELECT {job_columns} FROM jobs JOIN requests ON requests.id = jobs.request WHERE jobs.id < ?
 
+-- name: repeats
+SELECT id FROM jobs WHERE repeats = ? ORDER BY id
+
 -- name: live_jobs
 SELECT {job_columns} FROM jobs WHERE finished IS NULL AND id > ? ORDER BY id LIMIT ?
 
@@ -97,6 +100,25 @@ SELECT at, request, job, subject, before, after, cause, actor FROM (
 -- name: history_of_subject
 SELECT at, request, job, subject, before, after, cause, actor
 FROM transitions WHERE subject = ? ORDER BY id
+
+-- name: failed_since
+SELECT count(*) FROM jobs
+WHERE jobs.state IN ('failed', 'timedout', 'interrupted') AND jobs.finished >= ?
+  AND NOT EXISTS (SELECT 1 FROM jobs AS again WHERE again.repeats = jobs.id)
+
+-- name: failed_alone
+SELECT count(*) FROM requests WHERE finished >= ? AND finished IS NOT NULL AND jobs = 0 AND state = 'failed'
+
+-- name: lost_tapes
+SELECT count(*) FROM tapes JOIN copies ON copies.id = tapes.held
+WHERE copies.lost IS NOT NULL AND tapes.state IN ('migrated', 'erased')
+
+-- name: oldest_jobs
+SELECT state, work, min(CASE WHEN state = 'waiting' THEN created ELSE coalesce(started, created) END)
+FROM jobs WHERE finished IS NULL GROUP BY state, work
+
+-- name: successes
+SELECT work, host, rule, max(finished) FROM jobs WHERE state = 'completed' GROUP BY work, host, rule
 
 -- name: live_counts
 SELECT state, count(*) FROM jobs WHERE finished IS NULL GROUP BY state

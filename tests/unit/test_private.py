@@ -1,0 +1,75 @@
+"""What holds secrets is its user's alone, whatever the umask, and so is each copy of it."""
+
+import os
+import stat
+
+import pytest
+
+from vtspolicy.ledger.file import connect, copy, open_file
+from vtspolicy.ledger.place import ServerLock
+from vtspolicy.private import make_folder
+from vtspolicy.runner.spool import Spool
+
+
+@pytest.fixture(autouse=True)
+def no_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def modes(folder):
+    return {
+        str(each.relative_to(folder)): oct(stat.S_IMODE(each.stat().st_mode))
+        for each in sorted(folder.rglob("*"))
+    }
+
+
+def test_a_ledger_is_private_with_all_that_stands_beside_it(tmp_path):
+    path = tmp_path / "var" / "lib" / "ledger.db"
+    lock = ServerLock(path)
+    connection = open_file(path)
+    connection.execute("INSERT INTO meta (key, value) VALUES ('a', 'b')")
+    copy(path, tmp_path / "copy.db")
+    found = modes(tmp_path)
+    connection.close()
+    lock.release()
+    assert found == {
+        "copy.db": "0o600",
+        "var": "0o700",
+        "var/lib": "0o700",
+        "var/lib/ledger.db": "0o600",
+        "var/lib/ledger.db-shm": "0o600",
+        "var/lib/ledger.db-wal": "0o600",
+        "var/lib/ledger.db.lock": "0o600",
+    }
+
+
+def test_a_copy_that_is_put_into_place_is_private_too(tmp_path):
+    open_file(tmp_path / "ledger.db").close()
+    copy(tmp_path / "ledger.db", tmp_path / "put.db")
+    connection = connect(tmp_path / "put.db")
+    connection.execute("INSERT INTO meta (key, value) VALUES ('a', 'b')")
+    found = set(modes(tmp_path).values())
+    connection.close()
+    assert found == {"0o600"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o644, 0o640), (0o640, 0o640), (0o600, 0o600)])
+def test_a_ledger_of_an_earlier_version_is_taken_from_others_at_the_start(tmp_path, before, after):
+    path = tmp_path / "ledger.db"
+    open_file(path).close()
+    path.chmod(before)
+    open_file(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == after
+
+
+def test_a_spool_is_private_with_all_folders_that_are_made_for_it(tmp_path):
+    Spool(tmp_path / "a" / "spool").create()
+    assert set(modes(tmp_path).values()) == {"0o700"}
+
+
+def test_folders_that_are_there_keep_their_rights(tmp_path):
+    (tmp_path / "there").mkdir(mode=0o755)
+    make_folder(tmp_path / "there" / "new")
+    assert modes(tmp_path) == {"there": "0o755", "there/new": "0o700"}

@@ -1,0 +1,75 @@
+"""Places and programs that no template uses are named with the nearest right word."""
+
+import pytest
+
+from vtspolicy.config.load import SHIPPED
+from vtspolicy.grammar import shipped
+from vtspolicy.rules.load import read_table
+
+RULES = "rules: [{rule: a, when: {family: DSK}, run: ['{program.copy}', '{shelf}']}]\n"
+
+
+def errors(tmp_path, text, *more):
+    path = tmp_path / "rules.yaml"
+    path.write_text(text)
+    _, findings = read_table([path, *more], vocabulary=shipped())
+    return [str(each).removeprefix(f"{path}:") for each in findings.errors]
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        (
+            "places: {shelf: /a, shelv: /b}",
+            '1:52: no argument of DSK uses the place "shelv"; did you mean "shelf"?',
+        ),
+        (
+            "places: {shelf: /a}, programs: {copy: cp, cpoy: dd}",
+            '1:74: no argument of DSK uses the program "cpoy"; did you mean "copy"?',
+        ),
+        (
+            "places: {shelf: /a, zzz: /b}",
+            '1:52: no argument of DSK uses the place "zzz"; it uses shelf',
+        ),
+    ],
+)
+def test_a_name_that_no_argument_uses_is_an_error(tmp_path, written, problem):
+    programs = "" if "programs" in written else ", programs: {copy: cp}"
+    found = errors(tmp_path, f"applications: {{DSK: {{seats: 2, {written}{programs}}}}}\n{RULES}")
+    assert found == [problem]
+
+
+def test_a_name_may_be_used_in_any_call_of_the_application(tmp_path):
+    text = """
+applications:
+  DSK:
+    programs: {p: /p, q: /q}
+    places: {a: /a, b: /b, c: /c, d: /d}
+    env: {A: "{a}"}
+    query: {run: ["{program.q}"], input: ["{b}"]}
+    archive: {prepare: ["{program.p}", "{c}"], expect: {x: {equals: "{d}"}}, read: {x: '(.)'}}
+rules: [{rule: a, when: {family: DSK}, run: [x], then: migrated}]
+"""
+    assert errors(tmp_path, text) == []
+
+
+def test_applications_that_share_a_mapping_use_it_together(tmp_path):
+    text = """
+x-both: &both {a: /a, b: /b}
+applications: {DSK: {places: *both}, RST: {places: *both}}
+rules:
+  - {rule: a, when: {family: DSK}, run: [x, "{a}"]}
+  - {rule: b, when: {family: RST}, run: [x, "{b}"]}
+"""
+    assert errors(tmp_path, text) == []
+
+
+def test_a_misspelt_place_over_a_shipped_one_is_an_error(tmp_path):
+    text = "applications: {DSK: {places: {stroe: /a}}}\n"
+    [problem] = errors(tmp_path, text, SHIPPED / "dsk.yaml")
+    assert problem == '1:31: no argument of DSK uses the place "stroe"; did you mean "store"?'
+
+
+def test_a_site_need_not_use_all_that_is_shipped(tmp_path):
+    text = "applications: {DSK: {archive: {proof: found}, query: [q, '{handle}'], delete: [d]}}\n"
+    assert errors(tmp_path, text, SHIPPED / "dsk.yaml") == []

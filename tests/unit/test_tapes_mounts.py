@@ -1,0 +1,95 @@
+"""A host asks for its tape while a job empties it, or brings it back."""
+
+import pytest
+from test_tapes_faults import TapeSite, TapeWorld
+
+from vtspolicy.jobs import RequestState
+from vtspolicy.notices import Word
+from vtspolicy.tapes import TapeState
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = TapeSite()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = TapeWorld(site)
+    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
+    world.work()
+    yield world
+    world.close()
+
+
+def begin(world, text, minute):
+    """A job begins, and what it has asked for is not answered yet."""
+    world.send("NSK1", text, minute)
+    assert world.machine.running
+
+
+def end(world):
+    """All that was begun comes to its end."""
+    for _ in range(3):
+        world.work()
+        world.engine.mounts.check()
+        world.settle()
+
+
+def answers(world):
+    return [word for word in world.words() if word in {Word.MOUNTREADY, Word.MOUNTFAILED}]
+
+
+def test_a_tape_that_is_asked_for_while_its_copy_is_looked_for_is_not_emptied(world):
+    begin(world, "VTSPolicy Erase - P00001", 2)
+    world.mount()
+    end(world)
+    assert world.path.read_bytes() == b"tape"
+    assert answers(world) == [Word.MOUNTREADY]
+    assert world.ledger.book.request(2).state is RequestState.FAILED
+    assert (world.tape().state, world.tape().locked) == (TapeState.MIGRATED, False)
+
+
+def test_a_tape_that_is_asked_for_just_as_it_is_emptied_comes_back(world, monkeypatch):
+    vaults = world.engine.vaults
+    erase = vaults.erase
+
+    def asked_for_first(*given):
+        monkeypatch.setattr(vaults, "erase", erase)
+        world.mount()
+        return erase(*given)
+
+    monkeypatch.setattr(vaults, "erase", asked_for_first)
+    begin(world, "VTSPolicy Erase - P00001", 2)
+    end(world)
+    assert world.path.read_bytes() == b"tape"
+    assert answers(world) == [Word.MOUNTREADY]
+
+
+def emptied(world):
+    world.send("NSK1", "VTSPolicy Erase - P00001", 2)
+    world.work()
+    assert world.path.read_bytes() == b""
+
+
+def test_a_tape_that_is_asked_for_while_it_comes_back_is_answered_when_it_is_back(world):
+    emptied(world)
+    begin(world, "VTSPolicy Restore - P00001", 3)
+    world.path.write_bytes(b"ta")
+    world.mount()
+    assert answers(world) == []
+    end(world)
+    assert world.path.read_bytes() == b"tape"
+    assert answers(world) == [Word.MOUNTREADY]
+
+
+def test_a_second_drive_waits_for_the_tape_that_comes_back_for_the_first(world):
+    emptied(world)
+    world.mount()
+    world.path.write_bytes(b"ta")
+    world.mount("0413", 31)
+    assert answers(world) == []
+    end(world)
+    assert answers(world) == [Word.MOUNTREADY, Word.MOUNTREADY]

@@ -1,0 +1,193 @@
+"""`vtspolicy retry`: jobs that have ended are done again, one by one or by a filter."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import frozen
+
+from vtspolicy.cli import filters
+from vtspolicy.cli.control import (
+    LARGE,
+    because,
+    confirm,
+    jobs_word,
+    reason_option,
+    told,
+    yes_option,
+)
+from vtspolicy.cli.job_table import job_table
+from vtspolicy.cli.options import (
+    Exit,
+    Number,
+    config_option,
+    configured,
+    give_up,
+    json_option,
+    print_json,
+    reading,
+)
+from vtspolicy.cli.tables import emit
+from vtspolicy.client import Client, Refusal
+from vtspolicy.jobs import Job, JobState
+from vtspolicy.records import job_row
+from vtspolicy.visible import visible
+
+if TYPE_CHECKING:
+    from vtspolicy.config.model import Configuration
+    from vtspolicy.ledger import Book
+
+BAD = (JobState.FAILED, JobState.TIMEDOUT, JobState.INTERRUPTED)
+"""States of jobs that a filter means if it names none."""
+
+ENDS = tuple(state.value for state in JobState if not state.is_live)
+
+
+@click.command()
+@config_option
+@json_option
+@click.argument("job", type=Number(1), nargs=-1)
+@filters.options(
+    filters.states(ENDS),
+    filters.HOST,
+    click.option("--request", type=Number(1), help="Only those of this request."),
+    filters.REF,
+    filters.TAPE,
+    filters.RULE,
+    filters.APPLICATION,
+    filters.SINCE,
+    filters.UNTIL,
+)
+@click.option("--dry-run", is_flag=True, help="Only show which jobs can be done again.")
+@reason_option
+@yes_option
+def retry(
+    *,
+    config: Path,
+    as_json: bool,
+    job: tuple[int, ...],
+    state: tuple[str, ...],
+    dry_run: bool,
+    reason: str | None,
+    yes: bool,
+    **given: Any,
+) -> None:
+    """Do ended JOBs once more, each as a new request; or all that a filter finds.
+
+    Without --state a filter means jobs that failed, timed out or were interrupted. It leaves out
+    those that were done again already. The exit code is 1 if a job cannot be done again.
+    """
+    filtered = bool(state) or any(value is not None for value in given.values())
+    if bool(job) == filtered:
+        raise click.UsageError("name JOBs, or a filter such as --state failed --since 8h")
+    configuration = configured(config)
+    client = Client(spool=configuration.spool)
+    if len(job) == 1 and not dry_run:
+        _one(client, job[0], reason, as_json=as_json)
+        return
+    wanted = [JobState(each) for each in state] or list(BAD)
+    with reading(configuration) as book:
+        found = _named(book, job) if job else book.jobs(state=wanted, limit=filters.MOST, **given)
+        # In the order in which they were asked for first: a tape may occur several times.
+        chosen = [_look(book, each, by_name=bool(job)) for each in sorted(found, key=_number)]
+    if not chosen:
+        _nothing(configuration, given, as_json=as_json)
+        return
+    can = [each for each in chosen if each.refusal is None]
+    if len(can) > LARGE and not dry_run:
+        confirm(f"{len(can)} jobs are done again", yes=yes)
+    done = chosen if dry_run else [_do(client, each, reason) for each in chosen]
+    _tell(done, dry_run=dry_run, as_json=as_json)
+    if any(each.refusal is not None for each in done):
+        raise SystemExit(Exit.FAILED)
+
+
+@frozen(kw_only=True)
+class Chosen:
+    """A job that is to be done again, and what came of it."""
+
+    job: Job
+    refusal: str | None = None  # why it cannot be
+    request: int | None = None  # that does it again
+    again: int | None = None  # the new job
+
+
+def _number(job: Job) -> int:
+    return job.id
+
+
+def _named(book: "Book", numbers: Sequence[int]) -> list[Job]:
+    found = []
+    for number in dict.fromkeys(numbers):
+        job = book.job(number)
+        if job is None:
+            give_up(f"there is no job {number}; nothing was done", Exit.FAILED)
+        found.append(job)
+    return found
+
+
+def _look(book: "Book", job: Job, *, by_name: bool) -> Chosen:
+    refusal = book.why_not_renewed(job.id)
+    repeats = book.repeats(job.id)
+    if refusal is None and repeats and not by_name:
+        last = book.job(repeats[-1])
+        state = last.state.value if last is not None else "not known"
+        refusal = f"job {job.id} was done again already, as job {repeats[-1]}: {state}"
+    return Chosen(job=job, refusal=refusal)
+
+
+def _one(client: Client, number: int, reason: str | None, *, as_json: bool) -> None:
+    answer = told(lambda: client.post("retry", job=number, **because(reason)))
+    if as_json:
+        print_json(dict(answer))
+    else:
+        emit(f"job {number} is done again as job {answer['job']} of request {answer['request']}")
+
+
+def _do(client: Client, chosen: Chosen, reason: str | None) -> Chosen:
+    """Have one job done again; what the server refuses is told with the others."""
+    if chosen.refusal is not None:
+        return chosen
+    job = chosen.job
+
+    def ask() -> Chosen:
+        try:
+            answer = client.post("retry", job=job.id, **because(reason))
+        except Refusal as error:
+            return Chosen(job=job, refusal=str(error))
+        return Chosen(job=job, request=int(answer["request"]), again=int(answer["job"]))
+
+    return told(ask)
+
+
+def _nothing(configuration: "Configuration", given: dict[str, Any], *, as_json: bool) -> None:
+    filters.refuse_unknown(configuration, given)
+    if as_json:
+        print_json({"retried": [], "refused": []})
+    else:
+        click.echo("no jobs", err=True)
+
+
+def _tell(done: Sequence[Chosen], *, dry_run: bool, as_json: bool) -> None:
+    can = [each for each in done if each.refusal is None]
+    cannot = [each for each in done if each.refusal is not None]
+    if as_json:
+        retried = [
+            {**job_row(each.job), "new_request": each.request, "new_job": each.again}
+            for each in can
+        ]
+        refused = [{**job_row(each.job), "refusal": each.refusal} for each in cannot]
+        print_json({"retried": retried, "refused": refused})
+        return
+    if can and dry_run:
+        emit(job_table([each.job for each in can]))
+    for each in can if not dry_run else ():
+        emit(f"job {each.job.id} is done again as job {each.again} of request {each.request}")
+    for each in cannot:
+        emit(f"job {each.job.id} cannot be done again: {visible(each.refusal)}")
+    if dry_run:
+        what = f"{len(can)} {jobs_word(len(can))} can be done again"
+    else:
+        what = f"{len(can)} {jobs_word(len(can))} done again"
+    emit(f"{what}, {len(cannot)} cannot" if cannot else what)

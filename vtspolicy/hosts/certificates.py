@@ -1,0 +1,71 @@
+"""The certificates of `tls:` listeners: from when and until when they hold."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attrs import frozen
+from cryptography import x509
+
+from vtspolicy.config.model import Listen
+
+DAY = 86400.0
+
+WARNED = 30 * DAY
+"""Seconds before its end from which a certificate is warned about."""
+
+
+@frozen(kw_only=True)
+class Validity:
+    """One certificate of a listener's file."""
+
+    key: str  # of the listener: cert or clients
+    file: Path
+    name: str  # whose certificate it is
+    begin: float  # seconds since the epoch
+    end: float
+
+    def wrong(self, now: float) -> str | None:
+        """Return why the certificate does not hold at a time, or None."""
+        if now >= self.end:
+            return f"the certificate of {self.name} in {self.file} has expired on {_day(self.end)}"
+        if now < self.begin:
+            return f"the certificate of {self.name} in {self.file} holds from {_day(self.begin)} on"
+        return None
+
+    def soon(self, now: float) -> str | None:
+        """Return the warning that its end is near, or None."""
+        if self.wrong(now) is not None or now < self.end - WARNED:
+            return None
+        left = int((self.end - now) // DAY)
+        days = f"in {left} days" if left > 1 else "in a day" if left else "today"
+        return f"the certificate of {self.name} in {self.file} expires {days}, on {_day(self.end)}"
+
+
+def validities(listen: Listen) -> Iterator[Validity]:
+    """Yield what is known of a listener's own certificate, and of those that sign its hosts'.
+
+    Raises OSError or ValueError for files that hold none.
+    """
+    if listen.cert is not None:
+        own, *_chain = x509.load_pem_x509_certificates(listen.cert.read_bytes())
+        yield _of(own, "cert", listen.cert)
+    if listen.clients is not None:
+        for each in x509.load_pem_x509_certificates(listen.clients.read_bytes()):
+            yield _of(each, "clients", listen.clients)
+
+
+def _of(certificate: x509.Certificate, key: str, file: Path) -> Validity:
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    name = names[0].value if names else certificate.subject.rfc4514_string()
+    return Validity(
+        key=key,
+        file=file,
+        name=name if isinstance(name, str) else name.decode(errors="replace"),
+        begin=certificate.not_valid_before_utc.timestamp(),
+        end=certificate.not_valid_after_utc.timestamp(),
+    )
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

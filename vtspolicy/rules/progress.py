@@ -1,0 +1,33 @@
+"""How far a job is: the readings of its output that tell it, as numbers."""
+
+from collections.abc import Iterable, Mapping
+
+from vtspolicy.rules.work import Reading
+
+PERCENT = "percent"
+"""The reading that is the share done, from 0 to 100."""
+
+BYTES = "bytes"
+"""The reading that is how many bytes are done."""
+
+
+def progress_readings(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+    """Return those of a job's readings that tell how far it is."""
+    return tuple(each for each in readings if each.name in {PERCENT, BYTES})
+
+
+def percent_of(readings: Mapping[str, str]) -> int | None:
+    """Return the share done, from 0 to 100; None if the readings do not have it."""
+    try:
+        return max(0, min(100, int(float(readings[PERCENT]))))
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+def bytes_of(readings: Mapping[str, str]) -> int | None:
+    """Return how many bytes are done, written plainly or with commas; None if not known."""
+    try:
+        count = int(float(readings[BYTES].replace(",", "")))
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return count if count >= 0 else None
