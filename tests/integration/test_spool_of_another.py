@@ -5,6 +5,8 @@ import subprocess
 import pytest
 from station import VTSPOLICY, Station
 
+from vtspolicy.cli.options import Exit
+
 SITE = """
 applications:
   APP: {{seats: 1, outcome: {{0: completed, default: failed}}}}
@@ -31,11 +33,11 @@ def stations(tmp_path):
         each.stop()
 
 
-def refused(station):
-    """Have a server start that must not; return what it says."""
+def refused(station, code):
+    """Have a server start that must not; return what it says, and compare its exit code."""
     command = [VTSPOLICY, "serve", "--config", station.root / "vtspolicy.yaml"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 2, ended.stderr
+    assert ended.returncode == code, ended.stderr
     return ended.stderr
 
 
@@ -48,9 +50,9 @@ def test_no_server_starts_in_the_spool_of_another_ledger(stations):
     config = other.root / "vtspolicy.yaml"
     config.write_text(config.read_text().replace(f"spool: {own}", f"spool: {spool}"))
 
-    assert "another server keeps its runs there" in refused(other)
+    assert "another server keeps its runs there" in refused(other, Exit.NOT_STARTED)
     one.stop()
-    assert f"the runs there belong to {mark.strip()}, and this one is" in refused(other)
+    assert f"the runs there belong to {mark.strip()}, and this one is" in refused(other, Exit.USAGE)
     assert (spool / "ledger.mark").read_text() == mark
 
     config.write_text(config.read_text().replace(f"spool: {spool}", f"spool: {own}"))
