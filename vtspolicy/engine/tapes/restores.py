@@ -25,6 +25,7 @@ from vtspolicy.tapes import (
     Fingerprint,
     Look,
     Outcome,
+    Proof,
     Reason,
     Refused,
     Ruling,
@@ -367,11 +368,10 @@ class Restores:
             tapes = await self.checks.look(job)
             if plan is None or plan.way == "path":
                 await self._keep_partial(job, tapes, ended)
-                return
+            else:
+                await self._leave_nothing(job, tapes)
             for tape in tapes:
-                if tape.restoring is not None:  # while it was copied into the empty tape
-                    await self._undo_copying(job, tape)
-                await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
+                await self._ask_why(job, plan, tape)
         except (VaultError, OSError) as error:
             self.checks.log.warn(
                 "What restore job {job} has left cannot be looked at: {error}.",
@@ -379,6 +379,21 @@ class Restores:
                 job=job.id,
                 error=error,
             )
+
+    async def _leave_nothing(self, job: Job, tapes: tuple[Tape, ...]) -> None:
+        for tape in tapes:
+            if tape.restoring is not None:  # while it was copied into the empty tape
+                await self._undo_copying(job, tape)
+            await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
+
+    async def _ask_why(self, job: Job, plan: Plan | None, tape: Tape) -> None:
+        """Ask whether the copy is still there: if not, the next restore takes another one."""
+        if plan is None:
+            return
+        copies = await self.checks.ledger.read(Book.copies_of, tape.path)
+        copy = next((each for each in copies if each.id == plan.copy), None)
+        if copy is not None and copy.lost is None and job.id not in self.checks.calls.cancelled:
+            await self.checks.ask(job, tape, copy, Proof.FOUND)
 
     async def _undo_copying(self, job: Job, tape: Tape) -> None:
         """Remove what was copied into a tape; what cannot be removed is kept apart from a host's.
