@@ -78,7 +78,7 @@ def test_half_a_command_before_the_connection_closes_is_named_in_the_log_and_not
     first.send("VTSPolicy DSK 'archive /VAULT01/PAYR")
     first.close()
     end = time.monotonic() + PATIENCE
-    while "may be cut" not in site.log:
+    while "rejected: found the end, expected a single quote" not in site.log:
         assert time.monotonic() < end, site.log
         time.sleep(0.05)
     assert site.json("jobs")["jobs"] == []
