@@ -399,12 +399,11 @@ class Ending:
     def live(self, player, number, one):
         """A whole tape is archived, emptied and brought back, each by one command."""
         world = self.world
-        ahead = one.path.exists() and one.path.stat().st_mtime_ns > time.time_ns()
-        if not one.read() or one.read() != one.content or not one.guarded or ahead:
-            world.write("rewrite", number)
+        both = range(2) if world.site.each_pool else (number,)
+        if not all(self.is_plain(world.tapes[each]) for each in both):
+            for each in both:
+                world.write("rewrite", each)
             world.pass_time(1.0)
-        if world.tapes[1 - number].read() == b"" and world.site.each_pool:
-            world.write("rewrite", 1 - number)
         if "fails" in self.perturbing:
             world.command(world.text("archive", one))
             world.finish("fails")
@@ -423,6 +422,13 @@ class Ending:
         self.completed(player, "Restore", number)
         assert one.read() == one.content
         world.check()
+
+    def is_plain(self, one):
+        """Whether it has its data, of which nobody gave up, and no time that is still to come."""
+        data = one.read()
+        if not data or data != one.content or not one.guarded:
+            return False
+        return one.path.stat().st_mtime_ns <= time.time_ns()
 
     def completed(self, player, verb, number):
         request = player.do(verb, number)
