@@ -432,7 +432,8 @@ class TapeWorld(Checks, World):
         app.copies[handle] = kinds[how]()
         for tape in self.tapes:
             on_tape = tape.read() == tape.content
-            if (not on_tape or self._jobs_of(tape)) and not self.is_held(tape):
+            # A Restore takes the copy by which it was emptied: that was proven then, and not now.
+            if (not on_tape or self._jobs_of(tape)) and copy.claimed == tape.content:
                 tape.waive("the application has lost it")
 
     def _jobs_of(self, tape):
