@@ -35,9 +35,9 @@ class Peers:
         channel.makeConnection(transport)
         return channel
 
-    def ask(self, *headers, version="1.1"):
+    def ask(self, *headers, version="1.1", path="/"):
         channel = self.connect()
-        head = "".join(f"{line}\r\n" for line in (f"GET /readyz HTTP/{version}", *headers, ""))
+        head = "".join(f"{line}\r\n" for line in (f"GET {path} HTTP/{version}", *headers, ""))
         channel.dataReceived(head.encode())
         return int(channel.transport.value().split()[1])
 
@@ -65,6 +65,11 @@ def is_gone(channel):
 )
 def test_a_request_for_a_name_of_others_is_forbidden(host, status):
     assert Peers(NAMES).ask(f"Host: {host}") == status
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_probe_may_ask_by_any_name(path):
+    assert Peers(NAMES).ask("Host: balancer.example.net", path=path) == 200
 
 
 def test_where_no_names_are_given_any_name_will_do():

@@ -279,7 +279,8 @@ KEYS = keys_of(
         default=(),
         default_text="none",
         help="more names by which web may be asked for: its addresses, localhost, node and the"
-        " machine's name are known, and a request for any other name is answered 403",
+        " machine's name are known, and a request for any other name is answered 403, but for"
+        " /healthz and /readyz",
     ),
     Key(
         name="vaults",

@@ -202,6 +202,9 @@ class Page:
         return await self.answer(house, given)
 
 
+PROBES = frozenset({"/healthz", "/readyz"})
+"""What load balancers ask for, by names of their own; nothing there is about tapes or jobs."""
+
 PAGES = (
     Page("/", index),
     Page("/metrics", metrics),

@@ -29,7 +29,7 @@ from vtspolicy.web.answers import (
     mistake_answer,
 )
 from vtspolicy.web.orders import actor_of, read_order, verb_of
-from vtspolicy.web.pages import House, page_of
+from vtspolicy.web.pages import PROBES, House, page_of
 
 CONNECTIONS = 64
 """Connections of one site at once; further ones are closed."""
@@ -96,9 +96,9 @@ class Root(Resource):
         return server.NOT_DONE_YET
 
     async def _answer(self, request: Any) -> Answer:  # BoundedRequest, whose base is untyped
-        if self._names is not None:
-            _look_at_name(request.getHeader("host"), self._names())
         path = request.path.decode("ascii", "replace")
+        if self._names is not None and path not in PROBES:
+            _look_at_name(request.getHeader("host"), self._names())
         page = page_of(path)
         verb = verb_of(path) if self._writable else None
         if page is None and verb is None:
