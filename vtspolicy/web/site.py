@@ -40,7 +40,7 @@ BODY = 65536
 IDLE = 30.0
 """Seconds after which a silent connection is closed."""
 
-HEAD = 10.0
+HEAD = 60.0
 """Seconds that a whole request may take from its first byte, however often a part of it comes."""
 
 SLOW = 2.0
