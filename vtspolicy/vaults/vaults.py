@@ -120,7 +120,10 @@ class Vaults(Looking):
         """
         features = self.features_of(tape.vault)
         try:
-            with self.pool(tape.vault, tape.pool) as pool:
+            with (
+                self.pool(tape.vault, tape.pool) as pool,
+                told(f"/{tape.vault}/{tape.pool} cannot be looked at"),
+            ):
                 device = self.system.facts(pool).st_dev
                 able = self._systems.get(tape.vault, features)
                 if device != self._device(tape.vault):
@@ -141,7 +144,7 @@ class Vaults(Looking):
 
     def _device(self, vault: str) -> int:
         """Return the number of a vault's file system; that of a pool can be another."""
-        with self.root(vault) as root:
+        with self.root(vault) as root, told(f"vault {vault} cannot be looked at"):
             return self.system.facts(root).st_dev
 
     def missing(self, vault: str) -> tuple[str, ...]:
