@@ -257,7 +257,8 @@ class Player:
         world = self.world
         one = world.tapes[number]
         told = world.order(f"VTSPolicy {verb} - {one.name}", override="its data is not needed")
-        if isinstance(told, dict) and told["word"] == "ACCEPTED" and told["jobs"]:
+        refused = isinstance(told, Exception) or (told is not None and not told["jobs"])
+        if not refused:  # or it is not answered yet
             one.waive("an operator allowed it")
 
     def withdraw(self, number):
@@ -380,8 +381,12 @@ class Ending:
     def bring_back(self, player, number, one):
         """What the host last wrote comes back by one Restore."""
         world = self.world
+        if any(world.unseen.values()):
+            world.scan()
         others = [each for each in world.places(one) if each.name == one.name and each != one.path]
-        if one.guarded and one.read() != one.content and not world.was_put_back:
+        # A restore that began before the tape was moved ends where that was.
+        there = [path.read_bytes() for path in (one.path, *others) if path.exists()]
+        if one.guarded and one.content not in there and not world.was_put_back:
             moved = any(copy.source != copy.path for copy in self._copies(one))
             if world.site.in_place and moved:
                 one.waive("it was moved, and can be brought back to its old place only")
