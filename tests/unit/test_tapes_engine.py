@@ -124,6 +124,24 @@ def test_a_scan_does_not_touch_the_tapes_of_running_jobs(world):
     assert world.tape().size == 4
 
 
+def test_a_move_that_a_running_job_kept_from_the_records_is_seen_later(world):
+    archived(world)
+    folders = {"changed": 1}
+    world.engine.vaults.folders = lambda: tuple(folders.items())
+    world.engine.catalogue.start()
+    world.clock.pass_time(20.0, 5.0)
+    world.send("NSK1", "VTSPolicy Erase - P00001", 2)  # its query runs
+    there = world.path.parent.parent / "LEDGER" / world.path.name
+    world.path.rename(there)
+    folders["changed"] = 2
+    world.clock.pass_time(30.0, 5.0)
+    assert world.ledger.book.tape(str(there)) is None
+    world.work()
+    world.clock.pass_time(30.0, 5.0)
+    assert world.ledger.book.tape(str(there)).handle is not None
+    there.unlink()
+
+
 def test_the_vaults_are_watched_and_a_quiet_one_is_not_scanned_again(world):
     catalogue = world.engine.catalogue
     catalogue.start()

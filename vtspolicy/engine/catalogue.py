@@ -122,9 +122,9 @@ class Catalogue:
 
         folders, seen, changes = await self.threads(look)
         await self._tell_features()
-        changed = await self._write(changes, actor, first=not known)
+        changed, left = await self._write(changes, actor, first=not known)
         fresh = any(mtime / 1e9 > began - FRESH for _, mtime in folders)
-        self._folders = None if fresh else folders
+        self._folders = None if fresh or left else folders
         now = self.clock.seconds()
         self._rests = now + max(WATCH - 0.1, REST * seen.seconds)
         self._due = now + self.period()
@@ -152,24 +152,32 @@ class Catalogue:
             self._noted = self._features
             await self.ledger.write(Book.keep_vault_features, self._features)
 
-    async def _write(self, changes: Sequence[Change], actor: str, *, first: bool) -> int:
-        changed, at = 0, self.clock.seconds()
+    async def _write(
+        self, changes: Sequence[Change], actor: str, *, first: bool
+    ) -> tuple[int, int]:
+        """Write changes; return how many, and how many moves were left because of a running job.
 
-        def apply(book: Book, part: Sequence[Change], running: Collection[int]) -> int:
+        A later scan has to see those: nothing changes in the folders any more.
+        """
+        changed, left, at = 0, 0, self.clock.seconds()
+
+        def apply(book: Book, part: Sequence[Change], running: Collection[int]) -> tuple[int, int]:
             jobs = [job for number in running if (job := book.job(number)) is not None]
             taken = {job.path or job.values.get("path", "") for job in jobs}
             free = [each for each in part if not _is_taken(each, taken)]
-            return book.apply_changes(free, at, actor=actor, silent=first)
+            moved = sum(_is_move(each) and each not in free for each in part)
+            return book.apply_changes(free, at, actor=actor, silent=first), moved
 
         for begin in range(0, len(changes), AT_ONCE):
             part = changes[begin : begin + AT_ONCE]
-            changed += await self.ledger.write(apply, part, tuple(self.busy()))
+            some, moved = await self.ledger.write(apply, part, tuple(self.busy()))
+            changed, left = changed + some, left + moved
         if first and changed:
             told = f"{changed} tapes"
             await self.ledger.write(
                 Book.add_history, "catalogue", None, told, cause="first scan", actor=actor, at=at
             )
-        return changed
+        return changed, left
 
     def _tell(self, seen: Seen, changed: int) -> None:
         troubles = seen.troubles[:SHOWN]
@@ -197,6 +205,10 @@ def _found(vaults: Vaults, *, anew: bool) -> dict[str, VaultFeatures]:
         with suppress(VaultError):
             found[vault] = vaults.probe(vault) if anew else vaults.features_of(vault)
     return found
+
+
+def _is_move(change: Change) -> bool:
+    return change.before is not None and change.before.path != change.after.path
 
 
 def _is_taken(change: Change, taken: Collection[str]) -> bool:
