@@ -243,9 +243,8 @@ class TapeWorld(Checks, World):
         for _ in range(5):
             if not (scanned.called or self.is_dead):
                 self.release()
-        for tape in self.tapes:
-            if not self._jobs_of(tape):
-                self.unseen[tape.name] = set()
+        if not self.ledger.book.live_jobs():  # else a job may have kept it from being written
+            self.unseen = {name: set() for name in NAMES}
         scanned.addErrback(lambda failure: None if self.is_dead else failure)
         return scanned
 
