@@ -130,6 +130,7 @@ ACTS_AND_REASONS = [
         facts(MIGRATED, evolve(COPY, doubt="it was open"), answers=answers(Found.FOUND)),
     ),
     (Reason.LEFT_UNKNOWN, Act.RESTORE, facts(evolve(HALF, partial=None), COPY)),
+    (Reason.LEFT_UNKNOWN, Act.RESTORE, facts(evolve(HALF, partial_sure=False), COPY)),
     (
         Reason.WRITTEN_AFTER_RESTORE,
         Act.RESTORE,

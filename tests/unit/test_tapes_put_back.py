@@ -286,11 +286,35 @@ def test_what_half_a_restore_left_that_nobody_saw_is_overwritten_by_an_operators
     assert world.path.read_bytes() == b"ta"
     assert world.tape().state is TapeState.ERASED
     assert world.erase(4).state.value == "failed"
+    world.archive(TAPE, 5)
+    world.work()
+    assert world.ledger.book.requests(limit=1)[0].state.value == "failed"
     world.order(f"VTSPolicy Restore - {TAPE}", override="nobody used it since")
     world.work()
     assert world.ledger.book.requests(family="Restore")[0].state.value == "completed"
     assert world.path.read_bytes() == b"tape"
     assert (world.tape().state, world.tape().override) == (TapeState.MIGRATED, None)
+
+
+def test_what_a_host_writes_on_half_a_restore_that_nobody_saw_is_the_hosts(world):
+    restoring(world)
+    world.path.write_bytes(b"ta")
+    key = world.machine.running[0].run.key
+    world.kill()
+    world.machine.boot = "the second start"
+    world.runner.forget(key)
+    world.start()
+    world.work()
+    assert world.tape().is_left_unknown
+    world.rewrite()
+    world.archive(TAPE, 4)
+    world.clock.pass_time(10.0)  # until its times are old enough
+    world.work()
+    assert world.tape().state is TapeState.MIGRATED
+    assert world.erase(5).state.value == "completed"
+    world.send("NSK1", f"VTSPolicy Restore - {TAPE}", 6)
+    world.work()
+    assert world.path.read_bytes() == NEW
 
 
 def test_what_half_a_restore_left_as_its_keeper_saw_it_is_overwritten(world):

@@ -89,7 +89,8 @@ class Attempts:
         ending = await self._run(attempt, key, adopt=adopt)
         if job.work.then == "restored" and ending.kind != REFUSED:
             if ending.state not in _GOOD:
-                await self.restores.failed(job, attempt.plan, attempt.ended)
+                over = ending.state is not JobState.INTERRUPTED or job.work.poll is None
+                await self.restores.failed(job, attempt.plan, attempt.ended, over=over)
             elif attempt.plan is not None and attempt.plan.way != "path":
                 await self.restores.tidy(job)
         return ending

@@ -76,6 +76,7 @@ def tape_of(row: Row) -> Tape:
         doubted=row[29],
         unseen=bool(row[30]),
         override_job=row[31],
+        partial_sure=bool(row[32]),
     )
 
 
@@ -88,7 +89,7 @@ def _tape_row(tape: Tape) -> tuple[Value, ...]:
         *(tape.verified, tape.media, tape.rewritten, tape.restoring, tape.deleted, tape.mounted),
         *(fingerprint_text(tape.seen), tape.held, fingerprint_text(tape.kept)),
         *(fingerprint_text(tape.partial), tape.override_at, fingerprint_text(tape.override_seen)),
-        *(tape.doubted, tape.unseen, tape.override_job, tape.state.value),
+        *(tape.doubted, tape.unseen, tape.override_job, tape.partial_sure, tape.state.value),
     )
 
 
@@ -339,14 +340,18 @@ class TapeDesk(CopyDesk):
             known = self.tape(each.path) or each
             self.save_tape(evolve(known, restoring=known.restoring or at, partial=None))
 
-    def keep_partial(self, left: Iterable[Tape]) -> None:
-        """Note what a restore that failed has left, so that a later write is told from it."""
+    def keep_partial(self, left: Iterable[Tape], *, sure: bool = True) -> None:
+        """Note what a restore that failed has left, so that a later write is told from it.
+
+        Not `sure` is what was only seen some time after the restore's end.
+        """
         for each in left:
             known = self.tape(each.path)
             if known is not None and known.restoring is not None:
                 there = model.with_file(known, each)
                 restoring = known.restoring if each.size else None  # nothing was left: it is empty
-                self.save_tape(evolve(there, partial=each.seen, restoring=restoring))
+                left_there = evolve(there, partial=each.seen, partial_sure=sure)
+                self.save_tape(evolve(left_there, restoring=restoring))
 
     def end_restore(self, tapes: Iterable[Tape], at: float) -> None:
         """Note that a restore ended well, and that others may have written to its tapes since.

@@ -313,7 +313,7 @@ def _restore(facts: Facts) -> Ruling:
             ruling = _may_overwrite(facts, whole)
             if ruling is not None:
                 return ruling
-    elif tape.size and tape.partial is None and not tape.is_overridden(facts.now, facts.job):
+    elif tape.is_left_unknown and not tape.is_overridden(facts.now, facts.job):
         return _refused(Reason.LEFT_UNKNOWN)
     if tape.size:
         unguarded = _why_unguarded(facts)

@@ -101,9 +101,8 @@ class Reason(Enum):
     )
     LEFT_UNKNOWN = (
         (
-            "what a restore has left on it is not known, and a host may have written to it"
-            " since: an"
-            " operator can override"
+            "nobody saw how a restore of it ended, so its data may be a host's: it can be restored"
+            " after an operator's override, or archived once its host has written it anew"
         ),
         "a restore into the tape's own file was interrupted, and nobody saw how it left the file",
         0,

@@ -54,6 +54,7 @@ class Tape:
     rewritten: float | None = None  # when other data than the copy's was first seen on it
     restoring: float | None = None  # when a restore began that has not come to a good end
     partial: Fingerprint | None = None  # what that restore has left; None: not known
+    partial_sure: bool = True  # False: seen after the restore's end; a host may have written it
     deleted: float | None = None  # when this program removed the file
     mounted: float | None = None  # when a host last asked for it
     doubted: float | None = None  # when its file was found to contradict a restored ledger
@@ -91,6 +92,11 @@ class Tape:
         if self.partial is None or self.seen is None:
             return True
         return difference(self.partial, self.seen) is not Difference.WRITTEN
+
+    @property
+    def is_left_unknown(self) -> bool:
+        """Whether what is on a half-restored tape may be a host's: nobody saw the restore's end."""
+        return self.is_half_restored and (self.partial is None or not self.partial_sure)
 
     @property
     def state(self) -> TapeState:

@@ -358,16 +358,19 @@ class Restores:
         reason = f"{reason}: it counts as written, migrate it again"
         return (), evolve(judgement, state="warning", reason=reason)
 
-    async def failed(self, job: Job, plan: Plan | None, ended: Ended | None) -> None:
+    async def failed(
+        self, job: Job, plan: Plan | None, ended: Ended | None, *, over: bool = True
+    ) -> None:
         """Note what a restore that did not end well has left, and remove what was private.
 
         A restore that wrote nothing leaves the tape as it was. Where nobody saw the file at the end
         of the run, what is on it is not taken for the restore's: a host may have written to it.
+        What is written from now on is a host's, unless the application may go on: not `over`.
         """
         try:
             tapes = await self.checks.look(job)
             if plan is None or plan.way == "path":
-                await self._keep_partial(job, tapes, ended)
+                await self._keep_partial(job, tapes, ended, over=over)
             else:
                 await self._leave_nothing(job, tapes)
             for tape in tapes:
@@ -424,10 +427,12 @@ class Restores:
                 error=error,
             )
 
-    async def _keep_partial(self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None) -> None:
+    async def _keep_partial(
+        self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None, *, over: bool
+    ) -> None:
         before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
         look = ended.after if ended is not None and len(tapes) == 1 else None
-        left = []
+        left, unsure = [], []
         for tape in tapes:
             began = before.get(tape.path)
             if began is not None and _is_untouched(began.fingerprint, tape.seen):
@@ -442,8 +447,11 @@ class Restores:
                         seen=seen,
                     )
                 )
-        if left and not await self._is_doubted(job):
+            elif over:
+                unsure.append(tape)
+        if (left or unsure) and not await self._is_doubted(job):
             await self.checks.ledger.write(Book.keep_partial, tuple(left))
+            await self.checks.ledger.write(Book.keep_partial, tuple(unsure), sure=False)
 
 
 def _has_taken_its_place(plan: Plan, seen: Fingerprint) -> bool:

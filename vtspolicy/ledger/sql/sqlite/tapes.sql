@@ -4,7 +4,7 @@
 vault, pool, cartridge, path, size, written, migrated, handle, application, copied_size,
 copied_written, erased, restored, retention, locked, override, by_us, verified, media, rewritten,
 restoring, deleted, mounted, seen, held, kept, partial, override_at, override_seen, doubted, unseen,
-override_job
+override_job, partial_sure
 
 -- name: tape
 SELECT {tape_columns} FROM tapes WHERE path = ?
@@ -21,7 +21,7 @@ SELECT {tape_columns} FROM tapes WHERE locked = 1 ORDER BY path
 -- name: save_tape
 INSERT INTO tapes ({tape_columns}, state)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        ?, ?)
+        ?, ?, ?)
 ON CONFLICT (path) DO UPDATE SET
     vault = excluded.vault, pool = excluded.pool, cartridge = excluded.cartridge,
     size = excluded.size, written = excluded.written, migrated = excluded.migrated,
@@ -34,7 +34,8 @@ ON CONFLICT (path) DO UPDATE SET
     seen = excluded.seen, held = excluded.held, kept = excluded.kept, partial = excluded.partial,
     override_at = excluded.override_at, override_seen = excluded.override_seen,
     doubted = excluded.doubted, unseen = excluded.unseen,
-    override_job = excluded.override_job, state = excluded.state
+    override_job = excluded.override_job, partial_sure = excluded.partial_sure,
+    state = excluded.state
 
 -- name: add_tape
 INSERT INTO tapes (vault, pool, cartridge, path, size, written, seen, state)

@@ -43,6 +43,7 @@ ALTER TABLE tapes ADD COLUMN seen TEXT;                    -- JSON: the file as 
 ALTER TABLE tapes ADD COLUMN held INTEGER;                 -- the copy that has the last known content
 ALTER TABLE tapes ADD COLUMN kept TEXT;                    -- JSON: the file as it last had that
 ALTER TABLE tapes ADD COLUMN partial TEXT;                 -- JSON: what a failed restore has left
+ALTER TABLE tapes ADD COLUMN partial_sure INTEGER NOT NULL DEFAULT 1;  -- 0: a host may have written it
 ALTER TABLE tapes ADD COLUMN override_at REAL;
 ALTER TABLE tapes ADD COLUMN override_seen TEXT;           -- JSON: the file that the operator meant
 ALTER TABLE tapes ADD COLUMN override_job INTEGER;         -- the order that it belongs to
