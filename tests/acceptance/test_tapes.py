@@ -478,3 +478,28 @@ def test_the_shipped_disk_archive_goes_the_whole_way_twice(site, tape):
     site.run("delete", "A00017", "--wait")
     site.run("restore", "A00017", "--wait")
     assert tape.read_bytes() == content
+
+
+def test_the_shipped_disk_archive_tries_again_when_a_host_writes_as_its_copy_ends(site, tape):
+    program = site.root / "written-once"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'vtspolicy "$@" || exit\n[ -e {program}.done ] && exit 0\n'
+        f"touch {program}.done; printf more >> {tape}\n"
+    )
+    program.chmod(0o755)
+    table = "applications:\n  DSK:\n"
+    table += f"    places: {{store: {site.root}/archive}}\n    programs: {{vtspolicy: {program}}}\n"
+    (site.root / "site.yaml").write_text(f"{table}    retry: {{attempts: 2, delay: 1s}}\n")
+    config = site.root / "vtspolicy.yaml"
+    rules = "rules: [site.yaml, shipped/dsk.yaml]"
+    config.write_text(config.read_text().replace("rules: [rules.yaml]", rules))
+    site.run("reload")
+    content = tape.read_bytes() + b"more"
+    link = site.link()
+    archived(site, link)
+    first, second = sorted((site.root / "archive/handles").glob("[!.]*"))
+    assert second.name == f"{first.name}.2"
+    assert tape.stat().st_size == 0
+    site.run("restore", "A00017", "--wait")
+    assert tape.read_bytes() == content

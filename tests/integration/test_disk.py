@@ -148,6 +148,26 @@ def test_a_handle_is_not_used_twice_for_one_tape_that_changed(shop):
     assert shop("query", "--verify").exit_code == 0
 
 
+def test_with_next_free_a_tape_that_changed_gets_another_handle(shop):
+    shop("archive")
+    for number in (2, 3):
+        shop.tape.write_bytes(b"something new" * number)
+        told = json.loads(shop("archive", "--next-free", "--json").stdout)
+        assert (told["handle"], told["already"]) == (f"7-1.{number}", False)
+    told = json.loads(shop("archive", "--next-free", "--json").stdout)
+    assert (told["handle"], told["already"]) == ("7-1.3", True)
+    for handle in ("7-1", "7-1.2", "7-1.3"):
+        assert shop("query", "--verify", handle=handle).exit_code == 0
+
+
+def test_with_next_free_a_handle_of_another_tape_is_not_passed_over(shop):
+    shop("archive")
+    other = shop.tape.with_name("OTHER")
+    shop.tape.rename(other)
+    answer = shop("archive", "--next-free", path=other)
+    assert "handle 7-1 is taken: it names a copy of" in answer.stderr
+
+
 def test_other_data_of_the_same_size_and_time_is_not_taken_for_archived(shop):
     shop("archive")
     before = shop.tape.stat()

@@ -81,13 +81,19 @@ def disk() -> None:
 @_path
 @_store
 @_handle
+@click.option(
+    "--next-free",
+    is_flag=True,
+    help="If the handle names an earlier copy of other data of this tape, take HANDLE.2, HANDLE.3"
+    " and so on instead.",
+)
 @_json
-def archive(*, path: Path, store: Path, handle: str, as_json: bool) -> None:
+def archive(*, path: Path, store: Path, handle: str, next_free: bool, as_json: bool) -> None:
     """Copy the tape at PATH into the store."""
     place = Place(store=store, tape=path, handle=handle)
     started = time.monotonic()
     with _work(f"cannot archive {shown(path)}", store) as progress:
-        copy, made = archive_tape(place, progress, lambda: datetime.now(UTC))
+        copy, made = archive_tape(place, progress, lambda: datetime.now(UTC), next_free=next_free)
     seconds = time.monotonic() - started
     words = "archived" if made else "already archived"
     _tell(

@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 import zstandard
+from attrs import evolve
 
 from vtspolicy import __version__
 from vtspolicy.runner.disk.catalogue import Copy, checked_copy, copy_of_link, has_content
-from vtspolicy.runner.disk.failure import DiskError, shown
+from vtspolicy.runner.disk.failure import DiskError, HandleTakenError, shown
 from vtspolicy.runner.disk.files import (
     PRIVATE_FILE,
     PRIVATE_FOLDER,
@@ -35,14 +36,20 @@ MOST_THREADS = 8  # hashing is the limit beyond that, and each costs memory
 # half as much processor time again, and 100 MiB more memory, for 1 % less output.
 JOB = 1 << 20
 
+MOST_TRIED = 100
+"""Handles that are tried for one copy: the given one, and those with a number behind it."""
+
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
-def archive(place: Place, progress: Progress, now: Callable[[], datetime]) -> tuple[Copy, bool]:
+def archive(
+    place: Place, progress: Progress, now: Callable[[], datetime], *, next_free: bool = False
+) -> tuple[Copy, bool]:
     """Copy the tape of `place` into the store; return the copy, and whether it was made just now.
 
     A copy under the same handle of the same tape with the same size, time and data is taken as this
-    one.
+    one. With `next_free`, a handle that names an earlier copy of other data of this tape is passed
+    over, and HANDLE.2, HANDLE.3 and so on are tried, up to MOST_TRIED.
     Raises DiskError and leaves no copy when anything is in doubt: the tape is empty, not a plain
     file, changed while it was read, or the handle is taken. Raises OSError as the system gives it.
     """
@@ -51,15 +58,32 @@ def archive(place: Place, progress: Progress, now: Callable[[], datetime]) -> tu
             # A copy of an erased tape would be the newest, and be restored instead of the real one.
             raise DiskError(f"{shown(place.tape)}: the tape is empty (erased); nothing to archive")
         _make_store(place.store)
-        with claimed(place.lock, f"another run is busy with handle {place.handle}"):
-            earlier = _earlier(place, descriptor, before, progress)
-            if earlier is not None:
-                return earlier, False
+        for number in range(1, MOST_TRIED + 1):
+            one = place if number == 1 else evolve(place, handle=f"{place.handle}.{number}")
             try:
-                return _write(place, descriptor, before, progress, now), True
-            except BaseException:
-                _forget(place)
-                raise
+                return _archive(one, descriptor, before, progress, now)
+            except HandleTakenError:
+                if not next_free or number == MOST_TRIED:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+
+def _archive(
+    place: Place,
+    descriptor: int,
+    before: os.stat_result,
+    progress: Progress,
+    now: Callable[[], datetime],
+) -> tuple[Copy, bool]:
+    with claimed(place.lock, f"another run is busy with handle {place.handle}"):
+        earlier = _earlier(place, descriptor, before, progress)
+        if earlier is not None:
+            return earlier, False
+        try:
+            return _write(place, descriptor, before, progress, now), True
+        except BaseException:
+            _forget(place)
+            raise
 
 
 def _make_store(store: Path) -> None:
@@ -97,7 +121,7 @@ def _earlier(
     copy = checked_copy(place)
     same = (copy.manifest.size, copy.manifest.mtime_ns) == (tape.st_size, tape.st_mtime_ns)
     if not same or not has_content(copy, descriptor, tape.st_size, progress):
-        raise DiskError(
+        raise HandleTakenError(
             f"handle {place.handle} is taken: it names an earlier copy of this tape,"
             f" made {copy.manifest.created}; the tape has changed since"
         )

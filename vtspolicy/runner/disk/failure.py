@@ -15,6 +15,10 @@ class BadHandleError(DiskError):
     """The handle cannot be the name of a copy."""
 
 
+class HandleTakenError(DiskError):
+    """The handle names an earlier copy of the same tape, with other data."""
+
+
 class NoCopyError(DiskError):
     """The store holds no copy of this tape, or none under this handle."""
 
