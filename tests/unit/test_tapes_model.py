@@ -135,6 +135,7 @@ ACTS_AND_REASONS = [
         Act.RESTORE,
         facts(with_file(HALF, a_tape(OTHER)), COPY),
     ),
+    (Reason.GONE_MEANWHILE, Act.RESTORE, facts(DELETED, COPY, was_there=True)),
     (Reason.WOULD_OVERWRITE, Act.RESTORE, facts(REWRITTEN, COPY)),
     (Reason.WOULD_OVERWRITE, Act.RESTORE, facts(WRITTEN)),
     (Reason.WOULD_OVERWRITE, Act.RESTORE, facts(REWRITTEN, COPY, handle="H1")),
