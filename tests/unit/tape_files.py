@@ -66,10 +66,11 @@ class FileClock:
 
 
 class Facts:
-    """What the system tells of a file, with the model's times."""
+    """What the system tells of a file, with the model's times and device number."""
 
-    def __init__(self, real, clock):
+    def __init__(self, real, clock, remounts=0):
         self._real = real
+        self.st_dev = real.st_dev + remounts
         self.st_mtime_ns = clock.model(real.st_mtime_ns)
         self.st_ctime_ns = clock.model(real.st_ctime_ns)
 
@@ -104,10 +105,10 @@ class ModelSystem(System):
             super().close(self.opened.pop())
 
     def facts(self, file):
-        return Facts(super().facts(file), self.world.files)
+        return Facts(super().facts(file), self.world.files, self.world.remounts)
 
     def facts_at(self, name, folder):
-        return Facts(super().facts_at(name, folder), self.world.files)
+        return Facts(super().facts_at(name, folder), self.world.files, self.world.remounts)
 
     def sync(self, file):
         """Nothing here loses power."""
@@ -143,6 +144,7 @@ def keeper_look(world, tape, boot):
             file,
             mtime_ns=world.files.model(file.mtime_ns),
             ctime_ns=world.files.model(file.ctime_ns),
+            device=file.device + world.remounts,
         )
     clock = None if look.vault_ns is None else world.files.model(look.vault_ns)
     return evolve(look, at=world.clock.seconds(), fingerprint=file, vault_ns=clock)

@@ -52,6 +52,7 @@ STEPS = {
     "retry": st.tuples(st.just("retry"), st.integers(0, 5)),
     "cancel": st.tuples(st.just("cancel"), st.integers(0, 3)),
     "scan": st.tuples(st.just("scan")),
+    "remount": st.tuples(st.just("remount")),
     "cleanup": st.tuples(st.just("cleanup")),
     "mount": st.tuples(st.just("mount"), main),
     "slow": st.tuples(st.just("slow"), st.integers(1, 3)),
@@ -285,6 +286,9 @@ class Player:
     def scan(self):
         self.world.scan()
 
+    def remount(self):
+        self.world.remount()
+
     def cleanup(self):
         world = self.world
         world.ready()
@@ -456,3 +460,5 @@ class Ending:
                 world.restart()
             elif each == "scan":
                 player.scan()
+            elif each == "remount" and not world.proves_nothing_after_a_remount:
+                world.remount()

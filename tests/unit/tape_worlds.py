@@ -20,8 +20,10 @@ from twisted.python.failure import Failure
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.control import Refused, UnknownThing
 from vtspolicy.tapes import VaultFeatures
+from vtspolicy.tapes.fingerprint import FINE_TICK_NS
 from vtspolicy.testing.clock import TestClock
 from vtspolicy.testing.ledger import MemoryLedger
+from vtspolicy.vaults.system import boot
 
 ALICE = "operator alice"
 NAMES = ("T00001", "T00002")
@@ -81,6 +83,7 @@ class TapeWorld(Checks, World):
         self.host = ModelHost(self.tapes)
         self.begun = {}  # job -> (versions, acts) of its tape as its attempt began
         self.acts = 0  # of the host
+        self.remounts = 0  # each gives the vault another device number
         self.went_well = set()  # jobs whose last run's program did all
         self.known_handles = {name: set() for name in NAMES}  # in ledgers that were replaced
         self.backup_image = None
@@ -128,7 +131,7 @@ class TapeWorld(Checks, World):
         return found
 
     def look(self, tape):
-        look = keeper_look(self, tape, self.machine.boot)
+        look = keeper_look(self, tape, boot())  # as the server has it: numbers are comparable
         return look if self.site.leases else evolve(look, writer=None)
 
     def threads(self, function, *args):
@@ -220,6 +223,15 @@ class TapeWorld(Checks, World):
                 self.start()
 
     # What others do
+
+    @property
+    def proves_nothing_after_a_remount(self):
+        """Whether the times of files are too coarse to tell two file systems apart."""
+        return self.site.tick > FINE_TICK_NS and self.site.proof == "found"
+
+    def remount(self):
+        """The vault is mounted anew: its files are what they were, and its device is another."""
+        self.remounts += 1
 
     def write(self, how, number):
         """The host does something to a tape."""

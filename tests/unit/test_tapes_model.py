@@ -136,6 +136,7 @@ ACTS_AND_REASONS = [
         Act.RESTORE,
         facts(with_file(HALF, a_tape(OTHER)), COPY),
     ),
+    (Reason.GONE_MEANWHILE, Act.RESTORE, facts(DELETED, COPY, was_there=True)),
     (Reason.WOULD_OVERWRITE, Act.RESTORE, facts(REWRITTEN, COPY)),
     (Reason.WOULD_OVERWRITE, Act.RESTORE, facts(WRITTEN)),
     (Reason.WOULD_OVERWRITE, Act.RESTORE, facts(REWRITTEN, COPY, handle="H1")),
@@ -435,7 +436,9 @@ def test_the_stricter_demand_counts_and_none_is_that_it_is_found():
         (a_file(), Difference.NONE),
         (a_file(digest="ab"), Difference.NONE),
         (a_file(device=2, boot="b2"), Difference.NONE),  # numbers of another boot say nothing
-        (a_file(device=2, boot="b1"), Difference.TOUCHED),
+        (a_file(device=2, boot="b1"), Difference.NONE),  # it was mounted anew
+        (a_file(device=2, boot="b1", inode=8), Difference.WRITTEN),
+        (a_file(device=2, boot="b1", changed=6.0), Difference.TOUCHED),
         (a_file(changed=6.0), Difference.TOUCHED),
         (a_file(changed=4.0), Difference.TOUCHED),
         (a_file(11), Difference.WRITTEN),
@@ -453,6 +456,14 @@ def test_size_time_and_inode_tell_a_write_and_the_change_time_a_touch(now, how):
     then = a_file(device=1, boot="b1")
     assert difference(then, now) is how
     assert difference(now, then) is how
+
+
+def test_coarse_times_do_not_tell_a_remount_from_another_file_system():
+    coarse = VaultFeatures(tick_ns=1_000_000_000)
+    then = a_file(device=1, boot="b1")
+    assert difference(then, a_file(device=2, boot="b1"), coarse) is Difference.TOUCHED
+    assert difference(then, a_file(device=2, boot="b2"), coarse) is Difference.NONE
+    assert difference(then, a_file(device=1, boot="b1"), coarse) is Difference.NONE
 
 
 @pytest.mark.parametrize("features", [{"keeps_inode": False}, {"keeps_ctime": False}])

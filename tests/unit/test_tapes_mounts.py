@@ -5,7 +5,7 @@ from test_tapes_faults import TapeSite, TapeWorld
 
 from vtspolicy.jobs import RequestState
 from vtspolicy.notices import Word
-from vtspolicy.tapes import TapeState
+from vtspolicy.tapes import Reason, TapeState
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,31 @@ def test_a_tape_that_is_asked_for_just_as_it_is_emptied_comes_back(world, monkey
     end(world)
     assert world.path.read_bytes() == b"tape"
     assert answers(world) == [Word.MOUNTREADY]
+
+
+@pytest.mark.parametrize(("late", "reason"), [("mount", Reason.ASKED_FOR), ("lock", Reason.LOCKED)])
+@pytest.mark.parametrize("verb", ["Erase", "Delete"])
+def test_mounts_and_locks_are_looked_at_once_more_before_each_act(
+    world, monkeypatch, verb, late, reason
+):
+    """All tapes of a job are judged before the first is emptied: what was judged can be old."""
+    write, book = world.ledger.write, world.ledger.book
+
+    def meanwhile(verb, *args, **more):
+        if verb.__name__ == "prove_copy":
+            now = world.clock.seconds() + 1.0
+            if late == "mount":
+                book.set_mounted(world.tape(), now)
+            else:
+                book.set_locked(str(world.path), True, "operator alice", now)
+        return write(verb, *args, **more)
+
+    monkeypatch.setattr(world.ledger, "write", meanwhile)
+    begin(world, f"VTSPolicy {verb} - P00001", 2)
+    world.work()
+    assert world.path.read_bytes() == b"tape"
+    request = world.ledger.book.request(2)
+    assert (request.state, reason.words in request.reason) == (RequestState.FAILED, True)
 
 
 def emptied(world):

@@ -293,6 +293,49 @@ def test_an_override_belongs_to_its_order_alone(world):
     assert by_operator.state.value == "completed"
 
 
+def test_a_second_order_with_an_override_takes_no_other_orders_away(world):
+    world.engine.queue.drain()
+    first = order(world, ERASE, override="tested by hand")
+    refused = order(world, "VTSPolicy Delete - P00001", override="tested again")
+    assert isinstance(refused, Refused)
+    assert f"of request {first['request']} has an override of it already" in str(refused)
+    assert [each.id for each in world.ledger.book.requests()] == [first["request"]]
+    world.engine.queue.resume()
+    world.settle()
+    world.work()
+    assert world.ledger.book.request(first["request"]).state.value == "completed"
+    assert world.path.read_bytes() == b""
+
+
+def test_the_reason_of_an_order_tells_nothing_of_anothers_override(world):
+    world.engine.queue.drain()
+    world.send("NSK1", ERASE, 1)
+    order(world, ERASE, override="tested by hand")
+    world.path.write_bytes(b"data")
+    world.engine.queue.resume()
+    world.settle()
+    world.work()
+    by_host, by_operator = sorted(
+        world.ledger.book.requests(family="Erase"), key=lambda each: each.id
+    )
+    assert "an operator allowed" not in by_host.reason
+    assert "it was written after that" in by_operator.reason
+
+
+def test_an_override_can_be_given_anew_after_it_was_withdrawn(world):
+    world.engine.queue.drain()
+    first = order(world, ERASE, override="tested by hand")
+    said(world, world.operator.withdraw("P00001", ALICE))
+    second = order(world, ERASE, override="tested again")
+    world.engine.queue.resume()
+    world.settle()
+    world.work()
+    one, other = (world.ledger.book.request(each["request"]) for each in (first, second))
+    assert (one.state.value, other.state.value) == ("failed", "completed")
+    assert "an operator allowed" not in one.reason
+    assert world.path.read_bytes() == b""
+
+
 def test_an_override_that_failed_is_ended_too(world):
     told = order(world, ERASE, override="tested by hand")
     assert told["jobs"] == 1

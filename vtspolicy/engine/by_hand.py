@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from vtspolicy.control import Refused, Told, UnknownThing
 from vtspolicy.engine.cleanup import OURSELVES
-from vtspolicy.engine.engine import OtherTapesError
+from vtspolicy.engine.engine import OtherTapesError, OverriddenAlreadyError
 from vtspolicy.engine.intake import VERBS_ON_REQUESTS, Elsewhere, Understood, Unheard, understand
 from vtspolicy.engine.tapes.checks import CHOSEN, TO, known
 from vtspolicy.events.event import COMMAND_TEXT, Event
@@ -68,7 +68,7 @@ async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
             values=wish.values,
             override=wish.override,
         )
-    except OtherTapesError as error:
+    except (OtherTapesError, OverriddenAlreadyError) as error:
         raise Refused(str(error)) from error
     return _told(recorded)
 

@@ -415,7 +415,8 @@ class Engine:
 
         `expected` are tapes that it must be about, by their names: OtherTapesError when it is not.
         `values` are more values for its jobs, of the operator. `override` is his reason why this
-        order, of one tape as it is now, needs no proof of a copy.
+        order, of one tape as it is now, needs no proof of a copy: OverriddenAlreadyError when
+        another order waits with one for the same tape.
         """
         found = (await self._find([command])).get(id(command), Found(tapes=()))
         if not isinstance(found, str):
@@ -430,6 +431,8 @@ class Engine:
         tapes = found.tapes if not isinstance(found, str) else ()
 
         def record(book: Book) -> Recorded:
+            if override is not None and len(intake.jobs) == 1:
+                _require_no_override(book, tapes[0])
             recorded = book.record(intake)
             if override is not None and len(recorded.jobs) == 1:
                 by, at = command.actor or "operator", self.clock.seconds()
@@ -484,6 +487,29 @@ class OtherTapesError(Exception):
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(f"that name means {', '.join(names) or 'no tape'}")
+
+
+class OverriddenAlreadyError(Exception):
+    """Another order, which has not ended, has an override for the same tape."""
+
+    def __init__(self, tape: str, job: Job) -> None:
+        super().__init__(
+            f"{tape}: job {job.id} of request {job.request} has an override of it already; wait for"
+            f" its end, cancel it, or take it back with `vtspolicy withdraw-override {tape}`"
+        )
+
+
+def _require_no_override(book: Book, tape: Tape) -> None:
+    """Raise OverriddenAlreadyError where an order that has not ended has one for a tape.
+
+    A tape has room for one, and each belongs to one order.
+    """
+    known = book.tape(tape.path)
+    if known is None or known.override is None or known.override_job is None:
+        return
+    job = book.job(known.override_job)
+    if job is not None and job.state.is_live:
+        raise OverriddenAlreadyError(tape.name, job)
 
 
 def entry(job: Job) -> Entry:

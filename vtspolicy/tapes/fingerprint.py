@@ -8,6 +8,9 @@ from attrs import evolve, frozen
 LEGACY_TOLERANCE_NS = 1_000
 """Nanoseconds by which a time of version 0.1, kept as a float of seconds, may differ."""
 
+FINE_TICK_NS = 20_000_000
+"""Nanoseconds of the longest tick in which two files do not get the same times by chance."""
+
 
 @frozen(kw_only=True)
 class Fingerprint:
@@ -18,7 +21,7 @@ class Fingerprint:
     mtime_ns: int | None  # last write of its data, nanoseconds since 1970; None: not recorded
     inode: int | None = None  # None: not recorded (version 0.1)
     ctime_ns: int | None = None  # last change of data or attributes; None: not recorded
-    device: int | None = None  # of the file system; compared within one boot only
+    device: int | None = None  # of the file system; a remount changes it: see `difference`
     boot: str | None = None  # the boot in which `device` was seen
     digest: str | None = None  # SHA-256 of the content, hexadecimal, if it was read at that moment
 
@@ -102,8 +105,13 @@ def difference(
 ) -> Difference:
     """Return how `now` differs from `then`; both are of the same tape.
 
-    Size, last write or inode make it *written*. A change time alone (or a device number, within
-    one boot) makes it *touched*, and so does whatever the vault does not keep or was not recorded.
+    Size, last write or inode make it *written*. A change time alone makes it *touched*, and so does
+    whatever the vault does not keep or was not recorded.
+
+    A remount gives a file system another device number, and another file system that is mounted in
+    its place has one, too. Inode, size and both times tell the two apart: nobody can set a change
+    time. Only where times are so coarse that two files can share them by chance, another number
+    within one boot makes it *touched*.
     """
     features = features or VaultFeatures()
     if then.vault != now.vault or then.size != now.size:
@@ -118,8 +126,14 @@ def difference(
         return Difference.TOUCHED
     if then.inode != now.inode:
         return Difference.WRITTEN
-    same_boot = then.boot is not None and then.boot == now.boot
-    elsewhere = same_boot and None not in {then.device, now.device} and then.device != now.device
-    if then.ctime_ns != now.ctime_ns or elsewhere:
+    if then.ctime_ns != now.ctime_ns:
+        return Difference.TOUCHED
+    if features.tick_ns > FINE_TICK_NS and _is_elsewhere(then, now):
         return Difference.TOUCHED
     return Difference.NONE
+
+
+def _is_elsewhere(then: Fingerprint, now: Fingerprint) -> bool:
+    """Whether the device number is another; it is compared within one boot only."""
+    same_boot = then.boot is not None and then.boot == now.boot
+    return same_boot and None not in {then.device, now.device} and then.device != now.device

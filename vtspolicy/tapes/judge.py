@@ -81,6 +81,7 @@ class Facts:
     handle: str | None = None  # of the copy that an operator chose
     movable: Collection[str] = ()  # applications that can bring a tape back to another place
     in_place: bool = False  # the restore writes into the tape's own file
+    was_there: bool = False  # the tape's file, as the restore of it began
     application: str | None = None  # whose program restores it
     needs_copy: bool = True  # the restore names the copy that it brings back
     mark: Mark = Mark()
@@ -177,7 +178,8 @@ def _empty(act: Act, facts: Facts) -> Ruling:
     if tape.is_half_restored:
         return _refused(Reason.HALF_RESTORED)
     ruling = _evidence(facts)
-    if isinstance(ruling, Refused) and tape.override is not None:
+    is_ours = tape.override is not None and tape.override_job in {None, facts.job}
+    if isinstance(ruling, Refused) and is_ours:
         return Refused(reason=ruling.reason, words=f"{ruling.words}; {_override_gone(facts)}")
     return ruling
 
@@ -305,6 +307,8 @@ def _why_legacy(copy: Copy, tape: Tape, features: VaultFeatures) -> str | None:
 def _restore(facts: Facts) -> Ruling:
     tape = facts.tape
     chosen = _copy_of(facts)
+    if facts.was_there and tape.size is None:
+        return _refused(Reason.GONE_MEANWHILE)
     if tape.size and not tape.is_half_restored:
         whole = _copy_on_tape(facts)
         if whole is not None and (facts.handle is None or whole is chosen):

@@ -107,6 +107,14 @@ class Reason(Enum):
         "a restore into the tape's own file was interrupted, and nobody saw how it left the file",
         0,
     )
+    GONE_MEANWHILE = (
+        (
+            "it was moved or deleted after its restore had begun, and nothing was put in its"
+            " place: give the command again"
+        ),
+        "a tape that was there as its restore began is not there any more",
+        0,
+    )
     WRITTEN_AFTER_RESTORE = (
         "it was written after a restore of it had failed, and a restore would overwrite that",
         "the file is not as the failed restore left it",

@@ -30,6 +30,9 @@ from vtspolicy.vaults import ChangedError, InUseError, NoLeaseError, VaultError
 TRIES = 3
 """How often a tape is judged anew that was touched between the judgement and the act."""
 
+CHANGED = "it was judged otherwise meanwhile"
+"""Why a tape is left alone about which nothing more can be told."""
+
 
 @define(kw_only=True)
 class DeletionGate:
@@ -125,13 +128,16 @@ class DeletionGate:
         """Empty or remove one tape that was judged; returns why not, if that cannot be done."""
         checks, tape = self.checks, facts.tape
         if not isinstance(ruling, Allowed):
-            return "it was judged otherwise meanwhile"
+            return CHANGED
         if ruling.copy is not None:
             # First: a server that is killed now finds which copy has what was on the tape.
             digest = facts.answers[ruling.copy.id].words if ruling.proof is Proof.DATA else None
             await checks.ledger.write(
                 Book.prove_copy, tape, ruling.copy, ruling.proof, facts.now, digest=digest
             )
+        again = judge(act, await self._anew(facts))
+        if not isinstance(again, Allowed):
+            return again.words if isinstance(again, Refused | Done) else CHANGED
         try:
             if act is Act.ERASE:
                 file = await checks.in_thread(checks.vaults.erase, tape, tape.seen)
@@ -147,6 +153,26 @@ class DeletionGate:
         except OSError as error:
             return f"it could not be {job.work.then}: {error.strerror or error}"
         return Emptied(tape=tape, file=file, proven=ruling.copy is not None or not tape.size)
+
+    async def _anew(self, facts: Facts) -> Facts:
+        """Return the facts with what the ledger says of mounts, locks and overrides just now.
+
+        All tapes of a job are judged before the first of them is emptied, which can take long.
+        """
+        now, tape = self.checks.clock.seconds(), facts.tape
+        record = await self.checks.ledger.read(Book.tape, tape.path)
+        if record is None:
+            return evolve(facts, now=now)
+        there = evolve(
+            tape,
+            locked=record.locked,
+            mounted=record.mounted,
+            override=record.override,
+            override_at=record.override_at,
+            override_seen=record.override_seen,
+            override_job=record.override_job,
+        )
+        return evolve(facts, now=now, tape=there)
 
 
 def token_of(job: Job) -> str:

@@ -71,6 +71,7 @@ class Plan:
     values: Mapping[str, str]  # for the templates of the work
     to: str | None = None  # a new file to which it is written, in place of the tape
     came: Mapping[str, object] | None = None  # the private file that was to take the tape's place
+    there: bool = False  # the tape's file was, as this attempt or an earlier one began
 
     def to_json(self) -> str:
         """Return the plan as the ledger keeps it."""
@@ -108,8 +109,9 @@ class Restores:
             return await self._begin_aside(job, tapes[0], job.values[TO])
         copies: list[Copy | None] = []
         back: list[str] = []
+        was_there = await self._was_there(job)
         for tape in tapes:
-            ruling = await self._judged(job, tape)
+            ruling = await self._judged(job, tape, was_there=was_there)
             if isinstance(ruling, Refused):
                 reason = f"{tape.name}: {ruling.words}"
                 return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
@@ -124,6 +126,7 @@ class Restores:
             reason += "; ".join(back) or "they are in several copies"
             return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
         plan = await self._plan(job, tapes, copies[0])
+        plan = evolve(plan, there=was_there or tapes[0].seen is not None)
         if plan.way == "path":
             now = self.checks.clock.seconds()
             await self.checks.ledger.write(Book.begin_restore, tapes, now)
@@ -139,21 +142,30 @@ class Restores:
         copy = next((each for each in copies if each.handle == handle), None)
         return Plan(way="path", copy=copy.id if copy is not None else None, size=None, values={})
 
-    async def _judged(self, job: Job, tape: Tape) -> Ruling:
+    async def _was_there(self, job: Job) -> bool:
+        """Whether the tape's file was there as an earlier attempt of a job began."""
+        for attempt in range(1, job.attempt):
+            text = await self.checks.ledger.read(Book.plan, job.id, attempt)
+            plan = Plan.of_json(text)
+            if plan is not None and plan.way != "path" and plan.there:
+                return True
+        return False
+
+    async def _judged(self, job: Job, tape: Tape, *, was_there: bool) -> Ruling:
         """Return whether a restore may begin.
 
         One in place is not guarded by us: its program opens the tape itself. So what is on the tape
         is looked at once more, after the applications were asked, and nobody may have it open.
         """
         checks = self.checks
-        facts = await checks.facts(tape, job)
+        facts = evolve(await checks.facts(tape, job), was_there=was_there)
         ruling, facts = await checks.judged(Act.RESTORE, job, facts)
         if not (isinstance(ruling, Allowed) and facts.in_place and tape.size):
             return ruling
         use = await checks.in_thread(checks.vaults.use, tape)
         again = await checks.look_again(tape)
         if again.seen != tape.seen and use is not Use.OPEN:
-            return await self._judged(job, again)
+            return await self._judged(job, again, was_there=was_there)
         return judge(Act.RESTORE, evolve(facts, tape=again, use=use))
 
     async def _begin_aside(self, job: Job, tape: Tape, to: str) -> Plan | Ending:
@@ -242,7 +254,8 @@ class Restores:
         await checks.ledger.write(Book.note_plan, job.id, job.attempt, came.to_json())
         held_until = min(checks.clock.seconds() + HELD_OPEN, until)
         while True:
-            ruling, _ = await checks.judged(Act.RESTORE, job, await checks.facts(tape, job))
+            facts = evolve(await checks.facts(tape, job), was_there=plan.there)
+            ruling, _ = await checks.judged(Act.RESTORE, job, facts)
             if isinstance(ruling, Done):  # by another request; the host may be writing to it
                 return (), evolve(judgement, reason=ruling.words)
             if isinstance(ruling, Refused):
