@@ -11,6 +11,7 @@ from vtspolicy.grammar import shipped
 from vtspolicy.rules.judge import judge, judge_poll, judge_query
 from vtspolicy.rules.load import load_table
 from vtspolicy.rules.outputs import CAUSE_LIMIT, LINE_LIMIT
+from vtspolicy.rules.progress import read_progress
 from vtspolicy.rules.work import Expectation, Poll, Query, Reading, Work
 
 STATISTICS = "Total number of objects failed:  1\nElapsed processing time:  00:00:04\n"
@@ -246,3 +247,60 @@ def test_a_shipped_table_finds_the_cause(family, rule, output, cause):
     work = next(each.work for each in table.rules if each.name == rule)
     judged = judge(work, code=99, output=output, values={"size": "1", "handle": "1-1"})
     assert judged.reason == f"exit code 99, which the table does not list: {cause}"
+
+
+SLOW = "(x+x+)+y"
+LINE = "x" * 60 + "\n"
+"""Trying all ways to divide this line takes longer than there is time in the world."""
+
+
+@pytest.fixture
+def short_of_time(monkeypatch):
+    monkeypatch.setattr("vtspolicy.rules.time_limit.within_time.__defaults__", (0.05,))
+    monkeypatch.setattr("vtspolicy.rules.outputs.read_output.__kwdefaults__", {"seconds": 0.05})
+
+
+@pytest.mark.usefixtures("short_of_time")
+def test_a_cause_that_takes_too_long_gives_way_to_the_last_line():
+    work = Work(application="X", outcome={"0": "completed"}, cause=lines(SLOW))
+    judged = judge(work, code=12, output=f"{LINE}the disk is full\n", values={})
+    assert judged.reason.endswith(
+        "(the table's regular expressions take too long on this output): the disk is full"
+    )
+
+
+@pytest.mark.usefixtures("short_of_time")
+def test_a_reading_that_takes_too_long_is_a_failure_and_no_clear_no():
+    query = Query(
+        run=("q",),
+        outcome={"0": "completed"},
+        readings=(Reading(name="copies", pattern=f"({SLOW.replace('(', '(?:')})"),),
+        expect=(Expectation(reading="copies", at_least="1"),),
+    )
+    judged = judge_query(query, code=0, output=LINE, values={})
+    assert (judged.state, judged.absent) == ("failed", False)
+    assert "too long" in judged.reason
+
+
+@pytest.mark.usefixtures("short_of_time")
+def test_a_state_that_takes_too_long_leaves_the_job_running():
+    query = Query(
+        run=("q",),
+        outcome={"0": "completed"},
+        readings=(Reading(name="state", pattern="state (.*)"),),
+    )
+    poll = Poll(query=query, completed=SLOW)
+    judged = judge_poll(poll, code=0, output=f"state {LINE}", values={})
+    assert (judged.state, judged.answered) == ("running", False)
+
+
+def test_progress_that_takes_too_long_is_not_told():
+    slow = (Reading(name="percent", pattern=f"({SLOW.replace('(', '(?:')})"),)
+    assert read_progress(slow, LINE) == {}
+
+
+@pytest.mark.usefixtures("short_of_time")
+def test_documents_that_begin_without_an_end_take_no_longer():
+    query = Query(run=("q",), readings=(Reading(name="copies", field="n"),))
+    output = "[\n" * 900 + "1," * 400_000
+    assert "too long" in judge_query(query, code=0, output=output, values={}).reason

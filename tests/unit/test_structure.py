@@ -40,6 +40,7 @@ WORLD = {
 
 ALLOWED = {
     ("config.load", "socket"): "gethostname, once: what `node` is without a configuration",
+    ("rules.time_limit", "signal"): "nothing else interrupts a regular expression",
 }
 """Imports of WORLD in the model, with their reasons."""
 

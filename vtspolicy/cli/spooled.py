@@ -53,15 +53,15 @@ class Spooled:
 
     def far(self, job: Job) -> Live:
         """Return how far a run is, as its output tells."""
-        from vtspolicy.rules.outputs import read_output  # noqa: PLC0415
         from vtspolicy.rules.progress import (  # noqa: PLC0415
             bytes_of,
             percent_of,
             progress_readings,
+            read_progress,
         )
 
         key = run_key(job.id, job.attempt)
-        found = read_output(progress_readings(job.work.readings), self._spool.tail(key, OUTPUT))
+        found = read_progress(progress_readings(job.work.readings), self._spool.tail(key, OUTPUT))
         return Live(pct=percent_of(found), bytes=bytes_of(found))
 
     def outputs(self, job: Job) -> dict[str, str]:

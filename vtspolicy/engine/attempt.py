@@ -19,6 +19,7 @@ from vtspolicy.rules.expand import expand, expand_input
 from vtspolicy.rules.judge import Judgement, judge
 from vtspolicy.rules.outputs import cause_in, with_cause
 from vtspolicy.rules.retry import next_attempt
+from vtspolicy.rules.time_limit import SlowPatternError
 from vtspolicy.rules.work import Poll, Work
 from vtspolicy.runner.protocol import End, Ended, Run, Runner, TapeFile
 from vtspolicy.tapes import Outcome, Reason
@@ -439,8 +440,13 @@ def _of_call(work: Work, deadline: Deadline) -> float | None:
 
 def _with_last_words(judgement: Judgement, work: Work, output: str) -> Judgement:
     """A run that went well and has not done what is expected may say in its last line why."""
-    if not judgement.reason or cause_in(work.cause, output):
+    if not judgement.reason or not judgement.told:
         return judgement
+    try:
+        if cause_in(work.cause, output):
+            return judgement
+    except SlowPatternError:  # which the reason tells already
+        pass
     return evolve(judgement, reason=with_cause(judgement.reason, (), output, went_well=False))
 
 

@@ -12,8 +12,7 @@ from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.jobs import Job, run_key
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.notices import Notice
-from vtspolicy.rules.outputs import read_output
-from vtspolicy.rules.progress import PERCENT, percent_of, progress_readings
+from vtspolicy.rules.progress import PERCENT, percent_of, progress_readings, read_progress
 from vtspolicy.runner.protocol import Runner
 
 EVERY = 60.0
@@ -43,7 +42,7 @@ class Progress:
             return
 
         def look() -> None:
-            self._tell(job, read_output(readings, self.runner.tail(key, OUTPUT_READ)))
+            self._tell(job, read_progress(readings, self.runner.tail(key, OUTPUT_READ)))
 
         looking = self._watching[job.id] = LoopingCall(look)
         looking.clock = self.clock
@@ -55,7 +54,7 @@ class Progress:
             return self._polled[job.id]
         key = run_key(job.id, job.attempt)
         readings = progress_readings(job.work.readings)
-        return read_output(readings, self.runner.tail(key, OUTPUT_READ)) if readings else {}
+        return read_progress(readings, self.runner.tail(key, OUTPUT_READ)) if readings else {}
 
     def forget(self, job: int) -> None:
         """The job's run has ended."""

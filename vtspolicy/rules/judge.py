@@ -8,6 +8,7 @@ from attrs import evolve, field, frozen
 
 from vtspolicy.rules.expand import ExpansionError, fill
 from vtspolicy.rules.outputs import number, read_output, with_cause
+from vtspolicy.rules.time_limit import SlowPatternError, within_time
 from vtspolicy.rules.work import Expectation, OutcomeName, Poll, Query, Work
 
 EXITED = "exited"
@@ -24,6 +25,7 @@ class Judgement:
     reason: str = ""  # why it is not completed; "" if it is
     readings: Mapping[str, str] = field(factory=dict)  # what its output told
     absent: bool = False  # the answer to a query is a clear no, not the failure to get one
+    told: bool = True  # False: the output could not be read, and so tells nothing
 
 
 @frozen(kw_only=True)
@@ -49,9 +51,13 @@ def judge(
     `values` are those that its argument list had. The reason ends with the words of the program,
     as the table's `cause` finds them. An exit code that the table does not know is a
     failure, and so is every end that is no exit. A reading that an expectation needs and that the
-    output does not tell makes the expectation fail.
+    output does not tell makes the expectation fail. Readings that take too long are a failure,
+    whatever the exit code.
     """
-    readings = read_output(work.readings, output)
+    try:
+        readings = read_output(work.readings, output)
+    except SlowPatternError as error:
+        return Judgement(state="failed", reason=f"it cannot be judged: {error}", told=False)
     if kind != EXITED or code is None:
         reason = with_cause(f"it did not exit: {kind}", work.cause, output, went_well=False)
         return Judgement(state="failed", reason=reason, readings=readings)
@@ -81,7 +87,7 @@ def judge_query(
     does not hold, the answer is neither: what was asked for may be there all the same.
     """
     judged = judge(query, code=code, output=output, values=values, kind=kind)
-    if judged.state == "completed" or kind != EXITED or code is None:
+    if judged.state == "completed" or kind != EXITED or code is None or not judged.told:
         return judged
     listed = any(each in output for each in query.absent if not each.isdigit())
     went_well = _by_code(query.outcome, code)[0] == "completed" and judged.state == "failed"
@@ -106,13 +112,13 @@ def judge_poll(
     if call.state == "failed" or state is None:
         reason = call.reason or "the output does not tell the state"
         return PollJudgement(state="running", reason=reason, readings=call.readings, answered=False)
-    if poll.running and re.fullmatch(poll.running, state):
+    try:
+        ended = within_time(lambda: _state(poll, state))
+    except SlowPatternError as error:
+        reason = f"its state cannot be judged: {error}"
+        return PollJudgement(state="running", reason=reason, readings=call.readings, answered=False)
+    if ended == "running":
         return PollJudgement(state="running", reason=state, readings=call.readings)
-    ended: OutcomeName = "failed"
-    if poll.completed and re.fullmatch(poll.completed, state):
-        ended = "completed"
-    elif poll.warning and re.fullmatch(poll.warning, state):
-        ended = "warning"
     reason = "" if ended == "completed" else f"the application's state is {state}"
     for expectation in poll.query.expect:
         wrong = _why_not(expectation, {**values, **call.readings})
@@ -121,6 +127,17 @@ def judge_poll(
     if ended != "completed":
         reason = with_cause(reason, poll.query.cause, output, went_well=True)
     return PollJudgement(state=ended, reason=reason, readings=call.readings)
+
+
+def _state(poll: Poll, said: str) -> Literal["running", "completed", "warning", "failed"]:
+    """Return what the application's own word for the state of its job means."""
+    if poll.running and re.fullmatch(poll.running, said):
+        return "running"
+    if poll.completed and re.fullmatch(poll.completed, said):
+        return "completed"
+    if poll.warning and re.fullmatch(poll.warning, said):
+        return "warning"
+    return "failed"
 
 
 def _by_code(outcome: Mapping[str, OutcomeName], code: int) -> tuple[OutcomeName, str]:

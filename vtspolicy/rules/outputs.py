@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from vtspolicy.rules.time_limit import SECONDS, SlowPatternError, within_time
 from vtspolicy.rules.work import Reading
 
 OUTPUT_LIMIT = 16 * 2**20
 """Characters of output that are looked at; of more, the end."""
 
 LINE_LIMIT = 4 * 2**10
-"""Characters of a line that regular expressions look at: no output can keep them busy for long."""
+"""Characters of a line that regular expressions look at."""
 
 VALUE_LIMIT = 1000
 """Characters of a reading that are kept."""
@@ -23,18 +24,17 @@ FAILURES = 1000
 """How many lines that only look like JSON are tried."""
 
 
-def read_output(readings: tuple[Reading, ...], output: str) -> dict[str, str]:
+def read_output(
+    readings: tuple[Reading, ...], output: str, *, seconds: float = SECONDS
+) -> dict[str, str]:
     """Return what the readings find in an output; what is not there is left out.
 
     Regular expressions look at the output line by line, JSON fields at the output as one document
-    or at each line that is one. The last find counts.
+    or at each line that is one. The last find counts. Raises SlowPatternError.
     """
     if not readings:
         return {}
-    output = output[-OUTPUT_LIMIT:]
-    found = dict(_by_pattern([each for each in readings if each.pattern is not None], output))
-    found.update(_by_field([each for each in readings if each.field is not None], output))
-    return found
+    return within_time(lambda: _found(readings, output[-OUTPUT_LIMIT:]), seconds)
 
 
 def with_cause(reason: str, cause: tuple[Reading, ...], output: str, *, went_well: bool) -> str:
@@ -43,16 +43,25 @@ def with_cause(reason: str, cause: tuple[Reading, ...], output: str, *, went_wel
     The last line of what went well (by its exit code) is a part of its answer: only what `cause`
     finds is told then.
     """
-    words = cause_in(cause, output) or ("" if went_well else last_line(output))
+    try:
+        words = cause_in(cause, output)
+    except SlowPatternError as error:
+        reason = f"{reason} ({error})"
+        words = ""
+    words = words or ("" if went_well else last_line(output))
     return f"{reason}: {words}" if words else reason
 
 
 def cause_in(cause: tuple[Reading, ...], output: str) -> str:
     """Return what tells why a program failed, by the first of these readings that finds it; or "".
 
-    A regular expression without a group stands for the whole line in which it is found.
+    A regular expression without a group stands for the whole line in which it is found. Raises
+    SlowPatternError.
     """
-    output = output[-OUTPUT_LIMIT:]
+    return within_time(lambda: _cause_in(cause, output[-OUTPUT_LIMIT:])) if cause else ""
+
+
+def _cause_in(cause: tuple[Reading, ...], output: str) -> str:
     for each in cause:
         if each.field is not None:
             words = dict(_by_field([each], output)).get(each.name, "")
@@ -86,6 +95,12 @@ def _last_match(pattern: re.Pattern[str], output: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:CAUSE_LIMIT]
+
+
+def _found(readings: tuple[Reading, ...], output: str) -> dict[str, str]:
+    found = dict(_by_pattern([each for each in readings if each.pattern is not None], output))
+    found.update(_by_field([each for each in readings if each.field is not None], output))
+    return found
 
 
 def _by_pattern(readings: list[Reading], output: str) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from vtspolicy.rules.outputs import read_output
+from vtspolicy.rules.time_limit import SlowPatternError
 from vtspolicy.rules.work import Reading
 
 PERCENT = "percent"
@@ -10,10 +12,21 @@ PERCENT = "percent"
 BYTES = "bytes"
 """The reading that is how many bytes are done."""
 
+SECONDS = 0.1
+"""Seconds of processor time that it may take to find out: a list asks for each job that runs."""
+
 
 def progress_readings(readings: Iterable[Reading]) -> tuple[Reading, ...]:
     """Return those of a job's readings that tell how far it is."""
     return tuple(each for each in readings if each.name in {PERCENT, BYTES})
+
+
+def read_progress(readings: tuple[Reading, ...], output: str) -> dict[str, str]:
+    """Return what an output tells of how far a job is; nothing, where that takes too long."""
+    try:
+        return read_output(readings, output, seconds=SECONDS)
+    except SlowPatternError:
+        return {}
 
 
 def percent_of(readings: Mapping[str, str]) -> int | None:
