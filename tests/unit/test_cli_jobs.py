@@ -401,7 +401,8 @@ def test_the_end_of_a_tapes_name_is_kept_when_it_has_to_fit(site):
     planned = PlannedJob(work=Work(application="DSK"), values={}, lock=None, tape=tape)
     site.record(jobs=(planned,))
     assert f"{pool}/A00017" in site.run(jobs).stdout
-    assert "\u2026-NAME/A00017" in site.run(jobs, env={"COLUMNS": "80"}).stdout
+    assert f"{pool}/A00017" in site.run(jobs, env={"COLUMNS": "80"}).stdout
+    assert "\u2026-NAME/A00017" in site.run(jobs, env={"COLUMNS": "60"}).stdout
 
 
 def test_long_lines_of_an_output_stay_behind_their_bar(site):
