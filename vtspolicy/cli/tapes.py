@@ -441,6 +441,8 @@ def _order(
     answer = told(lambda: client.post("order", **given))
     number, word = int(answer["request"]), str(answer["word"])
     reason = f": {visible(answer['reason'])}" if answer.get("reason") else ""
+    if word == "NORULE":
+        reason = f": no rule matches; `vtspolicy why {number}` shows what each of them wants"
     if word in REFUSED:
         if as_json:
             print_json(dict(answer))
