@@ -18,6 +18,7 @@ from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.retry import retry
 from vtspolicy.cli.status import status
 from vtspolicy.cli.tables import Column, clock, duration, instant, recent, table
+from vtspolicy.cli.tapes import restore
 from vtspolicy.cli.why import why
 from vtspolicy.client import SOCKET, reachable
 from vtspolicy.events.event import Event
@@ -401,7 +402,8 @@ def test_the_end_of_a_tapes_name_is_kept_when_it_has_to_fit(site):
     planned = PlannedJob(work=Work(application="DSK"), values={}, lock=None, tape=tape)
     site.record(jobs=(planned,))
     assert f"{pool}/A00017" in site.run(jobs).stdout
-    assert "\u2026-NAME/A00017" in site.run(jobs, env={"COLUMNS": "80"}).stdout
+    assert f"{pool}/A00017" in site.run(jobs, env={"COLUMNS": "80"}).stdout
+    assert "\u2026-NAME/A00017" in site.run(jobs, env={"COLUMNS": "60"}).stdout
 
 
 def test_long_lines_of_an_output_stay_behind_their_bar(site):
@@ -679,6 +681,20 @@ def test_a_reload_tells_the_table_and_its_warnings(site, server):
     result = site.run(reload)
     assert (result.exit_code, result.stdout) == (0, "table 77aa with 3 rules is in force\n")
     assert result.stderr == "rules.yaml:1:1: doubt\n"
+
+
+def test_a_table_of_one_rule_is_told_as_such(site, server):
+    server.answers = [(200, {"table": "77aa", "rules": 1, "warnings": []})]
+    assert site.run(reload).stdout == "table 77aa with 1 rule is in force\n"
+
+
+def test_an_order_that_no_rule_matches_names_the_way_to_the_cause(site, server):
+    server.answers = [(200, {"request": 36, "word": "NORULE", "jobs": 0, "reason": None})]
+    result = site.run(restore, "A00017")
+    assert (result.exit_code, result.stderr) == (
+        4,
+        "norule, request 36: no rule matches; `vtspolicy why 36` shows what each of them wants\n",
+    )
 
 
 def test_the_time_that_is_trusted_is_told(site, server):

@@ -161,6 +161,15 @@ def test_what_is_cut_of_a_reason_is_not_what_the_application_said(site):
     assert site.run_json(jobs)[1]["jobs"][0]["reason"] == reason
 
 
+def test_a_reason_does_not_repeat_the_tape_of_its_row_in_a_terminal(site):
+    site.record()
+    site.start(1)
+    site.finish(1, JobState.COMPLETED, reason="/VAULT01/PAYROLL/A00017: it is empty already")
+    row = site.run(jobs, env={"COLUMNS": "90"}).stdout.splitlines()[1]
+    assert "/VAULT01/PAYROLL/A00017  " in row
+    assert row.endswith("  it is empty already")
+
+
 def test_why_a_job_waits_and_how_far_another_is_comes_from_the_server(site, server):
     site.record(cartridges=("A00017", "A00018"))
     site.start(1)

@@ -100,10 +100,10 @@ def run(server, *arguments):
 
 
 @pytest.mark.parametrize("text", ["hello", "vtspolicy Status - 1", "VTSPolicyX"])
-def test_a_text_that_no_server_answers_is_not_waited_for(text):
+def test_a_text_that_is_no_command_is_not_waited_for(text):
     result = run("127.0.0.1:1", "--wait", text)
     assert result.exit_code == 2
-    assert "a command begins with VTSPolicy" in result.stderr
+    assert "commands begin with VTSPolicy, in these upper" in result.stderr
 
 
 @pytest.mark.parametrize(

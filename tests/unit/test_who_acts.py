@@ -139,7 +139,7 @@ def test_a_failed_job_needs_a_person_until_it_is_done_again(world):
 
 def test_a_request_that_failed_without_a_job_and_stuck_notices_need_a_person(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/NOSUCH'")
-    assert needs(world) == ["failed within a day and not done again: 1 job"]
+    assert needs(world) == ["failed within a day and not done again: 1 request without a job"]
     world.clock.pass_time(STUCK + 1)
     world.acknowledge("NSK1")
     assert len(needs(world)) == 1

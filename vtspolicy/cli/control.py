@@ -205,7 +205,8 @@ def reload(*, config: Path, as_json: bool, reason: str | None) -> None:
     if as_json:
         print_json(dict(answer))
         return
-    emit(f"table {visible(answer['table'])} with {answer['rules']} rules is in force")
+    rules = "1 rule" if answer["rules"] == 1 else f"{answer['rules']} rules"
+    emit(f"table {visible(answer['table'])} with {rules} is in force")
     for warning in answer.get("warnings") or ():
         click.echo(visible(warning), err=True)
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from vtspolicy.cli.tables import (
+    MANY,
     UNBOUNDED,
     Column,
     clock,
     dated,
     duration,
     ending,
+    fits,
     recent,
     size,
     table,
@@ -22,7 +24,7 @@ from vtspolicy.jobs import Job, JobState, Transition
 from vtspolicy.records import NOTHING, Live
 
 TAPE = ((140, 26), (100, 20), (0, 13))
-"""Characters of a tape's name in a table, by the columns that the terminal has at least."""
+"""Characters of a tape's name in a table that is wider than the terminal, by its columns."""
 
 _BEFORE_WORDS = re.compile(r"(?:.*?)exit code -?\d+[^:]*: ")
 """What of a reason is ours, before the application's own words."""
@@ -48,7 +50,12 @@ def job_table(
         Column("reason", gives=True),
     )
     most = next(most for columns_there, most in TAPE if width() >= columns_there)
-    return table(columns, ([*_cells(job, at, known.get(job.id, NOTHING), most)] for job in jobs))
+
+    def rows(most: int) -> list[tuple[object, ...]]:
+        return [_cells(job, at, known.get(job.id, NOTHING), most) for job in jobs]
+
+    whole = rows(UNBOUNDED) if len(jobs) <= MANY else None
+    return table(columns, whole if whole and fits(columns, whole) else rows(most))
 
 
 def _cells(job: Job, now: float, live: Live, most: int) -> tuple[object, ...]:
@@ -56,11 +63,14 @@ def _cells(job: Job, now: float, live: Live, most: int) -> tuple[object, ...]:
     took = None
     if job.started is not None and job.state is not JobState.WAITING:
         took = duration(until - job.started)
-    said = words_first(reason_of(job, now, live)) if width() < UNBOUNDED else None
+    reason = reason_of(job, now, live)
+    if reason is not None and width() < UNBOUNDED:
+        # The tape has a column of its own.
+        reason = words_first(reason.removeprefix(f"{job.tape}: "))
     return (
         *(job.id, job.request, job.state.value, job.host, ending(job.ref, 14)),
         *(job.work.application, ending(job.tape, most), job.rule, dated(job.started, now), took),
-        said if said is not None else reason_of(job, now, live),
+        reason,
     )
 
 

@@ -246,8 +246,8 @@ def _text(text: str | None, file: IO[str] | None) -> str:
         raise click.UsageError("there is no command: the text is empty")
     if _ANSWERED.match(found) is None:
         raise click.UsageError(
-            f'no server answers "{found.split(maxsplit=1)[0]}": a command begins with VTSPolicy,'
-            " and a mount request with $ZSVR:"
+            f'"{found.split(maxsplit=1)[0]}" is the beginning of no command: commands begin with'
+            " VTSPolicy, in these upper and lower case letters, and mount requests with $ZSVR:"
         )
     return found
 

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from io import StringIO
+from itertools import chain, zip_longest
+from typing import Literal
 
 import click
 from attrs import frozen
@@ -47,6 +49,7 @@ class Column:
     right: bool = False  # numbers stand to the right
     gives: bool = False  # it becomes narrower when the table is wider than the terminal
     needs: int = 0  # it is left out on terminals with fewer columns
+    wraps: bool = False  # what does not fit goes on in further lines, and is not cut
 
 
 def width() -> int:
@@ -84,14 +87,16 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> str:
         grid.add_column(
             Text(each.name, no_wrap=True, overflow="ellipsis"),
             justify="right" if each.right else "left",
-            no_wrap=not each.gives,
+            no_wrap=not (each.gives or each.wraps),
             overflow="ellipsis",
         )
     for row in rows:
-        cells = ["" if row[place] is None else visible(row[place]) for place in shown]
-        grid.add_row(
-            *(Text(cell, STYLES.get(cell, ""), no_wrap=True, overflow="ellipsis") for cell in cells)
-        )
+        cells = []
+        for place in shown:
+            cell, wraps = "" if row[place] is None else visible(row[place]), columns[place].wraps
+            overflow: Literal["fold", "ellipsis"] = "fold" if wraps else "ellipsis"
+            cells.append(Text(cell, STYLES.get(cell, ""), no_wrap=not wraps, overflow=overflow))
+        grid.add_row(*cells)
     out = StringIO()
     in_terminal = sys.stdout.isatty()
     Console(
@@ -112,7 +117,10 @@ def _long_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> 
     texts = [["" if row[place] is None else visible(row[place]) for place in shown] for row in rows]
     names = [columns[place].name for place in shown]
     broad = [max(map(cell_len, column)) for column in zip(names, *texts, strict=True)]
-    gives = [number for number, place in enumerate(shown) if columns[place].gives]
+    gives = [
+        number for number, place in enumerate(shown) if columns[place].gives or columns[place].wraps
+    ]
+    wraps = [columns[place].wraps for place in shown]
     while gives and sum(broad) + 2 * len(broad) - 2 > columns_there:
         widest = max(gives, key=lambda number: broad[number])
         if broad[widest] <= len(names[widest]):
@@ -131,7 +139,26 @@ def _long_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> 
                 fitted.append(blanks + cell if to_right else cell + blanks)
         return "  ".join(fitted).rstrip()
 
-    return "\n".join([line(names), *map(line, texts)])
+    def lines(cells: Sequence[str]) -> Iterable[str]:
+        wrapped = [
+            textwrap.wrap(cell, size) or [""] if each else [cell]
+            for cell, size, each in zip(cells, broad, wraps, strict=True)
+        ]
+        return map(line, zip_longest(*wrapped, fillvalue=""))
+
+    return "\n".join([line(names), *chain.from_iterable(map(lines, texts))])
+
+
+def fits(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> bool:
+    """Whether a table is not wider than the terminal, so that nothing of it is cut."""
+    broad = [len(each.name) for each in columns]
+    for row in rows:
+        broad = [
+            max(most, 0 if cell is None else len(visible(cell)))
+            for most, cell in zip(broad, row, strict=True)
+        ]
+    there = [most for most, each in zip(broad, columns, strict=True) if width() >= each.needs]
+    return sum(there) + 2 * len(there) - 2 <= width()
 
 
 def ending(text: str | None, most: int) -> str | None:

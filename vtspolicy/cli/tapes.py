@@ -194,15 +194,15 @@ def _table(shown: Sequence[Tape], verdicts: Mapping[str, Said]) -> str:
         Column("tape"),
         Column("state"),
         Column("size", right=True),
-        Column("written", needs=80),
-        Column("migrated", needs=80),
+        Column("written", needs=130 if verdicts else 80),
+        Column("migrated", needs=130 if verdicts else 80),
         Column("application", needs=110),
         Column("handle", gives=True, needs=170 if verdicts else 110),
         Column("kept", needs=130),
-        Column("note", gives=True),
+        Column("note", gives=True, needs=110 if verdicts else 0),
     ]
     if verdicts:
-        columns += [Column("verdict"), Column("because", gives=True)]
+        columns += [Column("verdict"), Column("because", wraps=True)]
     rows = []
     for tape in shown:
         said = verdicts.get(tape.path)
@@ -441,6 +441,8 @@ def _order(
     answer = told(lambda: client.post("order", **given))
     number, word = int(answer["request"]), str(answer["word"])
     reason = f": {visible(answer['reason'])}" if answer.get("reason") else ""
+    if word == "NORULE":
+        reason = f": no rule matches; `vtspolicy why {number}` shows what each of them wants"
     if word in REFUSED:
         if as_json:
             print_json(dict(answer))

@@ -76,7 +76,8 @@ class Configuration:
     def is_this_node(self, name: str) -> bool:
         """Whether `s=NAME` means this machine: the same name, case ignored.
 
-        One of the two may be the first label of the other; two full names must agree.
+        One of the two may be the first label of the other; two full names must agree. A dot at the
+        end, as the DNS writes full names, says nothing more.
         """
-        ours, asked = self.node.lower(), name.lower()
+        ours, asked = (each.lower().removesuffix(".") for each in (self.node, name))
         return ours == asked or ours == asked.split(".")[0] or asked == ours.split(".")[0]

@@ -18,8 +18,8 @@ async def needs_of(ledger: Ledger, status: Status) -> tuple[str, ...]:
     if status.refused_reload is not None:
         refused = status.refused_reload
         found.append(f"the reload by {refused.by} was refused: {refused.problem}")
-    if failed:
-        found.append(f"failed within a day and not done again: {failed} {_jobs(failed)}")
+    if any(failed):
+        found.append(f"failed within a day and not done again: {_counted(*failed)}")
     found += [
         f"{each.count} notices for {each.host or 'nobody'} are not taken"
         for each in status.pending
@@ -35,5 +35,8 @@ async def needs_of(ledger: Ledger, status: Status) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _jobs(count: int) -> str:
-    return "job" if count == 1 else "jobs"
+def _counted(jobs: int, alone: int) -> str:
+    told = [f"{jobs} job{'s' if jobs > 1 else ''}"] if jobs else []
+    if alone:
+        told.append(f"{alone} request{'s' if alone > 1 else ''} without a job")
+    return ", ".join(told)

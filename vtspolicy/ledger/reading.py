@@ -328,9 +328,9 @@ class ReadingDesk(Desk):
             rows = self._all("history_of_subject", subject)
         return [transition_of(row) for row in rows]
 
-    def failed_since(self, since: float) -> int:
+    def failed_since(self, since: float) -> tuple[int, int]:
         """Return how many jobs, and requests without any, have failed since, not repeated."""
-        return int(self._need("failed_since", since)[0]) + int(self._need("failed_alone", since)[0])
+        return int(self._need("failed_since", since)[0]), int(self._need("failed_alone", since)[0])
 
     def lost_tapes(self) -> int:
         """Return of how many tapes the last content is in a copy that its application has lost."""
