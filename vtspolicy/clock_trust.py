@@ -165,12 +165,13 @@ class ClockTrust:
         self._look(self._read())
         return self.reason
 
-    def restore(self, actor: str) -> bool:
+    def restore(self, actor: str, reason: str | None = None) -> bool:
         """Believe the clock as it is now, because a person says so; False if it was believed."""
         self.check()
         if self._doubt is None and self.held_back is None:
             return False
-        self._regain(f"{actor} said so", actor)
+        said = f"{actor} said so"
+        self._regain(said if reason is None else f"{said}: {reason}", actor)
         return True
 
     def spared(self, before: float) -> tuple[Between, ...]:

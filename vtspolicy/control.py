@@ -82,7 +82,7 @@ class Control(Protocol):
         """Look through the vaults now. Answers {"tapes": how many}."""
         ...
 
-    def withdraw(self, tape: str, actor: str) -> Deferred[Told]:
+    def withdraw(self, tape: str, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Withdraw an override of a tape that no order has used yet. Answers {"tape": ...}."""
         ...
 
@@ -95,6 +95,7 @@ class Control(Protocol):
         copy: str | None,
         to: str | None,
         actor: str,
+        reason: str | None = None,
     ) -> Deferred[Told]:
         """Take a VTSPolicy command as if a host had sent it, but by the operator's right.
 
@@ -121,6 +122,7 @@ class Control(Protocol):
         size: int | None,
         began: str | None,
         actor: str,
+        reason: str | None = None,
     ) -> Deferred[Told]:
         """Note what the application did by its own schedule: `state` is migrated or restored.
 
@@ -129,7 +131,7 @@ class Control(Protocol):
         """
         ...
 
-    def trust_clock(self, actor: str) -> Deferred[Told]:
+    def trust_clock(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Trust the clock as it is now; Refused if it is trusted. Answers {"at": its time}."""
         ...
 
@@ -181,7 +183,7 @@ VERBS: Mapping[str, Verb] = {
     "retry": Verb(method="retry", arguments={"job": _NUMBER, **_WHY}),
     "release-lock": Verb(method="release_lock", arguments={"lock": _TEXT, **_WHY}),
     "scan": Verb(method="scan"),
-    "withdraw": Verb(method="withdraw", arguments={"tape": _TEXT}),
+    "withdraw": Verb(method="withdraw", arguments={"tape": _TEXT, **_WHY}),
     "order": Verb(
         method="order",
         arguments={
@@ -190,6 +192,7 @@ VERBS: Mapping[str, Verb] = {
             "override": _MAYBE,
             "copy": _MAYBE,
             "to": _MAYBE,
+            **_WHY,
         },
     ),
     "mark": Verb(
@@ -203,9 +206,10 @@ VERBS: Mapping[str, Verb] = {
             "media": _MAYBE,
             "size": Argument(kind=int, required=False, most=LARGEST),
             "began": _MAYBE,
+            **_WHY,
         },
     ),
-    "trust-clock": Verb(method="trust_clock"),
+    "trust-clock": Verb(method="trust_clock", arguments=_WHY),
     "backup": Verb(method="backup", arguments={"path": _TEXT}),
 }
 """Every verb. They exist on the control socket only."""

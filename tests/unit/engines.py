@@ -75,10 +75,16 @@ rules:
 FAMILIES = ("DSK", "RST", "BRG", "NBU", "Erase", "Status", "Cancel")
 
 
-def give(operator, text, *, tapes=None, override=None, copy=None, to=None):
+def give(operator, text, *, tapes=None, override=None, copy=None, to=None, reason=None):
     """What an operator gets for a command, with nothing but what the test says."""
     return operator.order(
-        text=text, tapes=tapes, override=override, copy=copy, to=to, actor="operator alice"
+        text=text,
+        tapes=tapes,
+        override=override,
+        copy=copy,
+        to=to,
+        actor="operator alice",
+        reason=reason,
     )
 
 
@@ -426,9 +432,9 @@ class World:
         self.note_cancel(host, request)
         self.send(host, f"VTSPolicy Cancel - {request}", minute)
 
-    def order(self, text, *, tapes=None, override=None, copy=None, to=None):
+    def order(self, text, **wish):
         """An operator gives a command; what it comes to is the answer's own matter."""
-        return give(self.operator, text, tapes=tapes, override=override, copy=copy, to=to)
+        return give(self.operator, text, **wish)
 
     def cancel_by_operator(self, request):
         self.note_cancel(None, request)

@@ -246,11 +246,12 @@ def test_an_operator_who_trusts_the_clock_lets_go_what_it_makes_old(world, serve
     clock.set(8 * DAY)
     world.clock.pass_time(10 * HOUSEKEEPING, 10)
     assert len(world.ledger.book.pending_notices("NSK1")) == 1
-    order = service.operator.trust_clock("operator alice")
+    order = service.operator.trust_clock("operator alice", "set by NTP")
     assert order.result == {"at": moment(world.clock.seconds())}
     world.clock.pass_time(2 * HOUSEKEEPING, 10)
     assert world.ledger.book.pending_notices("NSK1") == []
     lines = [(each.after, each.actor) for each in world.ledger.book.history("clock")]
+    assert world.ledger.book.history("clock")[-1].cause == "operator alice said so: set by NTP"
     assert lines == [("not trusted", "engine"), ("trusted", "operator alice")]
     again = service.operator.trust_clock("operator alice")
     again.addErrback(lambda failure: failure.value)

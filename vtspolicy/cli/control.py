@@ -236,7 +236,8 @@ def release_lock(*, config: Path, as_json: bool, lock: str, reason: str | None) 
 @click.command("trust-clock")
 @config_option
 @json_option
-def trust_clock(*, config: Path, as_json: bool) -> None:
+@reason_option
+def trust_clock(*, config: Path, as_json: bool, reason: str | None) -> None:
     """Trust the server's clock as it is now, after it was set by more than a minute.
 
     Retention, the expiry of notices and the cleanup, which waited, go on. Look first whether the
@@ -244,7 +245,7 @@ def trust_clock(*, config: Path, as_json: bool) -> None:
     keeps who gave this order.
     """
     client = _client(config)
-    answer = told(lambda: client.post("trust-clock"))
+    answer = told(lambda: client.post("trust-clock", **because(reason)))
     if as_json:
         print_json(dict(answer))
         return

@@ -1,13 +1,27 @@
-"""One tape as a page for a terminal: its file, its copies, and what they prove."""
+"""A tape in a terminal: how it may be named, its page with file, copies, and what they prove."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from vtspolicy.cli.tables import Column, recent, table
+from vtspolicy.config.model import Configuration
 from vtspolicy.tapes import Copy, Difference, Proof, Tape, VaultFeatures, why_data
 from vtspolicy.visible import visible
 
 BY_RULE = "its rule demands that"
 """Why the data of a copy is read back, although nothing is wrong with it."""
+
+
+def tape_name(configuration: Configuration, written: str) -> str:
+    """Return a tape or pool as commands name it, whatever way it was written."""
+    path = Path(written)
+    if path.is_absolute():
+        for vault, root in configuration.vaults.items():
+            for base in {root, root.resolve()}:
+                if path.is_relative_to(base) and path != base:
+                    return "/".join(["", vault, *path.relative_to(base).parts])
+    return re.sub(r"(?<=.)/+\Z", "", written)
 
 
 def is_unproven(tape: Tape, copies: Sequence[Copy], features: VaultFeatures) -> bool:

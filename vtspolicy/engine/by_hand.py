@@ -14,7 +14,7 @@ from vtspolicy.engine.tapes.checks import CHOSEN, TO, known
 from vtspolicy.events.event import COMMAND_TEXT, Event
 from vtspolicy.grammar import Target
 from vtspolicy.grammar.values import TYPES
-from vtspolicy.ledger import Book, Recorded
+from vtspolicy.ledger import ASKED, Book, Recorded, told_why
 from vtspolicy.suggest import did_you_mean
 from vtspolicy.tapes import Act, Allowed, Copy, Done, Mark, Tape, judge
 from vtspolicy.tapes import Refused as RefusedAct
@@ -32,6 +32,7 @@ class Wish:
     override: str | None = None  # a reason why this order needs no proven copy
     copy: str | None = None  # the handle of the copy that a restore brings back
     to: str | None = None  # a new file to which a restore writes, in place of the tape
+    reason: str | None = None  # why it is given; for the history
 
     @property
     def values(self) -> dict[str, str]:
@@ -52,7 +53,7 @@ async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
     if isinstance(result, Unheard):
         raise Refused(result.reason)
     if not isinstance(result, Understood):
-        intake = evolve(result, actor=actor)
+        intake = evolve(result, actor=actor, asked=wish.reason)
         recorded: Recorded = await engine.ledger.write(Book.record, intake)
         engine.take_up(intake, recorded)
         return _told(recorded)
@@ -63,7 +64,7 @@ async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
     refuse_when_full(engine)
     try:
         recorded = await engine.order(
-            evolve(result, actor=actor),
+            evolve(result, actor=actor, asked=wish.reason),
             expected=wish.tapes,
             values=wish.values,
             override=wish.override,
@@ -113,13 +114,14 @@ def _told(recorded: Recorded) -> Told:
     }
 
 
-async def withdraw(engine: "Engine", tape: str, actor: str) -> Told:
+async def withdraw(engine: "Engine", tape: str, actor: str, reason: str | None) -> Told:
     """Withdraw an override of a tape that no order has used yet."""
     found = await _find(engine, tape)
     if found.override is None:
         raise Refused(f"{found.name}: nothing is overruled")
     at = engine.clock.seconds()
-    await engine.ledger.write(Book.set_override, found, None, actor, at)
+    cause = asked(reason)
+    await engine.ledger.write(Book.set_override, found, None, actor, at, cause=cause)
     return {"tape": found.name}
 
 
@@ -134,6 +136,7 @@ class Said:
     media: str | None = None  # on which of its media the copy is
     size: int | None = None  # how many bytes were copied
     began: str | None = None  # when the copy began, as ISO 8601 with or without a zone
+    reason: str | None = None  # why an operator says so; for the history
 
 
 async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
@@ -162,9 +165,10 @@ async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
 
     def note(book: Book) -> Tape:
         if ruling.copy is not None:
-            return book.mark_back(found, ruling.copy, actor=actor, at=at)
+            return book.mark_back(found, ruling.copy, actor=actor, at=at, reason=said.reason)
         copy = _copy_of(found, said, ruling, began)
-        return book.mark_copied(found, copy, actor=actor, at=at, emptied=not found.size)
+        empty = not found.size
+        return book.mark_copied(found, copy, actor=actor, at=at, emptied=empty, reason=said.reason)
 
     after = await engine.ledger.write(note)
     if said.state == "restored":
@@ -216,6 +220,11 @@ def _why_not_said(said: Said) -> str | None:
     if not said.handle:
         return "the handle by which the application finds the copy is missing"
     return None
+
+
+def asked(reason: str | None) -> str:
+    """Return the cause of what an operator asked for, as the history tells it."""
+    return told_why(ASKED, reason)
 
 
 def unlock(book: Book, lock: str, actor: str, at: float, cause: str) -> bool:

@@ -65,9 +65,9 @@ class ClockWatch:
         if self._loop is not None and self._loop.running:
             self._loop.stop()
 
-    async def restore(self, actor: str) -> Told:
+    async def restore(self, actor: str, reason: str | None = None) -> Told:
         """Trust the clock as it is now; Refused if it is trusted. On the disk when it returns."""
-        if not self.trust.restore(actor):
+        if not self.trust.restore(actor, reason):
             raise Refused("the clock is trusted already; nothing waits for it")
         at = moment(self.trust.time)
         await self._keeping

@@ -62,6 +62,7 @@ class Understood:
     command: Command
     received: float  # seconds since the epoch
     actor: str | None = None  # for the history; "host NAME" when not given
+    asked: str | None = None  # why an operator asked for it; for the history
 
 
 @frozen(kw_only=True)
@@ -275,6 +276,7 @@ def refused(
         end=end,
         notify_all=understood.host.notices == "all",
         actor=understood.actor,
+        asked=understood.asked,
     )
 
 

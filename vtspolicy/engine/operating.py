@@ -13,7 +13,16 @@ from twisted.python.failure import Failure
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.control import Refused, Told
-from vtspolicy.engine.by_hand import Said, Wish, mark, order, refuse_when_full, unlock, withdraw
+from vtspolicy.engine.by_hand import (
+    Said,
+    Wish,
+    asked,
+    mark,
+    order,
+    refuse_when_full,
+    unlock,
+    withdraw,
+)
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.live import live
@@ -359,9 +368,9 @@ class Operator:
         told: Told = plain(scan)
         return told
 
-    def withdraw(self, tape: str, actor: str) -> Deferred[Told]:
+    def withdraw(self, tape: str, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Withdraw an override that no order has used yet. Fails with Refused, UnknownThing."""
-        return Deferred.fromCoroutine(withdraw(self.engine, tape, actor))
+        return Deferred.fromCoroutine(withdraw(self.engine, tape, actor, reason))
 
     def order(
         self,
@@ -372,9 +381,16 @@ class Operator:
         copy: str | None,
         to: str | None,
         actor: str,
+        reason: str | None = None,
     ) -> Deferred[Told]:
         """Take a command by an operator's right. Fails with Refused."""
-        wish = Wish(tapes=tuple((tapes or "").split()), override=override, copy=copy, to=to)
+        wish = Wish(
+            tapes=tuple((tapes or "").split()),
+            override=override,
+            copy=copy,
+            to=to,
+            reason=reason,
+        )
         return Deferred.fromCoroutine(order(self.engine, text, wish, actor))
 
     def mark(
@@ -389,6 +405,7 @@ class Operator:
         size: int | None,
         began: str | None,
         actor: str,
+        reason: str | None = None,
     ) -> Deferred[Told]:
         """Note what an application did by its own schedule. Fails with Refused, UnknownThing."""
         said = Said(
@@ -399,12 +416,13 @@ class Operator:
             media=media,
             size=size,
             began=began,
+            reason=reason,
         )
         return Deferred.fromCoroutine(mark(self.engine, tape, said, actor))
 
-    def trust_clock(self, actor: str) -> Deferred[Told]:
+    def trust_clock(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Trust the clock as it is now, and let go on what waited for it. Fails with Refused."""
-        return Deferred.fromCoroutine(self.engine.clock_watch.restore(actor))
+        return Deferred.fromCoroutine(self.engine.clock_watch.restore(actor, reason))
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger while all goes on. Fails with Refused."""
@@ -431,8 +449,3 @@ def _end_drain(book: Book, at: float) -> None:
     if lines and lines[-1].after == "draining":
         cause = "the server was started anew"
         book.add_history("server", "draining", "working", cause=cause, actor="engine", at=at)
-
-
-def asked(reason: str | None) -> str:
-    """Return the cause of what an operator asked for, as the history tells it."""
-    return "an operator asked for it" if reason is None else f"an operator asked for it: {reason}"

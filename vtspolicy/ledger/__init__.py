@@ -1,6 +1,7 @@
 """The ledger: what was asked, decided, run and answered, on the disk before anybody is told."""
 
 from vtspolicy.ledger.book import Book
+from vtspolicy.ledger.desk import ASKED, told_why
 from vtspolicy.ledger.errors import (
     LedgerDamaged,
     LedgerError,
@@ -22,6 +23,7 @@ from vtspolicy.ledger.protocol import Ledger
 from vtspolicy.ledger.reading import Counts, Pending
 
 __all__ = [
+    "ASKED",
     "Book",
     "Cancelled",
     "Counts",
@@ -46,4 +48,5 @@ __all__ = [
     "Recorded",
     "open_book",
     "path_of",
+    "told_why",
 ]

@@ -317,6 +317,15 @@ def notice_row(notice: Notice, request: int | None) -> Row:
     )
 
 
+ASKED = "an operator asked for it"
+"""The cause of an order of which nothing more is known."""
+
+
+def told_why(cause: str, reason: str | None) -> str:
+    """Return a cause for the history, with the reason that an operator gave, if any."""
+    return cause if reason is None else f"{cause}: {reason}"
+
+
 def present(**fields: str | int | None) -> dict[str, str | int]:
     """Return the fields of a notice that have a value."""
     return {key: value for key, value in fields.items() if value is not None}

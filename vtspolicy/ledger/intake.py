@@ -6,7 +6,16 @@ from attrs import evolve, field, frozen
 
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import Job, JobState, RequestState, final_word
-from vtspolicy.ledger.desk import Row, event_row, notice_row, present, time_text, to_json
+from vtspolicy.ledger.desk import (
+    ASKED,
+    Row,
+    event_row,
+    notice_row,
+    present,
+    time_text,
+    to_json,
+    told_why,
+)
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.reading import ReadingDesk
 from vtspolicy.notices import Notice, Word
@@ -45,6 +54,7 @@ class Intake:
     word: Word | None = None  # of the first notice, where the state does not tell it
     notify_all: bool = False  # the host wants to hear of progress too
     actor: str | None = None  # for the history; "host NAME" when not given
+    asked: str | None = None  # why an operator asked for it; for the history
     again: int | None = None  # the request that it repeats
     repeats: int | None = None  # the job that it runs again
 
@@ -159,6 +169,12 @@ class IntakeDesk(ReadingDesk):
             "record_notices",
             [notice_row(notice, each.request) for each in recorded for notice in each.notices],
         )
+        for intake, each in zip(intakes, recorded, strict=True):
+            if intake.asked is not None:
+                state = intake.state.value
+                cause = told_why(ASKED, intake.asked)
+                at, by = intake.received, _actor(intake)
+                self._note(at, state, state, cause, by, request=each.request)
         return recorded
 
     def _job(self, intake: Intake, request: int, number: int, planned: PlannedJob) -> Job:
@@ -231,9 +247,7 @@ class IntakeDesk(ReadingDesk):
             actor=actor,
         )
         recorded = self.record(intake)  # it has no identity
-        cause = f"job {job_id} is run again as job {recorded.jobs[0].id}"
-        if reason is not None:
-            cause += f": {reason}"
+        cause = told_why(f"job {job_id} is run again as job {recorded.jobs[0].id}", reason)
         state = old.state.value
         self._note(at, state, state, cause, actor, request=old.request, job=job_id)
         self._note(at, "open", "open", cause, actor, request=recorded.request)

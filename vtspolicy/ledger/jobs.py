@@ -6,11 +6,11 @@ from functools import lru_cache
 from attrs import evolve, field, frozen
 
 from vtspolicy.jobs import Job, JobLife, JobState, RequestState, final_word, life
-from vtspolicy.ledger.desk import present, to_json
+from vtspolicy.ledger.desk import present, to_json, told_why
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.fingerprints import looks_of, looks_text
 from vtspolicy.ledger.reading import JOB_WIDTH
-from vtspolicy.ledger.tapes import TapeDesk
+from vtspolicy.ledger.tape_orders import TapeOrderDesk
 from vtspolicy.notices import Notice, Word
 from vtspolicy.tapes import Look, Outcome, Tape
 
@@ -114,7 +114,7 @@ class Cancelled:
     notices: tuple[Notice, ...] = ()  # the final one, when no job is left
 
 
-class JobDesk(TapeDesk):
+class JobDesk(TapeOrderDesk):
     """Verbs that move jobs."""
 
     def start_attempt(
@@ -396,5 +396,4 @@ class JobDesk(TapeDesk):
 
 def _cancelled(actor: str, reason: str | None) -> str:
     """Return the reason of a job that somebody cancelled."""
-    by = f"cancelled by {actor}"
-    return by if reason is None else f"{by}: {reason}"
+    return told_why(f"cancelled by {actor}", reason)

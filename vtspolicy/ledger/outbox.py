@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from vtspolicy.clock_trust import Between
-from vtspolicy.ledger.desk import Desk, Row
+from vtspolicy.ledger.desk import ASKED, Desk, Row, told_why
 from vtspolicy.notices import Notice, Word
 
 _STEP = 10_000
@@ -61,7 +61,7 @@ class OutboxDesk(Desk):
         reason: str | None = None,
     ) -> None:
         """Note that an operator took a lock from jobs; they do not get it back by a restart."""
-        cause = "an operator asked for it" + (f": {reason}" if reason is not None else "")
+        cause = told_why(ASKED, reason)
         for number, job in enumerate(holders):
             self._do("release_attempt", at, job)
             cause += f", job {job}" if number else f"; taken from job {job}"

@@ -1,0 +1,115 @@
+"""What operators say of tapes: copies and restores by the applications themselves, overrides."""
+
+from attrs import evolve
+
+from vtspolicy import tapes as model
+from vtspolicy.jobs import Job
+from vtspolicy.ledger.desk import told_why
+from vtspolicy.ledger.tapes import TapeDesk
+from vtspolicy.tapes import Copy, Difference, Tape, TapeState
+
+
+class TapeOrderDesk(TapeDesk):
+    """Verbs about what operators say of tapes."""
+
+    def mark_copied(
+        self,
+        tape: Tape,
+        copy: Copy,
+        *,
+        actor: str,
+        at: float,
+        emptied: bool = False,
+        reason: str | None = None,
+    ) -> Tape:
+        """Note a copy that the application made by its own schedule; `tape` is as its file is.
+
+        With `emptied` the tape was empty already when that was said: the copy after which it was
+        emptied stays the one that is brought back.
+        """
+        known = self.tape(tape.path) or tape
+        there = model.with_file(known, tape)
+        after = model.copied(there, self.add_copy(copy), at=at)
+        if emptied and self._comes_back(known):
+            after = there
+        elif emptied:
+            after = evolve(after, copied_size=copy.size, copied_written=None, erased=at)
+        self.save_tape(after)
+        cause = told_why(f"migrated by {copy.application} itself, handle {copy.handle}", reason)
+        subject = f"tape {after.name}"
+        self._note(at, known.state.value, after.state.value, cause, actor, subject=subject)
+        return after
+
+    def _comes_back(self, tape: Tape) -> bool:
+        """Whether a copy of what was last on an emptied tape is known, and not doubted or lost."""
+        held = None if tape.held is None else self.copy(tape.held)
+        doubted = tape.doubted is not None or tape.state is not TapeState.ERASED
+        return held is not None and held.lost is None and not doubted
+
+    def mark_back(
+        self, tape: Tape, copy: Copy, *, actor: str, at: float, reason: str | None = None
+    ) -> Tape:
+        """Note that the application brought a tape back by itself; `tape` is as its file is.
+
+        Nobody saw the end of that: only the data of the copy, read back, will prove the file.
+        """
+        known = self.tape(tape.path) or tape
+        there = model.held_by(model.with_file(known, tape), copy)
+        after = there
+        if tape.seen is not None:
+            if copy.difference(tape.seen)[0] is Difference.WRITTEN:
+                self.note_restored(copy.id, tape.seen, at, sure=False)
+            after = model.restored(there, tape.seen, at=at)
+        self.save_tape(after)
+        cause = told_why(f"restored by {copy.application} itself", reason)
+        subject = f"tape {after.name}"
+        self._note(at, known.state.value, after.state.value, cause, actor, subject=subject)
+        return after
+
+    def set_override(
+        self,
+        tape: Tape,
+        reason: str | None,
+        actor: str,
+        at: float,
+        *,
+        job: int | None = None,
+        cause: str = "",
+    ) -> Tape:
+        """Let an operator allow (or, with None, forbid again) that one tape is emptied unproven.
+
+        It holds for the tape as its file is now, for the order whose `job` is given, and for a day.
+        `cause` is why it is forbidden again, for the history.
+        """
+        before = self._need_tape(tape.path)
+        after = model.without_override(before)
+        if reason is not None:
+            there = model.looked_at(before, tape, at=at)
+            after = evolve(
+                there,
+                override=reason,
+                override_at=at,
+                override_seen=tape.seen,
+                override_job=job,
+            )
+        self.save_tape(after)
+        told = ("guarded", "overridden")
+        self._note(
+            at,
+            told[before.override is not None],
+            told[reason is not None],
+            reason or cause,
+            actor,
+            subject=f"tape {before.name}",
+        )
+        return after
+
+    def end_override(self, job: Job, at: float) -> None:
+        """End what an operator allowed for the order of a job: that has ended, used or not."""
+        if job.work.then not in {"erased", "deleted", "restored"} or job.path is None:
+            return
+        tape = self.tape(job.path)
+        if tape is None or tape.override is None:
+            return
+        if tape.override_job in {None, job.id}:
+            self.set_override(tape, None, "engine", at)
