@@ -200,6 +200,29 @@ def test_a_pool_that_cannot_be_read_is_told_and_the_others_are_read(vaults, root
     assert wrong == ["/VAULT01/BAD cannot be read: Permission denied"]
 
 
+class Broken(System):
+    """A disk that cannot tell of one tape."""
+
+    def facts_at(self, name, folder):
+        if name == "A00017":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().facts_at(name, folder)
+
+
+def test_a_tape_that_cannot_be_looked_at_hides_no_other_of_its_pool(vaults, root):
+    known = vaults.find(target()).tapes
+    (root / "VAULT01" / "PAY" / "A00018").unlink()
+    (root / "VAULT01" / "PAY" / "A00019").touch()
+    vaults.system = Broken()
+    seen = look_through(vaults, known)
+    assert [tape.cartridge for tape in seen.tapes] == ["A00019"]
+    (trouble,) = seen.troubles
+    assert trouble.endswith("/PAY/A00017 cannot be looked at: Input/output error")
+    assert seen.vaults == set()  # nothing of it is believed to be gone
+    with pytest.raises(VaultError, match="A00017 cannot be looked at"):
+        vaults.find(target())
+
+
 @pytest.fixture
 def shut(root):
     """A folder that cannot be read, as `lost+found` of a file system; also not by root."""

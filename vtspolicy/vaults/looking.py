@@ -101,7 +101,7 @@ class Looking:
         for name in self.pools_of(vault, passed):
             try:
                 with self.pool(vault, name) as pool:
-                    found = list(self._all(pool, Target(vault=vault, pool=name), passed))
+                    found = list(self._all(pool, Target(vault=vault, pool=name), passed, wrong))
                     tapes += (tape for tape in found if tape.size is not None)
             except VaultBusyError:
                 raise
@@ -287,7 +287,18 @@ class Looking:
                 raise VaultError(f"/{vault}/{name} is not a folder") from error
             raise trouble(error, f"/{vault}/{name} cannot be opened") from error
 
-    def _all(self, pool: int, target: Target, passed: list[str] | None = None) -> Iterator[Tape]:
+    def _all(
+        self,
+        pool: int,
+        target: Target,
+        passed: list[str] | None = None,
+        wrong: list[str] | None = None,
+    ) -> Iterator[Tape]:
+        """Yield the tapes of a pool.
+
+        `passed` gets what is not a tape, and `wrong` the tapes that cannot be looked at; without it
+        the first such tape raises VaultError.
+        """
         vault, name = target.vault or "", target.pool or ""
         names: list[str] = []
         with told(f"/{vault}/{name} cannot be read"), os.scandir(pool) as entries:
@@ -298,7 +309,14 @@ class Looking:
                 if len(names) > POOL_LIMIT:
                     raise VaultError(f"/{vault}/{name} holds more than {POOL_LIMIT} tapes")
         for cartridge in sorted(_texts(names, f"/{vault}/{name}", passed)):
-            yield self._tape(pool, vault, name, cartridge)
+            try:
+                tape = self._tape(pool, vault, name, cartridge)
+            except VaultError as error:
+                if wrong is None or isinstance(error, VaultBusyError):
+                    raise
+                wrong.append(str(error))
+            else:
+                yield tape
 
     def _tape(self, pool: int, vault: str, name: str, cartridge: str) -> Tape:
         path = f"{self._root(vault)}/{name}/{cartridge}"
