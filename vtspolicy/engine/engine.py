@@ -30,6 +30,7 @@ from vtspolicy.engine.intake import (
 from vtspolicy.engine.measures import know
 from vtspolicy.engine.mounts import Mounts
 from vtspolicy.engine.recording import record, together
+from vtspolicy.engine.refusals import OtherTapesError, require_no_override
 from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
 from vtspolicy.engine.tapes.checks import known
@@ -432,7 +433,7 @@ class Engine:
 
         def record(book: Book) -> Recorded:
             if override is not None and len(intake.jobs) == 1:
-                _require_no_override(book, tapes[0])
+                require_no_override(book, tapes[0])
             recorded = book.record(intake)
             if override is not None and len(recorded.jobs) == 1:
                 by, at = command.actor or "operator", self.clock.seconds()
@@ -480,36 +481,6 @@ class Engine:
         self.metrics.commands.labels(family, word).inc()
         if rule is not None and not recorded.duplicate:
             self.metrics.rule_matches.labels(rule).inc()
-
-
-class OtherTapesError(Exception):
-    """A command is about other tapes than its giver named."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"that name means {', '.join(names) or 'no tape'}")
-
-
-class OverriddenAlreadyError(Exception):
-    """Another order, which has not ended, has an override for the same tape."""
-
-    def __init__(self, tape: str, job: Job) -> None:
-        super().__init__(
-            f"{tape}: job {job.id} of request {job.request} has an override of it already; wait for"
-            f" its end, cancel it, or take it back with `vtspolicy withdraw-override {tape}`"
-        )
-
-
-def _require_no_override(book: Book, tape: Tape) -> None:
-    """Raise OverriddenAlreadyError where an order that has not ended has one for a tape.
-
-    A tape has room for one, and each belongs to one order.
-    """
-    known = book.tape(tape.path)
-    if known is None or known.override is None or known.override_job is None:
-        return
-    job = book.job(known.override_job)
-    if job is not None and job.state.is_live:
-        raise OverriddenAlreadyError(tape.name, job)
 
 
 def entry(job: Job) -> Entry:
