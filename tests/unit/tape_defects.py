@@ -13,8 +13,9 @@ from tape_sites import QUEUED, SIZED
 
 from vtspolicy import catalogue
 from vtspolicy.engine.attempt import Attempts
-from vtspolicy.engine.tapes import archives, before, checks, gate, restores
+from vtspolicy.engine.tapes import archives, before, checks, gate, remains, restores
 from vtspolicy.ledger import tapes as records
+from vtspolicy.ledger.tape_orders import TapeOrderDesk
 from vtspolicy.ledger.tapes import TapeDesk
 from vtspolicy.tapes import Allowed, Answer, Difference, Found, copies, tape
 from vtspolicy.tapes import fingerprint as prints
@@ -42,7 +43,7 @@ def _size_and_mtime_only(then, now, features=None):
 
 
 def _replace_difference(patch, other):
-    for module in (prints, copies, judge, tape, archives, gate, restores, records, catalogue):
+    for module in (prints, copies, judge, tape, archives, gate, remains, records, catalogue):
         patch.setattr(module, "difference", other)
 
     def is_judged(judged, now, features):
@@ -230,7 +231,7 @@ def _written_while_copied(patch):
 
 def _override_for_ever(patch):
     patch.setattr(tape.Tape, "is_overridden", lambda self, *_: self.override is not None)
-    patch.setattr(TapeDesk, "end_override", lambda *_: None)
+    patch.setattr(TapeOrderDesk, "end_override", lambda *_: None)
 
 
 def _refuses_all(patch):

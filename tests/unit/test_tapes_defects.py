@@ -8,7 +8,8 @@ from tape_programs import ERASED, FOCUSED, Player, focused, play
 from tape_sites import TapeSite
 from tape_worlds import TapeWorld
 
-from vtspolicy.engine.tapes.restores import Plan, Restores
+from vtspolicy.engine.tapes.plan import Plan
+from vtspolicy.engine.tapes.restores import Restores
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.vaults import acts, restores
 

@@ -11,7 +11,9 @@ from vtspolicy.engine.following import NUMBER, Follower
 from vtspolicy.engine.progress import Progress
 from vtspolicy.engine.tapes.archives import Archives
 from vtspolicy.engine.tapes.checks import TapeChecks
-from vtspolicy.engine.tapes.restores import REFUSED, Plan, Restores
+from vtspolicy.engine.tapes.plan import Plan
+from vtspolicy.engine.tapes.remains import Remains
+from vtspolicy.engine.tapes.restores import REFUSED, Restores
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.jobs import Ending
@@ -79,10 +81,12 @@ class Attempts:
     follower: Follower
     archives: Archives = field(init=False)
     restores: Restores = field(init=False)
+    remains: Remains = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.archives = Archives(checks=self.checks)
         self.restores = Restores(checks=self.checks)
+        self.remains = Remains(checks=self.checks)
 
     async def run(self, job: Job, key: str, *, adopt: bool) -> Ending:
         """Make one attempt, and note what a restore that failed has left on its tapes."""
@@ -91,9 +95,9 @@ class Attempts:
         if job.work.then == "restored" and ending.kind != REFUSED:
             if ending.state not in _GOOD:
                 over = ending.state is not JobState.INTERRUPTED or job.work.poll is None
-                await self.restores.failed(job, attempt.plan, attempt.ended, over=over)
+                await self.remains.after_failure(job, attempt.plan, attempt.ended, over=over)
             elif attempt.plan is not None and attempt.plan.way != "path":
-                await self.restores.tidy(job)
+                await self.remains.tidy(job)
         return ending
 
     async def _run(self, attempt: "_Attempt", key: str, *, adopt: bool) -> Ending:

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from vtspolicy.engine.calls import Calls
 from vtspolicy.grammar import Target
-from vtspolicy.jobs import Job
+from vtspolicy.jobs import DOUBTED, Job
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.expand import ExpansionError
@@ -156,6 +156,10 @@ class TapeChecks:
             asked += 1
             facts = evolve(facts, answers={**facts.answers, ruling.copy.id: answer})
 
+    async def is_doubted(self, job: Job) -> bool:
+        """Whether the run of an attempt may have been made before the ledger was restored."""
+        return (await self.ledger.read(Book.attempts, job.id))[-1].boot == DOUBTED
+
     # -- asking
 
     async def ask(self, job: Job, tape: Tape, copy: Copy, need: Proof) -> Answer:
@@ -181,7 +185,7 @@ class TapeChecks:
         if answer.found is Found.ABSENT or (
             answer.found is Found.OTHER and _is_certain(tape, copy)
         ):
-            await self._lose(copy, answer)
+            await self.lose(copy, answer.words or "what it reads back is not what was copied")
         return answer
 
     async def _ask(self, job: Job, query: Query, tape: Tape, copy: Copy, need: Proof) -> Answer:
@@ -263,9 +267,9 @@ class TapeChecks:
                 asked.append(work)
                 yield work, {**rule.defaults, **copy.values}
 
-    async def _lose(self, copy: Copy, answer: Answer) -> None:
+    async def lose(self, copy: Copy, words: str) -> None:
+        """Mark a copy lost; `words` say how that was seen."""
         now = self.clock.seconds()
-        words = answer.words or "what it reads back is not what was copied"
         if await self.ledger.write(Book.lose_copy, copy, now, words):
             self.metrics.copies_lost.labels(copy.application).inc()
             self.log.error(

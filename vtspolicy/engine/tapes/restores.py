@@ -1,48 +1,43 @@
 """Restores: which copy is brought back, where it is written, and how it takes the tape's place."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from attrs import asdict, define, evolve, frozen
+from attrs import asdict, define, evolve
 from twisted.internet.task import deferLater
 
 from vtspolicy.engine.tapes.checks import TO, TapeChecks, about, of_tape
 from vtspolicy.engine.tapes.gate import token_of
-from vtspolicy.jobs import DOUBTED, Job, JobState
+from vtspolicy.engine.tapes.plan import Plan
+from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.judge import Judgement
-from vtspolicy.rules.work import RestoresTo
 from vtspolicy.runner.protocol import Ended
 from vtspolicy.tapes import (
     Act,
     Allowed,
     Brought,
     Copy,
-    Difference,
     Done,
     Fingerprint,
     Look,
     Outcome,
-    Proof,
     Reason,
     Refused,
     Ruling,
     Tape,
     Use,
     VaultFeatures,
-    difference,
     judge,
 )
 from vtspolicy.vaults import (
     CannotExchangeError,
     ChangedError,
-    Half,
     InUseError,
     NoLeaseError,
     VaultError,
-    Whose,
 )
 
 REFUSED = "refused"
@@ -59,28 +54,6 @@ FINE_NS = 20_000_000
 
 SINCE = "it was run before the ledger was restored"
 """How the reasons begin that tell of an old run."""
-
-
-@frozen(kw_only=True)
-class Plan:
-    """What was found out as a restore began; kept with the attempt, for a server that adopts it."""
-
-    way: RestoresTo  # where the application writes
-    copy: int | None  # the ledger's number of the copy that is brought back
-    size: int | None  # bytes that have to come back; None: not known
-    values: Mapping[str, str]  # for the templates of the work
-    to: str | None = None  # a new file to which it is written, in place of the tape
-    came: Mapping[str, object] | None = None  # the private file that was to take the tape's place
-    there: bool = False  # the tape's file was, as this attempt or an earlier one began
-
-    def to_json(self) -> str:
-        """Return the plan as the ledger keeps it."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def of_json(cls, text: str | None) -> "Plan | None":
-        """Return the plan that `to_json` wrote; None for an attempt of version 0.1."""
-        return None if text is None else cls(**json.loads(text))
 
 
 @define(kw_only=True)
@@ -236,7 +209,7 @@ class Restores:
         """Put what came back in the tape's place, if that may still be."""
         checks, vaults, token = self.checks, self.checks.vaults, token_of(job)
         failed = evolve(judgement, state="failed")
-        if tape.seen is not None and _has_taken_its_place(plan, tape.seen):
+        if tape.seen is not None and plan.has_taken_its_place(tape.seen):
             # A server was killed after that; whether a host has written since is not sure.
             await checks.in_thread(vaults.recover, tape, token)
             return (Brought(tape=tape, file=tape.seen, copy=plan.copy, sure=False),), judgement
@@ -244,14 +217,27 @@ class Restores:
             await checks.in_thread(vaults.undo_copying, tape, token)
             tape = await checks.look_again(tape)
         file = await checks.in_thread(vaults.brought, tape, token)
-        wrong = _why_not_whole(tape, file, plan)
+        wrong = plan.why_not_whole(tape, file)
         if wrong is not None:
             return (), evolve(failed, reason=wrong)
+        other = await self._why_other(plan, tape, partial(vaults.brought_digest, tape, token))
         if plan.to is not None:
             await checks.in_thread(vaults.export, tape, token, Path(plan.to))
-            return (), evolve(judgement, reason=f"written to {plan.to}; the tape is as it was")
+            told = f"written to {plan.to}; the tape is as it was"
+            if other is not None:
+                return (), evolve(judgement, state="warning", reason=f"{told}; {other}")
+            return (), evolve(judgement, reason=told)
+        if other is not None:
+            return (), evolve(failed, reason=f"{tape.name}: {other}")
         came = evolve(plan, came=asdict(file))
         await checks.ledger.write(Book.note_plan, job.id, job.attempt, came.to_json())
+        return await self._put_in_place(job, plan, tape, judgement, until)
+
+    async def _put_in_place(
+        self, job: Job, plan: Plan, tape: Tape, judgement: Judgement, until: float
+    ) -> tuple[tuple[Outcome, ...], Judgement]:
+        """Judge the tape and let the private file take its place, until it is done or refused."""
+        checks, failed = self.checks, evolve(judgement, state="failed")
         held_until = min(checks.clock.seconds() + HELD_OPEN, until)
         while True:
             facts = evolve(await checks.facts(tape, job), was_there=plan.there)
@@ -267,6 +253,28 @@ class Restores:
                 whole = evolve(tape, size=taken.size, written=taken.written, seen=taken)
                 return (Brought(tape=whole, file=taken, copy=plan.copy),), judgement
             tape = await checks.look_again(tape)
+
+    async def _why_other(
+        self, plan: Plan, tape: Tape, digest: Callable[[], str | None]
+    ) -> str | None:
+        """Return why what came back is not what was copied, by its SHA-256; None if it may be.
+
+        The SHA-256 of what was copied is known where the application reported it, or where the
+        copy was read back. A copy that brings back other data is marked lost.
+        """
+        copies = await self.checks.ledger.read(Book.copies_of, tape.path)
+        copy = next((each for each in copies if each.id == plan.copy), None)
+        if copy is None or copy.digest is None:
+            return None
+        came = await self.checks.in_thread(digest)
+        if came == copy.digest:
+            return None
+        words = (
+            f"what {copy.application} brought back from copy {copy.handle} is not what was copied:"
+            f" its SHA-256 is {came}, and was {copy.digest}"
+        )
+        await self.checks.lose(copy, words)
+        return words
 
     async def _take_place(
         self, job: Job, tape: Tape, held_until: float
@@ -336,7 +344,7 @@ class Restores:
         What is on a tape now need not be that: only what the keeper saw at the run's end is sure.
         """
         look = ended.after if ended is not None and len(tapes) == 1 else None
-        if all(tape.size for tape in tapes) and await self._is_doubted(job):
+        if all(tape.size for tape in tapes) and await self.checks.is_doubted(job):
             return await self._let_be(tapes, judgement)
         outcomes: list[Outcome] = []
         for tape in tapes:
@@ -349,15 +357,24 @@ class Restores:
             if size is not None and came.size != size:
                 reason = f"{tape.name} came back with {came.size} bytes, and had {size}"
                 return (), evolve(judgement, state="failed", reason=reason)
+            if sure and (other := await self._why_other_in_place(plan, tape, came)) is not None:
+                return (), evolve(judgement, state="failed", reason=f"{tape.name}: {other}")
             copy = plan.copy if len(tapes) == 1 else tape.held
             outcomes.append(Brought(tape=tape, file=came, copy=copy, sure=sure))
         if not tapes:
             return (), evolve(judgement, state="failed", reason="nothing came back")
         return tuple(outcomes), judgement
 
-    async def _is_doubted(self, job: Job) -> bool:
-        """Whether the run of an attempt may have been made before the ledger was restored."""
-        return (await self.checks.ledger.read(Book.attempts, job.id))[-1].boot == DOUBTED
+    async def _why_other_in_place(self, plan: Plan, tape: Tape, came: Fingerprint) -> str | None:
+        """Return as `_why_other`; what was written, or is held open, since it came is not known."""
+
+        def digest() -> str | None:
+            return self.checks.vaults.digest(tape, came).digest
+
+        try:
+            return await self._why_other(plan, tape, digest)
+        except (ChangedError, InUseError):
+            return None
 
     async def _let_be(
         self, tapes: tuple[Tape, ...], judgement: Judgement
@@ -370,118 +387,6 @@ class Restores:
         reason = f"{SINCE}, and what is on {' '.join(others)} now need not be what was brought back"
         reason = f"{reason}: it counts as written, migrate it again"
         return (), evolve(judgement, state="warning", reason=reason)
-
-    async def failed(
-        self, job: Job, plan: Plan | None, ended: Ended | None, *, over: bool = True
-    ) -> None:
-        """Note what a restore that did not end well has left, and remove what was private.
-
-        A restore that wrote nothing leaves the tape as it was. Where nobody saw the file at the end
-        of the run, what is on it is not taken for the restore's: a host may have written to it.
-        What is written from now on is a host's, unless the application may go on: not `over`.
-        """
-        try:
-            tapes = await self.checks.look(job)
-            if plan is None or plan.way == "path":
-                await self._keep_partial(job, tapes, ended, over=over)
-            else:
-                await self._leave_nothing(job, tapes)
-            for tape in tapes:
-                await self._ask_why(job, plan, tape)
-        except (VaultError, OSError) as error:
-            self.checks.log.warn(
-                "What restore job {job} has left cannot be looked at: {error}.",
-                action="restore_left",
-                job=job.id,
-                error=error,
-            )
-
-    async def _leave_nothing(self, job: Job, tapes: tuple[Tape, ...]) -> None:
-        for tape in tapes:
-            if tape.restoring is not None:  # while it was copied into the empty tape
-                await self._undo_copying(job, tape)
-            await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
-
-    async def _ask_why(self, job: Job, plan: Plan | None, tape: Tape) -> None:
-        """Ask whether the copy is still there: if not, the next restore takes another one."""
-        if plan is None:
-            return
-        copies = await self.checks.ledger.read(Book.copies_of, tape.path)
-        copy = next((each for each in copies if each.id == plan.copy), None)
-        if copy is not None and copy.lost is None and job.id not in self.checks.calls.cancelled:
-            await self.checks.ask(job, tape, copy, Proof.FOUND)
-
-    async def _undo_copying(self, job: Job, tape: Tape) -> None:
-        """Remove what was copied into a tape; what cannot be removed is kept apart from a host's.
-
-        What a host has written meanwhile is its own, and no restore may overwrite it.
-        """
-        checks, undo = self.checks, self.checks.vaults.undo_copying
-        left: Half = await checks.in_thread(undo, tape, token_of(job))
-        there = await checks.look_again(tape)
-        if left.file is not None:
-            there = evolve(there, size=left.file.size, written=left.file.written, seen=left.file)
-            await checks.ledger.write(Book.keep_partial, (there,))
-        elif left.whose is Whose.HOSTS:
-            await checks.ledger.write(Book.leave_to_host, there, checks.clock.seconds())
-        elif not there.size:
-            await checks.ledger.write(Book.forget_restore, there)
-
-    async def tidy(self, job: Job) -> None:
-        """Remove what a restore that ended well has left of what was private."""
-        try:
-            for tape in await self.checks.look(job):
-                await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
-        except (VaultError, OSError) as error:
-            self.checks.log.warn(
-                "What restore job {job} has left cannot be removed: {error}.",
-                action="restore_left",
-                job=job.id,
-                error=error,
-            )
-
-    async def _keep_partial(
-        self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None, *, over: bool
-    ) -> None:
-        before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
-        look = ended.after if ended is not None and len(tapes) == 1 else None
-        left, unsure = [], []
-        for tape in tapes:
-            began = before.get(tape.path)
-            if began is not None and _is_untouched(began.fingerprint, tape.seen):
-                await self.checks.ledger.write(Book.forget_restore, tape)
-            elif look is not None or not tape.size:
-                seen = look.fingerprint if look is not None else tape.seen
-                left.append(
-                    evolve(
-                        tape,
-                        size=seen.size if seen is not None else tape.size,
-                        written=seen.written if seen is not None else tape.written,
-                        seen=seen,
-                    )
-                )
-            elif over:
-                unsure.append(tape)
-        if (left or unsure) and not await self._is_doubted(job):
-            await self.checks.ledger.write(Book.keep_partial, tuple(left))
-            await self.checks.ledger.write(Book.keep_partial, tuple(unsure), sure=False)
-
-
-def _has_taken_its_place(plan: Plan, seen: Fingerprint) -> bool:
-    """Whether the file at the tape's name is the private one, which a killed server put there."""
-    came = plan.came
-    if came is None:
-        return False
-    return (came["inode"], came["size"], came["mtime_ns"]) == (seen.inode, seen.size, seen.mtime_ns)
-
-
-def _why_not_whole(tape: Tape, file: Fingerprint, plan: Plan) -> str | None:
-    """Return why what came back is not what was copied, or None."""
-    if not file.size:
-        return f"nothing came back: {tape.name} is empty"
-    if plan.size is not None and file.size != plan.size:
-        return f"{tape.name} came back with {file.size} bytes, and had {plan.size}"
-    return None
 
 
 def _came_back(
@@ -501,9 +406,3 @@ def _came_back(
     margin = 2 * features.tick_ns if features.tick_ns > FINE_NS else 0
     late = max(file.mtime_ns, file.ctime_ns) + margin > look.vault_ns
     return file, not late and look.writer is False
-
-
-def _is_untouched(before: Fingerprint | None, now: Fingerprint | None) -> bool:
-    if before is None or now is None:
-        return before is now
-    return difference(before, now) is Difference.NONE
