@@ -233,7 +233,7 @@ class Operator:
         return {"request": recorded.request, "job": recorded.jobs[0].id}
 
     def release_lock(self, lock: str, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """Take a lock from whoever holds it; the ledger keeps who did so."""
+        """Take a lock from its holder; the ledger keeps who did so."""
         return Deferred.fromCoroutine(self._release_lock(lock, actor, reason))
 
     async def _release_lock(self, lock: str, actor: str, reason: str | None) -> Told:
@@ -254,7 +254,7 @@ class Operator:
         return {"lock": lock, "released": await noted or bool(holders)}
 
     def drain(self, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """Read nothing more from hosts, start nothing more; what runs goes on to its end."""
+        """Read nothing more from hosts, start nothing more; what runs continues to its end."""
         self.log.info("Draining, asked by {by}.", action="drain", by=actor, cause=reason)
         self._note_drain(draining=True, actor=actor, reason=reason)
         self.draining = True
@@ -403,7 +403,7 @@ class Operator:
         return Deferred.fromCoroutine(mark(self.engine, tape, said, actor))
 
     def trust_clock(self, actor: str) -> Deferred[Told]:
-        """Trust the clock as it is now, and let go on what waited for it. Fails with Refused."""
+        """Trust the clock as it is now, and resume what waited for it. Fails with Refused."""
         return Deferred.fromCoroutine(self.engine.clock_watch.restore(actor))
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
@@ -434,5 +434,5 @@ def _end_drain(book: Book, at: float) -> None:
 
 
 def asked(reason: str | None) -> str:
-    """Return the cause of what an operator asked for, as the history tells it."""
+    """Return the cause of an operator's order, as the history shows it."""
     return "an operator asked for it" if reason is None else f"an operator asked for it: {reason}"

@@ -160,11 +160,6 @@ class TapeDesk(CopyDesk):
         """Write all that is known of a tape."""
         self._do("save_tape", *_tape_row(tape))
 
-    def save_tapes(self, tapes: Iterable[Tape]) -> None:
-        """Write all that is known of several tapes."""
-        for tape in tapes:
-            self.save_tape(tape)
-
     def apply_changes(
         self, changes: Iterable[Change], at: float, *, actor: str = "engine", silent: bool = False
     ) -> int:
@@ -318,7 +313,7 @@ class TapeDesk(CopyDesk):
     def mark_back(self, tape: Tape, copy: Copy, *, actor: str, at: float) -> Tape:
         """Note that the application brought a tape back by itself; `tape` is as its file is.
 
-        Nobody saw the end of that: only the data of the copy, read back, will prove the file.
+        Its end was not seen: only reading back the copy's data will prove the file.
         """
         known = self.tape(tape.path) or tape
         there = model.held_by(model.with_file(known, tape), copy)
@@ -464,7 +459,7 @@ class TapeDesk(CopyDesk):
         return {vault: VaultFeatures(**features) for vault, features in found.items()}
 
     def keep_vault_features(self, found: Mapping[str, VaultFeatures]) -> None:
-        """Keep what the server has found its vaults can do, for whoever asks without a server."""
+        """Record what the server's vaults can do, for commands that run without a server."""
         told = {vault: asdict(features) for vault, features in found.items()}
         self._do("set_meta", "vault_features", json.dumps(told))
 
