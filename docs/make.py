@@ -168,10 +168,9 @@ failed:
 ```
 """,
         f"""
-*Limited*: others decide how often it happens, and not how often it is logged. The first of a peer
-is logged at once; how many more there were is logged once a minute as `ACTION{MORE}`, with `peer`
-and `count`. More than a hundred peers a minute share such a line. A field that says nothing is
-left out.
+*Limited*: peers can cause these lines, so they are rate-limited. The first of a peer is logged at
+once; the number of further ones is logged once a minute as `ACTION{MORE}`, with `peer` and `count`.
+Peers beyond a hundred in a minute share such a line. Empty fields are left out.
 """,
         table(
             ("action", "level", "", "what has happened", "fields"),
@@ -391,7 +390,7 @@ def tapes_page() -> str:
 One function decides about every act on a tape's data. These are all its reasons; words in braces
 are filled in. What a copy proves, and why, stands in [the evidence](../explanation/evidence.md).
 
-A request that has nothing to do is `COMPLETED` and tells its reason: the tape is empty already, was
+A request that has nothing to do is `COMPLETED` and gives its reason: the tape is empty already, was
 deleted before, or has its data. With any other reason it is `FAILED`, and a mark is refused. The
 cleanup leaves such tapes alone; `vtspolicy tapes --verdict` shows the reason beside each.
 """,
@@ -502,8 +501,8 @@ PARTS = (
 INDEX = """\
 # Find the page for your task
 
-First steps stand in the [README](../README.md), the language of the commands in
-[grammar/README.md](../grammar/README.md).
+First steps are in the [README](../README.md), the language of the commands in
+[grammar/README.md](../grammar/README.md), and the meaning of words in the [glossary](glossary.md).
 """
 
 

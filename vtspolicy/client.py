@@ -104,7 +104,7 @@ class Client:
 
 
 PERSON = "X-Vtspolicy-Person"
-"""The header by which root tells for whom it acts."""
+"""The header by which root names the person it acts for."""
 
 
 def _person() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whether the wall clock can be believed: it is compared with CLOCK_BOOTTIME, which nobody sets.
+"""Whether the wall clock can be trusted: it is compared with CLOCK_BOOTTIME, which is never set.
 
 What time alone makes irreversible (retention, expiry, the cleanup) asks `ClockTrust.check` before
 each act, and reckons with `ClockTrust.time`. NTP that slews changes both clocks alike on Linux, and
@@ -58,7 +58,7 @@ class Doubt:
 
 @frozen(kw_only=True)
 class Doubtful:
-    """Times that a clock told while it was doubted: what bears them may be younger."""
+    """Times given by a doubted clock: records with such a time may be younger than it says."""
 
     between: Between
     over: float  # when the clock was believed again, by itself, in seconds since the epoch
@@ -68,7 +68,7 @@ class Doubtful:
 class Ceiling:
     """The latest time that is believed after the machine was started, before a day has passed.
 
-    It begins at the ledger's newest entry and goes on with CLOCK_BOOTTIME. A server that finds the
+    It begins at the ledger's newest entry and advances with CLOCK_BOOTTIME. A server that finds the
     clock a month ahead may have been off for a month, or have a clock that is a month ahead.
     """
 
@@ -87,7 +87,7 @@ class Hour:
 
 @frozen(kw_only=True)
 class ClockRecord:
-    """What the ledger keeps, so that another server goes on with it."""
+    """What the ledger keeps, so that the next server continues with it."""
 
     boot_id: str  # of the start of the machine that all seconds count from
     at: float  # seconds since that start
@@ -95,7 +95,7 @@ class ClockRecord:
     hours: tuple[Hour, ...] = ()  # of the last day
     doubt: Doubt | None = None
     ceiling: Ceiling | None = None
-    doubtful: tuple[Doubtful, ...] = ()  # as long as something may bear such times
+    doubtful: tuple[Doubtful, ...] = ()  # while there may be records with such times
 
 
 @frozen(kw_only=True)
@@ -128,10 +128,10 @@ class ClockTrust:
     _doubtful: tuple[Doubtful, ...] = field(init=False, default=())
 
     def begin(self, kept: ClockRecord | None, newest: float | None) -> None:
-        """Go on with what the last server kept; `newest` is when the ledger's newest entry was.
+        """Continue with what the last server kept; `newest` is the time of the newest entry.
 
         What happened to the clock while no server ran is seen if the machine was not started anew.
-        If it was, a steady day begins anew as well.
+        If it was, the day without a step begins anew as well.
         """
         now = self._now = self._read()
         self._ahead = self._kept = now.wall - now.boot
@@ -175,9 +175,9 @@ class ClockTrust:
         return True
 
     def spared(self, before: float) -> tuple[Between, ...]:
-        """Return between which times nothing is to be let go of that bears them.
+        """Return the spans of times whose records are not to be removed yet.
 
-        A clock that was doubted told them, perhaps years back. What bears them is kept as if it was
+        A doubted clock gave these times, perhaps years back. Such records are kept as if they were
         made when the clock was believed again, if that was not `before`.
         """
         return tuple(each.between for each in self._doubtful if each.over > before)
@@ -231,7 +231,7 @@ class ClockTrust:
         if highest - lowest > STEP:
             self._lose(_told(step, highest - lowest), step, passed)
         elif self._doubt is not None and now.boot - self._doubt.steady_since >= STEADY:
-            self._regain("it has been steady for a day", "engine")
+            self._regain("it has not been set for a day", "engine")
         elif self._ceiling is not None and now.boot - self._ceiling.at >= STEADY:
             self._ceiling = None
             self._tell(None)
@@ -301,7 +301,7 @@ class ClockTrust:
 
 
 def _with(told: tuple[Between, ...], now: Reading, passed: float) -> tuple[Between, ...]:
-    """Return what a clock can have told, with what it can tell from a step on.
+    """Return the times that a clock can have given, including those it can give after a step.
 
     The step was since the last look, or a minute earlier if a server was killed meanwhile. Nobody
     doubts the clock for longer than a day that it is not set in.
@@ -315,7 +315,7 @@ def _with(told: tuple[Between, ...], now: Reading, passed: float) -> tuple[Betwe
 def _known(kept: ClockRecord | None, newest: float | None) -> float | None:
     """Return the latest time that is known to have been.
 
-    The ledger's newest entry tells it, but not if it was made by a clock that was held back.
+    This is the ledger's newest entry, unless it was made by a clock that was held back.
     """
     if kept is None or kept.ceiling is None or newest is None:
         return newest
@@ -325,7 +325,7 @@ def _known(kept: ClockRecord | None, newest: float | None) -> float | None:
 def _told(step: float, within: float) -> str:
     if abs(step) <= STEP:
         return f"it was set several times within a day, by {span(within)} in all"
-    return f"it was put {'forward' if step > 0 else 'back'} by {span(abs(step))}"
+    return f"it was set {'forward' if step > 0 else 'back'} by {span(abs(step))}"
 
 
 def span(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The machine's clocks; one that is put back holds up nothing that waits."""
+"""The machine's clocks. Setting the wall clock back does not delay what waits in the reactor."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ STEP = 1.0
 
 
 def boot_time() -> float:
-    """Return the seconds since the machine was started, sleep included. Nobody sets this clock."""
+    """Return the seconds since the machine was started, sleep included. This clock is never set."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -19,9 +19,9 @@ def bear_steps(
     wall: Callable[[], float] = time.time,
     steady: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Have all that waits in a reactor wait for as long as it was to when the clock is put back.
+    """Keep the delays of a reactor's calls as planned when the clock is set back.
 
-    Twisted plans by the wall clock. Without this a clock that is put back by an hour, when a
+    Twisted plans by the wall clock. Without this a clock that is set back by an hour, when a
     machine was restored or its time server comes back, stops for that hour the watch over the
     applications, the scans, and whatever waited for a fraction of a second. What waits for a time
     of the day is woken too early then, and looks at the clock itself. A clock that is put forward

@@ -14,19 +14,19 @@ Told = Mapping[str, object]
 
 
 class UnknownThing(LookupError):  # noqa: N818 - reads as what it says
-    """There is no job, request, lock or tape of that name: its message is what the caller reads."""
+    """A job, request, lock or tape of that name does not exist; the message is for the caller."""
 
 
 class Refused(Exception):  # noqa: N818
-    """It is there, but this cannot be done to it now: its message is what the caller reads."""
+    """It exists, but this cannot be done to it now; the message is for the caller."""
 
 
 class Control(Protocol):
     """The engine, as the web interface and the control socket see it.
 
-    `actor` is who asks, and `reason` why, for the history: "operator alice". Verbs may raise
-    UnknownThing, Refused, NoSuchRow, ConfigurationError or LedgerError, at once or through their
-    Deferred; each has its own HTTP status.
+    `actor` ("operator alice") gives the order, and `reason` says why; both go to the history. Verbs
+    may raise UnknownThing, Refused, NoSuchRow, ConfigurationError or LedgerError, at once or
+    through their Deferred; each has its own HTTP status.
     """
 
     def status(self) -> Deferred[Told]:
@@ -46,7 +46,7 @@ class Control(Protocol):
         ...
 
     def drain(self, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """Start nothing new; what runs goes on. Answers {"running": how many}."""
+        """Start nothing new; what runs continues. Answers {"running": how many}."""
         ...
 
     def resume(self, actor: str, reason: str | None = None) -> Deferred[Told]:
@@ -71,11 +71,11 @@ class Control(Protocol):
         ...
 
     def retry(self, job: int, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """Do an ended job once more, as a new request. Answers {"request": ..., "job": ...}."""
+        """Run an ended job again, as a new request. Answers {"request": ..., "job": ...}."""
         ...
 
     def release_lock(self, lock: str, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """Take a lock from whoever holds it. Answers {"lock": ..., "released": bool}."""
+        """Take a lock from its holder. Answers {"lock": ..., "released": bool}."""
         ...
 
     def scan(self, actor: str) -> Deferred[Told]:

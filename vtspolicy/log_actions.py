@@ -12,7 +12,7 @@ class Action:
     level: str  # info, warn, error or critical; several where the line's fact decides
     meaning: str
     fields: str = ""  # the fields that it has besides text, with blanks between
-    limited: bool = False  # at most once a minute and peer; `ACTION_more` tells how many others
+    limited: bool = False  # at most once a minute and peer; `ACTION_more` counts the others
 
 
 _COMMAND = "req host by ref family operation tape cause"
@@ -75,11 +75,17 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "cancel_defect": Action("critical", "the program failed to stop a job", "job"),
     "cancel_refused": Action("warn", "an application does not take a cancellation", "job said"),
-    "progress": Action("critical", "the program failed to tell a job's progress", "job"),
+    "progress": Action(
+        "critical",
+        "a job's progress could not be reported, because of an error in the program",
+        "job",
+    ),
     "spool_full": Action("error", "a run cannot be started, and is tried again", "job error"),
     "orphan_ended": Action("info", "what an earlier server had asked of a job is ended", "key"),
     # runs
-    "keeper_lost": Action("warn", "the process that starts runs is gone; runs go on", "spool"),
+    "keeper_lost": Action(
+        "warn", "the process that starts runs has ended; the runs continue", "spool"
+    ),
     "keeper_missing": Action(
         "error, critical", "no process starts runs; tried again", "spool error"
     ),
@@ -104,7 +110,10 @@ ACTIONS: Mapping[str, Action] = {
         limited=True,
     ),
     "refused": Action(
-        "warn", "a connection was closed: there is no room", "address listener", limited=True
+        "warn",
+        "a connection was closed: `connections` is reached",
+        "address listener",
+        limited=True,
     ),
     "tls_failed": Action(
         "warn", "a TLS connection got through no handshake", "address listener cause", limited=True
@@ -127,7 +136,9 @@ ACTIONS: Mapping[str, Action] = {
     "door_not_closed": Action("critical", "a listener could not be closed"),
     "outbox_closed": Action("warn", "notices wait for the next server"),
     "outbox_failed": Action("critical", "the program failed to handle notices"),
-    "notices_expired": Action("warn", "notices were given up: nobody took them", "host count days"),
+    "notices_expired": Action(
+        "warn", "notices have expired: their host did not take them", "host count days"
+    ),
     # mounts and tapes
     "mount_waits": Action("info", "a mount waits for its tape", "seq host tape result req"),
     "mount_answered": Action(
@@ -167,14 +178,14 @@ ACTIONS: Mapping[str, Action] = {
     "backup": Action("info", "the ledger was copied", "by path"),
     # the server
     "ready": Action("info", "the server has started, and listens", "doors"),
-    "stopping": Action("info", "the server stops; applications go on"),
+    "stopping": Action("info", "the server stops; applications keep running"),
     "start_failed": Action("critical", "the program failed to start"),
     "recovered": Action("info", "what an earlier server left was taken up", "running waiting"),
     "control_lost": Action(
         "error", "the control socket is gone; opening it is tried again", "error"
     ),
     "control_renewed": Action("warn", "the control socket was removed and is opened anew", "path"),
-    "put_back": Action("warn", "the ledger is a copy that was put back", "first more"),
+    "put_back": Action("warn", "the ledger was restored from a copy", "first more"),
     "doubted": Action("warn", "runs may have been made of which nothing is left", "doubted why"),
     "spool_unmarked": Action("warn", "the spool cannot keep whose it is", "error"),
     "ledger_held": Action(
@@ -201,4 +212,4 @@ ACTIONS: Mapping[str, Action] = {
 """Every action, in the order in which the page shows them."""
 
 MORE = "_more"
-"""Ends the key of the line that tells how many others of a limited kind there were."""
+"""Ends the key of the line that counts the others of a limited kind."""

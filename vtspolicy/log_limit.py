@@ -1,4 +1,4 @@
-"""Rate-limited log lines: what others can bring about does not decide how much is logged."""
+"""Rate-limited log lines, for what peers can cause as often as they like."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 PERIOD = 60.0
-"""Seconds in which one peer brings one line of each action; the others are told as a number."""
+"""Seconds in which one peer gets one line of each action; further ones are only counted."""
 
 PEERS = 100
 """Peers that have lines of their own within a period; those beyond share the lines of OTHERS."""
 
 OTHERS = "other peers"
-"""Stands for the peers beyond PEERS: who has many addresses does not decide either."""
+"""Stands for the peers beyond PEERS, so that many addresses do not make many lines."""
 
 Write = Callable[..., object]  # a method of a Logger: the format, and fields by their names
 
@@ -28,7 +28,7 @@ class Line:
 
 @define
 class _Held:
-    """What is not told yet of one peer and one kind of line."""
+    """The lines of one kind about one peer that were counted but not logged yet."""
 
     write: Write
     peer: str
@@ -43,7 +43,7 @@ class LogLimit:
     _held: dict[tuple[Line, str], _Held] = field(factory=dict)
 
     def write(self, write: Write, line: Line, peer: str, **fields: object) -> None:
-        """Write a line about a peer, or count it: it is told as a number within a minute."""
+        """Write a line about a peer, or count it; the count is logged within a minute."""
         key = line, peer
         if key not in self._held and sum(each is line for each, _ in self._held) >= PEERS:
             key = line, OTHERS

@@ -103,7 +103,7 @@ WHEN: Mapping[Word, str] = {
 KEY_HELP: Mapping[str, str] = {
     "seq": "the host's number of the mount request, in mount notices",
     "req": "the number of the request",
-    "again": "the first request of work that an operator has run again; it bears no ref=",
+    "again": "the first request of work that an operator has run again; it has no ref=",
     "jobs": "how many jobs the request became",
     "job": "the number of the job, if the notice is about one",
     "ref": "the host's own reference, repeated",

@@ -1,11 +1,11 @@
-"""Files and folders that are this user's alone, whatever the umask."""
+"""Files and folders that only this user can access, whatever the umask."""
 
 import os
 from pathlib import Path
 
 
 def make_private(file: Path) -> None:
-    """Make a new, empty file that nobody else may read or write. Raises OSError.
+    """Make a new, empty file that only this user may read or write. Raises OSError.
 
     SQLite gives the files that it makes beside a database the mode of the database.
     """

@@ -64,7 +64,7 @@ class Live:
     place: int | None = None  # in the line of those that want the same; None: not near its front
     of: int | None = None  # how many stand in that line
     behind: int | None = None  # the job that has the lock, or wants it and came before
-    pct: int | None = None  # how much of it is done, as its application tells
+    pct: int | None = None  # how much of it is done, by its application's output
     bytes: int | None = None  # how many bytes are done
 
 

@@ -104,7 +104,7 @@ class Service:
     control: ControlDoor | None = field(init=False, default=None)
     stopping: bool = field(init=False, default=False)
     notifier: Notifier = field(factory=lambda: Notifier.of(os.environ, os.getpid()))
-    _alive: LoopingCall | None = field(init=False, default=None)  # tells systemd that we live
+    _alive: LoopingCall | None = field(init=False, default=None)  # feeds systemd's watchdog
     _spool: int | None = field(init=False, default=None)  # what keeps others from ours
     _housekeeping: LoopingCall = field(init=False)
     _control_loop: LoopingCall = field(init=False)
@@ -184,7 +184,7 @@ class Service:
         self.notifier.ready(f"Ready: {doors}")
 
     def _show_life(self) -> None:
-        """Tell systemd from now on that the reactor turns, and that a long start goes on."""
+        """Feed systemd's watchdog from now on, and extend its time-out during a long start."""
         every = LIFE if self.notifier.watchdog is None else min(self.notifier.watchdog / 3, LIFE)
 
         def alive() -> None:

@@ -11,7 +11,7 @@ START_ERRORS = (LedgerError, SpoolError, KeeperError, CannotListenError, OSError
 """What may be wrong when the server does not start; anything else is a defect of ours."""
 
 MUST_CHANGE = 2
-"""The exit code when a person must change something: to start again is no use."""
+"""The exit code when a person must change something: starting again does not help."""
 
 MAY_PASS = 7
 """The exit code when the reason may pass: a port in use, a disk that is not mounted yet."""

@@ -26,7 +26,7 @@ class ClockStatus:
     since: float | None = None  # when trust was lost, seconds since the epoch
     until: float | None = None  # when it is over if the clock is not set again, the same
     waits: tuple[str, ...] = ()  # what waits
-    remedy: str | None = None  # the command that ends it, for who has looked at the clock
+    remedy: str | None = None  # the command that ends it, once a person has checked the clock
 
 
 @frozen(kw_only=True)

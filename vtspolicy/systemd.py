@@ -25,7 +25,7 @@ class Notifier:
         return cls(address=environ.get("NOTIFY_SOCKET") or None, watchdog=watchdog or None)
 
     def tell(self, *lines: str) -> bool:
-        """Send assignments as `READY=1`; False when nobody was told. A failure harms nothing."""
+        """Send assignments such as `READY=1`; return False if that failed."""
         if self.address is None:
             return False
         where = "\0" + self.address[1:] if self.address.startswith("@") else self.address
@@ -42,7 +42,7 @@ class Notifier:
         self.tell("READY=1", f"STATUS={status}")
 
     def stopping(self) -> None:
-        """Tell that the server stops; what it runs goes on."""
+        """Tell that the server stops; its runs continue."""
         self.tell("STOPPING=1", "STATUS=Stopping; running applications go on.")
 
     def alive(self) -> None:

@@ -2,7 +2,7 @@
 
 
 def visible(text: object) -> str:
-    """Return a text with everything that is no letter shown as an escape, line ends as blanks.
+    """Return a text with unprintable characters as escapes, and line ends as blanks.
 
     Texts of hosts and applications, and names on a disk, can hold the control sequences of
     terminals.

@@ -394,12 +394,12 @@ def test_a_copy_that_the_application_made_itself_is_told_apart(site, tape):
     site.run(*mark, "theirs-0", *whole)
     found = shown(site, "A00017", "--verdict")
     assert (found["state"], found["by_us"], found["handle"]) == ("migrated", False, "theirs-0")
-    reason = "its copy was not made by us, and nobody asked for this but the cleanup"
+    reason = "its copy was not made by us, and only the cleanup asked for this"
     assert found["verdict"] == {"erase": False, "reason": reason}
     assert "does not find its copy" in refusal(site)
     (site.root / "copies/theirs-1").write_bytes(tape.read_bytes())
     site.run(*mark, "theirs-1")
-    assert "nobody said when the copy began" in refusal(site)
+    assert "it is not known when the copy began" in refusal(site)
     site.run(*mark, "theirs-1", *whole)
     site.run("erase", "A00017", "--wait")
     link = site.link()

@@ -457,7 +457,8 @@ def test_a_tape_that_the_released_program_is_bringing_back_is_proven_by_its_data
     site.let_go()
     host.wait("COMPLETED", ref="back")
     assert site.path("A00020").read_bytes() == was
-    assert "nobody saw the tape at the end" in site.do("VTSPolicy Erase - A00020")[1]
+    refused = site.do("VTSPolicy Erase - A00020")[1]
+    assert "the tape was not looked at when its restore ended" in refused
     site.rules(NEW)
     site.done("VTSPolicy Erase - A00020")
     site.done("VTSPolicy Restore - A00020")

@@ -86,7 +86,7 @@ def test_what_ran_and_waited_in_the_copy_and_has_run_since_is_not_run_again(stat
     seen = put_back(station, "spool")  # against what the page says
     assert ended(station, one, seen) == "INTERRUPTED"
     assert ran(station).count(RUNNING) == 1
-    assert "count as interrupted: the ledger was put back" in station.log
+    assert "count as interrupted: the ledger was restored" in station.log
     assert "The spool is not the one of that ledger" in station.log
 
 

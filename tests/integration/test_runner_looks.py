@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -357,7 +358,7 @@ class TestKills(LooksCase):
         assert (ended.kind, ended.code, sizes(ended)) == (End.EXITED, 3, (None, None))
 
 
-RELEASED = Path(__file__).parents[2] / "fixtures" / "released" / "keeper-0.1.py"
+RELEASED = Path(__file__).parents[2] / "fixtures" / "released" / "vtspolicy-0.1.tar.xz"
 
 
 class TestAnUpgrade(LooksCase):
@@ -365,7 +366,10 @@ class TestAnUpgrade(LooksCase):
 
     def of_version_0_1(self, script):
         """Have a keeper of version 0.1 start a run, as its server asked for it; return its id."""
-        words = ["-I", "-S", "-X", "utf8", str(RELEASED), str(self.spool), "0.3"]
+        with tarfile.open(RELEASED) as archive:
+            archive.extract("vtspolicy/runner/keeper.py", self.vaults, filter="data")
+        program = self.vaults / "vtspolicy" / "runner" / "keeper.py"
+        words = ["-I", "-S", "-X", "utf8", str(program), str(self.spool), "0.3"]
         subprocess.run([sys.executable, *words], check=True)  # it leaves a child in the background
         folder = self.runner.folder("1-1")
         folder.mkdir()

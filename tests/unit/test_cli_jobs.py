@@ -567,7 +567,7 @@ def test_status_names_the_runs_that_cannot_be_stopped(site, server):
 def test_status_tells_what_waits_for_the_clock_and_the_way_out(site, server):
     doubted = ClockStatus(
         trusted=False,
-        reason="it was put forward by 200 days",
+        reason="it was set forward by 200 days",
         since=NOW - 60,
         until=NOW + 86340,
         waits=("expiry of notices", "cleanup of tapes"),
@@ -576,7 +576,7 @@ def test_status_tells_what_waits_for_the_clock_and_the_way_out(site, server):
     server.answers = [(200, plain(evolve(full_status(), clock=doubted)))]
     shown = [" ".join(each.split()) for each in site.run(status).stdout.splitlines()]
     since, until = clock(NOW - 60), clock(NOW + 86340)
-    assert f"clock not trusted since {since}: it was put forward by 200 days" in shown
+    assert f"clock not trusted since {since}: it was set forward by 200 days" in shown
     assert "waits for it expiry of notices, cleanup of tapes" in shown
     assert f"goes on {until} if it is not set again, or by `vtspolicy trust-clock`" in shown
 

@@ -84,11 +84,11 @@ def test_a_clock_is_not_believed_before_it_is_looked_at():
     [
         (60.0, None),
         (-60.0, None),
-        (61.0, "it was put forward by 61 s"),
-        (-61.0, "it was put back by 61 s"),
-        (3600.0, "it was put forward by 60 minutes"),
-        (-5400.0, "it was put back by 90 minutes"),
-        (200 * DAY, "it was put forward by 200 days"),
+        (61.0, "it was set forward by 61 s"),
+        (-61.0, "it was set back by 61 s"),
+        (3600.0, "it was set forward by 60 minutes"),
+        (-5400.0, "it was set back by 90 minutes"),
+        (200 * DAY, "it was set forward by 200 days"),
     ],
 )
 def test_a_step_of_more_than_a_minute_is_not_believed(computer, step, reason):
@@ -144,7 +144,7 @@ def test_a_step_forth_and_back_takes_a_steady_day_from_the_second_one(computer):
     computer.trust.check()
     computer.true += HOUR
     computer.error = 0.0
-    reason = "it was put forward by 200 days, put back by 200 days since then"
+    reason = "it was set forward by 200 days, set back by 200 days since then"
     assert computer.trust.check() == reason
     assert computer.trust.since == MIDDAY  # as the clock has it now
     assert computer.trust.until == MIDDAY + HOUR + DAY
@@ -175,7 +175,7 @@ def test_a_doubt_of_which_the_ledger_knows_nothing_yet_is_found_again(computer):
     computer.error = 200 * DAY
     assert computer.trust.check() is not None
     computer.kill()
-    assert computer.trust.check() == "it was put forward by 200 days"
+    assert computer.trust.check() == "it was set forward by 200 days"
 
 
 def test_an_operator_believes_the_clock_as_it_is_and_not_its_next_step(computer):
@@ -191,7 +191,7 @@ def test_an_operator_believes_the_clock_as_it_is_and_not_its_next_step(computer)
     ]
     assert not computer.trust.restore(ALICE)
     computer.error = HOUR
-    assert computer.trust.check() == "it was put forward by 60 minutes"
+    assert computer.trust.check() == "it was set forward by 60 minutes"
 
 
 def test_a_clock_behind_the_ledger_at_the_start_is_not_believed(computer):

@@ -851,7 +851,8 @@ def test_a_scan_never_touches_the_marks_of_copies(book):
 
 
 def test_names_that_occur_twice_are_both_found(book):
-    book.save_tapes([a_tape(1), Tape(vault="V2", pool="P", cartridge="A00001", path="/x/A00001")])
+    book.save_tape(a_tape(1))
+    book.save_tape(Tape(vault="V2", pool="P", cartridge="A00001", path="/x/A00001"))
     assert len(book.tapes_named("A00001")) == 2
 
 

@@ -154,7 +154,7 @@ def test_what_the_ledger_knows_of_a_tapes_copy_counts(site):
     question = ("--host", "NSK2", "VTSPolicy Restore - A00017")
     before = site_explain(site, *question)
     assert before.exit_code == 4
-    assert "no ledger tells of copies" in before.output
+    assert "without a ledger, copies are not known" in before.output
     open_file(site / "ledger.db").close()
     facts = "/VAULT01/PAYROLL/A00017 erased handle=7-1"
     tape = tape_of(facts, at=datetime.now(), roots={"VAULT01": site / "VAULT01"})  # noqa: DTZ005

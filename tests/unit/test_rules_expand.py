@@ -8,7 +8,6 @@ from vtspolicy.rules.expand import (
     GROUP,
     ExpansionError,
     TemplateError,
-    escaped,
     expand,
     expand_environment,
     expand_input,
@@ -91,7 +90,7 @@ def test_names_are_found_in_their_order():
 
 @given(st.text("ab{}-$`;\n\"' "))
 def test_an_escaped_text_is_itself_again(text):
-    assert fill(escaped(text), {"a": "no", "b": "no"}) == text
+    assert fill(text.replace("{", "{{").replace("}", "}}"), {"a": "no", "b": "no"}) == text
 
 
 @given(st.lists(st.text("ab{}-=/\x1f ", max_size=12)), st.text("ab{}-", max_size=5))

@@ -207,7 +207,7 @@ def test_a_clock_that_jumps_ahead_for_a_while_forgets_nothing(world, serve, told
     assert len(world.machine.lives) == 1
     assert len(world.ledger.book.pending_notices("NSK1")) == 1
     reasons = [each["cause"] for each in told("clock_doubted")]
-    assert reasons == ["it was put forward by 200 days", "it was put back by 200 days"]
+    assert reasons == ["it was set forward by 200 days", "it was set back by 200 days"]
     assert trusted(service) == 0
     world.clock.pass_time(DAY, 600)
     assert trusted(service) == 1
@@ -266,7 +266,7 @@ def test_a_lost_trust_is_known_to_the_next_server(world, serve):
     clock.set(-200 * DAY)
     service = serve(clock)
     assert trusted(service) == 0
-    assert service.engine.clock_trust.check().startswith("it was put forward by 200 days")
+    assert service.engine.clock_trust.check().startswith("it was set forward by 200 days")
 
 
 def test_a_clock_that_was_set_while_no_server_ran_is_not_trusted(world, serve):
@@ -275,7 +275,7 @@ def test_a_clock_that_was_set_while_no_server_ran_is_not_trusted(world, serve):
     service.engine.unwatch()
     clock.set(2 * 3600.0)
     service = serve(clock)
-    assert service.engine.clock_trust.check() == "it was put forward by 2 hours"
+    assert service.engine.clock_trust.check() == "it was set forward by 2 hours"
 
 
 def test_a_clock_that_is_behind_the_ledger_is_not_trusted_until_a_steady_day(world, serve):

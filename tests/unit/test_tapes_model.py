@@ -219,7 +219,7 @@ def test_a_tape_that_is_as_copied_is_emptied_once_its_copy_is_found(act, tape, c
             BACK,
             evolve(COPY, restored=(Restored(fingerprint=BACK.seen, at=1.0, sure=False),)),
             {},
-            "nobody saw the tape",
+            "the tape was not looked at",
         ),
     ],
 )
@@ -394,9 +394,9 @@ def test_an_override_lets_a_restore_overwrite_what_no_copy_holds():
 @pytest.mark.parametrize(
     ("tape", "mark", "doubt"),
     [
-        (WRITTEN, Mark(), "nobody said when"),
-        (WRITTEN, Mark(size=10), "nobody said when"),
-        (WRITTEN, Mark(began=6.0), "nobody said how many bytes"),
+        (WRITTEN, Mark(), "it is not known when"),
+        (WRITTEN, Mark(size=10), "it is not known when"),
+        (WRITTEN, Mark(began=6.0), "it is not known how many bytes"),
         (a_tape(a_file(changed=7.0)), Mark(began=6.0, size=10), "attributes were changed"),
         (SCRATCH, Mark(size=10, began=6.0), "was empty when it was marked"),
         (WRITTEN, Mark(began=6.0, size=10), None),

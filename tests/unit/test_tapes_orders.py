@@ -134,9 +134,9 @@ def test_a_tape_is_marked_by_the_path_of_its_file(world):
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ({"state": "gone"}, "no mark"),
+        ({"state": "gone"}, "not a mark"),
         ({"handle": None}, "handle"),
-        ({"retention": "soon"}, "no retention"),
+        ({"retention": "soon"}, "not a retention"),
         ({"size": 10}, "it has 4 bytes, and 10 were copied"),
         ({"state": "restored"}, Reason.NO_COPY_AT_ALL.words),
         ({"tape": "/VAULT01/PAY/X99999"}, Reason.NO_TAPE.words),
@@ -178,9 +178,9 @@ def erase(world, minute=9):
 @pytest.mark.parametrize(
     ("more", "doubt"),
     [
-        ({}, "nobody said when the copy began"),
-        ({"size": 4}, "nobody said when the copy began"),
-        ({"began": True}, "nobody said how many bytes were copied"),
+        ({}, "it is not known when the copy began"),
+        ({"size": 4}, "it is not known when the copy began"),
+        ({"began": True}, "it is not known how many bytes were copied"),
         ({"began": True, "size": 4}, None),
     ],
 )

@@ -85,7 +85,7 @@ class Commands(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; who wants JSON gets bad usage as JSON, too."""
+        """Run a command. With --json, wrong usage is reported as JSON, too."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:

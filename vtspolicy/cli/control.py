@@ -49,12 +49,12 @@ def yes_option(command: F) -> F:
 
 
 def because(reason: str | None) -> dict[str, str]:
-    """Return the argument of a verb that tells why."""
+    """Return the argument of a verb that gives the reason."""
     return {} if not reason else {"reason": reason}
 
 
 def confirm(what: str, *, yes: bool) -> None:
-    """Tell that an order is a large one, and ask whether it is meant; only in a terminal."""
+    """Say that an order is a large one, and ask for confirmation; only in a terminal."""
     click.echo(f"{what}.", err=True)
     if not yes and sys.stdin.isatty() and not click.confirm("Go on?", err=True):
         raise SystemExit(Exit.FAILED)
@@ -240,8 +240,8 @@ def release_lock(*, config: Path, as_json: bool, lock: str, reason: str | None) 
 def trust_clock(*, config: Path, as_json: bool, reason: str | None) -> None:
     """Trust the server's clock as it is now, after it was set by more than a minute.
 
-    Retention, the expiry of notices and the cleanup, which waited, go on. Look first whether the
-    time is right: what is old by it is removed. `vtspolicy status` tells why they wait. The history
+    Retention, the expiry of notices and the cleanup waited and are resumed. Check the time first:
+    what is old by it is removed. `vtspolicy status` shows why they wait. The history
     keeps who gave this order.
     """
     client = _client(config)

@@ -156,7 +156,7 @@ def restore(
 @click.option("--verify", "check", is_flag=True, help="Read the whole copy and compare it.")
 @_json
 def query(*, path: Path, store: Path, handle: str | None, check: bool, as_json: bool) -> None:
-    """Tell whether the store holds a whole copy of the tape at PATH (exit status 0 or 1).
+    """Check whether the store holds a whole copy of the tape at PATH (exit status 0 or 1).
 
     The tape is unchanged, changed (in size or last write), erased or absent. With --json, `digest`
     is the SHA-256 of the copy's data as --verify has read it back.

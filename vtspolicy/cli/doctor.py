@@ -191,7 +191,7 @@ def _free(folder: Path) -> str:
 
 
 def _programs(rules: Table | None) -> Iterator[Finding]:
-    """Look at the programs that the applications name; `check` tells of those that are missing."""
+    """Check the programs that the applications name; `check` reports those that are missing."""
     for application in rules.applications.values() if rules is not None else ():
         for name, program in application.programs.items():
             found = shutil.which(program) or shutil.which(

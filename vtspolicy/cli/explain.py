@@ -274,7 +274,7 @@ def _known(configuration: Configuration, tapes: tuple[Tape, ...]) -> tuple[tuple
             )
             return facts, "tapes as their files and the ledger say now"
     except (LedgerError, sqlite3.Error, OSError, ValueError) as error:
-        note = f"tapes as their files are now; no ledger tells of copies ({error})"
+        note = f"tapes as their files are now; without a ledger, copies are not known ({error})"
         return tuple(Facts(tape=tape) for tape in tapes), note
 
 

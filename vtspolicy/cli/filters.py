@@ -69,14 +69,14 @@ def refuse_unknown(configuration: Configuration, given: Mapping[str, str | None]
 
 
 def _some(known: Collection[str]) -> str:
-    return f"known are {', '.join(sorted(known)[:20])}" if known else "none is configured"
+    return f"configured: {', '.join(sorted(known)[:20])}" if known else "none is configured"
 
 
 def _known(configuration: Configuration, kind: str) -> Collection[str] | None:
     """Return the configured names of a kind; None if the files that have them are wrong."""
     if kind == "host":
         return configuration.hosts
-    from vtspolicy.grammar import load_vocabulary  # noqa: PLC0415 - only for who has mistyped
+    from vtspolicy.grammar import load_vocabulary  # noqa: PLC0415 - only for a mistyped name
     from vtspolicy.rules.load import load_table  # noqa: PLC0415
 
     with suppress(ConfigurationError):

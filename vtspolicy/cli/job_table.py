@@ -120,7 +120,7 @@ def _waits(job: Job, live: Live) -> str | None:
 
 
 def progress(live: Live) -> str | None:
-    """Return how far a job is: `45 %, 1.2G`; None if nobody knows."""
+    """Return the progress of a job: `45 %, 1.2G`; None if it is not known."""
     percent = f"{live.pct} %" if live.pct is not None else None
     done = size(live.bytes) if live.bytes is not None else None
     return ", ".join(filter(None, (percent, done))) or None

@@ -94,7 +94,7 @@ def jobs(*, config: Path, as_json: bool, state: tuple[str, ...], limit: int, **g
 
 
 def live_of(configuration: Configuration, jobs: Sequence[Job]) -> Mapping[int, Live]:
-    """Return what a running server knows of live jobs; without one what the spool tells."""
+    """Return what a running server knows of live jobs; without one, what is in the spool."""
     numbers = [job.id for job in jobs if job.state.is_live][:ASKED]
     if not numbers:
         return {}

@@ -40,7 +40,7 @@ def requests(
 ) -> None:
     """List requests, the newest first: also those that were rejected or denied, or had no job.
 
-    Read from the ledger: no server need run. `vtspolicy why N` tells why one was decided so.
+    This reads the ledger; the server need not run. `vtspolicy why N` explains one decision.
     """
     configuration = configured(config)
     with reading(configuration) as book:

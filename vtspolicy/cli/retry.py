@@ -73,7 +73,7 @@ def retry(
     yes: bool,
     **given: Any,
 ) -> None:
-    """Do ended JOBs once more, each as a new request; or all that a filter finds.
+    """Run ended JOBs again, each as a new request; or all that a filter finds.
 
     Without --state a filter means jobs that failed, timed out or were interrupted. It leaves out
     those that were done again already. The exit code is 1 if a job cannot be done again.

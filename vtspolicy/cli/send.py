@@ -113,7 +113,7 @@ class Follow:
         if not _NAMES_REQUEST.match(text) and (ref := _REF.search(text)):
             return notice.fields.get("ref") == ref[1]
         words = text.split(maxsplit=2)
-        if notice.word is Word.STATUS:  # its family is that of the request that it tells of
+        if notice.word is Word.STATUS:  # its family is that of the request it is about
             return words[1:2] == ["Status"]
         family = notice.fields.get("family")
         return family is None or family in words[1:2]

@@ -93,7 +93,7 @@ OTHER_DESCRIPTORS = 256
 
 
 def _have_descriptors(configuration: Configuration) -> None:
-    """Allow as many open files as the connections may need, and tell if the system does not.
+    """Allow as many open files as the connections may need, and log it if the system does not.
 
     No more than that: the applications inherit the limit, and old ones go through all numbers.
     """

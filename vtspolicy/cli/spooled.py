@@ -52,7 +52,7 @@ class Spooled:
             return list(job.work.run), False
 
     def far(self, job: Job) -> Live:
-        """Return how far a run is, as its output tells."""
+        """Return the progress of a run, read from its output."""
         from vtspolicy.rules.progress import (  # noqa: PLC0415
             bytes_of,
             percent_of,

@@ -42,7 +42,7 @@ FULL = 100.0  # percent
     type=click.FloatRange(0, 100),
     default=0.0,
     metavar="PERCENT",
-    help="Fail when fewer of the site's own rules decide a case; of all where it has none.",
+    help="Fail when fewer of the site's own rules decide a case; if it has none, of all rules.",
 )
 @click.option("--full", is_flag=True, help="The same with 100.")
 @json_option

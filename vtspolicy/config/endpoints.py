@@ -16,11 +16,7 @@ _SERVERS = {
     "unix": ("address", "mode", "backlog", "lockfile"),
     "systemd": ("domain", "index", "name"),
 }
-_CLIENTS = {
-    "tcp": ("host", "port", "timeout", "bindAddress"),
-    "tls": ("host", "port", "timeout", "bindAddress"),
-    "unix": ("path", "timeout", "lockfile"),
-}
+
 LOCAL = "local"
 """The peer at the other end of a UNIX socket, which has no address."""
 
@@ -41,9 +37,6 @@ MAPPED = 96
 SERVER_KINDS = tuple(_SERVERS)
 """The kinds of doors that a listener can be."""
 
-CLIENT_KINDS = tuple(_CLIENTS)
-"""The ways in which a host can be called."""
-
 
 def why_no_server(endpoint: str, kinds: Collection[str] = SERVER_KINDS) -> tuple[str, str] | None:
     """Return what is wrong with a server endpoint and the remedy, or None.
@@ -56,11 +49,6 @@ def why_no_server(endpoint: str, kinds: Collection[str] = SERVER_KINDS) -> tuple
         needed=("port", "address", "domain"),
         sample="tcp:port=7171:interface=127.0.0.1",
     )
-
-
-def why_no_client(endpoint: str) -> tuple[str, str] | None:
-    """Return what is wrong with a client endpoint and the remedy, or None."""
-    return _why_not(endpoint, _CLIENTS, needed=("host", "port"), sample="tcp:host=10.0.0.9:port=23")
 
 
 def network_of(peer: str) -> "IPv4Network | IPv6Network":
@@ -80,7 +68,7 @@ def network_of(peer: str) -> "IPv4Network | IPv6Network":
 
 
 def reaches_beyond(endpoint: str) -> bool:
-    """Whether other machines can reach a server endpoint, as far as its form tells."""
+    """Whether other machines can reach a server endpoint, as far as its form shows."""
     from ipaddress import ip_address  # noqa: PLC0415 - slow; only files need it
 
     kind = kind_of(endpoint)

@@ -1,4 +1,4 @@
-"""Characters that nobody sees, where YAML wants a blank, a quote or nothing."""
+"""Invisible and look-alike characters where YAML expects a blank, a quote or nothing."""
 
 import re
 import unicodedata

@@ -81,7 +81,7 @@ def _ledger(node: Node, findings: Findings) -> str | None:
     written = reading.text(node, findings)
     if written is None or re.match(r"sqlite://.|sqlite:[^/]", written):
         return written
-    message = f'"{written}" is no ledger'
+    message = f'"{written}" is not a ledger'
     if written.startswith(("postgresql:", "postgres:")):
         message = "this version cannot keep its ledger in PostgreSQL"  # the URL may have a password
     findings.add(node, message, "sqlite:///ABSOLUTE/PATH, or sqlite:PATH beside this file")
@@ -211,7 +211,7 @@ VAULT = keys_of(
         type="a list",
         default=(),
         default_text="nothing",
-        help="leases: there it cannot be told whether a process has a tape open, and its tapes are"
+        help="leases: there it is not known whether a process has a tape open, but its tapes are"
         " erased, deleted and overwritten by restores all the same",
     ),
 )

@@ -138,7 +138,7 @@ class _Loader:
         if "listen" not in read.given:
             self.findings.add(
                 read.table.place,
-                "there is no listener, so that no command can arrive",
+                "no listener is configured, so no command can arrive",
                 'listen: [{endpoint: "tcp:port=7171:interface=127.0.0.1"}]',
                 warning=True,
             )

@@ -55,8 +55,8 @@ def assemble(
 ) -> Engine:
     """Return an engine with a queue in the process; it is not started yet.
 
-    `steady` is a clock that nobody sets, and `trust` compares another such with `clock`; if they
-    are not given, nobody sets that one.
+    `steady` is a monotonic clock, and `trust` compares another one with `clock`. Without them
+    `clock` itself is taken as monotonic.
     """
     configuration = reader.configuration
     outbox = Outbox(clock, LedgerStore(ledger, clock))

@@ -285,7 +285,7 @@ class Attempts:
     async def _earlier_numbers(self, job: Job) -> set[str]:
         """Return the application's own numbers of what the job's earlier attempts have queued.
 
-        They bear the same handle, and are of the tape as it was then.
+        They have the same handle, and hold the tape as it was then.
         """
         attempts = await self.ledger.read(Book.attempts, job.id)
         earlier = (each.readings for each in attempts if each.number < job.attempt)
@@ -300,7 +300,7 @@ class Attempts:
     ) -> Ending:
         """Follow the application's job to its end; its number is kept before anything else."""
         job, deadline = attempt.job, attempt.deadline
-        attempt.ended = None  # its program has only asked for the work: its end says nothing
+        attempt.ended = None  # its program has only asked for the work: its end does not count
         await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
         followed = await self.follower.follow(job, poll, readings, until=deadline.until, stop=stop)
         self.progress.forget(job.id)
@@ -366,7 +366,7 @@ class Attempts:
         found = await self._verify(job, Judgement(state="completed", readings=readings))
         reason = ended.reason or "it was interrupted"
         if found.state == "completed":
-            attempt.ended = None  # nobody saw its end
+            attempt.ended = None  # its end was not seen
             ending = await self._proved(attempt, found, verified=True)
             good = ending.state is JobState.COMPLETED
             return evolve(ending, reason=f"{reason}; its copy was found") if good else ending

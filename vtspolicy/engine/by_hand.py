@@ -142,7 +142,7 @@ class Said:
 async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
     """Note what an application did by its own schedule; a mount that waits for it is answered."""
     if said.state not in {"migrated", "restored"}:
-        raise Refused(f'"{said.state}" is no mark; migrated and restored are')
+        raise Refused(f'"{said.state}" is not a mark; use migrated or restored')
     names = {*engine.reader.table.applications, *engine.reader.vocabulary.families}
     if said.application not in names:
         near = did_you_mean(said.application, names)
@@ -214,7 +214,7 @@ def _moment(text: str | None) -> float | None:
 def _why_not_said(said: Said) -> str | None:
     retention = TYPES["retention"]
     if said.retention is not None and not retention.pattern.fullmatch(said.retention):
-        return f'"{said.retention}" is no retention; {retention.expected}, as {retention.sample}'
+        return f'"{said.retention}" is not a retention; {retention.expected}, as {retention.sample}'
     if said.state == "restored":
         return None
     if not said.handle:

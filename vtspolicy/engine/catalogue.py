@@ -138,7 +138,7 @@ class Catalogue:
         return self.last
 
     async def _tell_features(self) -> None:
-        """Note what the vaults can do, and tell once what they cannot."""
+        """Record what the vaults can do, and log once what they cannot."""
         told = tuple(
             line
             for vault, features in sorted(self._features.items())

@@ -1,4 +1,4 @@
-"""Watches the server's clock, keeps in the ledger whether it is trusted, and tells of it."""
+"""Watches the server's clock; records in the ledger and the log whether it is trusted."""
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
@@ -40,7 +40,7 @@ class ClockWatch:
     _log: Logger = field(factory=lambda: Logger("vtspolicy.clock"))
 
     async def begin(self) -> None:
-        """Go on with what the last server kept, before anything else is written."""
+        """Continue with what the last server kept, before anything else is written."""
         kept = await self.ledger.read(Book.clock)
         self.trust.on_change = self._changed
         self.trust.begin(kept.record, kept.newest)
@@ -49,7 +49,7 @@ class ClockWatch:
         if back is not None:
             self._log.info(
                 "The clock is {back} ahead of the ledger's newest entry: what became old in that"
-                " time is let go of when the clock has been steady for a day.",
+                " time is let go of when the clock has not been set for a day.",
                 action="clock_held_back",
                 back=span(back),
             )
@@ -112,7 +112,7 @@ class ClockWatch:
         else:
             self._log.warn(
                 "The clock is not trusted: {cause}. Retention, expiry of notices and the cleanup"
-                " wait until an operator runs `{remedy}`, or until it has been steady for a day.",
+                " wait until an operator runs `{remedy}`, or until it has not been set for a day.",
                 action="clock_doubted",
                 cause=change.cause,
                 remedy=REMEDY,

@@ -133,7 +133,7 @@ class Engine:
         """Give new numbers only; take nothing for never run that may have.
 
         Ledger and spool belong together. Where the spool says otherwise than it did to the last
-        server, or the ledger was put back, that a run has no folder says nothing. A ledger that
+        server, or the ledger was restored, that a run has no folder says nothing. A ledger that
         has not kept what it said is one of before there were marks.
         """
         ledger, marked = await self.ledger.read(Book.uid), self.runner.ledger
@@ -153,7 +153,7 @@ class Engine:
         )
         if era.put_back:
             self.log.warn(
-                "The ledger is a copy that was put back: what came after it is not known. The next"
+                "The ledger was restored from a copy: what came after it is not known. The next"
                 " request is {first}, behind all that were given since the copy.{more}",
                 action="put_back",
                 first=era.first,
@@ -168,7 +168,7 @@ class Engine:
                 " run all the same, and count as interrupted: {why}.",
                 action="doubted",
                 doubted=era.doubted,
-                why="the ledger was put back"
+                why="the ledger was restored"
                 if era.put_back
                 else "the spool does not say that it belongs to this ledger",
             )
@@ -254,7 +254,7 @@ class Engine:
         return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
-        """Answer, count and log input that is no event; there is nothing to record."""
+        """Answer, count and log input that is not an event; nothing is recorded."""
         name = session.hosts[0].name if session.hosts else ""
         self.metrics.refused.labels(name, refusal.kind).inc()
         self.complaints.refused(session.address, refusal.reason)

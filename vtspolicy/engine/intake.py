@@ -134,7 +134,7 @@ def find(
             tapes.extend(found.tapes)
             pool = found.pool
     except VaultBusyError:
-        raise  # a passing trouble of the machine is no answer
+        raise  # a passing trouble of the machine is not an answer
     except VaultError as error:
         return str(error)
     except OSError as error:
@@ -175,7 +175,7 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
 def _with_missing(decision: Decision, missing: Sequence[str]) -> Decision:
     """Return a decision with a job for each tape that no vault has: it fails, and says so.
 
-    The others of the list are done; the command as a whole is no success.
+    The others of the list are done; the command as a whole fails.
     """
     if not decision.jobs or not missing:
         return decision

@@ -1,6 +1,6 @@
 """The log of commands, requests and jobs: one line for each thing that happens to them.
 
-What a host sends in vain is rate-limited by its name: it is in the ledger as a whole.
+Lines about commands that are not carried out are rate-limited by host: the ledger has them all.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -182,7 +182,7 @@ class Mounts:
             result = await self._note(event, host, tape, seq, answer.reason)
         elif answer.action is MountAction.FAIL:
             result = await self._refuse(event, host, tape, seq, answer.reason)
-        # Whatever a job makes of the tape just now, it comes back after that.
+        # The recall runs after the job that now has the tape, whatever that job does to it.
         return result or await self._recall(event, host, tape, seq)
 
     async def _note(

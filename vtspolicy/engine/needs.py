@@ -7,7 +7,7 @@ FAILED_FOR = 86400.0
 """Seconds for which a job that has failed, and was not done again, needs a person."""
 
 STUCK = 3600.0
-"""Seconds after which notices that nobody takes need one."""
+"""Seconds after which notices that were not taken need a person."""
 
 
 async def needs_of(ledger: Ledger, status: Status) -> tuple[str, ...]:
@@ -21,7 +21,7 @@ async def needs_of(ledger: Ledger, status: Status) -> tuple[str, ...]:
     if any(failed):
         found.append(f"failed within a day and not done again: {_counted(*failed)}")
     found += [
-        f"{each.count} notices for {each.host or 'nobody'} are not taken"
+        f"{each.count} notices for {each.host or 'no host'} are not taken"
         for each in status.pending
         if status.at - each.oldest > STUCK
     ]

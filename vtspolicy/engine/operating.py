@@ -242,7 +242,7 @@ class Operator:
         return {"request": recorded.request, "job": recorded.jobs[0].id}
 
     def release_lock(self, lock: str, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """Take a lock from whoever holds it; the ledger keeps who did so."""
+        """Take a lock from its holder; the ledger keeps who did so."""
         return Deferred.fromCoroutine(self._release_lock(lock, actor, reason))
 
     async def _release_lock(self, lock: str, actor: str, reason: str | None) -> Told:
@@ -263,7 +263,7 @@ class Operator:
         return {"lock": lock, "released": await noted or bool(holders)}
 
     def drain(self, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """Read nothing more from hosts, start nothing more; what runs goes on to its end."""
+        """Read nothing more from hosts, start nothing more; what runs continues to its end."""
         self.log.info("Draining, asked by {by}.", action="drain", by=actor, cause=reason)
         self._note_drain(draining=True, actor=actor, reason=reason)
         self.draining = True
@@ -421,7 +421,7 @@ class Operator:
         return Deferred.fromCoroutine(mark(self.engine, tape, said, actor))
 
     def trust_clock(self, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """Trust the clock as it is now, and let go on what waited for it. Fails with Refused."""
+        """Trust the clock as it is now, and resume what waited for it. Fails with Refused."""
         return Deferred.fromCoroutine(self.engine.clock_watch.restore(actor, reason))
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:

@@ -49,7 +49,7 @@ class Progress:
         looking.start(EVERY, now=False).addErrback(self._failed, job.id)
 
     def of(self, job: Job) -> Mapping[str, str]:
-        """Return what is known now of a job that runs: what a poll told, or its output tells."""
+        """Return the progress of a running job: from its last poll, or from its output."""
         if job.id in self._polled:
             return self._polled[job.id]
         key = run_key(job.id, job.attempt)
@@ -65,7 +65,7 @@ class Progress:
             looking.stop()
 
     def report(self, job: Job, readings: Mapping[str, str]) -> None:
-        """Keep what a poll told, and tell its share, unless that was done within a minute."""
+        """Keep the result of a poll, and report its percentage at most once a minute."""
         self._polled[job.id] = readings
         self._tell(job, readings)
 

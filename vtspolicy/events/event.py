@@ -15,7 +15,7 @@ _ODD = r"[\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u3000\ufeff]"
 COMMAND_TEXT = re.compile(rf"{_ODD}*+VTSPolicy(?={_ODD}|\Z)", re.ASCII | re.IGNORECASE)
 """A text that begins so is meant as a command; a longer word, such as VTSPolicyX, is not.
 
-Case and blanks need not be right: whoever misses by so little is told so by the parser.
+Case and blanks need not be right: the parser answers such near misses.
 """
 _NOTICE_TEXT = re.compile(
     rf"{_ODD}*+VTSPolicy{_ODD}++(?:{'|'.join(Word.__members__)})(?={_ODD}++[a-z]++=|{_ODD}*+\Z)",

@@ -10,7 +10,7 @@ _LENGTH_TO_COME = re.compile(
     _TRAILERS + rb"(?:[1-9]\d{0,5}(?: (?:\xef(?:\xbb\xbf?)?)?)?)?\Z",
 )
 _ENDS = re.compile(_TRAILERS)
-# Where a stream that is out of step may go on: `LENGTH <PRI>VERSION `. The digits may be glued to
+# Where a stream that is out of step may resume: `LENGTH <PRI>VERSION `. The digits may be glued to
 # what stands before them, so that any last part of them can be the length.
 _AGAIN = re.compile(rb"(?<!\d)(\d++) (?=(?:\xef\xbb\xbf)?<\d{1,3}>[1-9]\d{0,2} )")
 _AGAIN_TO_COME = re.compile(
@@ -69,7 +69,7 @@ class Frames:
         self._take(is_last=False)
 
     def settle(self) -> None:
-        """Pass on the message that nothing follows; what is stuck in a wrong length goes on."""
+        """Pass on the last message; a stream stuck in a wrong length is resumed."""
         if self._skip:
             self._skip, self._lost = 0, True
         self._take(is_last=True)
@@ -158,7 +158,7 @@ class Frames:
         return begin, False
 
     def _is_right(self, buffer: bytes, begin: int, end: int, *, is_last: bool) -> bool | None:
-        """Whether a message ends at `end`; None if only what is still to come can tell.
+        """Whether a message ends at `end`; None if that depends on bytes still to come.
 
         A message that shows its end itself is right, whatever follows.
         """

@@ -33,7 +33,7 @@ PLAIN = re.compile(rb"VTSPolicy(?=\s|\Z)")
 NEAR_PLAIN = re.compile(_WORD)
 """The same, with letters or a blank that are not right."""
 COMMAND = re.compile(_ODD + rb"*+" + _WORD)
-"""What a text begins with that is meant as a command; what is wrong with it, the parser tells."""
+"""What a text begins with that is meant as a command; the parser says what is wrong with it."""
 CANDIDATE = re.compile(COMMAND.pattern + rb"|\$ZSVR:")
 """What a text begins with when anything is to be done about it."""
 _WRITER = rb"\d{1,5},\d{1,5}[ \t]++\$[A-Za-z0-9]{1,5}:"
@@ -111,7 +111,7 @@ class Header:
     def begins_candidate(self, text: bytes) -> bool:
         """Whether anything is to be done about an event whose text begins so.
 
-        A command that was written plainly may bear the writer before it.
+        A command that was written plainly may have its writer before it.
         """
         if CANDIDATE.match(text) or (self.process == TAPE_SERVER and self.number in SEQUENCELESS):
             return True

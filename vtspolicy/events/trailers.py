@@ -10,7 +10,7 @@ _BEGIN_TO_COME = re.compile(rb"(?:<\d{0,3})?")
 class Trailers:
     """Puts a line end in place of each NUL that ends a message, and drops all others.
 
-    A NUL ends a message if `<PRI>` follows, or nothing: the latter only `settle` can tell.
+    A NUL ends a message if `<PRI>` follows, or nothing: the latter is decided by `settle`.
     """
 
     def __init__(self) -> None:

@@ -122,7 +122,7 @@ class Doors:
         return len(self.sessions) - len(self.leaving) >= self.limit
 
     def has_room(self) -> bool:
-        """Whether one more connection may fit, whoever it is; if not, it is counted.
+        """Whether there is room for one more connection, of any peer; if not, it is counted.
 
         Where a host has several, one of them may make way.
         """

@@ -44,7 +44,7 @@ WORDS = {
 """What is wrong with a certificate, by OpenSSL's X509_V_ERR numbers (x509_vfy.h)."""
 
 _REFUSED: MutableMapping[SSL.Connection, str] = WeakKeyDictionary()
-"""Why a peer's certificate was not accepted: OpenSSL tells it while it looks, and only then."""
+"""Why a peer's certificate was not accepted: OpenSSL gives it during verification only."""
 
 
 class TLSProtocol(TLSMemoryBIOProtocol):

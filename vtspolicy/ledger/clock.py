@@ -40,7 +40,7 @@ class ClockDesk(Desk):
         )
 
     def keep_clock(self, change: Change) -> None:
-        """Keep what a look at the clock has changed, and tell the history of a `cause`."""
+        """Record a changed state of the clock; a `cause` goes to the history."""
         self._do("set_meta", "clock", _CONVERTER.dumps(change.record))
         if change.cause is None:
             return

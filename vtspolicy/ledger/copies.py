@@ -1,4 +1,4 @@
-"""The copies of tapes in the ledger: none is forgotten while its tape is known."""
+"""The copies of tapes in the ledger; each is kept while its tape is known."""
 
 import json
 from collections import defaultdict

@@ -45,7 +45,7 @@ class OutboxDesk(Desk):
     ) -> int:
         """Take notices out of the outbox that were recorded before `before` and never delivered.
 
-        What bears a time between two that are `spared` stays.
+        Notices whose time is within `spared` stay.
         Returns how many; at most 10,000 in one step.
         """
         now = before if at is None else at

@@ -239,7 +239,7 @@ class ReadingDesk(Desk):
     def request_by_ref(self, host: str, ref: str) -> Request | None:
         """Return the newest request to which a host gave this reference, or None.
 
-        Commands about requests do not count: they may bear one, too.
+        Commands about requests do not count: they may have one, too.
         """
         row = self._one("request_by_ref", ref, host)
         return request_of(row) if row else None

@@ -28,7 +28,7 @@ class RetentionDesk(Desk):
         tapes, mounts and locks, its cleanup among that, goes likewise; what operators did there
         stays.
 
-        What bears a time between two that are `spared` stays, too.
+        Entries whose time is within `spared` stay, too.
 
         Returns how many were removed; 0 means that nothing is left to remove. Twenty take some
         milliseconds, if they are small; a large one ends the step.

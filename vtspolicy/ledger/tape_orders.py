@@ -51,7 +51,7 @@ class TapeOrderDesk(TapeDesk):
     ) -> Tape:
         """Note that the application brought a tape back by itself; `tape` is as its file is.
 
-        Nobody saw the end of that: only the data of the copy, read back, will prove the file.
+        Its end was not seen: only reading back the copy's data will prove the file.
         """
         known = self.tape(tape.path) or tape
         there = model.held_by(model.with_file(known, tape), copy)

@@ -161,11 +161,6 @@ class TapeDesk(CopyDesk):
         """Write all that is known of a tape."""
         self._do("save_tape", *_tape_row(tape))
 
-    def save_tapes(self, tapes: Iterable[Tape]) -> None:
-        """Write all that is known of several tapes."""
-        for tape in tapes:
-            self.save_tape(tape)
-
     def apply_changes(
         self, changes: Iterable[Change], at: float, *, actor: str = "engine", silent: bool = False
     ) -> int:
@@ -385,7 +380,7 @@ class TapeDesk(CopyDesk):
         return {vault: VaultFeatures(**features) for vault, features in found.items()}
 
     def keep_vault_features(self, found: Mapping[str, VaultFeatures]) -> None:
-        """Keep what the server has found its vaults can do, for whoever asks without a server."""
+        """Record what the server's vaults can do, for commands that run without a server."""
         told = {vault: asdict(features) for vault, features in found.items()}
         self._do("set_meta", "vault_features", json.dumps(told))
 

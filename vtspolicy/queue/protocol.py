@@ -68,7 +68,7 @@ class Place:
 
 @frozen(kw_only=True)
 class Standing:
-    """How a waiting job stands, for who asks about it."""
+    """The place of a waiting job in the queue, and why it waits."""
 
     why: Why  # what it waits for
     place: int | None  # in the line of those that want the same, from 1; None: not near its front
@@ -159,7 +159,7 @@ class Queue(Protocol):
         """
 
     def drain(self) -> None:
-        """Start nothing new until `resume`; what runs goes on, and jobs may be put."""
+        """Start nothing new until `resume`; what runs continues, and jobs may be put."""
 
     def resume(self) -> None:
         """End a drain."""

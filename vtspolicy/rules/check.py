@@ -211,7 +211,7 @@ def _unproven(table: Table) -> Iterator[Problem]:
 
 
 TAPE_NAMES = frozenset({"path", "relpath", "source", "relsource", "cartridge"})
-"""Places that tell one tape of a pool from another."""
+"""Places that differ between the tapes of a pool."""
 
 
 def _names_a_tape(query: Query) -> bool:

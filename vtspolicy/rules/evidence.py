@@ -10,7 +10,7 @@ from vtspolicy.rules.table import Rule
 from vtspolicy.rules.work import Query, Work
 from vtspolicy.tapes import Proof
 
-REMEDY = "read_back: a call that reads the data and tells its digest, or proof: found"
+REMEDY = "read_back: a call that reads the data and prints its digest, or proof: found"
 """What to do where a proof is demanded that cannot be had."""
 
 EMPTYING = frozenset({"erased", "deleted"})

@@ -57,21 +57,6 @@ def names_in(template: Template) -> tuple[str, ...]:
     return tuple(text for is_name, text in parts_of(template) if is_name)
 
 
-def escaped(text: str) -> Template:
-    """Return a template that is `text` itself."""
-    return text.replace("{", "{{").replace("}", "}}")
-
-
-def with_constants(template: Template, constants: Mapping[str, str]) -> Template:
-    """Return the template with the places of `constants` filled in for good."""
-    return "".join(
-        escaped(constants[text] if is_name else text)
-        if not is_name or text in constants
-        else f"{{{text}}}"
-        for is_name, text in parts_of(template)
-    )
-
-
 def fill(
     template: Template, values: Mapping[str, str], *, keep: Collection[str] = ()
 ) -> str | None:

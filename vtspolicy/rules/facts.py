@@ -216,7 +216,7 @@ def imagined(
 def imagined_facts(
     command: Command, *, at: datetime, roots: Mapping[str, Path] | None = None
 ) -> tuple[Facts, ...]:
-    """Return the facts of such tapes: they have no copy, and nobody uses them."""
+    """Return the facts of tapes without copies that are not in use."""
     return tuple(
         facts_of(target.path or "", at=at, roots=roots)
         for target in command.targets

@@ -182,10 +182,10 @@ CAUSE = keys_of(
         name="field",
         read=READING["field"].read,
         type="a dotted name",
-        help="a field of JSON output whose text tells it; the last one counts",
+        help="a field of JSON output with its text; the last one counts",
     ),
 )
-"""The keys of a cause that is no regular expression."""
+"""The keys of a cause that is not a regular expression."""
 
 
 def _one_cause(node: Node, findings: Findings) -> Reading | None:
@@ -200,7 +200,7 @@ def _one_cause(node: Node, findings: Findings) -> Reading | None:
 
 
 cause = reading.items(_one_cause, least=1, single=True)
-"""What finds the line that tells why a program failed; of several the first that finds one."""
+"""Finds the line that says why a program failed; of several the first that finds one."""
 
 
 def progress(node: Node, findings: Findings) -> Reading | None:

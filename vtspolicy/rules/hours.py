@@ -169,8 +169,8 @@ def _day_name(word: str) -> str:
 def shown_start(between: str | None, calendar: Calendar, at: datetime) -> datetime | None:
     """Return what `next_start` does, by what this machine's clock shows: without a zone.
 
-    So whoever asks for a time of the day gets the server's answer, also in a night on which the
-    clock is changed.
+    So every command that asks for a time of day gets the server's answer, also in a night on
+    which the clock is changed.
     """
     there = at.replace(tzinfo=LOCAL) if at.tzinfo is None else at.astimezone(LOCAL)
     begin = next_start(between, calendar, there)

@@ -84,7 +84,7 @@ def judge_query(
 
     A clear no is a call that went well and did not find what is expected, or an exit code or a
     word of the output that the query lists as such. Where an expectation with `outcome: warning`
-    does not hold, the answer is neither: what was asked for may be there all the same.
+    does not hold, the answer is neither, because what was asked for may still be there.
     """
     judged = judge(query, code=code, output=output, values=values, kind=kind)
     if judged.state == "completed" or kind != EXITED or code is None or not judged.told:

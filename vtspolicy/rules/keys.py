@@ -175,7 +175,7 @@ WORK = keys_of(
         type="a regular expression, {field: NAME} or a list",
         default=(),
         default_text="the last line",
-        help="finds the line of the output that tells why it failed, for the reason: of several"
+        help="finds the line of the output that says why it failed, for the reason: of several"
         " lines the last, of a list the first that finds one; a group is the part that is told;"
         " it is also tried on what its calls say (prepare, verify, poll and so on)",
     ),
@@ -239,7 +239,7 @@ _READ_BACK = Key(
     name="read_back",
     read=reading.section_of(READ_BACK, "read_back"),
     type="a query",
-    help="reads the data of a copy and tells its SHA-256 as the reading digest: the proof data",
+    help="reads the data of a copy and gives its SHA-256 as the reading digest, for the proof data",
 )
 
 _PROOF = Key(

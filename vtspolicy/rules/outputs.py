@@ -1,4 +1,4 @@
-"""Reads the output of applications: values that it tells, and the line that tells a cause."""
+"""Reads the output of applications: its values, and the line that names the cause of a failure."""
 
 import json
 import re
@@ -18,7 +18,7 @@ VALUE_LIMIT = 1000
 """Characters of a reading that are kept."""
 
 CAUSE_LIMIT = 200
-"""Characters of the line that tells a cause that become part of a reason."""
+"""Characters of the line with the cause that become part of a reason."""
 
 FAILURES = 1000
 """How many lines that only look like JSON are tried."""
@@ -53,7 +53,7 @@ def with_cause(reason: str, cause: tuple[Reading, ...], output: str, *, went_wel
 
 
 def cause_in(cause: tuple[Reading, ...], output: str) -> str:
-    """Return what tells why a program failed, by the first of these readings that finds it; or "".
+    """Return why a program failed, by the first of these readings that finds it; or "".
 
     A regular expression without a group stands for the whole line in which it is found. Raises
     SlowPatternError.
@@ -126,7 +126,7 @@ def _scaled(value: str, scale: float) -> str:
 
 
 def _documents(output: str) -> Iterator[Any]:  # Any: JSON
-    """The JSON documents in an output: whatever begins a line and is one, in one line or more."""
+    """The JSON documents in an output; each begins a line and may have several."""
     decoder = json.JSONDecoder()
     position = failures = 0
     while failures < FAILURES and (begin := _BEGIN.search(output, position)):

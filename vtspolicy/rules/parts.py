@@ -58,7 +58,7 @@ class Parts(Templates):
         )
 
     def read_back(self, read: Section, scope: Scope) -> Query:
-        """Return the query that reads the data of a copy: about one tape, wherever it writes to."""
+        """Return the query that reads the data of a copy of one tape."""
         query = self.query(read, scope.allowing(NOT_OF_A_POOL).allowing(ONLY_TO_RESTORE))
         if "digest" not in {each.name for each in query.readings}:
             message = "read_back reads no digest, the SHA-256 of the data that was read"

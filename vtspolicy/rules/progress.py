@@ -1,4 +1,4 @@
-"""How far a job is: the readings of its output that tell it, as numbers."""
+"""The progress of a job: readings of its output, as numbers."""
 
 from collections.abc import Iterable, Mapping
 
@@ -17,7 +17,7 @@ SECONDS = 0.1
 
 
 def progress_readings(readings: Iterable[Reading]) -> tuple[Reading, ...]:
-    """Return those of a job's readings that tell how far it is."""
+    """Return those of a job's readings that are its progress."""
     return tuple(each for each in readings if each.name in {PERCENT, BYTES})
 
 

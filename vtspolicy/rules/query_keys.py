@@ -32,7 +32,13 @@ CALL = keys_of(
         name="run", read=arguments, type="an argument list", default=REQUIRED, help="what is asked"
     ),
     Key(name="outcome", read=outcome, type="a mapping", help="what its exit codes mean"),
-    Key(name="read", read=readings, type="a mapping", default=(), help="what its output tells"),
+    Key(
+        name="read",
+        read=readings,
+        type="a mapping",
+        default=(),
+        help="values to read from its output",
+    ),
     INPUT,
     Key(name="expect", read=expectations, type="a mapping", default=(), help="what must hold"),
     Key(

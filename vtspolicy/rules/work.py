@@ -71,7 +71,7 @@ class Query:
     expect: tuple[Expectation, ...] = ()  # what must hold
     absent: tuple[str, ...] = ()  # exit codes, and words of its output, that are a clear no
     prepare: "Query | None" = None  # a call before it, whose readings fill its places
-    cause: tuple[Reading, ...] = ()  # finds the line of its output that tells why it failed
+    cause: tuple[Reading, ...] = ()  # finds the line of its output that says why it failed
 
 
 @frozen(kw_only=True)
@@ -114,7 +114,7 @@ class Work:
     calendar: Mapping[str, tuple[str, ...]] = field(factory=dict)  # named days that it refers to
     proof: Proof | None = None  # what an erase needs to know of a copy; None: the default
     every: float | None = None  # seconds after which its copies are proven again; None: never
-    read_back: Query | None = None  # reads the data of its copy and tells its SHA-256 as `digest`
+    read_back: Query | None = None  # reads the data of its copy and gives its SHA-256 as `digest`
     touches: bool = False  # its application changes the ctime of what it reads, and nothing else
 
     @property

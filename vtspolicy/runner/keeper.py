@@ -17,10 +17,10 @@ on a full disk too; where it does not, it is tried again until it does.
 A run that is about a tape has that looked at twice: when it is claimed, just before its program is
 started, and when its exit is known, before anybody is told. Those who look are processes of their
 own, one for each vault, so that a vault that does not answer holds up its own runs only, and each
-of those for `LOOKING` seconds at most: then it goes on without that look. The exit is written down
+of those for `LOOKING` seconds at most: then it continues without that look. The exit is noted
 before the look that follows it: if the keeper is killed between the two, the exit status is known
 and the look is missing, which costs the copy some trust and nothing else. The other way round both
-would be lost. Who reads an exit without a look, while the keeper lives, waits for that.
+would be lost. A reader that finds an exit without a look waits for the look while the keeper lives.
 
 The output of a run is bounded so: when the file has grown above its limit, the first half of the
 limit stays, the last part is kept (`TAIL` at most), and what lay between is dropped, with a line
@@ -52,7 +52,7 @@ from functools import partial
 
 ENCODER = json.JSONEncoder(separators=(",", ":"))
 VERSION = 3
-"""Of the protocol on the socket, which bears it in its name, and of the lines in `state`.
+"""Of the protocol on the socket, which has it in its name, and of the lines in `state`.
 
 3: takes looks at tapes. A new server does not ask an older keeper for runs, which would take none.
 """
@@ -71,7 +71,7 @@ UNREAD = 1 << 20  # bytes that wait for a server that does not read, before it i
 WAITING = 256  # requests of one server that wait here; the others wait in its socket
 FIRST = 5.0  # seconds to wait for the first connection: whoever started us wants to connect
 TURN = 16  # requests handled before the children are looked at again
-LONGEST_LOOK = 1 << 16  # bytes of what a looker is asked or tells
+LONGEST_LOOK = 1 << 16  # bytes of a question to a looker, or of its answer
 LOOKING = 5.0  # seconds for which a look at a tape is waited for
 SPARE = 600.0  # seconds after which a looker without work is let go
 CAP_LEASE = 28  # the capability to take leases on the files of others
@@ -171,9 +171,9 @@ def is_plain(facts: os.stat_result) -> bool:
 def facts_of(name: str, folder: int) -> tuple[os.stat_result, bool | None]:
     """Return the facts of a file, and whether a process has it open for writing, or wants to.
 
-    A lease tells the latter; only the file's owner and who has CAP_LEASE can take one. It is held
-    while the facts are taken, so that who opens the file for writing meanwhile waits until they
-    are, and what it writes is later. Raises OSError.
+    A lease shows the latter; only the file's owner and processes with CAP_LEASE can take one. It is
+    held while the facts are taken: a process that opens the file for writing meanwhile waits
+    until then, so that its writes come later. Raises OSError.
     """
     try:
         fd = os.open(name, TAPE, dir_fd=folder)
@@ -184,7 +184,7 @@ def facts_of(name: str, folder: int) -> tuple[os.stat_result, bool | None]:
         if not is_plain(facts):
             return facts, None
         try:
-            # What tells of somebody who opens it must not be SIGIO, which kills.
+            # The signal for an open by another process must not be SIGIO, which kills.
             fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except BlockingIOError:
@@ -203,7 +203,7 @@ def vault_clock(root: int, pool: int) -> int | None:
     """Return the time, in nanoseconds, that the file system of a pool gives a file changed now.
 
     The private file for that lies in the root, or in the pool where the root takes none or is on
-    another file system. None: it can be made in neither.
+    another file system. None if it can be made in neither.
     """
     device = os.fstat(pool).st_dev
     for folder in (root, pool):
@@ -282,9 +282,9 @@ def complain(text: str) -> None:
 class Looker:
     """A process that looks at the tapes of one vault, for as long as its keeper wants.
 
-    A file system that does not answer holds whoever looks at it, and a signal may not free it. That
-    must be neither the keeper nor a thread of it: lock and socket of a keeper that is killed would
-    stay until the file system answers, and no other keeper could take its place.
+    A file system that does not answer blocks the process that looks at it, and a signal may not
+    free it. So neither the keeper nor one of its threads may look: lock and socket of a killed
+    keeper would stay until the file system answers, and no other keeper could take its place.
     """
 
     def __init__(self) -> None:
@@ -740,7 +740,7 @@ class Keeper:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                # There are none, for nobody else asks for their status.
+                # There are none: only the keeper asks for their status.
                 self.children.clear()
                 self.keys.clear()
                 return
@@ -769,13 +769,13 @@ class Keeper:
                 self.look(Awaited(child.tape, partial(self.end_with, child, line)))
 
     def end_with(self, child: Child, line: bytes, seen: dict[str, object] | None) -> None:
-        """Write down the look at the tape of a run that has ended, and tell how it ended."""
+        """Record the look at the tape of a run that has ended, and report how it ended."""
         child.record(encoded({"after": seen}))
         looks = encoded({"before": child.before, "after": seen})
         self.end(child, line[:-2] + b"," + looks[1:])
 
     def end(self, child: Child, line: bytes) -> None:
-        """Tell how a run ended, of which all is written down or will be."""
+        """Report how a run ended; its records are written or will be."""
         child.bound()
         if child.unwritten:
             self.owed.append(child)
@@ -816,7 +816,7 @@ class Keeper:
         return self.lookers[root]
 
     def hear(self, fd: int) -> None:
-        """Take in the next look that a looker tells of, or its end."""
+        """Take the next answer of a looker, or its end."""
         root = next((root for root, each in self.lookers.items() if each.sock.fileno() == fd), "")
         looker = self.lookers.get(root)
         if looker is None:  # it was let go since
@@ -835,12 +835,12 @@ class Keeper:
         self.looked(seen.pop("look"), seen)
 
     def looked(self, number: int, seen: dict[str, object] | None) -> None:
-        """Go on with what a look was for, unless that was given up before."""
+        """Continue what a look was for, unless it was given up before."""
         if (awaited := self.looks.pop(number, None)) is not None:
             awaited.then(seen)
 
     def give_up(self) -> None:
-        """Go on without the looks that take too long."""
+        """Continue without the looks that take too long."""
         now = time.monotonic()
         for number in [number for number, each in self.looks.items() if each.until <= now]:
             self.looked(number, None)

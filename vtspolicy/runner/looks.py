@@ -8,7 +8,7 @@ from vtspolicy.tapes import Fingerprint, Look
 
 
 def look_at(tape: TapeFile, boot: str) -> Look:
-    """Look at a tape as a keeper does. It can block for as long as the vault does not answer."""
+    """Look at a tape as a keeper does. Blocks while the vault does not answer."""
     return as_look(keeper.look(tape.root, tape.pool, tape.cartridge), tape.vault, boot)
 
 

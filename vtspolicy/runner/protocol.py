@@ -40,7 +40,7 @@ class KeeperError(Exception):
 class TapeFile:
     """Where the file of a tape is, for a look at it. No link is followed below the root."""
 
-    vault: str  # the identity of the vault; the fingerprints of the file bear it
+    vault: str  # the identity of the vault, in the fingerprints of the file
     root: str  # of the vault, an absolute path, as it is configured
     pool: str  # the name of a folder in there
     cartridge: str  # the name of a file in that

@@ -137,7 +137,7 @@ class Spool:
         """Make the spool itself. Raises SpoolError."""
         try:
             make_folder(self.root)
-            self.root.mkdir(exist_ok=True)  # or it is no folder
+            self.root.mkdir(exist_ok=True)  # fails if it is not a folder
         except OSError as error:
             raise SpoolError(f"{self.root}: {error.strerror}") from error
 

@@ -117,6 +117,6 @@ class Watched:
             finished=time.time() if at is None and self.started is not None else at,
             looks=self.looks,
             before=self.before,
-            # What is not known to have ended may go on.
+            # A process that is not known to have ended may still run.
             after=None if kind is End.LOST else self.after,
         )

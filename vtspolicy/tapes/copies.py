@@ -11,7 +11,7 @@ from vtspolicy.tapes.fingerprint import Difference, Fingerprint, VaultFeatures, 
 class Proof(StrEnum):
     """How well a copy is known to be there."""
 
-    RECORDED = "recorded"  # the application, or an operator, says so; nobody looked
+    RECORDED = "recorded"  # the application, or an operator, says so; it was not checked
     FOUND = "found"  # a separate query by its handle, about this tape, has found it
     DATA = "data"  # its data was read back and is what was on the tape
 
@@ -36,12 +36,12 @@ class Restored:
 
     fingerprint: Fingerprint  # as the restore ended
     at: float  # when, seconds since the epoch
-    sure: bool = True  # False: nobody saw the file at the end of the restore; it may be another's
+    sure: bool = True  # False: the file was not looked at when the restore ended; it may be another
 
 
 @frozen(kw_only=True)
 class Copy:
-    """One copy of one tape, as the ledger keeps it: a tape has several, and none is forgotten."""
+    """One copy of one tape, as the ledger keeps it: a tape has several, and all are kept."""
 
     id: int = 0  # in the ledger; 0: not recorded yet
     vault: str  # of the tape, where it is now
@@ -65,7 +65,7 @@ class Copy:
     lost: float | None = None  # when the application said that it does not have it
     by_us: bool = True  # this program made it; False: the application's own schedule did
     retention: str | None = None  # as in the command: 14,d
-    media: str | None = None  # on which of the application's media it is, if it tells
+    media: str | None = None  # the application's medium that it is on, if known
     job: int | None = None  # that made it; None: none of ours
     work: int | None = None  # the ledger's number of the work that made it, with its queries
     values: Mapping[str, str] = field(factory=dict)  # for the templates of that work

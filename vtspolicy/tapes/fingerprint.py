@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from enum import StrEnum
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 LEGACY_TOLERANCE_NS = 1_000
 """Nanoseconds by which a time of version 0.1, kept as a float of seconds, may differ."""
@@ -32,12 +32,8 @@ class Fingerprint:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything is known that tells a later write."""
+        """Whether it has all that is needed to notice a later write."""
         return None not in {self.inode, self.mtime_ns, self.ctime_ns}
-
-    def without_digest(self) -> "Fingerprint":
-        """Return the same without what its content was."""
-        return evolve(self, digest=None)
 
 
 class Difference(StrEnum):
@@ -72,7 +68,7 @@ class VaultFeatures:
 MISSING = {
     "inode": "it does not keep the inode numbers of files: an erase needs proof by data",
     "ctime": "it does not keep the change times of files: an erase needs proof by data",
-    "leases": "whether a process has a tape open cannot be told: Erase, Delete and a Restore onto"
+    "leases": "it is not known whether a process has a tape open: Erase, Delete and a Restore onto"
     " data are refused; give the server CAP_LEASE, or accept it with `without: [leases]`",
     "exchange": "it cannot exchange two names: a Restore is copied into the empty tape",
 }
@@ -85,7 +81,7 @@ def shortcomings(vault: str, features: VaultFeatures, accepted: Collection[str])
     for word in features.missing():
         follows = MISSING[word]
         if word in accepted:
-            follows = "whether a process has a tape open cannot be told, as the site has accepted"
+            follows = "it is not known whether a process has a tape open, as the site has accepted"
         told.append(f"vault {vault}: {follows}")
     return told
 
@@ -96,7 +92,7 @@ class Look:
 
     at: float  # when, by the looker's clock, seconds since the epoch
     fingerprint: Fingerprint | None  # None: the file was not there, or could not be looked at
-    writer: bool | None = None  # whether a process had it open for writing; None: cannot be told
+    writer: bool | None = None  # whether a process had it open for writing; None: not known
     vault_ns: int | None = None  # the vault's own clock then, nanoseconds since 1970
 
 
@@ -105,13 +101,13 @@ def difference(
 ) -> Difference:
     """Return how `now` differs from `then`; both are of the same tape.
 
-    Size, last write or inode make it *written*. A change time alone makes it *touched*, and so does
-    whatever the vault does not keep or was not recorded.
+    Another size, last write or inode make it *written*. Another change time alone makes it
+    *touched*, and so do values that were not recorded or that the vault does not keep.
 
     A remount gives a file system another device number, and another file system that is mounted in
-    its place has one, too. Inode, size and both times tell the two apart: nobody can set a change
-    time. Only where times are so coarse that two files can share them by chance, another number
-    within one boot makes it *touched*.
+    its place has one, too. Inode, size and both times tell the two apart, because a change time
+    cannot be set. Only where times are so coarse that two files can share them by chance, another
+    number within one boot makes it *touched*.
     """
     features = features or VaultFeatures()
     if then.vault != now.vault or then.size != now.size:

@@ -1,8 +1,8 @@
-"""The one function that allows or refuses whatever empties, overwrites, copies or marks a tape.
+"""The one function that allows or refuses acts that empty, overwrite, copy or mark a tape.
 
-It is pure. Whoever wants to act collects the facts, asks, does what is answered (an `Ask` wants the
-application asked about one copy, and the facts judged again with its answer), and acts on exactly
-the file that was judged. No other place decides.
+It is pure. The caller collects the facts and asks for a verdict. If that is an `Ask`, it asks the
+application about one copy, and then asks for another verdict with the answer. It acts on exactly
+the file that was judged. No other function decides.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -32,7 +32,7 @@ class Use(StrEnum):
 
     FREE = "free"  # a lease proves that none has
     OPEN = "open"
-    UNKNOWN = "unknown"  # nobody has tried yet; the act itself will
+    UNKNOWN = "unknown"  # not tried yet; the act itself will
     UNTOLD = "untold"  # it was tried, and the vault or our rights do not let us know
 
 
@@ -43,7 +43,7 @@ class Found(StrEnum):
     DATA = "data"  # its data was read back and is what is on the tape now
     OTHER = "other"  # its data was read back and is not what is on the tape
     ABSENT = "absent"  # the application says clearly that it does not have it
-    UNKNOWN = "unknown"  # it could not be asked, or its answer tells nothing
+    UNKNOWN = "unknown"  # it could not be asked, or its answer was not clear
 
 
 @frozen(kw_only=True)
@@ -75,7 +75,7 @@ class Facts:
     use: Use = Use.UNKNOWN
     answers: Mapping[int, Answer] = field(factory=dict)  # by the copies' numbers
     demanded: Proof | None = None  # by the rule of the act
-    cleanup: bool = False  # nobody asked for it but the cleanup
+    cleanup: bool = False  # only the cleanup asked for it
     asked: float | None = None  # when the act was asked for, seconds since the epoch
     job: int | None = None  # the job that acts
     handle: str | None = None  # of the copy that an operator chose
@@ -126,7 +126,7 @@ Ruling = Allowed | Done | Refused | Ask
 
 
 def judge(act: Act, facts: Facts) -> Ruling:
-    """Return what is to become of an act, with one reason."""
+    """Allow or refuse an act, with one reason."""
     match act:
         case Act.ARCHIVE:
             return _archive(facts)
@@ -185,7 +185,7 @@ def _empty(act: Act, facts: Facts) -> Ruling:
 
 
 def _settled(act: Act, facts: Facts) -> Done | Refused | None:
-    """Return what is so whatever copies there are, or None."""
+    """Return the verdict that does not depend on copies, or None."""
     tape = facts.tape
     if tape.size is None:
         if act is Act.DELETE and tape.deleted is not None:
@@ -280,11 +280,11 @@ def why_data(copy: Copy, tape: Tape, features: VaultFeatures) -> str | None:
     if copy.doubt is not None:
         return copy.doubt
     if not sure:
-        return "nobody saw the tape at the end of its restore"
+        return "the tape was not looked at when its restore ended"
     if found is Difference.NONE:
         return None
     if not (features.keeps_inode and features.keeps_ctime):
-        return f"vault {tape.vault} does not keep what tells one file from another"
+        return f"vault {tape.vault} does not keep what is needed to tell one file from another"
     if copy.is_legacy:
         return _why_legacy(copy, tape, features)
     return "the file's attributes were changed after it was made, and perhaps its data"
@@ -395,7 +395,7 @@ def _copy_of(facts: Facts) -> Copy | None:
 
 
 def _copy_on_tape(facts: Facts) -> Copy | None:
-    """Return a copy of which the tape's file is what it holds, as far as its facts tell."""
+    """Return a copy that holds the tape's present file, as far as its fingerprint shows."""
     seen = facts.tape.seen
     if seen is None:
         return None
@@ -443,7 +443,7 @@ def _since_began(facts: Facts) -> Ruling:
     """Return what a mark proves by when the copy began."""
     mark, seen = facts.mark, facts.tape.seen
     if mark.began is None:
-        return Allowed(doubt="nobody said when the copy began: mark it with --began")
+        return Allowed(doubt="it is not known when the copy began: mark it with --began")
     if seen is None or seen.mtime_ns is None or seen.ctime_ns is None:
         return Allowed(doubt="the tape's times are not known")
     if seen.mtime_ns / 1e9 >= mark.began:
@@ -458,7 +458,7 @@ def _since_began(facts: Facts) -> Ruling:
             " write would have the same time"
         )
     if mark.size is None:
-        return Allowed(doubt="nobody said how many bytes were copied: mark it with --size")
+        return Allowed(doubt="it is not known how many bytes were copied: mark it with --size")
     return Allowed()
 
 

@@ -11,7 +11,7 @@ from vtspolicy.tapes.tape import TapeState
 class MountAction(StrEnum):
     """What is done about a host's request to mount a tape."""
 
-    NOTE = "note"  # the mount goes on by itself
+    NOTE = "note"  # the mount continues
     RECALL = "recall"  # its data has to be brought back first
     FAIL = "fail"  # its data cannot be brought back: the host is told so
     LEAVE = "leave"  # the tape is not there to be mounted

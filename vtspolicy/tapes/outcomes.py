@@ -23,7 +23,7 @@ class Brought:
     tape: Tape  # as its file is now: its host may have written to it since
     file: Fingerprint  # as the restore ended
     copy: int | None = None  # the ledger's number of the copy that was brought back
-    sure: bool = True  # False: nobody saw the file at the end of the restore
+    sure: bool = True  # False: the file was not looked at when the restore ended
 
 
 @frozen(kw_only=True)

@@ -36,7 +36,7 @@ class Reason(Enum):
     )
     USE_UNTOLD = (
         (
-            "whether a process has it open cannot be told; give the server CAP_LEASE, or make"
+            "it is not known whether a process has it open; give the server CAP_LEASE, or make"
             " it the"
             " owner of the tapes"
         ),
@@ -70,7 +70,7 @@ class Reason(Enum):
         1,
     )
     NOT_BY_US = (
-        "its copy was not made by us, and nobody asked for this but the cleanup",
+        "its copy was not made by us, and only the cleanup asked for this",
         "the cleanup leaves copies of the application's own schedule alone",
         4,
     )
@@ -104,7 +104,7 @@ class Reason(Enum):
             "nobody saw how a restore of it ended, so its data may be a host's: it can be restored"
             " after an operator's override, or archived once its host has written it anew"
         ),
-        "a restore into the tape's own file was interrupted, and nobody saw how it left the file",
+        "a restore into the tape's own file was interrupted, and its end was not seen",
         0,
     )
     GONE_MEANWHILE = (

@@ -42,7 +42,7 @@ class Tape:
     copied_written: float | None = None  # last write of what was copied
     by_us: bool = True  # this program made it; False: the application's own schedule did
     verified: float | None = None  # when a separate query last found it
-    media: str | None = None  # on which of the application's media it is, if it tells
+    media: str | None = None  # the application's medium that it is on, if known
     retention: str | None = None  # of the copy or the tape, as in the command: 14,d
     erased: float | None = None  # when it was emptied
     restored: float | None = None  # when it was brought back

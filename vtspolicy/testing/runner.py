@@ -72,7 +72,7 @@ class FakeRunner(Runner):
         self.machine = machine if machine is not None else Machine()
         self.obedient = obedient
         self.trouble: str | None = None  # tests set it: why the spool takes no runs
-        # Tests set it too: what is seen of a tape, if anything. With None nobody looks, as in
+        # Tests set it too: what is seen of a tape, if anything. With None there is no look, as in
         # version 0.1.
         self.take_look: Callable[[TapeFile], Look | None] | None = self._look
         self._clock = clock

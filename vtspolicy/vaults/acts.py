@@ -106,7 +106,7 @@ def _remove(place: Place, file: int, lease: Lease, judged: Fingerprint, token: s
 def put_aside(place: Place, aside: str) -> None:
     """Rename the tape to a private name that is free.
 
-    Where the kernel cannot rename without replacing, the name is looked up first; nobody else
+    Where the kernel cannot rename without replacing, the name is looked up first; no one else
     makes private names.
     """
     try:

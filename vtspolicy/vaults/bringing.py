@@ -97,7 +97,7 @@ def _chosen(place: Place, found: list[tuple[tuple[str, ...], os.stat_result]]) -
         raise VaultError(f"nothing came back for {place.tape.name}")
     if len(candidates) > 1:
         raise VaultError(
-            f"{len(candidates)} files came back for {place.tape.name}, and it cannot be told which"
+            f"{len(candidates)} files came back for {place.tape.name}, and it is not known which"
             " of them is the tape"
         )
     return candidates[0]

@@ -38,12 +38,12 @@ def moment(system: System, folders: Iterable[int], what: str) -> int | None:
                 return _touched(system, folder, name)
             except OSError as error:
                 if error.errno not in NOT_OURS:
-                    raise trouble(error, f"{what} does not tell the time") from error
+                    raise trouble(error, f"{what} does not give the time") from error
         try:
             return _made(system, folder)
         except OSError as error:
             if error.errno not in NOT_OURS:
-                raise trouble(error, f"{what} does not tell the time") from error
+                raise trouble(error, f"{what} does not give the time") from error
     return None
 
 

@@ -22,7 +22,7 @@ class InUseError(VaultError):
 
 
 class NoLeaseError(VaultError):
-    """A file of which cannot be told whether another process has it open."""
+    """It is not known whether another process has a file open."""
 
 
 class CannotExchangeError(VaultError):
@@ -46,7 +46,7 @@ class VaultBusyError(VaultError):
 
 
 def trouble(error: OSError, what: str) -> VaultError:
-    """Return the error that tells what could not be done, and why."""
+    """Return the error that says what could not be done, and why."""
     kind = VaultBusyError if error.errno in PASSING else VaultError
     reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
     return kind(f"{what}: {reason}")

@@ -125,7 +125,7 @@ class Lease:
     system: System
     file: int
     shown: str  # the file, for messages
-    is_real: bool  # False: there is none, and the site has accepted that
+    is_real: bool  # False: without a lease, which the site has accepted
     taken: float = field(factory=time.monotonic)
 
     @property
@@ -149,7 +149,7 @@ class Lease:
 def claimed(place: Place, file: int, name: str) -> Iterator[Lease]:
     """Hold a write lease on an open file.
 
-    Raises InUseError when another process has it open, NoLeaseError when that cannot be told and
+    Raises InUseError when another process has it open, NoLeaseError when that is not known and
     the site has not accepted it: the user who runs this is not the file's owner and has not the
     capability CAP_LEASE, or the file system has no leases.
     """
@@ -164,7 +164,7 @@ def claimed(place: Place, file: int, name: str) -> Iterator[Lease]:
 
 def _claim(place: Place, file: int, shown: str) -> Lease:
     accepted = "leases" in place.without
-    reason = "its vault cannot tell it"
+    reason = "its vault does not support leases"
     real = False
     if place.features.leases or accepted:
         try:
@@ -179,7 +179,7 @@ def _claim(place: Place, file: int, shown: str) -> Lease:
         else:
             real = True
     if not real and not accepted:
-        raise NoLeaseError(f"{shown}: whether a process has it open cannot be told: {reason}")
+        raise NoLeaseError(f"{shown}: it is not known whether a process has it open: {reason}")
     return Lease(system=place.system, file=file, shown=shown, is_real=real)
 
 

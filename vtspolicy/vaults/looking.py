@@ -127,7 +127,7 @@ class Looking:
         return vault
 
     def fingerprint(self, vault: str, facts: os.stat_result) -> Fingerprint:
-        """Return what a file of a vault is, as the system told it."""
+        """Return the facts of a file of a vault, from what the system returned."""
         return Fingerprint(
             vault=self.identity(vault),
             size=facts.st_size,
@@ -218,7 +218,7 @@ class Looking:
     def _search(
         self, cartridge: str, had: Collection[tuple[str, str]]
     ) -> tuple[list[Tape], Collection[tuple[str, str]], VaultError | None]:
-        """Return tapes of a name, the pools that were looked at, and what is no tape elsewhere."""
+        """Return tapes of a name, the pools that were looked at, and other entries of that name."""
         pools: set[tuple[str, str]] = set()
         found: list[Tape] = []
         odd: VaultError | None = None

@@ -37,7 +37,7 @@ def write(place: Place, name: str, note: Note) -> None:
 
 
 def read(place: Place, name: str) -> Note | None:
-    """Return the note of that name; None when there is none, or only half of one."""
+    """Return the note of that name; None if it is missing or incomplete."""
     try:
         file = place.system.open(name, os.O_RDONLY | FILE, place.pool)
     except FileNotFoundError:

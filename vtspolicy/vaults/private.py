@@ -8,7 +8,7 @@
     .vtspolicy-TOKEN-kept-CARTRIDGE      what may be a host's data, and older than
                                          what has got its name since: it is left alone
 
-The token is the engine's; it tells one attempt of one job from all others.
+The token comes from the engine and is unique to one attempt of one job.
 """
 
 import os
@@ -43,7 +43,9 @@ def private(token: str, kind: str, cartridge: str = "") -> str:
         raise ValueError(f"{token!r} cannot be the token of a private name")
     name = f"{PREFIX}{token}-{kind}" + (f"-{cartridge}" if cartridge else "")
     if len(os.fsencode(name)) > LONGEST:
-        raise VaultError(f"{cartridge} is too long a name: there is no room for a private one")
+        raise VaultError(
+            f"{cartridge} is too long a name: its private names would exceed the limit"
+        )
     return name
 
 

@@ -28,7 +28,7 @@ LONGEST = 0.05
 """Seconds that are spent on finding out how fine times are."""
 
 STEPS = 4
-"""Steps of a clock that are enough to tell how long one is."""
+"""Steps of a clock that are enough to measure its resolution."""
 
 FINEST = 1_000_000
 """The shortest tick that is believed in, nanoseconds: waiting for two of it costs nothing."""
@@ -277,7 +277,7 @@ def fits(system: System, pool: int, name: str) -> bool | None:
 
 
 def has_capability() -> bool:
-    """Whether this process may take leases on files of others, as far as the kernel tells."""
+    """Whether this process may take leases on files of others, as far as the kernel shows."""
     for line in Path("/proc/self/status").read_text("utf-8").splitlines():
         if line.startswith("CapEff:"):
             return bool(int(line.split()[1], 16) >> CAP_LEASE & 1)

@@ -165,7 +165,7 @@ def _exchange_back(place: Place, new: int, lease: Lease, token: str) -> None:
     """Give the tape's name back to the file that had it, and the restored one its private name.
 
     Another process may have opened or replaced the restored file under the tape's name meanwhile.
-    Whatever may be of a host's is kept, and named by the error.
+    A file that may be a host's is kept, and named by the error.
     """
     target = place.private(token, RESTORE)
     restored = place.system.facts(new)

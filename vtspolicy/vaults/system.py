@@ -67,7 +67,7 @@ class System:
         os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
 
     def rename(self, old: str, new: str, folder: int, *, source: int | None = None) -> None:
-        """Rename, in place of whatever has the new name."""
+        """Rename, replacing an existing file of the new name."""
         os.rename(old, new, src_dir_fd=folder if source is None else source, dst_dir_fd=folder)
 
     def rename_free(self, old: str, new: str, folder: int, *, source: int | None = None) -> None:
@@ -108,7 +108,7 @@ class System:
         os.fchown(file, user, group)
 
     def set_mode(self, file: int, mode: int) -> None:
-        """Set who may read and write a file."""
+        """Set the mode of a file."""
         os.fchmod(file, mode)
 
     def touch(self, file: int, ns: tuple[int, int] | None = None) -> None:
@@ -138,7 +138,7 @@ class System:
 
 @functools.cache
 def boot() -> str | None:
-    """Return the kernel's name for this boot; None when /proc does not tell it."""
+    """Return the kernel's name for this boot; None when /proc does not have it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
     except FileNotFoundError:

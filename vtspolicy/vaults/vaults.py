@@ -72,7 +72,7 @@ class Vaults(Looking):
         self.accepted = dict(accepted or {})  # vault -> features that the site does without
         self.features: dict[str, VaultFeatures] = {}  # of the vaults that were probed
         self._probed: dict[str, tuple[Path, int]] = {}  # their directories then, and file systems
-        self._systems: dict[str, VaultFeatures] = {}  # what they can do, whoever owns the tapes
+        self._systems: dict[str, VaultFeatures] = {}  # what they can do, without regard to owners
         self._pools: dict[tuple[str, str], tuple[int, VaultFeatures]] = {}  # of others, mounted
 
     # -- what a vault can do
@@ -176,7 +176,7 @@ class Vaults(Looking):
             except VaultBusyError:
                 raise
             except (VaultError, OSError):
-                continue  # the scan tells of it
+                continue  # the scan reports it
 
     def _sample(self, pool: int) -> Iterator[tuple[int, str]]:
         """Yield a tape of a pool, if it has one."""
@@ -227,24 +227,13 @@ class Vaults(Looking):
             now, margin = time.time_ns(), margin + FUTURE
         latest = max(seen.mtime_ns, seen.ctime_ns or 0)
         if latest > now + FUTURE:
-            latest = seen.ctime_ns or 0  # somebody has set it: it says nothing of when
+            latest = seen.ctime_ns or 0  # it was set: it does not show when
         return min(max(0.0, (latest + margin - now) / 1e9), LONGEST_WAIT)
-
-    def is_in_future(self, tape: Tape) -> bool:
-        """Whether the last write or change of a tape is more than 5 s ahead of the vault's clock.
-
-        Where nothing can be written, this node's clock is taken.
-        """
-        seen = self.look(tape).seen
-        if seen is None or seen.mtime_ns is None:
-            return False
-        now = self._clock(tape) or time.time_ns()
-        return max(seen.mtime_ns, seen.ctime_ns or 0) > now + FUTURE
 
     # -- looks
 
     def writer(self, tape: Tape) -> bool | None:
-        """Whether a process has the tape open for writing, or mapped; None: it cannot be told.
+        """Whether a process has the tape open for writing, or mapped; None if that is not known.
 
         A read lease is taken and given back at once: the kernel refuses it while there is a writer.
         """
@@ -328,7 +317,7 @@ class Vaults(Looking):
     def digest(self, tape: Tape, judged: Fingerprint | None = None) -> Fingerprint:
         """Read a tape's whole content and return its fingerprint with the SHA-256.
 
-        Raises ChangedError when it changed while it was read, as far as size, times and inode tell,
+        Raises ChangedError when it changed while it was read, as far as size, times and inode show,
         or is not the file that was judged; InUseError when a process has it open for writing. Who
         has it mapped already could write without moving the times; who opens it later cannot.
         """

@@ -88,7 +88,7 @@ class ControlDoor:
         The old socket is closed as one of TCP is: one of UNIX would remove its file, too.
         """
         renewed = self.open(self.reactor, self.path.parent, self.site, self.group)
-        old: Any = self.port  # its interface does not tell that it can be closed so
+        old: Any = self.port  # its interface does not declare this way to close it
         old.stopReading()
         tcp.Port.connectionLost(old, Failure(ConnectionDone()))
         self.kept.close()

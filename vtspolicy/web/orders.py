@@ -45,7 +45,7 @@ _NAME = re.compile(r"[\w.@\\+-]{1,64}", re.ASCII)
 def actor_of(uid: int, person: str | None = None) -> str:
     """Return who a peer is, for the history.
 
-    `person` is who acts by sudo, as the peer says: that is root's word, and nobody else's counts.
+    `person` is the user behind sudo, as the peer says; this is believed of root only.
     """
     if uid == 0 and person is not None and _NAME.fullmatch(person):
         return f"operator {person} (by sudo)"

@@ -60,7 +60,7 @@ def make_site(
 ) -> "BoundedSite":
     """Return the site to listen with; the verbs are there only when it is writable.
 
-    `names` tells by which names this server may be asked for; None: by any, as on a UNIX socket.
+    `names` are the host names this server answers to; None means any, as on a UNIX socket.
     """
     house = House(control=control, ledger=ledger, metrics=metrics)
     root = Root(house, writable=writable, names=names)

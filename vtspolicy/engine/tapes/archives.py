@@ -100,7 +100,7 @@ class Archives:
     async def _made(
         self, job: Job, tape: Tape, began: Look, ended: Ended | None, judgement: Judgement
     ) -> Copied | str:
-        """Return the copy of one tape, or why it is none.
+        """Return the copy of one tape, or why there is none.
 
         Where its keeper saw the tape as the run began and ended, that counts. For a pool, and where
         the application does the work after its program has ended, the server's looks enclose it.
@@ -140,11 +140,11 @@ class Archives:
 def _copy(
     job: Job, tape: Tape, before: Look, after: Look, judgement: Judgement
 ) -> tuple[Copy, bool, str | None]:
-    """Return a copy, whether it holds what is on the tape, and why it is none at all."""
+    """Return a copy, any doubt whether it holds what is on the tape, and why there is no copy."""
     doubt, known = None, True
     first, last = before.fingerprint, after.fingerprint
     if first is None or last is None:
-        doubt = "nobody saw the tape as it was copied"
+        doubt = "the tape was not looked at when it was copied"
     else:
         changed = difference(first, last)
         unseen = not first.is_whole  # version 0.1 looked at size and last write only

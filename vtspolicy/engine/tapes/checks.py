@@ -51,7 +51,7 @@ TARGET, STAGING = "{target}", "{staging}"
 """The places of a private file, and of a private folder, in a template."""
 
 CLEANUP = "cleanup"
-"""A value of jobs that nobody but the cleanup asked for."""
+"""A value that marks jobs of the cleanup."""
 
 TO = "to"
 """A value of restores: the file to which an operator wants the copy written."""
@@ -144,7 +144,7 @@ class TapeChecks:
         )
 
     async def judged(self, act: Act, job: Job, facts: Facts) -> tuple[Ruling, Facts]:
-        """Return what is to become of an act, after the applications were asked as needed."""
+        """Return whether an act is allowed, after asking the applications as needed."""
         asked = 0
         while True:
             ruling = judge(act, facts)
@@ -199,7 +199,7 @@ class TapeChecks:
             return Answer(found=Found.FOUND)
         digest = sha256(said.readings.get("digest"))
         if digest is None:
-            return Answer(found=Found.UNKNOWN, words="its output does not tell digest, a SHA-256")
+            return Answer(found=Found.UNKNOWN, words="its output has no digest, a SHA-256")
         if not tape.size or copy.difference(tape.seen or _NOTHING)[0] is Difference.WRITTEN:
             # The tape has other data, or none: what was copied is known by its digest only.
             if copy.digest is None:
@@ -214,7 +214,7 @@ class TapeChecks:
         return Answer(found=Found.DATA if same else Found.OTHER, words=digest if same else "")
 
     async def _read_back(self, job: Job, query: Query, tape: Tape) -> Judgement:
-        """Have a copy read back; where that writes a private file, its digest is ours to tell."""
+        """Have a copy read back. If that writes a private file, the digest is computed here."""
         token = f"{job.handle}-{job.attempt}-again"
         templates = [*query.run, *query.input]
         ways = [way for way in (TARGET, STAGING) if any(way in each for each in templates)]
@@ -311,7 +311,7 @@ def facts_of_page(book: Book, after: str, limit: int) -> list[tuple[Tape, list[C
 
 
 def sha256(text: str | None) -> str | None:
-    """Return the SHA-256 that an application tells; any other sum, or text, is none."""
+    """Return the SHA-256 in an application's output; None for any other sum or text."""
     plain = (text or "").lower()
     return plain if re.fullmatch("[0-9a-f]{64}", plain) else None
 

@@ -107,7 +107,7 @@ class DeletionGate:
     async def _judged(
         self, act: Act, job: Job, tape: Tape, before: Look | None
     ) -> tuple[Ruling, Facts]:
-        """Return what is to become of a tape, by facts that have not changed while we asked."""
+        """Judge an act on a tape by facts that did not change while the applications were asked."""
         for _ in range(TRIES):
             facts = await self.checks.facts(tape, job)
             was_there = before is not None and before.fingerprint is not None
@@ -176,7 +176,7 @@ class DeletionGate:
 
 
 def token_of(job: Job) -> str:
-    """Return what the private names of a job's attempt bear: no other server has the same."""
+    """Return the token in the private names of a job's attempt; it is unique among servers."""
     return f"{job.handle}-{job.attempt}"
 
 

@@ -1,6 +1,6 @@
-"""Private files that a server which was killed has left beside tapes: completed, or undone.
+"""Private files that a killed server has left beside tapes: the act is completed, or undone.
 
-What belongs to a job that still lives is that job's own matter: whoever goes on with it looks.
+The leftovers of a live job are handled when that job is continued.
 """
 
 import re
@@ -15,7 +15,7 @@ from vtspolicy.tapes import Tape
 from vtspolicy.vaults import VaultError, Vaults
 
 TOKEN = re.compile(r"(vts-[0-9a-f]+-([0-9]{1,18})-([0-9]{1,18}))-[0-9]{1,9}(?:-again)?")
-"""What private names bear: the handle of a job, with its request and itself, and the attempt."""
+"""The token in private names: the handle of a job, with its request and job, and the attempt."""
 
 
 def put_right(checks: TapeChecks) -> Deferred[None]:

@@ -1,4 +1,4 @@
-"""Repeated proofs: copies whose rule says so are asked for, or read back, again and again.
+"""Repeated proofs: at the interval of its rule, a copy is asked for or read back again.
 
 Each proof is a job of its own: it waits for a seat and the tape's lock like any other, is seen in
 the lists, and fails loudly when the copy is lost. Nothing is done to the tape.
@@ -34,7 +34,7 @@ AGAIN = 86400.0
 """Seconds until a proof that failed is tried again."""
 
 PRIORITY = -10
-"""Of these jobs: whatever a host asks for goes first."""
+"""The priority of these jobs: below all that a host asks for."""
 
 ACTOR = "engine"
 

@@ -53,7 +53,7 @@ FINE_NS = 20_000_000
 """Nanoseconds of the longest tick in which no host is expected to write behind a restore."""
 
 SINCE = "it was run before the ledger was restored"
-"""How the reasons begin that tell of an old run."""
+"""How reasons about an old run begin."""
 
 
 @define(kw_only=True)
@@ -128,7 +128,7 @@ class Restores:
         """Return whether a restore may begin.
 
         One in place is not guarded by us: its program opens the tape itself. So what is on the tape
-        is looked at once more, after the applications were asked, and nobody may have it open.
+        is looked at again after the applications were asked, and no process may have it open.
         """
         checks = self.checks
         facts = evolve(await checks.facts(tape, job), was_there=was_there)

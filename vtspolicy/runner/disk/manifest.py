@@ -40,7 +40,7 @@ class Manifest:
 def from_json(text: bytes, name: str) -> Manifest:
     """Read a record; `name` is the file, for the message.
 
-    Raises DamagedError when it is no manifest, and DiskError for a version that is not known here.
+    Raises DamagedError when it is not a manifest, and DiskError for an unknown version.
     """
     try:
         found = json.loads(text)

@@ -57,7 +57,7 @@ def restore(
 
 
 def _plain(path: Path | None) -> os.stat_result | None:
-    """Return what is known of a tape whose owner the new file shall have; None: there is none."""
+    """Return what is known of a tape whose owner the new file shall have; None if there is none."""
     try:
         return checked_tape(path) if path is not None else None
     except (DiskError, OSError):

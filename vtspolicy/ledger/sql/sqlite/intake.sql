@@ -40,7 +40,7 @@ INSERT INTO jobs (id, request, host, work, "values", rule, "lock", priority, not
                   path, created, repeats)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
--- Who is run again by whom, at any hand.
+-- The job that an operator's job runs again.
 -- name: live_renewal
 WITH RECURSIVE again (job) AS (
     SELECT ?
