@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+VERBS_ON_REQUESTS = ("status", "cancel")
+"""Operations that a server answers itself, without the rules: they are about a request."""
+
 
 @frozen(kw_only=True)
 class Target:

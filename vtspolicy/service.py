@@ -80,7 +80,7 @@ def reader_of(configuration: Configuration) -> Reader:
     vocabulary = load_vocabulary(configuration.families)
     table = load_table(configuration.rules, vocabulary=vocabulary, configuration=configuration)
     failures = failed_cases(
-        configuration.tests, table=table, vocabulary=vocabulary, hosts=configuration.hosts
+        configuration.tests, table=table, vocabulary=vocabulary, configuration=configuration
     )
     if failures:
         raise ConfigurationError(failures)

@@ -1,11 +1,13 @@
 """Rule tests: what they can expect, how they differ, what they cover, and how they are written."""
 
+from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
 import pytest
+from attrs import evolve
 
 from vtspolicy.config.load import SHIPPED
-from vtspolicy.config.model import Host
+from vtspolicy.config.model import Configuration, Host
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.case_file import CASE, read_cases
@@ -23,11 +25,11 @@ rules:
 
 @pytest.fixture
 def run(tmp_path):
-    def run(cases, rules=RULES, hosts=None):
+    def run(cases, rules=RULES, **given):
         (tmp_path / "rules.yaml").write_text(rules)
         (tmp_path / "cases.yaml").write_text(cases, encoding="utf-8")
         table = load_table([tmp_path / "rules.yaml"], vocabulary=shipped())
-        return run_cases(table, shipped(), read_cases(tmp_path / "cases.yaml"), hosts)
+        return run_cases(table, shipped(), read_cases(tmp_path / "cases.yaml"), **given)
 
     return run
 
@@ -76,9 +78,18 @@ def test_a_case_that_is_not_shows_the_difference(run, expected, line):
     assert line in result.difference
 
 
-HOSTS = {
-    "NSK1": Host(name="NSK1", systems=("\\NSK1",), vaults=("VAULT01",), families=("TSM", "Erase"))
-}
+SITE = Configuration(
+    file="site.yaml",
+    node="vts1",
+    listen=(),
+    ledger="sqlite:///ledger",
+    spool=Path("spool"),
+    hosts={
+        "NSK1": Host(
+            name="NSK1", systems=("\\NSK1",), vaults=("VAULT01",), families=("TSM", "Erase")
+        )
+    },
+)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +112,8 @@ HOSTS = {
 def test_a_case_has_the_rights_of_its_host_as_the_server_gives_them(run, given, denied):
     case = f"cases:\n  - case: a\n    host: NSK1\n    {given}\n"
     expected = f'"{denied}"'.replace("\\", "\\\\") if denied else "x"
-    [right] = run(f"{case}    denied: {expected}\n", hosts=HOSTS).results
-    [rule] = run(f"{case}    rule: store\n", hosts=HOSTS).results
+    [right] = run(f"{case}    denied: {expected}\n", configuration=SITE).results
+    [rule] = run(f"{case}    rule: store\n", configuration=SITE).results
     assert (right.passed, rule.passed) == ((True, False) if denied else (False, True))
 
 
@@ -110,14 +121,56 @@ def test_a_case_without_a_host_is_an_operators_and_has_all_rights(run):
     case = (
         "cases:\n  - case: a\n    command: VTSPolicy TSM '/VAULT02/PAYROLL/A1'\n    rule: store\n"
     )
-    assert run(case, hosts=HOSTS).failed == ()
+    assert run(case, configuration=SITE).failed == ()
 
 
 def test_an_unknown_host_is_an_error_with_the_nearest_name(run):
     case = f"cases:\n  - case: a\n    {TSM}\n    host: NSK11\n    denied: true\n"
     with pytest.raises(ConfigurationError) as caught:
-        run(case, hosts=HOSTS)
+        run(case, configuration=SITE)
     assert 'cases.yaml:4:11: there is no host NSK11; did you mean "NSK1"?' in str(caught.value)
+
+
+STORE = "\"VTSPolicy TSM '/VAULT01/PAYROLL/A1 r=14,d'\""
+
+
+def store_at(server):
+    return STORE.replace("r=", f"s={server} r=")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (f"command: {store_at('vts2')}, node: vts1", "elsewhere: true"),
+        (f"command: {store_at('vts1.example.org')}, node: vts1.example.com", "elsewhere: true"),
+        ("command: VTSPolicy TSMX 'x' s=vts2, node: vts1", "elsewhere: true"),
+        (f"command: {store_at('vts1.example.com')}, node: VTS1", "rule: store"),
+        (f"command: {store_at('vts2')}", "rule: store"),
+        (f"command: {STORE}", "rule: store"),
+        ("command: VTSPolicy Status - 17", "answered: true"),
+        ("command: VTSPolicy Cancel - ref=A1", "answered: true"),
+    ],
+)
+def test_what_a_server_does_not_ask_its_rules_about_is_expected_as_such(run, given, expected):
+    outcomes = ("elsewhere: true", "answered: true", "rule: store", "norule: true")
+    passed = [
+        each
+        for each in outcomes
+        if not run(f"cases:\n  - {{case: a, {given}, {each}}}\n", configuration=SITE).failed
+    ]
+    assert passed == [expected]
+
+
+def test_a_host_of_another_system_is_denied_before_its_server_is_looked_at(run):
+    other = f"command: {store_at('vts2')}, node: vts1, host: NSK1"
+    case = f"cases:\n  - {{case: a, {other}, system: '\\NSK9', denied: true}}\n"
+    assert not run(case, configuration=SITE).failed
+
+
+def test_a_cluster_wants_the_server_named(run):
+    case = f"cases:\n  - {{case: a, command: {STORE}, error: in a cluster TSM needs source=}}\n"
+    assert not run(case, configuration=evolve(SITE, cluster=True)).failed
+    assert run(case, configuration=SITE).failed
 
 
 def test_a_part_of_a_reason_is_enough(run):

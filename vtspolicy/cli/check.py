@@ -168,7 +168,7 @@ def _failed_tests(
 ) -> tuple[Problem, ...] | list[Problem]:
     files = [path for path in configuration.tests if path.is_file()]
     try:
-        return failed_cases(files, table=table, vocabulary=vocabulary, hosts=configuration.hosts)
+        return failed_cases(files, table=table, vocabulary=vocabulary, configuration=configuration)
     except ConfigurationError as error:
         return error.problems
 

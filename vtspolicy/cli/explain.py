@@ -21,6 +21,7 @@ from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import (
+    VERBS_ON_REQUESTS,
     Command,
     CommandError,
     Target,
@@ -222,7 +223,7 @@ def _refusal(site: Site, text: str, around: Circumstances) -> tuple[str, str] | 
         if understood.state is RequestState.REJECTED:
             raise CommandError(column=int(understood.fields["column"]), message=reason)
         return "denied", reason
-    if understood.command.operation in intake.VERBS_ON_REQUESTS:
+    if understood.command.operation in VERBS_ON_REQUESTS:
         return "answered", "by the server itself, without the rules"
     denial = why_not_tapes(known, around.tapes)
     return ("denied", denial) if denial is not None else None

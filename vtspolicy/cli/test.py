@@ -70,9 +70,8 @@ def test(  # noqa: PLR0917 - one argument for each option
         files = site.configuration.tests
     if not files:
         give_up("there are no rule tests: name files, or tests: in the configuration", Exit.USAGE)
-    hosts = site.configuration.hosts if site.configuration is not None else None
     try:
-        report = run_cases(site.table, site.vocabulary, _cases(files), hosts)
+        report = run_cases(site.table, site.vocabulary, _cases(files), site.configuration)
     except ConfigurationError as error:
         _unusable(error.problems)
     if junit_file is not None:

@@ -74,10 +74,15 @@ class Configuration:
     )  # hosts.X.peers, listen.0.key
 
     def is_this_node(self, name: str) -> bool:
-        """Whether `s=NAME` means this machine: the same name, case ignored.
+        """Whether `s=NAME` means this machine: see `is_same_node`."""
+        return is_same_node(self.node, name)
 
-        One of the two may be the first label of the other; two full names must agree. A dot at the
-        end, as the DNS writes full names, says nothing more.
-        """
-        ours, asked = (each.lower().removesuffix(".") for each in (self.node, name))
-        return ours == asked or ours == asked.split(".")[0] or asked == ours.split(".")[0]
+
+def is_same_node(ours: str, asked: str) -> bool:
+    """Whether `s=` with the name `asked` means the node `ours`: the same name, case ignored.
+
+    One of the two may be the first label of the other; two full names must agree. A dot at the end,
+    as the DNS writes full names, does not matter.
+    """
+    ours, asked = (each.lower().removesuffix(".") for each in (ours, asked))
+    return ours == asked or ours == asked.split(".")[0] or asked == ours.split(".")[0]

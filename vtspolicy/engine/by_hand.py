@@ -8,11 +8,11 @@ from attrs import evolve, frozen
 
 from vtspolicy.control import Refused, Told, UnknownThing
 from vtspolicy.engine.cleanup import OURSELVES
-from vtspolicy.engine.intake import VERBS_ON_REQUESTS, Elsewhere, Understood, Unheard, understand
+from vtspolicy.engine.intake import Elsewhere, Understood, Unheard, understand
 from vtspolicy.engine.refusals import OtherTapesError, OverriddenAlreadyError
 from vtspolicy.engine.tapes.checks import CHOSEN, TO, known
 from vtspolicy.events.event import COMMAND_TEXT, Event
-from vtspolicy.grammar import Target
+from vtspolicy.grammar import VERBS_ON_REQUESTS, Target
 from vtspolicy.grammar.values import TYPES
 from vtspolicy.ledger import ASKED, Book, Recorded, told_why
 from vtspolicy.suggest import did_you_mean

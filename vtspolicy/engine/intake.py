@@ -11,7 +11,15 @@ from attrs import evolve, frozen
 
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.events.event import Event, identity
-from vtspolicy.grammar import Command, CommandError, Target, Vocabulary, missing_in_cluster, parse
+from vtspolicy.grammar import (
+    VERBS_ON_REQUESTS,
+    Command,
+    CommandError,
+    Target,
+    Vocabulary,
+    missing_in_cluster,
+    parse,
+)
 from vtspolicy.grammar.values import CUT_AT
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger.intake import Intake
@@ -30,9 +38,6 @@ from vtspolicy.rules.match import decide
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, NoSuchTapeError, OneLook, VaultBusyError, VaultError
-
-VERBS_ON_REQUESTS = ("status", "cancel")
-"""Operations that the engine answers itself, without the rules: they are about a request."""
 
 _STATES = {
     Verdict.RUN: RequestState.OPEN,

@@ -81,6 +81,18 @@ EXPECTED = keys_of(
     Key(name="then", read=reading.text, type="a word", help="what success means for the tape"),
     Key(name="locks", read=_list, type="a list", help="the lock of each job"),
     Key(name="starts", read=reading.text, type="a time", help="when its first job may start"),
+    Key(
+        name="elsewhere",
+        read=reading.boolean,
+        type="true",
+        help="it is for another server (`s=`), and the node ignores it",
+    ),
+    Key(
+        name="answered",
+        read=reading.boolean,
+        type="true",
+        help="the server answers it itself, as Status and Cancel",
+    ),
     Key(name="left_out", read=_list, type="a list", help="tapes that the rule is not for"),
 )
 """The keys of a case that say what must be decided."""
@@ -97,7 +109,7 @@ CASE = {
             name="node",
             read=reading.text,
             type="a host name",
-            default=EXAMPLE_NODE,
+            default_text=f"that of `s=`, or {EXAMPLE_NODE}",
             help="the node that decides",
         ),
         Key(

@@ -8,13 +8,20 @@ from typing import Any
 
 from attrs import field, frozen
 
-from vtspolicy.config.model import Host
+from vtspolicy.config.model import Configuration, is_same_node
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
 from vtspolicy.config.reading import Findings
 from vtspolicy.events.decoder import decoder
 from vtspolicy.events.event import Event
-from vtspolicy.grammar import Command, CommandError, Vocabulary, parse
+from vtspolicy.grammar import (
+    VERBS_ON_REQUESTS,
+    Command,
+    CommandError,
+    Vocabulary,
+    missing_in_cluster,
+    parse,
+)
 from vtspolicy.rights import why_denied
 from vtspolicy.rules.decision import Circumstances, Decision, Verdict, proven_user
 from vtspolicy.rules.expand import ExpansionError, expand
@@ -28,7 +35,7 @@ from vtspolicy.suggest import did_you_mean
 from vtspolicy.tapes import Facts, Refused
 
 EXAMPLE_NODE = "vts1.example.com"
-"""The node of cases that name none."""
+"""The node of cases that name none, if their command names none with `s=` either."""
 
 EXAMPLE_TIME = datetime(2026, 1, 5, 12, 0)  # noqa: DTZ001 - local time of whatever machine
 """The time of cases that give none: a Monday at noon."""
@@ -46,7 +53,7 @@ class Case:
     host_place: Place | None = None  # where that is written
     system: str | None = None
     user: str | None = None
-    node: str = EXAMPLE_NODE
+    node: str | None = None  # that decides; None: the one that is meant
     at: datetime = EXAMPLE_TIME
     tapes: tuple[Facts, ...] | None = None  # None: those that the command names by path
     expected: Mapping[str, Any] = field(factory=dict)  # by the keys of rules.case_file.EXPECTED
@@ -98,21 +105,23 @@ def run_cases(
     table: Table,
     vocabulary: Vocabulary,
     cases: Iterable[Case],
-    hosts: Mapping[str, Host] | None = None,
+    configuration: Configuration | None = None,
 ) -> Report:
     """Run cases against a table, with the engine's own functions.
 
-    A case that names one of `hosts` has its rights. Without a configuration (None) no rights are
-    known, and the table alone decides. Raises ConfigurationError for a host that is not configured.
+    A case that names a host of the configuration has its rights. Without a configuration no rights
+    are known, and the table alone decides. Raises ConfigurationError for a host that is not
+    configured.
     """
     cases = tuple(cases)
     findings = Findings()
-    for case in cases if hosts is not None else ():
-        if case.host is not None and hosts is not None and case.host not in hosts:
+    hosts = configuration.hosts if configuration is not None else {}
+    for case in cases if configuration is not None else ():
+        if case.host is not None and case.host not in hosts:
             known = did_you_mean(case.host, hosts) or f"configured are {', '.join(hosts) or 'none'}"
             findings.add(case.host_place or case.place, f"there is no host {case.host}", known)
     findings.raise_errors()
-    results = tuple(_run(table, vocabulary, case, hosts or {}) for case in cases)
+    results = tuple(_run(table, vocabulary, case, configuration) for case in cases)
     decided = {result.rule for result in results}
     uncovered = [rule for rule in table.rules if rule.name not in decided]
     return Report(
@@ -129,7 +138,7 @@ def failed_cases(
     *,
     table: Table,
     vocabulary: Vocabulary,
-    hosts: Mapping[str, Host] | None = None,
+    configuration: Configuration | None = None,
 ) -> list[Problem]:
     """Return a problem for each case of some files that does not pass.
 
@@ -139,7 +148,7 @@ def failed_cases(
 
     cases = [case for path in paths for case in read_cases(path)]
     findings = Findings()
-    for result in run_cases(table, vocabulary, cases, hosts).failed:
+    for result in run_cases(table, vocabulary, cases, configuration).failed:
         changed = [
             line
             for line in result.difference.splitlines()
@@ -150,32 +159,65 @@ def failed_cases(
     return list(findings.problems)
 
 
-def _run(table: Table, vocabulary: Vocabulary, case: Case, hosts: Mapping[str, Host]) -> Result:
+class _OtherServerError(Exception):
+    """The command of a case is for another server."""
+
+
+def _run(
+    table: Table, vocabulary: Vocabulary, case: Case, configuration: Configuration | None
+) -> Result:
     rule: str | None = None
     try:
         command, system, user = _command(case, vocabulary)
+        host = configuration.hosts.get(case.host or "") if configuration is not None else None
+        is_heard = host is None or system is None or system in host.systems
+        node = _node(case, command.keywords.get("source") if is_heard else None)
+        if configuration is not None and configuration.cluster:
+            _require_for_cluster(case, command, vocabulary)
         facts = imagined_facts(command, at=case.at) if case.tapes is None else case.tapes
         around = Circumstances(
-            node=case.node,
+            node=node,
             at=case.at,
             host=case.host,
             system=system,
             user=user,
             tapes=tuple(each.tape for each in facts),
         )
-        host = hosts.get(case.host or "")
         denial = host and why_denied(host, command, system=system, tapes=around.tapes)
         if denial:
             decision = Decision(verdict=Verdict.DENIED, table=table.hash, reason=denial)
+        elif command.operation in VERBS_ON_REQUESTS:
+            return Result(case=case, rule=None, difference=_difference(case, {"answered": True}))
         else:
             decision = decide(table, command, around)
         rule = decision.rule
         found = {**_found(case, decision), "refused": _refused(table, decision, facts)}
+    except _OtherServerError:
+        found = {"elsewhere": True}
     except CommandError as error:
-        found = {"error": {"column": error.column, "message": error.message}}
+        if error.source is not None and not is_same_node(case.node or error.source, error.source):
+            found = {"elsewhere": True}
+        else:
+            found = {"error": {"column": error.column, "message": error.message}}
     except ExpansionError as error:
         found = {"error": {"message": str(error)}}
     return Result(case=case, rule=rule, difference=_difference(case, found))
+
+
+def _node(case: Case, server: str | None) -> str:
+    """Return the node that decides. Raises _OtherServerError if the command is not for it."""
+    node = case.node or server or EXAMPLE_NODE
+    if server is not None and not is_same_node(node, server):
+        raise _OtherServerError
+    return node
+
+
+def _require_for_cluster(case: Case, command: Command, vocabulary: Vocabulary) -> None:
+    """Raise CommandError for a command that a cluster does not take."""
+    missing = missing_in_cluster(command, vocabulary)
+    if missing:
+        message = f"in a cluster {command.family} needs {missing[0]}="
+        raise CommandError(column=len(case.command or "") + 1, message=message)
 
 
 class _NoCommandError(CommandError):
@@ -217,6 +259,8 @@ def _found(case: Case, decision: Decision) -> dict[str, Any]:
         "starts": starts[0].isoformat(" ", "minutes") if starts and starts[0] else None,
         "left_out": [path for path, _ in decision.left_out],
         "error": None,
+        "elsewhere": False,
+        "answered": False,
     }
 
 
@@ -240,8 +284,9 @@ def _difference(case: Case, found: Mapping[str, Any]) -> str:
             value = wanted
         expected_lines += _lines(key, wanted)
         found_lines += _lines(key, value)
-    if found.get("error") and "error" not in case.expected:
-        found_lines += _lines("error", found["error"])
+    for key in ("error", "elsewhere", "answered"):
+        if found.get(key) and key not in case.expected:
+            found_lines += _lines(key, found[key])
     diff = difflib.unified_diff(expected_lines, found_lines, "expected", "found", lineterm="")
     return "\n".join(diff)
 
