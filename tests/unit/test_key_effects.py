@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from test_rules_decide import CONDITION_ROWS
 
 from vtspolicy.config.keys import SECTIONS
 from vtspolicy.rules import cleanup, conditions, forms, keys, query_keys
@@ -149,9 +150,9 @@ retention       unit/test_cleanup.py::test_a_site_can_give_the_retention_that_co
 rest            unit/test_cleanup.py::test_a_tape_stays_and_the_verdict_says_why
 dry_run         unit/test_tapes_engine.py::test_a_dry_run_only_tells
 when:
-*               unit/test_rules_decide.py::test_a_condition_holds_or_fails
+between         unit/test_rules_commands.py::test_the_same_for_people
 tape:
-*               unit/test_rules_decide.py::test_a_condition_holds_or_fails
+application     unit/test_rules_commands.py::test_what_the_ledger_knows_of_a_tapes_copy_counts
 """  # noqa: E501  one line for each key
 
 TABLES = {
@@ -169,8 +170,8 @@ TABLES = {
     "expectation": forms.EXPECTATION,
     "cause": forms.CAUSE,
     "cleanup": cleanup.CLEANUP,
-    "when": conditions.WHEN,
-    "tape": conditions.TAPE,
+    "when": {"between": conditions.WHEN["between"]},
+    "tape": {"application": conditions.TAPE["application"]},
 }
 """Every table of keys; those of queries and read_back are among those of poll."""
 
@@ -188,8 +189,18 @@ def effects():
 
 @pytest.mark.parametrize("table", TABLES)
 def test_each_key_names_the_test_that_shows_its_effect(table):
-    named = effects()[table]
-    assert "*" in named or named.keys() == TABLES[table].keys()
+    assert effects()[table].keys() == TABLES[table].keys()
+
+
+ALONE = {*conditions.WHEN, *conditions.TAPE} - {"between", "application"}
+"""The conditions that hold or fail by the command and the tape alone."""
+
+
+@pytest.mark.parametrize("key", sorted(ALONE))
+def test_each_condition_is_shown_to_hold_and_to_fail(key):
+    """The key stands alone in a row of `CONDITION_ROWS`, so that it alone decides."""
+    alone = re.compile(rf"\{{(tape: \{{)?{key}: [^{{}}]*(\{{[^{{}}]*\}})?\}}+")
+    assert {matches for when, matches in CONDITION_ROWS if alone.fullmatch(when)} == {True, False}
 
 
 NAMED = sorted({test for tests in effects().values() for test in tests.values()})
