@@ -67,7 +67,7 @@ programs        unit/test_rules_unused.py::test_a_name_that_no_argument_uses_is_
 places          unit/test_rules_unused.py::test_a_misspelt_place_over_a_shipped_one_is_an_error
 defaults        unit/test_rules_decide.py::test_a_default_stands_for_a_keyword_that_is_not_given
 query           unit/test_rules_load.py::test_a_query_is_the_verification_of_archives_only_and_none_takes_it_away
-delete          unit/test_rules_check.py::test_the_programs_of_an_applications_queries_are_looked_for
+delete          unit/test_rules_unused.py::test_a_command_that_deletes_copies_is_refused_because_nothing_runs_it
 read_back       unit/test_rules_evidence.py::test_what_reads_the_data_is_there_for_rules_that_copy
 touches         unit/test_tapes_model.py::test_size_time_and_inode_tell_a_write_and_the_change_time_a_touch
 archive         unit/test_rules_outputs.py::test_an_application_says_it_for_its_rules_and_for_their_calls

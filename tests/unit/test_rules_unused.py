@@ -71,5 +71,12 @@ def test_a_misspelt_place_over_a_shipped_one_is_an_error(tmp_path):
 
 
 def test_a_site_need_not_use_all_that_is_shipped(tmp_path):
-    text = "applications: {DSK: {archive: {proof: found}, query: [q, '{handle}'], delete: [d]}}\n"
+    text = "applications: {DSK: {archive: {proof: found}, query: [q, '{handle}']}}\n"
     assert errors(tmp_path, text, SHIPPED / "dsk.yaml") == []
+
+
+def test_a_command_that_deletes_copies_is_refused_because_nothing_runs_it(tmp_path):
+    text = "applications: {DSK: {delete: [d, '{handle}']}}\n"
+    [problem] = errors(tmp_path, text, SHIPPED / "dsk.yaml")
+    assert problem.startswith("1:22: delete has no effect")
+    assert errors(tmp_path, "rules: []\n", SHIPPED / "dsk.yaml") == []

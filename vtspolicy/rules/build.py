@@ -20,7 +20,7 @@ from vtspolicy.rules.evidence import check_keys, check_read_back, check_restore
 from vtspolicy.rules.expand import Template
 from vtspolicy.rules.hours import named_days
 from vtspolicy.rules.parts import Parts, Values, prepared_by, with_cause
-from vtspolicy.rules.places import PLACES, PROGRAM, place_of_keyword
+from vtspolicy.rules.places import PLACES, PROGRAM, is_shipped, place_of_keyword
 from vtspolicy.rules.query_keys import DEFAULT_OUTCOME, DEFAULT_TIMEOUT
 from vtspolicy.rules.scope import NOT_FOR_LOCKS, NOT_OF_A_POOL, ONLY_TO_RESTORE, Scope
 from vtspolicy.rules.table import Application, Rule
@@ -72,6 +72,7 @@ class Builder(Parts):
             **{PROGRAM + each: path for each, path in read["programs"].items()},
         }
         self._check_constants(read)
+        self._refuse_delete(read)
         self._check_defaults(name, read, families)
         sections = [each for each in (read, read["archive"], read["restore"]) if each is not None]
         readings = frozenset(
@@ -120,6 +121,15 @@ class Builder(Parts):
             used=used,
             read=read,
         )
+
+    def _refuse_delete(self, read: Section) -> None:
+        """Refuse a site's own `delete`: nothing runs it. The shipped ones are there to be read."""
+        if "delete" in read.given and not is_shipped(read.key_place("delete")):
+            self.findings.add(
+                read.key_place("delete"),
+                "delete has no effect: this version deletes no copies in an application",
+                "remove it, and let the application's own retention delete copies",
+            )
 
     def _check_constants(self, read: Section) -> None:
         entry = read.table.entries.get("places")

@@ -317,7 +317,7 @@ APPLICATION = {
             name="delete",
             read=list_or_section(QUERY, "delete"),
             type="an argument list or a query",
-            help="removes a copy by {handle}; for the site's own use, this version does not run it",
+            help="removes a copy by {handle}; only in shipped tables, to be read: it is not run",
         ),
         _READ_BACK,
         Key(
