@@ -1,5 +1,6 @@
 """The server keeps house: what is old goes, counted and told of; not by a clock that is wrong."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from twisted.logger import globalLogPublisher
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.clocks import bear_steps
 from vtspolicy.engine.assembly import assemble
+from vtspolicy.hosts.certificates import Validity
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import Book
 from vtspolicy.notices import Notice, Word
@@ -348,3 +350,22 @@ def test_housekeeping_that_fails_is_told_of_and_tried_again(world, serve, told, 
     assert len(told("housekeeping_failed")) == 1
     world.clock.pass_time(HOUSEKEEPING)
     assert world.ledger.book.pending_notices("NSK1") == []
+
+
+def test_a_certificate_is_warned_about_once_a_day_from_thirty_days_before_its_end(
+    world, serve, told
+):
+    service = serve()
+    end = world.clock.seconds() + 32.5 * DAY
+    service._certificates = (
+        Validity(key="cert", file=Path("/etc/vts.pem"), name="vts1", begin=0.0, end=end),
+    )
+    days = []
+    for _ in range(5):
+        world.clock.pass_time(DAY, 600)
+        days.append(len(told("certificate_expires")))
+    assert days == [0, 0, 1, 2, 3]
+    assert "expires in 29 days" in told("certificate_expires")[0]["words"]
+    world.clock.pass_time(29 * DAY, 3600)
+    assert "has expired on" in told("certificate_expires")[-1]["words"]
+    assert len(told("certificate_expires")) == 32
