@@ -13,10 +13,14 @@ def make_private(file: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone. Raises OSError."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for each in reversed(missing):
-        each.mkdir(mode=0o700, exist_ok=True)
+    """Make a folder for this user alone. Raises OSError.
+
+    Only the last folder is made: one that is missing above it may be on a disk that is not mounted,
+    and what was begun in its place would hide behind it later.
+    """
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError as error:
+        above = [each for each in folder.parents if not each.exists()][-1]
+        words = f"{above} is missing: mount its disk, or make the folder"
+        raise FileNotFoundError(error.errno, words, str(folder)) from error

@@ -8,7 +8,9 @@ import pytest
 from vtspolicy.ledger.file import connect, copy, open_file
 from vtspolicy.ledger.place import ServerLock
 from vtspolicy.private import make_folder
+from vtspolicy.runner.protocol import SpoolError
 from vtspolicy.runner.spool import Spool
+from vtspolicy.starting import MAY_PASS, exit_code
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +28,7 @@ def modes(folder):
 
 
 def test_a_ledger_is_private_with_all_that_stands_beside_it(tmp_path):
-    path = tmp_path / "var" / "lib" / "ledger.db"
+    path = tmp_path / "lib" / "ledger.db"
     lock = ServerLock(path)
     connection = open_file(path)
     connection.execute("INSERT INTO meta (key, value) VALUES ('a', 'b')")
@@ -36,12 +38,11 @@ def test_a_ledger_is_private_with_all_that_stands_beside_it(tmp_path):
     lock.release()
     assert found == {
         "copy.db": "0o600",
-        "var": "0o700",
-        "var/lib": "0o700",
-        "var/lib/ledger.db": "0o600",
-        "var/lib/ledger.db-shm": "0o600",
-        "var/lib/ledger.db-wal": "0o600",
-        "var/lib/ledger.db.lock": "0o600",
+        "lib": "0o700",
+        "lib/ledger.db": "0o600",
+        "lib/ledger.db-shm": "0o600",
+        "lib/ledger.db-wal": "0o600",
+        "lib/ledger.db.lock": "0o600",
     }
 
 
@@ -64,9 +65,19 @@ def test_a_ledger_of_an_earlier_version_is_taken_from_others_at_the_start(tmp_pa
     assert stat.S_IMODE(path.stat().st_mode) == after
 
 
-def test_a_spool_is_private_with_all_folders_that_are_made_for_it(tmp_path):
-    Spool(tmp_path / "a" / "spool").create()
+def test_a_spool_that_is_made_is_private(tmp_path):
+    Spool(tmp_path / "spool").create()
     assert set(modes(tmp_path).values()) == {"0o700"}
+
+
+def test_a_folder_above_the_last_is_not_made_because_it_may_be_on_another_disk(tmp_path):
+    away = tmp_path / "disk"
+    with pytest.raises(SpoolError, match=f"{away} is missing: mount its disk, or make"):
+        Spool(away / "vts" / "spool").create()
+    with pytest.raises(OSError, match=f"{away} is missing: mount its disk, or make") as caught:
+        open_file(away / "vts" / "ledger.db")
+    assert exit_code(caught.value) == MAY_PASS
+    assert not away.exists()
 
 
 def test_folders_that_are_there_keep_their_rights(tmp_path):
