@@ -190,6 +190,7 @@ class Mounts:
     ) -> str | None:
         """Record a request for a tape that has its data, or is empty; None: a job changes it."""
         now = self.engine.clock.seconds()
+        record_mount = _recorder(event, host, tape, seq, now)
 
         def note(book: Book) -> str | None:
             known = book.tape(tape.path)
@@ -197,16 +198,7 @@ class Mounts:
             has_copy = known is not None and known.handle is not None
             if has_copy and (emptied or book.is_changed_now(tape)):
                 return None
-            mount = book.record_mount(
-                event=event,
-                host=host.name,
-                digest=identity(host.name, event),
-                received=now,
-                seq=seq,
-                volume=tape.cartridge,
-                path=tape.path,
-                reason=reason,
-            )
+            mount = record_mount(book, reason=reason)
             if mount is None:
                 return "duplicate"
             book.set_mounted(tape, now)
@@ -219,20 +211,12 @@ class Mounts:
     ) -> str | None:
         """Answer a request for a tape whose data cannot be brought back; None: a job changes it."""
         now = self.engine.clock.seconds()
+        record_mount = _recorder(event, host, tape, seq, now)
 
         def record(book: Book) -> tuple[Notice, ...] | str:
             if book.is_changed_now(tape):
                 return "changed"
-            mount = book.record_mount(
-                event=event,
-                host=host.name,
-                digest=identity(host.name, event),
-                received=now,
-                seq=seq,
-                volume=tape.cartridge,
-                path=tape.path,
-                state=MountState.RESTORING,
-            )
+            mount = record_mount(book, state=MountState.RESTORING)
             if mount is None:
                 return "duplicate"
             book.set_mounted(tape, now)
@@ -269,25 +253,16 @@ class Mounts:
         """Record the request with the restore that it needs, or with the one that goes on."""
         engine, now = self.engine, self.engine.clock.seconds()
         intake = self._restore_of(host, tape, now)
+        record_mount = _recorder(event, host, tape, seq, now)
 
         def record(book: Book) -> Opened:
-            record_mount = partial(
-                book.record_mount,
-                event=event,
-                host=host.name,
-                digest=identity(host.name, event),
-                received=now,
-                seq=seq,
-                volume=tape.cartridge,
-                path=tape.path,
-            )
             others = book.open_mounts_of(tape.path)
             again = [each for each in others if (each.host, each.seq) == (host.name, seq)]
             if again:
                 reason = f"it repeats mount {again[0].id}"
-                noted = record_mount(reason=reason)
+                noted = record_mount(book, reason=reason)
                 return Opened(result="repeated" if noted else "duplicate")
-            mount = record_mount(state=MountState.RESTORING)
+            mount = record_mount(book, state=MountState.RESTORING)
             if mount is None:
                 return Opened(result="duplicate")
             book.set_mounted(tape, now)
@@ -473,3 +448,19 @@ def _unlock(book: Book, mount: Mount, at: float) -> None:
     if mount.path is None or book.open_mounts_of(mount.path) or book.tape(mount.path) is None:
         return
     book.set_locked(mount.path, False, ACTOR, at, f"mount {mount.seq} of {mount.host} is over")
+
+
+def _recorder(
+    event: Event, host: Host, tape: Tape, seq: str, now: float
+) -> Callable[..., Mount | None]:
+    """Return what records a mount request in a book, with its `state` or `reason`."""
+    return partial(
+        Book.record_mount,
+        event=event,
+        host=host.name,
+        digest=identity(host.name, event),
+        received=now,
+        seq=seq,
+        volume=tape.cartridge,
+        path=tape.path,
+    )
