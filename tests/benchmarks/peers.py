@@ -17,25 +17,15 @@ from .ground import PATIENCE
 HERE = Path(__file__).parent
 CELERY = "celery[redis]>=5.4"
 
-RSYSLOG = """
-module(load="imptcp" threads="2")
-global(workDirectory="{folder}" maxMessageSize="8k")
-input(type="imptcp" port="{port}" address="127.0.0.1" ruleset="only"
-      supportOctetCountedFraming="off" flowControl="on")
-template(name="whole" type="string" string="%rawmsg%\\n")
-ruleset(name="only" queue.type="FixedArray" queue.size="200000" queue.dequeueBatchSize="4096"
-        queue.workerThreads="1") {{
-    if $rawmsg contains "VTSPolicy" then {{
-        action(type="omfile" file="{folder}/found" template="whole")
-    }}
-}}
-"""
-"""As its own manual has it for lines that are no syslog: without octet counting, which takes a line
-that begins with a digit for a length and cuts it, with a queue of its own, and the lines whole."""
-
 
 class NotInstalled(Exception):  # noqa: N818 - reads as what it says
     """A peer that cannot be measured; the text says how to get it."""
+
+
+def cache() -> Path:
+    """Return the folder of ours in which peers are kept from one run to the next."""
+    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return kept / "vtspolicy-benchmarks"
 
 
 def program(name: str, package: str) -> str:
@@ -76,18 +66,6 @@ def running(
 
 
 @contextmanager
-def rsyslog(folder: Path) -> Iterator[tuple[int, Path]]:
-    """An rsyslog with a substring filter: its port, and the file of what it has found."""
-    path = program("rsyslogd", "rsyslog")
-    folder.mkdir()
-    (port,) = free_ports(1)
-    (folder / "conf").write_text(RSYSLOG.format(folder=folder, port=port))
-    words = [path, "-n", "-f", folder / "conf", "-i", folder / "pid"]
-    with running(words, folder, port=port):
-        yield port, folder / "found"
-
-
-@contextmanager
 def counting(folder: Path, lines: int) -> Iterator[int]:
     """Twisted's receiver that counts up to so many lines: its port."""
     folder.mkdir()
@@ -112,8 +90,7 @@ def redis(folder: Path) -> Iterator[str]:
 
 def celery(*, install: bool) -> Path:
     """Return the folder of Celery's programs; made on first use, in a cache of our own."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = cache / "vtspolicy-benchmarks" / "celery"
+    home = cache() / "celery"
     if not (home / "bin" / "celery").exists():
         if not install:
             raise NotInstalled("peer not installed: a run without --quick installs it from PyPI")

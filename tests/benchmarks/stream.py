@@ -1,20 +1,35 @@
 """A stream of noise with a command in every 10,000 lines, on one connection."""
 
+import os
 import socket
+import subprocess
 import time
-from collections.abc import Callable
+from collections import defaultdict
 from pathlib import Path
+
+from attrs import frozen
 
 from .bench_events import ONE_IN, display
 from .ground import NOISE, PATIENCE, Link, Server, command
-from .peers import NotInstalled, counting, rsyslog
+from .loggers import LOGGERS, WORD, delivery, prove_whole, require_whole
+from .peers import NotInstalled, counting
 from .size import Size
 from .table import Beside, Line, at_least, middle
 
 NOTES = (
     "All read the same bytes from the same sender, until the last command's effect is seen.",
-    "rsyslog writes what it found into a file unflushed; ours is flushed to the ledger.",
+    "grep and the peers write what they found to a file, unflushed; ours flushes to the ledger.",
+    "What each delivered was compared byte for byte with what was sent; for the peers, first also",
+    "a megabyte of which every line was asked for.",
 )
+
+
+@frozen
+class Figures:
+    """What was measured, in MB/s, and why some peers were not."""
+
+    rates: dict[str, float]
+    missing: dict[str, str]
 
 
 class Stream:
@@ -43,6 +58,14 @@ class Stream:
         """Return one of the commands that were sent last."""
         return command(f"S{self._sent}-{number}", "DENIED", number)
 
+    def sent(self) -> bytes:
+        """Return all commands that were sent last, which is what a receiver has to find."""
+        return b"".join(self.command(number) for number in range(self.blocks))
+
+    def block(self) -> bytes:
+        """Return the noise and one command."""
+        return self.noise + self.command(0)
+
 
 def ours(stream: Stream, server: Server) -> float:
     """Return the seconds until every command is answered."""
@@ -68,64 +91,80 @@ def floor(stream: Stream, folder: Path) -> float:
     return seconds
 
 
-def peer(stream: Stream, folder: Path) -> float:
-    """Return the seconds until rsyslog has every command in its file."""
-    with rsyslog(folder) as (port, found):
-        link = Link(port)
+def grep(stream: Stream, folder: Path) -> float:
+    """Return the seconds until grep has found the commands in the same bytes, from a socket too."""
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        link = socket.create_connection(door.getsockname(), 30)
+        taken, _ = door.accept()
+    with link:
+        link.settimeout(PATIENCE)
+        with taken, (folder / "found").open("wb") as found:
+            process = subprocess.Popen(
+                ["grep", "-F", WORD],
+                stdin=taken,
+                stdout=found,
+                env=os.environ | {"LC_ALL": "C"},
+            )
         begun = time.perf_counter()
-        stream.send(link.socket)
-        until = begun + PATIENCE
-        size = 0
-        while True:
-            if found.exists() and found.stat().st_size != size:
-                data = found.read_bytes()
-                size = len(data)
-                if data.count(b"VTSPolicy") >= stream.blocks and data.endswith(b"\n"):
-                    _require_whole(data, stream)
-                    break
-            if time.perf_counter() > until:
-                raise RuntimeError("rsyslog has not found all commands")
-            time.sleep(0.001)
+        try:
+            stream.send(link)
+            link.shutdown(socket.SHUT_WR)
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
         seconds = time.perf_counter() - begun
-        link.close()
+    require_whole("grep", (folder / "found").read_bytes(), stream.sent())
     return seconds
 
 
-def _require_whole(found: bytes, stream: Stream) -> None:
-    """Raise RuntimeError unless the peer has delivered each command as it was sent."""
-    sent = {stream.command(number).rstrip(b"\n") for number in range(stream.blocks)}
-    got = {line for line in found.split(b"\n") if line}
-    if got != sent:
-        odd = next(iter(got - sent), b"nothing")[:100]
-        raise RuntimeError(f"rsyslog has not delivered the commands whole: {odd!r}")
+def beside(stream: Stream, folder: Path, rounds: int, server: Server, peers: bool) -> Figures:
+    """Measure ours, the floors and the peers in turns."""
+    taken: dict[str, list[float]] = defaultdict(list)
+    missing = {} if peers else {logger.name: "left out" for logger in LOGGERS}
+    install = rounds > 1
+    for logger in LOGGERS if peers else ():
+        try:
+            prove_whole(logger, folder / f"whole {logger.name}", stream.block(), install=install)
+        except NotInstalled as error:
+            missing[logger.name] = str(error)
+    for turn in range(rounds):
+        taken["ours"].append(ours(stream, server))
+        taken["floor"].append(floor(stream, folder / f"floor{turn}"))
+        taken["grep"].append(grep(stream, folder / f"grep{turn}"))
+        for logger in LOGGERS:
+            if logger.name not in missing:
+                place = folder / f"{logger.name} {turn}"
+                taken[logger.name].append(delivery(logger, place, stream.send, stream.sent))
+    rates = {name: stream.megabytes / middle(each) for name, each in taken.items()}
+    return Figures(rates=rates, missing=missing)
 
 
 def measure(folder: Path, size: Size, *, peers: bool) -> list[Line]:
-    """Measure all three in turns."""
+    """Return a line for each peer; the first has the floors, too."""
     stream = Stream(size.stream_blocks)
-    taken: dict[str, list[float]] = {"ours": [], "floor": [], "peer": []}
-    missing = "" if peers else "left out"
     with Server(folder) as server:
-        for turn in range(size.rounds):
-            taken["ours"].append(ours(stream, server))
-            taken["floor"].append(floor(stream, folder / f"floor{turn}"))
-            if not missing:
-                try:
-                    taken["peer"].append(peer(stream, folder / f"peer{turn}"))
-                except NotInstalled as error:
-                    missing = str(error)
-    rate: Callable[[str], float] = lambda name: stream.megabytes / middle(taken[name])  # noqa: E731
-    theirs = None if missing else rate("peer")
-    return [
-        Line(
-            row="stream",
-            what="mixed stream, 1 command in 10,000 lines",
-            unit="MB/s",
-            ours=rate("ours"),
-            floors=(Beside(what="Twisted LineOnlyReceiver", value=rate("floor")),),
-            peer=Beside(what="rsyslog imptcp, substring filter", value=theirs, note=missing),
-            goal="1.0 x rsyslog",
-            reached=at_least(rate("ours"), 1.0, theirs),
-            notes=NOTES,
+        figures = beside(stream, folder, size.rounds, server, peers)
+    mine = figures.rates["ours"]
+    floors = (
+        Beside(what=f"grep -F {WORD}, from a socket", value=figures.rates["grep"]),
+        Beside(what="Twisted LineOnlyReceiver", value=figures.rates["floor"]),
+    )
+    lines = []
+    for logger in LOGGERS:
+        theirs = figures.rates.get(logger.name)
+        note = figures.missing.get(logger.name, "")
+        lines.append(
+            Line(
+                row="stream",
+                what="the same" if lines else "mixed stream, 1 command in 10,000 lines",
+                unit="MB/s",
+                ours=mine,
+                floors=() if lines else floors,
+                peer=Beside(what=logger.what, value=theirs, note=note),
+                goal=f"1.0 x {logger.name}",
+                reached=at_least(mine, 1.0, theirs),
+                notes=NOTES if logger is LOGGERS[-1] else (),
+            )
         )
-    ]
+    return lines

@@ -2,8 +2,12 @@
 
 import json
 import os
+import platform
+import re
 import statistics
+import sysconfig
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from attrs import asdict, field, frozen
 
@@ -62,7 +66,7 @@ def as_json(lines: Sequence[Line], machine: dict[str, object]) -> str:
 
 def as_text(lines: Sequence[Line], machine: dict[str, object]) -> str:
     """Return the table for people: under each figure what it is compared with."""
-    out = ["  ".join(f"{name}: {value}" for name, value in machine.items()), ""]
+    out = [*(f"{name}: {value}" for name, value in machine.items()), ""]
     row = ""
     for line in lines:
         if line.row != row:
@@ -91,13 +95,44 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
 
 
+def python_build() -> str:
+    """Return which Python runs this, who compiled it, and the options that make it faster.
+
+    Debian optimizes its own without these options, so that they are not named for it.
+    """
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    faster = [each for each in ("--enable-optimizations", "--with-lto") if each in options]
+    name = f"{platform.python_implementation()} {platform.python_version()}"
+    how = " ".join(faster) or "no --enable-optimizations"
+    return f"{name} ({' '.join(platform.python_build())}), {platform.python_compiler()}, {how}"
+
+
+def file_system(folder: Path, mounts: str | None = None) -> str:
+    """Return the kind of the file system in which a folder is.
+
+    `mounts` is the text of /proc/self/mounts, in which a later mount covers an earlier one.
+    """
+    if mounts is None:
+        mounts = Path("/proc/self/mounts").read_text()
+    kinds = {}
+    for line in mounts.splitlines():
+        _, place, kind, *_ = line.split()
+        unescaped = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place)
+        kinds[Path(unescaped)] = kind
+    folder = folder.resolve()
+    return next(kinds[each] for each in (folder, *folder.parents) if each in kinds)
+
+
 def machine(folder: os.PathLike[str], fsync_ms: tuple[float, float]) -> dict[str, object]:
     """Return what a reader needs to judge the figures."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "cores": os.cpu_count(),
+        "python": python_build(),
+        "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "memory_gib": round(memory, 1),
         "folder": os.fspath(folder),
+        "file_system": file_system(Path(folder)),
         "fsync_ms_median": round(fsync_ms[0], 2),
         "fsync_ms_p99": round(fsync_ms[1], 2),
         "load": round(os.getloadavg()[0], 1),

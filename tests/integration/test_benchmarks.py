@@ -1,6 +1,7 @@
 """`make bench` in its quick form: the table is whole; no speed is asserted."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,11 @@ ROOT = Path(__file__).parents[2]
 ROWS = ["stream", "accept", "run", "latency", "start", "memory", "crowd", "grammar", "disk"]
 
 
-def bench(*words):
+def bench(*words, **environment):
     return subprocess.run(
         [sys.executable, "-m", "tests.benchmarks", *words],
         cwd=ROOT,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=1200,
@@ -63,6 +65,29 @@ def test_the_table_says_on_what_machine_it_was_made(table):
     assert table["machine"]["cores"] >= 1
     # A disk in memory has flushed before that can be measured.
     assert 0 <= table["machine"]["fsync_ms_median"] <= table["machine"]["fsync_ms_p99"]
+
+
+def test_the_table_names_the_python_the_kernel_and_the_file_system(table):
+    assert "Python 3." in table["machine"]["python"]
+    assert table["machine"]["kernel"].startswith("Linux ")
+    assert table["machine"]["file_system"]
+
+
+def test_a_log_server_is_measured_or_the_table_says_that_it_is_not_installed(tmp_path):
+    done = bench("--quick", "--json", "stream", XDG_CACHE_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    lines = json.loads(done.stdout)["lines"]
+    assert [line["peer"]["what"].split()[0] for line in lines] == [
+        "rsyslog",
+        "rsyslog",
+        "syslog-ng",
+    ]
+    for line in lines:
+        assert line["peer"]["value"] or line["peer"]["note"].startswith("peer not installed: ")
+    assert [each["what"] for each in lines[0]["floors"]] == [
+        "grep -F VTSPolicy, from a socket",
+        "Twisted LineOnlyReceiver",
+    ]
 
 
 def test_a_name_that_is_no_benchmark_is_refused_with_the_known_ones():
