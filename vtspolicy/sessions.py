@@ -21,7 +21,7 @@ class Pause(StrEnum):
 
     RECORDING = "recording"  # what came before is not in the ledger yet
     SLOW = "slow"  # the peer does not read its answers
-    HELD = "held"  # an operator is draining the server
+    HELD = "held"  # the server stops
 
 
 class SessionLife(Protocol):

@@ -360,13 +360,16 @@ def test_a_drained_server_finishes_what_runs_and_the_next_takes_up_the_rest(site
     site.start()
     again = site.link()
     again.wait("COMPLETED", ref="waits")
-    assert len(site.record) == 2
+    again.wait("COMPLETED", ref="late")
+    assert len(site.record) == 3
 
 
 def test_a_drain_is_ended_and_what_the_host_sent_meanwhile_is_taken(site):
     site.run("drain")
     link = site.link()
-    link.send(archive("PAYROLL", "A00017"))
+    link.send(archive("PAYROLL", "A00017") + event("VTSPolicy Status - 1"))
+    link.wait("DENIED", reason="host NSK1 has no request 1")
+    assert site.json("jobs")["jobs"] == []
     site.run("drain", "--end")
     link.wait("COMPLETED", ref="PAYROLL")
 

@@ -125,11 +125,11 @@ def test_the_notices_of_a_vanished_peer_go_another_way(monkeypatch):
     bench.clock.pass_time(2 * PRESENCE)
     assert not session.transport.aborted
     silent.append(session.transport)
-    session.hold()
-    assert session._pauses == {Pause.HELD}
+    session.dataReceived(b"VTSPolicy Status - 1\n")
+    assert session._pauses == {Pause.RECORDING}
     bench.clock.pass_time(2 * PRESENCE)
     assert not session.transport.aborted  # what it has sent can still be read
-    session.let_go()
+    bench.engine.record()
     bench.clock.pass_time(PRESENCE)
     assert session.transport.aborted
     bench.hang_up(session)

@@ -460,15 +460,6 @@ def test_a_door_is_not_held_open_for_ever_by_what_cannot_be_recorded(bench):
     assert done == [None]
 
 
-def test_while_a_server_drains_new_connections_are_not_read_either(bench):
-    door, _, _ = doors(bench)
-    door.hold()
-    session = comer(door)
-    assert not session.transport.reads
-    door.let_go()
-    assert session.transport.reads
-
-
 class Weather(RuleBasedStateMachine):
     """Sessions come, go, stall and confirm while notices are recorded: none is lost, none jumps."""
 

@@ -341,8 +341,8 @@ KEYS = keys_of(
         read=reading.integer(1, 10_000_000),
         type="a number",
         default=200_000,
-        help="how many jobs may wait; above it the hosts' sockets are paused, operators' orders and"
-        " retry are refused; the cleanup takes half of it at most",
+        help="how many jobs may wait; above it hosts' commands that make jobs wait for room, and"
+        " operators' orders and retry are refused; the cleanup takes half of it at most",
     ),
     Key(
         name="retention",

@@ -62,7 +62,7 @@ class Configuration:
     families: tuple[Path, ...] = ()  # the site's own families and keywords
     settle: float = 0.2  # seconds after which an event without continuation is complete
     connections: int = 1000  # at once; further ones are closed and counted
-    waiting: int = 200_000  # jobs that may wait; above it the hosts' sockets are paused
+    waiting: int = 200_000  # jobs that may wait; above it hosts' commands wait for room
     retention: float = 90 * 86400.0  # seconds that finished requests are kept
     notices_kept: float = 7 * 86400.0  # seconds that undelivered notices are kept
     output: int = 16 * 2**20  # bytes of output kept per run

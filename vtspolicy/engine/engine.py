@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from attrs import define, evolve, field
@@ -11,31 +10,26 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from vtspolicy.clock_trust import ClockTrust
-from vtspolicy.config.model import Host
 from vtspolicy.engine.catalogue import Catalogue
 from vtspolicy.engine.cleanup import Cleanup
 from vtspolicy.engine.clock_watch import ClockWatch
 from vtspolicy.engine.complaints import Complaints
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.intake import (
-    Elsewhere,
     Reader,
     Understood,
-    Unheard,
     find,
     settle,
-    settle_some,
-    understand,
 )
 from vtspolicy.engine.measures import know
 from vtspolicy.engine.mounts import Mounts
-from vtspolicy.engine.recording import record, together
+from vtspolicy.engine.receiving import Receiver
 from vtspolicy.engine.refusals import OtherTapesError, require_no_override
 from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
 from vtspolicy.engine.tapes.checks import known
 from vtspolicy.engine.tapes.leftovers import put_right
-from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
+from vtspolicy.events.event import Item
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
@@ -43,11 +37,8 @@ from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.intake import Intake, Recorded
 from vtspolicy.metrics import Metrics
-from vtspolicy.notices import Notice, Word
 from vtspolicy.queue.protocol import Entry, Queue
-from vtspolicy.rights import hosts_of_peer
 from vtspolicy.runner.protocol import Runner, WrongSpoolError
-from vtspolicy.sessions import SessionState
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, OneLook, Vaults
 
@@ -77,6 +68,7 @@ class Engine:
     clock_watch: ClockWatch = field(init=False)
     cleanup: Cleanup = field(init=False)  # empties tapes whose copy is enough
     room: Room = field(init=False)  # for jobs of hosts
+    receiver: Receiver = field(init=False)  # of what hosts send
     complaints: Complaints = field(init=False)  # about those who may not give commands
     log: Logger = field(factory=lambda: Logger("vtspolicy.engine"))
 
@@ -98,6 +90,7 @@ class Engine:
         self.room = Room(
             clock=self.clock, queue=self.queue, limit=lambda: self.reader.configuration.waiting
         )
+        self.receiver = Receiver(engine=self)
         self.conductor.on_end = self.mounts.request_ended
 
     async def start(self) -> None:
@@ -223,136 +216,13 @@ class Engine:
         self.queue.put(entry(job))
 
     def receive(self, session: HostSession, items: list[Item]) -> Deferred[None]:
-        """Take what a host sent; fires when all of it is recorded and answered.
+        """Take what a host sent; fires when it is recorded and answered, or kept for its turn.
 
         The session reads no more until then: whatever holds up the ledger holds up the host.
         """
-        return Deferred.fromCoroutine(self._receive(session, items))
+        return Deferred.fromCoroutine(self.receiver.receive(session, items))
 
-    async def _receive(self, session: HostSession, items: Sequence[Item]) -> None:
-        began = self.clock.seconds()
-        commands: list[Understood | Intake] = []
-        for item in items:
-            if isinstance(item, Acknowledgement):
-                session.acknowledge(item.ids)
-            elif isinstance(item, Refusal):
-                self._refuse(session, item)
-            elif item.is_command:
-                command = self._understand(session, item, began, session.hosts)
-                if command is not None:
-                    commands.append(command)
-        await self._take_all(session, commands, began)
-        for event in [each for each in items if isinstance(each, Event) and each.is_mount]:
-            hosts = partial(self._hosts_now, session)
-            await self.mounts.take(event, hosts=hosts, address=session.address)
-
-    def _hosts_now(self, session: HostSession) -> tuple[Host, ...]:
-        """Return whose a connection is now; the doors renew only those that are there."""
-        if session.state is not SessionState.CLOSED:
-            return session.hosts
-        hosts = self.reader.configuration.hosts.values()
-        return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
-
-    def _refuse(self, session: HostSession, refusal: Refusal) -> None:
-        """Answer, count and log input that is not an event; nothing is recorded."""
-        name = session.hosts[0].name if session.hosts else ""
-        self.metrics.refused.labels(name, refusal.kind).inc()
-        self.complaints.refused(session.address, refusal.reason)
-        if not refusal.answered:
-            return
-        named = {"column": refusal.column, "reason": refusal.reason, "id": refusal.id}
-        fields = {name: value for name, value in named.items() if value}
-        now = self.clock.seconds()
-        session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
-
-    def _understand(
-        self, session: HostSession, event: Event, received: float, hosts: Collection[Host]
-    ) -> Understood | Intake | None:
-        result = understand(
-            self.reader,
-            event,
-            hosts=hosts,
-            address=session.address,
-            received=received,
-        )
-        if isinstance(result, Elsewhere):
-            self.metrics.commands.labels("", "elsewhere").inc()
-            self.complaints.elsewhere(session.address, result.server)
-            return None
-        if isinstance(result, Unheard):
-            self.metrics.commands.labels("", "unheard").inc()
-            named = {"ref": result.ref, "reason": result.reason, "id": event.id}
-            fields = {name: value for name, value in named.items() if value}
-            session.tell(Notice(word=Word.DENIED, host="", fields=fields, created=received))
-            self.complaints.denied(session.address, result.reason, result.ref)
-            return None
-        return result
-
-    async def _take_all(
-        self, session: HostSession, commands: Sequence[Understood | Intake], began: float
-    ) -> None:
-        """Decide and record the commands of one batch: all at once, if the queue has room."""
-        reader = self.reader
-        failures: list[Exception] = []  # of some; those beside them are taken all the same
-        while commands:
-            some = commands[: max(self.room.left(session), 1)]
-            found = await self._find([each for each in some if isinstance(each, Understood)])
-            if self.reader is not reader:  # a right that a reload took away meanwhile is gone
-                reader, hosts = self.reader, self._hosts_now(session)
-                read = [self._understand(session, each.event, began, hosts) for each in commands]
-                commands = [each for each in read if each is not None]
-                continue
-            now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
-            left = self.room.left(session)
-            decided, count = settle_some(reader, some, found, now, room=left, failures=failures)
-            await self._record(session, decided, began, failures)
-            commands = commands[count:]
-            await self.room.wait(session)
-        if failures:
-            raise failures[0]
-
-    async def _record(
-        self,
-        session: HostSession,
-        decided: Sequence[Understood | Intake],
-        began: float,
-        failures: list[Exception],
-    ) -> None:
-        """Record commands and answer them: their transactions share a flush to disk."""
-        coming = sum(len(each.jobs) for each in decided if isinstance(each, Intake))
-        self.room.coming += coming
-        writes = [
-            (some, Deferred.fromCoroutine(record(self.ledger, some))) for some in together(decided)
-        ]
-        try:
-            for some, write in writes:
-                for command, result in zip(some, await write, strict=True):
-                    if isinstance(result, Exception):
-                        failures.append(result)
-                        continue
-                    try:
-                        self.metrics.commit_seconds.observe(self.clock.seconds() - began)
-                        self._take_in(command, result, session)
-                    except Exception as error:  # noqa: BLE001 - those beside it are taken as well
-                        failures.append(error)
-        finally:
-            self.room.coming -= coming
-
-    def _take_in(
-        self, command: Understood | Intake, result: Recorded | Answer, session: HostSession
-    ) -> None:
-        """Answer a recorded command and let its jobs wait, whatever becomes of the answer."""
-        recorded = result.recorded if isinstance(result, Answer) else result
-        self._count(command, recorded)
-        try:
-            self.outbox.push(recorded.notices, session)
-        finally:
-            for job in recorded.jobs:
-                self.wait(job)
-            if isinstance(result, Answer):
-                self.carry_out(result)
-
-    async def _find(self, commands: Sequence[Understood]) -> dict[int, Found | str]:
+    async def find(self, commands: Sequence[Understood]) -> dict[int, Found | str]:
         """Return for each command its tapes, as their files are and as the ledger knows them.
 
         The ledger is only asked where a rule may want to know.
@@ -419,7 +289,7 @@ class Engine:
         order, of one tape as it is now, needs no proof of a copy: OverriddenAlreadyError when
         another order waits with one for the same tape.
         """
-        found = (await self._find([command])).get(id(command), Found(tapes=()))
+        found = (await self.find([command])).get(id(command), Found(tapes=()))
         if not isinstance(found, str):
             names = {tape.name for tape in found.tapes}
             if set(expected) - names:
@@ -447,7 +317,7 @@ class Engine:
 
     def take_up(self, command: Understood | Intake, recorded: Recorded) -> None:
         """Let the jobs of a recorded command wait, and tell the first notice."""
-        self._count(command, recorded)
+        self.count(command, recorded)
         self.outbox.push(recorded.notices)  # before any of its jobs is told of
         for job in recorded.jobs:
             self.wait(job)
@@ -471,7 +341,8 @@ class Engine:
         self.conductor.forget(job)
         self.queue.withdraw(job)
 
-    def _count(self, command: Understood | Intake, recorded: Recorded) -> None:
+    def count(self, command: Understood | Intake, recorded: Recorded) -> None:
+        """A command is in the ledger: count it, and have the log tell of it."""
         self.conductor.journal.recorded(command, recorded)
         if isinstance(command, Understood):
             family, rule = command.command.family, None

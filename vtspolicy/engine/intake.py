@@ -207,7 +207,7 @@ def _not_before(decision: Decision, now: datetime) -> datetime | None:
 def settle_some(
     reader: Reader,
     commands: Sequence[Understood | Intake],
-    found: Mapping[int, Found | str],
+    found: Mapping[int, Found | str | Exception],
     now: datetime,
     *,
     room: int,
@@ -227,7 +227,11 @@ def settle_some(
                 if command.command.operation in VERBS_ON_REQUESTS:
                     decided.append(command)
                     continue
-                intake = settle(reader, command, found[id(command)], now)
+                tapes = found[id(command)]
+                if isinstance(tapes, Exception):
+                    failures.append(tapes)
+                    continue
+                intake = settle(reader, command, tapes, now)
             else:
                 intake = command
         except Exception as error:  # noqa: BLE001 - see above

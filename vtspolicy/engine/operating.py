@@ -263,12 +263,11 @@ class Operator:
         return {"lock": lock, "released": await noted or bool(holders)}
 
     def drain(self, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """Read nothing more from hosts, start nothing more; what runs continues to its end."""
+        """Take no jobs from hosts, start nothing more; what runs continues to its end."""
         self.log.info("Draining, asked by {by}.", action="drain", by=actor, cause=reason)
         self._note_drain(draining=True, actor=actor, reason=reason)
-        self.draining = True
+        self.draining = self.engine.room.is_draining = True
         self.engine.queue.drain()
-        self.doors.hold()
         return succeed({"running": self.engine.queue.running})
 
     def resume(self, actor: str, reason: str | None = None) -> Deferred[Told]:
@@ -277,8 +276,7 @@ class Operator:
             "Taking commands again, asked by {by}.", action="resume", by=actor, cause=reason
         )
         self._note_drain(draining=False, actor=actor, reason=reason)
-        self.draining = False
-        self.doors.let_go()
+        self.draining = self.engine.room.is_draining = False
         self.engine.queue.resume()
         return succeed({"waiting": self.engine.queue.waiting})
 

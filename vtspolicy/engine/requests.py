@@ -31,7 +31,7 @@ def answer(book: Book, understood: Understood) -> Answer:
     if understood.command.operation == "status":
         intake = refused(understood, RequestState.ANSWERED, None)
         fields = dict(status_fields(request))
-        if _reference(understood) is not None:  # what is asked by name has a number of its own
+        if reference_of(understood) is not None:  # what is asked by name has a number of its own
             del fields["req"]
             fields["reason"] = f"request {request.id}: {fields['reason']}"
         return Answer(recorded=book.record(evolve(intake, fields=fields)))
@@ -64,7 +64,7 @@ def status_fields(request: Request) -> Mapping[str, str | int]:
     return fields
 
 
-def _reference(understood: Understood) -> str | None:
+def reference_of(understood: Understood) -> str | None:
     """Return the reference by which a command names its request; None if by its number."""
     text = understood.command.keywords.get("request", "")
     return text.removeprefix(BY_REFERENCE) if text.startswith(BY_REFERENCE) else None
@@ -72,7 +72,7 @@ def _reference(understood: Understood) -> str | None:
 
 def _own_request(book: Book, understood: Understood) -> Request | str:
     text = understood.command.keywords.get("request", "")
-    reference = _reference(understood)
+    reference = reference_of(understood)
     try:
         if reference is not None:
             request = book.request_by_ref(understood.host.name, reference)

@@ -57,7 +57,6 @@ class Doors:
     leaving: set[HostSession] = field(factory=set)  # they make way, and are gone at once
     handshakes: dict["_Handshake", str] = field(factory=dict)  # the oldest first -> its address
     ports: list[IListeningPort] = field(factory=list)
-    held: bool = False  # nothing is read from new connections either
     log: LinkLog = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -78,7 +77,8 @@ class Doors:
         for handshake in list(self.handshakes):
             handshake.transport.abortConnection()  # type: ignore[union-attr]  # it is connected
         await self._no_more_is_busy(2 * self.link.settle)  # they read on, but not for long
-        self.hold()
+        for session in self.sessions:
+            session.hold()
         await self._no_more_is_busy(RECORDING)
         for session in list(self.sessions):
             session.close()
@@ -104,18 +104,6 @@ class Doors:
 
     def _not_closed(self, failure: Failure) -> None:
         self.link.log.failure("A door could not be closed.", failure, action="door_not_closed")
-
-    def hold(self) -> None:
-        """Read nothing more from anybody: senders wait, nothing is lost; notices still go out."""
-        self.held = True
-        for session in self.sessions:
-            session.hold()
-
-    def let_go(self) -> None:
-        """Read again."""
-        self.held = False
-        for session in self.sessions:
-            session.let_go()
 
     @property
     def _is_full(self) -> bool:
@@ -187,8 +175,6 @@ class Doors:
         """A session begins."""
         self.sessions.add(session)
         session.on_closed = self._remove
-        if self.held:
-            session.hold()
         self.on_count(session, +1)
 
     def _remove(self, session: HostSession) -> None:

@@ -63,7 +63,7 @@ class Engine(TypingProtocol):
     """What a session needs of the engine."""
 
     def receive(self, session: "HostSession", items: list[Item]) -> Deferred[None]:
-        """Take what a host sent; fires when all of it is recorded or answered."""
+        """Take what a host sent; fires when more of it may be read."""
         ...
 
 
@@ -126,6 +126,7 @@ class HostSession(Protocol):
         self.certificate = certificate  # the name in it, where the peer had to show one
         self.state = SessionState.OPEN
         self.waiting: set[int] = set()  # requests from here without a final notice
+        self.kept = 0  # what came in and waits for room in the queue; the engine counts it
         self.on_closed: Callable[[HostSession], None] = lambda _: None
         self._link = link
         self._life = life()
@@ -156,7 +157,12 @@ class HostSession(Protocol):
     @property
     def is_busy(self) -> bool:
         """Whether something that came in is not recorded yet, or may go on in the next line."""
-        return Pause.RECORDING in self._pauses or bool(self._batches) or "settle" in self._timers
+        return (
+            Pause.RECORDING in self._pauses
+            or bool(self._batches)
+            or self.kept > 0
+            or "settle" in self._timers
+        )
 
     def new_events(self) -> int:
         """Return how many events came in since this was last asked, noise and all."""
@@ -256,6 +262,7 @@ class HostSession(Protocol):
         if (
             self.state is not SessionState.HALF_CLOSED
             or Pause.RECORDING in self._pauses
+            or self.kept
             or self.waiting
             or self._link.outbox.owes(self)
         ):
@@ -314,11 +321,11 @@ class HostSession(Protocol):
         while self._batches and Pause.RECORDING not in self._pauses:
             self._pauses.add(Pause.RECORDING)
             done = self._link.engine.receive(self, self._batches.popleft())
-            done.addErrback(self._failed)
+            done.addErrback(self.fail)
             done.addCallback(self._recorded)
         self._steer()
 
-    def _failed(self, failure: Failure) -> None:
+    def fail(self, failure: Failure) -> None:
         """Log a failed batch, a defect unless the server stops, and have the host send it again."""
         if failure.type is LedgerError and not self.is_live:
             self._link.log.warn(
@@ -342,13 +349,8 @@ class HostSession(Protocol):
         self.close_if_done()
 
     def hold(self) -> None:
-        """Read nothing more until `let_go`: the peer's system keeps what it sends."""
+        """Read nothing more: the server stops, and the peer's system keeps what it sends."""
         self._pauses.add(Pause.HELD)
-        self._steer()
-
-    def let_go(self) -> None:
-        """Read again."""
-        self._pauses.discard(Pause.HELD)
         self._steer()
 
     def _steer(self) -> None:

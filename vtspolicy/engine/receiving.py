@@ -1,0 +1,407 @@
+"""What hosts send: recorded and answered, or kept in its order until there is room for its jobs."""
+
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from vtspolicy.config.model import Host
+from vtspolicy.engine.intake import (
+    Elsewhere,
+    Reader,
+    Understood,
+    Unheard,
+    settle,
+    settle_some,
+    understand,
+)
+from vtspolicy.engine.recording import record, together
+from vtspolicy.engine.requests import Answer, reference_of
+from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
+from vtspolicy.grammar import VERBS_ON_REQUESTS
+from vtspolicy.hosts.session import HostSession
+from vtspolicy.jobs import RequestState
+from vtspolicy.ledger import Recorded
+from vtspolicy.ledger.intake import Intake
+from vtspolicy.notices import Notice, Word
+from vtspolicy.rights import hosts_of_peer
+from vtspolicy.sessions import SessionState
+from vtspolicy.vaults import Found
+
+if TYPE_CHECKING:
+    from vtspolicy.engine.engine import Engine
+
+MOST_KEPT = 200
+"""Events kept for a connection; once there are so many, it is not read any further."""
+
+MOST_TEXT = 65_536
+"""Characters of their texts, likewise. What one read brings is kept in any case."""
+
+Command = Understood | Intake
+"""A command that its host may give, or the record of one that is refused."""
+
+REFUSED = frozenset({RequestState.DENIED, RequestState.NORULE})
+"""What the table may say of a command that need not wait: it brings no jobs."""
+
+
+@frozen(kw_only=True)
+class Kept:
+    """A command that may bring jobs, or a mount; it waits for its turn."""
+
+    event: Event
+    command: Command | None = None  # None: a mount
+    reader: Reader | None = None  # by which the command was understood
+
+
+@define
+class Backlog:
+    """What is kept for one connection, the oldest first."""
+
+    kept: deque[Kept] = field(factory=deque)
+    wanted: Deferred[None] | None = None  # fires when there is a place again
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more is to be read."""
+        return (
+            len(self.kept) >= MOST_KEPT
+            or sum(len(each.event.text) for each in self.kept) >= MOST_TEXT
+        )
+
+    @property
+    def refs(self) -> set[str]:
+        """The references of the commands that are kept."""
+        given = (_references(each.command)[0] for each in self.kept if each.command is not None)
+        return {ref for ref in given if ref is not None}
+
+    def wait(self) -> Deferred[None]:
+        """Wait for a place; there is one waiter at most, the connection's own reading."""
+        self.wanted = Deferred()
+        return self.wanted
+
+    def replace_first(self, count: int, left: Sequence[Kept]) -> None:
+        """Remove the first ones, all but those that are left."""
+        for _ in range(count):
+            self.kept.popleft()
+        self.kept.extendleft(reversed(left))
+        if self.wanted is not None and not self.is_full:
+            wanted, self.wanted = self.wanted, None
+            wanted.callback(None)
+
+
+@define(kw_only=True)
+class Receiver:
+    """Takes what the connections bring.
+
+    While the server drains or the queue is full, commands that may bring jobs are kept, in their
+    order and up to a bound; while it drains, mounts too. What the table refuses, Status and Cancel
+    are answered meanwhile, unless they have or name the reference of a command that is kept: those
+    come after it.
+    """
+
+    engine: "Engine"
+    backlogs: dict[HostSession, Backlog] = field(factory=dict)  # of connections that have one
+
+    async def receive(self, session: HostSession, items: Sequence[Item]) -> None:
+        """Take what a connection brought; returns when more of it may be read."""
+        commands, mounts = self._read(session, items)
+        failures: list[Exception] = []  # of some; those beside them are taken all the same
+        if session not in self.backlogs:
+            commands = await self._take_all(session, commands, failures)
+            if not commands and self.engine.room.is_open(session):
+                for each in mounts:
+                    await self._take_mount(session, each.event)
+                mounts = []
+        if commands or mounts:
+            await self._put_off(session, commands, mounts, failures)
+        if failures:
+            raise failures[0]
+        backlog = self.backlogs.get(session)
+        if backlog is not None and backlog.is_full:
+            await backlog.wait()
+
+    def _read(
+        self, session: HostSession, items: Sequence[Item]
+    ) -> tuple[list[Command], list[Kept]]:
+        """Return the commands and the mounts of what came in; the rest is done at once."""
+        now = self.engine.clock.seconds()
+        commands: list[Command] = []
+        mounts: list[Kept] = []
+        for item in items:
+            if isinstance(item, Acknowledgement):
+                session.acknowledge(item.ids)
+            elif isinstance(item, Refusal):
+                self._refuse(session, item)
+            elif item.is_command:
+                command = self._understand(session, item, now, session.hosts)
+                if command is not None:
+                    commands.append(command)
+            elif item.is_mount:
+                mounts.append(Kept(event=item))
+        return commands, mounts
+
+    # What there is no room for
+
+    async def _put_off(
+        self,
+        session: HostSession,
+        commands: Sequence[Command],
+        mounts: Sequence[Kept],
+        failures: list[Exception],
+    ) -> None:
+        """Keep what needs room; answer the commands that need none."""
+        engine, reader = self.engine, self.engine.reader
+        found = await self._find(commands)
+        while engine.reader is not reader:
+            reader = engine.reader
+            commands = self._understand_again(session, commands)
+            found = await self._find(commands)
+        now = datetime.fromtimestamp(engine.clock.seconds()).astimezone()
+        backlog = self.backlogs.get(session)
+        refs = backlog.refs if backlog is not None else set()
+        at_once: list[Command] = []
+        kept: list[Kept] = []
+        for each in commands:
+            ref, named = _references(each)
+            answered = None if refs & {ref, named} else self._without_jobs(each, found, now)
+            if answered is not None:
+                at_once.append(answered)
+                continue
+            if ref is not None:
+                refs.add(ref)
+            kept.append(Kept(event=each.event, command=each, reader=reader))
+        self._keep(session, [*kept, *mounts])
+        await self._record(session, at_once, failures)
+
+    def _without_jobs(
+        self, command: Command, found: Mapping[int, Found | str | Exception], now: datetime
+    ) -> Command | None:
+        """Return how a command is answered now, as it brings no jobs; None if it has to wait.
+
+        Only what the table refuses counts. A tape that is not found may be there when it is the
+        command's turn, and a failure shows then.
+        """
+        if isinstance(command, Intake) or command.command.operation in VERBS_ON_REQUESTS:
+            return command
+        tapes = found[id(command)]
+        if isinstance(tapes, Exception):
+            return None
+        try:
+            intake = settle(self.engine.reader, command, tapes, now)
+        except Exception:  # noqa: BLE001 - it is told when it is the command's turn
+            return None
+        return intake if intake.state in REFUSED else None
+
+    def _keep(self, session: HostSession, kept: Sequence[Kept]) -> None:
+        """Keep what waits for room, and begin to wait for it."""
+        if not kept:
+            return
+        begins = session not in self.backlogs
+        backlog = self.backlogs.setdefault(session, Backlog())
+        backlog.kept.extend(kept)
+        session.kept = len(backlog.kept)
+        if begins:
+            done = Deferred.fromCoroutine(self._work_off(session, backlog))
+            done.addErrback(session.fail)
+
+    async def _work_off(self, session: HostSession, backlog: Backlog) -> None:
+        """Take what is kept as there is room for it."""
+        room, kept = self.engine.room, backlog.kept
+        missed = False  # its last turn brought nothing: others were faster
+        while kept:
+            failures: list[Exception] = []
+            left: Sequence[Kept] = ()
+            if kept[0].command is None:
+                await room.wait_until_open(session)
+                some = [kept[0]]
+            else:
+                await room.wait(session, first=missed)
+                some = list(islice(_commands(kept), room.left(session, in_turn=True)))
+            try:
+                left = await self._take_kept(session, some, failures)
+            except Exception as error:  # noqa: BLE001 - what is behind it is taken all the same
+                failures.append(error)
+            missed = len(left) == len(some)
+            backlog.replace_first(len(some), left)
+            session.kept = len(kept)
+            if failures:
+                session.fail(Failure(failures[0]))
+        del self.backlogs[session]
+        session.close_if_done()
+
+    async def _take_kept(
+        self, session: HostSession, some: Sequence[Kept], failures: list[Exception]
+    ) -> Sequence[Kept]:
+        """Take a mount, or commands; returns those for which there is no room after all."""
+        if some[0].command is None:
+            await self._take_mount(session, some[0].event)
+            return ()
+        commands = [each.command for each in some if each.command is not None]
+        reader = self.engine.reader
+        if any(each.reader is not reader for each in some):
+            commands = self._understand_again(session, commands)
+        left = await self._take_all(session, commands, failures, in_turn=True)
+        reader = self.engine.reader
+        return [Kept(event=each.event, command=each, reader=reader) for each in left]
+
+    async def _take_mount(self, session: HostSession, event: Event) -> None:
+        hosts = partial(self._hosts_now, session)
+        await self.engine.mounts.take(event, hosts=hosts, address=session.address)
+
+    # What hosts may say
+
+    def _hosts_now(self, session: HostSession) -> tuple[Host, ...]:
+        """Return whose a connection is now; the doors renew only those that are there."""
+        if session.state is not SessionState.CLOSED:
+            return session.hosts
+        hosts = self.engine.reader.configuration.hosts.values()
+        return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
+
+    def _refuse(self, session: HostSession, refusal: Refusal) -> None:
+        """Answer, count and log input that is not an event; nothing is recorded."""
+        name = session.hosts[0].name if session.hosts else ""
+        self.engine.metrics.refused.labels(name, refusal.kind).inc()
+        self.engine.complaints.refused(session.address, refusal.reason)
+        if not refusal.answered:
+            return
+        named = {"column": refusal.column, "reason": refusal.reason, "id": refusal.id}
+        fields = {name: value for name, value in named.items() if value}
+        now = self.engine.clock.seconds()
+        session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
+
+    def _understand(
+        self, session: HostSession, event: Event, received: float, hosts: Collection[Host]
+    ) -> Command | None:
+        engine = self.engine
+        result = understand(
+            engine.reader,
+            event,
+            hosts=hosts,
+            address=session.address,
+            received=received,
+        )
+        if isinstance(result, Elsewhere):
+            engine.metrics.commands.labels("", "elsewhere").inc()
+            engine.complaints.elsewhere(session.address, result.server)
+            return None
+        if isinstance(result, Unheard):
+            engine.metrics.commands.labels("", "unheard").inc()
+            named = {"ref": result.ref, "reason": result.reason, "id": event.id}
+            fields = {name: value for name, value in named.items() if value}
+            session.tell(Notice(word=Word.DENIED, host="", fields=fields, created=received))
+            engine.complaints.denied(session.address, result.reason, result.ref)
+            return None
+        return result
+
+    def _understand_again(self, session: HostSession, commands: Sequence[Command]) -> list[Command]:
+        """Understand commands by the files that a reload has brought: a right may be gone."""
+        hosts = self._hosts_now(session)
+        read = [self._understand(session, each.event, each.received, hosts) for each in commands]
+        return [each for each in read if each is not None]
+
+    # From a command to its record
+
+    async def _take_all(
+        self,
+        session: HostSession,
+        commands: list[Command],
+        failures: list[Exception],
+        *,
+        in_turn: bool = False,
+    ) -> list[Command]:
+        """Decide and record commands while there is room; return those for which there is none."""
+        engine, reader, room = self.engine, self.engine.reader, self.engine.room
+        while commands and (left := room.left(session, in_turn=in_turn)) > 0:
+            some = commands[:left]
+            found = await self._find(some)
+            if engine.reader is not reader:
+                reader, commands = engine.reader, self._understand_again(session, commands)
+                continue
+            left = room.left(session, in_turn=in_turn)
+            if left <= 0:
+                break
+            now = datetime.fromtimestamp(engine.clock.seconds()).astimezone()
+            decided, count = settle_some(reader, some, found, now, room=left, failures=failures)
+            await self._record(session, decided, failures)
+            commands = commands[count:]
+        return commands if engine.reader is reader else self._understand_again(session, commands)
+
+    async def _find(self, commands: Sequence[Command]) -> dict[int, Found | str | Exception]:
+        """Return for each command its tapes, or what kept them from being looked for.
+
+        If that fails for several together, each is tried alone: it may be the fault of one.
+        """
+        understood = [each for each in commands if isinstance(each, Understood)]
+        try:
+            return {**await self.engine.find(understood)}
+        except Exception as error:  # noqa: BLE001 - it is the answer
+            if len(understood) == 1:
+                return {id(understood[0]): error}
+        found: dict[int, Found | str | Exception] = {}
+        for each in understood:
+            found |= await self._find([each])
+        return found
+
+    async def _record(
+        self,
+        session: HostSession,
+        decided: Sequence[Command],
+        failures: list[Exception],
+    ) -> None:
+        """Record commands and answer them: their transactions share a flush to disk."""
+        engine = self.engine
+        coming = sum(len(each.jobs) for each in decided if isinstance(each, Intake))
+        engine.room.coming += coming
+        writes = [
+            (some, Deferred.fromCoroutine(record(engine.ledger, some)))
+            for some in together(decided)
+        ]
+        try:
+            for some, write in writes:
+                for command, result in zip(some, await write, strict=True):
+                    if isinstance(result, Exception):
+                        failures.append(result)
+                        continue
+                    try:
+                        took = engine.clock.seconds() - command.received
+                        engine.metrics.commit_seconds.observe(took)
+                        self._take_in(command, result, session)
+                    except Exception as error:  # noqa: BLE001 - those beside it are taken as well
+                        failures.append(error)
+        finally:
+            engine.room.coming -= coming
+
+    def _take_in(self, command: Command, result: Recorded | Answer, session: HostSession) -> None:
+        """Answer a recorded command and let its jobs wait, whatever becomes of the answer."""
+        recorded = result.recorded if isinstance(result, Answer) else result
+        self.engine.count(command, recorded)
+        try:
+            self.engine.outbox.push(recorded.notices, session)
+        finally:
+            for job in recorded.jobs:
+                self.engine.wait(job)
+            if isinstance(result, Answer):
+                self.engine.carry_out(result)
+
+
+def _commands(kept: deque[Kept]) -> Iterator[Kept]:
+    """Yield what stands before the first mount."""
+    return takewhile(lambda each: each.command is not None, kept)
+
+
+def _references(command: Command) -> tuple[str | None, str | None]:
+    """Return the reference that a command gives its request, and the one by which it names another.
+
+    Commands about requests cannot be named themselves.
+    """
+    if isinstance(command, Intake):
+        return command.ref, None
+    if command.command.operation in VERBS_ON_REQUESTS:
+        return None, reference_of(command)
+    return command.command.ref, None
