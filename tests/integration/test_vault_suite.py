@@ -436,7 +436,7 @@ def test_what_came_to_the_private_folder_is_found_and_links_are_not_followed(fre
     (staging / "a" / "b" / "A00017").unlink()
     (staging / "a" / "one").write_bytes(RESTORED)
     (staging / "a" / "two").write_bytes(RESTORED)
-    with pytest.raises(VaultError, match="not known whether"):
+    with pytest.raises(VaultError, match="not known which of them"):
         vaults.brought(tape, TOKEN)
     (staging / "a" / "b" / "A00017").write_bytes(RESTORED)
     assert vaults.brought(tape, TOKEN).size == len(RESTORED)
