@@ -51,7 +51,7 @@ WORDS = """\
 ## Words
 
 - Everything is case-sensitive.
-- The words of an application family stand in one pair of quotes, single or double. The words of
+- The words of an application family are in one pair of quotes, single or double. The words of
   a verb are not quoted.
 - Words are separated by one or more blanks. A `=` may have blanks on either side.
 - An operation comes first, then the path, then the keywords in any order.
@@ -229,7 +229,7 @@ def railroad(vocabulary: Vocabulary) -> str:
 
 
 def labels(page: str) -> list[str]:
-    """Return the words of the diagrams in their order, whatever their layout."""
+    """Return the words of the diagrams in their order, in any layout."""
     found = (html.unescape(label) for label in re.findall(r"<text[^>]*>([^<]*)</text>", page))
     return list(dict.fromkeys(found))
 

@@ -78,7 +78,7 @@ BY_REFERENCE = "ref="
 
 
 def remedy(value: str, kind: ValueType) -> str | None:
-    """Return how `value` is probably meant to be written, or None when that cannot be told."""
+    """Return how `value` is probably meant to be written, or None when that is not clear."""
     proposals: tuple[str, ...] = ()
     if kind.name == "retention":
         number, unit = re.match(r"([0-9]{0,5})[,.;:/]?(.?)", value, re.ASCII).groups()  # type: ignore[union-attr] # matches anything

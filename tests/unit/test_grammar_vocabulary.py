@@ -113,7 +113,7 @@ fmilies: {}
         ':3:5: unknown key "titel" in family XYZ; did you mean "title"?',
         ":4:12: only the shipped verbs take that; leave it out",
         ":5:17: operations must be a list; write [archive, selective]",
-        ':7:20: "nmae" is no type; did you mean "name"?',
+        ':7:20: "nmae" is not a valid type; did you mean "name"?',
         ':10:7: "ref" has its own meaning already; choose another name',
         ':11:7: "node" has its own meaning already; choose another name',
         ':12:7: "9th" cannot be a keyword; a letter, then up to 31 letters, digits, _ or -',

@@ -63,7 +63,7 @@ def test_a_success_without_the_expected_count_is_none():
     failed = judge(wanted, code=0, output="files: 0\n", values={})
     assert (failed.state, failed.reason) == ("failed", "files is 0, expected 1")
     silent = judge(wanted, code=0, output="", values={})
-    assert (silent.state, silent.reason) == ("failed", "the output does not tell files")
+    assert (silent.state, silent.reason) == ("failed", "the output does not show files")
 
 
 def test_the_size_of_the_tape_can_be_expected():

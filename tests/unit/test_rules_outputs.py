@@ -144,7 +144,7 @@ def test_an_application_says_it_for_its_rules_and_for_their_calls(tmp_path):
     ("written", "message"),
     [
         ("'(a)(b)'", "a regular expression with one group, or without any, is expected here"),
-        ("'(a'", "this is no regular expression"),
+        ("'(a'", "this is not a regular expression"),
         ("{feild: message}", 'did you mean "field"?'),
         ("{}", "a cause is a regular expression or a field"),
         ("[]", "this list is empty"),

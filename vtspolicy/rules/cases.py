@@ -37,7 +37,7 @@ from vtspolicy.tapes import Facts, Refused
 EXAMPLE_NODE = "vts1.example.com"
 """The node of cases that name none, if their command names none with `s=` either."""
 
-EXAMPLE_TIME = datetime(2026, 1, 5, 12, 0)  # noqa: DTZ001 - local time of whatever machine
+EXAMPLE_TIME = datetime(2026, 1, 5, 12, 0)  # noqa: DTZ001 - local time of every machine
 """The time of cases that give none: a Monday at noon."""
 
 

@@ -59,7 +59,7 @@ def accepts_any(written: tuple[str, ...]) -> Callable[[Value], bool]:
 
 
 def covers(wide: str, narrow: str) -> bool:
-    """Return whether all that fits `narrow` fits `wide`, as far as can be told; False if unsure."""
+    """Return whether all that fits `narrow` fits `wide`, as far as is known; False if unsure."""
     if wide in {narrow, "*"}:
         return True
     if not is_glob(narrow):

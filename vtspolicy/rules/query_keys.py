@@ -1,4 +1,4 @@
-"""The keys of what a table asks besides its runs: queries, the reading of copies, polls."""
+"""The keys of what a table asks in addition to its runs: queries, the reading of copies, polls."""
 
 from collections.abc import Mapping
 

@@ -14,7 +14,7 @@ Used = tuple[Section, Iterable[str]]
 def check_constants(applications: Mapping[str, Used], findings: Findings) -> None:
     """Report places and programs that no template of their application names.
 
-    Applications that share a mapping by an anchor use it together. What stands in a table that
+    Applications that share a mapping by an anchor use it together. What is in a table that
     comes with the program is left alone: a site that replaces a rule need not use all of it.
     """
     somewhere = {
