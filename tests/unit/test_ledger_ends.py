@@ -92,7 +92,7 @@ def test_a_job_whose_run_died_while_it_was_stopped_is_cancelled(book):
     (job,) = record(book, 1)
     book.start_attempt(job.id, 101.0)
     book.cancel_job(job.id, "operator alice", 102.0)
-    ending = Ending(state=JobState.INTERRUPTED, reason="the machine was started anew")
+    ending = Ending(state=JobState.INTERRUPTED, reason="the machine was restarted")
     after = book.finish_attempt(job.id, 1, ending, 103.0).job
     assert (after.state, after.reason) == (JobState.CANCELLED, "cancelled by operator alice")
 

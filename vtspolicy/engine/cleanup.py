@@ -70,7 +70,7 @@ class Cleanup:
         self._loop.start(LOOK, now=False)
 
     def stop(self) -> None:
-        """Begin no cleanup any more, and go on with none."""
+        """Begin no cleanup any more, and continue none."""
         self._stopped = True
         if self._loop is not None and self._loop.running:
             self._loop.stop()
