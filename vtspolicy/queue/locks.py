@@ -119,7 +119,7 @@ class Lock:
         return None
 
     def is_idle(self) -> bool:
-        """Whether nobody needs the node."""
+        """Whether no job needs the node."""
         return not (self.children or self.here or self.stopped)
 
 
@@ -309,7 +309,7 @@ class LockTree:
         return heads
 
     def _prune(self, node: Lock) -> None:
-        """Forget locks that nobody needs any more, from here upwards."""
+        """Forget locks that no job needs any more, from here upwards."""
         while node is not self._path_root and node.is_idle():
             parent = node.parent
             if parent is None:
