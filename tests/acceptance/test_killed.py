@@ -31,7 +31,7 @@ echo "$1 $!" >> {root}/record
 wait
 """
 
-LEFT = "has left go on and are waited for"  # what the log says
+LEFT = "has left are waited for"  # what the log says
 
 
 def until(true):

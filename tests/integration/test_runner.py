@@ -888,7 +888,7 @@ class TestAdoption(RunnerCase):
         self.journal({"pid": os.getpid(), "ticks": 1, "at": 2.0}, boot="another")
         ended = await self.runner.adopt(self.sh(""))
         assert (ended.kind, ended.started) == (End.LOST, 2.0)
-        assert ended.reason == "the machine was started anew while it ran"
+        assert ended.reason == "the machine was restarted while it ran"
 
     async def test_an_exit_status_of_an_earlier_start_of_the_machine_counts(self):
         self.journal(

@@ -26,7 +26,7 @@ from vtspolicy.runner.watched import PARTING
 
 BEGUN = {"pid": os.getpid(), "ticks": 1, "at": 2.0}
 TRAPS = "trap 'exit 3' TERM; touch begun; while :; do sleep 0.02; done"
-ANEW = "the machine was started anew while it ran"
+ANEW = "the machine was restarted while it ran"
 
 
 def exited(code, **more):

@@ -37,7 +37,7 @@ def find(store: Path, tape: Path, handle: str | None) -> Copy:
     """Return the copy of `tape` under `handle`, or without a handle the newest.
 
     Raises NoCopyError, or DamagedError when the copy that was asked for is not what it should be:
-    an older one is not offered instead, because nobody asked for old data.
+    an older one is not offered instead, because old data was not asked for.
     """
     check_store(store)
     if handle is not None:

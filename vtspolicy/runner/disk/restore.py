@@ -27,7 +27,7 @@ def restore(
     An absent or an empty (erased) tape is filled; one with other content only with `replace`; one
     with the same content is left as it is. Owner and permissions are those of the tape that stands
     there, else those of `tape`, which may be missing, else those that were recorded; the warning
-    tells when they could not be given. Raises DiskError, or OSError as the system gives it, with
+    says when they could not be given. Raises DiskError, or OSError as the system gives it, with
     the tape at `path` untouched.
     """
     before = checked_tape(path)
