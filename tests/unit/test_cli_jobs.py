@@ -462,7 +462,9 @@ def test_why_shows_each_rule_and_the_one_that_decided(site):
 
 def test_why_shows_a_mistake_under_its_column(site):
     text = "VTSPolicy DSK 'archve /VAULT01/PAYROLL'"
-    trace = {"error": {"column": 16, "message": "archve is no operation", "hint": "write archive"}}
+    trace = {
+        "error": {"column": 16, "message": "archve is not an operation", "hint": "write archive"}
+    }
     site.record(
         cartridges=(),
         text=text,
@@ -475,7 +477,10 @@ def test_why_shows_a_mistake_under_its_column(site):
     lines = site.run(why, 1).stdout.splitlines()
     place = lines.index(text)
     assert lines[place + 1] == " " * 15 + "^"
-    assert lines[place + 2 : place + 4] == ["column 16: archve is no operation", "write archive"]
+    assert lines[place + 2 : place + 4] == [
+        "column 16: archve is not an operation",
+        "write archive",
+    ]
 
 
 def test_why_gives_the_reason_of_a_denial_before_the_rules(site):
@@ -578,7 +583,7 @@ def test_status_tells_what_waits_for_the_clock_and_the_way_out(site, server):
     since, until = clock(NOW - 60), clock(NOW + 86340)
     assert f"clock not trusted since {since}: it was set forward by 200 days" in shown
     assert "waits for it expiry of notices, cleanup of tapes" in shown
-    assert f"goes on {until} if it is not set again, or by `vtspolicy trust-clock`" in shown
+    assert f"continues {until} if it is not set again, or by `vtspolicy trust-clock`" in shown
 
 
 def test_status_as_json_is_the_servers_answer(site, server):
@@ -716,7 +721,7 @@ def test_a_lock_that_nobody_holds_is_a_failure(site, server):
     ]
     assert site.run(release_lock, "/V/P").stdout == "/V/P is free\n"
     result = site.run(release_lock, "/V/P")
-    assert (result.exit_code, result.stderr) == (1, "nobody holds /V/P\n")
+    assert (result.exit_code, result.stderr) == (1, "no job holds /V/P\n")
 
 
 def test_a_drain_is_waited_for(site, server, monkeypatch):

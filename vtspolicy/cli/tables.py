@@ -49,7 +49,7 @@ class Column:
     right: bool = False  # numbers stand to the right
     gives: bool = False  # it becomes narrower when the table is wider than the terminal
     needs: int = 0  # it is left out on terminals with fewer columns
-    wraps: bool = False  # what does not fit goes on in further lines, and is not cut
+    wraps: bool = False  # what does not fit continues in further lines, and is not cut
 
 
 def width() -> int:
@@ -192,7 +192,7 @@ def paragraph(text: str, first: str = "", further: str = "") -> list[str]:
 
 
 def quoted(lines: Iterable[str]) -> list[str]:
-    """Return lines behind a bar; what is wider than the terminal goes on without one."""
+    """Return lines behind a bar; what is wider than the terminal continues without one."""
     wide = max(width() - 4, 20)
     shown: list[str] = []
     for line in lines:
