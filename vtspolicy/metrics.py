@@ -92,7 +92,7 @@ class Metrics:
             "notices_oldest_seconds", "Age of the oldest notice not delivered.", "host"
         )
         self.notices_expired = self._counter(
-            "notices_expired", "Notices given up: nobody took them in time.", "host"
+            "notices_expired", "Notices given up: their host did not take them in time.", "host"
         )
         self.connected = self._gauge("host_connected", "Connections of a host.", "host")
         self.last_event = self._gauge(
@@ -177,7 +177,7 @@ class Metrics:
         return (*hosts, self.seats, self.seats_there, self.oldest_job)
 
     def request_ended(self, word: Word) -> None:
-        """A final notice was recorded, whoever had asked."""
+        """A final notice was recorded, for any requester."""
         self.ended.labels(word.name.lower()).inc()
 
     def request_result(self, word: Word, host: str) -> None:

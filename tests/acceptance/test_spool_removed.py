@@ -22,5 +22,5 @@ def test_orders_come_in_again_when_a_removed_spool_is_made_anew(site):
 
     spool.mkdir(mode=0o700)
     in_time(lambda: site.run("drain", check=False).returncode == 0)
-    assert "is opened anew" in site.log
+    assert "is opened again" in site.log
     assert site.stop() == 0, site.log

@@ -174,13 +174,13 @@ def test_a_host_that_vanishes_is_missed_behind_tls_too(server):
 def test_the_name_of_another_host_does_not_do(server):
     notice = server.ask(ASK.replace("02:14:09", "02:14:10"), name="nsk3")
     assert notice.word is Word.DENIED
-    assert "is no peer of a configured host" in notice.text
+    assert "is not a peer of a configured host" in notice.text
 
 
 def test_a_host_that_lists_an_address_too_must_come_from_there(server):
     notice = server.ask(ASK.replace("NSK1", "NSK2"), name="nsk2")
     assert notice.word is Word.DENIED
-    assert "is no peer of a configured host" in notice.text
+    assert "is not a peer of a configured host" in notice.text
 
 
 def test_without_a_certificate_nobody_gets_in(server):

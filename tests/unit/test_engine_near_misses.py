@@ -86,7 +86,7 @@ def test_a_plain_command_right_behind_a_notice_of_ours_is_counted_and_logged(wor
 
     assert answers(world, own + b"VTSPolicy " + COMMAND) == []
     assert refused(world, "plain") == 1
-    assert "behind a notice of ours" in logged()[0]["reason"]
+    assert "behind one of our notices" in logged()[0]["reason"]
 
 
 def test_a_plain_command_among_headers_is_answered_with_the_setting_that_takes_it(world, logged):

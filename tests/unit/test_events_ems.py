@@ -183,7 +183,7 @@ def test_a_command_whose_header_is_none_is_refused_and_says_what_was_found(
     (refusal,) = reading.feed(bad + b" VTSPolicy Erase - A00017\r\n   A00018\n") + reading.close()
 
     assert refusal.kind == "header"
-    assert refusal.reason.startswith(f"{bad.decode()} is no header of an event")
+    assert refusal.reason.startswith(f"{bad.decode()} is not the header of an event")
     assert reading.counted.refused == {"header": 1}
     assert reading.counted.malformed == 1
 
@@ -233,7 +233,7 @@ def test_our_own_notices_are_never_candidates():
 
     assert [item for item in items if isinstance(item, Event)] == []
     assert [(item.kind, item.answered) for item in items] == [("plain", False)]
-    assert "'VTSPolicy Erase' stands right behind a notice of ours" in items[0].reason
+    assert "'VTSPolicy Erase' is right behind one of our notices" in items[0].reason
 
 
 @both_modes

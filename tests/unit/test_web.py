@@ -498,14 +498,14 @@ class ControlSocketTests(TestCase):
             (
                 "withdraw",
                 {"tape": "/VAULT01/P/A\ud800"},
-                "tape is no text: character 13 is half of one",
+                "tape is not text: character 13 is half of one",
             ),
             (
                 "order",
                 {"text": "VTSPolicy Erase - A00017", "override": "\udcff"},
-                "override is no text: character 1 is half of one",
+                "override is not text: character 1 is half of one",
             ),
-            ("backup", {"path": "/x\ud800"}, "path is no text: character 3 is half of one"),
+            ("backup", {"path": "/x\ud800"}, "path is not text: character 3 is half of one"),
         ):
             with pytest.raises(Refusal) as caught:
                 yield deferToThread(self.client().post, verb, **given)

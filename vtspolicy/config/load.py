@@ -183,7 +183,7 @@ class _Loader:
         return Path.cwd() if key in self.overridden else self.folder
 
     def _file(self, key: str, node: Node | Place, written: str, *, secret: bool = False) -> Path:
-        """Return a file that must be there, and must be nobody else's to read if it is secret."""
+        """Return a file that must be there; if it is secret, others must not be able to read it."""
         path = self._base(key) / written
         try:
             mode = path.stat().st_mode

@@ -62,7 +62,7 @@ class Scalar:
     place: Place
     text: str  # as written, without its quotes
     value: str | int | float | bool | None  # as it is meant
-    quoted: bool = False  # in quotes or a block: a string, whatever it looks like
+    quoted: bool = False  # in quotes or a block: always a string
 
 
 @frozen(kw_only=True)
@@ -347,7 +347,7 @@ class _Composer:
             elif key.text in own:
                 first = own[key.text].key.place.line
                 message = f'the key "{_shown(key.text)}" stands here twice'
-                self._add(key.place, message, f"it stands in line {first} already: remove one")
+                self._add(key.place, message, f"it is in line {first} already: remove one")
             else:
                 own[key.text] = Entry(key=key, value=value)
         for node in merged:

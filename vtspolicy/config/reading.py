@@ -1,4 +1,4 @@
-"""Typed reading of a YAML tree: every problem is collected, and the reading goes on.
+"""Typed reading of a YAML tree: every problem is collected, and the reading continues.
 
 A reader takes a node and the findings, and returns the value, or None after it has added a problem.
 """
@@ -235,7 +235,7 @@ LONGEST_DURATION = 100 * 366 * 86400.0  # seconds; beyond it a time of day canno
 
 
 def seconds(written: str) -> float | None:
-    """Return the seconds of `0.2`, `5s`, `10m`, `12h` or `7d`; None when it is no duration."""
+    """Return the seconds of `0.2`, `5s`, `10m`, `12h` or `7d`; None when it is not a duration."""
     match = _DURATION.fullmatch(written)
     if match is None or len(written) > 30:
         return None
@@ -244,7 +244,7 @@ def seconds(written: str) -> float | None:
 
 
 def size_in_bytes(written: str) -> int | None:
-    """Return the bytes of `512`, `64K`, `10M`, `2G` (powers of 1024); None when it is no size."""
+    """Return the bytes of `512`, `64K`, `10M`, `2G` (powers of 1024); None if it is not a size."""
     match = _SIZE.fullmatch(written)
     if match is None or len(written) > 30:
         return None

@@ -160,7 +160,7 @@ class Frames:
     def _is_right(self, buffer: bytes, begin: int, end: int, *, is_last: bool) -> bool | None:
         """Whether a message ends at `end`; None if that depends on bytes still to come.
 
-        A message that shows its end itself is right, whatever follows.
+        A message that shows its end itself is right, with anything after it.
         """
         if self._shows_end(buffer[begin:end]):
             return True if is_last or end < len(buffer) else None

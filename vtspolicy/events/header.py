@@ -161,10 +161,10 @@ def parse_header(line: bytes) -> tuple[Header, bytes] | None:
 
 
 def misread_header(line: bytes) -> tuple[bytes, bytes] | None:
-    """Return what stands in place of the header and the text after it, of a line without a header.
+    """Return what is in place of the header and the text after it, of a line without a header.
 
     None unless the text is a command, or is to follow in the next line. Nothing is ever returned
-    for a notice of ours: an answer to it would be shown back again, and so on.
+    for one of our notices: an answer to it would be shown back again, and so on.
     """
     match = _MISREAD.match(line)
     if match is None or OWN_SUBSYSTEM.encode() in match[1]:
@@ -200,7 +200,7 @@ def refused_header(found: bytes) -> str:
     shown = decode_text(found[:_SHOWN]) + ("..." if len(found) > _SHOWN else "")
     shown = "".join(c if c.isprintable() else f"<{ord(c):02X}>" for c in shown)
     return (
-        f"{shown} is no header of an event; it has YY-MM-DD HH:MM:SS \\SYSTEM.PROCESS"
+        f"{shown} is not the header of an event; it has YY-MM-DD HH:MM:SS \\SYSTEM.PROCESS"
         f" OWNER.SUBSYSTEM.VERSION NUMBER"
     )
 
@@ -247,7 +247,7 @@ def refused_cut(raw: bytes) -> str:
 
 
 def find_word(lower: bytes, start: int, stop: int) -> int:
-    """Return where `vtspolicy` or `$zsvr` next stands in bytes in lower case, or -1."""
+    """Return where `vtspolicy` or `$zsvr` is next in bytes in lower case, or -1."""
     while match := _ANY_WORD.search(lower, start, stop):
         at = match.start()
         if lower[at + 1] == _T:

@@ -42,7 +42,7 @@ def _time(value: object) -> datetime:
                 year, *rest = map(int, match.groups())
                 return datetime(posix_year(year), *rest)  # type: ignore[arg-type]  # noqa: DTZ001 (five numbers; the host's own time)
             if _ISO_TIME.match(value):
-                # A display names no zone either: what counts is the time as the host tells it.
+                # A display names no zone either: what counts is the time as the host gives it.
                 return datetime.fromisoformat(value).replace(tzinfo=None)
         except ValueError:
             pass
@@ -90,7 +90,7 @@ def _word(value: object) -> str:
 
 
 def _system(value: object) -> str | None:
-    """Return the system; null comes from whoever speaks for no system, as `vtspolicy send` does."""
+    """Return the system; null is from a sender without a system, such as `vtspolicy send`."""
     return None if value is None else _SYSTEM(value)
 
 
