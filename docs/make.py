@@ -130,7 +130,7 @@ def metrics_page() -> str:
     return page(
         "What dashboards watch: metrics",
         """
-They stand at `/metrics` of the `web` endpoint, in the text format of Prometheus. Values of labels
+They are at `/metrics` of the `web` endpoint, in the text format of Prometheus. Values of labels
 come from the configuration, never from what a host sends: what it does not name, as an operator's
 request, is `other`. Beside these there are the usual `process_*` of Prometheus' clients. How to use
 them:
@@ -476,8 +476,8 @@ curl --unix-socket /var/lib/vtspolicy/spool/control.sock -X POST http://vtspolic
         """
 Lists are the newest first; to continue, repeat the question with `before=` from the answer. A
 question that takes longer than five seconds is given up (422). Quick however large the ledger is:
-`request`, `ref`, and a `state` of jobs that few are in. `vtspolicy jobs` reads the ledger itself and
-takes its time.
+`request`, `ref`, and a `state` of jobs that few are in. `vtspolicy jobs` reads the ledger itself
+and takes its time.
 """,
         "## To order\n\nArguments are members of a JSON object in the body.",
         table(("verb", "arguments", "what it does"), verbs),

@@ -225,7 +225,7 @@ class _Reader:
         return value if value in allowed else allowed[0]
 
     def _is_word(self, node: Node, value: str, what: str) -> bool:
-        """Whether `value` can stand as a word of the language; reports it if not."""
+        """Whether `value` can be a word of the language; reports it if not."""
         if not WORD.fullmatch(value):
             remedy = "a letter, then up to 31 letters, digits, _ or -"
             self._problem(node, f'"{value}" cannot be {what}', remedy)

@@ -57,7 +57,7 @@ WORDS = """\
 - An operation comes first, then the path, then the keywords in any order.
 - A path is a vault, a pool and, for one tape, a cartridge. Without the cartridge the command is
   about the whole pool. `.`, `..` and empty parts are refused.
-- The `-` of a verb stands where a path would: the name of a tape is unique over all vaults.
+- The `-` of a verb is where a path would be: the name of a tape is unique over all vaults.
 - A keyword is given by its long or its short name, and only once.
 - A value holds no blank, no quote and no `=`. A comma is part of the value: `r=14,d`.
 - `ref=` is taken by every family and verb: a reference of the host's own choice, which every

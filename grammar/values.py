@@ -74,7 +74,7 @@ REQUEST = re.compile(r"[0-9]{1,18}")
 """A request's number, which `Status` and `Cancel` take."""
 
 BY_REFERENCE = "ref="
-"""What stands before the reference of a request that `Status` and `Cancel` name by it."""
+"""What is before the reference of a request that `Status` and `Cancel` name by it."""
 
 
 def remedy(value: str, kind: ValueType) -> str | None:

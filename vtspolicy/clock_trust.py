@@ -19,7 +19,7 @@ IDLE = 86400.0
 """Seconds by which the clock may be ahead of the ledger when the machine was restarted."""
 
 FINE = 0.1
-"""Seconds by which the clock must have been set for the ledger to keep where it stands now."""
+"""Seconds by which the clock must have been set for the ledger to keep what it shows now."""
 
 HOUR = 3600.0
 _HOURS = round(STEADY / HOUR)  # that are remembered, and the current one

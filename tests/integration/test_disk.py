@@ -126,7 +126,7 @@ def test_a_damaged_newest_copy_is_not_replaced_by_an_older_one(shop):
     erase(shop)
     answer = shop("restore", handle=None)
     assert answer.exit_code == 1
-    assert "missing, although its manifest stands" in answer.stderr
+    assert "missing, although its manifest is there" in answer.stderr
     assert shop.tape.stat().st_size == 0
 
 

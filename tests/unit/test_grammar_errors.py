@@ -65,7 +65,7 @@ MISTAKES = [
     ("VTSPolicy TSM '/VAULT01/../P'", 25, 'found "..", expected the name of a pool', "in full"),
     ("VTSPolicy TSM '/VAULT01/P/.'", 27, 'found ".", expected the name of a cartridge', "in full"),
     ("VTSPolicy TSM '/VAULT01/P/A/B'", 28, 'found "/B", but a path ends', "/VAULTxx/pool"),
-    ("VTSPolicy TSM '/VAULT01/P*'", 26, 'found "*", which cannot stand', "letters, digits"),
+    ("VTSPolicy TSM '/VAULT01/P*'", 26, 'found "*", which cannot be in', "letters, digits"),
     ("VTSPolicy TSM '/VAULT01/-P'", 25, "cannot begin with -", None),
     (f"VTSPolicy TSM '/VAULT01/{'P' * 65}'", 89, "65 characters, at most 64", None),
     ("VTSPolicy TSM 's=a /VAULT01/P'", 16, 'found "s" before the path', "the path comes first"),

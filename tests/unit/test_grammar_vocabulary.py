@@ -182,7 +182,7 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_place(site, text, problem):
 def test_duplicate_keys_and_words_that_yaml_changes_are_told(site):
     found = problems_of(site("families:\n  X: {title: on}\n  X: {title: x}\n"))
     assert found[0].startswith(":2:14: on can mean the word or true")
-    assert any(problem.startswith(':3:3: the key "X" stands here twice') for problem in found)
+    assert any(problem.startswith(':3:3: the key "X" is here twice') for problem in found)
 
 
 def test_a_file_that_is_not_there_is_told_by_its_name(tmp_path):

@@ -82,7 +82,7 @@ def test_an_order_that_comes_to_nothing_says_why(world, text, word):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("rm -rf /", "no command"),
+        ("rm -rf /", "is not a command"),
         ("VTSPolicy Cancel - 1", "vtspolicy cancel"),
         ("VTSPolicy Erase - P00001 s=other.example.com", "for other.example.com"),
     ],
@@ -104,11 +104,11 @@ def test_an_order_about_another_tape_than_the_operator_named_is_refused(world):
 @pytest.mark.parametrize(
     ("tape", "problem"),
     [
-        ("/etc/passwd", "no tape"),
-        ("/VAULT01/PAY/../PAY", "no tape"),
-        ("/VAULT01/PAY/.hidden", "no tape"),
-        ("../P00001", "no tape"),
-        ("/VAULT01/PAY", "no tape"),
+        ("/etc/passwd", "is not a tape"),
+        ("/VAULT01/PAY/../PAY", "is not a tape"),
+        ("/VAULT01/PAY/.hidden", "is not a tape"),
+        ("../P00001", "is not a tape"),
+        ("/VAULT01/PAY", "is not a tape"),
         ("/VAULT02/PAY/P00001", "no vault VAULT02"),
         ("X99999", "no vault has a tape"),
     ],

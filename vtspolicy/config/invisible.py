@@ -30,7 +30,7 @@ _IN_KEY = re.compile(rf"[{BLANKS}{NOTHING}]|\A[{QUOTES}]")
 class Invisible:
     """One such character in a text."""
 
-    at: int  # how many characters stand before it
+    at: int  # how many characters are before it
     message: str
     remedy: str
 
@@ -72,10 +72,10 @@ def _message(character: str) -> str:
     name = _NAMES.get(character) or unicodedata.name(character, "character").lower()
     number = f"U+{ord(character):04X}"
     if re.match(f"[{BLANKS}]", character):
-        return f"a {name} ({number}) stands where a blank should"
+        return f"a {name} ({number}) is where a blank should be"
     if re.match(f"[{QUOTES}]", character):
         return f"a typographic quote ({number}) quotes nothing in YAML"
-    return f"an invisible character ({number}, {name}) stands here"
+    return f"an invisible character ({number}, {name}) is here"
 
 
 def _remedy(character: str) -> str:

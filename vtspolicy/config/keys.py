@@ -443,4 +443,4 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "vaults": VAULT,
     "hosts": HOST,
 }
-"""Every table of keys by the key under which it stands, for documents."""
+"""Every table of keys by the key under which it is, for documents."""

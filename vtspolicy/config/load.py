@@ -241,7 +241,7 @@ class _Loader:
         return vaults, without
 
     def _vault(self, node: Node) -> tuple[str | None, Place, frozenset[str]]:
-        """Return the directory of one vault as written, where that stands, what it goes without."""
+        """Return the directory of one vault as written, where that is, what it goes without."""
         if not isinstance(node, Table):
             return text(node, self.findings), node.place, frozenset()
         entries = dict(node.entries)

@@ -74,7 +74,7 @@ REQUIRED = Required.REQUIRED
 
 @frozen(kw_only=True)
 class Key:
-    """One key of a mapping: what may stand there, and what it is for."""
+    """One key of a mapping: what values it takes, and what it is for."""
 
     name: str  # as written
     read: Read[Any] = field(repr=False)  # Any: each key has a type of its own
@@ -93,7 +93,7 @@ def keys_of(*keys: Key) -> Mapping[str, Key]:
 class Section:
     """A mapping that was read by a table of keys."""
 
-    table: Table  # where it stands
+    table: Table  # where it is
     values: Mapping[str, Any]  # of every key, with defaults; Any: each key has its own type
     given: frozenset[str]  # the keys that were written
 
@@ -102,12 +102,12 @@ class Section:
         return self.values[name]
 
     def place(self, name: str) -> Place:
-        """Return where the value of a key stands, or the mapping when it is not written."""
+        """Return where the value of a key is, or the mapping when it is not written."""
         entry = self.table.entries.get(name)
         return entry.value.place if entry else self.table.place
 
     def key_place(self, name: str) -> Place:
-        """Return where a key stands, or the mapping when it is not written."""
+        """Return where a key is, or the mapping when it is not written."""
         entry = self.table.entries.get(name)
         return entry.key.place if entry else self.table.place
 

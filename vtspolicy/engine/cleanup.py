@@ -1,7 +1,7 @@
 """The cleanup: once a day, at the configured hour, tapes whose copy is enough are emptied.
 
-It asks as anybody does: each tape is an Erase that the rules decide, that waits in the queue and
-stands before the deletion gate.
+It has no special rights: each tape is an Erase that the rules decide, that waits in the queue and
+has to pass the deletion gate.
 """
 
 from collections.abc import Sequence

@@ -146,7 +146,7 @@ class Follower:
             )
         else:
             reason = (
-                f"how the application's job {number} stands could not be learnt for"
+                f"the state of the application's job {number} could not be learnt for"
                 f" {poll.patience:g} s: {judged.reason}"
             )
         judgement = Judgement(state="failed", reason=reason, readings=readings)

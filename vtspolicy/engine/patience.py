@@ -71,7 +71,7 @@ class Patience:
         return self._waits.get(job) != until
 
     def _wind(self) -> None:
-        """Let the timer stand at the nearest end of a job that still waits, or not at all."""
+        """Set the timer to the nearest end of a job that still waits, or not at all."""
         while self._heap and self._is_stale(*self._heap[0]):
             heappop(self._heap)
         if not self._heap:

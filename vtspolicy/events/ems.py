@@ -36,7 +36,7 @@ _NOT_AMONG_HEADERS = (
     "a command without a header among events that have one may be part of another's text; to have"
     " such commands taken, set plain: true for this listener"
 )
-_UNPRINTED = b"\x00\x07"  # NUL and BEL can stand anywhere in a display
+_UNPRINTED = b"\x00\x07"  # NUL and BEL can be anywhere in a display
 
 
 @define
@@ -239,7 +239,7 @@ class EmsDecoder:
             self._continue(self._open, line.strip(), blanks_after(line))
 
     def _misplaced(self, line: bytes) -> None:
-        """Refuse a line that would be a command if nothing stood before it."""
+        """Refuse a line that would be a command if nothing were before it."""
         if reason := misplaced_header(line):
             self._refuse("header", reason, column=1)
         elif (
@@ -252,7 +252,7 @@ class EmsDecoder:
             self._refuse(
                 "plain",
                 f"found {printable(before)} before VTSPolicy: a command begins in the first column;"
-                " remove what stands before it",
+                " remove what is before it",
                 column=1,
             )
 

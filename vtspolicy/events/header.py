@@ -2,7 +2,7 @@ r"""The first line of an event in a distributor's display: its header, and how i
 
     YY-MM-DD HH:MM:SS \SYSTEM.PROCESS OWNER.SUBSYSTEM.VERSION NUMBER text
 
-Fields stand between blanks, in no fixed columns (DOMAIN.md 3).
+Fields are between blanks, in no fixed columns (DOMAIN.md 3).
 """
 
 import re
@@ -29,7 +29,7 @@ _ODD = (
 )
 _WORD = rb"(?i:VTSPolicy)(?=" + _ODD + rb"|\Z)"
 PLAIN = re.compile(rb"VTSPolicy(?=\s|\Z)")
-"""A line that begins so is a plain command, if no header has to stand before it."""
+"""A line that begins so is a plain command, if no header has to be before it."""
 NEAR_PLAIN = re.compile(_WORD)
 """The same, with letters or a blank that are not right."""
 COMMAND = re.compile(_ODD + rb"*+" + _WORD)
@@ -67,7 +67,7 @@ _HEADER = re.compile(
     % PROCESS.encode(),
     re.VERBOSE,
 )
-# What stands where a header should: fields, no plain words; then a command, or nothing.
+# What is where a header should be: fields, no plain words; then a command, or nothing.
 # The fields repeat in an atomic group. Before 3.11.5 `re` does not go back to the end of the last
 # whole turn of a group with a possessive repeat (CPython's issue 106052); Debian 12 has 3.11.2.
 _MISREAD = re.compile(
@@ -96,7 +96,7 @@ class Header:
     process: str  # $NAME or cpu,pin
     ssid: str  # OWNER.SUBSYSTEM.VERSION
     number: int  # signed 16 bit
-    critical: bool  # an asterisk stood somewhere between process and number
+    critical: bool  # an asterisk was somewhere between process and number
 
     @property
     def is_own(self) -> bool:
@@ -211,7 +211,7 @@ def may_follow_header(line: bytes) -> bool:
 
 
 def blanks_after(line: bytes) -> int:
-    """Return how many blanks stand at the end of a line; they may be its display's, or sent."""
+    """Return how many blanks are at the end of a line; they may be its display's, or sent."""
     return len(line.rstrip(b"\r\n")) - len(line.rstrip())
 
 
@@ -230,7 +230,7 @@ def misplaced_header(line: bytes) -> str | None:
         return None
     return (
         f"found {printable(before[0])} before the date: an event begins in the first column;"
-        " remove what stands before it"
+        " remove what is before it"
     )
 
 

@@ -262,7 +262,7 @@ def _no_field_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _LineError(f"the field {_shown(twice)} stands twice")
+        raise _LineError(f"the field {_shown(twice)} is there twice")
     return fields
 
 
@@ -277,7 +277,7 @@ def _acknowledgement(fields: dict[str, object]) -> Acknowledgement:
     ack = fields["ack"]
     ids = ack if isinstance(ack, list) else [ack]
     if len(fields) > 1:
-        raise _LineError('"ack" stands alone in its object')
+        raise _LineError('"ack" has to be alone in its object')
     numbers = [n for n in ids if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
     if len(numbers) < len(ids):
         raise _LineError('"ack" must be the number of a notice or a list of them')

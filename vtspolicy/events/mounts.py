@@ -106,7 +106,7 @@ def read_mount(event: Event) -> MountMessage | None:
         match = form.match(event.text)
         return _message("request", match, label) if match else None
     if event.number == _CANCELLED:
-        # Its wording is not known: the number says what it is, and the volume may stand anywhere.
+        # Its wording is not known: the number says what it is, and the volume may be anywhere.
         match = _CANCEL.match(event.text)
         if match is None:
             return None

@@ -371,7 +371,7 @@ class Outbox:
 
 
 def _ordered(notice: Notice) -> int | None:
-    """Return the request within whose order a notice stands; None if it belongs to none.
+    """Return the request within whose order a notice is; None if it belongs to none.
 
     Of the answers only ACCEPTED begins a request. A DUPLICATE belongs to the event that was shown
     again, a STATUS to its question: they may come on another connection than the rest.

@@ -23,7 +23,7 @@ class LedgerDamaged(LedgerError):  # noqa: N818
 
 
 class LedgerLost(LedgerError):  # noqa: N818
-    """What stands at the ledger's place is not, or not all of, the ledger that was there.
+    """What is at the ledger's place is not, or not all of, the ledger that was there.
 
     Nothing was changed, and no new ledger is made: commands that were accepted would be forgotten,
     and events that are shown again be run a second time.

@@ -38,7 +38,7 @@ _UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
 
 @frozen(kw_only=True)
 class _Place:
-    """A job's request: what notices repeat of it, and how its jobs stand."""
+    """A job's request: what notices repeat of it, and the states of its jobs."""
 
     ref: str | None
     again: int | None

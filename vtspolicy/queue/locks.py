@@ -14,7 +14,7 @@ from typing import Self
 
 
 class Stand(IntEnum):
-    """How a claim stands to its lock."""
+    """The state of a claim to its lock."""
 
     ABSENT = 0  # it does not count: not entered, ended, or released by an operator
     WAITS = 1  # it has its place in the order of arrival
@@ -30,7 +30,7 @@ class Claim:
         self.order = order
         self.lock = lock  # None: the job needs no lock
         self.stand = Stand.ABSENT
-        self.stopped_by: Lock | None = None  # the ancestor in whose `stopped` it stands
+        self.stopped_by: Lock | None = None  # the ancestor whose `stopped` has it
 
     def __lt__(self, other: Self) -> bool:
         return self.order < other.order
@@ -126,7 +126,7 @@ class Lock:
 def barrier(claim: Claim) -> Lock | None:
     """Return the lock that a waiting claim has to wait for, its own or one above; None: it is free.
 
-    What stands below its own lock counts as its own.
+    What is below its own lock counts as its own.
     """
     node = claim.lock
     if node is None:

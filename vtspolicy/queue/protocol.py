@@ -187,7 +187,7 @@ class Queue(Protocol):
         ...
 
     def standings(self, jobs: Collection[int]) -> dict[int, Standing]:
-        """How each of these jobs stands that waits; the others are left out."""
+        """What each of these jobs waits for; those that do not wait are left out."""
         ...
 
     def snapshot(self, first: int = FIRST) -> Snapshot:

@@ -42,7 +42,7 @@ class Defaults:
     archive: Values = field(factory=dict)  # for those with then: migrated
     restore: Values = field(factory=dict)  # for those with then: restored
     readings: frozenset[str] = frozenset()  # the names of all its readings
-    proof: Place | None = None  # where the proof stands that its copies need
+    proof: Place | None = None  # where the proof is that its copies need
     used: set[str] = field(factory=set)  # names of its places and programs that have a use
     read: Section | None = None  # as it was written
 
@@ -272,7 +272,7 @@ class Builder(Parts):
             hours: str | None = values.get("between")
             return hours
         if "between" in read.given:
-            message = "between stands here and under when"
+            message = "between is here and under when"
             self.findings.add(read.key_place("between"), message, "remove one of them")
         if when["between"] is None:
             return None

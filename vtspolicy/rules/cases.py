@@ -308,7 +308,7 @@ def _holds(key: str, wanted: Any, found: Any) -> bool:
 
 
 def _lines(key: str, value: Any) -> list[str]:  # Any: what YAML can hold
-    """A value as lines, one for each argument, so that a difference stands alone."""
+    """A value as lines, one for each argument, so that a difference has its own line."""
     if isinstance(value, list):
         lines = [f"{key}:"]
         for each in value:

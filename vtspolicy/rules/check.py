@@ -166,7 +166,7 @@ def _secret_files(table: Table, why_unsafe: WhySecretUnsafe) -> Iterator[Problem
 
 
 def _home(table: Table, rule: Rule) -> Place:
-    """Where the environment of a rule most probably stands."""
+    """Where the environment of a rule most probably is."""
     application = table.applications.get(rule.work.application if rule.work else "")
     if "env" in rule.places or application is None:
         return rule.places.get("env", rule.place)

@@ -61,7 +61,7 @@ class Step:
     rule: str  # its name
     matched: bool  # whether it decided
     condition: str | None = None  # the first condition that failed: `pool: PAY*`
-    found: str | None = None  # what stood against it: `LEDGER`
+    found: str | None = None  # what prevented it: `LEDGER`
 
 
 @frozen(kw_only=True)

@@ -23,7 +23,7 @@ class TemplateError(ValueError):
 
 
 class ExpansionError(ValueError):
-    """A value that must not stand where its template wants it."""
+    """A value that must not be where its template wants it."""
 
 
 Part = tuple[bool, str]
@@ -46,7 +46,7 @@ def parts_of(template: Template) -> tuple[Part, ...]:
                 raise TemplateError(f"{piece} is not a place: it needs a name between the braces")
             parts.append((True, match[1]))
         elif piece in {"{", "}"}:
-            raise TemplateError(f"a single {piece} stands here")
+            raise TemplateError(f"a single {piece} is here")
         else:
             parts.append((False, piece))
     return tuple(parts)

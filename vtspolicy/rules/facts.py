@@ -28,7 +28,7 @@ FACTS: Mapping[str, str] = {
     "open": "a process has it open",
     "half-restored": "a restore of it has failed, and left half of it",
 }
-"""Every word that may follow a tape, and what it says; those without `=` stand alone."""
+"""Every word that may follow a tape, and what it says; those without `=` are written alone."""
 
 FLAGS = frozenset(
     {"migrated", "stale", "erased", "deleted", "lost", "touched", "open", "half-restored"}

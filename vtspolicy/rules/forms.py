@@ -12,7 +12,7 @@ from vtspolicy.tapes import Proof
 
 
 class Written(str):
-    """A template that remembers where it stands, until its places have been checked."""
+    """A template that remembers where it is, until its places have been checked."""
 
     __slots__ = ("members", "place")
     place: Place

@@ -115,7 +115,7 @@ def _window(written: str) -> Window:
         if not word:
             raise HoursError("no hours are given", _FORM)
         if span is not None:
-            raise HoursError(f'"{word}" stands after the hours', "the days come first, " + _FORM)
+            raise HoursError(f'"{word}" is after the hours', "the days come first, " + _FORM)
         if ":" in word:
             span = _span(word)
         elif word.startswith("!"):

@@ -30,7 +30,7 @@ class Judgement:
 
 @frozen(kw_only=True)
 class PollJudgement:
-    """How a job stands that the application itself queues."""
+    """The state of a job that the application itself queues."""
 
     state: Literal["running", "completed", "warning", "failed"]
     reason: str = ""  # why it is not completed, or the state in flight
@@ -103,7 +103,7 @@ def judge_poll(
     values: Mapping[str, str],
     kind: str = EXITED,
 ) -> PollJudgement:
-    """Return how a queued job stands by the answer to one poll.
+    """Return the state of a queued job by the answer to one poll.
 
     A poll that itself fails says nothing: its state is `running`, with the reason, and it is for
     the caller to bound how often that may be. Expectations are judged when the job has ended.

@@ -358,7 +358,7 @@ RULE = {
         Key(
             name="when",
             read=reading.section_of(
-                WHEN, "when", elsewhere="; those of commands stand under keywords: {NAME: VALUE}"
+                WHEN, "when", elsewhere="; those of commands are under keywords: {NAME: VALUE}"
             ),
             type="a mapping",
             help="what must hold; without it the rule always matches",

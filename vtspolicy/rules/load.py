@@ -104,7 +104,7 @@ def _table_of(
     calendar = {name: days for _, top in tops for name, days in top["calendar"].items()}
     builder = Builder(vocabulary=vocabulary, calendar=calendar, findings=findings)
     for name, node in _applications(tops, findings).items():
-        read = section_of(APPLICATION, "an application", elsewhere="; proof stands under archive")(
+        read = section_of(APPLICATION, "an application", elsewhere="; proof is under archive")(
             node, findings
         )
         if read is not None:

@@ -17,7 +17,7 @@ NO_COPY = "no copy of it is recorded"
 
 NO_FILE = "there is no such tape"
 NO_DATA = "it is empty"
-"""Why a tape is not copied: the copy of nothing would stand before the one that has data."""
+"""Why a tape is not copied: the copy of nothing would be newer than the one that has data."""
 
 
 def decide(
@@ -58,7 +58,7 @@ class NoTape(NamedTuple):
 
 
 Failed = Condition | TapeCondition | NoTape
-"""What a rule's command fails first; the value that stood against it is asked for again."""
+"""What a rule's command fails first; the value that prevented it is asked for again."""
 
 
 def _step(rule: Rule, fit: Fit | Failed, command: Command, around: Circumstances) -> Step:

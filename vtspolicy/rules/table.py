@@ -89,7 +89,7 @@ class Rule:
     lock: Template | None = "{path}"  # None: no lock
     priority: int = 0  # higher runs first
     defaults: Mapping[str, str] = field(factory=dict)  # values for keywords, by their places
-    places: Mapping[str, Place] = field(factory=dict, repr=False)  # where its keys stand
+    places: Mapping[str, Place] = field(factory=dict, repr=False)  # where its keys are
     selects: tuple[TapeCondition, ...] = field(init=False, repr=False)  # targets and tapes
 
     @selects.default

@@ -40,7 +40,7 @@ def check_constants(applications: Mapping[str, Used], findings: Findings) -> Non
 
 
 def _written(read: Section) -> Iterator[tuple[str, Place]]:
-    """Yield the names of an application's places and programs, with where they stand."""
+    """Yield the names of an application's places and programs, with where they are."""
     for key, prefix in (("places", ""), ("programs", PROGRAM)):
         entry = read.table.entries.get(key)
         if entry is not None and isinstance(entry.value, Table):
