@@ -1,4 +1,4 @@
-"""What is killed by others is not run again, nor told to be over, while something of it lives."""
+"""What is killed by others is not run again, nor reported as ended, while something of it lives."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""TLS: a host is who its certificate says, and nobody else gets in or holds a place."""
+"""TLS: a host is who its certificate says, and no other host gets in or holds a place."""
 
 import datetime as dt
 import ipaddress
@@ -201,7 +201,7 @@ def test_peers_that_show_nothing_keep_no_host_out(server):
     assert notice.fields["reason"] == "host NSK1 has no request 99"
 
 
-def test_the_log_names_a_stranger_by_its_certificate_and_tells_why_tls_failed(tmp_path):
+def test_the_log_names_a_stranger_by_its_certificate_and_shows_why_tls_failed(tmp_path):
     site, other = tmp_path / "site", tmp_path / "other"
     site.mkdir()
     other.mkdir()
@@ -285,7 +285,7 @@ def test_a_tls_door_is_opened_with_all_that_its_endpoint_says(tmp_path, endpoint
         ("other", "5:12", "server.key is not the key of"),
     ],
 )
-def test_a_file_that_does_not_hold_what_it_must_is_told_by_check_and_by_the_server(
+def test_a_file_that_does_not_hold_what_it_must_is_reported_by_check_and_by_the_server(
     tmp_path, file, place, told
 ):
     authority = Authority(tmp_path)

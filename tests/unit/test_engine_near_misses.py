@@ -73,7 +73,7 @@ def test_a_near_miss_for_another_server_is_left_to_that_one(world):
 
 
 @pytest.mark.parametrize("before", [b" ", b"\x0c", b"\xc2\xa0"])
-def test_what_stands_before_a_header_is_answered_and_logged(world, logged, before):
+def test_what_is_before_a_header_is_answered_and_logged(world, logged, before):
     ((answer, fields),) = answers(world, before + HEADER + b"VTSPolicy " + COMMAND)
 
     assert (answer, fields["column"]) == ("REJECTED", 1)

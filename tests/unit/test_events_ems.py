@@ -137,7 +137,7 @@ def test_a_plain_command_ends_the_open_event_and_is_one_line(only_candidates):
 
 
 @both_modes
-def test_a_header_without_text_takes_no_line_that_stands_before_it(only_candidates):
+def test_a_header_without_text_takes_no_line_that_is_before_it(only_candidates):
     reading = ems(only_candidates=only_candidates)
     items = reading.feed(b"VTSPolicy TSM\n" + HEADER + b"\n  \n" + HEADER + b"\n")
 
@@ -397,7 +397,7 @@ def test_our_own_notices_in_other_letters_are_never_candidates(shown, only_candi
 @pytest.mark.parametrize("wrapped", [True, False])
 @pytest.mark.parametrize("before", [b" ", b"\t", b"\x0c", b"\x1b", b"\xc2\xa0", b"\r", b"\x01  "])
 @pytest.mark.parametrize("text", [b"VTSPolicy TSM 'x'", b"vtspolicy TSM", b"$ZSVR: 0412 MOUNT X"])
-def test_what_stands_before_a_header_is_named(before, text, wrapped, only_candidates):
+def test_what_is_before_a_header_is_named(before, text, wrapped, only_candidates):
     reading = ems(only_candidates=only_candidates, wrapped=wrapped)
 
     items = reading.feed(HEADER + b" noise\n" + before + HEADER + b" " + text + b"\n")

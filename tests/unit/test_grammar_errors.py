@@ -174,7 +174,7 @@ def test_a_text_a_little_shorter_may_have_lost_blanks_and_been_cut(size):
     assert "cut at 102 bytes" in (caught.value.hint or "")
 
 
-def test_a_rejected_command_still_tells_its_reference_and_its_server():
+def test_a_rejected_command_still_shows_its_reference_and_its_server():
     with pytest.raises(CommandError) as caught:
         parse("VTSPolicy TSM 'archve /VAULT01/P s=vts2 ref = NB7'")
     assert (caught.value.ref, caught.value.source) == ("NB7", "vts2")
@@ -183,7 +183,7 @@ def test_a_rejected_command_still_tells_its_reference_and_its_server():
     assert (caught.value.ref, caught.value.source) == (None, None)
 
 
-def test_the_first_mistake_of_several_is_told():
+def test_the_first_mistake_of_several_is_reported():
     with pytest.raises(CommandError) as caught:
         parse("VTSPolicy TSM 'archive /VAULT01/P sorce=a r=14")
     assert caught.value.column == 35

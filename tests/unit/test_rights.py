@@ -1,4 +1,4 @@
-"""Who may do what: whatever is not listed is denied."""
+"""Who may do what: what is not listed is denied."""
 
 from datetime import datetime
 

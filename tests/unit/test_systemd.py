@@ -1,4 +1,4 @@
-"""What systemd is told, and which exit code tells it to start a server again."""
+"""What is reported to systemd, and which exit code makes it start a server again."""
 
 import errno
 import socket

@@ -307,7 +307,7 @@ def test_a_second_order_with_an_override_takes_no_other_orders_away(world):
     assert world.path.read_bytes() == b""
 
 
-def test_the_reason_of_an_order_tells_nothing_of_anothers_override(world):
+def test_the_reason_of_an_order_says_nothing_of_anothers_override(world):
     world.engine.queue.drain()
     world.send("NSK1", ERASE, 1)
     order(world, ERASE, override="tested by hand")
@@ -322,7 +322,7 @@ def test_the_reason_of_an_order_tells_nothing_of_anothers_override(world):
     assert "it was written after that" in by_operator.reason
 
 
-def test_an_override_can_be_given_anew_after_it_was_withdrawn(world):
+def test_an_override_can_be_given_again_after_it_was_withdrawn(world):
     world.engine.queue.drain()
     first = order(world, ERASE, override="tested by hand")
     said(world, world.operator.withdraw("P00001", ALICE))

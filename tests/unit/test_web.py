@@ -436,7 +436,7 @@ class ControlSocketTests(TestCase):
         return Client(spool=spool or self.spool, timeout=10)
 
     @inlineCallbacks
-    def test_a_socket_that_was_removed_can_be_opened_anew(self):
+    def test_a_socket_that_was_removed_can_be_opened_again(self):
         door = self.open()
         assert not door.is_lost
         door.path.unlink()
