@@ -66,7 +66,7 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
-def _said(thing: Any) -> str:  # whatever has a docstring
+def _said(thing: Any) -> str:  # anything with a docstring
     """Return what something says of itself, as one paragraph."""
     return re.sub(r"\s+", " ", inspect.getdoc(thing) or "")
 
@@ -97,7 +97,7 @@ A notice is one display line, or on a JSON connection one object with the same f
 
 To wait for a command of your own, give it a `ref=` and look for a notice with that `ref=` and a
 number from 1300 to 1399, or one from 1101 to 1103. `DUPLICATE` names in `req=` the request that
-the final notice will bear.
+the final notice will have.
 """,
         table(("number", "word", "", "when"), words),
         f"""
@@ -105,7 +105,7 @@ the final notice will bear.
 `notices: all`. *Action*: somebody has to look; JSON has `action_needed` for it.
 
 The text has at most {notices.TEXT_LIMIT} characters: a long reason is cut and ends in `...`.
-Values with blanks stand in double quotes. A notice is delivered at least once: it can come again
+Values with blanks are in double quotes. A notice is delivered at least once: it can come again
 when a connection broke before it was known to have arrived, so recognise it by word and `req=`.
 """,
         "## Keys\n\nIn this order; those that say nothing are left out.",
@@ -130,7 +130,7 @@ def metrics_page() -> str:
     return page(
         "What dashboards watch: metrics",
         """
-They stand at `/metrics` of the `web` endpoint, in the text format of Prometheus. Values of labels
+They are at `/metrics` of the `web` endpoint, in the text format of Prometheus. Values of labels
 come from the configuration, never from what a host sends: what it does not name, as an operator's
 request, is `other`. Beside these there are the usual `process_*` of Prometheus' clients. How to use
 them:
@@ -388,7 +388,7 @@ def tapes_page() -> str:
         "Find out why a tape was left alone: reasons",
         """
 One function decides about every act on a tape's data. These are all its reasons; words in braces
-are filled in. What a copy proves, and why, stands in [the evidence](../explanation/evidence.md).
+are filled in. What a copy proves, and why, is in [the evidence](../explanation/evidence.md).
 
 A request that has nothing to do is `COMPLETED` and gives its reason: the tape is empty already, was
 deleted before, or has its data. With any other reason it is `FAILED`, and a mark is refused. The
@@ -474,10 +474,10 @@ curl --unix-socket /var/lib/vtspolicy/spool/control.sock -X POST http://vtspolic
         "## To read",
         table(("path", "what it answers", "parameters"), pages),
         """
-Lists are the newest first; to go on, repeat the question with `before=` from the answer. A question
-that takes longer than five seconds is given up (422). Quick however large the ledger is: `request`,
-`ref`, and a `state` of jobs that few are in. `vtspolicy jobs` reads the ledger itself and takes its
-time.
+Lists are the newest first; to continue, repeat the question with `before=` from the answer. A
+question that takes longer than five seconds is given up (422). Quick however large the ledger is:
+`request`, `ref`, and a `state` of jobs that few are in. `vtspolicy jobs` reads the ledger itself
+and takes its time.
 """,
         "## To order\n\nArguments are members of a JSON object in the body.",
         table(("verb", "arguments", "what it does"), verbs),

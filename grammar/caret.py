@@ -14,7 +14,7 @@ ELLIPSIS = "..."
 def diagnose(text: str, error: CommandError, *, width: int = WIDTH) -> str:
     """Return the line of `text`, the caret under the error's column, the message and the hint.
 
-    The caret stands where it should on a terminal of `width` columns.
+    The caret is where it should be on a terminal of `width` columns.
     """
     width = max(min(width, WIDTH), NARROWEST)
     line = "".join(c if c.isprintable() else " " for c in text)

@@ -26,7 +26,7 @@ class Target:
 
 @frozen(kw_only=True)
 class Command:
-    """One command of the language, whatever form it was written in."""
+    """One command of the language, however it was written."""
 
     family: str  # TSM, DSK, ...; for a verb the verb as written: Erase, Status, ...
     operation: str | None = None  # archive, selective or None; erase delete restore status cancel
@@ -53,4 +53,4 @@ class CommandError(ValueError):
         self.message = message  # what was found and what was expected there
         self.hint = hint  # the nearest right word or the remedy
         self.ref = ref  # the host's reference if it can be read all the same, for the answer
-        self.source = source  # the server that it is meant for, likewise: others do not answer
+        self.source = source  # the server that it is for, if readable: others do not answer

@@ -29,7 +29,7 @@ SOURCE_GIVEN = re.compile(rf"{BEFORE}(?:s|source){EQUALS}([A-Za-z0-9.-]{{1,253}}
 
 
 def explain(sent: str, vocabulary: Vocabulary, *, may_be_cut: bool = False) -> CommandError:
-    """Return the error that tells why the text that was sent does not parse."""
+    """Return the error that says why the text that was sent does not parse."""
     text = plain_quotes(sent)
     try:
         _Forms(Reading(text), text, vocabulary, bytes_sent(sent), may_be_cut).check()

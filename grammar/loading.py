@@ -40,7 +40,7 @@ class _Reader:
 
     shipped: bool
     families: dict[str, Family]  # known so far, from this file and those before it
-    core: dict[str, Keyword]  # keywords of every family that takes a path, likewise
+    core: dict[str, Keyword]  # of every family that takes a path, known so far
     problems: list[Problem] = field(factory=list)
 
     def read(self, root: Node) -> None:
@@ -221,11 +221,11 @@ class _Reader:
         allowed = CHOICES[what]
         if value and value not in allowed:
             remedy = did_you_mean(value, allowed) or f"allowed: {', '.join(allowed)}"
-            self._problem(node, f'"{value}" is no {what}', remedy)
+            self._problem(node, f'"{value}" is not a valid {what}', remedy)
         return value if value in allowed else allowed[0]
 
     def _is_word(self, node: Node, value: str, what: str) -> bool:
-        """Whether `value` can stand as a word of the language; reports it if not."""
+        """Whether `value` can be a word of the language; reports it if not."""
         if not WORD.fullmatch(value):
             remedy = "a letter, then up to 31 letters, digits, _ or -"
             self._problem(node, f'"{value}" cannot be {what}', remedy)

@@ -87,7 +87,7 @@ def check_name(at: int, name: str, what: str) -> None:
         raise WrongPlaceError(at, f"found {show(name)}, expected a vault such as VAULT01", hint)
     if wrong := WRONG_CHARACTER.search(name):
         hint = REMEDIES.get(wrong[0]) if what == "tape" else None
-        message = f"found {show(wrong[0])}, which cannot stand in the name of a {what}"
+        message = f"found {show(wrong[0])}, which cannot be in the name of a {what}"
         raise WrongPlaceError(at + wrong.start(), message, hint or "letters, digits, _.@#$+- can")
     if name.startswith("-"):
         message = f"found {show(name)}, but the name of a {what} cannot begin with -"

@@ -51,13 +51,13 @@ WORDS = """\
 ## Words
 
 - Everything is case-sensitive.
-- The words of an application family stand in one pair of quotes, single or double. The words of
+- The words of an application family are in one pair of quotes, single or double. The words of
   a verb are not quoted.
 - Words are separated by one or more blanks. A `=` may have blanks on either side.
 - An operation comes first, then the path, then the keywords in any order.
 - A path is a vault, a pool and, for one tape, a cartridge. Without the cartridge the command is
   about the whole pool. `.`, `..` and empty parts are refused.
-- The `-` of a verb stands where a path would: the name of a tape is unique over all vaults.
+- The `-` of a verb is where a path would be: the name of a tape is unique over all vaults.
 - A keyword is given by its long or its short name, and only once.
 - A value holds no blank, no quote and no `=`. A comma is part of the value: `r=14,d`.
 - `ref=` is taken by every family and verb: a reference of the host's own choice, which every
@@ -229,7 +229,7 @@ def railroad(vocabulary: Vocabulary) -> str:
 
 
 def labels(page: str) -> list[str]:
-    """Return the words of the diagrams in their order, whatever their layout."""
+    """Return the words of the diagrams in their order, in any layout."""
     found = (html.unescape(label) for label in re.findall(r"<text[^>]*>([^<]*)</text>", page))
     return list(dict.fromkeys(found))
 

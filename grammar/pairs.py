@@ -30,7 +30,7 @@ class Pairs:
     given: dict[str, str] = field(factory=dict, init=False)  # long name -> as it was written
 
     def check(self, at: int, end: int) -> None:
-        """Check the pairs that stand between `at` and `end`, and that none is missing."""
+        """Check the pairs that are between `at` and `end`, and that none is missing."""
         while (start := self.reading.space(at)) < end:
             if self.reading.text[start] == "=":
                 raise WrongPlaceError(start, "found =, expected a keyword before it")

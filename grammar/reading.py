@@ -42,12 +42,12 @@ class Reading:
         return match[0] if match else ""
 
     def quote(self, at: int) -> str:
-        """Return the quote that stands at `at`, or an empty string."""
+        """Return the quote at `at`, or an empty string."""
         character = self.text[at : at + 1]
         return character if character and character in QUOTES else ""
 
     def found(self, at: int) -> str:
-        """Return what stands at `at`, as a message names it."""
+        """Return what is at `at`, as a message names it."""
         if at >= len(self.text):
             return "the end"
         word = self.word(at)

@@ -74,11 +74,11 @@ REQUEST = re.compile(r"[0-9]{1,18}")
 """A request's number, which `Status` and `Cancel` take."""
 
 BY_REFERENCE = "ref="
-"""What stands before the reference of a request that `Status` and `Cancel` name by it."""
+"""What is before the reference of a request that `Status` and `Cancel` name by it."""
 
 
 def remedy(value: str, kind: ValueType) -> str | None:
-    """Return how `value` is probably meant to be written, or None when that cannot be told."""
+    """Return how `value` is probably meant to be written, or None when that is not clear."""
     proposals: tuple[str, ...] = ()
     if kind.name == "retention":
         number, unit = re.match(r"([0-9]{0,5})[,.;:/]?(.?)", value, re.ASCII).groups()  # type: ignore[union-attr] # matches anything

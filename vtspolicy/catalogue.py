@@ -22,7 +22,7 @@ def compare(
 ) -> list[Change]:
     """Return how the files of some vaults, all of them, differ from the records.
 
-    A tape that is gone from its pool and stands in another has been moved: its record follows.
+    A tape that is gone from its pool and is in another has been moved: its record follows.
     One that a restore is writing is not looked at.
     """
     records = {tape.path: tape for tape in known}
@@ -86,7 +86,7 @@ def _moved(before: Tape, file: Tape, at: float) -> Tape:
 
 
 def named_twice(found: Iterable[Tape]) -> dict[str, list[str]]:
-    """Return the names that stand in more than one place, each with its places."""
+    """Return the names that are in more than one place, each with its places."""
     places: dict[str, list[str]] = defaultdict(list)
     for tape in found:
         places[tape.cartridge].append(tape.name)

@@ -91,7 +91,7 @@ class Client:
         except FileNotFoundError:
             raise Unreachable(f"no server runs here: there is no {path}") from None
         except ConnectionRefusedError:
-            raise Unreachable(f"no server runs here: nobody answers on {path}") from None
+            raise Unreachable(f"no server runs here: no answer on {path}") from None
         except TimeoutError:
             patience = f"{self.timeout:g} s"
             raise Unreachable(f"the server at {path} did not answer within {patience}") from None
@@ -122,7 +122,7 @@ def _read(status: int, text: bytes) -> Any:
     try:
         answer = json.loads(text)
     except ValueError:
-        raise Refusal(status, f"the server's answer is no JSON (HTTP status {status})") from None
+        raise Refusal(status, f"the server's answer is not JSON (HTTP status {status})") from None
     if status == HTTPStatus.OK:
         return answer
     error = answer.get("error") or {}

@@ -16,10 +16,10 @@ STEADY = 86400.0
 """Seconds without such a step after which a clock is believed again."""
 
 IDLE = 86400.0
-"""Seconds by which the clock may be ahead of the ledger when the machine was started anew."""
+"""Seconds by which the clock may be ahead of the ledger when the machine was restarted."""
 
 FINE = 0.1
-"""Seconds by which the clock must have been set for the ledger to keep where it stands now."""
+"""Seconds by which the clock must have been set for the ledger to keep what it shows now."""
 
 HOUR = 3600.0
 _HOURS = round(STEADY / HOUR)  # that are remembered, and the current one
@@ -53,7 +53,7 @@ class Doubt:
     since: float  # seconds since the epoch; moved when the clock is set, so that it stays true
     steady_since: float  # seconds since the machine was started: the last step, or a new start
     last: str | None = None  # what happened to it since then
-    told: tuple[Between, ...] = ()  # what times the clock can have told since each step
+    told: tuple[Between, ...] = ()  # what times the clock can have shown since each step
 
 
 @frozen(kw_only=True)
@@ -61,7 +61,7 @@ class Doubtful:
     """Times given by a doubted clock: records with such a time may be younger than it says."""
 
     between: Between
-    over: float  # when the clock was believed again, by itself, in seconds since the epoch
+    over: float  # when the clock was trusted again, by that clock, in seconds since the epoch
 
 
 @frozen(kw_only=True)
@@ -100,7 +100,7 @@ class ClockRecord:
 
 @frozen(kw_only=True)
 class Change:
-    """What a look at the clock has changed: to be kept, and to be told if there is a `cause`."""
+    """What a look at the clock has changed: to be kept, and reported if there is a `cause`."""
 
     record: ClockRecord
     trusted: bool  # from now on
@@ -130,8 +130,8 @@ class ClockTrust:
     def begin(self, kept: ClockRecord | None, newest: float | None) -> None:
         """Continue with what the last server kept; `newest` is the time of the newest entry.
 
-        What happened to the clock while no server ran is seen if the machine was not started anew.
-        If it was, the day without a step begins anew as well.
+        What happened to the clock while no server ran is seen if the machine was not restarted.
+        If it was, the day without a step begins again as well.
         """
         now = self._now = self._read()
         self._ahead = self._kept = now.wall - now.boot
@@ -303,8 +303,8 @@ class ClockTrust:
 def _with(told: tuple[Between, ...], now: Reading, passed: float) -> tuple[Between, ...]:
     """Return the times that a clock can have given, including those it can give after a step.
 
-    The step was since the last look, or a minute earlier if a server was killed meanwhile. Nobody
-    doubts the clock for longer than a day that it is not set in.
+    The step was since the last look, or a minute earlier if a server was killed meanwhile. The
+    clock is trusted again after a day in which it is not set.
     """
     first, last = now.wall - passed - STEP, now.wall + STEADY
     if any(earliest <= first and last <= latest for earliest, latest in told):

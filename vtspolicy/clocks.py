@@ -23,8 +23,8 @@ def bear_steps(
 
     Twisted plans by the wall clock. Without this a clock that is set back by an hour, when a
     machine was restored or its time server comes back, stops for that hour the watch over the
-    applications, the scans, and whatever waited for a fraction of a second. What waits for a time
-    of the day is woken too early then, and looks at the clock itself. A clock that is put forward
+    applications, the scans, and all that waited for a fraction of a second. What waits for a time
+    of the day is woken too early then, and looks at the clock itself. A clock that is set forward
     ends waits early, as it should for a time of the day.
     """
     ahead = wall() - steady()

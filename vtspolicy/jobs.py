@@ -63,7 +63,7 @@ class JobLife(Protocol):
         """One of its time-outs passed for good."""
 
     def interrupt(self) -> JobState:
-        """It was interrupted, or may go on in its application: it is not to be run again."""
+        """It was interrupted, or may still run in its application: it is not to be run again."""
 
 
 TRANSITIONS = (
@@ -79,15 +79,15 @@ TRANSITIONS = (
     (JobState.RUNNING, JobLife.fail, JobState.FAILED),
     (JobState.RUNNING, JobLife.time_out, JobState.TIMEDOUT),
     (JobState.RUNNING, JobLife.interrupt, JobState.INTERRUPTED),
-    # A run that ended by itself before the signal reached it keeps its own end.
+    # A run that ended on its own before the signal reached it keeps its own end.
     (JobState.STOPPING, JobLife.complete, JobState.COMPLETED),
     (JobState.STOPPING, JobLife.warn, JobState.WARNING),
     (JobState.STOPPING, JobLife.fail, JobState.FAILED),
     (JobState.STOPPING, JobLife.stopped, JobState.CANCELLED),
-    # Nobody saw its application end it: to call that cancelled would be to guess.
+    # Its application was not seen to end it: to call that cancelled would be to guess.
     (JobState.STOPPING, JobLife.interrupt, JobState.INTERRUPTED),
 )
-"""The life cycle of a job, to be read as a table; whatever is not in it cannot happen."""
+"""The life cycle of a job, to be read as a table; what is not in it cannot happen."""
 
 
 def _job_machine() -> (
@@ -182,9 +182,9 @@ class Job:
 
 
 DOUBTED = "unknown"
-"""Instead of the start of the machine: an attempt that may have been made before all that is known.
+"""In place of the boot, of an attempt that may have been made before all that the ledger knows.
 
-Its ledger was put back, or its spool may not be the ledger's own.
+The ledger was restored from a copy, or the spool may not be the ledger's own.
 """
 
 

@@ -11,7 +11,7 @@ class Action:
 
     level: str  # info, warn, error or critical; several where the line's fact decides
     meaning: str
-    fields: str = ""  # the fields that it has besides text, with blanks between
+    fields: str = ""  # the fields that it has in addition to the text, with blanks between
     limited: bool = False  # at most once a minute and peer; `ACTION_more` counts the others
 
 
@@ -36,8 +36,8 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "request_ended": Action(
         "info, warn, error",
-        "the last job of a request has ended, or it has none; a request of one job is told by"
-        " `job_ended`",
+        "the last job of a request has ended, or it has none; for a request of one job that"
+        " is `job_ended`",
         "req host again ref family operation tape jobs ok warn failed secs state cause",
     ),
     "unheard": Action(
@@ -143,11 +143,11 @@ ACTIONS: Mapping[str, Action] = {
     "mount_waits": Action("info", "a mount waits for its tape", "seq host tape result req"),
     "mount_answered": Action(
         "info, error",
-        "a host was told that a tape can be mounted, or cannot",
+        "a host got the notice that a tape can be mounted, or cannot",
         "seq host tape state cause",
     ),
     "mount_denied": Action("warn", "a host may not mount a tape", "seq why"),
-    "mount_left": Action("info", "a mount is not of a tape of ours", "seq system error"),
+    "mount_left": Action("info", "a mount is not of a tape of our vaults", "seq system error"),
     "mounts_failed": Action("critical", "the program failed to answer mounts"),
     "copy_lost": Action(
         "error", "an application does not have a copy any more", "application handle tape said"
@@ -184,7 +184,7 @@ ACTIONS: Mapping[str, Action] = {
     "control_lost": Action(
         "error", "the control socket is gone; opening it is tried again", "error"
     ),
-    "control_renewed": Action("warn", "the control socket was removed and is opened anew", "path"),
+    "control_renewed": Action("warn", "the control socket was removed and is opened again", "path"),
     "put_back": Action("warn", "the ledger was restored from a copy", "first more"),
     "doubted": Action("warn", "runs may have been made of which nothing is left", "doubted why"),
     "spool_unmarked": Action("warn", "the spool cannot keep whose it is", "error"),
@@ -205,7 +205,7 @@ ACTIONS: Mapping[str, Action] = {
     "few_descriptors": Action(
         "warn", "the system allows too few open files", "connections wanted hard"
     ),
-    "housekeeping_failed": Action("critical", "the program failed to let go of what is old"),
+    "housekeeping_failed": Action("critical", "the program failed to remove what is old"),
     "collect_failed": Action("critical", "the program failed to bring the metrics up to date"),
     "web_defect": Action("critical", "the program failed to answer a request over HTTP"),
 }

@@ -92,7 +92,7 @@ class Metrics:
             "notices_oldest_seconds", "Age of the oldest notice not delivered.", "host"
         )
         self.notices_expired = self._counter(
-            "notices_expired", "Notices given up: nobody took them in time.", "host"
+            "notices_expired", "Notices given up: their host did not take them in time.", "host"
         )
         self.connected = self._gauge("host_connected", "Connections of a host.", "host")
         self.last_event = self._gauge(
@@ -161,7 +161,7 @@ class Metrics:
         self._begin()
 
     def _begin(self) -> None:
-        """Have counters stand at 0: what appears with its first failure shows no rise."""
+        """Set counters to 0: what appears with its first failure shows no rise."""
         self.build.labels(__version__).set(1)
         for word in FINAL_WORDS:
             self.ended.labels(word.name.lower())
@@ -177,7 +177,7 @@ class Metrics:
         return (*hosts, self.seats, self.seats_there, self.oldest_job)
 
     def request_ended(self, word: Word) -> None:
-        """A final notice was recorded, whoever had asked."""
+        """A final notice was recorded, for any requester."""
         self.ended.labels(word.name.lower()).inc()
 
     def request_result(self, word: Word, host: str) -> None:
@@ -205,7 +205,7 @@ class Metrics:
         families: Iterable[str],
         applications: Iterable[str],
     ) -> None:
-        """Take the names of a configuration, and have their counters stand at 0.
+        """Take the names of a configuration, and set their counters to 0.
 
         `rules` are names with the application, None for a denial, and the families that are named.
         """
@@ -223,7 +223,7 @@ class Metrics:
                     self.job_results.labels(state.value, family, named)
 
     def know_hosts(self, names: Iterable[str]) -> None:
-        """Have the counters of these hosts stand at 0 before there is anything to count."""
+        """Set the counters of these hosts to 0 before there is anything to count."""
         names = list(names)
         for name in ("", *names):  # "" is for hosts that are configured no more
             self.notices_expired.labels(name)

@@ -1,4 +1,4 @@
-"""Notices: what the host is told about its commands, and how that looks on the wire."""
+"""Notices: what the host gets about its commands, and how that looks on the wire."""
 
 import json
 import re
@@ -64,12 +64,12 @@ class Word(Enum):
 
     @property
     def is_answer(self) -> bool:
-        """Whether it is the first answer to a command, for whoever sent it."""
+        """Whether it is the first answer to a command, for its sender."""
         return self.value < 1200 or self is Word.STATUS
 
     @property
     def is_progress(self) -> bool:
-        """Whether only hosts with `notices: all` are told."""
+        """Whether only hosts with `notices: all` get it."""
         return 1200 <= self.value < 1300
 
     @property
@@ -92,7 +92,7 @@ WHEN: Mapping[Word, str] = {
     Word.FAILED: "a job failed",
     Word.CANCELLED: "an operator or the host stopped it",
     Word.TIMEDOUT: "a time-out passed",
-    Word.INTERRUPTED: "the machine stopped it, or it may go on in its application: not run again",
+    Word.INTERRUPTED: "the machine stopped it, or its application may still run it: not run again",
     Word.MOUNTREADY: "a recalled tape can be mounted",
     Word.MOUNTFAILED: "a recalled tape cannot be mounted",
     Word.STATUS: "the answer to `VTSPolicy Status`",
@@ -233,7 +233,7 @@ def json_line(notice: Notice, *, node: str, at: datetime) -> bytes:
 
 
 def _encoded(line: str) -> bytes:
-    """Return the bytes of a line; a name on the disk may hold what is no character: `?`."""
+    """Return the bytes of a line; what is not a character in a name on the disk is `?`."""
     return line.encode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that only this user can access, whatever the umask."""
+"""Files and folders that only this user can access, with any umask."""
 
 import os
 from pathlib import Path

@@ -53,7 +53,7 @@ def typed(data: object, kind: type[T]) -> T:
     try:
         return _CONVERTER.structure(data, kind)
     except (BaseValidationError, KeyError, TypeError) as error:
-        raise ValueError(f"this is no {kind.__name__}") from error
+        raise ValueError(f"this is not a valid {kind.__name__}") from error
 
 
 @frozen(kw_only=True)
@@ -62,7 +62,7 @@ class Live:
 
     waits_for: str | None = None  # time, lock, seat, or drain: nothing is started; None: it runs
     place: int | None = None  # in the line of those that want the same; None: not near its front
-    of: int | None = None  # how many stand in that line
+    of: int | None = None  # how many are in that line
     behind: int | None = None  # the job that has the lock, or wants it and came before
     pct: int | None = None  # how much of it is done, by its application's output
     bytes: int | None = None  # how many bytes are done

@@ -48,11 +48,11 @@ def _covers(network: str, address: str) -> bool:
 def host_of_event(hosts: Collection[Host], event: Event, *, address: str) -> Host | str:
     """Return the host that sent an event over a connection of `hosts`, or the reason for a denial.
 
-    The system in the header decides among hosts that share an address; a plain command bears
+    The system in the header decides among hosts that share an address; a plain command has
     none, so its connection must belong to exactly one host.
     """
     if not hosts:
-        return f"{address} is no peer of a configured host"
+        return f"{address} is not a peer of a configured host"
     if event.system is None:
         if len(hosts) == 1:
             return next(iter(hosts))

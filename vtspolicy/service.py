@@ -225,7 +225,7 @@ class Service:
         return own | {name.split(".")[0] for name in own} | {"localhost"}
 
     def look_after_control(self) -> None:
-        """Open the control socket anew if it was removed, alone or with the spool's folder."""
+        """Open the control socket again if it was removed, alone or with the spool's folder."""
         if self.control is None or not self.control.is_lost:
             self.operator.unreachable = None
             return
@@ -243,7 +243,7 @@ class Service:
         else:
             self.operator.unreachable = None
             self.log.warn(
-                "The control socket was removed; {path} is opened anew.",
+                "The control socket was removed; {path} is opened again.",
                 action="control_renewed",
                 path=str(self.control.path),
             )
@@ -280,18 +280,18 @@ class Service:
         ):
             if words is not None:
                 self.log.warn(
-                    "{words}; renew it and start the server anew.",
+                    "{words}; renew it and restart the server.",
                     action="certificate_expires",
                     words=words[0].upper() + words[1:],
                 )
 
     async def stop(self) -> None:
-        """Close the doors, finish what is being recorded; running applications go on.
+        """Close the doors, finish what is being recorded; running applications continue.
 
-        From the first moment nothing is started, and no end is judged: where everything is told to
+        From the first moment nothing is started, and no end is judged: where everything is made to
         end at once, what ends from now on does so because of that. The next server judges it.
         """
-        self.log.info("Stopping; running applications go on.", action="stopping")
+        self.log.info("Stopping; running applications continue.", action="stopping")
         self.notifier.stopping()
         self.stopping = True
         loops = (self._housekeeping, self._certificates_loop, self._control_loop, self._alive)
@@ -313,7 +313,7 @@ class Service:
             os.close(self._spool)
 
     async def housekeeping(self) -> None:
-        """Let go of what is old, in small steps: notices, requests, folders of ended runs.
+        """Remove what is old, in small steps: notices, requests, folders of ended runs.
 
         None of it is begun while the clock is not trusted, and what is old is reckoned from the
         time that was believed at that moment.
@@ -339,7 +339,7 @@ class Service:
             known = host if host in configuration.hosts else ""
             self.metrics.notices_expired.labels(known).inc(count)
             self.log.warn(
-                "{count} notices for {host} have expired: nobody took them for {days:g} days.",
+                "{count} notices for {host} have expired: it did not take them for {days:g} days.",
                 action="notices_expired",
                 count=count,
                 host=host,
@@ -396,13 +396,13 @@ class Signals:
             signal.signal(number, partial(self._later, do))
 
     def started(self) -> None:
-        """The start is over; who was told to reload meanwhile may have read older files."""
+        """The start is over; a reload that was asked for meanwhile may have read older files."""
         self._started = True
         if self._hung_up:
             self._reload()
 
     def stop(self) -> None:
-        """Stop the server, unless it was told to before."""
+        """Stop the server, unless it is stopping already."""
         with suppress(ReactorNotRunning):
             self._service.reactor.stop()
 
@@ -417,7 +417,7 @@ class Signals:
 
 
 def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a whole reactor
-    """Run a server until it is told to stop; return its exit code."""
+    """Run a server until it is stopped; return its exit code."""
     bear_steps(reactor)
     service = Service(reactor=reactor, reader=reader, reread=reread)
     signals = Signals(service)
@@ -426,7 +426,7 @@ def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a
     def failed(failure: Failure) -> None:
         nonlocal code
         if service.stopping:
-            return  # it was told to stop while it started, which nothing can survive
+            return  # it was stopped while it started, which nothing can survive
         error = failure.value
         expected = isinstance(error, START_ERRORS)
         code = exit_code(error) if expected and error is not None else 1

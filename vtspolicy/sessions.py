@@ -34,7 +34,7 @@ class SessionLife(Protocol):
         """We end it."""
 
     def lose(self) -> SessionState:
-        """It is gone, whoever ended it."""
+        """It is gone, whichever side ended it."""
 
 
 TRANSITIONS = (
@@ -51,7 +51,7 @@ TRANSITIONS = (
     # The engine may fail, or the server stop, after the connection is gone.
     (SessionState.CLOSED, SessionLife.close, SessionState.CLOSED),
 )
-"""The life cycle of a connection, to be read as a table; whatever is not in it cannot happen."""
+"""The life cycle of a connection, to be read as a table; what is not in it cannot happen."""
 
 
 def _session_machine() -> (

@@ -1,4 +1,4 @@
-"""Why a server could not start: what a person must change, and what may pass by itself."""
+"""Why a server could not start: what a person must change, and what may pass on its own."""
 
 import errno
 
@@ -8,7 +8,7 @@ from vtspolicy.ledger import LedgerError, LedgerInUse
 from vtspolicy.runner.protocol import KeeperError, SpoolError, WrongSpoolError
 
 START_ERRORS = (LedgerError, SpoolError, KeeperError, CannotListenError, OSError, ValueError)
-"""What may be wrong when the server does not start; anything else is a defect of ours."""
+"""What may be wrong when the server does not start; anything else is a defect of the program."""
 
 MUST_CHANGE = 2
 """The exit code when a person must change something: starting again does not help."""

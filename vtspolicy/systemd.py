@@ -1,6 +1,6 @@
-"""What systemd is told of a server: that it is ready, alive, reloading, stopping (sd_notify(3)).
+"""Reports to systemd about a server: that it is ready, alive, reloading, stopping (sd_notify(3)).
 
-Without NOTIFY_SOCKET in the environment nothing is told to anybody.
+Without NOTIFY_SOCKET in the environment nothing is sent.
 """
 
 import socket
@@ -38,15 +38,15 @@ class Notifier:
         return True
 
     def ready(self, status: str) -> None:
-        """Tell that the server takes commands."""
+        """Report that the server takes commands."""
         self.tell("READY=1", f"STATUS={status}")
 
     def stopping(self) -> None:
-        """Tell that the server stops; its runs continue."""
-        self.tell("STOPPING=1", "STATUS=Stopping; running applications go on.")
+        """Report that the server stops; its runs continue."""
+        self.tell("STOPPING=1", "STATUS=Stopping; running applications continue.")
 
     def alive(self) -> None:
-        """Tell that the server is alive."""
+        """Report that the server is alive."""
         self.tell("WATCHDOG=1")
 
     def wait_longer(self, seconds: float, why: str) -> None:

@@ -82,7 +82,7 @@ class Threads:
             function, answer = asked
             try:
                 result = function()
-            except BaseException:  # noqa: BLE001 - it belongs to whoever asked
+            except BaseException:  # noqa: BLE001 - it belongs to the caller
                 self._reactor.callFromThread(self._answered, answer.errback, Failure())
             else:
                 self._reactor.callFromThread(self._answered, answer.callback, result)

@@ -1,4 +1,4 @@
-"""README and tutorial, word for word: what stands in them is what happens."""
+"""README and tutorial, word for word: what they say is what happens."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What is killed by others is not run again, nor told to be over, while something of it lives."""
+"""What is killed by others is not run again, nor reported as ended, while something of it lives."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ echo "$1 $!" >> {root}/record
 wait
 """
 
-LEFT = "has left go on and are waited for"  # what the log says
+LEFT = "has left are waited for"  # what the log says
 
 
 def until(true):

@@ -138,7 +138,7 @@ def test_a_job_that_ended_while_the_server_was_down_is_reported_by_the_next(site
     assert len(site.record) == 1
 
 
-def test_an_application_that_fails_is_told_with_its_exit_code(site):
+def test_an_application_that_fails_is_reported_with_its_exit_code(site):
     (site.root / "VAULT01/PAYROLL/A00017.fails").touch()
     link = site.link()
     link.send(event(ARCHIVE))
@@ -215,7 +215,7 @@ def test_json_events_are_answered_in_json_with_their_id(site):
     assert link.wait("COMPLETED", id="e-77").fields["req"] == 1
 
 
-def test_a_wrong_configuration_tells_all_its_errors_with_their_places(site, tmp_path):
+def test_a_wrong_configuration_shows_all_its_errors_with_their_places(site, tmp_path):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("nod: vts1\nlisten:\n  - {endpoint: 17, format: emss}\nvaults: {V: nowhere}\n")
     done = subprocess.run(

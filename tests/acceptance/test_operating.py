@@ -127,7 +127,7 @@ def rows(site, query):
 
 
 def until(true, seconds=PATIENCE):
-    """Wait for what no notice tells of."""
+    """Wait for what no notice reports."""
     end = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < end, "it did not happen"
@@ -228,7 +228,7 @@ def test_rights_that_a_reload_takes_away_are_gone_at_once_and_so_is_a_host(site)
     link.drain()  # the server ends the connection
 
 
-def test_what_is_doubtful_in_a_configuration_is_told_by_check_reload_and_start(site):
+def test_what_is_doubtful_in_a_configuration_is_reported_by_check_reload_and_start(site):
     path = site.root / "vtspolicy.yaml"
     relay = "hosts:\n  RELAY: {peers: [127.0.0.2], systems: ['\\NSK1']}\n"
     path.write_text(path.read_text().replace("hosts:\n", relay))
@@ -413,7 +413,7 @@ def test_a_job_that_waits_too_long_ends_as_timed_out_and_is_never_started(site):
     assert [words[1] for words in site.record] == [str(site.root / "VAULT01/ONE/O00001")]
 
 
-def test_the_time_that_a_job_waits_goes_on_while_no_server_runs(site):
+def test_the_time_that_a_job_waits_continues_while_no_server_runs(site):
     site.hold()
     link = site.link()
     link.send(archive("ONE", "O00001", "runs"))

@@ -1,4 +1,4 @@
-"""A spool that is removed while the server runs, and made anew."""
+"""A spool that is removed while the server runs, and made again."""
 
 import shutil
 import time
@@ -13,7 +13,7 @@ def in_time(true):
         time.sleep(0.2)
 
 
-def test_orders_come_in_again_when_a_removed_spool_is_made_anew(site):
+def test_orders_come_in_again_when_a_removed_spool_is_made_again(site):
     site.run("status")
     spool = site.root / "spool"
     shutil.rmtree(spool)
@@ -22,5 +22,5 @@ def test_orders_come_in_again_when_a_removed_spool_is_made_anew(site):
 
     spool.mkdir(mode=0o700)
     in_time(lambda: site.run("drain", check=False).returncode == 0)
-    assert "is opened anew" in site.log
+    assert "is opened again" in site.log
     assert site.stop() == 0, site.log

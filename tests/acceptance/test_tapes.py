@@ -58,7 +58,7 @@ def shown(site, name="/VAULT01/PAYROLL/A00017", *more):
 # -- mounts
 
 
-def test_a_mount_of_an_emptied_tape_brings_it_back_by_itself(site, tape):
+def test_a_mount_of_an_emptied_tape_brings_it_back_on_its_own(site, tape):
     content = tape.read_bytes()
     link = site.link()
     archived(site, link)
@@ -122,7 +122,7 @@ def test_a_request_that_the_host_closes_is_let_go(site, tape):
     assert not [notice for notice in link.notices if notice.word.name.startswith("MOUNT")]
 
 
-def test_a_restore_that_fails_is_told_with_its_reason(site, tape):
+def test_a_restore_that_fails_is_reported_with_its_reason(site, tape):
     link = site.link()
     archived(site, link)
     for copy in (site.root / "copies").iterdir():
@@ -387,7 +387,7 @@ def _by_name(site):
     return {each["tape"]: each["state"] for each in site.json("tapes")["tapes"]}
 
 
-def test_a_copy_that_the_application_made_itself_is_told_apart(site, tape):
+def test_a_copy_that_the_application_made_itself_is_distinguished(site, tape):
     began = datetime.now().astimezone().isoformat()
     mark = ("mark", "migrated", str(tape), "--application", "DSK", "--handle")
     whole = ("--began", began, "--size", str(tape.stat().st_size))

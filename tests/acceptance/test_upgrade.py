@@ -356,7 +356,7 @@ def test_jobs_that_waited_are_run_and_each_request_ends_once(site):
     assert site.ask(finals, len(site.finals)) == site.finals
 
 
-def test_numbers_and_handles_go_on_and_the_history_stays(new):
+def test_numbers_and_handles_continue_and_the_history_stays(new):
     new.done("VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00013'")
     (number,) = new.ask("SELECT max(id) FROM jobs")[0]
     assert number > new.last_job

@@ -96,7 +96,7 @@ class Station:
                 return self
 
     def kill(self):
-        """End the server as a power failure would; applications go on."""
+        """End the server as a power failure would; applications continue."""
         self._socket.close()
         self.server.kill()
         self.server.wait()
@@ -133,7 +133,7 @@ class Station:
         self.show_again(text)
 
     def show_again(self, text):
-        """Send the newest event once more: a host that is not sure that it was seen."""
+        """Send the newest event again: a host that is not sure that it was seen."""
         self._socket.sendall(display(text, time=self._at))
 
     def command(self, text, seconds=PATIENCE):

@@ -190,7 +190,7 @@ def give_media(bacula, drive):
     bacula.console(f"mount storage=Library slot={drive + 1} drive={drive}")
 
 
-def test_a_job_waits_for_media_and_goes_on_when_there_are_some(station, bacula):
+def test_a_job_waits_for_media_and_continues_when_there_are_some(station, bacula):
     station.tape("PAY", "A00006", size=3_000_000)
     with no_media(bacula):
         request, _, bacula_job = start(station, "VTSPolicy BAC 'archive /VAULT01/PAY/A00006'")
@@ -240,7 +240,7 @@ def test_a_job_out_of_time_is_cancelled_in_bacula(station, bacula):
         assert bacula.finished(bacula_job)["jobstatus"] == "A"
 
 
-def test_a_server_that_is_killed_goes_on_polling_by_the_number_that_it_kept(station, bacula):
+def test_a_server_that_is_killed_continues_polling_by_the_number_that_it_kept(station, bacula):
     station.tape("PAY", "A00007")
     with no_media(bacula):
         request, job, bacula_job = start(station, "VTSPolicy BAC 'archive /VAULT01/PAY/A00007'")
@@ -289,7 +289,9 @@ def test_a_console_with_a_wrong_password_does_not_hold_a_job_for_long(station, b
     assert time.monotonic() - begun < 150
 
 
-def test_a_director_that_stays_away_ends_as_interrupted_because_its_job_may_go_on(station, bacula):
+def test_a_director_that_stays_away_ends_as_interrupted_because_its_job_may_continue(
+    station, bacula
+):
     station.tape("SILENT", "S00001")
     with no_media(bacula):
         request, _, bacula_job = start(station, "VTSPolicy BAC 'archive /VAULT01/SILENT/S00001'")

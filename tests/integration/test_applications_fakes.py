@@ -172,7 +172,7 @@ def test_a_copy_that_was_never_made_is_a_clear_no(tmp_path, name):
     assert Played(tmp_path, name).verified().absent
 
 
-def test_deleting_what_is_gone_is_told_from_a_failure(tmp_path):
+def test_deleting_what_is_gone_is_distinguished_from_a_failure(tmp_path):
     played = Played(tmp_path, "tsm")
     assert played.ask(played.application.delete).absent
     assert not played.ask(played.application.delete, "noserver").absent

@@ -306,7 +306,7 @@ def test_a_run_that_died_while_nobody_can_be_asked_for_its_copy_is_not_made_agai
 
 
 def die_with_the_machine(station, key):
-    """Kill a run and whoever would write down its end, and make its boot another one."""
+    """Kill a run and the keeper that would write down its end, and make its boot another one."""
     state = station.root / "spool" / key / "state"
     lines = [json.loads(line) for line in state.read_text().splitlines() if line]
     keeper = next(line["keeper"]["pid"] for line in lines if "keeper" in line)

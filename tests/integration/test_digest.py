@@ -1,4 +1,4 @@
-"""`vtspolicy digest`: what is printed of a program's output, and how the program's end is told."""
+"""`vtspolicy digest`: the printed part of an output, and how the end is reported."""
 
 import hashlib
 import json

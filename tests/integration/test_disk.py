@@ -126,7 +126,7 @@ def test_a_damaged_newest_copy_is_not_replaced_by_an_older_one(shop):
     erase(shop)
     answer = shop("restore", handle=None)
     assert answer.exit_code == 1
-    assert "missing, although its manifest stands" in answer.stderr
+    assert "missing, although its manifest is there" in answer.stderr
     assert shop.tape.stat().st_size == 0
 
 
@@ -267,7 +267,7 @@ def test_a_copy_is_restored_to_a_private_name_where_no_tape_is(shop, there):
     assert not shop.tape.exists() or there == "a link"
 
 
-def test_the_sha256_of_a_copy_is_told_as_it_was_read_back(shop):
+def test_the_sha256_of_a_copy_is_reported_as_it_was_read_back(shop):
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     made = json.loads(shop("archive", "--json").stdout)
     assert (made["digest"], made["bytes"]) == (sha256, len(CONTENT))
@@ -300,7 +300,7 @@ def test_a_flipped_byte_in_the_store_is_never_restored(shop, where):
     assert shop.names() == ["7-1", "7-1.json", "7-1.zst"]
 
 
-def test_a_valid_file_that_is_another_tapes_is_told_by_its_checksum(shop):
+def test_a_valid_file_that_is_another_tapes_is_reported_by_its_checksum(shop):
     shop("archive")
     swapped = zstandard.ZstdCompressor().compress(bytes(len(CONTENT)))
     shop.place.data.write_bytes(swapped)
@@ -336,7 +336,7 @@ def test_a_shortened_copy_fails_even_a_quick_query(shop):
     assert "the manifest says" in answer.stderr
 
 
-def test_query_tells_what_the_tape_is_beside_its_copy(shop):
+def test_query_shows_what_the_tape_is_beside_its_copy(shop):
     def state():
         return json.loads(shop("query", "--json", handle=None).stdout)["tape"]
 

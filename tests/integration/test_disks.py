@@ -331,7 +331,7 @@ def test_the_alarm_for_a_spool_is_over_when_its_job_has_begun_or_is_cancelled(si
 
 
 @pytest.mark.programs  # mounting needs root
-def test_a_run_that_ends_on_a_full_spool_is_told_with_its_exit_status(sites, small_disk):
+def test_a_run_that_ends_on_a_full_spool_is_reported_with_its_exit_status(sites, small_disk):
     site = sites(spool=small_disk)
     site.start()
     (site.root / "gate").touch()

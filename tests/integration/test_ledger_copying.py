@@ -1,4 +1,4 @@
-"""Copies of the ledger to one name: each is whole, whoever makes another one, or was killed."""
+"""Copies of the ledger to one name: each is whole, also when others are made, or were killed."""
 
 import os
 import sqlite3

@@ -165,7 +165,7 @@ def test_a_disk_that_can_not_grow_is_waited_for_and_nothing_is_lost(path, pump, 
     assert sorted(request.id for request in requests) == sorted(promised.values())
 
 
-def test_a_full_ledger_goes_on_by_itself_when_there_is_room_again(path, pump, opening):
+def test_a_full_ledger_continues_when_there_is_room_again(path, pump, opening):
     ledger = opening(path)
     told = []
     ledger.on_trouble(told.append)
@@ -222,7 +222,7 @@ def test_what_can_not_be_read_for_a_while_is_read_afterwards(path, pump, opening
     assert len(tries) == 3
 
 
-def test_damage_that_reading_meets_is_told_and_not_waited_for(path, pump, opening):
+def test_damage_that_reading_meets_is_reported_and_not_waited_for(path, pump, opening):
     def read(book):
         error = sqlite3.DatabaseError("database disk image is malformed")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT

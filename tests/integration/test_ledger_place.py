@@ -57,7 +57,7 @@ def opening(pump):
 
 @pytest.fixture
 def killed(tmp_path, path, pump):
-    """What a server leaves at `path` that was killed: its commands stand in the WAL alone."""
+    """What a server leaves at `path` that was killed: its commands are in the WAL alone."""
     served = tmp_path / "served" / "ledger.db"
     ledger = SqliteLedger(served, pump)
     pump.ask(Deferred.fromCoroutine(ledger.open()))
@@ -139,7 +139,7 @@ def test_looking_at_an_emptied_ledger_leaves_its_wal(tmp_path, killed, harm):
     assert lying(killed) == before
 
 
-def test_what_is_named_to_begin_anew_is_enough_to_begin_anew(killed, pump, opening):
+def test_what_is_named_to_begin_again_is_enough_to_begin_again(killed, pump, opening):
     killed.unlink()
     with pytest.raises(LedgerLost) as told:
         opening(killed)
@@ -149,7 +149,7 @@ def test_what_is_named_to_begin_anew_is_enough_to_begin_anew(killed, pump, openi
     assert commands(opening(killed), pump) == 0
 
 
-def test_a_killed_ledger_that_is_whole_goes_on(killed, pump, opening):
+def test_a_killed_ledger_that_is_whole_continues(killed, pump, opening):
     assert commands(opening(killed), pump) == COMMANDS
 
 
@@ -176,7 +176,7 @@ def test_the_wal_beside_a_damaged_file_is_not_touched(killed, opening):
 # -- put back
 
 
-def test_a_copy_that_is_put_back_beside_the_wal_of_the_lost_one_is_told(
+def test_a_copy_that_is_restored_beside_the_wal_of_the_lost_one_is_reported(
     tmp_path, killed, pump, opening
 ):
     copy(killed, tmp_path / "copy.db")
@@ -231,7 +231,7 @@ def test_a_ledger_that_is_a_link_is_made_where_the_link_leads(tmp_path, path, op
     assert (tmp_path / "disk" / "real.db").stat().st_size > 0
 
 
-def test_the_lock_tells_the_process_and_the_ledger(path, pump, opening):
+def test_the_lock_shows_the_process_and_the_ledger(path, pump, opening):
     ledger = opening(path)
     lines = beside(path, ".lock").read_text().splitlines()
     assert lines[0].strip() == str(os.getpid())
@@ -327,7 +327,7 @@ def test_what_stood_in_the_wal_of_a_removed_file_is_left(path, pump, opening):
         opening(path)
 
 
-def test_a_file_that_gets_its_name_back_goes_on(path, pump, opening):
+def test_a_file_that_gets_its_name_back_continues(path, pump, opening):
     ledger = opening(path)
     told = []
     ledger.on_trouble(told.append)

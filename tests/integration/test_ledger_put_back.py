@@ -1,4 +1,4 @@
-"""A ledger that is put back from a copy: nothing that was given since then is given again."""
+"""A ledger that is restored from a copy: nothing that was given since then is given again."""
 
 import os
 import shutil
@@ -168,7 +168,7 @@ class PutBack(TestCase):
         assert (await self._record(ledger)).request > SECOND
         await ledger.close()
 
-    def test_numbers_are_left_out_once_and_by_no_ledger_that_was_not_put_back(self):
+    def test_numbers_are_left_out_once_and_by_no_ledger_that_was_not_restored(self):
         return Deferred.fromCoroutine(self._once())
 
     async def _once(self):

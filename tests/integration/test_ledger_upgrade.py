@@ -1,4 +1,4 @@
-"""A ledger of version 0.1 is converted: whole or not at all, and whatever its rows hold."""
+"""A ledger of version 0.1 is converted: whole or not at all, with any rows."""
 
 import json
 import shutil

@@ -81,7 +81,7 @@ def test_bacula_keeps_a_tape_on_cartridges_and_brings_it_back(bacula, tape):
     assert checksum(tape) == before
 
 
-def test_bacula_changes_tapes_by_itself_when_one_is_full(bacula, tape):
+def test_bacula_changes_tapes_on_its_own_when_one_is_full(bacula, tape):
     tape.write_bytes(os.urandom(30_000_000))
     before = checksum(tape)
     job = bacula.archive(tape, "req2-job1")

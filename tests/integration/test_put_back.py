@@ -1,4 +1,4 @@
-"""A ledger that is put back as its page says, on a real server: what ran since is not run again."""
+"""A ledger that is restored as its page says, on a real server: what ran since is not run again."""
 
 import shutil
 import sqlite3
@@ -60,7 +60,7 @@ def put_back(station, *more):
 
 
 def ended(station, request, seen):
-    """Return how a request ended of which a host is told again."""
+    """Return how a request ended of which a host gets the notice again."""
     told = station.wait(
         lambda each: each.word.is_final and int(dict(each.fields)["req"]) == request, seen
     )
@@ -90,7 +90,7 @@ def test_what_ran_and_waited_in_the_copy_and_has_run_since_is_not_run_again(stat
     assert "The spool is not the one of that ledger" in station.log
 
 
-def test_a_site_whose_spool_has_no_mark_yet_goes_on(station):
+def test_a_site_whose_spool_has_no_mark_yet_continues(station):
     one = archive(station, RUNNING)
     station.until((station.root / "record").exists)
     station.kill()

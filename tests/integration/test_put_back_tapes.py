@@ -1,4 +1,4 @@
-"""The tapes of a real server whose ledger was put back: no data goes that has no copy."""
+"""The tapes of a real server whose ledger was restored: no data is lost that has no copy."""
 
 import os
 import shutil

@@ -56,7 +56,7 @@ def is_child_gone(pid):
 
 
 def gone(pid):
-    """Whether a process has ended; whoever inherits it may be slow to ask for its status."""
+    """Whether a process has ended; its new parent may be slow to ask for its status."""
     found = keeper.process(pid)
     return found is None or found[0] in identity.DEAD
 
@@ -235,7 +235,9 @@ class TestAnOrdinaryRun(RunnerCase):
         assert "bytes of output dropped" in text
         assert len(text) < 65536
 
-    async def test_a_long_output_of_a_program_that_ends_at_once_is_cut_before_its_end_is_told(self):
+    async def test_a_long_output_of_a_program_that_ends_at_once_is_cut_before_its_end_is_reported(
+        self,
+    ):
         await self.restarted(output_limit=16 << 20)
         ended = await self.runner.start(self.sh("echo first; head -c 200M /dev/zero; echo last"))
         assert ended.code == 0
@@ -342,7 +344,7 @@ class TestStopping(RunnerCase):
         assert ended.reason == "the operator asked"
         assert "run" not in processes_of(self.spool).values()
 
-    async def test_a_child_that_outlives_the_leader_is_gone_before_the_end_is_told(self):
+    async def test_a_child_that_outlives_the_leader_is_gone_before_the_end_is_reported(self):
         script = "(trap '' TERM; exec sleep 60) & touch begun; wait"
         waiting = self.runner.start(self.sh(script, grace=0.3))
         await self.has("begun")
@@ -422,11 +424,11 @@ HOUR = 3600.0
 
 class TestKills(RunnerCase):
     def make_older(self):
-        """Let all processes have begun an hour earlier: nobody can wait for that time again."""
+        """Let all processes have begun an hour earlier: that time cannot be waited for again."""
         age = identity.Process.age.fget
         self.patch(identity.Process, "age", property(lambda process: age(process) + HOUR))
 
-    async def test_a_killed_server_s_run_goes_on_and_its_end_is_learnt_by_the_next(self):
+    async def test_a_killed_server_s_run_continues_and_its_end_is_learnt_by_the_next(self):
         script = "echo x >> count; touch begun; until [ -e go ]; do sleep 0.02; done; exit 6"
         await self.server_that_runs("sh", "-c", script)
         waiting = self.runner.adopt(self.sh(script))
@@ -495,7 +497,7 @@ class TestKills(RunnerCase):
         assert (ended.kind, ended.reason) == (End.TIMEOUT, "it took longer than 9 s")
         assert "run" not in processes_of(self.spool).values()
 
-    async def test_a_killed_keeper_s_run_goes_on_and_further_runs_get_a_new_keeper(self):
+    async def test_a_killed_keeper_s_run_continues_and_further_runs_get_a_new_keeper(self):
         waiting = self.runner.start(
             self.sh("touch begun; until [ -e go ]; do sleep 0.02; done; touch done")
         )
@@ -523,7 +525,7 @@ class TestKills(RunnerCase):
         os.kill(pid, signal.SIGKILL)
         assert (await waiting).code == 3
 
-    async def test_why_no_keeper_can_be_reached_is_told_while_a_run_waits_for_one(self):
+    async def test_why_no_keeper_can_be_reached_is_reported_while_a_run_waits_for_one(self):
         pid, away = self.runner.keeper, self.spool.with_name(f"{self.spool.name}-away")
         os.kill(pid, signal.SIGSTOP)
         waiting = self.runner.start(self.sh("exit 3"))
@@ -536,7 +538,7 @@ class TestKills(RunnerCase):
         assert (await waiting).code == 3
         assert self.runner.unreachable is None
 
-    async def test_a_keeper_that_is_halted_is_told_of_and_does_its_work_when_it_goes_on(self):
+    async def test_a_keeper_that_is_halted_is_told_of_and_does_its_work_when_it_continues(self):
         now = 0.0
         await self.restarted(steady=lambda: now)
         os.kill(self.runner.keeper, signal.SIGSTOP)
@@ -705,7 +707,7 @@ class TestWhatALeaderLeaves(RunnerCase):
         os.kill(self.runner._spool.journal("1-1").leader.pid, signal.SIGKILL)
 
     async def is_waited_for(self, waiting):
-        """The leader's end is known, and the run's is not told: a child is there."""
+        """The leader's end is known, and the run's is not reported: a child is there."""
         await self.until(lambda: self.runner._watched["1-1"].over is not None)
         for _ in range(3):
             self.runner._look()
@@ -888,7 +890,7 @@ class TestAdoption(RunnerCase):
         self.journal({"pid": os.getpid(), "ticks": 1, "at": 2.0}, boot="another")
         ended = await self.runner.adopt(self.sh(""))
         assert (ended.kind, ended.started) == (End.LOST, 2.0)
-        assert ended.reason == "the machine was started anew while it ran"
+        assert ended.reason == "the machine was restarted while it ran"
 
     async def test_an_exit_status_of_an_earlier_start_of_the_machine_counts(self):
         self.journal(

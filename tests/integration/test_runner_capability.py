@@ -1,4 +1,4 @@
-"""CAP_LEASE: with it an unprivileged keeper tells who writes to the tapes of other users."""
+"""CAP_LEASE: with it an unprivileged keeper sees who writes to the tapes of other users."""
 
 import json
 import os
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.programs  # to give capabilities needs root
 
 
 class Place:
-    """A spool of ours, and a vault with a tape of another user, which all can read."""
+    """Our spool, and a vault with a tape of another user, which all can read."""
 
     def __init__(self, root):
         self.root = root
@@ -85,12 +85,12 @@ def writer(ended):
     return [look.writer for look in looks]
 
 
-def test_with_it_a_writer_of_another_user_s_tape_is_told(place):
+def test_with_it_a_writer_of_another_user_s_tape_is_reported(place):
     with place.tape.open("r+b"):
         assert writer(place.run(*LEASE)) == [True, True]
 
 
-def test_with_it_that_nobody_writes_is_told(place):
+def test_with_it_that_nobody_writes_is_reported(place):
     assert writer(place.run(*LEASE)) == [False, False]
 
 

@@ -1,4 +1,4 @@
-"""Looks at the tape of a run: taken by the keeper, kept in the journal, told with the end."""
+"""Looks at the tape of a run: taken by the keeper, kept in the journal, reported with the end."""
 
 import json
 import os
@@ -362,7 +362,7 @@ RELEASED = Path(__file__).parents[2] / "fixtures" / "released" / "vtspolicy-0.1.
 
 
 class TestAnUpgrade(LooksCase):
-    """The keeper of version 0.1 goes on with what it runs; the new server has another beside it."""
+    """The keeper of version 0.1 continues what it runs; the new server has another beside it."""
 
     def of_version_0_1(self, script):
         """Have a keeper of version 0.1 start a run, as its server asked for it; return its id."""

@@ -26,7 +26,7 @@ from vtspolicy.runner.watched import PARTING
 
 BEGUN = {"pid": os.getpid(), "ticks": 1, "at": 2.0}
 TRAPS = "trap 'exit 3' TERM; touch begun; while :; do sleep 0.02; done"
-ANEW = "the machine was started anew while it ran"
+ANEW = "the machine was restarted while it ran"
 
 
 def exited(code, **more):
@@ -39,7 +39,7 @@ def keys_that_run(spool):
 
 
 class TestAMachineThatStops(RunnerCase):
-    """It tells all that still runs to end: the keeper and the programs, but no server."""
+    """It signals all that still runs to end: the keeper and the programs, but no server."""
 
     async def adopted(self, *lines, boot="another"):
         """How a run has ended whose journal an earlier server has left."""
@@ -47,7 +47,7 @@ class TestAMachineThatStops(RunnerCase):
         return self.successResultOf(self.runner.adopt(self.sh("")))
 
     async def shut_down(self, script):
-        """Run a script, and tell keeper and script to end, as a machine does; return the journal.
+        """Run a script, and signal keeper and script to end, as a machine does; return the journal.
 
         The script hears it when its keeper has, for both were halted meanwhile.
         """
@@ -80,7 +80,7 @@ class TestAMachineThatStops(RunnerCase):
         assert (ended.kind, ended.reason) == (End.LOST, ANEW)
 
     async def told_with_the_server(self, script):
-        """Have script and keeper told to end under a server for which no time passes."""
+        """Have script and keeper signalled under a server for which no time passes."""
         self.now = 1000.0
         await self.restarted(steady=lambda: self.now)
         waiting = self.runner.start(self.sh(script))
@@ -106,7 +106,7 @@ class TestAMachineThatStops(RunnerCase):
             assert (ended.kind, ended.reason) == (End.LOST, ANEW)
             self.runner.folder("1-1").rename(self.spool / f"ended-{number}")
 
-    async def test_is_none_when_the_server_goes_on(self):
+    async def test_is_none_when_the_server_continues(self):
         waiting = await self.told_with_the_server("touch begun; exec sleep 60")
         self.now += PARTING
         ended = await waiting
@@ -124,7 +124,7 @@ class TestAMachineThatStops(RunnerCase):
         ended = await self.adopted(exited(143), boot=identity.this_boot())
         assert (ended.kind, ended.code) == (End.EXITED, 143)
 
-    async def test_was_none_when_it_was_not_started_anew(self):
+    async def test_was_none_when_it_was_not_restarted(self):
         await self.shut_down(TRAPS)
         ended = await self.next_start(identity.this_boot())
         assert (ended.kind, ended.code) == (End.EXITED, 3)
@@ -149,7 +149,7 @@ class TestAMachineThatStops(RunnerCase):
 
 
 class TestARunnerThatIsClosed(RunnerCase):
-    async def test_begins_nothing_more_and_tells_nothing(self):
+    async def test_begins_nothing_more_and_says_nothing(self):
         leave_journal(self.runner.folder("2-1"), BEGUN, exited(0))
         await self.runner.close()
         asked = [self.runner.start(self.sh("touch begun"))]
@@ -161,7 +161,7 @@ class TestARunnerThatIsClosed(RunnerCase):
 
 
 class TestTheGraceOfAStop(RunnerCase):
-    """It is the program's, once: by the clock that nobody sets, whoever the server is."""
+    """It is the program's, once: by the monotonic clock, under any server."""
 
     now = 1000.0
 
@@ -181,7 +181,7 @@ class TestTheGraceOfAStop(RunnerCase):
         self.waiting = self.runner.adopt(self.sh(STUBBORN, grace=60))
         return self.runner._watched["1-1"].kill_at
 
-    async def test_goes_on_under_the_next_server(self):
+    async def test_continues_under_the_next_server(self):
         assert await self.stopped_at(then=1059.0) == 1060.0
         self.runner._look()
         assert (await self.leader()).is_alive
@@ -195,7 +195,7 @@ class TestTheGraceOfAStop(RunnerCase):
     async def test_is_never_longer_than_it_was_to_be(self):
         assert await self.stopped_at(then=10.0) == 70.0
 
-    async def test_begins_anew_where_it_was_not_noted_when_it_began(self):
+    async def test_begins_again_where_it_was_not_noted_when_it_began(self):
         assert await self.stopped_at(then=1059.0, noted='"else":1') == 1119.0
 
 
@@ -227,7 +227,7 @@ class TestAProcessOfAnotherUser(RunnerCase):
     def told(self):
         return [each for each in self.events if each.get("action") == "run_unstoppable"]
 
-    async def test_is_told_once_shown_and_tried_until_it_may_be_signalled(self):
+    async def test_is_reported_once_shown_and_tried_until_it_may_be_signalled(self):
         waiting = await self.of_another(grace=0)
         assert self.runner.unstoppable == ()
         self.runner.stop("1-1", "enough")
@@ -262,7 +262,7 @@ class TestAProcessOfAnotherUser(RunnerCase):
 class TestWhatAKilledServerHadAsked(RunnerCase):
     """Queries run as programs do; the next server ends those of its job and attempt."""
 
-    async def test_is_gone_when_the_next_server_goes_on(self):
+    async def test_is_gone_when_the_next_server_continues(self):
         job, theirs = SimpleNamespace(id=1, attempt=1), []
         keys = ("000001-1-prepare", "000001-1-verify", "000001-1-verify2", "000001-1-verify-find")
         for key in keys[1:]:

@@ -1,4 +1,4 @@
-"""A spool that is another ledger's: its runs are not taken for our own, whatever their numbers."""
+"""A spool that is another ledger's: its runs are not taken for our own, with any numbers."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""TLS: a host is who its certificate says, and nobody else gets in or holds a place."""
+"""TLS: a host is who its certificate says, and no other host gets in or holds a place."""
 
 import datetime as dt
 import ipaddress
@@ -174,13 +174,13 @@ def test_a_host_that_vanishes_is_missed_behind_tls_too(server):
 def test_the_name_of_another_host_does_not_do(server):
     notice = server.ask(ASK.replace("02:14:09", "02:14:10"), name="nsk3")
     assert notice.word is Word.DENIED
-    assert "is no peer of a configured host" in notice.text
+    assert "is not a peer of a configured host" in notice.text
 
 
 def test_a_host_that_lists_an_address_too_must_come_from_there(server):
     notice = server.ask(ASK.replace("NSK1", "NSK2"), name="nsk2")
     assert notice.word is Word.DENIED
-    assert "is no peer of a configured host" in notice.text
+    assert "is not a peer of a configured host" in notice.text
 
 
 def test_without_a_certificate_nobody_gets_in(server):
@@ -201,7 +201,7 @@ def test_peers_that_show_nothing_keep_no_host_out(server):
     assert notice.fields["reason"] == "host NSK1 has no request 99"
 
 
-def test_the_log_names_a_stranger_by_its_certificate_and_tells_why_tls_failed(tmp_path):
+def test_the_log_names_a_stranger_by_its_certificate_and_shows_why_tls_failed(tmp_path):
     site, other = tmp_path / "site", tmp_path / "other"
     site.mkdir()
     other.mkdir()
@@ -285,7 +285,7 @@ def test_a_tls_door_is_opened_with_all_that_its_endpoint_says(tmp_path, endpoint
         ("other", "5:12", "server.key is not the key of"),
     ],
 )
-def test_a_file_that_does_not_hold_what_it_must_is_told_by_check_and_by_the_server(
+def test_a_file_that_does_not_hold_what_it_must_is_reported_by_check_and_by_the_server(
     tmp_path, file, place, told
 ):
     authority = Authority(tmp_path)

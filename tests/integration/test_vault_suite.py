@@ -68,7 +68,7 @@ def ground(request):
 
 @pytest.fixture
 def fresh(ground):
-    """The ground with a vault made anew, and the content of its tape."""
+    """The ground with a vault made again, and the content of its tape."""
     ground.content = ground.fresh()
     return ground
 
@@ -118,7 +118,7 @@ def test_the_suite_runs_on_what_can_be_mounted():
 @pytest.mark.parametrize(
     ("who", "leases"), [("owner", True), ("capable", True), ("neither", False)]
 )
-def test_the_probe_tells_what_can_be_done(fresh, who, leases):
+def test_the_probe_shows_what_can_be_done(fresh, who, leases):
     def probed():
         vaults = fresh.vaults()
         return vaults.probe("VAULT01"), vaults.missing("VAULT01")
@@ -383,7 +383,7 @@ def test_what_is_not_a_plain_file_of_the_pool_is_left_alone(fresh, act, odd):
         fresh.pool.unlink()
 
 
-def test_times_ahead_of_the_vaults_clock_are_told(fresh):
+def test_times_ahead_of_the_vaults_clock_are_reported(fresh):
     vaults = fresh.probed()
     tape = look(vaults)
     assert abs(vaults.moment(tape) - time.time_ns()) < 3_000_000_000
@@ -687,7 +687,7 @@ def test_a_process_that_holds_the_tape_open_loses_nothing_to_a_restore(stepping,
             assert isinstance(trial.error, ChangedError)
 
 
-def test_a_lease_that_was_broken_while_a_tape_was_emptied_is_told(stepping, monkeypatch):
+def test_a_lease_that_was_broken_while_a_tape_was_emptied_is_reported(stepping, monkeypatch):
     monkeypatch.setattr(files, "lease_break_time", lambda: 1e-6)
     trial = Trial(stepping, "erase")
     host = Host(stepping)

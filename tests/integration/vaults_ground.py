@@ -97,7 +97,7 @@ class Ground:
         subprocess.run(["umount", "-l", self.base / "layers"], check=False, capture_output=True)
 
     def fresh(self, *, owner=OWNER, content=b"judged content " * 400):
-        """Make the vault anew, with one tape of an owner; return its content."""
+        """Make the vault again, with one tape of an owner; return its content."""
         left = [*self.vault.glob(".prepared-*"), self.pool, self.vault / ".vtspolicy-clock"]
         subprocess.run(["rm", "-rf", *left], check=True)
         self.prepared = []

@@ -334,7 +334,7 @@ class World:
         """Something else may be done to a server before it starts."""
 
     def kill(self):
-        """The server is gone, at this instant; what runs goes on, connections break."""
+        """The server is gone, at this instant; what runs continues, connections break."""
         self.ledger.dead = True
         self.times.crash()
         self.runner.crash()

@@ -137,7 +137,7 @@ class Bench:
         session.connectionLost(GONE)
 
     def record(self, word=Word.ACCEPTED, request=1, host="NSK1", **fields):
-        """Put a notice into the ledger, as every notice is before anybody is told."""
+        """Put a notice into the ledger, as every notice is before it is sent."""
         notice = Notice(
             word=word, host=host, fields={"req": request, **fields}, created=self.clock.seconds()
         )

@@ -27,7 +27,7 @@ class Stored:
 
 @define
 class ModelApplication:
-    """What it has, and what its programs do. `world` is told of what it writes to tapes."""
+    """What it has, and what its programs do. `world` gets what it writes to tapes."""
 
     copies: dict[str, Stored] = field(factory=dict)
     begun: dict[str, bytes | None] = field(factory=dict)  # by run: the tape as it began
@@ -87,7 +87,7 @@ class ModelApplication:
         return (0, "found\n") if self.copy(*run.argv[2:4]) is not None else (1, NO_COPY)
 
     def read(self, run):
-        """Read a copy's data and tell its sum."""
+        """Read a copy's data and return its sum."""
         code, said = self.query(run)
         if code:
             return code, said
@@ -126,7 +126,7 @@ class ModelApplication:
 
 
 class ModelRunner(FakeRunner):
-    """Runs whose application is told when they begin."""
+    """Runs that report their begin to their application."""
 
     world = None
 

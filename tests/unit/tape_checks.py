@@ -1,4 +1,4 @@
-"""What must hold in a world with tapes, at every moment and of every end that is told."""
+"""What must hold in a world with tapes, at every moment and of every end that is reported."""
 
 from pathlib import Path
 

@@ -230,7 +230,7 @@ class TapeWorld(Checks, World):
         return self.site.tick > FINE_TICK_NS and self.site.proof == "found"
 
     def remount(self):
-        """The vault is mounted anew: its files are what they were, and its device is another."""
+        """The vault is mounted again: its files are what they were, and its device is another."""
         self.remounts += 1
 
     def write(self, how, number):

@@ -1,4 +1,4 @@
-"""A rule that asks for a user needs doors where nobody else can claim to be one."""
+"""A rule that asks for a user needs doors where no other user can claim to be one."""
 
 import json
 

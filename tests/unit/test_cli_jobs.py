@@ -216,7 +216,7 @@ def test_a_job_that_waits_for_its_hours_says_when_they_begin(site, monkeypatch):
     assert f"{expected} {hours}" in site.run(job, 1).stdout
 
 
-def test_hours_after_a_change_of_the_clock_are_told_as_it_will_show_them(site, monkeypatch):
+def test_hours_after_a_change_of_the_clock_are_reported_as_it_will_show_them(site, monkeypatch):
     site.record(between="04:00-05:00")
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
@@ -462,7 +462,9 @@ def test_why_shows_each_rule_and_the_one_that_decided(site):
 
 def test_why_shows_a_mistake_under_its_column(site):
     text = "VTSPolicy DSK 'archve /VAULT01/PAYROLL'"
-    trace = {"error": {"column": 16, "message": "archve is no operation", "hint": "write archive"}}
+    trace = {
+        "error": {"column": 16, "message": "archve is not an operation", "hint": "write archive"}
+    }
     site.record(
         cartridges=(),
         text=text,
@@ -475,7 +477,10 @@ def test_why_shows_a_mistake_under_its_column(site):
     lines = site.run(why, 1).stdout.splitlines()
     place = lines.index(text)
     assert lines[place + 1] == " " * 15 + "^"
-    assert lines[place + 2 : place + 4] == ["column 16: archve is no operation", "write archive"]
+    assert lines[place + 2 : place + 4] == [
+        "column 16: archve is not an operation",
+        "write archive",
+    ]
 
 
 def test_why_gives_the_reason_of_a_denial_before_the_rules(site):
@@ -564,7 +569,7 @@ def test_status_names_the_runs_that_cannot_be_stopped(site, server):
     assert line.split() == ["cannot", "stop", "000001-1,", "000002-1"]
 
 
-def test_status_tells_what_waits_for_the_clock_and_the_way_out(site, server):
+def test_status_shows_what_waits_for_the_clock_and_the_way_out(site, server):
     doubted = ClockStatus(
         trusted=False,
         reason="it was set forward by 200 days",
@@ -578,7 +583,7 @@ def test_status_tells_what_waits_for_the_clock_and_the_way_out(site, server):
     since, until = clock(NOW - 60), clock(NOW + 86340)
     assert f"clock not trusted since {since}: it was set forward by 200 days" in shown
     assert "waits for it expiry of notices, cleanup of tapes" in shown
-    assert f"goes on {until} if it is not set again, or by `vtspolicy trust-clock`" in shown
+    assert f"continues {until} if it is not set again, or by `vtspolicy trust-clock`" in shown
 
 
 def test_status_as_json_is_the_servers_answer(site, server):
@@ -587,7 +592,7 @@ def test_status_as_json_is_the_servers_answer(site, server):
     assert site.run_json(status) == (0, answer)
 
 
-def test_without_a_server_status_tells_what_the_ledger_knows_and_exits_6(site):
+def test_without_a_server_status_shows_what_the_ledger_knows_and_exits_6(site):
     site.record(cartridges=("A00017", "A00018"))
     site.start(1)
     result = site.run(status)
@@ -618,7 +623,7 @@ def test_the_state_of_a_server_of_another_version_is_not_guessed_at(site, server
 # -- control
 
 
-def test_cancel_tells_what_it_brought_about(site, server):
+def test_cancel_shows_what_it_brought_about(site, server):
     server.answers = [(200, {"ended": [1, 2], "stopping": [3]})]
     result = site.run(cancel, 17)
     assert (result.exit_code, result.stdout) == (0, "2 jobs cancelled; 1 job being stopped\n")
@@ -676,14 +681,14 @@ def test_a_reload_that_is_refused_names_the_problems(site, server):
     assert (result.exit_code, result.stderr) == (2, message + "\n")
 
 
-def test_a_reload_tells_the_table_and_its_warnings(site, server):
+def test_a_reload_shows_the_table_and_its_warnings(site, server):
     server.answers = [(200, {"table": "77aa", "rules": 3, "warnings": ["rules.yaml:1:1: doubt"]})]
     result = site.run(reload)
     assert (result.exit_code, result.stdout) == (0, "table 77aa with 3 rules is in force\n")
     assert result.stderr == "rules.yaml:1:1: doubt\n"
 
 
-def test_a_table_of_one_rule_is_told_as_such(site, server):
+def test_a_reload_names_a_table_of_one_rule_in_the_singular(site, server):
     server.answers = [(200, {"table": "77aa", "rules": 1, "warnings": []})]
     assert site.run(reload).stdout == "table 77aa with 1 rule is in force\n"
 
@@ -697,7 +702,7 @@ def test_an_order_that_no_rule_matches_names_the_way_to_the_cause(site, server):
     )
 
 
-def test_the_time_that_is_trusted_is_told(site, server):
+def test_the_time_that_is_trusted_is_reported(site, server):
     server.answers = [
         (200, {"at": "2026-11-22T02:14:31.000+00:00"}),
         (409, {"error": {"message": "the clock is trusted already; nothing waits for it"}}),
@@ -709,14 +714,14 @@ def test_the_time_that_is_trusted_is_told(site, server):
     assert (result.exit_code, "already" in result.stderr) == (1, True)
 
 
-def test_a_lock_that_nobody_holds_is_a_failure(site, server):
+def test_a_lock_that_no_job_holds_is_a_failure(site, server):
     server.answers = [
         (200, {"lock": "/V/P", "released": True}),
         (200, {"lock": "/V/P", "released": False}),
     ]
     assert site.run(release_lock, "/V/P").stdout == "/V/P is free\n"
     result = site.run(release_lock, "/V/P")
-    assert (result.exit_code, result.stderr) == (1, "nobody holds /V/P\n")
+    assert (result.exit_code, result.stderr) == (1, "no job holds /V/P\n")
 
 
 def test_a_drain_is_waited_for(site, server, monkeypatch):

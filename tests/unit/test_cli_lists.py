@@ -187,7 +187,7 @@ def test_why_a_job_waits_and_how_far_another_is_comes_from_the_server(site, serv
     assert server.asked[0][0] == "/api/v1/live?jobs=2%2C1"
 
 
-def test_without_a_server_the_spool_tells_how_far_a_job_is(site):
+def test_without_a_server_the_spool_shows_how_far_a_job_is(site):
     reading = Reading(name="percent", pattern="([0-9]+)%")
     site.record(jobs=(a_job("/VAULT01/PAY/P00001", readings=(reading,)),))
     site.start(1)
@@ -253,7 +253,7 @@ def test_several_jobs_are_done_again_by_their_numbers(site, server):
     )
 
 
-def test_a_dry_run_tells_which_jobs_can_be_done_again_and_why_others_cannot(site):
+def test_a_dry_run_shows_which_jobs_can_be_done_again_and_why_others_cannot(site):
     failed(site, 3)
     site.write(Book.renew, 2, "operator alice", BEGAN + 200)
     site.start(4)
@@ -285,7 +285,7 @@ def test_orders_say_why(site, server):
     assert [body.get("reason") for _, body in server.asked] == ["wrong pool", "upgrade", "it hangs"]
 
 
-def test_a_large_cancellation_tells_how_many_jobs_it_is_about(site, server):
+def test_a_large_cancellation_shows_how_many_jobs_it_is_about(site, server):
     site.record(jobs=tuple(a_job(f"/VAULT01/PAY/P{number:05d}") for number in range(25)))
     server.answers.append((200, {"ended": list(range(1, 26)), "stopping": []}))
     result = site.run(cancel, 1, "--yes")

@@ -1,4 +1,4 @@
-"""The log for people: whatever came from a host or a disk stands in one entry, and only shows."""
+"""The log for people: text from a host or a disk is in one entry, and is only shown."""
 
 import io
 import json

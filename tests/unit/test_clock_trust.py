@@ -155,7 +155,7 @@ def test_a_step_forth_and_back_takes_a_steady_day_from_the_second_one(computer):
     assert computer.trust.time == computer.wall()
 
 
-def test_a_steady_day_goes_on_across_restarts_and_begins_anew_with_the_machine(computer):
+def test_a_steady_day_continues_across_restarts_and_begins_again_with_the_machine(computer):
     computer.error = -HOUR
     computer.trust.check()
     computer.true += DAY / 2
@@ -265,7 +265,7 @@ def test_a_new_ledger_holds_nothing_back(computer):
     ("seconds", "text"),
     [(61.0, "61 s"), (150.0, "2.5 minutes"), (7200.0, "2 hours"), (200 * DAY, "200 days")],
 )
-def test_spans_are_told_in_words(seconds, text):
+def test_spans_are_reported_in_words(seconds, text):
     assert span(seconds) == text
 
 

@@ -31,7 +31,7 @@ def machine():
 
 
 @pytest.mark.parametrize("step", [-3600.0, -2.0, -0.5, 0.0])
-def test_what_waits_is_not_held_up_by_a_clock_that_is_put_back(machine, step):
+def test_what_waits_is_not_held_up_by_a_clock_that_is_set_back(machine, step):
     fired = []
     for seconds in (3.0, 1.0, 2.0):
         machine.reactor.callLater(seconds, fired.append, seconds)

@@ -40,7 +40,7 @@ def test_refused_input_brings_a_line_and_then_one_a_minute_with_a_count(lines):
     assert lines[-1]["reason"] == "another reason"
 
 
-def test_a_denied_command_is_told_beside_refused_input(lines):
+def test_a_denied_command_is_reported_beside_refused_input(lines):
     complaints = Complaints(LogLimit(Clock()))
 
     complaints.refused("10.0.0.9", "no length")

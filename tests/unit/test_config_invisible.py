@@ -1,4 +1,4 @@
-"""Characters that nobody sees, and places without quotes, are told where they stand."""
+"""Invisible characters, and places without quotes, are reported with their place."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def problems(text):
         ("a:\n\t- b\n", "2:1", "this is not YAML: found character '\\t'"),
     ],
 )
-def test_what_cannot_be_seen_is_told_with_its_own_place(text, place, message):
+def test_what_cannot_be_seen_is_reported_with_its_own_place(text, place, message):
     [problem] = problems(text)
     assert problem.startswith(f"{place}: {message}")
     assert ";" in problem  # a remedy

@@ -153,7 +153,7 @@ class RefusingEarly(FAST):
 @pytest.mark.parametrize(
     "before", ["", "no: 1\n", "# a comment\n" * 20_000, "#" + "-" * EXPLAINED + "\n"]
 )
-def test_what_is_too_deep_is_told_alike_by_every_parser(monkeypatch, parser, before):
+def test_what_is_too_deep_is_reported_alike_by_every_parser(monkeypatch, parser, before):
     monkeypatch.setattr(positions, "FAST", parser)
     line = before.count("\n") + 1
     problems = problems_of(before + "a: " + "[" * 5000)
@@ -195,7 +195,7 @@ class Recording(SLOW):
         ("a: '" + "x\n" * (SIZE_LIMIT // 2 - 2), "the closing quote is missing", 0),
     ],
 )
-def test_the_slow_parser_reads_only_what_stands_before_an_early_error(
+def test_the_slow_parser_reads_only_what_is_before_an_early_error(
     monkeypatch, text, message, length
 ):
     monkeypatch.setattr(Recording, "lengths", ())

@@ -1,4 +1,4 @@
-"""Names in a store: what a handle may be, and where a copy stands."""
+"""Names in a store: what a handle may be, and where a copy is."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def test_the_link_of_a_handle_leads_to_the_manifest_wherever_the_store_is_mounte
     assert PLACE.index_target == Path("../tapes/VAULT01/PAY/A00017/42-1.json")
 
 
-def test_what_is_unfinished_stands_beside_what_it_becomes_and_is_hidden():
+def test_what_is_unfinished_is_beside_what_it_becomes_and_is_hidden():
     for unfinished in (*PLACE.unfinished, PLACE.lock):
         assert unfinished.name.startswith(".")
     assert [each.parent for each in PLACE.unfinished] == [PLACE.folder, PLACE.folder]

@@ -36,7 +36,7 @@ def test_a_path_that_is_not_unicode_survives():
     assert from_json(manifest.to_json(), "m") == manifest
 
 
-def test_every_field_stands_in_the_file_under_its_name():
+def test_every_field_is_in_the_file_under_its_name():
     assert json.loads(MANIFEST.to_json()) == {
         "version": 1,
         "handle": "42-1",

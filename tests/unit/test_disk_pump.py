@@ -28,7 +28,7 @@ def test_every_sink_gets_every_byte_in_order():
     assert first.getvalue() == second.getvalue() == content
 
 
-def test_progress_is_told_after_each_block():
+def test_progress_is_reported_after_each_block():
     told = []
     pump(io.BytesIO(bytes(BLOCK + 1)).readinto, [len], told.append)
     assert told == [BLOCK, BLOCK + 1]

@@ -60,14 +60,14 @@ def test_every_exit_code_is_explained():
     assert set(make.EXITS) == set(Exit)
 
 
-def test_every_configuration_key_stands_in_its_page():
+def test_every_configuration_key_is_in_its_page():
     page = make.configuration_page()
     for section in SECTIONS.values():
         for key in section.values():
             assert f"| `{key.name}` |" in page
 
 
-def test_every_option_of_every_command_stands_in_its_page():
+def test_every_option_of_every_command_is_in_its_page():
     page = make.commands_page()
     context = click.Context(cli)
     for name in COMMANDS:

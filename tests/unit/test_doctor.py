@@ -1,4 +1,4 @@
-"""What a person is told before the first start: vaults, ledger, spool, programs, versions."""
+"""What is reported before the first start: vaults, ledger, spool, programs, versions."""
 
 import json
 

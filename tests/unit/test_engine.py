@@ -1,4 +1,4 @@
-"""What the engine owes to each command, whatever becomes of those beside it."""
+"""What the engine owes to each command, however those beside it end."""
 
 import pytest
 from engines import Fault, Site, World
@@ -40,7 +40,7 @@ def test_a_command_that_cannot_be_recorded_does_not_hold_back_those_beside_it(wo
     world.check()
 
 
-def test_a_clock_that_is_put_back_meanwhile_breaks_no_connection(world):
+def test_a_clock_that_is_set_back_meanwhile_breaks_no_connection(world):
     looks = []
 
     def later(function, *args):

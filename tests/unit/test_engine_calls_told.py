@@ -61,7 +61,7 @@ def attempt(world, job=1):
     return world.ledger.book.attempts(job)[-1]
 
 
-def test_a_preparation_that_failed_tells_why(world):
+def test_a_preparation_that_failed_shows_why(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
     answer(world, f"{MAIN}-prepare", 2, LOCKED)
     told = "it could not be prepared: exit code 2, which the table does not list:"
@@ -69,7 +69,7 @@ def test_a_preparation_that_failed_tells_why(world):
     assert attempt(world).output == f"--- prepare: exit code 2\n{LOCKED}"
 
 
-def test_a_verification_that_failed_tells_why_beside_what_the_run_said(world):
+def test_a_verification_that_failed_shows_why_beside_what_the_run_said(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
     answer(world, f"{MAIN}-prepare", 0, "ready")
     answer(world, MAIN, 0, "1 file")
@@ -95,7 +95,7 @@ def test_an_attempt_that_went_well_keeps_what_its_run_said(world):
     assert attempt(world).output == "1 file"
 
 
-def test_a_queued_job_that_failed_tells_what_the_last_poll_said(world):
+def test_a_queued_job_that_failed_shows_what_the_last_poll_said(world):
     world.send("NSK1", "VTSPolicy DSK 'selective /VAULT01/PAY/P00001'", 1)
     answer(world, MAIN, 0, "number 7")
     answer(world, f"{MAIN}-poll", 0, "state R")
@@ -109,7 +109,7 @@ def test_a_queued_job_that_failed_tells_what_the_last_poll_said(world):
     )
 
 
-def test_a_refused_erase_tells_what_the_gate_was_told(world):
+def test_a_refused_erase_shows_what_the_gate_was_told(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'", 1)
     for key in (f"{MAIN}-prepare", MAIN, f"{MAIN}-verify"):
         answer(world, key, 0, "")

@@ -249,7 +249,7 @@ def test_a_command_that_cannot_be_decided_does_not_hold_back_those_beside_it(wor
 
 
 def test_a_name_on_the_disk_that_is_no_text_breaks_no_connection(world):
-    """A tape in two pools is told with both; what no text can name does not come so far."""
+    """A tape in two pools is reported with both; what no text can name does not come so far."""
     pools = [os.fsencode(world.site.root / "VAULT01") + each for each in (b"/\xff1", b"/\xff2")]
     for pool in pools:
         folder = Path(os.fsdecode(pool))

@@ -165,7 +165,7 @@ def test_a_host_does_not_decide_how_much_is_logged_of_what_it_may_not(world, lin
     assert (more["peer"], more["count"]) == ("NSK1", 49)
 
 
-def test_who_had_a_job_run_again_is_told(world, lines):
+def test_who_had_a_job_run_again_is_reported(world, lines):
     world.send("NSK1", NIGHT)
     run_out(world, 0)
     world.retry(world.ledger.book.job(1))

@@ -1,4 +1,4 @@
-"""A vault that does not answer, as a file system of the network can: the others go on."""
+"""A vault that does not answer, as a file system of the network can: the others continue."""
 
 from attrs import evolve
 from engines import Site, World, now_at_once

@@ -73,7 +73,7 @@ def test_a_near_miss_for_another_server_is_left_to_that_one(world):
 
 
 @pytest.mark.parametrize("before", [b" ", b"\x0c", b"\xc2\xa0"])
-def test_what_stands_before_a_header_is_answered_and_logged(world, logged, before):
+def test_what_is_before_a_header_is_answered_and_logged(world, logged, before):
     ((answer, fields),) = answers(world, before + HEADER + b"VTSPolicy " + COMMAND)
 
     assert (answer, fields["column"]) == ("REJECTED", 1)
@@ -86,7 +86,7 @@ def test_a_plain_command_right_behind_a_notice_of_ours_is_counted_and_logged(wor
 
     assert answers(world, own + b"VTSPolicy " + COMMAND) == []
     assert refused(world, "plain") == 1
-    assert "behind a notice of ours" in logged()[0]["reason"]
+    assert "behind one of our notices" in logged()[0]["reason"]
 
 
 def test_a_plain_command_among_headers_is_answered_with_the_setting_that_takes_it(world, logged):

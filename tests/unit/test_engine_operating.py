@@ -1,4 +1,4 @@
-"""Operators' acts beside hosts' commands: what the history tells of them, and where they end."""
+"""Operators' acts beside hosts' commands: what the history says of them, and where they end."""
 
 from types import SimpleNamespace
 
@@ -51,7 +51,7 @@ def test_a_drain_and_its_end_stand_in_the_history_once_each(world):
     assert lines[1].at - lines[0].at == 2.0
 
 
-def test_a_drain_that_a_restart_ended_stands_in_the_history_as_ended_once(world):
+def test_a_drain_that_a_restart_ended_is_in_the_history_as_ended_once(world):
     said(world, world.operator.drain(ALICE))
     world.restart()
     world.operator.begin()
@@ -132,7 +132,7 @@ def test_an_order_keeps_its_reason_in_the_history_and_tells_the_host(world):
     assert world.ledger.book.history("server")[-1].cause.endswith(": upgrade")
 
 
-def test_the_server_tells_why_jobs_wait_and_how_far_they_are(world):
+def test_the_server_shows_why_jobs_wait_and_how_far_they_are(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'")
     jobs = world.ledger.book.jobs()
     known = world.operator.live(jobs)

@@ -151,7 +151,7 @@ async def succeeded():
     pass
 
 
-def test_a_job_is_told_as_cancelled_when_no_question_of_any_server_is_left(world):
+def test_a_job_is_reported_as_cancelled_when_no_question_of_any_server_is_left(world):
     orphan = verifying(world)
     world.restart()
     world.cancel_by_operator(1)

@@ -1,4 +1,4 @@
-"""Jobs that an application queues itself: what is told of them is what was seen there."""
+"""Jobs that an application queues itself: what is reported of them is what was seen there."""
 
 from functools import partial
 from unittest.mock import patch
@@ -73,7 +73,7 @@ class QueuedWorld(World):
             super().start()
 
     def steady(self):
-        """Time that passes, whatever the clock is set to."""
+        """Monotonic time."""
         return self.clock.seconds() - self.ahead
 
     def put_clock(self, seconds):
@@ -150,7 +150,7 @@ def test_a_job_that_is_seen_to_end_by_its_cancellation_is_cancelled(world):
     assert world.final.fields["reason"] == "cancelled by host NSK2"
 
 
-def test_a_job_that_goes_on_in_its_application_is_never_told_as_cancelled(world):
+def test_a_job_that_continues_in_its_application_is_never_reported_as_cancelled(world):
     world.submit()
     world.obeys = False
     world.cancel_by_host("NSK2", 1, 2)
@@ -164,20 +164,20 @@ def test_a_job_that_goes_on_in_its_application_is_never_told_as_cancelled(world)
     assert world.ledger.book.request(1).reason == reason
 
 
-def test_a_job_of_which_nothing_is_heard_is_never_told_as_cancelled(world):
+def test_a_job_of_which_nothing_is_heard_is_never_reported_as_cancelled(world):
     world.submit()
     world.answer()
     world.cancel_by_operator(1)
     for _ in range(200):  # no query is answered: each is ended by its own time-out
         world.clock.pass_time(5.0)
     assert world.final.word is Word.INTERRUPTED
-    assert world.final.fields["reason"].startswith("cancelled by operator alice; how the appl")
+    assert world.final.fields["reason"].startswith("cancelled by operator alice; the state of")
 
 
 @pytest.mark.parametrize(
     ("text", "why"), [(FINDABLE, "exit code 2"), (BLIND, "no query finds a job by its handle")]
 )
-def test_a_submission_that_was_cancelled_and_may_have_been_taken_is_not_told_as_cancelled(
+def test_a_submission_that_was_cancelled_and_may_have_been_taken_is_not_reported_as_cancelled(
     world, text, why
 ):
     world.found = (2, "the console does not answer\n")
@@ -212,7 +212,7 @@ def test_a_submission_that_was_never_begun_needs_not_be_looked_for(world):
     assert world.final.word is Word.CANCELLED
 
 
-def test_a_job_out_of_time_that_does_not_end_there_is_not_told_as_ended(world):
+def test_a_job_out_of_time_that_does_not_end_there_is_not_reported_as_ended(world):
     world.submit(BLIND)
     world.obeys = False
     for _ in range(61):

@@ -32,7 +32,7 @@ def answers(world, host, since):
 ARCHIVE = "DSK 'archive /VAULT01/ONE ref=payroll'"
 
 
-def test_status_tells_of_the_newest_request_of_that_name(world):
+def test_status_shows_the_newest_request_of_that_name(world):
     tell(world, "NSK1", ARCHIVE, ARCHIVE, "DSK 'archive /VAULT01/ONE ref=other'")
     before = len(world.mail["NSK1"].notices)
 

@@ -207,7 +207,7 @@ def test_the_history_names_the_jobs_that_a_lock_was_taken_from(world):
     ]
 
 
-def test_a_lock_that_nobody_holds_is_not_released_and_leaves_no_trace(world):
+def test_a_lock_that_no_job_holds_is_not_released_and_leaves_no_trace(world):
     told = []
     world.operator.release_lock("the robot", "operator alice").addCallback(told.append)
     world.settle()
@@ -278,7 +278,7 @@ def test_a_run_without_a_folder_may_have_been_made_where_the_spool_was_emptied(w
 
 
 def start_without_mark(world):
-    """Begin a server of which nothing tells whether the run of job 1 was made."""
+    """Begin a server of which nothing shows whether the run of job 1 was made."""
     world.kill()
     world.runner.forget("000001-1")
     world.machine.ledger = None

@@ -15,7 +15,7 @@ def run(*arguments, stdin=None):
     return CliRunner().invoke(decode, list(arguments), input=stdin)
 
 
-def test_json_lines_are_the_objects_that_stand_beside_the_display():
+def test_json_lines_are_the_objects_that_are_beside_the_display():
     result = run("--json", str(DISPLAYS / "wrapped.txt"))
 
     assert result.exit_code == 0
@@ -50,7 +50,7 @@ def test_only_candidates_are_shown_when_asked_for():
     }
 
 
-def test_what_is_refused_is_told_apart_and_gives_exit_code_3():
+def test_what_is_refused_is_distinguished_and_gives_exit_code_3():
     result = run("-", stdin=b"VTSPolicy " + b"x" * 9000 + b"\nVTSPolicy TSM\n")
 
     assert result.exit_code == 3

@@ -78,7 +78,7 @@ def test_an_acknowledgement_can_be_the_first_word():
     assert decoder("auto").feed(b'{"ack": 1}\n') == [Acknowledgement(ids=(1,))]
 
 
-def test_the_counts_go_on_from_the_first_byte():
+def test_the_counts_continue_from_the_first_byte():
     reading = decoder("auto")
     counted = reading.counted
     for byte in b"VTSPolicy TSM\n":

@@ -22,7 +22,7 @@ def events_of(name, *, only_candidates):
 
 
 @pytest.mark.parametrize("name", EXPLAINED)
-def test_a_display_holds_the_events_that_stand_beside_it(name):
+def test_a_display_holds_the_events_that_are_beside_it(name):
     expected = json.loads((DISPLAYS / f"{name}.json").read_text(encoding="utf-8"))
 
     assert [to_json(event) for event in events_of(name, only_candidates=False)] == expected

@@ -137,7 +137,7 @@ def test_a_plain_command_ends_the_open_event_and_is_one_line(only_candidates):
 
 
 @both_modes
-def test_a_header_without_text_takes_no_line_that_stands_before_it(only_candidates):
+def test_a_header_without_text_takes_no_line_that_is_before_it(only_candidates):
     reading = ems(only_candidates=only_candidates)
     items = reading.feed(b"VTSPolicy TSM\n" + HEADER + b"\n  \n" + HEADER + b"\n")
 
@@ -183,7 +183,7 @@ def test_a_command_whose_header_is_none_is_refused_and_says_what_was_found(
     (refusal,) = reading.feed(bad + b" VTSPolicy Erase - A00017\r\n   A00018\n") + reading.close()
 
     assert refusal.kind == "header"
-    assert refusal.reason.startswith(f"{bad.decode()} is no header of an event")
+    assert refusal.reason.startswith(f"{bad.decode()} is not the header of an event")
     assert reading.counted.refused == {"header": 1}
     assert reading.counted.malformed == 1
 
@@ -233,7 +233,7 @@ def test_our_own_notices_are_never_candidates():
 
     assert [item for item in items if isinstance(item, Event)] == []
     assert [(item.kind, item.answered) for item in items] == [("plain", False)]
-    assert "'VTSPolicy Erase' stands right behind a notice of ours" in items[0].reason
+    assert "'VTSPolicy Erase' is right behind one of our notices" in items[0].reason
 
 
 @both_modes
@@ -397,7 +397,7 @@ def test_our_own_notices_in_other_letters_are_never_candidates(shown, only_candi
 @pytest.mark.parametrize("wrapped", [True, False])
 @pytest.mark.parametrize("before", [b" ", b"\t", b"\x0c", b"\x1b", b"\xc2\xa0", b"\r", b"\x01  "])
 @pytest.mark.parametrize("text", [b"VTSPolicy TSM 'x'", b"vtspolicy TSM", b"$ZSVR: 0412 MOUNT X"])
-def test_what_stands_before_a_header_is_named(before, text, wrapped, only_candidates):
+def test_what_is_before_a_header_is_named(before, text, wrapped, only_candidates):
     reading = ems(only_candidates=only_candidates, wrapped=wrapped)
 
     items = reading.feed(HEADER + b" noise\n" + before + HEADER + b" " + text + b"\n")

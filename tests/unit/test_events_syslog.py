@@ -141,7 +141,7 @@ def test_a_counted_message_too_long_is_skipped_by_its_length(cut):
 
 
 @pytest.mark.parametrize("lie", [b"20 ", b"x ", b"9999999999 ", b"0 ", b"-1 ", b""])
-def test_after_a_length_that_lies_reading_goes_on_at_the_next_line_end(lie):
+def test_after_a_length_that_lies_reading_continues_at_the_next_line_end(lie):
     data = by_length(PLAIN) + lie + PLAIN + b"\n" + by_length(PLAIN)
 
     items = read(data)
@@ -150,7 +150,7 @@ def test_after_a_length_that_lies_reading_goes_on_at_the_next_line_end(lie):
 
 
 @pytest.mark.parametrize("cut", [1, 5, 1000])
-def test_lost_framing_is_told_once_however_long_it_lasts(cut):
+def test_lost_framing_is_reported_once_however_long_it_lasts(cut):
     data = by_length(PLAIN) + b"garbage " * 40 + b"\n" + by_length(PLAIN)
     reading = decoder("syslog")
 
@@ -375,7 +375,7 @@ def test_a_command_that_misses_by_little_is_handed_to_the_parser(framed, word, o
 
 @framings
 @both_modes
-def test_what_stands_before_a_header_is_named(framed, only_candidates):
+def test_what_is_before_a_header_is_named(framed, only_candidates):
     data = framed(message(b"\x1b[0m" + SHOWN), message(b"\x1b " + SHOWN + b" VTSPolicy TSM"))
 
     (refusal,) = read(data, only_candidates=only_candidates)

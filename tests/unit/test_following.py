@@ -69,7 +69,7 @@ class Reports:
 
 
 class SetClock(Clock):
-    """A clock that somebody sets; `steady` goes on as if nobody did."""
+    """A clock that somebody sets; `steady` does not change by that."""
 
     ahead = 0.0
 

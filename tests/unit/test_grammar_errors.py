@@ -65,7 +65,7 @@ MISTAKES = [
     ("VTSPolicy TSM '/VAULT01/../P'", 25, 'found "..", expected the name of a pool', "in full"),
     ("VTSPolicy TSM '/VAULT01/P/.'", 27, 'found ".", expected the name of a cartridge', "in full"),
     ("VTSPolicy TSM '/VAULT01/P/A/B'", 28, 'found "/B", but a path ends', "/VAULTxx/pool"),
-    ("VTSPolicy TSM '/VAULT01/P*'", 26, 'found "*", which cannot stand', "letters, digits"),
+    ("VTSPolicy TSM '/VAULT01/P*'", 26, 'found "*", which cannot be in', "letters, digits"),
     ("VTSPolicy TSM '/VAULT01/-P'", 25, "cannot begin with -", None),
     (f"VTSPolicy TSM '/VAULT01/{'P' * 65}'", 89, "65 characters, at most 64", None),
     ("VTSPolicy TSM 's=a /VAULT01/P'", 16, 'found "s" before the path', "the path comes first"),
@@ -174,7 +174,7 @@ def test_a_text_a_little_shorter_may_have_lost_blanks_and_been_cut(size):
     assert "cut at 102 bytes" in (caught.value.hint or "")
 
 
-def test_a_rejected_command_still_tells_its_reference_and_its_server():
+def test_a_rejected_command_still_shows_its_reference_and_its_server():
     with pytest.raises(CommandError) as caught:
         parse("VTSPolicy TSM 'archve /VAULT01/P s=vts2 ref = NB7'")
     assert (caught.value.ref, caught.value.source) == ("NB7", "vts2")
@@ -183,7 +183,7 @@ def test_a_rejected_command_still_tells_its_reference_and_its_server():
     assert (caught.value.ref, caught.value.source) == (None, None)
 
 
-def test_the_first_mistake_of_several_is_told():
+def test_the_first_mistake_of_several_is_reported():
     with pytest.raises(CommandError) as caught:
         parse("VTSPolicy TSM 'archive /VAULT01/P sorce=a r=14")
     assert caught.value.column == 35

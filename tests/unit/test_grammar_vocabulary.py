@@ -1,4 +1,4 @@
-"""The vocabulary: what is shipped, what a site can add, and how its mistakes are told."""
+"""The vocabulary: what is shipped, what a site can add, and how its mistakes are reported."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_every_family_of_the_manuals_and_ours_is_shipped():
     assert verbs == ["Erase", "Delete", "Restore", "Status", "Cancel"]
 
 
-def test_facts_of_the_manuals_and_our_own_are_told_apart():
+def test_facts_of_the_manuals_and_our_own_are_distinguished():
     families = shipped().families
     assert {families[name].status for name in ("TSM", "NBU", "Erase")} == {"documented"}
     assert {families[name].status for name in ("DSK", "RST", "Status")} == {"ours"}
@@ -87,7 +87,7 @@ def test_a_site_adds_a_core_keyword_to_every_application_family(site):
     assert "costcentre" not in vocabulary.families["Erase"].keywords
 
 
-def test_all_mistakes_of_a_file_are_told_with_their_places(site):
+def test_all_mistakes_of_a_file_are_reported_with_their_places(site):
     text = """\
 families:
   XYZ:
@@ -113,7 +113,7 @@ fmilies: {}
         ':3:5: unknown key "titel" in family XYZ; did you mean "title"?',
         ":4:12: only the shipped verbs take that; leave it out",
         ":5:17: operations must be a list; write [archive, selective]",
-        ':7:20: "nmae" is no type; did you mean "name"?',
+        ':7:20: "nmae" is not a valid type; did you mean "name"?',
         ':10:7: "ref" has its own meaning already; choose another name',
         ':11:7: "node" has its own meaning already; choose another name',
         ':12:7: "9th" cannot be a keyword; a letter, then up to 31 letters, digits, _ or -',
@@ -175,17 +175,17 @@ def test_a_verb_takes_further_keywords_but_no_new_verb_can_be_made(site):
         ),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_told_with_its_place(site, text, problem):
+def test_a_value_of_the_wrong_kind_is_reported_with_its_place(site, text, problem):
     assert problems_of(site(text)) == [problem]
 
 
-def test_duplicate_keys_and_words_that_yaml_changes_are_told(site):
+def test_duplicate_keys_and_words_that_yaml_changes_are_reported(site):
     found = problems_of(site("families:\n  X: {title: on}\n  X: {title: x}\n"))
     assert found[0].startswith(":2:14: on can mean the word or true")
-    assert any(problem.startswith(':3:3: the key "X" stands here twice') for problem in found)
+    assert any(problem.startswith(':3:3: the key "X" is here twice') for problem in found)
 
 
-def test_a_file_that_is_not_there_is_told_by_its_name(tmp_path):
+def test_a_file_that_is_not_there_is_reported_by_its_name(tmp_path):
     assert problems_of(tmp_path / "none.yaml") == [
         ":1:1: the file cannot be read: No such file or directory"
     ]

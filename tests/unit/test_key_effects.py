@@ -78,12 +78,12 @@ when            unit/test_rules_decide.py::test_a_condition_holds_or_fails
 application     unit/test_rules_load.py::test_an_application_is_the_one_that_has_the_copy
 run             unit/test_rules_commands.py::test_the_same_for_people
 deny            unit/test_rules_commands.py::test_a_denial_gives_its_reason
-then            unit/test_rules_load.py::test_the_engine_erases_and_deletes_by_itself
+then            unit/test_rules_load.py::test_the_engine_erases_and_deletes_on_its_own
 lock            unit/test_rules_decide.py::test_a_lock_that_names_what_is_absent_is_the_path
 proof           unit/test_rules_evidence.py::test_a_rule_says_what_proof_its_copies_need_and_how_often
 read_back       unit/test_rules_evidence.py::test_what_reads_the_data_is_there_for_rules_that_copy
 work:
-prepare         unit/test_engine_calls_told.py::test_a_preparation_that_failed_tells_why
+prepare         unit/test_engine_calls_told.py::test_a_preparation_that_failed_shows_why
 input           unit/test_rules_input.py::test_no_lines_are_no_input_and_lines_end_each
 env             integration/test_runner.py::test_the_exit_code_and_both_outputs_are_known
 each            unit/test_rules_decide.py::test_one_job_does_a_pool
@@ -94,8 +94,8 @@ outcome         unit/test_rules_judge.py::test_an_exit_code_is_what_the_table_sa
 read            unit/test_rules_shipped.py::test_bacula_is_read_whatever_case_its_catalogue_gives_the_columns
 progress        unit/test_progress.py::test_the_share_is_read_from_the_output_once_a_minute
 expect          unit/test_rules_judge.py::test_a_success_without_the_expected_count_is_none
-cause           unit/test_rules_outputs.py::test_the_line_that_tells_why_is_the_reason_and_not_the_statistics_after_it
-verify          unit/test_engine_calls_told.py::test_a_verification_that_failed_tells_why_beside_what_the_run_said
+cause           unit/test_rules_outputs.py::test_the_line_that_shows_why_is_the_reason_and_not_the_statistics_after_it
+verify          unit/test_engine_calls_told.py::test_a_verification_that_failed_shows_why_beside_what_the_run_said
 poll            unit/test_following.py::test_a_job_is_polled_by_its_number_quickly_at_first_and_then_as_often_as_the_rule_says
 cancel          unit/test_following.py::test_a_cancelled_job_is_cancelled_in_the_application_at_once
 cancel_input    unit/test_rules_commands.py::test_what_a_queued_application_is_told_is_shown_line_by_line
@@ -123,7 +123,7 @@ outcome         unit/test_rules_judge.py::test_a_table_without_a_default_fails_w
 read            unit/test_rules_shipped.py::test_bacula_is_read_whatever_case_its_catalogue_gives_the_columns
 input           unit/test_rules_input.py::test_all_that_a_queued_application_needs_can_be_said_in_the_table
 expect          unit/test_following.py::test_a_success_without_what_is_expected_is_a_failure
-absent          unit/test_rules_input.py::test_a_clear_no_is_told_from_no_answer
+absent          unit/test_rules_input.py::test_a_clear_no_is_distinguished_from_no_answer
 timeout         unit/test_rules_input.py::test_all_that_a_queued_application_needs_can_be_said_in_the_table
 prepare         unit/test_engine_orphans.py::test_what_a_killed_server_asked_is_gone_before_it_is_asked_again
 every           unit/test_following.py::test_a_job_is_polled_by_its_number_quickly_at_first_and_then_as_often_as_the_rule_says
@@ -141,7 +141,7 @@ equals          unit/test_rules_judge.py::test_a_success_without_the_expected_co
 at_least        unit/test_rules_shipped.py::test_an_empty_borg_archive_that_bears_our_name_is_no_copy
 outcome         unit/test_rules_judge.py::test_an_expectation_that_says_nothing_makes_no_clear_no
 cause:
-field           unit/test_rules_outputs.py::test_a_field_of_json_is_told_with_its_escapes_undone
+field           unit/test_rules_outputs.py::test_a_field_of_json_is_reported_with_its_escapes_undone
 cleanup:
 hour            unit/test_tapes_engine.py::test_a_cleanup_runs_once_a_day_also_after_a_restart
 threshold       unit/test_cleanup.py::test_a_full_vault_is_emptied_from_its_oldest_tapes_on_and_only_until_it_is_not_full

@@ -133,7 +133,7 @@ def test_a_plain_command_has_no_identity_and_is_never_a_duplicate(book):
     assert not book.record(plain).duplicate
 
 
-def test_a_rejected_command_tells_column_and_reason_and_is_over(book):
+def test_a_rejected_command_shows_column_and_reason_and_is_over(book):
     recorded = book.record(
         an_intake(
             0,
@@ -270,7 +270,7 @@ def test_a_job_starts_once(book):
     assert [attempt.number for attempt in book.live_attempts()] == [1]
 
 
-def test_the_only_job_ends_its_request_with_one_notice_that_tells_all(book):
+def test_the_only_job_ends_its_request_with_one_notice_that_shows_all(book):
     (job,) = book.record(an_intake(event=an_event(id="E1"))).jobs
     finished = run(book, job, FAILED)
 
@@ -567,7 +567,7 @@ def test_counts_tell_jobs_by_state_and_what_hosts_have_not_got(book):
 # -- history and retention
 
 
-def test_the_history_tells_every_step_with_its_cause_and_actor(book):
+def test_the_history_shows_every_step_with_its_cause_and_actor(book):
     (job,) = book.record(an_intake()).jobs
     run(book, job, FAILED)
     lines = book.history(f"request {job.request}")
@@ -582,7 +582,7 @@ def test_the_history_tells_every_step_with_its_cause_and_actor(book):
     assert book.history(f"job {job.id}") == lines[1:4]
 
 
-def test_the_history_is_in_the_order_of_recording_though_the_clock_was_put_back(book):
+def test_the_history_is_in_the_order_of_recording_though_the_clock_was_set_back(book):
     jobs = book.record(an_intake(2)).jobs
     assert book.start_attempt(jobs[0].id, 90.0)
     book.finish_attempt(jobs[0].id, 1, FAILED, 50.0)
@@ -609,7 +609,7 @@ def test_the_history_is_in_the_order_of_recording_though_the_clock_was_put_back(
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_notice_tells_no_time_below_nothing_though_the_clock_was_put_back(book, count):
+def test_a_notice_shows_no_time_below_nothing_though_the_clock_was_set_back(book, count):
     for job in book.record(an_intake(count)).jobs:
         book.start_attempt(job.id, 110.0)
         finished = book.finish_attempt(job.id, 1, DONE, 50.0)

@@ -1,4 +1,4 @@
-"""Why a job, and a request of several, ended as it did: whose reason is told."""
+"""Why a job, and a request of several, ended as it did: whose reason is given."""
 
 from datetime import datetime
 
@@ -76,7 +76,7 @@ def test_those_that_wait_when_one_has_failed_do_not_take_its_reason_away(book):
     assert final(book).fields["reason"] == "the drive is gone"
 
 
-def test_a_job_that_was_stopped_unseen_tells_who_wanted_it_and_what_is_not_known(book):
+def test_a_job_that_was_stopped_unseen_shows_who_wanted_it_and_what_is_not_known(book):
     (job,) = record(book, 1)
     book.start_attempt(job.id, 101.0)
     book.cancel_job(job.id, "operator alice", 102.0)
@@ -92,7 +92,7 @@ def test_a_job_whose_run_died_while_it_was_stopped_is_cancelled(book):
     (job,) = record(book, 1)
     book.start_attempt(job.id, 101.0)
     book.cancel_job(job.id, "operator alice", 102.0)
-    ending = Ending(state=JobState.INTERRUPTED, reason="the machine was started anew")
+    ending = Ending(state=JobState.INTERRUPTED, reason="the machine was restarted")
     after = book.finish_attempt(job.id, 1, ending, 103.0).job
     assert (after.state, after.reason) == (JobState.CANCELLED, "cancelled by operator alice")
 

@@ -1,4 +1,4 @@
-"""Promise 3, by machine: whatever verbs come in whatever order, one final notice each."""
+"""Promise 3, by machine: any verbs in any order, one final notice each."""
 
 from datetime import datetime, timedelta
 

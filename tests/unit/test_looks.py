@@ -1,4 +1,4 @@
-"""What a look at a tape tells, and what it never does."""
+"""What a look at a tape shows, and what it never does."""
 
 import fcntl
 import mmap
@@ -41,7 +41,7 @@ def clock(folder):
 
 
 class TestALook:
-    def test_tells_what_the_file_is(self, tape):
+    def test_shows_what_the_file_is(self, tape):
         facts = tape.stat()
         times = [facts.st_mtime_ns, facts.st_ctime_ns]
         seen = look(tape)
@@ -53,12 +53,12 @@ class TestALook:
         look(tape)
         assert tape.stat() == before
 
-    def test_tells_of_a_writer(self, tape):
+    def test_shows_a_writer(self, tape):
         with tape.open("r+b"):
             assert look(tape)["open"] is True
         assert look(tape)["open"] is False
 
-    def test_tells_of_a_writer_that_only_has_it_mapped(self, tape):
+    def test_shows_a_writer_that_only_has_it_mapped(self, tape):
         with tape.open("r+b") as file:
             mapped = mmap.mmap(file.fileno(), 4)
         assert look(tape)["open"] is True
@@ -69,7 +69,7 @@ class TestALook:
         with tape.open("rb"):
             assert look(tape)["open"] is False
 
-    def test_of_a_file_that_another_has_a_write_lease_on_tells_of_a_writer(self, tape):
+    def test_of_a_file_that_another_has_a_write_lease_on_shows_a_writer(self, tape):
         script = (
             "import fcntl, os, signal, sys\n"
             "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])\n"
@@ -116,7 +116,7 @@ class TestALook:
         assert seen["open"] is None
         assert seen["file"][1] == 4
 
-    def test_cannot_end_by_the_signal_that_tells_of_a_writer(self):
+    def test_cannot_end_by_the_signal_that_shows_a_writer(self):
         assert signal.getsignal(signal.SIGURG) is signal.SIG_DFL  # which is to ignore it
 
     def test_takes_nothing_but_a_plain_file_with_one_name(self, pool, tape):
@@ -139,7 +139,7 @@ class TestALook:
         seen = keeper.look(str(tape.parents[1]), folder, name)
         assert (seen["file"], seen["clock"]) == (None, None)
 
-    def test_at_a_vault_that_is_not_there_tells_nothing(self, tmp_path):
+    def test_at_a_vault_that_is_not_there_says_nothing(self, tmp_path):
         seen = keeper.look(str(tmp_path / "gone"), "P", "A00017")
         assert (seen["file"], seen["open"], seen["clock"]) == (None, None, None)
 
@@ -170,7 +170,7 @@ class TestTheClockOfAVault:
         assert (facts.st_size, stat.S_IMODE(facts.st_mode)) == (0, 0o600)
         assert not clock(tape.parent).exists()
 
-    def test_goes_on(self, tape):
+    def test_continues(self, tape):
         first = look(tape)["clock"]
         os.utime(clock(tape.parents[1]), (1, 1))
         assert look(tape)["clock"] > first

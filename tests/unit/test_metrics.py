@@ -208,7 +208,7 @@ def test_a_full_queue_is_a_pause_while_as_much_is_kept_as_may_be(world):
     assert paused(world) == 10.0 + FULL_PAUSE
 
 
-def test_a_clock_that_is_put_back_takes_nothing_from_a_pause(world):
+def test_a_clock_that_is_set_back_takes_nothing_from_a_pause(world):
     reading = Reading(SimpleNamespace(seconds=iter((100.0, 130.0, 130.0, 10.0)).__next__))
     reading.pause()
     assert reading.tell() == (None, 30.0)
@@ -340,7 +340,7 @@ def test_the_last_success_is_known_after_a_restart_too(world):
     assert sample(world, "last_success_timestamp_seconds", **labels) == at
 
 
-def test_the_oldest_job_and_the_seats_are_told_by_application(world):
+def test_the_oldest_job_and_the_seats_are_reported_by_application(world):
     world.send("NSK1", "VTSPolicy RST '/VAULT01/PAY'")  # three jobs, one seat
     world.clock.pass_time(50.0)
     collected(world)

@@ -1,4 +1,4 @@
-"""Notices: one line each, whatever a value holds."""
+"""Notices: one line each, with any value."""
 
 import json
 from datetime import datetime

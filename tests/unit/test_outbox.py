@@ -136,7 +136,7 @@ def test_what_is_recorded_while_the_backlog_is_read_comes_after_it_and_once(benc
     assert words == ["ACCEPTED", "STARTED", "COMPLETED"]
 
 
-def test_what_the_backlog_had_already_is_not_told_a_second_time(bench):
+def test_what_the_backlog_had_already_is_not_reported_a_second_time(bench):
     for number in range(PAGE):
         bench.record(Word.ACCEPTED, number)
     bench.store.slow = True
@@ -436,7 +436,7 @@ def test_doors_are_closed_when_what_came_through_them_is_recorded(bench):
     assert session.transport.disconnecting
 
 
-def test_an_event_that_may_go_on_is_waited_for_before_its_door_is_closed(bench):
+def test_an_event_that_may_continue_is_waited_for_before_its_door_is_closed(bench):
     door, _, _ = doors(bench)
     session = comer(door)
     header = b"26-11-22 02:14:09 \\NSK1.$ZBAT TANDEM.EMS.L01 1234"

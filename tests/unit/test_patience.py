@@ -31,7 +31,7 @@ class Queue:
 
 
 class Outbox:
-    """Remembers what is to be told."""
+    """Remembers what is to be reported."""
 
     def __init__(self):
         self.words = []

@@ -1,4 +1,4 @@
-"""A problem is one line that a terminal can show, whatever names are in it."""
+"""A problem is one line that a terminal can show, with any names in it."""
 
 from vtspolicy.config.problems import ConfigurationError, Problem
 

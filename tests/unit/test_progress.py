@@ -1,4 +1,4 @@
-"""Progress is told at most once a minute, and only to hosts that want to know."""
+"""Progress is reported at most once a minute, and only to hosts that want to know."""
 
 import pytest
 from attrs import evolve
@@ -72,7 +72,7 @@ def test_the_share_is_read_from_the_output_once_a_minute(progress, clock, job):
     assert len(progress.outbox.told) == 2
 
 
-def test_a_share_that_did_not_change_is_not_told_again(progress, clock, job):
+def test_a_share_that_did_not_change_is_not_reported_again(progress, clock, job):
     progress.watch(job, "1-2")
     for _ in range(5):
         clock.advance(60)
@@ -87,13 +87,13 @@ def test_polls_that_come_often_tell_it_once_a_minute(progress, clock, job):
 
 
 @pytest.mark.parametrize("share", ["", "nan", "inf", "much"])
-def test_what_is_no_share_is_not_told(progress, clock, job, share):
+def test_what_is_no_share_is_not_reported(progress, clock, job, share):
     clock.advance(100)
     progress.report(job, {"percent": share})
     assert progress.outbox.told == []
 
 
-def test_a_share_beyond_its_bounds_is_told_within_them(progress, clock, job):
+def test_a_share_beyond_its_bounds_is_reported_within_them(progress, clock, job):
     clock.advance(100)
     progress.report(job, {"percent": "140.7"})
     assert progress.outbox.told == [(1, 2, 100, 100)]

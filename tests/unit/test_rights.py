@@ -1,4 +1,4 @@
-"""Who may do what: whatever is not listed is denied."""
+"""Who may do what: what is not listed is denied."""
 
 from datetime import datetime
 
@@ -80,7 +80,7 @@ def test_a_plain_command_of_an_address_of_two_hosts_is_ambiguous():
 
 
 def test_a_stranger_is_told_that_nobody_knows_it():
-    assert "192.0.2.1 is no peer" in host_of_event((), event("\\NSK1"), address="192.0.2.1")
+    assert "192.0.2.1 is not a peer" in host_of_event((), event("\\NSK1"), address="192.0.2.1")
 
 
 def test_families_and_vaults_are_denied_unless_listed():

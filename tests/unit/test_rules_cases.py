@@ -242,11 +242,11 @@ def test_coverage_names_the_rules_that_decide_no_case(run):
         ),
         (
             "cases:\n  - {case: a, command: b, rule: c, at: soon}",
-            '2:40: "soon" is no time; as 2026-11-22 02:14',
+            '2:40: "soon" is not a time; as 2026-11-22 02:14',
         ),
         (
             "cases:\n  - {case: a, command: b, rule: c, tapes: [x]}",
-            "2:44: x is no tape; /VAULT/POOL/CARTRIDGE, then what it is",
+            "2:44: x is not a tape; /VAULT/POOL/CARTRIDGE, then what it is",
         ),
         (
             "cases:\n  - {case: a, command: b, error: {colum: 1}}",

@@ -329,7 +329,7 @@ def table_of(rules):
 
 
 @given(TABLES, COMMANDS, AROUND)
-def test_the_trace_tells_the_truth_about_the_decision(rules, command, around):
+def test_the_trace_shows_the_truth_about_the_decision(rules, command, around):
     table = table_of(rules)
     trace = []
     traced = decide(table, command, around, trace=trace)

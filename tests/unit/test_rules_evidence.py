@@ -98,7 +98,7 @@ def test_an_erase_may_ask_for_data_of_the_applications_that_can_be_read(load):
         ("'{{target}}'", "path"),
     ],
 )
-def test_where_a_restore_writes_is_told_by_the_places_it_uses(load, run, to):
+def test_where_a_restore_writes_is_reported_by_the_places_it_uses(load, run, to):
     assert only_work(load(restore(run))).restores_to == to
 
 

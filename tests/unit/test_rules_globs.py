@@ -1,4 +1,4 @@
-"""Globs are bounded: a table is ready in no time, whatever it says."""
+"""Globs are bounded: a table is ready in no time, with any content."""
 
 import time
 

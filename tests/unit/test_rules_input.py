@@ -52,7 +52,7 @@ QUERY = Query(
         (8, "ANS1017E Session rejected", "failed", False),
     ],
 )
-def test_a_clear_no_is_told_from_no_answer(code, output, state, absent):
+def test_a_clear_no_is_distinguished_from_no_answer(code, output, state, absent):
     judged = judge_query(QUERY, code=code, output=output, values={})
     assert (judged.state, judged.absent) == (state, absent)
 
@@ -123,7 +123,7 @@ def test_all_that_a_queued_application_needs_can_be_said_in_the_table(load):
         ('["{program.console}", "{slot}"]', '["{program.console}", "{state}"]', "{state}"),
     ],
 )
-def test_a_name_that_nothing_provides_is_told(load, right, wrong, said):
+def test_a_name_that_nothing_provides_is_reported(load, right, wrong, said):
     assert right in TABLE
     with pytest.raises(ConfigurationError) as caught:
         load(TABLE.replace(right, wrong))

@@ -1,4 +1,4 @@
-"""Judging runs: exit codes, what output tells, and the traps of the applications."""
+"""Judging runs: exit codes, what output says, and the traps of the applications."""
 
 import pytest
 from hypothesis import given
@@ -63,7 +63,7 @@ def test_a_success_without_the_expected_count_is_none():
     failed = judge(wanted, code=0, output="files: 0\n", values={})
     assert (failed.state, failed.reason) == ("failed", "files is 0, expected 1")
     silent = judge(wanted, code=0, output="", values={})
-    assert (silent.state, silent.reason) == ("failed", "the output does not tell files")
+    assert (silent.state, silent.reason) == ("failed", "the output does not show files")
 
 
 def test_the_size_of_the_tape_can_be_expected():
@@ -206,7 +206,7 @@ def test_a_queued_job_stands_as_its_state_says(state, found):
 
 
 @pytest.mark.parametrize(("code", "output"), [(1, "no director"), (0, ""), (0, "jobstatus")])
-def test_a_poll_that_tells_nothing_is_no_end(code, output):
+def test_a_poll_that_says_nothing_is_no_end(code, output):
     found = judge_poll(POLL, code=code, output=output, values={})
     assert found.state == "running"
     assert found.reason

@@ -146,7 +146,7 @@ rules:
     assert queries[2].outcome == {"3": "completed"}
 
 
-def test_the_engine_erases_and_deletes_by_itself(load):
+def test_the_engine_erases_and_deletes_on_its_own(load):
     rule = only_rule(load("rules: [{rule: a, when: {family: Erase}, then: erased}]"))
     assert (rule.work.run, rule.work.then) == ((), "erased")
 

@@ -1,4 +1,4 @@
-"""The line of an output that tells why a program failed, and where the tables look for it."""
+"""The line of an output that says why a program failed, and where the tables look for it."""
 
 import json
 import time
@@ -26,12 +26,12 @@ def reason(cause, output, code=12):
     return judge(work, code=code, output=output, values={}).reason.partition("list: ")[2]
 
 
-def test_the_line_that_tells_why_is_the_reason_and_not_the_statistics_after_it():
+def test_the_line_that_shows_why_is_the_reason_and_not_the_statistics_after_it():
     output = f"reading /VAULT01/PAY/A1\nXYZ104E the server is full\n{STATISTICS}"
     assert reason(lines("XYZ[0-9]{3}E"), output) == "XYZ104E the server is full"
 
 
-def test_of_several_such_lines_the_last_is_told():
+def test_of_several_such_lines_the_last_is_reported():
     assert reason(lines("^ERR"), "ERR one\nERR two\ndone\n") == "ERR two"
 
 
@@ -41,17 +41,17 @@ def test_the_first_pattern_that_finds_a_line_counts():
     assert reason(lines("^F ", "^W "), output) == "W again odd"
 
 
-def test_a_group_is_the_part_that_is_told():
+def test_a_group_is_the_part_that_is_reported():
     assert reason(lines(r"\d+ because (.*)"), "at 12:00 3 because of rain\n") == "of rain"
 
 
-def test_a_field_of_json_is_told_with_its_escapes_undone():
+def test_a_field_of_json_is_reported_with_its_escapes_undone():
     output = json.dumps({"kind": "end", "why": {"text": 'no "lock"\nleft'}}) + '\n{"n": 1}\n'
     cause = (Reading(name="cause", field="why.text"),)
     assert reason(cause, output) == 'no "lock" left'
 
 
-def test_without_such_a_line_the_last_one_for_people_is_told():
+def test_without_such_a_line_the_last_one_for_people_is_reported():
     assert reason(lines("^ERR"), "first\nlast words\n\n") == "last words"
     assert reason((), 'last words\n{\n  "files": 0\n}\n') == "last words"
 
@@ -72,13 +72,13 @@ def test_a_slow_expression_looks_at_no_more_of_any_line():
     assert time.monotonic() - began < 60
 
 
-def test_a_run_that_did_not_exit_tells_its_last_words():
+def test_a_run_that_did_not_exit_shows_its_last_words():
     work = Work(application="X", cause=lines("^ERR"))
     judged = judge(work, code=None, output="ERR no tape\nbye\n", values={}, kind="signalled")
     assert judged.reason == "it did not exit: signalled: ERR no tape"
 
 
-def test_a_query_that_failed_tells_its_cause_and_one_that_went_well_no_statistics():
+def test_a_query_that_failed_shows_its_cause_and_one_that_went_well_no_statistics():
     query = Query(
         run=("q",),
         outcome={"0": "completed"},
@@ -94,7 +94,7 @@ def test_a_query_that_failed_tells_its_cause_and_one_that_went_well_no_statistic
     assert warned.reason == "files is 0, expected 1: ERR of files"
 
 
-def test_a_queued_job_that_failed_tells_the_cause_of_its_own_log():
+def test_a_queued_job_that_failed_shows_the_cause_of_its_own_log():
     query = Query(
         run=("q",),
         outcome={"0": "completed"},
@@ -144,13 +144,13 @@ def test_an_application_says_it_for_its_rules_and_for_their_calls(tmp_path):
     ("written", "message"),
     [
         ("'(a)(b)'", "a regular expression with one group, or without any, is expected here"),
-        ("'(a'", "this is no regular expression"),
+        ("'(a'", "this is not a regular expression"),
         ("{feild: message}", 'did you mean "field"?'),
         ("{}", "a cause is a regular expression or a field"),
         ("[]", "this list is empty"),
     ],
 )
-def test_a_cause_that_cannot_be_is_told_with_its_place(tmp_path, written, message):
+def test_a_cause_that_cannot_be_is_reported_with_its_place(tmp_path, written, message):
     text = TABLE.replace("cause: OWN", f"cause: {written}")
     with pytest.raises(ConfigurationError) as caught:
         table_of(tmp_path, text)
@@ -294,7 +294,7 @@ def test_a_state_that_takes_too_long_leaves_the_job_running():
     assert (judged.state, judged.answered) == ("running", False)
 
 
-def test_progress_that_takes_too_long_is_not_told():
+def test_progress_that_takes_too_long_is_not_reported():
     slow = (Reading(name="percent", pattern=f"({SLOW.replace('(', '(?:')})"),)
     assert read_progress(slow, LINE) == {}
 

@@ -170,7 +170,7 @@ def test_networker_must_name_its_save_time(work_of):
     assert judge(work, code=0, output="save: done\n", values=SIZE).state == "failed"
 
 
-def test_the_disk_archive_tells_its_progress_and_what_it_copied(work_of):
+def test_the_disk_archive_shows_its_progress_and_what_it_copied(work_of):
     work = work_of("dsk", "archive to disk")
     output = 'progress 3%\nprogress 37%\n{"digest": "ab", "bytes": 4096}\n'
     readings = {"percent": "37", "digest": "ab", "bytes": "4096"}
@@ -224,7 +224,7 @@ def test_states_of_bacula_that_differ_in_case_stay_apart(work_of):
     assert judge_poll(poll, code=0, output=shown, values=SIZE).state == "running"
 
 
-def test_a_job_of_bacula_that_failed_tells_the_error_of_its_log(work_of):
+def test_a_job_of_bacula_that_failed_shows_the_error_of_its_log(work_of):
     poll = work_of("bac", "archive to Bacula").poll
     shown = SQLITE.replace("JobStatus: T", "JobStatus: E")
     log = "| 2026-11-22 02:14:09 dir JobId 41: Fatal error: no client   |\n| bye |\n"

@@ -1,4 +1,4 @@
-"""What the files of a run tell, and how programs and processes are told apart."""
+"""What the files of a run say, and how programs and processes are distinguished."""
 
 import contextlib
 import errno
@@ -40,12 +40,12 @@ def claim_as_a_keeper(spool, run):
 
 
 class TestAJournal:
-    def test_tells_who_claimed_what_runs_and_how_it_ended(self):
+    def test_shows_who_claimed_what_runs_and_how_it_ended(self):
         known = told(journal(CLAIM, BEGUN, EXIT))
         assert (known.claimed, known.boot, known.keeper) == (True, "b", Process(10, 100))
         assert (known.leader, known.started, known.ending) == (Process(11, 110), 2.0, EXIT)
 
-    def test_of_a_keeper_that_died_at_once_tells_that_it_was_claimed_only(self):
+    def test_of_a_keeper_that_died_at_once_shows_that_it_was_claimed_only(self):
         known = told(journal(CLAIM))
         assert known.claimed
         assert known.leader is None
@@ -55,7 +55,7 @@ class TestAJournal:
         assert told(journal(CLAIM, BEGUN, STOP, EXIT)).stop is End.TIMEOUT
         assert told(journal(CLAIM, BEGUN, EXIT, STOP)).stop is None
 
-    def test_tells_the_looks_at_the_tape(self):
+    def test_shows_the_looks_at_the_tape(self):
         known = told(
             journal(LOOKING, {"before": LOOK}, BEGUN, EXIT, {"after": {**LOOK, "at": 5.0}})
         )
@@ -73,7 +73,7 @@ class TestAJournal:
         assert not told(journal(CLAIM, BEGUN, EXIT)).awaits_look
         assert not told(journal(LOOKING, {"failed": "x", "errno": 2, "at": 1.0})).awaits_look
 
-    def test_with_a_look_that_cannot_be_read_tells_all_else(self):
+    def test_with_a_look_that_cannot_be_read_shows_all_else(self):
         known = told(journal(LOOKING, {"before": 5}, BEGUN, EXIT, {"after": {"at": 1}}))
         assert (known.before, known.after, known.ending) == (None, None, EXIT)
 
@@ -82,7 +82,7 @@ class TestAJournal:
         assert known.ending == EXIT
 
     @given(st.integers(min_value=0))
-    def test_cut_anywhere_tells_what_its_whole_lines_tell(self, at):
+    def test_cut_anywhere_shows_what_its_whole_lines_tell(self, at):
         whole = journal(CLAIM, BEGUN, STOP, EXIT)
         at %= len(whole) + 1
         assert told(whole[:at]) == told(whole[: whole[:at].rfind(b"\n") + 1])
@@ -255,7 +255,7 @@ class TestAProgram:
         assert "relative" in fault
 
     @pytest.mark.parametrize("number", [errno.EIO, errno.ELOOP])
-    def test_that_fails_in_a_rare_way_is_told_in_the_system_s_words(self, number):
+    def test_that_fails_in_a_rare_way_is_reported_in_the_system_s_words(self, number):
         text = os.strerror(number)
         assert explained("/bin/x", number, text) == f"/bin/x could not be started: {text}"
 

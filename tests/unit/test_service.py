@@ -1,4 +1,4 @@
-"""The server keeps house: what is old goes, counted and told of; not by a clock that is wrong."""
+"""The server keeps house: what is old is removed, counted and reported; not by a wrong clock."""
 
 from pathlib import Path
 from types import SimpleNamespace

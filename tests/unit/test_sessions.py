@@ -96,7 +96,7 @@ def test_batches_are_handed_over_one_after_the_other_in_the_order_of_arrival(ben
 
 @given(happenings=st.lists(st.sampled_from([*Pause, "done"]), max_size=12))
 def test_an_open_connection_is_read_exactly_when_no_pause_is_left(happenings):
-    """Whatever begins and ends in whatever order: recording, a slow peer; a stop does not end."""
+    """Begins and ends in any order: recording, a slow peer; a stop does not end."""
     bench = Bench()
     session = bench.connect()
     left = set()

@@ -1,4 +1,4 @@
-"""What systemd is told, and which exit code tells it to start a server again."""
+"""What is reported to systemd, and which exit code makes it start a server again."""
 
 import errno
 import socket
@@ -30,7 +30,7 @@ def test_the_manager_is_told_of_the_whole_life_of_a_server(manager, tmp_path):
         "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=Waiting for the ledger",
         "READY=1\nSTATUS=Ready: 127.0.0.1:7171",
         "WATCHDOG=1",
-        "STOPPING=1\nSTATUS=Stopping; running applications go on.",
+        "STOPPING=1\nSTATUS=Stopping; running applications continue.",
     ]
 
 

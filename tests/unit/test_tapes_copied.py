@@ -97,7 +97,7 @@ def killed_while_it_copies(world):
     world.system.left = None
 
 
-def test_a_copying_that_was_cut_short_is_done_anew(world):
+def test_a_copying_that_was_cut_short_is_done_again(world):
     killed_while_it_copies(world)
     world.start()
     world.work()
@@ -107,7 +107,7 @@ def test_a_copying_that_was_cut_short_is_done_anew(world):
     assert world.engine.vaults.leftovers("VAULT01") == []
 
 
-def test_a_copying_that_had_come_to_its_end_is_done_anew(world):
+def test_a_copying_that_had_come_to_its_end_is_done_again(world):
     world.system.left = 5
     world.send("NSK1", "VTSPolicy Restore - P00001", 3)
     world.work()

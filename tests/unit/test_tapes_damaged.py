@@ -1,4 +1,4 @@
-"""A copy that brings back other data of the same size than was copied: its SHA-256 tells."""
+"""A copy that brings back other data of the same size than was copied: its SHA-256 shows it."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ DIGEST = "then: migrated\n    read: {digest: 'digest=([0-9a-f]+)'}"
 
 
 class DamagedWorld(TapeWorld):
-    """An application that tells what it has copied, and loses a byte of some copies later."""
+    """An application that reports what it has copied, and loses a byte of some copies later."""
 
     def __init__(self, site):
         self.tells = True
@@ -113,7 +113,7 @@ def test_a_copy_of_unknown_digest_is_not_doubted(world):
     assert world.ask(RESTORE, 9).state is RequestState.COMPLETED
 
 
-def test_damaged_data_can_be_written_to_a_file_and_is_told(world, tmp_path):
+def test_damaged_data_can_be_written_to_a_file_and_is_reported(world, tmp_path):
     emptied(world, ARCHIVE)
     (copy,) = world.all_copies
     world.damage(copy)

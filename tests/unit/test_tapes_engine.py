@@ -63,7 +63,7 @@ def test_the_first_scan_writes_one_line_and_a_second_nothing(world):
     assert (line.after, line.actor) == ("9 tapes", "operator alice")
 
 
-def test_names_that_are_not_utf8_stop_no_scan_and_are_told(world):
+def test_names_that_are_not_utf8_stop_no_scan_and_are_reported(world):
     root = os.fsencode(world.site.root)
     odd = [
         root + name for name in (b"/VAULT01/PAY/T\xe4PE", b"/VAULT01/PAY/\xff", b"/VAULT01/\xfc")

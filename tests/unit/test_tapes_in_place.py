@@ -1,4 +1,4 @@
-"""A restore that its application writes into the tape itself: nobody may have that open."""
+"""A restore that its application writes into the tape itself: no process may have that open."""
 
 import pytest
 from engines import Site

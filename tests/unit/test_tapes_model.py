@@ -271,7 +271,7 @@ def test_another_copy_may_prove_what_one_does_not():
     assert judge(Act.ERASE, known) == Allowed(copy=second, proof=Proof.DATA)
 
 
-def test_of_several_refusals_the_one_that_came_nearest_is_told():
+def test_of_several_refusals_the_one_that_came_nearest_is_reported():
     older = a_copy(a_tape(a_file(3)), 2)
     known = facts(MIGRATED, COPY, older, answers=answers(Found.ABSENT, "no such archive"))
     ruling = judge(Act.ERASE, known)
@@ -467,7 +467,7 @@ def test_coarse_times_do_not_tell_a_remount_from_another_file_system():
 
 
 @pytest.mark.parametrize("features", [{"keeps_inode": False}, {"keeps_ctime": False}])
-def test_what_a_vault_does_not_keep_tells_no_write_and_proves_none(features):
+def test_what_a_vault_does_not_keep_shows_no_write_and_proves_none(features):
     vault = VaultFeatures(**features)
     assert difference(a_file(), a_file(), vault) is Difference.TOUCHED
     assert difference(a_file(), a_file(inode=8), vault) is Difference.TOUCHED
@@ -508,7 +508,7 @@ def test_a_copy_is_of_the_file_that_was_copied_or_of_one_that_was_brought_back()
         (tapes.copied(WRITTEN, COPY, at=9.0, known=False), TapeState.WRITTEN),
     ],
 )
-def test_the_state_tells_where_the_data_is(tape, state):
+def test_the_state_shows_where_the_data_is(tape, state):
     assert tape.state is state
 
 
@@ -554,7 +554,7 @@ def test_what_contradicts_a_restored_ledger_is_doubted_and_all_else_is_not():
     assert looked_at(MIGRATED, a_tape(OTHER), at=9.0).doubted is None
 
 
-def test_a_tape_that_is_made_anew_after_a_delete_has_nothing_of_the_old_one():
+def test_a_tape_that_is_made_again_after_a_delete_has_nothing_of_the_old_one():
     anew = looked_at(DELETED, a_tape(a_file(0, 300.0, inode=8)), at=301.0)
     assert (anew.state, anew.deleted) == (TapeState.SCRATCH, None)
     back = looked_at(DELETED, WRITTEN, at=301.0)
@@ -737,7 +737,7 @@ def test_a_tape_that_was_moved_takes_its_record_along():
     assert (change.after.state, change.after.kept) == (TapeState.MIGRATED, moved.seen)
 
 
-def test_a_tape_that_was_gone_and_stands_in_another_pool_takes_its_record_along():
+def test_a_tape_that_was_gone_and_is_in_another_pool_takes_its_record_along():
     moved = at("LEDGER", changed=90.0)
     (change,) = changes([DELETED], [moved])
     assert change.told == "moved by others, from /VAULT01/PAY/A00017"
@@ -759,7 +759,7 @@ def test_a_copied_tape_is_not_taken_for_a_moved_one():
     assert (change.before, change.told) == (None, "added by others")
 
 
-def test_added_removed_emptied_and_written_tapes_are_told_apart():
+def test_added_removed_emptied_and_written_tapes_are_distinguished():
     assert [each.told for each in changes([], [at("PAY")])] == ["added by others"]
     assert [each.told for each in changes([MIGRATED], [])] == ["removed by others"]
     assert [each.told for each in changes([MIGRATED], [at("PAY", 0, 9.0)])] == ["emptied by others"]
@@ -768,7 +768,7 @@ def test_added_removed_emptied_and_written_tapes_are_told_apart():
     assert changes([MIGRATED], [at("PAY")]) == []
 
 
-def test_a_tape_of_a_restored_ledger_that_is_other_is_told_and_doubted():
+def test_a_tape_of_a_restored_ledger_that_is_other_is_reported_and_doubted():
     (change,) = changes([evolve(MIGRATED, unseen=True)], [at("PAY", 11, 9.0)])
     assert (change.told, change.after.doubted) == ("other than the restored ledger has it", 500.0)
     (change,) = changes([evolve(MIGRATED, unseen=True)], [at("PAY")])

@@ -70,7 +70,7 @@ def test_a_tape_that_is_asked_for_just_as_it_is_emptied_comes_back(world, monkey
 
 @pytest.mark.parametrize(("late", "reason"), [("mount", Reason.ASKED_FOR), ("lock", Reason.LOCKED)])
 @pytest.mark.parametrize("verb", ["Erase", "Delete"])
-def test_mounts_and_locks_are_looked_at_once_more_before_each_act(
+def test_mounts_and_locks_are_looked_at_again_before_each_act(
     world, monkeypatch, verb, late, reason
 ):
     """All tapes of a job are judged before the first is emptied: what was judged can be old."""

@@ -82,7 +82,7 @@ def test_an_order_that_comes_to_nothing_says_why(world, text, word):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("rm -rf /", "no command"),
+        ("rm -rf /", "is not a command"),
         ("VTSPolicy Cancel - 1", "vtspolicy cancel"),
         ("VTSPolicy Erase - P00001 s=other.example.com", "for other.example.com"),
     ],
@@ -104,11 +104,11 @@ def test_an_order_about_another_tape_than_the_operator_named_is_refused(world):
 @pytest.mark.parametrize(
     ("tape", "problem"),
     [
-        ("/etc/passwd", "no tape"),
-        ("/VAULT01/PAY/../PAY", "no tape"),
-        ("/VAULT01/PAY/.hidden", "no tape"),
-        ("../P00001", "no tape"),
-        ("/VAULT01/PAY", "no tape"),
+        ("/etc/passwd", "is not a tape"),
+        ("/VAULT01/PAY/../PAY", "is not a tape"),
+        ("/VAULT01/PAY/.hidden", "is not a tape"),
+        ("../P00001", "is not a tape"),
+        ("/VAULT01/PAY", "is not a tape"),
         ("/VAULT02/PAY/P00001", "no vault VAULT02"),
         ("X99999", "no vault has a tape"),
     ],
@@ -307,7 +307,7 @@ def test_a_second_order_with_an_override_takes_no_other_orders_away(world):
     assert world.path.read_bytes() == b""
 
 
-def test_the_reason_of_an_order_tells_nothing_of_anothers_override(world):
+def test_the_reason_of_an_order_says_nothing_of_anothers_override(world):
     world.engine.queue.drain()
     world.send("NSK1", ERASE, 1)
     order(world, ERASE, override="tested by hand")
@@ -322,7 +322,7 @@ def test_the_reason_of_an_order_tells_nothing_of_anothers_override(world):
     assert "it was written after that" in by_operator.reason
 
 
-def test_an_override_can_be_given_anew_after_it_was_withdrawn(world):
+def test_an_override_can_be_given_again_after_it_was_withdrawn(world):
     world.engine.queue.drain()
     first = order(world, ERASE, override="tested by hand")
     said(world, world.operator.withdraw("P00001", ALICE))

@@ -62,7 +62,7 @@ def test_a_copy_is_asked_for_again_when_its_proof_is_old(world):
     assert len(proofs(world)) == 1
 
 
-def test_a_copy_that_is_lost_fails_its_proof_is_told_and_counted(world):
+def test_a_copy_that_is_lost_fails_its_proof_is_reported_and_counted(world):
     world.copies.clear()
     world.clock.advance(31 * DAY)
     with capturedLogs() as logged:

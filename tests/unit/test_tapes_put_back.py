@@ -1,4 +1,4 @@
-"""Tapes after a ledger was put back: what the old runs copied is not what stands on them now."""
+"""Tapes after a ledger was restored: what the old runs copied is not what is on them now."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ NEW = b"new!"  # as long as what was there before
 
 
 class TapeWorld(World):
-    """A world with an application that keeps copies, and a ledger that is put back."""
+    """A world with an application that keeps copies, and a ledger that is restored."""
 
     def __init__(self, site):
         self.copies = {}

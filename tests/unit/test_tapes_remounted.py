@@ -1,4 +1,4 @@
-"""A vault that is mounted anew in the same boot: its files are what they were."""
+"""A vault that is mounted again in the same boot: its files are what they were."""
 
 import pytest
 from tape_programs import ARCHIVED, BACK, Player

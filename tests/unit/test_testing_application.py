@@ -97,7 +97,7 @@ def test_it_leaves_a_process_behind(step, same, tmp_path):
             os.kill(child, signal.SIGKILL)
 
 
-def test_the_record_tells_each_start_with_arguments_environment_and_process(tmp_path):
+def test_the_record_shows_each_start_with_arguments_environment_and_process(tmp_path):
     record = tmp_path / "record"
     before = time.time()
     run(f"record={record}", "exit=3", "--", "archive", "/VAULT01/P/A 1", "--", act="say=x")

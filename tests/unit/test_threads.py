@@ -29,7 +29,7 @@ class ThreadsTest(TestCase):
         yield threads.finish()
 
     @inlineCallbacks
-    def test_what_a_function_raises_is_its_answer_and_the_thread_goes_on(self):
+    def test_what_a_function_raises_is_its_answer_and_the_thread_continues(self):
         threads = Threads("t", reactor)
         with pytest.raises(ZeroDivisionError):
             yield threads.ask(lambda: 1 / 0)

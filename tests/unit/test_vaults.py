@@ -185,7 +185,7 @@ def test_folders_differ_after_a_tape_was_added_and_not_after_it_was_written(vaul
     assert vaults.folders() != quiet
 
 
-def test_a_pool_that_cannot_be_read_is_told_and_the_others_are_read(vaults, root, monkeypatch):
+def test_a_pool_that_cannot_be_read_is_reported_and_the_others_are_read(vaults, root, monkeypatch):
     (root / "VAULT01" / "BAD").mkdir()
     real = os.scandir
 

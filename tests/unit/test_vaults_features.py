@@ -1,4 +1,4 @@
-"""What a vault can do: found out anew for another file system, and not spoilt by one odd tape."""
+"""What a vault can do: found out again for another file system, and not spoilt by one odd tape."""
 
 import errno
 import os
@@ -56,7 +56,7 @@ def tape_of(where, pool="PAY"):
     return where.find(Target(vault="VAULT01", pool=pool, cartridge=f"{pool[0]}00001")).tapes[0]
 
 
-def test_a_vault_that_was_mounted_after_the_start_is_probed_anew(root, found):
+def test_a_vault_that_was_mounted_after_the_start_is_probed_again(root, found):
     there = Vaults({"VAULT01": root}, system=Mounted())
     found += [FINE, COARSE]
     assert there.features_of("VAULT01") is FINE

@@ -23,7 +23,7 @@ TOKENS = st.from_regex(r"[A-Za-z0-9-]{1,60}", fullmatch=True).filter(
 
 
 @given(token=TOKENS, kind=st.sampled_from(KINDS), cartridge=CARTRIDGES)
-def test_a_private_name_tells_what_it_was_made_of(token, kind, cartridge):
+def test_a_private_name_shows_what_it_was_made_of(token, kind, cartridge):
     cartridge = "" if kind == STAGING else cartridge
     assert parsed(private(token, kind, cartridge)) == (token, kind, cartridge)
 

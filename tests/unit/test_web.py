@@ -436,7 +436,7 @@ class ControlSocketTests(TestCase):
         return Client(spool=spool or self.spool, timeout=10)
 
     @inlineCallbacks
-    def test_a_socket_that_was_removed_can_be_opened_anew(self):
+    def test_a_socket_that_was_removed_can_be_opened_again(self):
         door = self.open()
         assert not door.is_lost
         door.path.unlink()
@@ -498,14 +498,14 @@ class ControlSocketTests(TestCase):
             (
                 "withdraw",
                 {"tape": "/VAULT01/P/A\ud800"},
-                "tape is no text: character 13 is half of one",
+                "tape is not text: character 13 is half of one",
             ),
             (
                 "order",
                 {"text": "VTSPolicy Erase - A00017", "override": "\udcff"},
-                "override is no text: character 1 is half of one",
+                "override is not text: character 1 is half of one",
             ),
-            ("backup", {"path": "/x\ud800"}, "path is no text: character 3 is half of one"),
+            ("backup", {"path": "/x\ud800"}, "path is not text: character 3 is half of one"),
         ):
             with pytest.raises(Refusal) as caught:
                 yield deferToThread(self.client().post, verb, **given)

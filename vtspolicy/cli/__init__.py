@@ -31,7 +31,7 @@ COMMANDS = {
     "reload": ("control", "take new rules, if they and their tests are right"),
     "release-lock": ("control", "take a lock from a job that will not give it back"),
     "trust-clock": ("control", "trust the clock again after it was set"),
-    "backup-ledger": ("ledger", "make a consistent copy of the ledger while all goes on"),
+    "backup-ledger": ("ledger", "make a consistent copy of the ledger while the server runs"),
     "tapes": ("tapes", "list the virtual tapes, and what the cleanup would do with them"),
     "migrate": ("tape_orders", "have a tape or a pool copied by an application"),
     "restore": ("tape_orders", "bring tapes back from the application that has their copies"),
@@ -104,7 +104,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vtspolicy", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Take VTSPolicy commands out of EMS events, run them, and tell the host how they ended.
+    """Take VTSPolicy commands out of EMS events, run them, and report to the host how they ended.
 
     Exit codes: 0 done; 1 the work failed; 2 bad usage or configuration; 3 done with warnings;
     4 rejected, denied or no rule; 5 gave up waiting; 6 cannot reach the server; 7 `serve` could not

@@ -27,7 +27,7 @@ from vtspolicy.tapes import shortcomings
 from vtspolicy.vaults import VaultError, Vaults, look_through
 
 TROUBLES = 20
-"""Names that occur twice, and pools that cannot be read, are told so often at most."""
+"""The most names that occur twice, and pools that cannot be read, that are reported."""
 
 
 @click.command()
@@ -85,7 +85,7 @@ def _unusable_files(configuration: Configuration) -> list[Problem]:
     for number, listen in enumerate(configuration.listen):
         files = (listen.key, listen.cert, listen.clients)
         if not all(file is not None and file.is_file() for file in files):
-            continue  # which was said, or it is no such listener
+            continue  # which was said, or it is not a TLS listener
         from vtspolicy.hosts.tls import (  # noqa: PLC0415  OpenSSL
             InvalidCertificateError,
             UnusableFileError,
@@ -95,7 +95,7 @@ def _unusable_files(configuration: Configuration) -> list[Problem]:
         try:
             tls_context(listen)
         except InvalidCertificateError:
-            pass  # it is told with the others below
+            pass  # it is reported with the others below
         except UnusableFileError as error:
             findings.add(configuration.places[f"listen.{number}.{error.key}"], str(error))
             continue
@@ -150,7 +150,7 @@ def _doubt_certificates(configuration: Configuration, number: int, findings: Fin
         for each in validities(configuration.listen[number]):
             place = configuration.places[f"listen.{number}.{each.key}"]
             if (wrong := each.wrong(now)) is not None:
-                findings.add(place, wrong, "renew it, and start the server anew")
+                findings.add(place, wrong, "renew it, and restart the server")
             elif (soon := each.soon(now)) is not None:
                 findings.add(place, soon, "renew it in time", warning=True)
 
@@ -205,7 +205,7 @@ def _unknown_families(configuration: Configuration, vocabulary: Vocabulary) -> l
             if family not in vocabulary.families and not any(mark in family for mark in "*?["):
                 findings.add(
                     configuration.places[f"hosts.{host.name}.families"],
-                    f'host {host.name} may use "{family}", which is no family or verb',
+                    f'host {host.name} may use "{family}", which is not a family or verb',
                     did_you_mean(family, vocabulary.families),
                 )
     return list(findings.problems)

@@ -56,7 +56,7 @@ def because(reason: str | None) -> dict[str, str]:
 def confirm(what: str, *, yes: bool) -> None:
     """Say that an order is a large one, and ask for confirmation; only in a terminal."""
     click.echo(f"{what}.", err=True)
-    if not yes and sys.stdin.isatty() and not click.confirm("Go on?", err=True):
+    if not yes and sys.stdin.isatty() and not click.confirm("Continue?", err=True):
         raise SystemExit(Exit.FAILED)
 
 
@@ -103,7 +103,7 @@ def cancel(
 ) -> None:
     """Stop a REQUEST, or one job: what waits is taken out, what runs is ended.
 
-    The reason stands in the history, and the host is told it, too.
+    The reason is kept in the history and sent to the host.
     """
     if (request is None) == (job is None):
         raise click.UsageError("name either a REQUEST or a --job")
@@ -219,7 +219,7 @@ def reload(*, config: Path, as_json: bool, reason: str | None) -> None:
 def release_lock(*, config: Path, as_json: bool, lock: str, reason: str | None) -> None:
     """Take LOCK from the job that holds it, so that others may start. The ledger keeps who did so.
 
-    The job itself goes on. Locks and their holders are shown by `vtspolicy status`.
+    The job itself continues. Locks and their holders are shown by `vtspolicy status`.
     """
     client = _client(config)
     answer = told(lambda: client.post("release-lock", lock=lock, **because(reason)))
@@ -230,7 +230,7 @@ def release_lock(*, config: Path, as_json: bool, lock: str, reason: str | None) 
     elif answer.get("released"):
         emit(f"{visible(lock)} is free")
     else:
-        give_up(f"nobody holds {visible(lock)}", Exit.FAILED)
+        give_up(f"no job holds {visible(lock)}", Exit.FAILED)
 
 
 @click.command("trust-clock")

@@ -83,5 +83,5 @@ def _digest(pipe: int) -> tuple[str, int]:
 
 
 def _signal(group: int, number: int) -> None:
-    with suppress(ProcessLookupError):  # it has ended by itself
+    with suppress(ProcessLookupError):  # it has ended on its own
         os.killpg(group, number)

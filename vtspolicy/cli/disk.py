@@ -149,7 +149,7 @@ def restore(
         sys.exit(WITH_WARNINGS)
 
 
-@disk.command(short_help="tell whether the store has a whole copy")
+@disk.command(short_help="check whether the store has a whole copy")
 @_path
 @_store
 @_handle_or_newest

@@ -28,10 +28,10 @@ from vtspolicy.tapes import shortcomings
 from vtspolicy.vaults import VaultError, Vaults
 
 LIBRARIES = ("twisted", "pyparsing", "attrs", "pyyaml", "prometheus-client", "zstandard")
-"""Of which the versions are told."""
+"""Their versions are shown."""
 
 FULL = 95.0
-"""Percent of a file system from which on it is told as nearly full."""
+"""Percent of a file system from which on it is reported as nearly full."""
 
 CAP_LEASE = 28
 """The bit of the capability by which leases on the files of others are allowed, capabilities(7)."""

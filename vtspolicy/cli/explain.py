@@ -149,7 +149,7 @@ def _time(written: str | None) -> datetime:
         return datetime.fromisoformat(written)
     except ValueError:
         raise click.BadParameter(
-            f"{written!r} is no time, as 2026-11-22 02:14", param_hint="--at"
+            f"{written!r} is not a time, as 2026-11-22 02:14", param_hint="--at"
         ) from None
 
 

@@ -60,7 +60,7 @@ def grammar(family: str | None, families: tuple[Path, ...], *, as_json: bool) ->
     if known is None:
         names = list(vocabulary.families)
         remedy = did_you_mean(family, names) or f"known are {', '.join(names)}"
-        raise click.BadParameter(f"{family!r} is no family or verb: {remedy}")
+        raise click.BadParameter(f"{family!r} is not a family or verb: {remedy}")
     click.echo(json.dumps(describe_family(known)) if as_json else one_family(known, width=width()))
 
 

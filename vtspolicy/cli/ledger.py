@@ -20,7 +20,7 @@ PATIENCE = 3600.0
 @json_option
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def backup_ledger(*, config: Path, as_json: bool, file: Path) -> None:
-    """Copy the ledger into FILE, consistent and whole, while all goes on.
+    """Copy the ledger into FILE, consistent and whole, while the server runs.
 
     FILE appears only when the copy is complete and on the disk; one that is there is replaced. It
     can be put in the ledger's place while no server runs.
@@ -28,7 +28,7 @@ def backup_ledger(*, config: Path, as_json: bool, file: Path) -> None:
     configuration = configured(config)
     target = file.absolute()  # the server has another working directory
     if not target.parent.is_dir():
-        give_up(f"{target.parent} is no directory", Exit.USAGE)
+        give_up(f"{target.parent} is not a directory", Exit.USAGE)
     client = Client(spool=configuration.spool, timeout=PATIENCE)
     try:
         answer = dict(client.post("backup", path=str(target)))

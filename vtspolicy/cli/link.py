@@ -13,7 +13,7 @@ CONNECT = 10.0
 """Seconds that a connection may take to be made."""
 
 LONGEST_LINE = 65_536
-"""Bytes; what is longer is no notice."""
+"""Bytes; a longer line is not a notice."""
 
 
 class Unreachable(Exception):  # noqa: N818 - it says what the server is
@@ -93,7 +93,7 @@ class Conversation:
             *lines, self.rest = self.rest.split(b"\n")
             yield from lines
             if self.link is not link:
-                continue  # whoever took the lines wanted to answer, and lost the connection
+                continue  # the caller wanted to answer a line, and lost the connection
             if len(self.rest) > LONGEST_LINE:
                 self.rest = self.rest[:1]  # still no notice, when its end comes
             try:

@@ -22,7 +22,7 @@ FIELDS = (
     *("attempt", "code", "secs", "ok", "warn", "failed", "column", "notbefore", "again"),
     *("repeats", "address", "certificate", "listener", "cause"),
 )
-"""Fields that stand behind the text of a line for people, where the text does not have them."""
+"""Fields behind the text of a line for people, where the text does not have them."""
 
 _BARE = re.compile(r"[^\s\"=]+")
 """A value that needs no quotes."""

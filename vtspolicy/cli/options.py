@@ -36,7 +36,7 @@ class Exit(IntEnum):
 
 
 class Number(click.IntRange):
-    """A whole number within bounds; click's own name for it is no word for people."""
+    """A whole number within bounds, called `number` in help texts."""
 
     name = "number"
 
@@ -98,7 +98,7 @@ MANY_ROWS = 100
 
 
 def print_json(data: object) -> None:
-    """Print one object, in ASCII: whatever a host sent, it is JSON on every terminal."""
+    """Print one object in ASCII: JSON on every terminal, with any text from a host."""
     click.echo(_json(data))
 
 

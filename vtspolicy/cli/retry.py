@@ -146,7 +146,7 @@ def _one(client: Client, number: int, reason: str | None, *, as_json: bool) -> N
 
 
 def _do(client: Client, chosen: Chosen, reason: str | None) -> Chosen:
-    """Have one job done again; what the server refuses is told with the others."""
+    """Have one job done again; what the server refuses is shown with the others."""
     if chosen.refusal is not None:
         return chosen
     job = chosen.job

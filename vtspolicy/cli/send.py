@@ -1,4 +1,4 @@
-"""`vtspolicy send`: play the host, send one command and tell by the exit code how it ended."""
+"""`vtspolicy send`: play the host, send one command and show by the exit code how it ended."""
 
 import json
 import os
@@ -87,7 +87,7 @@ class Sending:
 
 @define
 class Follow:
-    """Tells the notices about our own command from all others on the connection."""
+    """Distinguishes the notices about our own command from all others on the connection."""
 
     sending: Sending
     request: int | str | None = None  # its number, once an answer named it
@@ -162,7 +162,7 @@ def talk(sending: Sending, conversation: Conversation, printer: Printer, *, wait
     """Send the command, show what is said about it, and return the exit code.
 
     Raises Unreachable when there was no answer at all, and GaveUp. A connection that breaks after
-    the first answer is made again: the server may be restarted, and tells the end afterwards.
+    the first answer is made again: the server may be restarted, and reports the end afterwards.
     """
     follow = Follow(sending)
     conversation.say(sending.line())
@@ -196,7 +196,7 @@ def _end(notice: ReceivedNotice) -> Word:
 
 
 def _acknowledge(conversation: Conversation, notice: ReceivedNotice) -> None:
-    """Tell a JSON session that we have got it; notices about other commands stay undelivered."""
+    """Acknowledge a notice in a JSON session; those about other commands stay undelivered."""
     if notice.number is not None:
         with suppress(Unreachable, GaveUp):  # it is kept for the host then
             conversation.say(json.dumps({"ack": notice.number}).encode() + b"\n")
@@ -217,7 +217,7 @@ def _place(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[st
     """HOST:PORT, or [ADDRESS]:PORT for IPv6."""
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:\[\]]+)):([0-9]{1,5})", value)
     if found is None or not 0 < int(found[3]) < 65536:
-        raise click.BadParameter(f'"{value}" is no HOST:PORT, as in vts1:7171 or [::1]:7171')
+        raise click.BadParameter(f'"{value}" is not HOST:PORT, as in vts1:7171 or [::1]:7171')
     return found[1] or found[2], int(found[3])
 
 
@@ -229,7 +229,7 @@ def _duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -
 
     found = seconds(value)
     if found is None:
-        raise click.BadParameter(f'"{value}" is no duration, as in 90s, 10m, 12h')
+        raise click.BadParameter(f'"{value}" is not a duration, as in 90s, 10m, 12h')
     return found
 
 
@@ -270,7 +270,7 @@ _file = click.Path(exists=True, dir_okay=False)
     "form",
     type=click.Choice(["json", "ems", "plain"]),
     default="json",
-    help="The event's form: JSON (its notices bear our id), a display line, or the bare text.",
+    help="The event's form: JSON (its notices have our id), a display line, or the bare text.",
 )
 @click.option("--system", help="The event's system, as \\NSK1; none if not given.")
 @click.option("--process", default="$SEND", help="The event's process.", show_default=True)
@@ -303,7 +303,7 @@ def send(
 
     Exit status: 0 accepted, or completed with --wait; 1 it failed, was cancelled, timed out or was
     interrupted; 3 done with warnings; 4 rejected, denied or no rule; 5 gave up waiting; 6 cannot
-    reach the server. What was accepted goes on, whatever becomes of this command.
+    reach the server. What was accepted continues when this command ends.
     """
     if not tls and (cert or key or ca):
         raise click.UsageError("--cert, --key and --ca need --tls")
@@ -313,7 +313,7 @@ def send(
         system=system,
         process=process,
         number=number,
-        at=datetime.now(),  # noqa: DTZ005 - an event bears its host's local time
+        at=datetime.now(),  # noqa: DTZ005 - an event has its host's local time
         id=f"send-{os.urandom(8).hex()}",
     )
     patience = timeout if timeout is not None or wait else FIRST_ANSWER
@@ -329,7 +329,7 @@ def send(
         click.echo(f"gave up waiting for {address} after {patience:g} s", err=True)
         code = GAVE_UP
     except KeyboardInterrupt:
-        click.echo("gave up waiting; what was accepted goes on", err=True)
+        click.echo("gave up waiting; what was accepted continues", err=True)
         code = GAVE_UP
     finally:
         conversation.close()

@@ -1,4 +1,4 @@
-"""`vtspolicy serve`: listen to hosts and run what they ask for, until told to stop."""
+"""`vtspolicy serve`: listen to hosts and run what they ask for, until it is stopped."""
 
 import os
 import resource
@@ -36,9 +36,9 @@ def _keys(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--log-json", is_flag=True, help="Write the log as JSON, an object a line.")
 @_keys
 def serve(config: Path, log_json: bool, **keys: str | None) -> None:
-    """Listen to hosts and run what they ask for, until told to stop.
+    """Listen to hosts and run what they ask for, until it is stopped.
 
-    TERM and INT stop the server; running applications go on and are taken up by the next one. HUP
+    TERM and INT stop the server; running applications continue and the next one adopts them. HUP
     takes new rules. Every key of the configuration file can also be given as an option, or as
     VTSPOLICY_KEY, with its value written as in the file; when the default file is not there, they
     may say all.
@@ -79,7 +79,7 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
 
 
 def _warn(configuration: Configuration) -> None:
-    """Log what is doubtful in the configuration, as `check` would tell it."""
+    """Log what is doubtful in the configuration, in the words of `check`."""
     from twisted.logger import Logger  # noqa: PLC0415
 
     for problem in configuration.warnings:

@@ -149,7 +149,7 @@ def _clock(trust: ClockStatus) -> tuple[tuple[str, str], ...]:
     return (
         ("clock", f"{state} {trust.reason}"),
         ("waits for it", ", ".join(trust.waits)),
-        ("goes on", f"{clock(trust.until)} if it is not set again, or by `{trust.remedy}`"),
+        ("continues", f"{clock(trust.until)} if it is not set again, or by `{trust.remedy}`"),
     )
 
 

@@ -46,10 +46,10 @@ class Column:
     """One column of a table."""
 
     name: str
-    right: bool = False  # numbers stand to the right
+    right: bool = False  # numbers are aligned to the right
     gives: bool = False  # it becomes narrower when the table is wider than the terminal
     needs: int = 0  # it is left out on terminals with fewer columns
-    wraps: bool = False  # what does not fit goes on in further lines, and is not cut
+    wraps: bool = False  # what does not fit continues in further lines, and is not cut
 
 
 def width() -> int:
@@ -192,7 +192,7 @@ def paragraph(text: str, first: str = "", further: str = "") -> list[str]:
 
 
 def quoted(lines: Iterable[str]) -> list[str]:
-    """Return lines behind a bar; what is wider than the terminal goes on without one."""
+    """Return lines behind a bar; what is wider than the terminal continues without one."""
     wide = max(width() - 4, 20)
     shown: list[str] = []
     for line in lines:
@@ -262,7 +262,7 @@ def recent(seconds: float | None) -> str:
 def dated(seconds: float | None, now: float) -> str:
     """Return a time in the local zone to the minute, with its date: 11-22 02:14.
 
-    Its year, and its zone, stand there if they are not those of `now`.
+    Its year, and its zone, are there if they are not those of `now`.
     """
     if not seconds:
         return ""

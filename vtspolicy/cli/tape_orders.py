@@ -46,7 +46,7 @@ def _wait_options(command: F) -> F:
     command = click.option(
         "--timeout",
         type=click.FloatRange(0),
-        help="With --wait: give up waiting after so many seconds (exit 5); the work goes on.",
+        help="With --wait: give up waiting after so many seconds (exit 5); the work continues.",
     )(command)
     command = click.option("--wait", is_flag=True, help="Wait for the end of the request.")(command)
     command = click.option("--ref", help="Your reference, kept with the request.")(command)
@@ -80,7 +80,7 @@ def migrate(
     configuration = configured(config)
     for each in keywords:
         if "=" not in each:
-            raise click.UsageError(f'"{each}" is no KEYWORD=VALUE')
+            raise click.UsageError(f'"{each}" is not KEYWORD=VALUE')
     words = [operation if operation != "none" else "", tape_name(configuration, path), *keywords]
     words += [f"ref={ref}"] if ref else []
     inner = " ".join(word for word in words if word)
@@ -218,8 +218,8 @@ def mark(
 ) -> None:
     """Note that an application itself has migrated or restored the tape at PATH.
 
-    For the post-command of the application's own schedule. The catalogue tells such copies from
-    ours, and nothing is emptied by itself because of one. A mount that waits for a restored tape
+    For the post-command of the application's own schedule. The catalogue marks such copies, and
+    the cleanup never empties a tape because of one. A mount that waits for a restored tape
     is answered.
     """
     if state == "migrated" and not handle:
@@ -281,7 +281,7 @@ def _order(
         return
     request = _follow(configuration, number, timeout)
     if request is None:
-        give_up(f"gave up waiting for request {number}; it goes on", Exit.GAVE_UP)
+        give_up(f"gave up waiting for request {number}; it continues", Exit.GAVE_UP)
     _tell(request, as_json=as_json)
 
 

@@ -14,7 +14,7 @@ BY_RULE = "its rule demands that"
 
 
 def tape_name(configuration: Configuration, written: str) -> str:
-    """Return a tape or pool as commands name it, whatever way it was written."""
+    """Return a tape or pool as commands name it, from every form of its name."""
     path = Path(written)
     if path.is_absolute():
         for vault, root in configuration.vaults.items():

@@ -108,7 +108,7 @@ def _verdicts(
     features: Mapping[str, VaultFeatures],
 ) -> Mapping[str, Said]:
     """Return what the cleanup would do with each tape, and why, by its path."""
-    # Rules are read only by whoever asks for verdicts.
+    # Rules are read only when verdicts are asked for.
     from vtspolicy.grammar import load_vocabulary  # noqa: PLC0415
     from vtspolicy.rules.cleanup import Fullness, plan  # noqa: PLC0415
     from vtspolicy.rules.load import load_table  # noqa: PLC0415

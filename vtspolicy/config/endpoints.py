@@ -29,7 +29,7 @@ _VALUES = {
     "index": (r"[0-9]{1,5}", "a number of 0 or more"),
 }
 MOST = 65535
-"""The highest number that may stand in an endpoint."""
+"""The highest number that an endpoint may have."""
 
 MAPPED = 96
 """Bits before the address of IPv4 in one of IPv6 that stands for it."""
@@ -54,8 +54,7 @@ def why_no_server(endpoint: str, kinds: Collection[str] = SERVER_KINDS) -> tuple
 def network_of(peer: str) -> "IPv4Network | IPv6Network":
     """Return the network that a peer is written as: an address is one of its own.
 
-    Addresses of IPv4 are found as such, however they are written (`::ffff:10.0.0.9`). Raises
-    ValueError.
+    IPv4 addresses are recognised in IPv6 notation too (`::ffff:10.0.0.9`). Raises ValueError.
     """
     from ipaddress import IPv6Network, ip_network  # noqa: PLC0415 - slow; only files need it
 
@@ -94,7 +93,7 @@ def _why_not(
     kind = kind_of(endpoint)
     if kind not in kinds:
         known = f"one of {', '.join(kinds)}, as in {sample}"
-        return f'"{kind}" is no kind of endpoint', did_you_mean(kind, kinds) or known
+        return f'"{kind}" is not a kind of endpoint', did_you_mean(kind, kinds) or known
     (_, *given), named = split(endpoint)
     names = kinds[kind]
     if re.search(r"(?<!\\)(\\\\)*\\\Z", endpoint):
@@ -123,7 +122,7 @@ def _why_no_values(kind: str, values: Mapping[str, str]) -> tuple[str, str] | No
         if value is not None and not (
             re.fullmatch(form, value) and (not value.isdecimal() or int(value) <= MOST)
         ):
-            return f'"{value}" is no {name}', known
+            return f'"{value}" is not a valid {name}', known
     if kind == "systemd" and ("index" in values) == ("name" in values):
         return "systemd needs one of index= and name=", "as in systemd:domain=INET:index=0"
     return None

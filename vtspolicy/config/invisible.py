@@ -9,10 +9,10 @@ BLANKS = "\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 """Blanks to the eye that YAML takes for letters, as a class of a regular expression."""
 
 NOTHING = "\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
-"""What has no width at all, likewise."""
+"""Characters without any width, as a class of a regular expression."""
 
 QUOTES = "\u2018-\u201f\u00ab\u00bb\u2039\u203a"
-"""Quotes of typesetting, likewise."""
+"""Quotes of typesetting, as a class of a regular expression."""
 
 _NAMES = {"\xa0": "no-break space", "\ufeff": "byte order mark"}
 
@@ -30,7 +30,7 @@ _IN_KEY = re.compile(rf"[{BLANKS}{NOTHING}]|\A[{QUOTES}]")
 class Invisible:
     """One such character in a text."""
 
-    at: int  # how many characters stand before it
+    at: int  # how many characters are before it
     message: str
     remedy: str
 
@@ -48,7 +48,7 @@ def in_key(text: str) -> Invisible | None:
 def before_error(text: str, end: int) -> Invisible | None:
     """Return the last such character before an error of the parser that explains it, or None.
 
-    What stands in a comment, or in quotes on its line, explains nothing.
+    What is in a comment, or in quotes on its line, explains nothing.
     """
     stop = text.find("\n", end)
     last = None
@@ -72,15 +72,15 @@ def _message(character: str) -> str:
     name = _NAMES.get(character) or unicodedata.name(character, "character").lower()
     number = f"U+{ord(character):04X}"
     if re.match(f"[{BLANKS}]", character):
-        return f"a {name} ({number}) stands where a blank should"
+        return f"a {name} ({number}) is where a blank should be"
     if re.match(f"[{QUOTES}]", character):
         return f"a typographic quote ({number}) quotes nothing in YAML"
-    return f"an invisible character ({number}, {name}) stands here"
+    return f"an invisible character ({number}, {name}) is here"
 
 
 def _remedy(character: str) -> str:
     if re.match(f"[{BLANKS}]", character):
-        return "type the blank anew"
+        return "type the blank again"
     if re.match(f"[{QUOTES}]", character):
         return "write \" or ', and put the value into quotes if it is meant"
     return "delete it, or put the value into quotes if it is meant"

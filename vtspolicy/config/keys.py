@@ -53,7 +53,7 @@ def _system(node: Node, findings: Findings) -> str | None:
         return node.text
     written = node.text if isinstance(node, Scalar) else ""
     remedy = "a backslash and the name, in single quotes: '\\NSK1'"
-    findings.add(node, f'"{written}" is no name of a system', remedy)
+    findings.add(node, f'"{written}" is not the name of a system', remedy)
     return None
 
 
@@ -65,7 +65,7 @@ def _peer(node: Node, findings: Findings) -> str | None:
         "an address (10.0.0.9), a network (10.0.0.0/24), CN=name of a certificate,"
         f" or {LOCAL} for a UNIX socket"
     )
-    findings.add(node, f'"{written}" is no peer', remedy)
+    findings.add(node, f'"{written}" is not a peer', remedy)
     return None
 
 
@@ -110,7 +110,7 @@ LISTEN = keys_of(
         type="true or false",
         default=True,
         default_text="true",
-        help="whether displayed events may go on in further lines",
+        help="whether displayed events may continue in further lines",
     ),
     Key(
         name="plain",
@@ -167,7 +167,7 @@ HOST = keys_of(
         read=reading.choice("final", "all"),
         type="final or all",
         default="final",
-        help="all: it is also told of starts, progress and retries",
+        help="all: it also gets notices of starts, progress and retries",
     ),
     Key(
         name="keepalive",
@@ -400,7 +400,7 @@ NOT_BUILT: Mapping[str, tuple[str, str]] = {
 """Keys of later versions: that they have no effect, and what to do instead."""
 
 NO_KEYS = frozenset({"CONFIG"})
-"""Environment variables with the prefix that are no keys: they are read by the command line."""
+"""Environment variables with the prefix that are not keys: the command line reads them."""
 
 
 @frozen(kw_only=True)
@@ -443,4 +443,4 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "vaults": VAULT,
     "hosts": HOST,
 }
-"""Every table of keys by the key under which it stands, for documents."""
+"""Every table of keys by the key under which it is, for documents."""

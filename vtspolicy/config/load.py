@@ -183,7 +183,7 @@ class _Loader:
         return Path.cwd() if key in self.overridden else self.folder
 
     def _file(self, key: str, node: Node | Place, written: str, *, secret: bool = False) -> Path:
-        """Return a file that must be there, and must be nobody else's to read if it is secret."""
+        """Return a file that must be there; if it is secret, others must not be able to read it."""
         path = self._base(key) / written
         try:
             mode = path.stat().st_mode
@@ -241,7 +241,7 @@ class _Loader:
         return vaults, without
 
     def _vault(self, node: Node) -> tuple[str | None, Place, frozenset[str]]:
-        """Return the directory of one vault as written, where that stands, what it goes without."""
+        """Return the directory of one vault as written, where that is, what it goes without."""
         if not isinstance(node, Table):
             return text(node, self.findings), node.place, frozenset()
         entries = dict(node.entries)

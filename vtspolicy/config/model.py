@@ -27,7 +27,7 @@ class Listen:
 
 @frozen(kw_only=True)
 class Host:
-    """What one host may do. Whatever is not listed it may not."""
+    """What one host may do. What is not listed is denied."""
 
     name: str
     peers: tuple[str, ...] = ()  # addresses, networks, CN=name of a certificate, or LOCAL

@@ -1,4 +1,4 @@
-"""Hosts that cannot be told apart: they share a system, or a peer where systems do not decide.
+"""Hosts that cannot be distinguished: they share a system, or a peer where systems do not decide.
 
 Found without comparing every host with every other: the time goes with the number of peers and of
 the pairs that are taken.
@@ -28,7 +28,7 @@ class Overlap:
 
 
 def overlaps(hosts: Iterable[Host]) -> Iterator[Overlap]:
-    """Yield pairs of hosts with a common system, then those that only peers could tell apart."""
+    """Yield pairs of hosts with a common system, then those that only peers could distinguish."""
     all_hosts = tuple(hosts)
     spans = [_spans(host) for host in all_hosts]
     members: dict[str, list[int]] = defaultdict(list)

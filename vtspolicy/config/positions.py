@@ -62,7 +62,7 @@ class Scalar:
     place: Place
     text: str  # as written, without its quotes
     value: str | int | float | bool | None  # as it is meant
-    quoted: bool = False  # in quotes or a block: a string, whatever it looks like
+    quoted: bool = False  # in quotes or a block: always a string
 
 
 @frozen(kw_only=True)
@@ -141,7 +141,7 @@ def read_text(text: str, *, file: str) -> tuple[Node | None, list[Problem]]:
     if strange:
         message = f"the character U+{ord(strange.group()):04X} is not allowed in YAML"
         mark = "\ufeff" in strange.group()
-        remedy = "a byte order mark may stand at the beginning only" if mark else ""
+        remedy = "a byte order mark may be at the beginning only" if mark else ""
         return None, [_place_in(text, strange.start(), file).problem(message, remedy)]
     tag = next(islice(_TAG_DIRECTIVE.finditer(text), TAG_LIMIT, None), None)
     if tag:
@@ -292,7 +292,7 @@ class _Composer:
             raise self._stop(
                 place,
                 f"*{name} has no anchor before it",
-                f"an anchor &{name} must stand, and end, before it is referred to",
+                f"an anchor &{name} must begin and end before it is referred to",
             )
         node, size = known
         self._spend(size, place)
@@ -346,8 +346,8 @@ class _Composer:
                 merged.append(value)
             elif key.text in own:
                 first = own[key.text].key.place.line
-                message = f'the key "{_shown(key.text)}" stands here twice'
-                self._add(key.place, message, f"it stands in line {first} already: remove one")
+                message = f'the key "{_shown(key.text)}" is here twice'
+                self._add(key.place, message, f"it is in line {first} already: remove one")
             else:
                 own[key.text] = Entry(key=key, value=value)
         for node in merged:

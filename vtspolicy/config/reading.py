@@ -1,4 +1,4 @@
-"""Typed reading of a YAML tree: every problem is collected, and the reading goes on.
+"""Typed reading of a YAML tree: every problem is collected, and the reading continues.
 
 A reader takes a node and the findings, and returns the value, or None after it has added a problem.
 """
@@ -74,7 +74,7 @@ REQUIRED = Required.REQUIRED
 
 @frozen(kw_only=True)
 class Key:
-    """One key of a mapping: what may stand there, and what it is for."""
+    """One key of a mapping: what values it takes, and what it is for."""
 
     name: str  # as written
     read: Read[Any] = field(repr=False)  # Any: each key has a type of its own
@@ -93,7 +93,7 @@ def keys_of(*keys: Key) -> Mapping[str, Key]:
 class Section:
     """A mapping that was read by a table of keys."""
 
-    table: Table  # where it stands
+    table: Table  # where it is
     values: Mapping[str, Any]  # of every key, with defaults; Any: each key has its own type
     given: frozenset[str]  # the keys that were written
 
@@ -102,12 +102,12 @@ class Section:
         return self.values[name]
 
     def place(self, name: str) -> Place:
-        """Return where the value of a key stands, or the mapping when it is not written."""
+        """Return where the value of a key is, or the mapping when it is not written."""
         entry = self.table.entries.get(name)
         return entry.value.place if entry else self.table.place
 
     def key_place(self, name: str) -> Place:
-        """Return where a key stands, or the mapping when it is not written."""
+        """Return where a key is, or the mapping when it is not written."""
         entry = self.table.entries.get(name)
         return entry.key.place if entry else self.table.place
 
@@ -235,7 +235,7 @@ LONGEST_DURATION = 100 * 366 * 86400.0  # seconds; beyond it a time of day canno
 
 
 def seconds(written: str) -> float | None:
-    """Return the seconds of `0.2`, `5s`, `10m`, `12h` or `7d`; None when it is no duration."""
+    """Return the seconds of `0.2`, `5s`, `10m`, `12h` or `7d`; None when it is not a duration."""
     match = _DURATION.fullmatch(written)
     if match is None or len(written) > 30:
         return None
@@ -244,7 +244,7 @@ def seconds(written: str) -> float | None:
 
 
 def size_in_bytes(written: str) -> int | None:
-    """Return the bytes of `512`, `64K`, `10M`, `2G` (powers of 1024); None when it is no size."""
+    """Return the bytes of `512`, `64K`, `10M`, `2G` (powers of 1024); None if it is not a size."""
     match = _SIZE.fullmatch(written)
     if match is None or len(written) > 30:
         return None

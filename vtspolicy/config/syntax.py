@@ -18,7 +18,7 @@ SLOW: Parser = yaml.SafeLoader
 """The parser in Python."""
 
 EXPLAINED = 2**16
-"""How many characters may stand before an error for the slow parser to explain it.
+"""How many characters may be before an error for the slow parser to explain it.
 
 It takes half a second for as many, and half a minute for the largest file.
 """
@@ -37,7 +37,7 @@ _REMEDIES = (
     (r"mapping values are not allowed", "a value with a colon and a blank in it needs quotes"),
     (r"quoted scalar", "the closing quote is missing"),
     (r"could not find expected ':'", "a key needs a colon and a blank after it"),
-    (r"undefined alias", "an anchor &NAME must stand before its first *NAME"),
+    (r"undefined alias", "an anchor &NAME must be before its first *NAME"),
     (r"block (mapping|collection|sequence)", "look at the indentation of this line"),
     (
         r"expected ',' or",
@@ -78,6 +78,6 @@ def describe_error(error: yaml.YAMLError) -> SyntaxProblem:
 
 
 def position(error: yaml.YAMLError) -> int | None:
-    """Return how many characters stand before an error, if that is known."""
+    """Return how many characters are before an error, if that is known."""
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     return None if mark is None else mark.index

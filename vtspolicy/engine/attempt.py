@@ -31,10 +31,10 @@ OUTPUT_KEPT = 4000
 """Bytes of an attempt's output that the ledger keeps."""
 
 QUEUED = "queued"
-"""The kind of the end of a job that its application queued: no exit code tells how it ended."""
+"""The kind of the end of a job that its application queued: no exit code shows how it ended."""
 
 MOST_ATTEMPTS = 20
-"""Attempts after which one that was interrupted is not made again: that is no accident."""
+"""Attempts after which one that was interrupted is not made again: that is not an accident."""
 
 
 @frozen(kw_only=True)
@@ -72,7 +72,7 @@ class Attempts:
     """Makes attempts of jobs."""
 
     clock: IReactorTime
-    steady: Callable[[], float]  # seconds that pass, whatever somebody sets the clock to
+    steady: Callable[[], float]  # seconds of the monotonic clock
     ledger: Ledger
     runner: Runner
     checks: TapeChecks
@@ -264,7 +264,7 @@ class Attempts:
         return self._again(job, ending)
 
     async def _find(self, attempt: "_Attempt", poll: Poll, judgement: Judgement) -> Ending:
-        """Its submission did not end by itself: follow the application's job if there is one."""
+        """Its submission did not end on its own: follow the application's job if there is one."""
         job, ended, deadline = attempt.job, attempt.end, attempt.deadline
         readings = judgement.readings
         if NUMBER not in readings:
@@ -314,7 +314,7 @@ class Attempts:
         both = f"{ending.reason}: {judgement.reason}"
         if followed.over:
             ending = self._again(job, evolve(ending, reason=both))
-        else:  # it may go on there: neither told as gone, nor to be run again
+        else:  # it may still run there: neither reported as gone, nor to be run again
             reason = both if followed.end is End.TIMEOUT else judgement.reason
             ending = Ending(state=JobState.INTERRUPTED, reason=reason, over=False)
         return evolve(ending, kind=QUEUED, readings=judgement.readings)
@@ -390,8 +390,8 @@ class Attempts:
     def _deadline(self, job: Job, began: float) -> Deadline:
         """Return the time-out of an attempt that began then, seconds since the epoch.
 
-        What is left of it is counted by seconds that pass: a clock that is set ends no job. Only
-        how long ago an earlier server began it, the clock has to tell.
+        What is left of it is counted by the monotonic clock: setting the clock ends no job. Only
+        how long ago an earlier server began it is taken from the wall clock.
         """
         limits = job.work.limits
         seconds, total = limits.attempt, False
@@ -406,7 +406,7 @@ class Attempts:
         return Deadline(seconds=seconds, until=until, total=total)
 
     def _unnatural(self, job: Job, ended: Ended, deadline: Deadline) -> Ending:
-        """Return what the job becomes by a run that did not exit by itself."""
+        """Return what the job becomes by a run that did not exit on its own."""
         reason = ended.reason or ended.kind.value
         gone = ended.kind in {End.UNSTARTED, End.LOST} and job.id in self.calls.cancelled
         if ended.kind is End.CANCELLED or gone:
@@ -436,7 +436,7 @@ class Attempts:
 
 
 def _of_call(work: Work, deadline: Deadline) -> float | None:
-    """How long the run may take: to submit a job is only a call, whatever the job takes."""
+    """How long the run may take: to submit a job is only a call, however long the job takes."""
     if work.poll is None:
         return deadline.seconds
     return min(work.poll.query.timeout, deadline.seconds or work.poll.query.timeout)
@@ -449,7 +449,7 @@ def _with_last_words(judgement: Judgement, work: Work, output: str) -> Judgement
     try:
         if cause_in(work.cause, output):
             return judgement
-    except SlowPatternError:  # which the reason tells already
+    except SlowPatternError:  # which the reason says already
         pass
     return evolve(judgement, reason=with_cause(judgement.reason, (), output, went_well=False))
 
@@ -458,7 +458,7 @@ _GOOD = frozenset({JobState.COMPLETED, JobState.WARNING})
 
 
 def _is_of_a_pool(job: Job) -> bool:
-    """Whether one run is about all tapes of a pool: each of them is asked for by itself."""
+    """Whether one run is about all tapes of a pool: each of them is asked for separately."""
     return "pool" in job.values and "cartridge" not in job.values
 
 

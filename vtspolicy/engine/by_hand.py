@@ -44,7 +44,7 @@ class Wish:
 async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
     """Take a command by an operator's right."""
     if COMMAND_TEXT.match(text) is None:
-        raise Refused("this is no command: it has to begin with VTSPolicy")
+        raise Refused("this is not a command: it has to begin with VTSPolicy")
     now = engine.clock.seconds()
     event = Event(text=text, wire="plain")
     result = understand(engine.reader, event, hosts=(OURSELVES,), address="", received=now)
@@ -223,7 +223,7 @@ def _why_not_said(said: Said) -> str | None:
 
 
 def asked(reason: str | None) -> str:
-    """Return the cause of what an operator asked for, as the history tells it."""
+    """Return the cause of what an operator asked for, as the history has it."""
     return told_why(ASKED, reason)
 
 
@@ -258,9 +258,9 @@ def _target(engine: "Engine", text: str) -> Target:
         if path.is_absolute() and path.is_relative_to(root):
             parts = [vault, *path.relative_to(root).parts]
     if any(part in {".", ".."} or part.startswith(".") for part in parts):
-        raise UnknownThing(f"{text} is no tape")
+        raise UnknownThing(f"{text} is not a tape")
     if len(parts) == 1 and not text.startswith("/"):
         return Target(cartridge=parts[0])
     if len(parts) != 3:
-        raise UnknownThing(f"{text} is no tape; it is named /VAULT/POOL/CARTRIDGE")
+        raise UnknownThing(f"{text} is not a tape; it is named /VAULT/POOL/CARTRIDGE")
     return Target(vault=parts[0], pool=parts[1], cartridge=parts[2])

@@ -25,7 +25,7 @@ SPOOL_PATIENCE = 5.0
 """Seconds between tries while the spool cannot take a run."""
 
 NOTHING_LEFT = (
-    "the machine was started anew, or ledger or spool replaced, and nothing is left of its run"
+    "the machine was restarted, or ledger or spool replaced, and nothing is left of its run"
 )
 """Why a run counts as lost that may have been made."""
 
@@ -98,9 +98,8 @@ class Calls:
     ) -> Ended:
         """Start or adopt a run; while the spool cannot take it, keep trying: nothing is lost.
 
-        When the machine was started anew since, or the ledger put back (`restarted`), a run of
-        which nothing is found may have been made: its folder need not have reached the disk, or
-        be gone.
+        When the machine was restarted since, or the ledger restored (`restarted`), a run of which
+        nothing is found may have been made: its folder may not have reached the disk, or be gone.
         """
         if adopt:
             watched = self.runner.adopt(run)
@@ -133,10 +132,10 @@ class Calls:
             self.runner.stop(run.key, "cancelled")
 
     async def end_orphans(self, job: Job) -> None:
-        """End what an earlier server has asked for this attempt and nobody waits for any more.
+        """End the calls of this attempt that an earlier server began and that nothing waits for.
 
-        Done when nothing of it is left: whoever goes on with the attempt asks again, and no two
-        questions, or preparations, of a job may run side by side.
+        Done when nothing of them is left: the attempt then asks again, and no two questions, or
+        preparations, of a job may run side by side.
         """
         waiting = []
         for key in self._asked(job):

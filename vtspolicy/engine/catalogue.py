@@ -1,8 +1,8 @@
 """The catalogue kept true: the vaults are looked through at the start, on demand and on a change.
 
-Between scans only the times of the folders are looked at: they tell when a tape was added, removed
-or renamed. What is written to a tape is seen by the next scan; whatever is done to a tape looks at
-its file itself.
+Between scans only the times of the folders are looked at: they show when a tape was added, removed
+or renamed. What is written to a tape is seen by the next scan; each act on a tape looks at its file
+itself.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -37,7 +37,7 @@ AT_ONCE = 200
 """Changes that are written in one transaction: few enough not to hold up the reactor."""
 
 SHOWN = 20
-"""Troubles that are told at most."""
+"""The most troubles that are reported."""
 
 
 @frozen(kw_only=True)
@@ -67,7 +67,7 @@ class Catalogue:
     _noted: dict[str, VaultFeatures] = field(factory=dict)
     _one: DeferredLock = field(factory=DeferredLock)
     _folders: tuple[tuple[str, int], ...] | None = None  # as they were before the last scan
-    _rests: float = 0.0  # no scan by itself before
+    _rests: float = 0.0  # no automatic scan before
     _due: float = 0.0  # the next one of all
     _loop: LoopingCall | None = None
     _log: Logger = field(factory=lambda: Logger("vtspolicy.tapes"))

@@ -1,7 +1,7 @@
 """The cleanup: once a day, at the configured hour, tapes whose copy is enough are emptied.
 
-It asks as anybody does: each tape is an Erase that the rules decide, that waits in the queue and
-stands before the deletion gate.
+It has no special rights: each tape is an Erase that the rules decide, that waits in the queue and
+has to pass the deletion gate.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ class Cleanup:
         self._loop.start(LOOK, now=False)
 
     def stop(self) -> None:
-        """Begin no cleanup any more, and go on with none."""
+        """Begin no cleanup any more, and continue none."""
         self._stopped = True
         if self._loop is not None and self._loop.running:
             self._loop.stop()

@@ -49,7 +49,7 @@ class ClockWatch:
         if back is not None:
             self._log.info(
                 "The clock is {back} ahead of the ledger's newest entry: what became old in that"
-                " time is let go of when the clock has not been set for a day.",
+                " time is removed when the clock has not been set for a day.",
                 action="clock_held_back",
                 back=span(back),
             )

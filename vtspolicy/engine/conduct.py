@@ -32,7 +32,7 @@ from vtspolicy.runner.protocol import Runner
 from vtspolicy.tapes import Look
 
 AGAIN = 60.0
-"""Seconds until a job that could not go on is taken up again, as a new server would do it."""
+"""Seconds until a job that could not continue is taken up again, as a new server would do it."""
 
 
 FRESH = 1000
@@ -44,7 +44,7 @@ class Conductor:
     """Runs jobs that the queue gives it."""
 
     clock: IReactorTime
-    steady: Callable[[], float]  # seconds that pass, whatever somebody sets the clock to
+    steady: Callable[[], float]  # seconds of the monotonic clock
     ledger: Ledger
     queue: Queue
     runner: Runner
@@ -56,7 +56,7 @@ class Conductor:
     proving: Proving  # of copies, again and again
     journal: Journal  # the log of requests and jobs
     gate: DeletionGate = field(init=False)
-    progress: Progress = field(init=False)  # told while they do
+    progress: Progress = field(init=False)  # reports how far they are
     follower: Follower = field(init=False)  # of jobs that applications queue
     attempts: Attempts = field(init=False)
     on_idle: Callable[[], None] = lambda: None  # called when the last running job has ended
@@ -106,7 +106,7 @@ class Conductor:
         self._conduct(job, self._first(job))
 
     def resume(self, job: Job) -> None:
-        """Go on with a job whose attempt an earlier server had started."""
+        """Continue a job whose attempt an earlier server had started."""
         if job.state is JobState.STOPPING:
             self.calls.cancelled.add(job.id)
         self._conduct(job.id, self._attempt(job, adopt=True))
@@ -122,12 +122,12 @@ class Conductor:
         done.addErrback(self._failed, job, hand)
 
     def _failed(self, failure: Failure, job: int, hand: object) -> None:
-        """The ledger cannot be read, or a defect of ours: the job is taken up again later.
+        """The ledger cannot be read, or the program has a defect: the job is taken up again later.
 
         Until then it keeps its seat and its lock: giving them back would let another job run beside
-        processes that nobody watches.
+        processes that are not watched.
         """
-        self.log.failure("Job {job} cannot go on.", failure, action="job_defect", job=job)
+        self.log.failure("Job {job} cannot continue.", failure, action="job_defect", job=job)
         if self._hands.get(job) is not hand:
             return  # its seat was given back before this happened
         self.calls.running.pop(job, None)
@@ -179,7 +179,7 @@ class Conductor:
                 reason = "its hours never come: all their days are over"
                 await self._give_up(job, JobState.FAILED, reason)
                 return
-            # What clocks show does not tell which of two hours is the later.
+            # What clocks show does not say which of two hours is the later.
             now, due = at.timestamp(), begin.timestamp()
         total = job.work.limits.total
         if total is not None and now >= (job.started or inf) + total:
@@ -206,10 +206,10 @@ class Conductor:
         await self._attempt(job, adopt=False)
 
     async def _before(self, job: Job) -> tuple[dict[str, Look], str]:
-        """Return a job's tapes as they are before its next attempt, and in which start of ours.
+        """Return a job's tapes as they are before its next attempt, and the boot of the machine.
 
         An attempt that has a folder before it is recorded was made when the ledger was not a copy
-        yet. How its tapes are now tells nothing about what that run has copied.
+        yet. How its tapes are now says nothing about what that run has copied.
         """
         key = run_key(job.id, job.attempt + 1)
         if job.work.then is not None and job.work.run and self.runner.folder(key).exists():
@@ -253,7 +253,7 @@ class Conductor:
         self.calls.running.pop(job.id, None)
         after = finished.job
         self.journal.finished(finished, now)
-        self.outbox.push(finished.notices)  # before another job begins, and is told of
+        self.outbox.push(finished.notices)  # before another job begins, and is reported
         if after.state is JobState.WAITING:
             self.metrics.retries.labels(job.work.application).inc()
             self.patience.watch(after)

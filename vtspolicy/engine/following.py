@@ -24,7 +24,7 @@ So a short job is not waited for much longer than it takes.
 """
 
 STOPPING_EVERY = 2.0
-"""Seconds between polls, at most, of a job that was told to stop."""
+"""Seconds between polls, at most, of a job that was asked to stop."""
 
 
 @frozen(kw_only=True)
@@ -33,15 +33,15 @@ class Followed:
 
     end: End  # EXITED: judged; CANCELLED or TIMEOUT: by us; LOST: it cannot be known
     judgement: Judgement  # what the application said last
-    over: bool = True  # its end was seen; False: it may go on there
+    over: bool = True  # its end was seen; False: it may still run there
 
 
 @define(kw_only=True)
 class Follower:
-    """Polls with our own clock, and tells the application to cancel."""
+    """Polls with our own clock, and asks the application to cancel."""
 
     clock: IReactorTime
-    steady: Callable[[], float]  # seconds that pass, whatever somebody sets the clock to
+    steady: Callable[[], float]  # seconds of the monotonic clock
     calls: Calls
     progress: Progress
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
@@ -76,7 +76,7 @@ class Follower:
         """
         readings = dict(readings)
         answered = self.steady()
-        told: float | None = None  # when the application first was told to cancel
+        told: float | None = None  # when the application first was asked to cancel
         accepted = False  # it has taken that in
         usual = min(FIRST_PAUSE, poll.every)
         while True:
@@ -119,7 +119,7 @@ class Follower:
         )
 
     async def _cancel(self, job: Job, readings: Mapping[str, str]) -> bool:
-        """Tell the application to cancel; killing its client would not stop its job."""
+        """Ask the application to cancel; killing its client would not stop its job."""
         work = job.work
         if not work.cancel:
             return True
@@ -146,7 +146,7 @@ class Follower:
             )
         else:
             reason = (
-                f"how the application's job {number} stands could not be learnt for"
+                f"the state of the application's job {number} could not be learnt for"
                 f" {poll.patience:g} s: {judged.reason}"
             )
         judgement = Judgement(state="failed", reason=reason, readings=readings)

@@ -72,7 +72,7 @@ class Understood:
 
 @frozen(kw_only=True)
 class Unheard:
-    """A command that is answered but not recorded: nobody knows a host that it belongs to."""
+    """A command that is answered but not recorded: it belongs to no known host."""
 
     event: Event
     reason: str
@@ -215,8 +215,8 @@ def settle_some(
 ) -> tuple[list[Understood | Intake], int]:
     """Return the records of the first commands, and how many those are: until they fill the room.
 
-    The first is decided whatever it brings: one that brings more than there is room for would never
-    be. Commands about requests stay as they are. A failure keeps nothing from those beside it.
+    The first is always decided: one that brings more than there is room for would never be.
+    Commands about requests stay as they are. One that fails does not affect those beside it.
     """
     decided: list[Understood | Intake] = []
     for count, command in enumerate(commands):

@@ -70,7 +70,7 @@ _OF_REQUEST = (
 
 @define(kw_only=True)
 class Journal:
-    """Told what has been recorded; writes the lines about it."""
+    """Is called with what has been recorded; writes the lines about it."""
 
     limit: LogLimit
     on_refused: Callable[[Notice], None] = lambda _: None  # a command is not carried out
@@ -144,7 +144,7 @@ class Journal:
             self._ended(job)
 
     def cancelled(self, ended: Iterable[Job], running: Iterable[Job]) -> None:
-        """Somebody cancelled jobs: some waited and have ended, others are told to stop."""
+        """Somebody cancelled jobs: some waited and have ended, others are asked to stop."""
         for job in ended:
             self._ended(job)
         for job in running:
@@ -173,7 +173,7 @@ class Journal:
         )
 
     def request_ended(self, notice: Notice) -> None:
-        """The final notice of a request was recorded; that of a single job is told by its job."""
+        """The final notice of a request was recorded; that of one job is logged with the job."""
         fields = notice.fields
         if "job" in fields:
             return

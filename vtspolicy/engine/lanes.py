@@ -36,7 +36,7 @@ class Lanes:
     """Calls functions in threads.
 
     What is about a tape or target of one vault goes in the lane of that vault; a tape by its bare
-    name, and whatever looks at all vaults, have a lane each.
+    name, and what looks at all vaults, have a lane each.
     """
 
     known: Callable[[], Collection[str]]  # the vaults: others that a host may name have no lane

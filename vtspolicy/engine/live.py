@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vtspolicy.engine.engine import Engine
 
 LOOKS = 200
-"""Running jobs whose output is looked into for one answer: the end of a file each."""
+"""Running jobs whose output is read for one answer: the end of a file each."""
 
 
 def live(engine: "Engine", jobs: Sequence[Job], *, draining: bool) -> Mapping[int, Live]:

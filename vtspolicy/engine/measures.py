@@ -29,7 +29,7 @@ def know(metrics: Metrics, reader: Reader) -> None:
 def recall(engine: "Engine") -> Deferred[None]:
     """Have the metrics take what the ledger knows of earlier servers: successes, its last copy.
 
-    Nothing waits for that. Should it take too long, those times are told when they come again.
+    Nothing waits for that. Should it take too long, those times are reported when they come again.
     """
 
     def look(book: Book) -> tuple[list[tuple[str, str, str, float]], float | None]:

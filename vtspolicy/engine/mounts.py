@@ -1,7 +1,7 @@
 """Mount requests: a tape that was emptied after its migration comes back before it is mounted.
 
-Every request that has to wait for its tape stands in the ledger, and what is done about it follows
-from there: a server that was killed goes on where it was.
+Every request that has to wait for its tape is in the ledger, and what is done about it follows
+from there: a server that was killed continues where it was.
 """
 
 from collections.abc import Callable, Collection
@@ -89,7 +89,7 @@ class Mounts:
     # -- life
 
     async def start(self) -> None:
-        """Take up the requests that an earlier server left; free tapes that nobody waits for."""
+        """Take up the requests that an earlier server left; free tapes that no host waits for."""
 
         def look(book: Book) -> tuple[list[Mount], list[Tape]]:
             return book.open_mounts(), book.tapes_locked()
@@ -99,7 +99,7 @@ class Mounts:
         for tape in locked:
             if all(each.path != tape.path for each in left):
                 now = self.engine.clock.seconds()
-                told = "nobody waits for it any more"
+                told = "no host waits for it any more"
                 await self.engine.ledger.write(Book.set_locked, tape.path, False, ACTOR, now, told)
 
     def watch(self) -> None:
@@ -109,7 +109,7 @@ class Mounts:
         self._loop.start(LOOK, now=True)
 
     def stop(self) -> None:
-        """Answer nothing any more; what is owed stands in the ledger."""
+        """Answer nothing any more; what is owed is in the ledger."""
         if self._loop is not None and self._loop.running:
             self._loop.stop()
         if self._alarm is not None and self._alarm.active():
@@ -182,7 +182,7 @@ class Mounts:
             result = await self._note(event, host, tape, seq, answer.reason)
         elif answer.action is MountAction.FAIL:
             result = await self._refuse(event, host, tape, seq, answer.reason)
-        # The recall runs after the job that now has the tape, whatever that job does to it.
+        # The recall runs after the job that now has the tape, however that job ends.
         return result or await self._recall(event, host, tape, seq)
 
     async def _note(
@@ -250,7 +250,7 @@ class Mounts:
         return tape
 
     async def _recall(self, event: Event, host: Host, tape: Tape, seq: str) -> str:
-        """Record the request with the restore that it needs, or with the one that goes on."""
+        """Record the request with the restore that it needs, or with the one that is under way."""
         engine, now = self.engine, self.engine.clock.seconds()
         intake = self._restore_of(host, tape, now)
         record_mount = _recorder(event, host, tape, seq, now)
@@ -298,8 +298,8 @@ class Mounts:
     def _restore_of(self, host: Host, tape: Tape, now: float) -> Intake:
         """Return the restore that a mount needs, as the rules decide about it.
 
-        It is decided for the host that waits, and is nobody's: the host is told of its mount only.
-        A tape that has its data still is about to be emptied: the rules are asked about it as it
+        It is decided for the host that waits, but has no requester: the host gets only the notices
+        of its mount. A tape that still has its data is about to be emptied: the rules see it as it
         will be then.
         """
         if tape.size and not tape.is_half_restored:
@@ -319,7 +319,7 @@ class Mounts:
         return evolve(intake, host="", digest=None, notify_all=False, jobs=tuple(jobs))
 
     async def _close(self, event: Event, host: Host, message: MountMessage) -> None:
-        """Let go of a request that the host has closed itself."""
+        """Drop a request that the host has closed itself."""
         now = self.engine.clock.seconds()
         told = {
             "mounted": "the host has mounted it",

@@ -37,7 +37,7 @@ class Patience:
     _log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"), init=False)
 
     def watch(self, job: Job) -> None:
-        """Have a waiting job ended when its time is over, whatever it waits for.
+        """Have a waiting job ended when its time is over, for all that it can wait for.
 
         Before its first start it is `waiting` that counts, from when it was accepted; then it is
         `total`, from that start.
@@ -71,7 +71,7 @@ class Patience:
         return self._waits.get(job) != until
 
     def _wind(self) -> None:
-        """Let the timer stand at the nearest end of a job that still waits, or not at all."""
+        """Set the timer to the nearest end of a job that still waits, or not at all."""
         while self._heap and self._is_stale(*self._heap[0]):
             heappop(self._heap)
         if not self._heap:
@@ -100,7 +100,7 @@ class Patience:
 
     def _ended(self, finished: Finished | None, job: int) -> None:
         if finished is not None and finished.changed:
-            # One that has just got its seat is given back by whoever finds that it has ended.
+            # A seat that it has just got is given back where its end is noticed.
             self.queue.withdraw(job)
             self.on_finished(finished, self.clock.seconds())
             self.outbox.push(finished.notices)
@@ -127,7 +127,7 @@ def end_of_wait(job: Job) -> float | None:
 def end_wait(book: Book, job_id: int, until: float, at: float) -> Finished | None:
     """End a job that still waits as timed out; None when it may wait on, or is gone.
 
-    Its first start ends the wait that `waiting` limits. What `total` limits goes on over attempts.
+    Its first start ends the wait that `waiting` limits. `total` counts over all attempts.
     """
     job = book.job(job_id)
     if job is None or job.state is not JobState.WAITING or end_of_wait(job) != until:

@@ -1,4 +1,4 @@
-"""How far a job has come, told to hosts that want to know, at most once a minute and job."""
+"""How far a job has come, reported to hosts that want it, at most once a minute and job."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ OUTPUT_READ = 1 << 16
 
 @define(kw_only=True)
 class Progress:
-    """Reads and tells."""
+    """Reads the progress of running jobs and reports it."""
 
     clock: IReactorTime
     ledger: Ledger
@@ -36,7 +36,7 @@ class Progress:
     _polled: dict[int, Mapping[str, str]] = field(factory=dict, init=False)  # by job: the last poll
 
     def watch(self, job: Job, key: str) -> None:
-        """Look into the output of a run once a minute, until `forget`."""
+        """Read the output of a run once a minute, until `forget`."""
         readings = tuple(each for each in job.work.readings if each.name == PERCENT)
         if not job.notify_all or not readings:
             return

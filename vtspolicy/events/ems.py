@@ -36,22 +36,22 @@ _NOT_AMONG_HEADERS = (
     "a command without a header among events that have one may be part of another's text; to have"
     " such commands taken, set plain: true for this listener"
 )
-_UNPRINTED = b"\x00\x07"  # NUL and BEL can stand anywhere in a display
+_UNPRINTED = b"\x00\x07"  # NUL and BEL can be anywhere in a display
 
 
 @define
 class _Open:
     """The event that the next lines may continue."""
 
-    header: Header | None  # None if what stands in its place is none
+    header: Header | None  # None if what is in its place is none
     parts: list[bytes]  # its text so far, one stripped line each; empty until the text begins
     size: int  # of the parts, joined
     blanks: int = 0  # at the end of the last part's line
-    misread: bytes = b""  # what stands in place of the header
+    misread: bytes = b""  # what is in place of the header
 
     @property
     def is_own(self) -> bool:
-        """Whether it is a notice of ours."""
+        """Whether it is one of our notices."""
         return self.header is not None and self.header.is_own
 
     @property
@@ -188,7 +188,7 @@ class EmsDecoder:
             return
         begin = data.rfind(b"\n", start, stop - 1) + 1 or start
         line = data[begin:stop].rstrip()
-        if not line:  # blank lines are no text
+        if not line:  # blank lines are not text
             before = data[start:begin].rstrip()
             line = before[before.rfind(b"\n") + 1 :]
         if STAMP.match(line):
@@ -221,7 +221,7 @@ class EmsDecoder:
         if self._takes_any_line:
             is_text = True
             if is_exact and event is not None and event.is_own and event.parts:
-                reason = f"{printable(line)} stands right behind a notice of ours, shown back"
+                reason = f"{printable(line)} is right behind one of our notices, shown back"
                 self._refuse("plain", reason, answered=False)
         elif not self._shows_headers:
             is_text = False
@@ -239,7 +239,7 @@ class EmsDecoder:
             self._continue(self._open, line.strip(), blanks_after(line))
 
     def _misplaced(self, line: bytes) -> None:
-        """Refuse a line that would be a command if nothing stood before it."""
+        """Refuse a line that would be a command if nothing were before it."""
         if reason := misplaced_header(line):
             self._refuse("header", reason, column=1)
         elif (
@@ -252,7 +252,7 @@ class EmsDecoder:
             self._refuse(
                 "plain",
                 f"found {printable(before)} before VTSPolicy: a command begins in the first column;"
-                " remove what stands before it",
+                " remove what is before it",
                 column=1,
             )
 
@@ -260,8 +260,8 @@ class EmsDecoder:
     def _takes_any_line(self) -> bool:
         """Whether even a line that looks like a plain command continues the open event.
 
-        It is the text itself after a header without one; and what a notice of ours quotes must
-        not come back as a command when the display is wrapped just there.
+        It is the text itself after a header without one. What one of our notices quotes must not
+        come back as a command when the display is wrapped just there.
         """
         event = self._open
         if event is None or event.header is None:

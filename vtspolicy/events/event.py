@@ -34,7 +34,7 @@ _WRITER = re.compile(
 def is_written_plainly(ssid: str, number: int) -> bool:
     """Whether an event holds what was written plainly to the collector: TANDEM.EMS, 512.
 
-    A display can show the subsystem by its number; any number passes (a decision of ours).
+    A display can show the subsystem by its number; any number passes (our decision).
     """
     owner, subsystem, *_ = ssid.split(".")
     return number == 512 and owner == "TANDEM" and (subsystem == "EMS" or subsystem.isdigit())
@@ -51,7 +51,7 @@ class Event:
     ssid: str | None = None  # OWNER.SUBSYSTEM.VERSION
     number: int | None = None  # signed 16 bit
     critical: bool = False  # an asterisk in the display
-    user: str | None = None  # who generated it, where the format can tell (JSON)
+    user: str | None = None  # who generated it, where the format can name it (JSON)
     action_needed: bool = False  # JSON only
     action_id: str | None = None  # JSON only
     id: str | None = None  # JSON only: the sender's own id, repeated in every notice about it
@@ -82,7 +82,7 @@ class Event:
     def is_own_notice(self) -> bool:
         """Whether it is one of our notices, shown back to us by a distributor.
 
-        A host may post it again under a subsystem id of its own: the word tells it then.
+        A host may post it again under a subsystem id of its own: the word shows it then.
         """
         if self.ssid is not None and self.ssid.startswith(OWN_SUBSYSTEM):
             return True
@@ -135,7 +135,7 @@ def identity(host: str, event: Event) -> bytes | None:
     """Return the 32 bytes by which a repeated event is known, or None for a plain command.
 
     Made of host, generation time, process, subsystem id, number and the whole text (DOMAIN.md 3,
-    a decision of ours); the system's name is part of the process's.
+    our decision); the system's name is part of the process's.
     """
     if event.time is None:
         return None

@@ -11,7 +11,7 @@ _LENGTH_TO_COME = re.compile(
 )
 _ENDS = re.compile(_TRAILERS)
 # Where a stream that is out of step may resume: `LENGTH <PRI>VERSION `. The digits may be glued to
-# what stands before them, so that any last part of them can be the length.
+# what is before them, so that any last part of them can be the length.
 _AGAIN = re.compile(rb"(?<!\d)(\d++) (?=(?:\xef\xbb\xbf)?<\d{1,3}>[1-9]\d{0,2} )")
 _AGAIN_TO_COME = re.compile(
     rb"\d+(?: (?:\xef(?:\xbb\xbf?)?)?(?:<(?:\d{1,3}(?:>(?:[1-9]\d{0,2})?)?)?)?)?\Z"
@@ -29,7 +29,7 @@ class Frames:
 
     A message is passed on when the beginning of the next one shows that its length was right, or
     at `settle`, when nothing follows. Behind a wrong length, the stream is out of step: all is
-    skipped up to the next `LENGTH <PRI>VERSION ` whose length is right. What stands before a wrong
+    skipped up to the next `LENGTH <PRI>VERSION ` whose length is right. What is before a wrong
     length is passed on only if `shows_end` says that it is whole.
     """
 
@@ -116,7 +116,7 @@ class Frames:
     def _take_no_length(
         self, buffer: bytes, position: int, messages: list[tuple[int, int]]
     ) -> tuple[int, bool]:
-        """Return where to go on, and whether that is to wait for more."""
+        """Return where to continue, and whether that is to wait for more."""
         if ends := _ENDS.match(buffer, position):
             position = ends.end()
         if _LENGTH_TO_COME.match(buffer, position):
@@ -133,7 +133,7 @@ class Frames:
         *,
         is_last: bool,
     ) -> tuple[int, bool]:
-        """Return where to go on, and whether that is to wait for more."""
+        """Return where to continue, and whether that is to wait for more."""
         size, begin, stop = int(length[1]), length.end(), len(buffer)
         end = begin + size
         if size > self.limit and stop - begin > self.limit:
@@ -160,7 +160,7 @@ class Frames:
     def _is_right(self, buffer: bytes, begin: int, end: int, *, is_last: bool) -> bool | None:
         """Whether a message ends at `end`; None if that depends on bytes still to come.
 
-        A message that shows its end itself is right, whatever follows.
+        A message that shows its end itself is right, with anything after it.
         """
         if self._shows_end(buffer[begin:end]):
             return True if is_last or end < len(buffer) else None
@@ -187,7 +187,7 @@ class Frames:
     def _is_message(
         self, buffer: bytes, place: int, match: re.Match[bytes], *, is_last: bool
     ) -> bool | None:
-        """Whether a length that stands at `place` is right; None if that is still to come."""
+        """Whether a length at `place` is right; None if that is still to come."""
         end = match.end() + int(buffer[place : match.end(1)])
         if end - match.end() > self.limit:
             return False
@@ -207,7 +207,7 @@ class Frames:
     def _again(self, buffer: bytes, start: int, *, is_last: bool) -> tuple[int, bool]:
         """Return where the stream is in step again, and True; else what is done with, and False.
 
-        It is where a length stands that is right: another message follows, or at last nothing.
+        It is where a right length is: another message follows, or at last nothing.
         """
         for match in _AGAIN.finditer(buffer, start):
             is_open = False

@@ -2,7 +2,7 @@ r"""The first line of an event in a distributor's display: its header, and how i
 
     YY-MM-DD HH:MM:SS \SYSTEM.PROCESS OWNER.SUBSYSTEM.VERSION NUMBER text
 
-Fields stand between blanks, in no fixed columns (DOMAIN.md 3).
+Fields are between blanks, in no fixed columns (DOMAIN.md 3).
 """
 
 import re
@@ -29,7 +29,7 @@ _ODD = (
 )
 _WORD = rb"(?i:VTSPolicy)(?=" + _ODD + rb"|\Z)"
 PLAIN = re.compile(rb"VTSPolicy(?=\s|\Z)")
-"""A line that begins so is a plain command, if no header has to stand before it."""
+"""A line that begins so is a plain command, if no header has to be before it."""
 NEAR_PLAIN = re.compile(_WORD)
 """The same, with letters or a blank that are not right."""
 COMMAND = re.compile(_ODD + rb"*+" + _WORD)
@@ -67,7 +67,7 @@ _HEADER = re.compile(
     % PROCESS.encode(),
     re.VERBOSE,
 )
-# What stands where a header should: fields, no plain words; then a command, or nothing.
+# What is where a header should be: fields, no plain words; then a command, or nothing.
 # The fields repeat in an atomic group. Before 3.11.5 `re` does not go back to the end of the last
 # whole turn of a group with a possessive repeat (CPython's issue 106052); Debian 12 has 3.11.2.
 _MISREAD = re.compile(
@@ -96,7 +96,7 @@ class Header:
     process: str  # $NAME or cpu,pin
     ssid: str  # OWNER.SUBSYSTEM.VERSION
     number: int  # signed 16 bit
-    critical: bool  # an asterisk stood somewhere between process and number
+    critical: bool  # an asterisk was somewhere between process and number
 
     @property
     def is_own(self) -> bool:
@@ -161,10 +161,10 @@ def parse_header(line: bytes) -> tuple[Header, bytes] | None:
 
 
 def misread_header(line: bytes) -> tuple[bytes, bytes] | None:
-    """Return what stands in place of the header and the text after it, of a line without a header.
+    """Return what is in place of the header and the text after it, of a line without a header.
 
     None unless the text is a command, or is to follow in the next line. Nothing is ever returned
-    for a notice of ours: an answer to it would be shown back again, and so on.
+    for one of our notices: an answer to it would be shown back again, and so on.
     """
     match = _MISREAD.match(line)
     if match is None or OWN_SUBSYSTEM.encode() in match[1]:
@@ -200,7 +200,7 @@ def refused_header(found: bytes) -> str:
     shown = decode_text(found[:_SHOWN]) + ("..." if len(found) > _SHOWN else "")
     shown = "".join(c if c.isprintable() else f"<{ord(c):02X}>" for c in shown)
     return (
-        f"{shown} is no header of an event; it has YY-MM-DD HH:MM:SS \\SYSTEM.PROCESS"
+        f"{shown} is not the header of an event; it has YY-MM-DD HH:MM:SS \\SYSTEM.PROCESS"
         f" OWNER.SUBSYSTEM.VERSION NUMBER"
     )
 
@@ -211,7 +211,7 @@ def may_follow_header(line: bytes) -> bool:
 
 
 def blanks_after(line: bytes) -> int:
-    """Return how many blanks stand at the end of a line; they may be its display's, or sent."""
+    """Return how many blanks are at the end of a line; they may be its display's, or sent."""
     return len(line.rstrip(b"\r\n")) - len(line.rstrip())
 
 
@@ -230,7 +230,7 @@ def misplaced_header(line: bytes) -> str | None:
         return None
     return (
         f"found {printable(before[0])} before the date: an event begins in the first column;"
-        " remove what stands before it"
+        " remove what is before it"
     )
 
 
@@ -247,7 +247,7 @@ def refused_cut(raw: bytes) -> str:
 
 
 def find_word(lower: bytes, start: int, stop: int) -> int:
-    """Return where `vtspolicy` or `$zsvr` next stands in bytes in lower case, or -1."""
+    """Return where `vtspolicy` or `$zsvr` is next in bytes in lower case, or -1."""
     while match := _ANY_WORD.search(lower, start, stop):
         at = match.start()
         if lower[at + 1] == _T:

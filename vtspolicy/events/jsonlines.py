@@ -42,7 +42,7 @@ def _time(value: object) -> datetime:
                 year, *rest = map(int, match.groups())
                 return datetime(posix_year(year), *rest)  # type: ignore[arg-type]  # noqa: DTZ001 (five numbers; the host's own time)
             if _ISO_TIME.match(value):
-                # A display names no zone either: what counts is the time as the host tells it.
+                # A display names no zone either: what counts is the time as the host gives it.
                 return datetime.fromisoformat(value).replace(tzinfo=None)
         except ValueError:
             pass
@@ -90,7 +90,7 @@ def _word(value: object) -> str:
 
 
 def _system(value: object) -> str | None:
-    """Return the system; null comes from whoever speaks for no system, as `vtspolicy send` does."""
+    """Return the system; null is from a sender without a system, such as `vtspolicy send`."""
     return None if value is None else _SYSTEM(value)
 
 
@@ -262,7 +262,7 @@ def _no_field_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _LineError(f"the field {_shown(twice)} stands twice")
+        raise _LineError(f"the field {_shown(twice)} is there twice")
     return fields
 
 
@@ -277,7 +277,7 @@ def _acknowledgement(fields: dict[str, object]) -> Acknowledgement:
     ack = fields["ack"]
     ids = ack if isinstance(ack, list) else [ack]
     if len(fields) > 1:
-        raise _LineError('"ack" stands alone in its object')
+        raise _LineError('"ack" has to be alone in its object')
     numbers = [n for n in ids if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
     if len(numbers) < len(ids):
         raise _LineError('"ack" must be the number of a notice or a list of them')

@@ -1,7 +1,7 @@
 """Bytes in any chunks become runs of whole lines, none longer than a limit.
 
-Lines are not split one by one: a run goes on as one piece of memory, so that whoever looks for a
-word in it can do so at the speed of `bytes.find`.
+Lines are not split one by one: a run of them is passed on as one piece of memory, so that a word
+can be looked for in it at the speed of `bytes.find`.
 """
 
 from collections.abc import Callable

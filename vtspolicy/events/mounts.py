@@ -75,7 +75,7 @@ class MountMessage:
     density: str | None = None  # as displayed
     drive: str | None = None  # the device asked for or left, as displayed
     alias: str | None = None  # of an ESM request
-    comment: str | None = None  # the user's own words; never looked into
+    comment: str | None = None  # the user's own words; never read
 
     @property
     def is_request(self) -> bool:
@@ -106,7 +106,7 @@ def read_mount(event: Event) -> MountMessage | None:
         match = form.match(event.text)
         return _message("request", match, label) if match else None
     if event.number == _CANCELLED:
-        # Its wording is not known: the number says what it is, and the volume may stand anywhere.
+        # Its wording is not known: the number says what it is, and the volume may be anywhere.
         match = _CANCEL.match(event.text)
         if match is None:
             return None
@@ -121,7 +121,7 @@ def read_mount(event: Event) -> MountMessage | None:
 
 def _is_tape_subsystem(event: Event) -> bool:
     # A display can show a subsystem by its number; which one TAPE has is not known to us, so any
-    # number passes (a decision of ours): event number and wording must agree anyway.
+    # number passes (our decision): event number and wording must agree anyway.
     owner, subsystem, *_ = (event.ssid or ".").split(".")
     return owner == "TANDEM" and (subsystem == "TAPE" or subsystem.isdigit())
 

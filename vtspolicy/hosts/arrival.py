@@ -19,7 +19,7 @@ SILENCE = 150.0
 """Seconds without an answer of the peer's system, while it owes one, until it counts as gone.
 
 More than the two minutes that Linux lets pass at most before it asks a third or later time
-(TCP_RTO_MAX). Without a limit of ours it gives up after a quarter of an hour (tcp_retries2).
+(TCP_RTO_MAX). Without our limit it gives up after a quarter of an hour (tcp_retries2).
 """
 
 UNANSWERED = 2

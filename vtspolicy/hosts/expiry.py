@@ -1,4 +1,4 @@
-"""Notices that nobody fetched for too long are given up, and it is told whose they were."""
+"""Expiry of notices that their host has not fetched for too long, counted by host."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ async def expire(
 
     Those with a time between two that are `spared` stay.
     Returns how many, by host; the ledger is not written when there are none. One call takes some
-    thousands at most, the next call goes on.
+    thousands at most, the next call continues.
     """
     waiting = (await ledger.read(Book.counts)).pending
     if not any(each.oldest < before for each in waiting):

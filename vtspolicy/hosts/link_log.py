@@ -62,7 +62,7 @@ class LinkLog:
         self._limit.write(self._log.warn, STRANGER, session.address, name=name, **about)
 
     def closed(self, session: HostSession) -> None:
-        """A connection is gone; that a stranger has gone is not told."""
+        """A connection is gone; that a stranger has gone is not logged."""
         if session.hosts:
             host = _host(session)
             self._limit.write(self._log.info, CLOSED, host, host=host, address=session.address)

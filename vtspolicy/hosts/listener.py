@@ -28,7 +28,7 @@ from vtspolicy.hosts.session import HostSession, Link
 from vtspolicy.rights import hosts_of_peer
 
 STRANGERS = 16
-"""The most connections at once of peers that are no configured host."""
+"""The most connections at once of peers that are not a configured host."""
 
 RECORDING = 5.0
 """Seconds that a stop waits for what has come in and is being recorded."""

@@ -51,7 +51,7 @@ class _Load:
 class Outbox:
     """Gives every notice to one live session of its host: that which asked, while it can take one.
 
-    The newest session gets what nobody here has asked for, and what is for one that is gone.
+    The newest session gets what no session here has asked for, and what is for one that is gone.
 
     A host is in one of three conditions. Mostly nothing of it waits in the ledger, and a notice is
     sent as soon as it is recorded. When no session can take one, the host is *behind*: all that
@@ -68,7 +68,7 @@ class Outbox:
         self._reactor = reactor
         self._store = store
         self._sessions: dict[str, list[HostSession]] = defaultdict(list)  # by host
-        self._former: dict[HostSession, set[str]] = {}  # hosts that a session was, and is no more
+        self._former: dict[HostSession, set[str]] = {}  # hosts that a session was before
         self._undecided: set[HostSession] = set()  # they may still show their format
         self._behind: set[str] = set()
         self._loading: dict[str, _Load] = {}
@@ -214,7 +214,7 @@ class Outbox:
         return asker if any(host.name == notice.host for host in asker.hosts) else chosen
 
     def _given(self, notice: Notice) -> None:
-        """Nobody waits any more for a final notice that somebody was given."""
+        """Forget who waits for a final notice that a session was given."""
         request = _ordered(notice)
         if request is not None and notice.word.is_final:
             asker = self._askers.pop(request, None)
@@ -224,8 +224,8 @@ class Outbox:
     def _give(self, notice: Notice, origin: HostSession | None) -> None:
         """Send a notice that was just recorded, unless it has to wait in the ledger.
 
-        Whoever asked is answered, whatever else waits: an answer comes before all other notices of
-        its request, or belongs to no order.
+        The asker is answered at once, before what else waits: an answer comes before all other
+        notices of its request, or belongs to no order.
         """
         host = notice.host
         asker = origin if origin in self._sessions[host] else None
@@ -253,7 +253,7 @@ class Outbox:
     def _send(self, chosen: HostSession, notice: Notice) -> None:
         """Send a notice to the carrier of its request; if there is none, to who asked.
 
-        To `chosen` if nobody did, or who did cannot take it.
+        To `chosen` if none did, or that one cannot take it.
         """
         chosen = self._preferred(notice, chosen)
         if notice.id is not None:
@@ -338,7 +338,7 @@ class Outbox:
             session.close_if_done()
 
     async def _load_pages(self, host: str, load: _Load) -> bool:
-        """Send page after page; answers whether that was all, or nobody could take more."""
+        """Send page after page; answers whether that was all, or no session could take more."""
         after = 0
         while self._choose(host) is not None:
             if load.is_stale:
@@ -371,7 +371,7 @@ class Outbox:
 
 
 def _ordered(notice: Notice) -> int | None:
-    """Return the request within whose order a notice stands; None if it belongs to none.
+    """Return the request within whose order a notice is; None if it belongs to none.
 
     Of the answers only ACCEPTED begins a request. A DUPLICATE belongs to the event that was shown
     again, a STATUS to its question: they may come on another connection than the rest.

@@ -6,12 +6,12 @@ from twisted.internet.interfaces import IReactorTime
 
 @define
 class Reading:
-    """Kept by a session, a call for each read and each pause; told from time to time."""
+    """Kept by a session, a call for each read and each pause; reported from time to time."""
 
     _clock: IReactorTime
-    _heard: float | None = None  # when something last came in, if that was not told yet
+    _heard: float | None = None  # when something last came in, if that was not reported yet
     _paused: float | None = None  # since when nothing is taken; None while it is
-    _waited: float = 0.0  # seconds of pauses that were not told yet
+    _waited: float = 0.0  # seconds of pauses that were not reported yet
     last: float = 0.0  # when something last came in; 0 if nothing ever did
 
     def came(self) -> None:
@@ -37,6 +37,6 @@ class Reading:
         return told
 
     def _reckon(self) -> None:
-        """Add the pause that goes on, which the clock, put back, may not make negative."""
+        """Add the pause under way; a clock that is set back must not make it negative."""
         if self._paused is not None:
             self._waited += max(self._clock.seconds() - self._paused, 0.0)

@@ -1,4 +1,4 @@
-"""The door of a `tls:` listener; whatever loads OpenSSL is loaded from here only."""
+"""The door of a `tls:` listener; what loads OpenSSL is loaded from here only."""
 
 import time
 from collections.abc import Iterator, MutableMapping
@@ -76,7 +76,7 @@ class _TLSFactory(TLSMemoryBIOFactory):
 @implementer(IStreamServerEndpoint)
 @frozen(kw_only=True)
 class TLSServerEndpoint:
-    """TLS on whatever Twisted can listen on: its options are those of the endpoint beneath it."""
+    """TLS on every endpoint that Twisted has: its options are those of the endpoint beneath it."""
 
     beneath: IStreamServerEndpoint  # where connections come in
     context: CertificateOptions  # our certificate, and whose certificates are wanted

@@ -1,4 +1,4 @@
-"""The ledger: what was asked, decided, run and answered, on the disk before anybody is told."""
+"""The ledger: what was asked, decided, run and answered, on the disk before it is answered."""
 
 from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.desk import ASKED, told_why

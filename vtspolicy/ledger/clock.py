@@ -28,8 +28,8 @@ class ClockDesk(Desk):
     def clock(self) -> KeptClock:
         """Return what is kept of the clock.
 
-        Of each table the entry that was made last counts, whatever its time. One that was ahead of
-        the clock when that was trusted again does not.
+        Of each table the entry that was made last counts, with any time. One that was ahead of the
+        clock when that was trusted again does not.
         """
         row, known = self._one("meta", "clock"), self._one("meta", "clock_ahead")
         wrong = set(json.loads(str(known[0]))) if known is not None else set()

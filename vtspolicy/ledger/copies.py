@@ -96,7 +96,7 @@ class CopyDesk(ReadingDesk):
         )
 
     def work_of_copy(self, copy: Copy) -> Work | None:
-        """Return the work that made a copy, with its queries; None when it was none of ours."""
+        """Return the work that made a copy, with its queries; None when no job made it."""
         return None if copy.work is None else self._work(copy.work)
 
     def copies_due(self, application: str, before: float, limit: int) -> list[Copy]:
@@ -114,7 +114,7 @@ class CopyDesk(ReadingDesk):
         return evolve(copy, id=int(self._need("add_copy", *_copy_row(copy))[0]))
 
     def note_proof(self, copy: Copy, proof: Proof, at: float, *, digest: str | None = None) -> None:
-        """Note that a copy was proven again, by itself: nothing is said of a tape."""
+        """Note that a copy was proven again, without saying anything of a tape."""
         self._do("prove_copy", proof.value, at, digest, copy.id)
 
     def lose_copy(self, copy: Copy, at: float, reason: str) -> bool:

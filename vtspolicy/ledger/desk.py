@@ -26,8 +26,8 @@ _WORKS_KEPT = 1000
 
 RATES = {"events": 10_000, "jobs": 10_000, "notices": 1_000_000}
 """More numbers than are given in a second, by the table that gives them; requests have those of
-events. With so many for each second since BEGINNING, a ledger that was put back comes behind all
-that it gave after the copy, whatever is left of that time. They fit into JSON's numbers till 2311.
+events. With so many for each second since BEGINNING, the numbers of a ledger that was restored are
+above all that it gave after the copy. They fit into JSON's numbers till 2311.
 """
 
 BEGINNING = 1767225600.0
@@ -174,7 +174,7 @@ class Desk:
     def handle(self, request: int, job: int) -> str:
         """Return the handle of the copy that a job makes.
 
-        No other ledger gives it again, nor does this one after it was put back from a copy: each
+        No other ledger gives it again, nor does this one after it was restored from a copy: each
         server that opens it begins an era with a name of its own.
         """
         if not self._eras:
@@ -183,13 +183,13 @@ class Desk:
         return f"vts-{self._eras[era][1]}-{request}-{job}"
 
     def begin_era(self, newest_job: int = 0, *, now: float, is_own_spool: bool = True) -> Era:
-        """Give the jobs from now on handles, and numbers, that nobody has given before.
+        """Give the jobs from now on handles, and numbers, that were never given before.
 
-        `newest_job` is the highest job number that the spool knows: a ledger that was put back
-        from a copy would give it again, and take an old run for a new job's. What such a ledger
-        gave since the copy is in the hands of hosts, too. Therefore its requests, jobs and notices
-        go on where the clock says: `now`, in seconds since the epoch, see RATES. So does the same
-        copy that is put back once more.
+        `newest_job` is the highest job number that the spool knows: a ledger that was restored
+        from a copy would give it again, and take an old run for a new job's. Hosts, too, know the
+        numbers that such a ledger gave since the copy. Therefore its requests, jobs and notices
+        continue where the clock says: `now`, in seconds since the epoch, see RATES. So does the
+        same copy that is restored again.
 
         It doubts the attempts that are under way, too, as it does where the spool is not known to
         be its own: one that has no folder there may have run all the same.
@@ -309,7 +309,7 @@ def event_row(
 
 
 def notice_row(notice: Notice, request: int | None) -> Row:
-    """Return the columns of a notice; nobody waits for those of an operator (host "")."""
+    """Return the columns of a notice; those for an operator (host "") need no delivery."""
     delivered = None if notice.host else notice.created
     return (
         *(notice.id, notice.host, request, notice.word.value, to_json(notice.fields)),

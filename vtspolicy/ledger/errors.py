@@ -15,7 +15,7 @@ class LedgerDamaged(LedgerError):  # noqa: N818
     def __init__(self, file: str, found: str) -> None:
         super().__init__(
             f"{file}: the ledger is damaged: {found}. It is left as it is. Stop the server, keep a"
-            f" copy of {file} and {file}-wal, then put back the newest copy made with"
+            f" copy of {file} and {file}-wal, then restore the newest copy made with"
             f' `vtspolicy backup-ledger`, or save what can be read with `sqlite3 {file} ".recover"`'
         )
         self.file = file
@@ -23,7 +23,7 @@ class LedgerDamaged(LedgerError):  # noqa: N818
 
 
 class LedgerLost(LedgerError):  # noqa: N818
-    """What stands at the ledger's place is not, or not all of, the ledger that was there.
+    """What is at the ledger's place is not, or not all of, the ledger that was there.
 
     Nothing was changed, and no new ledger is made: commands that were accepted would be forgotten,
     and events that are shown again be run a second time.
@@ -43,8 +43,9 @@ class LedgerMoved(LedgerError):  # noqa: N818
 
     def __init__(self, file: str, found: str) -> None:
         super().__init__(
-            f"{file}: {found} while this server has the ledger open. Put the same file back under"
-            f" its name, or stop the server and put back a copy made with `vtspolicy backup-ledger`"
+            f"{file}: {found} while this server has the ledger open. Give the same file its"
+            f" name again, or stop the server and restore a copy made with"
+            f" `vtspolicy backup-ledger`"
         )
         self.file = file
         self.found = found

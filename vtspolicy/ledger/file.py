@@ -36,7 +36,7 @@ _SHORT = 0.05
 """Seconds that the reactor's thread waits for a lock; then it is tried again later."""
 
 ABANDONED = 3600.0
-"""Seconds without a write after which nobody finishes a copy any more."""
+"""Seconds without a write after which a copy is taken for abandoned."""
 
 MIGRATING_CACHE = 65_536
 """KiB of the file that are kept in memory while every row of it may be rewritten."""
@@ -62,7 +62,7 @@ def connect(
     busy: float = 5.0,
     cache: int = 4000,
 ) -> sqlite3.Connection:
-    """Return a connection that begins no transaction by itself; any thread may use it in turn.
+    """Return a connection that begins no transaction on its own; any thread may use it in turn.
 
     `busy` is for how many seconds a lock of another process is waited for, `cache` how many KiB
     of the file are kept in memory at most. With `alone` there is no WAL, and none is made. It never
@@ -110,7 +110,7 @@ def _note_copy(connection: sqlite3.Connection) -> None:
 
 def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
     """Give a ledger its WAL; LedgerNotLocal where none can be had."""
-    # That is no error of SQLite: it answers with the mode that stays.
+    # SQLite raises no error then: it answers with the mode that stays.
     mode = str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
     if mode != "wal":
         raise LedgerNotLocal(str(path), mode)
@@ -224,7 +224,7 @@ def _keep_from_others(path: Path) -> None:
 
 
 def reopen_file(path: Path) -> sqlite3.Connection:
-    """Open a ledger for writing, as `open_file`; never made, whatever is there."""
+    """Open a ledger for writing, as `open_file`, but never make one."""
     try:
         probe(path)
         connection = connect(path, busy=_SHORT)
@@ -297,7 +297,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Make a consistent copy of a ledger, in steps, whoever writes to it meanwhile.
+    """Make a consistent copy of a ledger, in steps, also while others write to it.
 
     It appears under its name only when it is whole and on the disk; a file that is there is
     replaced, but not the ledger itself, or what belongs to it: LedgerError. Of several that are
@@ -327,8 +327,8 @@ def copy(source: Path, target: Path) -> None:
 def _remove_parts(target: Path, part: Path) -> None:
     """Remove what other copies to the same name have left that were killed, but none at work.
 
-    One at work is written to all the time. Both times are of the clock of the folder's own disk. No
-    lock tells it: over NFS it would be in the way of SQLite's.
+    One at work is written to all the time. Both times are of the clock of the folder's own disk. A
+    lock is not used: over NFS it would be in the way of SQLite's.
     """
     before = part.stat().st_mtime - ABANDONED
     for other in target.parent.iterdir():

@@ -33,7 +33,7 @@ SLICE = 0.004
 """Seconds of verbs in one turn of the reactor, so that others get theirs."""
 
 LONGEST = 0.1
-"""Seconds of verbs in one transaction, about: nobody waits longer for those beside his own."""
+"""Seconds of verbs in one transaction, about: no verb waits longer for those beside it."""
 
 FIRST_DELAY = 0.1
 LAST_DELAY = 5.0
@@ -98,13 +98,13 @@ class GroupWriter:
     """The one writer of a ledger's file."""
 
     def __init__(self, path: Path, reactor: Reactor, tell: Callable[[str | None], object]) -> None:
-        """Open the file; `tell` hears why nothing can be written, and None when it can again."""
+        """Open the file; `tell` gets why nothing can be written, and None when it can again."""
         self._path = path
         self._reactor = reactor
         self._tell = tell
         self._connection: sqlite3.Connection | None = open_file(path)
         there = path.stat()
-        self._file = (there.st_dev, there.st_ino)  # the one that is open, whatever it is called
+        self._file = (there.st_dev, there.st_ino)  # the one that is open, under any name
         self._book = Book(self._connection)
         self._flusher = Threads("ledger-flush", reactor)
         self._waiting: deque[_Verb] = deque()
@@ -169,7 +169,7 @@ class GroupWriter:
                 self._look()
             book = self._open_book()
             if not self._begun:
-                # When a commit failed nobody knows whether it reached the disk. Therefore each
+                # When a commit failed it is not known whether it reached the disk. Therefore each
                 # group leaves its name in its own transaction, and is looked for before it is
                 # tried again.
                 if self._flushed and book.last_batch() == self._name:
@@ -243,7 +243,7 @@ class GroupWriter:
     # -- trouble
 
     def _trouble(self, error: BaseException) -> None:
-        """Undo, tell, and try the same group again after a while."""
+        """Undo, report, and try the same group again after a while."""
         self._undo(error)
         self._tell(str(error) if isinstance(error, LedgerError) else f"{self._path}: {error}")
         if self._closed is not None:

@@ -51,7 +51,7 @@ class Intake:
     jobs: tuple[PlannedJob, ...] = ()  # of an accepted command
     fields: Mapping[str, str | int] = field(factory=dict)  # more for the first notice: column, tape
     end: JobState | None = None  # of an accepted command without jobs; None: WARNING
-    word: Word | None = None  # of the first notice, where the state does not tell it
+    word: Word | None = None  # of the first notice, where it does not follow from the state
     notify_all: bool = False  # the host wants to hear of progress too
     actor: str | None = None  # for the history; "host NAME" when not given
     asked: str | None = None  # why an operator asked for it; for the history

@@ -38,7 +38,7 @@ _UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
 
 @frozen(kw_only=True)
 class _Place:
-    """A job's request: what notices repeat of it, and how its jobs stand."""
+    """A job's request: what notices repeat of it, and the states of its jobs."""
 
     ref: str | None
     again: int | None
@@ -55,9 +55,9 @@ class _Place:
 def follow(before: JobState, ending: JobState, *, over: bool = True) -> JobState:
     """Return the state that follows when an attempt, or a wait, ends as `ending`.
 
-    A job that is being stopped is not tried again: whatever end its run did not reach by itself is
-    a cancellation, but not where it may go on in its application (`over` is false). What the life
-    cycle does not have raises `automat.NoTransition`; a state that is no end ValueError.
+    A job that is being stopped is not tried again: every end that its run did not reach on its own
+    is a cancellation, but not where it may still run in its application (`over` is false). What the
+    life cycle does not have raises `automat.NoTransition`; a state that is not an end ValueError.
     """
     current = life(before)
     gone = ending in _STOPPED or (ending is JobState.INTERRUPTED and over)
@@ -84,7 +84,7 @@ class Ending:
     output: str | None = None  # the end of what it wrote
     readings: Mapping[str, str] = field(factory=dict)  # what was read from its output
     outcomes: tuple[Outcome, ...] = ()  # what the run has done to tapes, however it ended
-    over: bool = True  # False: INTERRUPTED, and it may go on in its application
+    over: bool = True  # False: INTERRUPTED, and it may still run in its application
 
 
 @frozen(kw_only=True)
@@ -150,7 +150,7 @@ class JobDesk(TapeOrderDesk):
         return any(self._job_of(row).work.then in CHANGING for row in rows)
 
     def note_readings(self, job_id: int, attempt: int, readings: Mapping[str, str]) -> bool:
-        """Keep what the output of an attempt under way told; False when it has ended.
+        """Keep what the output of an attempt under way showed; False when it has ended.
 
         A queued application's own job number is kept so before anything relies on it.
         """
@@ -183,7 +183,7 @@ class JobDesk(TapeOrderDesk):
     def finish_attempt(
         self, job_id: int, attempt: int, ending: Ending, at: float, notify_all: bool | None = None
     ) -> Finished:
-        """Record how an attempt ended, what its job and its request became, and who is told.
+        """Record how an attempt ended, what its job and its request became, and its notices.
 
         The second report of one attempt changes nothing. An end that the life cycle does not have
         raises `automat.NoTransition`; an attempt that is not in the ledger NoSuchRow.

@@ -15,9 +15,9 @@ class MountState(StrEnum):
 
     NOTED = "noted"  # the tape has its data, or is not ours: nothing to do
     RESTORING = "restoring"  # the tape is being brought back
-    READY = "ready"  # it was brought back and the host told so
-    FAILED = "failed"  # it could not be brought back and the host told so
-    CLOSED = "closed"  # the host let go of it
+    READY = "ready"  # it was brought back and the host got the notice
+    FAILED = "failed"  # it could not be brought back and the host got the notice
+    CLOSED = "closed"  # by the host itself
 
 
 @frozen(kw_only=True)
@@ -112,7 +112,7 @@ class MountDesk(Desk):
     def answer_mount(
         self, mount_id: int, state: MountState, at: float, *, tape: str, reason: str | None = None
     ) -> tuple[Notice, ...]:
-        """Close a mount as READY or FAILED and tell its host; nothing when it is closed already."""
+        """Close a mount as READY or FAILED with a notice; nothing when it is closed already."""
         moved = self.move_mount(mount_id, state, at, reason=reason)
         if moved is None:
             return ()
@@ -120,7 +120,7 @@ class MountDesk(Desk):
         row = self._one("event_of", mount_id)
         fields = present(
             seq=moved.seq,
-            tape=tape,  # no req: the restore is nobody's request, and several hosts may share it
+            tape=tape,  # no req: several hosts may share the restore
             reason=reason,
             id=row[10] if row is not None else None,
         )

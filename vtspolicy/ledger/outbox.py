@@ -70,5 +70,5 @@ class OutboxDesk(Desk):
     def add_history(
         self, subject: str, before: str | None, after: str, *, cause: str, actor: str, at: float
     ) -> None:
-        """Add a line about something that is no request or job: a lock, the table, a tape."""
+        """Add a line about something other than a request or job: a lock, the table, a tape."""
         self._note(at, before, after, cause, actor, subject=subject)

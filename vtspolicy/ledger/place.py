@@ -15,7 +15,7 @@ _HEAD = 20  # bytes of the file that are looked at
 _ROLLBACK = b"\x01\x01"
 """Their last two where no WAL is used, as in our copies (sqlite.org/fileformat2.html, 1.3.2)."""
 
-_RESTORE = "Put it back, or the newest copy made with `vtspolicy backup-ledger`"
+_RESTORE = "Restore it, or the newest copy made with `vtspolicy backup-ledger`"
 
 
 def beside(path: Path, end: str) -> Path:
@@ -52,7 +52,7 @@ def _anew(path: Path) -> str:
     there = [str(each) for each in files if each.exists()]
     if mark_of(path) is not None:
         there.append(str(lock_of(path)))
-    return f"To begin anew, without anything that it held, first move away {' and '.join(there)}"
+    return f"To begin with an empty ledger, first move away {' and '.join(there)}"
 
 
 def find(path: Path) -> bool:
@@ -112,7 +112,7 @@ def recognize(path: Path, uid: str) -> None:
         raise LedgerLost(
             str(path),
             f"the file is ledger {uid}, but {lock_of(path)} says that ledger {mark} was here",
-            f"{_RESTORE}. To go on with this other one, first move away {lock_of(path)}",
+            f"{_RESTORE}. To continue with this other one, first move away {lock_of(path)}",
         )
 
 

@@ -1,4 +1,4 @@
-"""What the engine asks of a ledger, whatever it is kept in."""
+"""What the engine asks of a ledger, independent of its database."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ class Ledger(Protocol):
         """Why nothing can be written just now; None when all is well."""
 
     def on_trouble(self, callback: Callable[[str | None], object]) -> None:
-        """Have a callback told when trouble begins (why) and ends (None)."""
+        """Have a callback called when trouble begins (why) and ends (None)."""
 
     async def open(self) -> None:
         """Open it, made when there is none. Raises a LedgerError."""
@@ -64,4 +64,4 @@ class Ledger(Protocol):
         """
 
     def backup(self, path: Path) -> Deferred[None]:
-        """Make a consistent copy while all goes on."""
+        """Make a consistent copy while the server runs."""

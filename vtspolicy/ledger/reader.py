@@ -80,7 +80,7 @@ class Reader:
     # -- in the thread
 
     def _read(self, question: Callable[[Book], T]) -> T:
-        """Answer on one moment of the ledger; after an error of SQLite connect anew."""
+        """Answer on one moment of the ledger; after an error of SQLite connect again."""
         if self._is_given_up():
             raise LedgerError("the ledger is closed")
         if self._connection is None:

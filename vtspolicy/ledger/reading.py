@@ -13,7 +13,7 @@ from vtspolicy.ledger.desk import Desk, Row
 from vtspolicy.ledger.errors import NoSuchRow
 
 JOB_WIDTH = 22
-"""How many columns job_columns has: what a query has besides them stands behind."""
+"""How many columns job_columns has: what else a query has comes after them."""
 
 
 @frozen(kw_only=True)
@@ -319,7 +319,7 @@ class ReadingDesk(Desk):
     def history(self, subject: str) -> list[Transition]:
         """Return the lines about "request 17" (with its jobs), "job 23", "tape ...", "lock ...".
 
-        They come in the order in which they were recorded, whatever the clock did.
+        They come in the order in which they were recorded, not by the clock.
         """
         kind, _, rest = subject.partition(" ")
         if kind in {"request", "job"} and rest.isdecimal():

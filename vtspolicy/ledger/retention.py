@@ -21,11 +21,11 @@ class RetentionDesk(Desk):
     def prune(self, before: float, limit: int = 20, spared: Sequence[Between] = ()) -> int:
         """Remove up to `limit` requests that finished before `before`, with all that is theirs.
 
-        A request with a notice that nobody has yet got stays. So do younger ones behind LOOKED_AT
-        of these: notices expire, and then all go on. The identity of an event goes with its
+        A request with a notice that its host does not have yet stays. So do younger ones behind
+        LOOKED_AT of these, until the notices expire. The identity of an event is removed with its
         request: so an event that is shown again is known for at least as long as finished requests
         are kept, counted from its arrival. What the history says of the program's own work on
-        tapes, mounts and locks, its cleanup among that, goes likewise; what operators did there
+        tapes, mounts and locks, its cleanup among that, is removed too; what operators did there
         stays.
 
         Entries whose time is within `spared` stay, too.

@@ -56,7 +56,7 @@ class SqliteLedger:
         return self._trouble
 
     def on_trouble(self, callback: Callable[[str | None], object]) -> None:
-        """Have a callback told when trouble begins, or changes (why), and when it ends (None)."""
+        """Have a callback called when trouble begins, or changes (why), and when it ends (None)."""
         self._listeners.append(callback)
 
     async def open(self) -> None:
@@ -148,7 +148,7 @@ class SqliteLedger:
         return _ask(self._browser, lambda book: verb(book, *args, **kwargs))
 
     def backup(self, path: Path) -> Deferred[None]:
-        """Make a consistent copy while all goes on, in a thread of its own."""
+        """Make a consistent copy in a thread of its own, while the server runs."""
         copier = Threads("ledger-copy", self._reactor)
         copied = copier.ask(lambda: copy(self.path, path))
         copier.finish()

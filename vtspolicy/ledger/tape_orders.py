@@ -49,7 +49,7 @@ class TapeOrderDesk(TapeDesk):
     def mark_back(
         self, tape: Tape, copy: Copy, *, actor: str, at: float, reason: str | None = None
     ) -> Tape:
-        """Note that the application brought a tape back by itself; `tape` is as its file is.
+        """Note that the application restored a tape without a job; `tape` is as its file is.
 
         Its end was not seen: only reading back the copy's data will prove the file.
         """

@@ -102,7 +102,7 @@ def _file_facts(tape: Tape) -> tuple[Value, ...]:
 
 
 def _marks(tape: Tape) -> tuple[Value, ...]:
-    """By what `write_tape` knows that no job of ours has changed a record."""
+    """By what `write_tape` knows that no job has changed a record."""
     return (*_file_facts(tape), tape.migrated, tape.erased, tape.restored, tape.held)
 
 
@@ -166,8 +166,8 @@ class TapeDesk(CopyDesk):
     ) -> int:
         """Write what a scan saw that others had done to tapes; returns how much of it still held.
 
-        A record that is not as the scan had read it is left alone: a job of ours changed it since.
-        With `silent` the history is told nothing.
+        A record that is not as the scan had read it is left alone: a job changed it since. With
+        `silent` nothing is added to the history.
         """
         applied = 0
         added: list[tuple[Value, ...]] = []
@@ -193,7 +193,7 @@ class TapeDesk(CopyDesk):
                     self._note(
                         *(at, state, after.state.value, told, actor), subject=f"tape {after.name}"
                     )
-        # What nobody is told of may be thousands of tapes: no query for each of them.
+        # Changes that are not in the history may be thousands: no query for each of them.
         for query, rows in (("add_tape", added), ("write_tape", written)):
             if rows:
                 applied += self._connection.executemany(self._sql[query], rows).rowcount
@@ -248,7 +248,7 @@ class TapeDesk(CopyDesk):
         *,
         readings: Mapping[str, str] | None = None,
     ) -> None:
-        """Write into the catalogue what a job has done to its tapes; `readings` its output told."""
+        """Write into the catalogue what a job has done to its tapes; `readings` its output had."""
         for outcome in outcomes:
             known = self.tape(outcome.tape.path) or outcome.tape
             match outcome:
@@ -292,7 +292,7 @@ class TapeDesk(CopyDesk):
             self.save_tape(evolve(known, restoring=known.restoring or at, partial=None))
 
     def keep_partial(self, left: Iterable[Tape], *, sure: bool = True) -> None:
-        """Note what a restore that failed has left, so that a later write is told from it.
+        """Note what a restore that failed has left, so that a later write is distinguished from it.
 
         Not `sure` is what was only seen some time after the restore's end.
         """
@@ -360,7 +360,7 @@ class TapeDesk(CopyDesk):
         return evolve(before, locked=locked)
 
     def save_files(self, tapes: Iterable[Tape], at: float) -> int:
-        """Write what the files of tapes say, as `apply_changes` does without telling anybody."""
+        """Write what the files of tapes say, as `apply_changes` does, but not into the history."""
         changed = 0
         for each in tapes:
             known = self.tape(each.path)

@@ -299,7 +299,7 @@ class EmbeddedQueue:
             self._log.failure("Job {job} cannot be started.", action="job_defect", job=job.number)
 
     def _wind_the_timer(self) -> None:
-        """Let the timer stand at the nearest due time, or not at all."""
+        """Set the timer to the nearest due time, or not at all."""
         if not self._later or self._draining:
             return
         due = self._later[0][0]
@@ -316,7 +316,7 @@ class EmbeddedQueue:
     # What operators see.
 
     def standings(self, jobs: Collection[int]) -> dict[int, Standing]:
-        """How each of these jobs stands that waits; the others are left out."""
+        """What each of these jobs waits for; those that do not wait are left out."""
         known = [self._jobs[job] for job in jobs if job in self._jobs]
         return standings(known, self._clock.seconds())
 

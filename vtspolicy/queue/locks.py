@@ -14,7 +14,7 @@ from typing import Self
 
 
 class Stand(IntEnum):
-    """How a claim stands to its lock."""
+    """The state of a claim to its lock."""
 
     ABSENT = 0  # it does not count: not entered, ended, or released by an operator
     WAITS = 1  # it has its place in the order of arrival
@@ -30,7 +30,7 @@ class Claim:
         self.order = order
         self.lock = lock  # None: the job needs no lock
         self.stand = Stand.ABSENT
-        self.stopped_by: Lock | None = None  # the ancestor in whose `stopped` it stands
+        self.stopped_by: Lock | None = None  # the ancestor whose `stopped` has it
 
     def __lt__(self, other: Self) -> bool:
         return self.order < other.order
@@ -119,14 +119,14 @@ class Lock:
         return None
 
     def is_idle(self) -> bool:
-        """Whether nobody needs the node."""
+        """Whether no job needs the node."""
         return not (self.children or self.here or self.stopped)
 
 
 def barrier(claim: Claim) -> Lock | None:
     """Return the lock that a waiting claim has to wait for, its own or one above; None: it is free.
 
-    What stands below its own lock counts as its own.
+    What is below its own lock counts as its own.
     """
     node = claim.lock
     if node is None:
@@ -309,7 +309,7 @@ class LockTree:
         return heads
 
     def _prune(self, node: Lock) -> None:
-        """Forget locks that nobody needs any more, from here upwards."""
+        """Forget locks that no job needs any more, from here upwards."""
         while node is not self._path_root and node.is_idle():
             parent = node.parent
             if parent is None:

@@ -40,7 +40,7 @@ def picture(
 
 
 def standings(jobs: Collection[Job], at: float) -> dict[int, Standing]:
-    """Return how each of the jobs stands that waits. It takes milliseconds, however many wait."""
+    """Return what each waiting job waits for. It takes milliseconds, however many wait."""
     seats = {job.seats.name: job.seats for job in jobs if job.state is State.READY}
     places = {
         item[2].number: place

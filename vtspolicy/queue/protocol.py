@@ -6,9 +6,9 @@ Two rules decide who starts, and every queue keeps them:
   its own, not even while that one waits for its hours or for its next attempt. Locks that begin
   with `/` are paths; they overlap when they are equal or when one lies below the other, so that a
   pool excludes its cartridges. All other locks overlap only when they are equal.
-- **Seats go by priority, then by arrival**, among the jobs of one application that their lock and
-  their due time let go. Waiting counts: AGEING seconds are worth one step of priority, so that
-  nobody waits for ever behind a stream of more urgent jobs.
+- **Seats go by priority, then by arrival**, among the jobs of one application whose lock is free
+  and whose due time has come. Waiting counts: AGEING seconds are worth one step of priority, so
+  that no job waits for ever behind a stream of more urgent ones.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -27,7 +27,7 @@ count; time that it waits for a lock or a seat does.
 """
 
 DEFAULT_SEATS = 1
-"""How many jobs of an application run at once if nobody gave a number."""
+"""How many jobs of an application run at once if no number is given."""
 
 FIRST = 20
 """How many places a snapshot shows of every list."""
@@ -72,7 +72,7 @@ class Standing:
 
     why: Why  # what it waits for
     place: int | None  # in the line of those that want the same, from 1; None: not near its front
-    waiting: int  # how many stand in that line
+    waiting: int  # how many are in that line
     behind: int | None  # the job that holds the lock, or wants it and came before
     due: float  # not to be started before, seconds since the epoch; 0: at any time
 
@@ -84,7 +84,7 @@ class ApplicationUse:
     application: str
     seats: int  # how many there are
     running: int  # how many are taken, which is more than there are after a number was lowered
-    waiting: int  # how many jobs want one, whatever else they wait for
+    waiting: int  # how many jobs want one, also those that wait for something else too
     holders: tuple[Place, ...]  # the first of those that run
     waiters: tuple[Place, ...]  # the first of those that only want a seat, the next one first
 
@@ -94,7 +94,7 @@ class LockUse:
     """One lock in a snapshot."""
 
     lock: str
-    holders: tuple[Place, ...]  # who holds it: nobody, one, or more after an operator's release
+    holders: tuple[Place, ...]  # who holds it: none, one, or more after an operator's release
     waiting: int  # how many jobs want this very lock
     waiters: tuple[Place, ...]  # the first of them, in their order
 
@@ -172,7 +172,7 @@ class Queue(Protocol):
         """Take this very lock from these jobs, as if they had ended; they keep their seats.
 
         For an operator, after a crash. Returns those that it was taken from: a job that does not
-        hold it, or not any more, is passed over, and whoever else holds it keeps it.
+        hold it, or not any more, is passed over, and all others that hold it keep it.
         """
         ...
 
@@ -187,7 +187,7 @@ class Queue(Protocol):
         ...
 
     def standings(self, jobs: Collection[int]) -> dict[int, Standing]:
-        """How each of these jobs stands that waits; the others are left out."""
+        """What each of these jobs waits for; those that do not wait are left out."""
         ...
 
     def snapshot(self, first: int = FIRST) -> Snapshot:

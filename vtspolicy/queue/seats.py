@@ -47,7 +47,7 @@ class Seats:
         self.name = name
         self.number = number  # how many there are
         self.jobs: dict[int, Job] = {}  # who has one
-        self.waiting = 0  # how many wait, for whatever
+        self.waiting = 0  # how many wait, for a seat or anything else
         self.ready: list[tuple[float, int, Job]] = []  # a heap: who wants only a seat
         self.stale = 0  # how many of them have left
 

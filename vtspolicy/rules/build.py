@@ -42,7 +42,7 @@ class Defaults:
     archive: Values = field(factory=dict)  # for those with then: migrated
     restore: Values = field(factory=dict)  # for those with then: restored
     readings: frozenset[str] = frozenset()  # the names of all its readings
-    proof: Place | None = None  # where the proof stands that its copies need
+    proof: Place | None = None  # where the proof is that its copies need
     used: set[str] = field(factory=set)  # names of its places and programs that have a use
     read: Section | None = None  # as it was written
 
@@ -150,7 +150,7 @@ class Builder(Parts):
         for name, given in entry.value.entries.items():
             if name not in known:
                 remedy = did_you_mean(name, known) or f"keywords: {', '.join(known)}"
-                self.findings.add(given.key, f'"{name}" is no keyword of {application}', remedy)
+                self.findings.add(given.key, f'"{name}" is not a keyword of {application}', remedy)
                 continue
             kind = TYPES[known[name].type]
             value = read["defaults"].get(name)
@@ -161,7 +161,7 @@ class Builder(Parts):
     # -- rules
 
     def rule(self, read: Section, number: int) -> Rule | None:
-        """Return a rule, or None when what it does cannot be told."""
+        """Return a rule, or None when what it does is not clear."""
         name = read["rule"]
         when: Section | None = read["when"]
         families = self._families(when)
@@ -272,7 +272,7 @@ class Builder(Parts):
             hours: str | None = values.get("between")
             return hours
         if "between" in read.given:
-            message = "between stands here and under when"
+            message = "between is here and under when"
             self.findings.add(read.key_place("between"), message, "remove one of them")
         if when["between"] is None:
             return None
@@ -355,7 +355,7 @@ class Builder(Parts):
             if not engine_does:
                 self.findings.add(
                     read.table,
-                    "it cannot be told whose program this rule runs",
+                    "it is not clear whose program this rule runs",
                     "application: NAME, or one family in when",
                 )
             name = (read["then"] or "erased").removesuffix("d").capitalize()
@@ -379,7 +379,7 @@ class Builder(Parts):
         for node, word in _words(when, "family"):
             if not is_glob(word) and word not in known:
                 remedy = did_you_mean(word, known) or f"the families are {', '.join(known)}"
-                self.findings.add(node, f'"{word}" is no family or verb', remedy)
+                self.findings.add(node, f'"{word}" is not a family or verb', remedy)
             elif word in known and known[word].takes == "request":
                 message = f"{word} is answered by the program itself"
                 self.findings.add(node, message, "the families of a host say who may use it")
@@ -392,7 +392,7 @@ class Builder(Parts):
         for node, word in _words(when, "operation"):
             if families and not is_glob(word) and word not in operations:
                 remedy = did_you_mean(word, operations) or ", ".join(sorted(operations))
-                self.findings.add(node, f'"{word}" is no operation of these families', remedy)
+                self.findings.add(node, f'"{word}" is not an operation of these families', remedy)
         entry = when.table.entries.get("keywords")
         keywords = {word for family in families for word in family.keywords}
         if entry is None or not isinstance(entry.value, Table) or not families:
@@ -403,7 +403,7 @@ class Builder(Parts):
                 remedy = f"write the long name: {short[name]}" if name in short else ""
                 self.findings.add(
                     keyword.key,
-                    f'"{name}" is no keyword of these families',
+                    f'"{name}" is not a keyword of these families',
                     remedy or did_you_mean(name, keywords) or ", ".join(sorted(keywords)),
                 )
 

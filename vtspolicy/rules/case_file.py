@@ -28,7 +28,7 @@ def _at(node: Node, findings: Findings) -> datetime | None:
     try:
         return None if written is None else datetime.fromisoformat(written)
     except ValueError:
-        findings.add(node, f'"{written}" is no time', "as 2026-11-22 02:14")
+        findings.add(node, f'"{written}" is not a time', "as 2026-11-22 02:14")
         return None
 
 
@@ -75,7 +75,7 @@ EXPECTED = keys_of(
         help="a part of the reason why the evidence of copies refuses it; false: it does not",
     ),
     Key(name="norule", read=reading.boolean, type="true", help="no rule matches"),
-    Key(name="error", read=_error, type="a text or a mapping", help="it is no command"),
+    Key(name="error", read=_error, type="a text or a mapping", help="it is not a command"),
     Key(name="jobs", read=reading.integer(0), type="a number", help="how many jobs it becomes"),
     Key(name="application", read=reading.text, type="a name", help="whose program runs"),
     Key(name="then", read=reading.text, type="a word", help="what success means for the tape"),

@@ -37,7 +37,7 @@ from vtspolicy.tapes import Facts, Refused
 EXAMPLE_NODE = "vts1.example.com"
 """The node of cases that name none, if their command names none with `s=` either."""
 
-EXAMPLE_TIME = datetime(2026, 1, 5, 12, 0)  # noqa: DTZ001 - local time of whatever machine
+EXAMPLE_TIME = datetime(2026, 1, 5, 12, 0)  # noqa: DTZ001 - local time of every machine
 """The time of cases that give none: a Monday at noon."""
 
 
@@ -308,7 +308,7 @@ def _holds(key: str, wanted: Any, found: Any) -> bool:
 
 
 def _lines(key: str, value: Any) -> list[str]:  # Any: what YAML can hold
-    """A value as lines, one for each argument, so that a difference stands alone."""
+    """A value as lines, one for each argument, so that a difference has its own line."""
     if isinstance(value, list):
         lines = [f"{key}:"]
         for each in value:

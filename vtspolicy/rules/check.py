@@ -23,7 +23,7 @@ WhySecretUnsafe = Callable[[str], str | None]
 
 @frozen(kw_only=True)
 class Surroundings:
-    """What the machine tells about the files that a table names."""
+    """What the machine says about the files that a table names."""
 
     find_program: FindProgram
     why_secret_unsafe: WhySecretUnsafe
@@ -34,7 +34,7 @@ def check_table(
 ) -> list[Problem]:
     """Return every problem of a table that loading it does not show.
 
-    `known` are those that it did show: what stands in a rule with an error says nothing about
+    `known` are those that it did show: what is in a rule with an error says nothing about
     others.
     """
     problems = [
@@ -50,7 +50,7 @@ def check_table(
 
 
 def _broken(table: Table, known: Collection[Problem]) -> Collection[int]:
-    """The numbers of the rules in whose lines an error stands: they match as nobody meant."""
+    """The numbers of the rules with an error in their lines: they do not match as intended."""
     starts = sorted((rule.place.file, rule.place.line, rule.number) for rule in table.rules)
     broken = set()
     for problem in known:
@@ -166,7 +166,7 @@ def _secret_files(table: Table, why_unsafe: WhySecretUnsafe) -> Iterator[Problem
 
 
 def _home(table: Table, rule: Rule) -> Place:
-    """Where the environment of a rule most probably stands."""
+    """Where the environment of a rule most probably is."""
     application = table.applications.get(rule.work.application if rule.work else "")
     if "env" in rule.places or application is None:
         return rule.places.get("env", rule.place)
@@ -180,7 +180,7 @@ def _unproven(table: Table) -> Iterator[Problem]:
     for application in table.applications.values():
         if application.status == "unverified":
             yield application.place.problem(
-                f"the application {application.name} is a template that nobody has verified here",
+                f"the application {application.name} is a template that is not verified here",
                 "try it, complete it, then say status: verified in a file of the site's own",
                 warning=True,
             )

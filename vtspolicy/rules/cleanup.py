@@ -30,14 +30,14 @@ UNITS: Mapping[str, float] = {
 
 @frozen(kw_only=True)
 class Policy:
-    """When tapes are emptied by themselves."""
+    """When tapes are emptied automatically."""
 
     hour: int | None = None  # of the day, local time, at which it runs; None: never
     threshold: float | None = None  # percent of a vault's file system; above it tapes are emptied
     minimum: int = 0  # bytes; smaller tapes stay
     retention: float | None = None  # seconds that a tape stays whose command did not say; None: on
     rest: float = DAY  # seconds that a tape stays after it was last used
-    dry_run: bool = True  # only tell what would be done
+    dry_run: bool = True  # only report what would be done
 
 
 @frozen(kw_only=True)
@@ -115,7 +115,7 @@ def _why_never(ruling: Ruling, tape: Tape) -> str | None:
 
 
 _WRITABLE = re.compile(rf"(?!-){PART_CHARACTER}{{1,{LONGEST_PART}}}", re.ASCII)
-"""Names of tapes that can stand in a command as a word of their own."""
+"""Names of tapes that can be a word of their own in a command."""
 
 
 def _why_not_yet(tape: Tape, policy: Policy, now: float) -> str | None:
@@ -268,7 +268,7 @@ CLEANUP = keys_of(
         type="true or false",
         default=True,
         default_text="true",
-        help="only tell what would be emptied; false switches the cleanup on",
+        help="only report what would be emptied; false switches the cleanup on",
     ),
 )
 """The keys of `cleanup`."""

@@ -59,7 +59,7 @@ def accepts_any(written: tuple[str, ...]) -> Callable[[Value], bool]:
 
 
 def covers(wide: str, narrow: str) -> bool:
-    """Return whether all that fits `narrow` fits `wide`, as far as can be told; False if unsure."""
+    """Return whether all that fits `narrow` fits `wide`, as far as is known; False if unsure."""
     if wide in {narrow, "*"}:
         return True
     if not is_glob(narrow):
@@ -114,7 +114,7 @@ def _comparisons(unit: Callable[[str], float | None], sample: str) -> reading.Re
 def _keyword_patterns(node: Node, findings: Findings) -> tuple[str, ...] | None:
     found = patterns(node, findings)
     if found is not None and len(found) > 1 and {"present", "absent"} & set(found):
-        findings.add(node, "present and absent stand alone", "write one of them, or values")
+        findings.add(node, "present and absent are written alone", "write one of them, or values")
         return None
     return found
 

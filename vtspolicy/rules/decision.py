@@ -13,7 +13,7 @@ from vtspolicy.tapes import Tape
 
 @frozen(kw_only=True)
 class Circumstances:
-    """What besides the command decides: who sent it, when, and what is known of its tapes."""
+    """What decides with the command: who sent it, when, and what is known of its tapes."""
 
     node: str  # this node's name
     at: datetime  # local time of this node
@@ -26,7 +26,7 @@ class Circumstances:
 def proven_user(event: Event) -> str | None:
     """Return the user only where the event can prove it.
 
-    The header of a console text (TANDEM.EMS 512) bears the collector's user, not the writer's.
+    The header of a console text (TANDEM.EMS 512) has the collector's user, not the writer's.
     """
     if event.ssid is not None and is_written_plainly(event.ssid, event.number or 0):
         return None
@@ -61,7 +61,7 @@ class Step:
     rule: str  # its name
     matched: bool  # whether it decided
     condition: str | None = None  # the first condition that failed: `pool: PAY*`
-    found: str | None = None  # what stood against it: `LEDGER`
+    found: str | None = None  # what prevented it: `LEDGER`
 
 
 @frozen(kw_only=True)

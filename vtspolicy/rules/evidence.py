@@ -31,7 +31,7 @@ def check_keys(read: Section, findings: Findings) -> None:
             findings.add(place, message + then, "write every in the rule with then: migrated")
     if "read_back" in read.given and then != "migrated":
         message = "read_back reads the copies that a rule has made, and this rule makes none"
-        findings.add(read.key_place("read_back"), message, "write it where then: migrated stands")
+        findings.add(read.key_place("read_back"), message, "write it where then: migrated is")
 
 
 def check_read_back(

@@ -19,11 +19,11 @@ GROUP = "\x1f"
 
 
 class TemplateError(ValueError):
-    """A text that is no template: a brace that is not closed or not opened, or an empty name."""
+    """A text that is not a template: a brace that is not closed or not opened, or an empty name."""
 
 
 class ExpansionError(ValueError):
-    """A value that must not stand where its template wants it."""
+    """A value that must not be where its template wants it."""
 
 
 Part = tuple[bool, str]
@@ -43,10 +43,10 @@ def parts_of(template: Template) -> tuple[Part, ...]:
             parts.append((False, piece[0]))
         elif match[1] is not None:
             if not _NAME.fullmatch(match[1]):
-                raise TemplateError(f"{piece} is no place: a name must stand in it")
+                raise TemplateError(f"{piece} is not a place: it needs a name between the braces")
             parts.append((True, match[1]))
         elif piece in {"{", "}"}:
-            raise TemplateError(f"a single {piece} stands here")
+            raise TemplateError(f"a single {piece} is here")
         else:
             parts.append((False, piece))
     return tuple(parts)

@@ -33,7 +33,7 @@ def explain(
     With `facts` about the tapes, by their paths, also what the evidence of copies says. Names that
     are known only when a job runs, such as {handle}, stay as they are written.
 
-    Raises ExpansionError when a value must not stand where a rule wants it.
+    Raises ExpansionError when a value must not be where a rule wants it.
     """
     trace: list[Step] = []
     decision = decide(table, command, around, trace=trace)

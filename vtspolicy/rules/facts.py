@@ -28,7 +28,7 @@ FACTS: Mapping[str, str] = {
     "open": "a process has it open",
     "half-restored": "a restore of it has failed, and left half of it",
 }
-"""Every word that may follow a tape, and what it says; those without `=` stand alone."""
+"""Every word that may follow a tape, and what it says; those without `=` are written alone."""
 
 FLAGS = frozenset(
     {"migrated", "stale", "erased", "deleted", "lost", "touched", "open", "half-restored"}
@@ -117,7 +117,7 @@ def _said(facts: str, at: datetime, application: str) -> _Said:
     parts = words[0].split("/") if words else []
     if len(parts) != 4 or parts[0] or not all(parts[1:]):
         found = words[0] if words else "nothing"
-        raise FactsError(f"{found} is no tape", "/VAULT/POOL/CARTRIDGE, then what it is")
+        raise FactsError(f"{found} is not a tape", "/VAULT/POOL/CARTRIDGE, then what it is")
     values: dict[str, str] = {}
     for word in words[1:]:
         name, is_given, value = word.partition("=")

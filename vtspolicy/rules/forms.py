@@ -12,7 +12,7 @@ from vtspolicy.tapes import Proof
 
 
 class Written(str):
-    """A template that remembers where it stands, until its places have been checked."""
+    """A template that remembers where it is, until its places have been checked."""
 
     __slots__ = ("members", "place")
     place: Place
@@ -38,7 +38,7 @@ def template(node: Node, findings: Findings) -> Written | None:
     try:
         parts_of(written)
     except TemplateError as error:
-        findings.add(node, str(error), "write {{ or }} for a brace that is meant as such")
+        findings.add(node, str(error), "write {{ or }} for a brace itself")
         return None
     return Written.at(node.place, written)
 
@@ -84,7 +84,7 @@ def outcome(node: Node, findings: Findings) -> Mapping[str, OutcomeName] | None:
             elif name is not None:
                 codes["default"] = name
         elif match is None or first > last or last > 255:
-            message = f'"{entry.key.text}" is no exit code'
+            message = f'"{entry.key.text}" is not an exit code'
             findings.add(entry.key, message, "0 to 255, a range such as 100-110, or default")
         elif name is not None:
             for code in range(first, last + 1):
@@ -102,7 +102,7 @@ def regular_expression(node: Node, findings: Findings) -> str | None:
     try:
         re.compile(written)
     except re.error as error:
-        findings.add(node, f"this is no regular expression: {error}")
+        findings.add(node, f"this is not a regular expression: {error}")
         return None
     return written
 
@@ -172,7 +172,7 @@ def _cause_pattern(node: Node, findings: Findings) -> Reading | None:
     written = regular_expression(node, findings)
     if written is not None and re.compile(written).groups > 1:
         message = "a regular expression with one group, or without any, is expected here"
-        findings.add(node, message, "put (?: ) around what is not to be told")
+        findings.add(node, message, "put (?: ) around what is not to be shown")
         return None
     return None if written is None else Reading(name="cause", pattern=written)
 

@@ -115,7 +115,7 @@ def _window(written: str) -> Window:
         if not word:
             raise HoursError("no hours are given", _FORM)
         if span is not None:
-            raise HoursError(f'"{word}" stands after the hours', "the days come first, " + _FORM)
+            raise HoursError(f'"{word}" is after the hours', "the days come first, " + _FORM)
         if ":" in word:
             span = _span(word)
         elif word.startswith("!"):
@@ -123,7 +123,7 @@ def _window(written: str) -> Window:
         elif word in DAYS or _DAY_RANGE.fullmatch(word):
             weekdays.update(_weekdays(word))
         elif word.lower() in {day.lower() for day in DAYS}:
-            raise HoursError(f'"{word}" is no day', did_you_mean(word, DAYS))
+            raise HoursError(f'"{word}" is not a day', did_you_mean(word, DAYS))
         else:
             named.add(_day_name(word))
     begin, end = span or (time(0), None)
@@ -139,10 +139,10 @@ def _window(written: str) -> Window:
 def _span(word: str) -> tuple[time, time | None]:
     match = _SPAN.fullmatch(word)
     if match is None:
-        raise HoursError(f'"{word}" are no hours', _FORM)
+        raise HoursError(f'"{word}" are not hours', _FORM)
     first, last = (int(match[1]), int(match[2])), (int(match[3]), int(match[4]))
     if first[0] == 24 or last > (24, 0):
-        raise HoursError(f'"{word}" are no hours', "a day has the hours 00:00 to 24:00")
+        raise HoursError(f'"{word}" are not hours', "a day has the hours 00:00 to 24:00")
     if first == last:
         raise HoursError(f'"{word}" begins when it ends', 'the whole day is "00:00-24:00"')
     return time(*first), None if last == (24, 0) else time(*last)
@@ -152,7 +152,7 @@ def _weekdays(word: str) -> Iterator[int]:
     first, _, last = word.partition("-")
     for name in (first, last or first):
         if name not in DAYS:
-            raise HoursError(f'"{name}" is no day', did_you_mean(name, DAYS) or ", ".join(DAYS))
+            raise HoursError(f'"{name}" is not a day', did_you_mean(name, DAYS) or ", ".join(DAYS))
     day = DAYS.index(first)
     yield day
     while day != DAYS.index(last or first):

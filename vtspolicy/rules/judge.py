@@ -1,4 +1,4 @@
-"""Judges how a run ended: by its exit code, and by what its output tells."""
+"""Judges how a run ended: by its exit code, and by what its output says."""
 
 import re
 from collections.abc import Mapping
@@ -23,19 +23,19 @@ class Judgement:
 
     state: OutcomeName  # completed, warning or failed
     reason: str = ""  # why it is not completed; "" if it is
-    readings: Mapping[str, str] = field(factory=dict)  # what its output told
+    readings: Mapping[str, str] = field(factory=dict)  # what its output had
     absent: bool = False  # the answer to a query is a clear no, not the failure to get one
-    told: bool = True  # False: the output could not be read, and so tells nothing
+    told: bool = True  # False: the output could not be read, and so says nothing
 
 
 @frozen(kw_only=True)
 class PollJudgement:
-    """How a job stands that the application itself queues."""
+    """The state of a job that the application itself queues."""
 
     state: Literal["running", "completed", "warning", "failed"]
     reason: str = ""  # why it is not completed, or the state in flight
-    readings: Mapping[str, str] = field(factory=dict)  # what the poll's output told
-    answered: bool = True  # False: the poll itself failed, and tells nothing
+    readings: Mapping[str, str] = field(factory=dict)  # what the poll's output had
+    answered: bool = True  # False: the poll itself failed, and says nothing
 
 
 def judge(
@@ -50,9 +50,9 @@ def judge(
 
     `values` are those that its argument list had. The reason ends with the words of the program,
     as the table's `cause` finds them. An exit code that the table does not know is a
-    failure, and so is every end that is no exit. A reading that an expectation needs and that the
-    output does not tell makes the expectation fail. Readings that take too long are a failure,
-    whatever the exit code.
+    failure, and so is every end that is not an exit. A reading that an expectation needs and that
+    the output does not show makes the expectation fail. Readings that take too long are a failure,
+    with any exit code.
     """
     try:
         readings = read_output(work.readings, output)
@@ -83,8 +83,9 @@ def judge_query(
     """Return what the answer to a query means; `completed` is a yes.
 
     A clear no is a call that went well and did not find what is expected, or an exit code or a
-    word of the output that the query lists as such. Where an expectation with `outcome: warning`
-    does not hold, the answer is neither, because what was asked for may still be there.
+    word of the output that the query lists under `absent`. Where an expectation with
+    `outcome: warning` does not hold, the answer is neither, because what was asked for may still be
+    there.
     """
     judged = judge(query, code=code, output=output, values=values, kind=kind)
     if judged.state == "completed" or kind != EXITED or code is None or not judged.told:
@@ -102,15 +103,15 @@ def judge_poll(
     values: Mapping[str, str],
     kind: str = EXITED,
 ) -> PollJudgement:
-    """Return how a queued job stands by the answer to one poll.
+    """Return the state of a queued job by the answer to one poll.
 
-    A poll that itself fails tells nothing: its state is `running`, with the reason, and it is for
+    A poll that itself fails says nothing: its state is `running`, with the reason, and it is for
     the caller to bound how often that may be. Expectations are judged when the job has ended.
     """
     call = judge(evolve(poll.query, expect=()), code=code, output=output, values=values, kind=kind)
     state = call.readings.get("state")
     if call.state == "failed" or state is None:
-        reason = call.reason or "the output does not tell the state"
+        reason = call.reason or "the output does not show the state"
         return PollJudgement(state="running", reason=reason, readings=call.readings, answered=False)
     try:
         ended = within_time(lambda: _state(poll, state))
@@ -155,7 +156,7 @@ def _why_not(expectation: Expectation, values: Mapping[str, str]) -> str | None:
     name = expectation.reading
     found = values.get(name)
     if found is None:
-        return f"the output does not tell {name}"
+        return f"the output does not show {name}"
     for template, holds, words in (
         (expectation.equals, _equal, ""),
         (expectation.at_least, _at_least, "at least "),

@@ -167,7 +167,7 @@ WORK = keys_of(
         read=expectations,
         type="a mapping",
         default=(),
-        help="what readings must be, besides the exit code, for a success",
+        help="what readings must be, in addition to the exit code, for a success",
     ),
     Key(
         name="cause",
@@ -176,7 +176,7 @@ WORK = keys_of(
         default=(),
         default_text="the last line",
         help="finds the line of the output that says why it failed, for the reason: of several"
-        " lines the last, of a list the first that finds one; a group is the part that is told;"
+        " lines the last, of a list the first that finds one; a group is the part that is shown;"
         " it is also tried on what its calls say (prepare, verify, poll and so on)",
     ),
     Key(
@@ -196,7 +196,7 @@ WORK = keys_of(
         read=arguments,
         type="an argument list",
         default=(),
-        help="tells a queued application to stop its job",
+        help="asks a queued application to stop its job",
     ),
     Key(
         name="cancel_input",
@@ -353,12 +353,12 @@ RULE = {
             read=reading.matching(r"[^\x00-\x1f\x7f]{1,80}", "a name of at most 80 characters"),
             type="a name",
             default=REQUIRED,
-            help="its name, which is told wherever it decides",
+            help="its name, which is shown wherever it decides",
         ),
         Key(
             name="when",
             read=reading.section_of(
-                WHEN, "when", elsewhere="; those of commands stand under keywords: {NAME: VALUE}"
+                WHEN, "when", elsewhere="; those of commands are under keywords: {NAME: VALUE}"
             ),
             type="a mapping",
             help="what must hold; without it the rule always matches",
@@ -429,7 +429,7 @@ TOP = keys_of(
         name="cleanup",
         read=reading.section_of(CLEANUP, "cleanup"),
         type="a mapping",
-        help="when tapes whose copy is enough are emptied by themselves",
+        help="when tapes whose copy is enough are emptied automatically",
     ),
 )
 """The keys of a rules file; keys that begin with x- are left to the site, for its anchors."""

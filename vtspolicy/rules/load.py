@@ -104,7 +104,7 @@ def _table_of(
     calendar = {name: days for _, top in tops for name, days in top["calendar"].items()}
     builder = Builder(vocabulary=vocabulary, calendar=calendar, findings=findings)
     for name, node in _applications(tops, findings).items():
-        read = section_of(APPLICATION, "an application", elsewhere="; proof stands under archive")(
+        read = section_of(APPLICATION, "an application", elsewhere="; proof is under archive")(
             node, findings
         )
         if read is not None:
@@ -140,7 +140,7 @@ def _cleanup(tops: list[tuple[bool, Section]], findings: Findings) -> Section | 
             findings.add(
                 top.key_place("cleanup"),
                 "a site has one cleanup",
-                f"it stands in {first.file}:{first.line} already",
+                f"it is in {first.file}:{first.line} already",
             )
         found = found or written
     return found
@@ -173,7 +173,7 @@ def _applications(tops: list[tuple[bool, Section]], findings: Findings) -> dict[
                 findings.add(
                     node,
                     f"the application {name} is defined twice",
-                    f"it stands in {first.file}:{first.line} already",
+                    f"it is in {first.file}:{first.line} already",
                 )
             else:
                 found[name] = node
@@ -216,7 +216,7 @@ def _rules(tops: list[tuple[bool, Section]], builder: Builder, findings: Finding
                     findings.add(
                         read.place("rule"),
                         f'two rules are called "{read["rule"]}"',
-                        f"the first stands in {first.file}:{first.line}",
+                        f"the first is in {first.file}:{first.line}",
                     )
             if rule is not None:
                 rules.append(rule)

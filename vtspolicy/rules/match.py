@@ -17,7 +17,7 @@ NO_COPY = "no copy of it is recorded"
 
 NO_FILE = "there is no such tape"
 NO_DATA = "it is empty"
-"""Why a tape is not copied: the copy of nothing would stand before the one that has data."""
+"""Why a tape is not copied: the copy of nothing would be newer than the one that has data."""
 
 
 def decide(
@@ -32,7 +32,7 @@ def decide(
     With `trace` every rule is looked at up to the one that matches, and how each was is added to
     it and to the decision's `steps`; without, rules for other families are passed over unseen.
 
-    Raises ExpansionError when a value must not stand in the lock that a rule wants.
+    Raises ExpansionError when a value must not be in the lock that a rule wants.
     """
     rules = table.candidates(command.family) if trace is None else table.rules
     for rule in rules:
@@ -58,7 +58,7 @@ class NoTape(NamedTuple):
 
 
 Failed = Condition | TapeCondition | NoTape
-"""What a rule's command fails first; the value that stood against it is asked for again."""
+"""What a rule's command fails first; the value that prevented it is asked for again."""
 
 
 def _step(rule: Rule, fit: Fit | Failed, command: Command, around: Circumstances) -> Step:
@@ -192,7 +192,7 @@ def _tape_jobs(
     tapes: tuple[Tape, ...],
     left_out: list[tuple[str, str]] | None,
 ) -> tuple[PlannedJob, ...]:
-    """One job for each tape; `left_out` is told of those of a pool that there is nothing to do for.
+    """One job for each tape; those of a pool with nothing to do are added to `left_out`.
 
     A tape that the command names has a job in any case, which fails and says why.
     """

@@ -41,7 +41,7 @@ def with_cause(reason: str, cause: tuple[Reading, ...], output: str, *, went_wel
     """Return a reason with the words of the program that failed, where its output has them.
 
     The last line of what went well (by its exit code) is a part of its answer: only what `cause`
-    finds is told then.
+    finds is added then.
     """
     try:
         words = cause_in(cause, output)

@@ -88,7 +88,7 @@ class Parts(Templates):
     def _poll(self, read: Section, scope: Scope) -> Poll:
         query = self.query(read, scope)
         if "state" not in {each.name for each in query.readings}:
-            message = "poll reads no state, which tells whether the job is still in flight"
+            message = "poll reads no state, which says whether the job is still in flight"
             self.findings.add(read.table.place, message, "read: {state: 'REGULAR EXPRESSION'}")
         return Poll(
             query=query,

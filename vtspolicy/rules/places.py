@@ -1,4 +1,4 @@
-"""The names that may stand in `{}`: where each comes from and what it is."""
+"""The names that may be in `{}`: where each comes from and what it is."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -89,5 +89,5 @@ def place_of_keyword(name: str) -> str:
 
 
 def is_shipped(place: Place) -> bool:
-    """Whether something stands in a table that comes with the program."""
+    """Whether something is in a table that comes with the program."""
     return place.file.startswith(f"{SHIPPED}/")

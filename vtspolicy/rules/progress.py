@@ -22,7 +22,7 @@ def progress_readings(readings: Iterable[Reading]) -> tuple[Reading, ...]:
 
 
 def read_progress(readings: tuple[Reading, ...], output: str) -> dict[str, str]:
-    """Return what an output tells of how far a job is; nothing, where that takes too long."""
+    """Return what an output says about how far a job is; nothing, where that takes too long."""
     try:
         return read_output(readings, output, seconds=SECONDS)
     except SlowPatternError:

@@ -1,4 +1,4 @@
-"""The keys of what a table asks besides its runs: queries, the reading of copies, polls."""
+"""The keys of what a table asks in addition to its runs: queries, the reading of copies, polls."""
 
 from collections.abc import Mapping
 
@@ -61,7 +61,7 @@ CALL = keys_of(
 
 
 def list_or_section(keys: Mapping[str, Key], what: str) -> reading.Read[Section]:
-    """Make a reader of a mapping for which its argument list can stand alone."""
+    """Make a reader of a mapping for which its argument list can be written alone."""
 
     def read(node: Node, findings: Findings) -> Section | None:
         if isinstance(node, Items):

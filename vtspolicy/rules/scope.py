@@ -126,7 +126,7 @@ class Templates:
             scope.used.update(name for name in names_in(first) if name in scope.constants)
             loose = [name for name in names_in(first) if name not in scope.constants]
             if GROUP in first:
-                self.findings.add(first.place, "the program stands alone, not in a list")
+                self.findings.add(first.place, "the program must not be in a list")
             elif loose:
                 message = f"the program cannot depend on the command: {{{loose[0]}}}"
                 self.findings.add(first.place, message, "write its name, or {program.NAME}")

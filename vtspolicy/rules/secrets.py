@@ -1,4 +1,4 @@
-"""Secrets that stand where others can see them: argument lists and variables."""
+"""Secrets where others can see them: argument lists and variables."""
 
 import re
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ def secret_argument(template: Template) -> str | None:
     if _OPTION.fullmatch(template):
         return f"{template.partition('=')[0]} puts a password on the argument list"
     if _URL.search(template):
-        return "a URL with a password stands on the argument list"
+        return "a URL with a password is on the argument list"
     if _INSIDE.search(template):
-        return "a password stands within an argument"
+        return "a password is within an argument"
     return None
 
 

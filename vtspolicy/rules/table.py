@@ -89,7 +89,7 @@ class Rule:
     lock: Template | None = "{path}"  # None: no lock
     priority: int = 0  # higher runs first
     defaults: Mapping[str, str] = field(factory=dict)  # values for keywords, by their places
-    places: Mapping[str, Place] = field(factory=dict, repr=False)  # where its keys stand
+    places: Mapping[str, Place] = field(factory=dict, repr=False)  # where its keys are
     selects: tuple[TapeCondition, ...] = field(init=False, repr=False)  # targets and tapes
 
     @selects.default
@@ -104,7 +104,7 @@ class Table:
     applications: Mapping[str, Application]
     rules: tuple[Rule, ...]
     calendar: Mapping[str, tuple[str, ...]] = field(factory=dict)  # named days, ISO dates
-    cleanup: Policy = field(factory=Policy)  # when tapes are emptied by themselves
+    cleanup: Policy = field(factory=Policy)  # when tapes are emptied automatically
     hash: str  # of its content: 12 hexadecimal digits
     files: tuple[Path, ...] = ()  # that it was read from
     warnings: tuple[Problem, ...] = field(default=(), repr=False)  # what is doubtful in it

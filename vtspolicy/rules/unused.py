@@ -14,7 +14,7 @@ Used = tuple[Section, Iterable[str]]
 def check_constants(applications: Mapping[str, Used], findings: Findings) -> None:
     """Report places and programs that no template of their application names.
 
-    Applications that share a mapping by an anchor use it together. What stands in a table that
+    Applications that share a mapping by an anchor use it together. What is in a table that
     comes with the program is left alone: a site that replaces a rule need not use all of it.
     """
     somewhere = {
@@ -40,7 +40,7 @@ def check_constants(applications: Mapping[str, Used], findings: Findings) -> Non
 
 
 def _written(read: Section) -> Iterator[tuple[str, Place]]:
-    """Yield the names of an application's places and programs, with where they stand."""
+    """Yield the names of an application's places and programs, with where they are."""
     for key, prefix in (("places", ""), ("programs", PROGRAM)):
         entry = read.table.entries.get(key)
         if entry is not None and isinstance(entry.value, Table):

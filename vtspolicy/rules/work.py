@@ -30,7 +30,7 @@ class Retry:
 
 @frozen(kw_only=True)
 class Limits:
-    """The four time-outs of a job, in seconds; None is no limit."""
+    """The four time-outs of a job, in seconds; None: without limit."""
 
     waiting: float | None = None  # from accepted to the first start
     attempt: float | None = None  # one attempt (`timeout` in a rule)
@@ -61,7 +61,7 @@ class Expectation:
 
 @frozen(kw_only=True)
 class Query:
-    """A separate call whose answer tells something: a verification, or a poll."""
+    """A separate call whose answer is judged: a verification, or a poll."""
 
     run: tuple[Template, ...]  # the argument list
     input: tuple[Template, ...] = ()  # lines that it reads on its standard input
@@ -83,7 +83,7 @@ class Poll:
     running: str = ""  # a regular expression of the states in flight
     completed: str = ""  # of the states that are a success
     warning: str = ""  # of those that are done with warnings; every other state failed
-    find: Query | None = None  # finds the job by {handle} when nobody heard its number
+    find: Query | None = None  # finds the job by {handle} when its number is not known
     patience: float = 1800.0  # seconds without any answer, or until a cancelled job has ended
 
 
@@ -99,11 +99,11 @@ class Work:
     env: Mapping[str, Template] = field(factory=dict)  # added to the bare environment of a run
     outcome: Mapping[str, OutcomeName] = field(factory=dict)  # exit code or "default" -> outcome
     readings: tuple[Reading, ...] = ()  # what to read from the output
-    expect: tuple[Expectation, ...] = ()  # what must hold besides the exit code
-    cause: tuple[Reading, ...] = ()  # finds the line of the output that tells why it failed
+    expect: tuple[Expectation, ...] = ()  # what must hold in addition to the exit code
+    cause: tuple[Reading, ...] = ()  # finds the line of the output that says why it failed
     verify: Query | None = None  # a separate query that must find the copy
     poll: Poll | None = None  # for queued applications
-    cancel: tuple[Template, ...] = ()  # tells a queued application to stop its job
+    cancel: tuple[Template, ...] = ()  # asks a queued application to stop its job
     cancel_input: tuple[Template, ...] = ()  # lines that `cancel` reads on its standard input
     handle: str | None = None  # the reading that names the copy, where our own handle cannot
     ready: tuple[Template, ...] = ()  # a program to run when a recalled tape is ready

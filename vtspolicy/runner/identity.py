@@ -1,4 +1,4 @@
-"""Who a process is: told from others that had, or will have, the same number."""
+"""The identity of a process, among others that had, or will have, the same number."""
 
 import os
 import time
@@ -89,7 +89,7 @@ def find(folder: Path) -> Process | None:
             # The leader of a session: children of the run carry the mark too.
             if stat[2] == int(name):
                 found.append(Process(int(name), stat[3]))
-            else:  # a leader that nobody has asked for its status is still there
+            else:  # a leader whose status was not asked for is still there
                 leader = process(stat[2])
                 left.append(Process(stat[2], leader[3] if leader else stat[3]))
     return min(found or left, key=lambda each: each.ticks, default=None)

@@ -3,19 +3,19 @@
 It is a program of its own (`python -I -S -X utf8 keeper.py SPOOL IDLE`), with the standard library
 only, because it outlives the server, and upgrades of it: every module it will ever need is
 imported at its start. One keeper of each protocol version serves a spool (it holds the lock file);
-whoever connects to its socket there is greeted and told of every run that starts and ends.
+it greets each connection to its socket there and reports every run that starts and ends.
 
 A run is started at most once. The server makes a folder for it; the keeper claims the run by making
 the file `state` in there, which only one can do, before it starts the program and before it makes
-any other file. So the server can take back what nobody has claimed by removing the folder, which
-the system does only while it is empty, and nobody can make a file in a folder that was removed.
+any other file. So the server can take back what is not claimed by removing the folder, which the
+system does only while it is empty, and no file can be made in a folder that was removed.
 `state` is the run's journal of JSON lines, appended by single writes: the claim with what was asked
 for, the process, a stop that was asked for, the exit, two looks at its tape. They fit into the
 block that the first of them has taken, so that on most file systems the exit status finds its place
 on a full disk too; where it does not, it is tried again until it does.
 
 A run that is about a tape has that looked at twice: when it is claimed, just before its program is
-started, and when its exit is known, before anybody is told. Those who look are processes of their
+started, and when its exit is known, before that is reported. Those who look are processes of their
 own, one for each vault, so that a vault that does not answer holds up its own runs only, and each
 of those for `LOOKING` seconds at most: then it continues without that look. The exit is noted
 before the look that follows it: if the keeper is killed between the two, the exit status is known
@@ -26,13 +26,13 @@ The output of a run is bounded so: when the file has grown above its limit, the 
 limit stays, the last part is kept (`TAIL` at most), and what lay between is dropped, with a line
 that says how much. That needs no reader that could block the program, works on every file system,
 and keeps the two parts that people look at. The price: what a program writes in the very instant of
-the cut can be lost, or stand before the kept end. The sizes are looked at once a second, and when a
+the cut can be lost, or be before the kept end. The sizes are looked at once a second, and when a
 run has ended.
 
-SIGTERM makes it hand over: it lets go of its socket and lock at once, so that a new keeper can
+SIGTERM makes it hand over: it gives up its socket and lock at once, so that a new keeper can
 take further runs, and ends when the last of its own runs has. It says so with each exit that it
-notes from then on, for the machine may be about to stop. Without runs and connections it ends by
-itself after IDLE seconds.
+notes from then on, for the machine may be about to stop. Without runs and connections it ends
+after IDLE seconds.
 """
 
 import contextlib
@@ -69,11 +69,11 @@ LONGEST = (
 )  # bytes of one request; an argument list of 2 MiB can need six times that as JSON
 UNREAD = 1 << 20  # bytes that wait for a server that does not read, before it is cut off
 WAITING = 256  # requests of one server that wait here; the others wait in its socket
-FIRST = 5.0  # seconds to wait for the first connection: whoever started us wants to connect
+FIRST = 5.0  # seconds to wait for the first connection: the server that started us wants to connect
 TURN = 16  # requests handled before the children are looked at again
 LONGEST_LOOK = 1 << 16  # bytes of a question to a looker, or of its answer
 LOOKING = 5.0  # seconds for which a look at a tape is waited for
-SPARE = 600.0  # seconds after which a looker without work is let go
+SPARE = 600.0  # seconds after which a looker without work is ended
 CAP_LEASE = 28  # the capability to take leases on the files of others
 CAPABILITY_VERSION = 0x20080522  # of the structures that capset(2) takes
 CLOCK = ".vtspolicy-keeper-clock"
@@ -87,7 +87,7 @@ RESTORED = IGNORED | {signal.SIGPIPE, signal.SIGXFSZ}  # Python itself ignores t
 
 
 def boot_id() -> str:
-    """Return what tells one start of the machine from every other."""
+    """Return what identifies one boot of the machine."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123 - small
         return file.read().strip()
 
@@ -139,7 +139,7 @@ def opened(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
 
 
 def look(root: str, pool: str, cartridge: str) -> dict[str, object]:
-    """Look at the file of a tape; what cannot be told is None.
+    """Look at the file of a tape; what cannot be found out is None.
 
     `file` is its inode, size, mtime and ctime in nanoseconds and device, if it is a plain file with
     one name; `open`, whether a process has it open for writing; `clock`, the vault's own time in
@@ -177,7 +177,7 @@ def facts_of(name: str, folder: int) -> tuple[os.stat_result, bool | None]:
     """
     try:
         fd = os.open(name, TAPE, dir_fd=folder)
-    except BlockingIOError:  # another process has a lease on it, and was told to let go
+    except BlockingIOError:  # another process has a lease on it, and was asked to release it
         return os.stat(name, dir_fd=folder, follow_symlinks=False), True
     try:
         facts = os.fstat(fd)
@@ -217,7 +217,7 @@ def clock_name(folder: int) -> str:
     """Return the name of our private file in a folder.
 
     A keeper of another user may have made the usual one: of a second server, or of root before the
-    server had a user of its own. It can be told by its owner.
+    server had a user of its own. Its owner shows that.
     """
     try:
         owner = os.stat(CLOCK, dir_fd=folder, follow_symlinks=False).st_uid
@@ -299,7 +299,7 @@ class Looker:
         finally:
             theirs.close()
         self.sock.setblocking(False)
-        self.owed = 0  # looks that it was asked for and has not told of
+        self.owed = 0  # looks that it was asked for and has not reported
         self.used = time.monotonic()
 
     @staticmethod
@@ -395,7 +395,7 @@ class Child:
         self.tape = tape  # to be looked at
         self.before: dict[str, object] | None = None  # the look before it was started
         self.unwritten = b""
-        self.started = b""  # what servers are told of its start
+        self.started = b""  # what servers get about its start
 
     def record(self, line: bytes) -> None:
         """Add a line to the journal, now or, on a full disk, later."""
@@ -409,7 +409,7 @@ class Child:
                 bound(self.output, self.limit)
 
     def told(self, what: str, line: bytes) -> bytes:
-        """Return a line of the journal as servers are told it: with the key in front."""
+        """Return a line of the journal as servers get it: with the key in front."""
         return b'{"%s":%s,%s' % (what.encode(), ENCODER.encode(self.key).encode(), line[1:])
 
     def write(self) -> bool:
@@ -458,7 +458,7 @@ class Connection:
         self.open = self.open and bool(data) and self.size <= LONGEST
 
     def send(self) -> None:
-        """Send what can be sent; a server that does not read is cut off: the files tell it all."""
+        """Send what can be sent; a server that does not read is cut off: all is in the files."""
         try:
             del self.out[: self.sock.send(self.out)]
         except BlockingIOError:
@@ -591,7 +591,7 @@ class Keeper:
             self.start(connection, request)
 
     def deliver(self, connection: Connection) -> None:
-        """Send what a server is to be told."""
+        """Send what a server is to get."""
         if connection.out:
             connection.send()
         if not connection.open and not connection.requests:
@@ -606,7 +606,7 @@ class Keeper:
                 self.poll.modify(connection.sock, more)
 
     def tell(self, line: bytes) -> None:
-        """Tell all servers: usually there is one."""
+        """Report to all servers: usually there is one."""
         for connection in self.connections.values():
             connection.out += line
 
@@ -624,7 +624,7 @@ class Keeper:
                 source = os.open(INPUT, os.O_RDONLY)
             state, output = self.claim(request)
         except (FileExistsError, FileNotFoundError):
-            connection.out += encoded({"claimed": key})  # or taken back: the files tell
+            connection.out += encoded({"claimed": key})  # or taken back: the files show it
         except OSError as error:
             connection.out += encoded({"refused": key, "reason": f"{folder}: {error.strerror}"})
         else:
@@ -690,7 +690,7 @@ class Keeper:
             raise
 
     def unclaim(self, state: int) -> None:
-        """Let go of a run that is claimed and not started; `state` is the last to go."""
+        """Give up a run that is claimed and not started; `state` is removed last."""
         for name in (OUTPUT, STATE):
             with contextlib.suppress(OSError):
                 os.unlink(name)  # noqa: PTH108 - small
@@ -759,7 +759,9 @@ class Keeper:
                 "user": round(usage.ru_utime, 3),
                 "sys": round(usage.ru_stime, 3),
             }
-            if self.leaving:  # so was it, perhaps: a machine that stops tells all processes to end
+            if (
+                self.leaving
+            ):  # so was it, perhaps: a machine that stops signals all processes to end
                 ended["leaving"] = True
             line = encoded(ended)
             child.record(line)
@@ -819,7 +821,7 @@ class Keeper:
         """Take the next answer of a looker, or its end."""
         root = next((root for root, each in self.lookers.items() if each.sock.fileno() == fd), "")
         looker = self.lookers.get(root)
-        if looker is None:  # it was let go since
+        if looker is None:  # it was ended since
             return
         try:
             line = looker.sock.recv(LONGEST_LOOK)
@@ -846,7 +848,7 @@ class Keeper:
             self.looked(number, None)
 
     def part(self, root: str) -> None:
-        """Let go of a looker; the looks that it owes are another's."""
+        """End a looker; the looks that it owes are taken by another."""
         if (looker := self.lookers.pop(root, None)) is None:
             return
         self.poll.unregister(looker.sock)
@@ -888,7 +890,7 @@ def main(spool: str, idle: float) -> int:
     listener = socket.socket(socket.AF_UNIX)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(SOCKET)  # noqa: PTH108 - small
-    mask = os.umask(0o077)  # nobody else may have programs run; the runs get the mask as it was
+    mask = os.umask(0o077)  # no other user may have programs run; the runs get the mask as it was
     listener.bind(SOCKET)  # relative: a path of more than 107 bytes would not do
     os.umask(mask)
     listener.listen(16)

@@ -23,7 +23,7 @@ from vtspolicy.runner.protocol import KeeperError
 
 PROGRAM = Path(keeper.__file__)
 LOG = "keeper.log"
-LOG_SIZE = 1 << 20  # bytes; a log that has grown above that is begun anew
+LOG_SIZE = 1 << 20  # bytes; a log that has grown above that is begun again
 PATIENCE = 10.0  # seconds for a keeper to start, or to greet
 DECODER = json.JSONDecoder()
 DELAYS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts; the last one repeats
@@ -55,7 +55,7 @@ class KeeperLines(LineOnlyReceiver):
             self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell whoever waits."""
+        """Wake all that wait for the end."""
         self.gone.callback(None)
         if self.greeting is None:
             self._lost()
@@ -99,7 +99,7 @@ class KeeperLink:
                 lines, greeting = await self._connect()
                 break
             except (ConnectError, OSError, KeeperError) as error:
-                # Nobody is there, or is just leaving.
+                # No keeper is there, or it is just leaving.
                 if time.monotonic() > until:
                     raise KeeperError(
                         f"the keeper of {self._spool} cannot be reached: {error}"
@@ -120,7 +120,7 @@ class KeeperLink:
             self._lines.sendLine(line)  # type: ignore[no-untyped-call]  # Twisted's
 
     async def close(self) -> None:
-        """Hang up. The keeper goes on."""
+        """Hang up. The keeper continues."""
         self._closed = True
         if self._trying is not None:
             self._trying.cancel()
@@ -201,7 +201,7 @@ class KeeperLink:
         self.pid = None
         if not self._closed:
             self._log.warn(
-                "The keeper of {spool} is gone; its runs go on.",
+                "The keeper of {spool} is gone; its runs continue.",
                 action="keeper_lost",
                 spool=str(self._spool),
             )
@@ -233,6 +233,6 @@ class KeeperLink:
 
 
 def _exit_code(pid: int) -> int | None:
-    """Return the exit code of a child of ours, None while it runs."""
+    """Return the exit code of our child, None while it runs."""
     ended, status = os.waitpid(pid, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if ended else None

@@ -26,7 +26,7 @@ SETTLING = 1.0  # seconds from a keeper's death until a process that it did not 
 
 
 ANSWER = 30.0
-"""Seconds after which a keeper that does not answer is told of; it may be halted."""
+"""Seconds after which a keeper that does not answer is reported; it may be halted."""
 
 
 class ProcessRunner(Runner):
@@ -47,7 +47,7 @@ class ProcessRunner(Runner):
         """Use `spool`; a keeper without work leaves after `idle` seconds.
 
         Time-outs, silence and runs whose keeper is gone are looked at every `interval` seconds.
-        `steady` tells seconds that pass, whatever somebody sets the clock to.
+        `steady` returns seconds of the monotonic clock.
         """
         self._reactor = reactor
         self._steady = steady
@@ -71,7 +71,7 @@ class ProcessRunner(Runner):
 
     @property
     def boot(self) -> str:
-        """What tells this start of the machine from every other."""
+        """What identifies this boot of the machine."""
         return self._boot
 
     @property
@@ -113,7 +113,7 @@ class ProcessRunner(Runner):
             raise KeeperError(str(error)) from error
 
     async def close(self) -> None:
-        """Let go of all runs, at once; they go on. Their Deferreds never fire.
+        """Leave all runs alone, at once; they continue. Their Deferreds never fire.
 
         Nor do those of what is asked for later, of which nothing is begun.
         """
@@ -164,7 +164,7 @@ class ProcessRunner(Runner):
         return watched.ended
 
     def has_begun(self, key: str) -> bool:
-        """Whether the program of a run has begun, as far as its keeper has told us."""
+        """Whether the program of a run has begun, as far as its keeper has reported."""
         watched = self._watched.get(key)
         return watched is not None and watched.leader is not None
 
@@ -175,7 +175,7 @@ class ProcessRunner(Runner):
             self._stop(watched, End.CANCELLED, reason)
 
     def tail(self, key: str, limit: int = 4000) -> str:
-        """Return the end of the output; bytes that are not UTF-8 are shown as such."""
+        """Return the end of the output; bytes that are not UTF-8 are replaced."""
         return self._spool.tail(key, limit)
 
     def folder(self, key: str) -> Path:
@@ -261,7 +261,7 @@ class ProcessRunner(Runner):
         return None if watched.run.silence is None else self._spool.growth(watched.run.key)
 
     def _examine(self, watched: Watched) -> None:
-        """Find out from the files how a run is that no keeper tells us about."""
+        """Find out from the files how a run is that no keeper reports about."""
         key = watched.run.key
         try:
             journal = self._spool.journal(key)
@@ -302,7 +302,7 @@ class ProcessRunner(Runner):
             self._ending(watched, journal.ending)
         elif before:
             watched.started = journal.started
-            self._lost(watched, "the machine was started anew while it ran")
+            self._lost(watched, "the machine was restarted while it ran")
         elif watched.leader is not None and watched.leader.is_alive:
             watched.missed = None
         elif journal.keeper is not None and journal.keeper.is_alive:
@@ -356,9 +356,9 @@ class ProcessRunner(Runner):
         return watched.signalled and (journal is None or not watched.noted)
 
     def _over(self, watched: Watched, ended: Ended) -> None:
-        """The leader has ended. Unless it did by itself, so must all others before that is told.
+        """The leader has ended. Unless it exited, so must all others before that is reported.
 
-        Until then the run goes on: its time-outs and a cancel are for what is left of it.
+        Until then the run continues: its time-outs and a cancel are for what is left of it.
         """
         leader = watched.leader
         if ended.kind is End.EXITED or leader is None or not (left := identity.groups_of(leader)):
@@ -369,7 +369,7 @@ class ProcessRunner(Runner):
             self._signal(watched)
         else:
             self._log.warn(
-                "{key}: {reason}. Processes that it has left go on and are waited for: {groups}.",
+                "{key}: {reason}. Processes that it has left are waited for: {groups}.",
                 action="run_left",
                 key=watched.run.key,
                 reason=ended.reason,
@@ -414,7 +414,9 @@ class ProcessRunner(Runner):
         if watched.signalled or watched.stop is None or watched.leader is None:
             return
         key, now = watched.run.key, self._steady()
-        asked = now  # or earlier, by an earlier server: its grace goes on, and does not begin anew
+        asked = (
+            now  # or earlier, by an earlier server: its grace continues, and does not begin again
+        )
         try:
             journal = self._spool.journal(key)
             if journal is None or journal.stop is None:
@@ -437,12 +439,12 @@ class ProcessRunner(Runner):
         signals.send(groups, signal.SIGCONT)  # what was halted would not hear it
 
     def _send(self, watched: Watched, groups: set[int], number: signal.Signals) -> None:
-        """Signal what of the run we may; what we may not is told once, and tried with each KILL."""
+        """Signal what of the run we may; what we may not is logged once, and retried."""
         refused = signals.send(groups, number)
         if refused and not watched.refused:
             self._log.error(
                 "{key} cannot be stopped: the processes of group {groups} are another user's, and"
-                " may not be signalled ({signal}). It goes on until they end.",
+                " may not be signalled ({signal}). It continues until they end.",
                 action="run_unstoppable",
                 key=watched.run.key,
                 groups=", ".join(str(each) for each in sorted(refused)),

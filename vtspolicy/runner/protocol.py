@@ -1,4 +1,4 @@
-"""What the engine asks of whatever runs applications, and what it is told of how a run ended."""
+"""What the engine asks of a runner of applications, and what it learns of how a run ended."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -14,7 +14,7 @@ from vtspolicy.tapes import Look
 class End(StrEnum):
     """How a run ended."""
 
-    EXITED = "exited"  # by itself, with `code`
+    EXITED = "exited"  # on its own, with `code`
     SIGNALLED = "signalled"  # by `signal`, which was not ours
     TIMEOUT = "timeout"  # we stopped it: it took longer than `timeout`
     SILENT = "silent"  # we stopped it: no output for as long as `silence`
@@ -67,7 +67,7 @@ class Ended:
     """How a run ended.
 
     Unless it EXITED, all processes of its session are verified gone: nothing of it can meet what is
-    started next. What a program leaves that exited by itself is its own matter.
+    started next. What a program leaves that exited on its own is left alone.
 
     The looks are those of the process that starts the program and waits for it, not of the server.
     One is None where no tape was asked for, nothing was started, it did not come in time, or what
@@ -91,7 +91,7 @@ class Runner(Protocol):
 
     @property
     def boot(self) -> str:
-        """What tells this start of the machine from every other."""
+        """What identifies this boot of the machine."""
 
     @property
     def unreachable(self) -> str | None:
@@ -103,7 +103,7 @@ class Runner(Protocol):
 
     @property
     def ledger(self) -> str | None:
-        """Which ledger the runs belong to; None when nobody has said."""
+        """Which ledger the runs belong to; None when that was not set."""
 
     def belong(self, ledger: str) -> None:
         """Keep which ledger the runs belong to. Raises OSError."""
@@ -134,7 +134,7 @@ class Runner(Protocol):
     def stop(self, key: str, reason: str) -> None:
         """Cancel a run: TERM to all its processes, then KILL. Unknown and ended keys are ignored.
 
-        A run that ended by itself before that keeps its own end, and one that never ran is
+        A run that ended on its own before that keeps its own end, and one that never ran is
         UNSTARTED.
         """
 
@@ -156,10 +156,10 @@ class Runner(Protocol):
     def sweep(self, before: float, limit: int = 1000) -> int:
         """Remove folders of ended runs, untouched since `before` (epoch); return how many.
 
-        One call looks at `limit` folders at most, and the next goes on from there: a spool of any
-        size is swept in steps that hold nobody up.
+        One call looks at `limit` folders at most, and the next continues from there: a spool of any
+        size is swept in steps that block nothing.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of all runs and leave them alone; their Deferreds never fire."""
+        """Leave all runs alone from now on; their Deferreds never fire."""

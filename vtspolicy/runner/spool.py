@@ -33,7 +33,7 @@ FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 
 @frozen(kw_only=True)
 class Journal:
-    """What the journal of a run tells."""
+    """What the journal of a run says."""
 
     claimed: bool = False  # as its keeper wrote: its program was, or was about to be, started
     boot: str = ""  # the start of the machine in which it was claimed
@@ -58,11 +58,11 @@ class Journal:
 
     @property
     def ended_with_its_machine(self) -> bool:
-        """Whether its end, of an earlier start of the machine, tells nothing about the program.
+        """Whether its end, of an earlier boot of the machine, says nothing about the program.
 
-        A machine that stops tells all processes to end. A signal that is not ours was that, and so
-        was the code by which shells tell of TERM, and any other than 0 from a program whose keeper
-        had been told to end before it. (The first keepers, which may live on, do not say.)
+        A machine that stops signals all processes to end. A signal that is not ours was that, and
+        so was the code by which shells report TERM, and any other than 0 from a program whose
+        keeper had been asked to end before it. (The first keepers, which may live on, do not say.)
         """
         if self.ending is None or self.stop is not None or "failed" in self.ending:
             return False
@@ -72,7 +72,7 @@ class Journal:
 
 
 def told(data: bytes) -> Journal:
-    """Read a journal. What is no line of it, or was cut as its writer died, tells nothing."""
+    """Read a journal. What is not a line of it, or was cut as its writer died, is ignored."""
     known: dict[str, Any] = {}  # fields of Journal
     for text in data.split(b"\n")[:-1]:
         with suppress(ValueError, KeyError, TypeError):
@@ -81,7 +81,7 @@ def told(data: bytes) -> Journal:
 
 
 def _fields(line: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a Journal that a line of it tells, given the lines before."""
+    """Return the fields of a Journal that a line of it has, given the lines before."""
     if "claim" in line:
         keeper = Process(line["keeper"]["pid"], line["keeper"]["ticks"])
         claim = {"claimed": True, "boot": line["boot"], "keeper": keeper}
@@ -142,7 +142,7 @@ class Spool:
             raise SpoolError(f"{self.root}: {error.strerror}") from error
 
     def ledger(self) -> str | None:
-        """Return the ledger that the runs belong to; None when nobody has said."""
+        """Return the ledger that the runs belong to; None when that was not set."""
         try:
             found = LEDGER.fullmatch((self.root / BELONGS).read_text("utf-8", "replace"))
         except OSError:
@@ -174,7 +174,7 @@ class Spool:
         return True
 
     def journal(self, key: str) -> Journal | None:
-        """Read the journal of a run; None: there is none, nobody has claimed it."""
+        """Read the journal of a run; None: there is none, the run is not claimed."""
         try:
             data = (self.folder(key) / STATE).read_bytes()
         except FileNotFoundError:
@@ -190,7 +190,9 @@ class Spool:
         if (folder / STATE).exists():
             return False
         try:
-            (folder / INPUT).unlink(missing_ok=True)  # whoever is just claiming it has opened it
+            (folder / INPUT).unlink(
+                missing_ok=True
+            )  # a keeper that is just claiming it has opened it
             folder.rmdir()
         except FileNotFoundError:
             return True
@@ -213,7 +215,7 @@ class Spool:
     ) -> None:
         """Write down that we end the run, or what its program has left, before we do.
 
-        `steady` is the moment by the clock that nobody sets. Raises OSError.
+        `steady` is the moment by the monotonic clock. Raises OSError.
         """
         line: dict[str, object] = {"stop": kind.value, "reason": reason[:REASON]}
         line |= {"at": time.time(), "steady": round(steady, 3)}
@@ -346,7 +348,9 @@ def explained(path: str, number: int | None, text: str) -> str:
         case errno.EACCES:
             return f"{path} may not be executed by this user"
         case errno.ENOEXEC:
-            return f"{path} is no program: a script needs a first line that names its interpreter"
+            return (
+                f"{path} is not a program: a script needs a first line that names its interpreter"
+            )
         case errno.E2BIG:
             return f"{path}: argument list and environment are longer than the system allows"
     return f"{path} could not be started: {text}"
@@ -360,7 +364,7 @@ def environment(run: Run, folder: str) -> dict[str, str]:
 def request(run: Run, path: str, folder: str, limit: int) -> bytes:
     """Return what a keeper is sent to start a run: its program's path, the bytes of its output.
 
-    What it is told about the run becomes the first line of the journal, for people and for the
+    What it gets about the run becomes the first line of the journal, for people and for the
     server that takes up the run.
     """
     tape = run.tape

@@ -27,8 +27,8 @@ class Watched:
     ended: Deferred[Ended]
     program: str = ""  # absolute path
     asked: bool = False  # the keeper was asked to start it, and has not answered
-    asked_at: float = 0.0  # by the steady clock
-    held: bool = False  # the keeper that we are connected to will tell us of its end
+    asked_at: float = 0.0  # by the monotonic clock
+    held: bool = False  # the keeper that we are connected to will report its end
     leader: Process | None = None
     started: float | None = None  # seconds since the epoch
     stop: End | None = None  # we want it to end, and why
@@ -76,9 +76,9 @@ class Watched:
     def doubts(self, line: dict[str, Any], now: float) -> bool:
         """Whether the keeper's line about its end must be looked at again before it is believed.
 
-        A machine, or a session, that ends tells everything to end at once. Where the keeper was
-        told, and the program did not end well, a server that is told too must not judge it: the
-        next one knows whether the machine was started anew. `now` is of the steady clock.
+        A machine, or a session, that ends signals all its processes at once. Where the keeper was
+        signalled, and the program did not end well, a server that is signalled too must not judge
+        it: the next one knows whether the machine was restarted. `now` is monotonic.
         """
         if self.stop is not None or not line.get("leaving") or line["exit"] == 0:
             return False
@@ -106,7 +106,7 @@ class Watched:
         reason: str = "",
         at: float | None = None,
     ) -> Ended:
-        """Return what is told of its end."""
+        """Return what is reported about its end."""
         return Ended(
             key=self.run.key,
             kind=kind,

@@ -1,6 +1,6 @@
 """Public fakes and suites, so that you can test your own rules, scripts and queues.
 
-- `vtspolicy.testing.application`: a program that acts out whatever a backup application can do;
+- `vtspolicy.testing.application`: a program that acts out all that a backup application can do;
 - `vtspolicy.testing.tsm`, `netbackup`, `networker`, `dataprotector`: fakes of those products'
   commands, faithful to what is published of them, each with scenarios (`vtspolicy.testing.acting`);
 - `vtspolicy.testing.host`: a host that sends events and collects notices;

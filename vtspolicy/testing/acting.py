@@ -9,7 +9,7 @@ what stores and brings back; questions are answered by the catalogue, unless the
     warn      done, with warnings
     fail      an error
     hang      it neither works nor ends
-    prompt    it asks a question on standard input before it goes on
+    prompt    it asks a question on standard input before it continues
     killed    it is ended by a signal
     noserver  the server does not answer
 """
@@ -47,7 +47,7 @@ class Stage:
 
     @staticmethod
     def here() -> "Stage":
-        """Return the stage that the environment, or the place of the program, tells."""
+        """Return the stage that the environment, or the place of the program, names."""
         folder = Path(os.environ.get("VTSPOLICY_FAKES") or Path(sys.argv[0]).absolute().parent)
         written = folder / "scenario"
         scenario = os.environ.get("VTSPOLICY_SCENARIO") or (

@@ -2,7 +2,7 @@
 
     python -m vtspolicy.testing.application STEP... [-- ARGUMENT...]
 
-acts out its steps in order and exits. What stands after `--` is what a real application would be
+acts out its steps in order and exits. What is after `--` is what a real application would be
 given: it is recorded and otherwise ignored. Steps can also come from the variable VTSPOLICY_ACT,
 separated by semicolons; they are acted out first. In a rule:
 

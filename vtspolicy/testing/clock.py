@@ -9,7 +9,7 @@ MIDDAY = 1_795_348_800.0
 class TestClock(Clock):
     """A Twisted clock that begins at MIDDAY and can be run until nothing is left to do at once."""
 
-    __test__ = False  # it is no test, whatever pytest thinks of its name
+    __test__ = False  # pytest would take it for a test by its name
 
     def __init__(self, now: float = MIDDAY) -> None:
         super().__init__()

@@ -2,11 +2,11 @@
 
 Documented, and acted: `omnib -datalist SPEC` waits; 0 is done, 10 is done with warnings, everything
 else failed; a session is named yyyy/mm/dd-n; `omnir -session ID -tree PATH -overwrite` brings a
-path back, and `-into DIR` puts it below a folder; `omnidb -session -datalist SPEC -latest` tells
+path back, and `-into DIR` puts it below a folder; `omnidb -session -datalist SPEC -latest` shows
 the newest session; `omnistat -session ID -status_only`; `omniabort -session ID`.
 
-Assumed: that the name of the session stands in omnib's output, all other words, and that a
-specification stores the paths that stand in the file `datalists/SPEC` of the folder: the real ones
+Assumed: that the name of the session is in omnib's output, all other words, and that a
+specification stores the paths that are in the file `datalists/SPEC` of the folder: the real ones
 are kept by the cell manager.
 """
 
@@ -49,7 +49,7 @@ def omnir(stage: Stage, argv: list[str]) -> None:
 
 
 def omnidb(stage: Stage, argv: list[str]) -> None:
-    """Tell the newest session of a specification."""
+    """Print the newest session of a specification."""
     if stage.scenario == "noserver":
         leave(1, "the cell manager does not answer")
     found = list(stage.copies(datalist=option(argv, "-datalist")))
@@ -57,7 +57,7 @@ def omnidb(stage: Stage, argv: list[str]) -> None:
 
 
 def omnistat(stage: Stage, argv: list[str]) -> None:
-    """Tell how a session stands."""
+    """Print the state of a session."""
     found = list(stage.copies(session=option(argv, "-session")))
     leave(0 if found else 1, "Completed" if found else "no such session")
 

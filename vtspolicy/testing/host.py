@@ -64,7 +64,7 @@ class FakeHost(Protocol):
     def __init__(self, clock: IReactorTime, style: HostStyle | None = None) -> None:
         self.style = style or HostStyle()
         self.notices: list[ReceivedNotice] = []  # all that came, in order
-        self.others: list[bytes] = []  # lines that are no notice
+        self.others: list[bytes] = []  # lines that are not notices
         self.closed: Deferred[None] = Deferred()  # fires when the connection has ended
         self._clock = clock
         self._wishes: list[_Wish] = []
@@ -140,7 +140,7 @@ class FakeHost(Protocol):
         self.transport.write(data)
 
     def acknowledge(self, *numbers: int) -> None:
-        """Tell a JSON session that these notices have been got."""
+        """Acknowledge these notices in a JSON session."""
         self.send(json.dumps({"ack": list(numbers)}).encode() + b"\n")
 
     def close(self) -> Deferred[None]:

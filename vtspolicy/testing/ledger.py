@@ -40,7 +40,7 @@ class MemoryLedger:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be written just now; tests set it, and the listeners are told."""
+        """Why nothing can be written just now; tests set it, and the listeners are called."""
         return self._trouble
 
     @trouble.setter
@@ -50,7 +50,7 @@ class MemoryLedger:
             callback(why)
 
     def on_trouble(self, callback: Callable[[str | None], object]) -> None:
-        """Have a callback told when trouble begins (why) and ends (None)."""
+        """Have a callback called when trouble begins (why) and ends (None)."""
         self._listeners.append(callback)
 
     async def open(self) -> None:

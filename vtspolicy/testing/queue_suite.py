@@ -125,7 +125,7 @@ class NaiveQueue:
         return Why.TIME if job.due > now else Why.SEAT
 
     def start(self, now: float) -> list[NaiveJob]:
-        """Start whatever may start, and return it in order."""
+        """Start all that may start, and return it in order."""
         started: list[NaiveJob] = []
         while not self.draining:
             ready = [
@@ -311,7 +311,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.agree_in_the_snapshot()
 
     def agree_in_the_snapshot(self) -> None:
-        """The snapshot tells the same as the naive queue."""
+        """The snapshot shows the same as the naive queue."""
         snapshot = self.queue.snapshot(EVERYTHING)
         assert snapshot.draining is self.model.draining
         for use in snapshot.applications:
@@ -445,7 +445,7 @@ class QueueSuite:
         for job, lock in ((1, "/V/P"), (2, "/V/P/1"), (3, "/V/P/2")):
             rig.queue.put(entry(job, lock))
         assert rig.new() == [1]
-        assert rig.queue.release("/V/P/1", [2]) == ()  # job 2 waits for it: nobody holds it
+        assert rig.queue.release("/V/P/1", [2]) == ()  # job 2 waits for it: no job holds it
         assert rig.queue.release("/V", [1]) == ()
         assert rig.queue.release("/V/P", [1]) == (1,)
         assert rig.new() == [2]

@@ -22,7 +22,7 @@ from vtspolicy.runner.looks import look_at
 from vtspolicy.runner.protocol import End, Ended, Run, Runner, SpoolError, TapeFile
 from vtspolicy.tapes import Look
 
-ANEW = "the machine was started anew while it ran"
+ANEW = "the machine was restarted while it ran"
 """Why a run was lost."""
 
 
@@ -35,7 +35,7 @@ class Life:
     boot: str = ""  # the start of the machine in which it ran
     ended: Ended | None = None
     output: str = ""
-    stopped: str | None = None  # why it was told to stop, when it was
+    stopped: str | None = None  # why it was asked to stop, when it was
     looks: bool = False  # its keeper takes looks at its tape
     before: Look | None = None  # at its tape, as it began
 
@@ -58,7 +58,7 @@ class Machine:
 class FakeRunner(Runner):
     """See `vtspolicy.runner.protocol.Runner`; the clock is used for time-outs, as by the real one.
 
-    `obedient`: a run that is told to stop is gone at once; otherwise the test ends it.
+    `obedient`: a run that is asked to stop is gone at once; otherwise the test ends it.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class FakeRunner(Runner):
         return tuple(self._watched)
 
     def exit(self, key: str, code: int = 0, output: str = "") -> None:
-        """End a run by itself."""
+        """End a run on its own."""
         self._end(key, Ended(key=key, kind=End.EXITED, code=code), output)
 
     def kill(self, key: str, signal: int = 9, output: str = "") -> None:
@@ -106,14 +106,14 @@ class FakeRunner(Runner):
         self._end(key, Ended(key=key, kind=End.LOST, reason=reason), "")
 
     def finish_stopping(self, key: str) -> None:
-        """Let a run that was told to stop be gone (when the runner is not obedient)."""
+        """Let a run that was asked to stop be gone (when the runner is not obedient)."""
         life = self.machine.lives[key]
         if life.stopped is None:
-            raise ValueError(f"{key} was not told to stop")
+            raise ValueError(f"{key} was not asked to stop")
         self._end(key, Ended(key=key, kind=End.CANCELLED, reason=life.stopped), "")
 
     def crash(self) -> None:
-        """The server is gone: nobody watches the runs any more; they go on."""
+        """The server is gone: the runs continue and are not watched any more."""
         for timer in self._timers.values():
             if timer.active():
                 timer.cancel()
@@ -124,7 +124,7 @@ class FakeRunner(Runner):
 
     @property
     def boot(self) -> str:
-        """What tells this start of the machine from every other."""
+        """What identifies this boot of the machine."""
         return self.machine.boot
 
     @property
@@ -150,7 +150,7 @@ class FakeRunner(Runner):
         """There is nothing to get ready."""
 
     async def close(self) -> None:
-        """Let go of all runs."""
+        """Leave all runs alone."""
         self.crash()
 
     def start(self, run: Run) -> Deferred[Ended]:

@@ -56,7 +56,7 @@ class Mistake(Exception):  # noqa: N818 - it is the caller's
 
 
 def json_answer(data: object, status: int = HTTPStatus.OK) -> Answer:
-    """Return data as JSON. Markup in it is escaped, whatever a browser takes it for."""
+    """Return data as JSON. Markup in it is escaped, in case a browser takes it for a page."""
     text = json.dumps(data, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -71,7 +71,7 @@ def mistake_answer(mistake: Mistake) -> Answer:
 
 
 def as_mistake(error: BaseException) -> Mistake | None:
-    """Return an error as an answer for the caller; None for what is a defect of ours."""
+    """Return an error as an answer for the caller; None for a defect of the program."""
     match error:
         case Mistake():
             return error

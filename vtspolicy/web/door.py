@@ -45,8 +45,8 @@ class ControlDoor:
     ) -> "ControlDoor":
         """Listen; a socket that a dead server left is replaced.
 
-        Raises OSError, or CannotListenError, when that cannot be done. Nobody can connect before
-        the mode of the file is set: Twisted sets it between binding and listening.
+        Raises OSError, or CannotListenError, when that cannot be done. No connection is possible
+        before the mode of the file is set: Twisted sets it between binding and listening.
         """
         path = spool / SOCKET
         look_for_server(spool)
@@ -83,7 +83,7 @@ class ControlDoor:
         return False
 
     def renew(self) -> "ControlDoor":
-        """Listen anew where the file was removed. Raises what `open` raises.
+        """Listen again where the file was removed. Raises what `open` raises.
 
         The old socket is closed as one of TCP is: one of UNIX would remove its file, too.
         """
@@ -138,7 +138,7 @@ def look_for_server(spool: Path) -> None:
     """
     path = spool / SOCKET
     if path.exists() and not stat.S_ISSOCK(path.lstat().st_mode):
-        raise FileExistsError(f"{path} is there, and it is no socket")
+        raise FileExistsError(f"{path} is there, and it is not a socket")
     if _is_answered(path):
         raise SocketInUseError(f"{path}: another server answers on it")
 

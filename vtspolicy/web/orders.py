@@ -71,10 +71,10 @@ def _value(name: str, argument: Argument, value: object) -> Value:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST or "\0" in value:
         raise _bad(f"{name} must be a text of 1 to {LONGEST} characters")
     try:
-        # Only the name of a file may have bytes that are no text, as Python writes them.
+        # Only the name of a file may have bytes that are not text, as Python writes them.
         value.encode(errors="surrogateescape" if name == "path" else "strict")
     except UnicodeEncodeError as error:
-        raise _bad(f"{name} is no text: character {error.start + 1} is half of one") from None
+        raise _bad(f"{name} is not text: character {error.start + 1} is half of one") from None
     return value
 
 

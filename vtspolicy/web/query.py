@@ -13,7 +13,7 @@ MOST = 500
 """The longest list that is answered; `before` asks for the next one."""
 
 USUAL = 100
-"""How long a list is when nobody says so."""
+"""How long a list is when no limit is given."""
 
 _DIGITS = 100
 _LONGEST = 256
@@ -23,7 +23,7 @@ Reader = Callable[[str, str], Any]
 
 
 def read_query(arguments: Mapping[bytes, list[bytes]], readers: Mapping[str, Reader]) -> Any:
-    """Return the parameters that are given, read; whatever a page does not take is a mistake."""
+    """Return the parameters that are given, read; all that a page does not take is a mistake."""
     read: dict[str, Any] = {}
     for raw, values in arguments.items():
         name = raw.decode("utf-8", "replace")

@@ -10,7 +10,7 @@ _COMMENT = re.compile(r"^--.*$\n?", re.MULTILINE)
 
 
 def parse(text: str) -> dict[str, str]:
-    """Return the queries of one file: each stands below its `-- name: word`."""
+    """Return the queries of one file: each is below its `-- name: word`."""
     parts = _NAME.split(text)[1:]
     return {
         name: _COMMENT.sub("", body).strip()

@@ -27,7 +27,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @frozen(kw_only=True)
 class Copy:
-    """A copy whose manifest stands and whose data has the length that the manifest gives."""
+    """A copy whose manifest is there and whose data has the length that the manifest gives."""
 
     place: Place  # its files
     manifest: Manifest  # its record
@@ -37,7 +37,7 @@ def find(store: Path, tape: Path, handle: str | None) -> Copy:
     """Return the copy of `tape` under `handle`, or without a handle the newest.
 
     Raises NoCopyError, or DamagedError when the copy that was asked for is not what it should be:
-    an older one is not offered instead, because nobody asked for old data.
+    an older one is not offered instead, because old data was not asked for.
     """
     check_store(store)
     if handle is not None:
@@ -58,7 +58,7 @@ def find(store: Path, tape: Path, handle: str | None) -> Copy:
 
 
 def checked_copy(place: Place) -> Copy:
-    """Return the copy at `place`, whose manifest is known to stand. Raises DamagedError."""
+    """Return the copy at `place`, whose manifest is known to be there. Raises DamagedError."""
     return _with_data(place, _read_manifest(place))
 
 
@@ -219,7 +219,9 @@ def _with_data(place: Place, manifest: Manifest) -> Copy:
     try:
         stored = place.data.lstat().st_size
     except FileNotFoundError:
-        raise DamagedError(f"{shown(place.data)}: missing, although its manifest stands") from None
+        raise DamagedError(
+            f"{shown(place.data)}: missing, although its manifest is there"
+        ) from None
     if stored != manifest.stored:
         raise DamagedError(
             f"{shown(place.data)}: has {stored} bytes, the manifest says {manifest.stored}"

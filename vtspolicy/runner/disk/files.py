@@ -51,9 +51,9 @@ def writer_to(descriptor: int) -> Callable[[memoryview | bytes], int]:
 def early_writer_to(descriptor: int) -> Callable[[memoryview | bytes], int]:
     """Return a function like that of `writer_to`, for a long file that will be synced at its end.
 
-    The system is told every few mebibytes that the pages will not be read again: it begins to write
-    them out while the work goes on, the sync at the end is short, and a long file does not push
-    everything else out of the machine's cache.
+    The system is advised every few mebibytes that the pages will not be read again: it begins to
+    write them out while the work continues, the sync at the end is short, and a long file does not
+    push everything else out of the machine's cache.
     """
     write = writer_to(descriptor)
     written = advised = 0
@@ -133,7 +133,7 @@ def checked_tape(path: Path) -> os.stat_result | None:
     """Return what is at the path of a tape, None if nothing is.
 
     Raises DiskError for anything but a regular file with one name: a virtual tape is never a link,
-    and what a link leads to is none of ours.
+    and the target of a link is not in the vault.
     """
     try:
         found = path.lstat()
@@ -181,7 +181,7 @@ def opened_tape(path: Path) -> Iterator[tuple[int, os.stat_result]]:
 
 
 def unchanged(before: os.stat_result, after: os.stat_result | None) -> bool:
-    """Tell whether two looks saw the same file with, by size and time, the same content."""
+    """Whether two looks saw the same file with, by size and time, the same content."""
     return (
         after is not None
         and os.path.samestat(before, after)

@@ -1,4 +1,4 @@
-"""Where things stand in a store: pure functions from a tape and a handle to file names."""
+"""Where things are in a store: pure functions from a tape and a handle to file names."""
 
 import re
 from collections.abc import Iterable

@@ -33,7 +33,7 @@ class Manifest:
     program: str  # name and version of the program that wrote it
 
     def to_json(self) -> bytes:
-        """Return the record as it stands in the store: indented, because people read it."""
+        """Return the record as it is in the store: indented, because people read it."""
         return (json.dumps(asdict(self), indent=2) + "\n").encode("ascii")
 
 

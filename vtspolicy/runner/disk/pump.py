@@ -1,6 +1,6 @@
 """Move bytes from one source through several sinks at once, in memory that does not grow.
 
-Reading, hashing and compressing each take about a core's time, and all of them let go of Python's
+Reading, hashing and compressing each take about a core's time, and all of them release Python's
 lock while they work: a thread for each, with a fixed set of buffers going round between them.
 """
 
@@ -13,7 +13,7 @@ BLOCKS = 8
 
 Fill = Callable[[memoryview], int]  # reads into the buffer, returns bytes read, 0 at the end
 Sink = Callable[[memoryview], object]  # takes a block; it must not keep it
-Report = Callable[[int], None]  # told how many bytes have been read
+Report = Callable[[int], None]  # called with how many bytes have been read
 
 
 class _Block:
@@ -61,7 +61,7 @@ class _Round:
 def pump(fill: Fill, sinks: Sequence[Sink], report: Report) -> int:
     """Read with `fill` until it returns 0, give every block to every sink, return the bytes read.
 
-    Whatever a sink raises is raised here, and so is what a signal handler raises; in every case no
+    What a sink raises is raised here, and so is what a signal handler raises; in every case no
     thread is left when this returns. `report` is called in the caller's thread after each block.
     """
     round_trip = _Round()

@@ -25,9 +25,9 @@ def restore(
     """Write the tape of `copy` at `path`; return whether anything was written, and a warning or "".
 
     An absent or an empty (erased) tape is filled; one with other content only with `replace`; one
-    with the same content is left as it is. Owner and permissions are those of the tape that stands
+    with the same content is left as it is. Owner and permissions are those of the tape that is
     there, else those of `tape`, which may be missing, else those that were recorded; the warning
-    tells when they could not be given. Raises DiskError, or OSError as the system gives it, with
+    says when they could not be given. Raises DiskError, or OSError as the system gives it, with
     the tape at `path` untouched.
     """
     before = checked_tape(path)

@@ -1,6 +1,6 @@
 -- What the ledger says about the clock.
 
--- By number and not by time: times may have been told by a clock that was wrong.
+-- By number and not by time: times may be of a clock that was wrong.
 -- name: newest_times
 SELECT (SELECT received FROM events ORDER BY id DESC LIMIT 1)
 UNION ALL SELECT (SELECT at FROM transitions ORDER BY id DESC LIMIT 1)

@@ -64,9 +64,9 @@ WHERE jobs.finished IS NULL AND jobs.state IN ('running', 'stopping')
 ORDER BY jobs.id
 
 -- The number is given once: numbered places are deprecated since Python 3.12.
--- In the order of recording, not by the clock, which may have been put back. A request has no line
+-- In the order of recording, not by the clock, which may have been set back. A request has no line
 -- of its own for its end: that comes behind the last one that changed anything, and before those
--- that only tell that its jobs are done again.
+-- that only say that its jobs are done again.
 -- name: history_of_request
 WITH wanted (id) AS (SELECT ?)
 SELECT at, request, job, subject, before, after, cause, actor FROM (
