@@ -520,3 +520,13 @@ def test_where_plain_commands_are_not_wanted_such_a_line_continues_a_command(onl
     items = reading.feed(HEADER + b" VTSPolicy Erase - A00017\nVTSPolicy Erase - A00018\n")
 
     assert texts(items + reading.close()) == ["VTSPolicy Erase - A00017 VTSPolicy Erase - A00018"]
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_a_text_behind_its_writer_that_is_not_a_command_is_not_collected(chunks):
+    written = b"26-11-22 02:14:09 \\NSK1.$ZBAT TANDEM.EMS.L01 00512 3,14 $X:\n"
+    lines = [written, b"26-11-22 is a date and no time\n", b"26-11-22 is a date and no time\n"]
+    reading = ems(limits=Limits(text=60))
+    fed = lines if chunks == 3 else [b"".join(lines)]
+    assert [item for each in fed for item in reading.feed(each)] + reading.close() == []
+    assert reading.counted.refused == {}

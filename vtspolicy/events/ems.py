@@ -304,9 +304,11 @@ class EmsDecoder:
         if event.header is None:
             self._continue_without(event, text)
             return
-        if not event.parts and self._only_candidates and not event.header.begins_candidate(text):
-            self._open = None
-            return
+        if self._only_candidates and event.lacks_text:
+            begun = b" ".join([*event.parts, text])  # after its writer, if that is all so far
+            if not event.header.begins_candidate(begun):
+                self._open = None
+                return
         event.blanks = blanks
         event.size += len(text) + bool(event.parts)
         event.parts.append(text)
