@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 TESTS ?= tests/unit tests/integration tests/acceptance
+# Files of tests that run at once: most of their time they wait for programs and for clocks.
+WORKERS ?= 4
 
 CONSTRAINTS := --constraint constraints.txt
 # A Python that is not installed is passed over; Debian's own is the oldest that Debian 12 has.
@@ -15,7 +17,7 @@ demo: $(READY)  ## play a host's night on this machine, without root; exits 0 on
 	@$(BIN)/vtspolicy demo
 
 test: lint types packages  ## everything that must hold before a change lands
-	$(BIN)/pytest $(TESTS) $$(sh .ci/left-out)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS) $$(sh .ci/left-out)
 
 test-newest:  ## lint, types and the quick tests with the newest versions, in .venv-newest
 	rm -f .venv-newest/ready
@@ -34,7 +36,7 @@ types: $(READY)
 	$(BIN)/mypy -p vtspolicy
 
 unit: $(READY)  ## the quick part
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q --numprocesses auto --dist loadfile tests/unit
 
 packages: $(READY)  ## the programs that the integration tests run, from Debian, as root or with sudo
 	@sh .ci/install-packages
