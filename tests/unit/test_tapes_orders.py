@@ -8,6 +8,7 @@ from test_tapes_faults import TapeSite, TapeWorld
 
 from vtspolicy.control import Refused, UnknownThing
 from vtspolicy.tapes import Proof, Reason, TapeState
+from vtspolicy.vaults import VaultError
 
 ALICE = "operator alice"
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'"
@@ -162,9 +163,13 @@ def test_a_mark_for_an_unknown_application_names_the_nearest(world):
 # -- what a mark proves
 
 
-def began(world):
-    """A time between the last write of the tapes and the world's now, as an operator writes it."""
+def began(world, lag=0.0):
+    """A time between the last write of the tapes and the world's now, as an operator writes it.
+
+    The vault's clock is `lag` seconds behind the world's.
+    """
     world.clock.pass_time(max(time.time() + 60.0 - world.clock.seconds(), 60.0), 86400.0)
+    world.engine.vaults.moment = lambda _: int((world.clock.seconds() - lag) * 1e9)
     return datetime.fromtimestamp(world.clock.seconds() - 1.0).astimezone().isoformat()
 
 
@@ -197,6 +202,27 @@ def test_a_mark_proves_only_what_it_says(world, more, doubt):
     else:
         assert (ended.state.value, doubt in ended.reason) == ("failed", True)
         assert world.path.read_bytes() == b"tape"
+
+
+def test_a_mark_is_compared_with_the_clock_of_the_vault(world):
+    """The file server is two minutes behind: what was written after the copy looks older."""
+    told = mark(world, began=began(world, lag=120.0), size=4)
+    assert isinstance(told, Refused)
+    assert Reason.WRITTEN_SINCE_BEGAN.words in str(told)
+    world.copies["H"] = b"tape"
+    ahead = mark(world, began=began(world, lag=-120.0), size=4)
+    assert ahead["doubt"] is None
+    assert erase(world).state.value == "completed"
+
+
+def test_a_mark_in_a_vault_whose_clock_is_not_known_is_doubted(world):
+    when = began(world)
+
+    def moment(tape):
+        raise VaultError("its clock is unknown")
+
+    world.engine.vaults.moment = moment
+    assert "the vault's clock is not known" in mark(world, began=when, size=4)["doubt"]
 
 
 def test_the_handle_of_a_mark_has_to_be_found(world):

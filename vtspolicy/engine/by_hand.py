@@ -156,7 +156,8 @@ async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
     except VaultError as error:
         raise Refused(str(error)) from error
     began = _moment(said.began)
-    word = Mark(began=began, size=said.size, application=said.application)
+    lag = None if began is None else await _lag(engine, found)
+    word = Mark(began=began, size=said.size, application=said.application, lag=lag)
     act = Act.MARK_MIGRATED if said.state == "migrated" else Act.MARK_RESTORED
     ruling = judge(act, evolve(facts, mark=word))
     if not isinstance(ruling, Allowed):
@@ -174,6 +175,16 @@ async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
     if said.state == "restored":
         engine.mounts.check()
     return {"tape": after.name, "state": after.state.value, "doubt": ruling.doubt}
+
+
+async def _lag(engine: "Engine", tape: Tape) -> float | None:
+    """Return by how many seconds a vault's clock is behind this machine's; None if unknown."""
+    before = engine.clock.seconds()
+    try:
+        there = await engine.conductor.checks.in_thread(engine.vaults.moment, tape)
+    except (VaultError, OSError):
+        return None
+    return before - float(there) / 1e9
 
 
 NOT_SO = RefusedAct | Done

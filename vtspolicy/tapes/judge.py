@@ -58,9 +58,10 @@ class Answer:
 class Mark:
     """What an operator, or an application's own schedule, says of a tape."""
 
-    began: float | None = None  # when the copy began, seconds since the epoch
+    began: float | None = None  # when the copy began, by this machine; seconds since the epoch
     size: int | None = None  # bytes that were copied
     application: str = ""
+    lag: float | None = 0.0  # seconds by which the vault's clock is behind; None: not known
 
 
 @frozen(kw_only=True)
@@ -446,13 +447,16 @@ def _since_began(facts: Facts) -> Ruling:
         return Allowed(doubt="it is not known when the copy began: mark it with --began")
     if seen is None or seen.mtime_ns is None or seen.ctime_ns is None:
         return Allowed(doubt="the tape's times are not known")
-    if seen.mtime_ns / 1e9 >= mark.began:
+    began = mark.began - (mark.lag or 0.0)  # by the vault's clock, as the file's times are
+    if seen.mtime_ns / 1e9 >= began:
         return _refused(Reason.WRITTEN_SINCE_BEGAN)
     if mark.began > facts.now:
         return _refused(Reason.BEGAN_LATER)
-    if seen.ctime_ns / 1e9 >= mark.began:
+    if mark.lag is None:
+        return Allowed(doubt="the vault's clock is not known: its folder cannot be written")
+    if seen.ctime_ns / 1e9 >= began:
         return Allowed(doubt="the file's attributes were changed after the copy began")
-    if _may_be_later(seen.ctime_ns, mark.began, facts.features):
+    if _may_be_later(seen.ctime_ns, began, facts.features):
         return Allowed(
             doubt="the file was changed so shortly before the copy began that a later"
             " write would have the same time"
