@@ -472,3 +472,35 @@ def _answers(site):
     except OSError:
         return False
     return True
+
+
+def test_the_way_back_is_the_ledger_as_it_was_copied_before(program, tmp_path):
+    site = Upgraded(tmp_path)
+    old = CONFIGURATION.replace(", plain: true", "")
+    site.write("vtspolicy.yaml", old)
+    site.tapes("PAYROLL", "A00020", "A00021", "A00022")
+    program.serve(site)
+    until(lambda: _answers(site))
+    site.done("VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00020'")
+    copied = program.run(site, "backup-ledger", str(tmp_path / "copy.db"))
+    assert copied.returncode == 0, copied.stderr
+    site.stop()
+
+    site.write("vtspolicy.yaml", CONFIGURATION)
+    site.start()
+    site.done("VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00021'")
+    site.stop()
+
+    for part in tmp_path.glob("ledger.db*"):
+        if part.suffix != ".lock":
+            part.rename(tmp_path / f"away.{part.name}")
+    (tmp_path / "copy.db").rename(tmp_path / "ledger.db")
+    site.write("vtspolicy.yaml", old)
+    program.serve(site)
+    until(lambda: _answers(site))
+    site.done("VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00022'")
+    rows = site.ask("SELECT path FROM tapes WHERE handle IS NOT NULL ORDER BY path")
+    assert [path[-6:] for (path,) in rows] == ["A00020", "A00022"]
+    assert len(site.record) == len(list((tmp_path / "copies").iterdir())) == 3  # no handle again
+    site.stop()
+    site.close()
