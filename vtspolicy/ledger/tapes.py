@@ -218,9 +218,7 @@ class TapeDesk(CopyDesk):
         if before.seen is not None and after.seen is not None:
             there = evolve(before.seen, vault=after.seen.vault)
             if difference(there, after.seen) is not Difference.WRITTEN:
-                for copy in self.copies_of(before.path):
-                    if copy.lost is None and copy.difference(before.seen)[0] is Difference.NONE:
-                        self.note_restored(copy.id, after.seen, at)
+                self._note_same(before.path, before.seen, after.seen, at)
         self._do("move_copies", after.vault, after.pool, after.path, before.path)
         self._do("move_tape", after.vault, after.pool, after.path, before.path)
 
@@ -232,13 +230,18 @@ class TapeDesk(CopyDesk):
         """
         if tape.seen is None or difference(before, tape.seen) is Difference.WRITTEN:
             return
-        for copy in self.copies_of(tape.path):
-            if copy.lost is None and copy.difference(before)[0] is Difference.NONE:
-                self.note_restored(copy.id, tape.seen, at)
+        self._note_same(tape.path, before, tape.seen, at)
         known = model.with_file(self.tape(tape.path) or tape, tape)
         if known.kept is not None and difference(known.kept, before) is Difference.NONE:
             known = evolve(known, kept=tape.seen)
         self.save_tape(known)
+
+    def _note_same(self, path: str, before: Fingerprint, after: Fingerprint, at: float) -> None:
+        """Let the copies of a file count for it after a rename; none is surer than it was."""
+        for copy in self.copies_of(path):
+            found, sure = copy.difference(before)
+            if copy.lost is None and found is Difference.NONE:
+                self.note_restored(copy.id, after, at, sure=sure)
 
     def mark_tapes(
         self,
