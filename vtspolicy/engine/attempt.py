@@ -92,12 +92,10 @@ class Attempts:
         """Make one attempt, and note what a restore that failed has left on its tapes."""
         attempt = _Attempt(job=job)
         ending = await self._run(attempt, key, adopt=adopt)
-        if job.work.then == "restored" and ending.kind != REFUSED:
-            if ending.state not in _GOOD:
-                over = ending.state is not JobState.INTERRUPTED or job.work.poll is None
-                await self.remains.after_failure(job, attempt.plan, attempt.ended, over=over)
-            elif attempt.plan is not None and attempt.plan.way != "path":
-                await self.remains.tidy(job)
+        restored = job.work.then == "restored" and ending.kind != REFUSED
+        if restored and ending.state not in _GOOD:
+            over = ending.state is not JobState.INTERRUPTED or job.work.poll is None
+            await self.remains.after_failure(job, attempt.plan, attempt.ended, over=over)
         return ending
 
     async def _run(self, attempt: "_Attempt", key: str, *, adopt: bool) -> Ending:

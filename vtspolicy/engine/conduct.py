@@ -254,6 +254,8 @@ class Conductor:
         after = finished.job
         self.journal.finished(finished, now)
         self.outbox.push(finished.notices)  # before another job begins, and is told of
+        if ending.state in {JobState.COMPLETED, JobState.WARNING}:
+            await self.attempts.remains.tidy(job)
         if after.state is JobState.WAITING:
             self.metrics.retries.labels(job.work.application).inc()
             self.patience.watch(after)
