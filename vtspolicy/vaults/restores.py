@@ -233,13 +233,18 @@ def copy_into(place: Place, judged: Fingerprint, token: str) -> Fingerprint:
 
 def _copied(place: Place, new: int, file: int) -> Fingerprint:
     system, done = place.system, 0
-    while data := system.read(new, CHUNK):
-        rest = memoryview(data)
-        while rest:
-            if system.facts(file).st_size != done:
-                raise ChangedError(f"{place.tape.name} was written while it was restored")
-            count = system.write(file, rest)
-            rest, done = rest[count:], done + count
+    try:
+        while data := system.read(new, CHUNK):
+            rest = memoryview(data)
+            while rest:
+                if system.facts(file).st_size != done:
+                    raise ChangedError(f"{place.tape.name} was written while it was restored")
+                count = system.write(file, rest)
+                rest, done = rest[count:], done + count
+    except OSError:  # the disk is full: what was written may end within a page
+        if system.facts(file).st_size == done and is_beginning(file, new):
+            system.truncate(file)
+        raise
     system.sync(file)
     place.let_pass_ticks()  # what is written from now on gets other times
     facts = system.facts(file)
