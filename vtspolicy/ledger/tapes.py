@@ -266,6 +266,9 @@ class TapeDesk(CopyDesk):
                     after = model.looked_at(there, outcome.tape, at=at)
                 case Emptied():
                     there = model.with_file(known, outcome.tape)
+                    copy = None if outcome.copy is None else self.copy(outcome.copy)
+                    if copy is not None:  # somebody may have marked another one meanwhile
+                        there = model.held_by(there, copy)
                     after = model.emptied(there, at=at, file=outcome.file, proven=outcome.proven)
             self.save_tape(after)
             cause = f"job {job.id}: {job.work.then}"

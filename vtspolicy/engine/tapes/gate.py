@@ -152,7 +152,8 @@ class DeletionGate:
             return str(error).removeprefix(f"{tape.name} ").removeprefix(f"{tape.name}: ")
         except OSError as error:
             return f"it could not be {job.work.then}: {error.strerror or error}"
-        return Emptied(tape=tape, file=file, proven=ruling.copy is not None or not tape.size)
+        copy = ruling.copy.id if ruling.copy is not None else None
+        return Emptied(tape=tape, file=file, proven=copy is not None or not tape.size, copy=copy)
 
     async def _anew(self, facts: Facts) -> Facts:
         """Return the facts with what the ledger says of mounts, locks and overrides just now.
