@@ -14,7 +14,7 @@ from attrs import frozen
 
 from vtspolicy.tapes import Fingerprint
 from vtspolicy.vaults import notes
-from vtspolicy.vaults.acts import GRACE, give_name, keep, put_back, undo_delete
+from vtspolicy.vaults.acts import GRACE, give_name, keep, only_renamed, put_back, undo_delete
 from vtspolicy.vaults.bringing import remove_brought
 from vtspolicy.vaults.errors import (
     CannotExchangeError,
@@ -134,10 +134,12 @@ def _put_in_place(place: Place, new: int, judged: Fingerprint, token: str) -> Fi
             raise
         try:
             _require_exchanged(place, old, old_lease, judged, target)
-        except (VaultError, OSError):
+        except (VaultError, OSError) as error:
             _exchange_back(place, new, new_lease, token)
             notes.remove(place, note)
             place.sync()
+            if isinstance(error, VaultError):
+                error.renamed = only_renamed(place, old, old_lease, judged)
             raise
         place.sync()
         after = _taken(place, new, new_lease)

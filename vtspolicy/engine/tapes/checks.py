@@ -115,6 +115,13 @@ class TapeChecks:
         (there,) = await self.ledger.read(known, (file,), self.clock.seconds())
         return there
 
+    async def note_renamed(self, tape: Tape, error: VaultError) -> None:
+        """Note that an act which failed has renamed a tape and given it its name back."""
+        if error.renamed is not None and tape.seen is not None:
+            there = evolve(tape, seen=error.renamed)
+            now = self.clock.seconds()
+            await self.ledger.write(Book.note_renamed, there, tape.seen, now)
+
     # -- facts
 
     async def facts(self, tape: Tape, job: Job | None = None) -> Facts:

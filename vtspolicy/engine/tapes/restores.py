@@ -288,7 +288,8 @@ class Restores:
             there: Fingerprint = await checks.in_thread(
                 checks.vaults.exchange, tape, tape.seen, token_of(job)
             )
-        except InUseError:
+        except InUseError as error:
+            await checks.note_renamed(tape, error)
             if tape.size:
                 return Reason.IN_USE.told()
             if checks.clock.seconds() < held_until:
@@ -299,7 +300,8 @@ class Restores:
             if tape.seen is None or (tape.size and isinstance(error, NoLeaseError)):
                 return str(error)
             return await self._empty_and_copy_into(job, tape)
-        except ChangedError:
+        except ChangedError as error:
+            await checks.note_renamed(tape, error)
             return None
         return there
 
