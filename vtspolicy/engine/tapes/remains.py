@@ -25,12 +25,14 @@ class Remains:
 
         A restore that wrote nothing leaves the tape as it was. Where nobody saw the file at the end
         of the run, what is on it is not taken for the restore's: a host may have written to it.
-        What is written from now on is a host's, unless the application may go on: not `over`.
+        What is written from now on is a host's. Where the application may go on, not `over`, it is
+        not, and the tape is still being restored.
         """
         try:
             tapes = await self.checks.look(job)
             if plan is None or plan.way == "path":
-                await self._keep_partial(job, tapes, ended, over=over)
+                if over:
+                    await self._keep_partial(job, tapes, ended)
             else:
                 await self._leave_nothing(job, tapes)
             for tape in tapes:
@@ -92,9 +94,7 @@ class Remains:
         elif left is not None:  # a host's, or written by one after nothing was left
             await checks.ledger.write(Book.leave_to_host, there, checks.clock.seconds())
 
-    async def _keep_partial(
-        self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None, *, over: bool
-    ) -> None:
+    async def _keep_partial(self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None) -> None:
         before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
         look = ended.after if ended is not None and len(tapes) == 1 else None
         left, unsure = [], []
@@ -112,7 +112,7 @@ class Remains:
                         seen=seen,
                     )
                 )
-            elif over:
+            else:
                 unsure.append(tape)
         if (left or unsure) and not await self.checks.is_doubted(job):
             await self.checks.ledger.write(Book.keep_partial, tuple(left))
