@@ -86,7 +86,7 @@ def test_a_clock_that_jumps_ahead_for_a_while_costs_nothing(station):
     assert answer(station, COMMAND) == "DUPLICATE"
 
     seen = clock_of(station)
-    assert seen["reason"].startswith("it was set forward by 200 days, put back by 200 days")
+    assert seen["reason"].startswith("it was set forward by 200 days, set back by 200 days")
     assert "vtspolicy_clock_trusted 0.0" in station.metrics()
     assert "removal of old requests" in station.run("status").stdout
     station.kill()
