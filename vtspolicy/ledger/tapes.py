@@ -204,20 +204,21 @@ class TapeDesk(CopyDesk):
         before, after = change.before, change.after
         if self.tape(after.path if before is None else before.path) != before:
             return False
-        if before is not None and before.path != after.path:
+        if before is not None and (before.path, before.vault) != (after.path, after.vault):
             self._follow_move(before, after, at)
         self.save_tape(after)
         return True
 
     def _follow_move(self, before: Tape, after: Tape, at: float) -> None:
-        """Let the record and the copies of a tape follow it to another pool.
+        """Let the record and the copies of a tape follow it to another pool, or name of its vault.
 
-        Its rename changed the file's change time, and nothing else: the copies that it was then
-        are copies of it still.
+        The rename of a tape changes the file's change time, and nothing else: the copies that it
+        was then are copies of it still. That of its vault in the configuration changes nothing.
         """
         if before.seen is not None and after.seen is not None:
             there = evolve(before.seen, vault=after.seen.vault)
-            if difference(there, after.seen) is not Difference.WRITTEN:
+            found, moved = difference(there, after.seen), before.path != after.path
+            if found is Difference.NONE or (moved and found is Difference.TOUCHED):
                 self._note_same(before.path, before.seen, after.seen, at)
         self._do("move_copies", after.vault, after.pool, after.path, before.path)
         self._do("move_tape", after.vault, after.pool, after.path, before.path)

@@ -36,6 +36,7 @@ from vtspolicy.tapes import (
     Ruling,
     Tape,
     VaultFeatures,
+    in_vault,
     judge,
     looked_at,
 )
@@ -369,5 +370,8 @@ def known(book: Book, tapes: tuple[Tape, ...], at: float) -> tuple[Tape, ...]:
     merged = []
     for tape in tapes:
         record = book.tape(tape.path)
-        merged.append(tape if record is None else looked_at(record, tape, at=at))
+        if record is None:
+            merged.append(tape)
+        else:
+            merged.append(looked_at(in_vault(record, tape.vault), tape, at=at))
     return tuple(merged)
