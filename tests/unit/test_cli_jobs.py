@@ -18,7 +18,7 @@ from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.retry import retry
 from vtspolicy.cli.status import status
 from vtspolicy.cli.tables import Column, clock, duration, instant, recent, table
-from vtspolicy.cli.tapes import restore
+from vtspolicy.cli.tape_orders import restore
 from vtspolicy.cli.why import why
 from vtspolicy.client import SOCKET, reachable
 from vtspolicy.events.event import Event
