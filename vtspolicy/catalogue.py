@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 
 from attrs import evolve, frozen
 
-from vtspolicy.tapes import Difference, Tape, difference, is_same_file, looked_at
+from vtspolicy.tapes import Difference, Tape, difference, in_vault, is_same_file, looked_at
 
 
 @frozen(kw_only=True)
@@ -56,6 +56,9 @@ def compare(
 
 
 def _changed(before: Tape, file: Tape, at: float) -> list[Change]:
+    if before.vault != file.vault:
+        after = looked_at(in_vault(before, file.vault), file, at=at)
+        return [Change(before=before, after=after, told=f"its vault was called {before.vault}")]
     same = is_same_file(before, file)
     if same and before.seen == file.seen and not before.unseen:
         return []

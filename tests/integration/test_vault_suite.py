@@ -93,7 +93,14 @@ def exchanged(vaults, tape, token=TOKEN):
 
 def copied(vaults, tape, token=TOKEN):
     bring(vaults, tape, token=token)
-    return vaults.copy_into(tape, tape.seen, token)
+    return copied_into(vaults, tape, token)
+
+
+def copied_into(vaults, tape, token=TOKEN):
+    vaults.begin_copying(tape, tape.seen, token)
+    after = vaults.copy_into(tape, tape.seen, token)
+    vaults.discard(tape, token)
+    return after
 
 
 ACTS = {
@@ -306,7 +313,7 @@ def test_a_tape_that_is_held_open_can_be_restored_in_place(fresh, patient):
         bring(vaults, tape)
         with pytest.raises(InUseError):
             vaults.exchange(tape, tape.seen, TOKEN)
-        vaults.copy_into(tape, tape.seen, TOKEN)
+        copied_into(vaults, tape)
     assert fresh.tape.read_bytes() == RESTORED
 
 

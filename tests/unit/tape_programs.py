@@ -250,6 +250,7 @@ class Player:
         one = world.tapes[number]
         if one.read() == b"" and one.guarded and world.is_held(one):
             one.path.write_bytes(one.content)
+            world.acts += 1
 
     def mark_restored(self, number):
         self.world.mark(self.world.tapes[number], "restored")

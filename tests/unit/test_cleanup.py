@@ -140,6 +140,24 @@ def test_one_odd_tape_keeps_no_other_from_the_cleanup(odd):
     assert len(judged) == 2
 
 
+def test_a_time_beyond_all_calendars_is_told_in_words():
+    judged = plan([known(1, age=30, retention="99999,y")], Policy(), {})
+    assert judged[0][1].reason == "not past retention until a time that no calendar has"
+
+
+def test_a_tape_that_cannot_be_judged_is_told_and_keeps_no_other(monkeypatch):
+    def fails_for_one(each, *given):
+        if each.tape.cartridge == "A00001":
+            raise OverflowError("too large")
+        return verdict(each, *given)
+
+    monkeypatch.setattr("vtspolicy.rules.cleanup.verdict", fails_for_one)
+    both = [known(1, age=30), known(2, age=30, retention="5,d")]
+    (_, first), (_, second) = plan(both, Policy(), {})
+    assert (first.erase, first.reason) == (False, "it cannot be judged: too large")
+    assert second.erase
+
+
 @given(
     st.lists(st.tuples(st.integers(2, 300), st.integers(0, 50)), max_size=8),
     st.integers(1, 100),

@@ -24,6 +24,7 @@ class Plain(System):
 
     left = None  # writes until the server is killed; None: it is not
     host = None  # what a host does at that moment, in place of the kill
+    room = None  # bytes of tapes for which the disk has room; None: it is not full
 
     def exchange(self, *_):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -36,6 +37,11 @@ class Plain(System):
             if self.left < 0:
                 self.left = None
                 self.host()
+        if self.room is not None and not bytes(data).startswith(b"{"):  # no note
+            if not self.room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            data = data[: self.room]
+            self.room -= len(data)
         return super().write(file, data)
 
 
@@ -163,3 +169,14 @@ def test_another_copy_can_be_chosen_where_names_cannot_be_exchanged(world):
     world.work()
     assert world.path.read_bytes() == DATA
     assert world.tape().handle == first
+
+
+@pytest.mark.parametrize("room", [100, 4096, 5000])
+def test_half_of_a_restore_for_which_the_disk_has_no_room_is_not_taken_for_a_hosts(world, room):
+    world.system.room = room
+    assert world.do("VTSPolicy Restore - P00001", 3) is RequestState.FAILED
+    assert world.path.read_bytes() == b""
+    assert world.tape().state is TapeState.ERASED
+    world.system.room = None
+    assert world.do("VTSPolicy Restore - P00001", 4) is RequestState.COMPLETED
+    assert world.path.read_bytes() == DATA

@@ -17,7 +17,7 @@ from vtspolicy.engine.tapes.restores import REFUSED, Restores
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Ledger
 from vtspolicy.ledger.jobs import Ending
-from vtspolicy.rules.expand import expand, expand_input
+from vtspolicy.rules.expand import ExpansionError, expand, expand_input
 from vtspolicy.rules.judge import Judgement, judge
 from vtspolicy.rules.outputs import cause_in, with_cause
 from vtspolicy.rules.retry import next_attempt
@@ -91,13 +91,14 @@ class Attempts:
     async def run(self, job: Job, key: str, *, adopt: bool) -> Ending:
         """Make one attempt, and note what a restore that failed has left on its tapes."""
         attempt = _Attempt(job=job)
-        ending = await self._run(attempt, key, adopt=adopt)
-        if job.work.then == "restored" and ending.kind != REFUSED:
-            if ending.state not in _GOOD:
-                over = ending.state is not JobState.INTERRUPTED or job.work.poll is None
-                await self.remains.after_failure(job, attempt.plan, attempt.ended, over=over)
-            elif attempt.plan is not None and attempt.plan.way != "path":
-                await self.remains.tidy(job)
+        try:
+            ending = await self._run(attempt, key, adopt=adopt)
+        except ExpansionError as error:
+            ending = Ending(state=JobState.FAILED, kind="unstartable", reason=str(error))
+        restored = job.work.then == "restored" and ending.kind != REFUSED
+        if restored and ending.state not in _GOOD:
+            over = ending.state is not JobState.INTERRUPTED or job.work.poll is None
+            await self.remains.after_failure(job, attempt.plan, attempt.ended, over=over)
         return ending
 
     async def _run(self, attempt: "_Attempt", key: str, *, adopt: bool) -> Ending:

@@ -26,7 +26,6 @@ from vtspolicy.ledger import Book, Ledger, LedgerError
 from vtspolicy.ledger.jobs import Ending, Finished
 from vtspolicy.metrics import Metrics
 from vtspolicy.queue.protocol import Queue
-from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.runner.protocol import Runner
 from vtspolicy.tapes import Look
@@ -236,10 +235,7 @@ class Conductor:
             proving = job.work.then == "proven"
             ending = await (self.proving.do(job) if proving else self.gate.do(job))
         else:
-            try:
-                ending = await self.attempts.run(job, key, adopt=adopt)
-            except ExpansionError as error:
-                ending = Ending(state=JobState.FAILED, kind="unstartable", reason=str(error))
+            ending = await self.attempts.run(job, key, adopt=adopt)
         await self._finish(job, ending)
 
     async def _finish(self, job: Job, ending: Ending) -> None:
@@ -254,6 +250,8 @@ class Conductor:
         after = finished.job
         self.journal.finished(finished, now)
         self.outbox.push(finished.notices)  # before another job begins, and is reported
+        if ending.state in {JobState.COMPLETED, JobState.WARNING}:
+            await self.attempts.remains.tidy(job)
         if after.state is JobState.WAITING:
             self.metrics.retries.labels(job.work.application).inc()
             self.patience.watch(after)

@@ -204,23 +204,22 @@ class TapeDesk(CopyDesk):
         before, after = change.before, change.after
         if self.tape(after.path if before is None else before.path) != before:
             return False
-        if before is not None and before.path != after.path:
+        if before is not None and (before.path, before.vault) != (after.path, after.vault):
             self._follow_move(before, after, at)
         self.save_tape(after)
         return True
 
     def _follow_move(self, before: Tape, after: Tape, at: float) -> None:
-        """Let the record and the copies of a tape follow it to another pool.
+        """Let the record and the copies of a tape follow it to another pool, or name of its vault.
 
-        Its rename changed the file's change time, and nothing else: the copies that it was then
-        are copies of it still.
+        The rename of a tape changes the file's change time, and nothing else: the copies that it
+        was then are copies of it still. That of its vault in the configuration changes nothing.
         """
         if before.seen is not None and after.seen is not None:
             there = evolve(before.seen, vault=after.seen.vault)
-            if difference(there, after.seen) is not Difference.WRITTEN:
-                for copy in self.copies_of(before.path):
-                    if copy.lost is None and copy.difference(before.seen)[0] is Difference.NONE:
-                        self.note_restored(copy.id, after.seen, at)
+            found, moved = difference(there, after.seen), before.path != after.path
+            if found is Difference.NONE or (moved and found is Difference.TOUCHED):
+                self._note_same(before.path, before.seen, after.seen, at)
         self._do("move_copies", after.vault, after.pool, after.path, before.path)
         self._do("move_tape", after.vault, after.pool, after.path, before.path)
 
@@ -232,13 +231,18 @@ class TapeDesk(CopyDesk):
         """
         if tape.seen is None or difference(before, tape.seen) is Difference.WRITTEN:
             return
-        for copy in self.copies_of(tape.path):
-            if copy.lost is None and copy.difference(before)[0] is Difference.NONE:
-                self.note_restored(copy.id, tape.seen, at)
+        self._note_same(tape.path, before, tape.seen, at)
         known = model.with_file(self.tape(tape.path) or tape, tape)
         if known.kept is not None and difference(known.kept, before) is Difference.NONE:
             known = evolve(known, kept=tape.seen)
         self.save_tape(known)
+
+    def _note_same(self, path: str, before: Fingerprint, after: Fingerprint, at: float) -> None:
+        """Let the copies of a file count for it after a rename; none is surer than it was."""
+        for copy in self.copies_of(path):
+            found, sure = copy.difference(before)
+            if copy.lost is None and found is Difference.NONE:
+                self.note_restored(copy.id, after, at, sure=sure)
 
     def mark_tapes(
         self,
@@ -263,6 +267,9 @@ class TapeDesk(CopyDesk):
                     after = model.looked_at(there, outcome.tape, at=at)
                 case Emptied():
                     there = model.with_file(known, outcome.tape)
+                    copy = None if outcome.copy is None else self.copy(outcome.copy)
+                    if copy is not None:  # somebody may have marked another one meanwhile
+                        there = model.held_by(there, copy)
                     after = model.emptied(there, at=at, file=outcome.file, proven=outcome.proven)
             self.save_tape(after)
             cause = f"job {job.id}: {job.work.then}"

@@ -93,5 +93,21 @@ class Copy:
                 best, sure = found, each.sure
         return best, sure
 
+    def has_content_of(self, other: "Copy", features: VaultFeatures | None = None) -> bool:
+        """Whether it is known to hold what another copy of the tape holds.
+
+        Their digests are equal, or both were made of the same file, or one of them of a file that a
+        restore brought back from the other; of what is only recorded that is not known.
+        """
+        if self.digest is not None and other.digest is not None:
+            return self.digest == other.digest
+        if self.doubt is not None or other.doubt is not None:
+            return False
+        sure = (Difference.NONE, True)
+        return any(
+            file is not None and copy.difference(file, features) == sure
+            for copy, file in ((self, other.after), (other, self.after))
+        )
+
 
 _NEAR = {Difference.WRITTEN: 0, Difference.TOUCHED: 1, Difference.NONE: 2}

@@ -384,15 +384,9 @@ def _copy_of(facts: Facts) -> Copy | None:
     if held is None or held.lost is None:
         return held
     # Another copy of the same content is as good.
-    for each in facts.copies:
-        if (
-            each.lost is None
-            and each.after is not None
-            and held.after is not None
-            and (difference(each.after, held.after, facts.features) is Difference.NONE)
-        ):
-            return each
-    return held
+    others = (each for each in facts.copies if each.lost is None)
+    same = (each for each in others if each.has_content_of(held, facts.features))
+    return next(same, held)
 
 
 def _copy_on_tape(facts: Facts) -> Copy | None:

@@ -33,6 +33,7 @@ class Emptied:
     tape: Tape  # as it was judged
     file: Fingerprint | None  # what stands there now; None: it was deleted
     proven: bool = True  # a copy brings it back; False: it was done by an operator's word
+    copy: int | None = None  # the ledger's number of the copy that was proven; None: not known
 
 
 Outcome = Copied | Brought | Emptied

@@ -134,6 +134,27 @@ class Tape:
         return difference(self.override_seen, self.seen) is not Difference.WRITTEN
 
 
+def in_vault(tape: Tape, vault: str) -> Tape:
+    """Return a record whose vault has another name in the configuration now; its path is as before.
+
+    Fingerprints name the vault, and are of its files all the same.
+    """
+    if tape.vault == vault:
+        return tape
+
+    def named(file: Fingerprint | None) -> Fingerprint | None:
+        return None if file is None else evolve(file, vault=vault)
+
+    return evolve(
+        tape,
+        vault=vault,
+        seen=named(tape.seen),
+        kept=named(tape.kept),
+        partial=named(tape.partial),
+        override_seen=named(tape.override_seen),
+    )
+
+
 def with_file(tape: Tape, file: Tape) -> Tape:
     """Return the record `tape` with what its file says now, as `file` has it."""
     return evolve(tape, size=file.size, written=file.written, seen=file.seen)

@@ -95,12 +95,26 @@ def _remove(place: Place, file: int, lease: Lease, judged: Fingerprint, token: s
         if lease.is_real:
             time.sleep(GRACE)
         lease.require()
-    except (VaultError, OSError):
+    except (VaultError, OSError) as error:
         put_back(place, aside, token)
         place.sync()
+        if isinstance(error, VaultError):
+            error.renamed = only_renamed(place, file, lease, judged)
         raise
     place.system.unlink(aside, place.pool)
     place.sync()
+
+
+def only_renamed(place: Place, file: int, lease: Lease, judged: Fingerprint) -> Fingerprint | None:
+    """Return what the judged file is after it was renamed and has its name again.
+
+    None where more than its change time may be another: no lease kept others from writing to it.
+    """
+    facts = place.system.facts(file)
+    now = place.fingerprint(facts)
+    if not lease.is_real or lease.may_have_been_broken or not place.means(place.name, facts):
+        return None
+    return now if is_moved(judged, now, place.features) else None
 
 
 def put_aside(place: Place, aside: str) -> None:

@@ -5,12 +5,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vtspolicy.tapes import Fingerprint
+
 PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Errors of a machine that has no descriptor or memory left just now."""
 
 
 class VaultError(Exception):
     """A vault, pool or tape that cannot be used; the text is for the host."""
+
+    renamed: Fingerprint | None = None  # the judged file, if only its renames by us have changed it
 
 
 class ChangedError(VaultError):

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from vtspolicy.tapes import Fingerprint
 from vtspolicy.vaults import notes
-from vtspolicy.vaults.acts import GRACE, give_name, keep, put_back, undo_delete
+from vtspolicy.vaults.acts import GRACE, give_name, keep, only_renamed, put_back, undo_delete
 from vtspolicy.vaults.bringing import remove_brought
 from vtspolicy.vaults.errors import (
     CannotExchangeError,
@@ -134,10 +134,12 @@ def _put_in_place(place: Place, new: int, judged: Fingerprint, token: str) -> Fi
             raise
         try:
             _require_exchanged(place, old, old_lease, judged, target)
-        except (VaultError, OSError):
+        except (VaultError, OSError) as error:
             _exchange_back(place, new, new_lease, token)
             notes.remove(place, note)
             place.sync()
+            if isinstance(error, VaultError):
+                error.renamed = only_renamed(place, old, old_lease, judged)
             raise
         place.sync()
         after = _taken(place, new, new_lease)
@@ -192,8 +194,22 @@ def _exchange_back(place: Place, new: int, lease: Lease, token: str) -> None:
     )
 
 
+def begin_copying(place: Place, judged: Fingerprint, token: str) -> None:
+    """Leave the note by which a copying that does not end is undone: see `copy_into`."""
+    try:
+        with opened(place, place.private(token, RESTORE), os.O_RDONLY) as new:
+            restored = place.fingerprint(place.system.facts(new))
+    except FileNotFoundError as error:
+        raise ChangedError(f"the restored file of {place.tape.name} is gone") from error
+    note = notes.Note(new=restored, judged=judged)
+    notes.write(place, place.private(token, COPYING), note)
+
+
 def copy_into(place: Place, judged: Fingerprint, token: str) -> Fingerprint:
     """Write the bytes of the restored file into the judged one, which is empty; return what it is.
+
+    The note of `begin_copying` is there, and stays with the restored file until it is recorded that
+    the tape is whole; then `discard` removes both.
 
     A process may have the file open. Our bytes are always added at its end, so that none of a
     host's is overwritten; a size that is not ours ends the copying, and at the end the whole
@@ -201,35 +217,36 @@ def copy_into(place: Place, judged: Fingerprint, token: str) -> Fingerprint:
     already is seen by that, but not a write of the same bytes, nor one after the comparison. The
     tape may be half restored when this raises ChangedError.
     """
-    target, note = place.private(token, RESTORE), place.private(token, COPYING)
-    flags = os.O_RDWR | os.O_APPEND
+    target, flags = place.private(token, RESTORE), os.O_RDWR | os.O_APPEND
     try:
-        with opened(place, target, os.O_RDONLY) as new, opened(place, place.name, flags) as file:
-            with ExitStack() as held:
-                with suppress(InUseError, NoLeaseError):
-                    held.enter_context(claimed(place, file, place.name))
-                if require_judged(place, file, judged).size:
-                    raise ChangedError(f"{place.tape.name} is not empty: nothing is copied into it")
-                restored = place.fingerprint(place.system.facts(new))
-                notes.write(place, note, notes.Note(new=restored, judged=judged))
-                after = _copied(place, new, file)
-            place.system.unlink(target, place.pool)
-            notes.remove(place, note)
-            place.sync()
-            return after
+        with (
+            opened(place, target, os.O_RDONLY) as new,
+            opened(place, place.name, flags) as file,
+            ExitStack() as held,
+        ):
+            with suppress(InUseError, NoLeaseError):
+                held.enter_context(claimed(place, file, place.name))
+            if require_judged(place, file, judged).size:
+                raise ChangedError(f"{place.tape.name} is not empty: nothing is copied into it")
+            return _copied(place, new, file)
     except FileNotFoundError as error:
         raise ChangedError(f"{place.tape.name} or its restored file is gone") from error
 
 
 def _copied(place: Place, new: int, file: int) -> Fingerprint:
     system, done = place.system, 0
-    while data := system.read(new, CHUNK):
-        rest = memoryview(data)
-        while rest:
-            if system.facts(file).st_size != done:
-                raise ChangedError(f"{place.tape.name} was written while it was restored")
-            count = system.write(file, rest)
-            rest, done = rest[count:], done + count
+    try:
+        while data := system.read(new, CHUNK):
+            rest = memoryview(data)
+            while rest:
+                if system.facts(file).st_size != done:
+                    raise ChangedError(f"{place.tape.name} was written while it was restored")
+                count = system.write(file, rest)
+                rest, done = rest[count:], done + count
+    except OSError:  # the disk is full: what was written may end within a page
+        if system.facts(file).st_size == done and is_beginning(file, new):
+            system.truncate(file)
+        raise
     system.sync(file)
     place.let_pass_ticks()  # what is written from now on gets other times
     facts = system.facts(file)
@@ -314,16 +331,16 @@ def discard(place: Place, token: str) -> None:
     remove_brought(place, token)
 
 
-def undo_copying(place: Place, token: str) -> Half:
+def undo_copying(place: Place, token: str) -> Half | None:
     """Remove what a copying that did not end has left on the tape, unless a host has written to it.
 
-    The private file has to be there still. A copying that had come to its end is removed as well:
-    it is done anew.
+    A copying that had come to its end is removed as well: it is done anew. Returns None where none
+    was begun: what is on the tape was there before.
     """
     name, target = place.private(token, COPYING), place.private(token, RESTORE)
     note = notes.read(place, name)
     if note is None or note.judged is None or not place.has(target):
-        return Half(whose=Whose.NOBODYS)
+        return None
     try:
         with (
             opened(place, place.name, os.O_RDWR) as file,

@@ -387,6 +387,11 @@ class Vaults(Looking):
         with self._place(tape) as place:
             return restores.exchange(place, judged, token)
 
+    def begin_copying(self, tape: Tape, judged: Fingerprint, token: str) -> None:
+        """Note that the restored file is about to be copied: see `restores.begin_copying`."""
+        with self._place(tape) as place:
+            restores.begin_copying(place, judged, token)
+
     def copy_into(self, tape: Tape, judged: Fingerprint, token: str) -> Fingerprint:
         """Copy the file that was brought back into the empty tape: see `restores.copy_into`.
 
@@ -401,7 +406,7 @@ class Vaults(Looking):
             bringing.brought(place, token)
             return digest(place, token)
 
-    def undo_copying(self, tape: Tape, token: str) -> restores.Half:
+    def undo_copying(self, tape: Tape, token: str) -> restores.Half | None:
         """Remove what a copying that did not end has left: see `restores.undo_copying`."""
         with self._place(tape) as place:
             return restores.undo_copying(place, token)

@@ -1,5 +1,8 @@
 """Archives: what a run has copied, and how sure it is that this is what is on the tape."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from attrs import define, evolve
 
 from vtspolicy.engine.tapes.checks import TapeChecks, sha256
@@ -28,6 +31,9 @@ from vtspolicy.vaults import VaultError
 
 FUTURE_NS = 5 * 10**9
 """Nanoseconds by which a file's time may be later than its vault's clock."""
+
+GONE = "was moved, removed or emptied while it was copied"
+"""Why there is no copy of a tape that had data as its copy began."""
 
 
 @define(kw_only=True)
@@ -61,7 +67,8 @@ class Archives:
         """Return the copies that a good run has made, and how it is judged now.
 
         `ended` is the run's end as its keeper saw it; None where the application did the work after
-        its program had ended. A tape that was written while it was copied fails the run.
+        its program had ended. A tape that was written, moved or removed while it was copied fails
+        the run.
         """
         try:
             tapes = await self.checks.look(job)
@@ -72,10 +79,14 @@ class Archives:
         if tapes and not before:
             reason = _unrecorded(tapes, job, judgement)
             return (), evolve(judgement, state="warning", reason=reason)
+        gone = _gone(before, tapes)
+        if gone is not None:
+            name = f"/{job.values['vault']}/{job.values['pool']}/{gone}"
+            return (), evolve(judgement, state="failed", reason=f"{name} {GONE}")
         outcomes: list[Copied] = []
         for tape in tapes:
             began = before.get(tape.path)
-            if began is None or not tape.size:
+            if began is None or not (tape.size or _had_data(began)):
                 continue  # of an emptied tape in a pool the copy that has its data stays the newest
             made = await self._made(job, tape, began, ended, judgement)
             if isinstance(made, str):
@@ -143,6 +154,8 @@ def _copy(
     """Return a copy, any doubt whether it holds what is on the tape, and why there is no copy."""
     doubt, known = None, True
     first, last = before.fingerprint, after.fingerprint
+    if last is None and not tape.size:
+        return _of(job, tape, before, after, judgement), False, GONE
     if first is None or last is None:
         doubt = "the tape was not looked at when it was copied"
     else:
@@ -188,6 +201,17 @@ def _of(job: Job, tape: Tape, before: Look, after: Look, judgement: Judgement) -
         retention=job.values.get("retention"),
         touches=job.work.touches,
     )
+
+
+def _gone(before: Mapping[str, Look], tapes: tuple[Tape, ...]) -> str | None:
+    """Return the name of a tape that had data as the run began, and is not in its pool now."""
+    there = {tape.path for tape in tapes}
+    gone = (path for path, look in before.items() if _had_data(look) and path not in there)
+    return next((Path(path).name for path in gone), None)
+
+
+def _had_data(look: Look) -> bool:
+    return look.fingerprint is not None and look.fingerprint.size > 0
 
 
 def _count(text: str | None) -> int | None:

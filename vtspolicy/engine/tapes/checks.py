@@ -36,6 +36,7 @@ from vtspolicy.tapes import (
     Ruling,
     Tape,
     VaultFeatures,
+    in_vault,
     judge,
     looked_at,
 )
@@ -114,6 +115,13 @@ class TapeChecks:
             raise VaultError(f"{tape.name} cannot be looked at: {error.strerror}") from error
         (there,) = await self.ledger.read(known, (file,), self.clock.seconds())
         return there
+
+    async def note_renamed(self, tape: Tape, error: VaultError) -> None:
+        """Note that an act which failed has renamed a tape and given it its name back."""
+        if error.renamed is not None and tape.seen is not None:
+            there = evolve(tape, seen=error.renamed)
+            now = self.clock.seconds()
+            await self.ledger.write(Book.note_renamed, there, tape.seen, now)
 
     # -- facts
 
@@ -362,5 +370,8 @@ def known(book: Book, tapes: tuple[Tape, ...], at: float) -> tuple[Tape, ...]:
     merged = []
     for tape in tapes:
         record = book.tape(tape.path)
-        merged.append(tape if record is None else looked_at(record, tape, at=at))
+        if record is None:
+            merged.append(tape)
+        else:
+            merged.append(looked_at(in_vault(record, tape.vault), tape, at=at))
     return tuple(merged)

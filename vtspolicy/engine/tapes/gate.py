@@ -144,15 +144,13 @@ class DeletionGate:
             else:
                 file = None
                 await checks.in_thread(checks.vaults.delete, tape, tape.seen, token_of(job))
-        except InUseError:
-            return _words(judge(act, evolve(facts, use=Use.OPEN)))
-        except NoLeaseError:
-            return _words(judge(act, evolve(facts, use=Use.UNTOLD)))
-        except ChangedError as error:
-            return str(error).removeprefix(f"{tape.name} ").removeprefix(f"{tape.name}: ")
+        except (InUseError, NoLeaseError, ChangedError) as error:
+            await checks.note_renamed(tape, error)
+            return _why_not(act, facts, error)
         except OSError as error:
             return f"it could not be {job.work.then}: {error.strerror or error}"
-        return Emptied(tape=tape, file=file, proven=ruling.copy is not None or not tape.size)
+        copy = ruling.copy.id if ruling.copy is not None else None
+        return Emptied(tape=tape, file=file, proven=copy is not None or not tape.size, copy=copy)
 
     async def _anew(self, facts: Facts) -> Facts:
         """Return the facts with what the ledger says of mounts, locks and overrides just now.
@@ -178,6 +176,15 @@ class DeletionGate:
 def token_of(job: Job) -> str:
     """Return the token in the private names of a job's attempt; it is unique among servers."""
     return f"{job.handle}-{job.attempt}"
+
+
+def _why_not(act: Act, facts: Facts, error: VaultError) -> str:
+    if isinstance(error, InUseError):
+        return _words(judge(act, evolve(facts, use=Use.OPEN)))
+    if isinstance(error, NoLeaseError):
+        return _words(judge(act, evolve(facts, use=Use.UNTOLD)))
+    name = facts.tape.name
+    return str(error).removeprefix(f"{name} ").removeprefix(f"{name}: ")
 
 
 def _words(ruling: Ruling) -> str:

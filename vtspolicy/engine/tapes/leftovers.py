@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.grammar import Target
+from vtspolicy.jobs import JobState
 from vtspolicy.ledger import Book, LedgerError
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import VaultError, Vaults
@@ -43,6 +44,8 @@ async def recover(checks: TapeChecks) -> None:
             path = checks.vaults.path(Target(vault=vault, pool=pool, cartridge=cartridge))
             tape = Tape(vault=vault, pool=pool, cartridge=cartridge, path=path)
             try:
+                if await checks.ledger.read(_went_well, match[3]):
+                    await checks.in_thread(checks.vaults.discard, tape, token)
                 await checks.in_thread(checks.vaults.recover, tape, token)
             except (VaultError, OSError) as error:
                 _tell(checks, tape.name, error)
@@ -66,6 +69,12 @@ def _is_over(book: Book, handle: str, request: str, job: str) -> bool:
         return False
     known = book.job(int(job))
     return known is None or not known.state.is_live
+
+
+def _went_well(book: Book, job: str) -> bool:
+    """Whether the tape is as a job has left it, and what is on it now is its host's."""
+    known = book.job(int(job))
+    return known is not None and known.state in {JobState.COMPLETED, JobState.WARNING}
 
 
 def _tell(checks: TapeChecks, what: str, error: Exception) -> None:

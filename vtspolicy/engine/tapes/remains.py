@@ -9,7 +9,7 @@ from vtspolicy.jobs import Job
 from vtspolicy.ledger import Book
 from vtspolicy.runner.protocol import Ended
 from vtspolicy.tapes import Difference, Fingerprint, Proof, Tape, difference
-from vtspolicy.vaults import Half, VaultError, Whose
+from vtspolicy.vaults import Half, VaultError
 
 
 @define(kw_only=True)
@@ -25,12 +25,14 @@ class Remains:
 
         A restore that wrote nothing leaves the tape as it was. Where nobody saw the file at the end
         of the run, what is on it is not taken for the restore's: a host may have written to it.
-        What is written from now on is a host's, unless the application may go on: not `over`.
+        What is written from now on is a host's. Where the application may go on, not `over`, it is
+        not, and the tape is still being restored.
         """
         try:
             tapes = await self.checks.look(job)
             if plan is None or plan.way == "path":
-                await self._keep_partial(job, tapes, ended, over=over)
+                if over:
+                    await self._keep_partial(job, tapes, ended)
             else:
                 await self._leave_nothing(job, tapes)
             for tape in tapes:
@@ -44,7 +46,12 @@ class Remains:
             )
 
     async def tidy(self, job: Job) -> None:
-        """Remove what a restore that ended well has left of what was private."""
+        """Remove what a restore that ended well has left of what was private.
+
+        Only after its end was recorded: until then a server that is killed needs it.
+        """
+        if job.work.then != "restored" or job.work.restores_to == "path":
+            return
         try:
             for tape in await self.checks.look(job):
                 await self.checks.in_thread(self.checks.vaults.discard, tape, token_of(job))
@@ -77,19 +84,17 @@ class Remains:
         What a host has written meanwhile is its own, and no restore may overwrite it.
         """
         checks, undo = self.checks, self.checks.vaults.undo_copying
-        left: Half = await checks.in_thread(undo, tape, token_of(job))
+        left: Half | None = await checks.in_thread(undo, tape, token_of(job))
         there = await checks.look_again(tape)
-        if left.file is not None:
+        if left is not None and left.file is not None:
             there = evolve(there, size=left.file.size, written=left.file.written, seen=left.file)
             await checks.ledger.write(Book.keep_partial, (there,))
-        elif left.whose is Whose.HOSTS:
-            await checks.ledger.write(Book.leave_to_host, there, checks.clock.seconds())
         elif not there.size:
             await checks.ledger.write(Book.forget_restore, there)
+        elif left is not None:  # a host's, or written by one after nothing was left
+            await checks.ledger.write(Book.leave_to_host, there, checks.clock.seconds())
 
-    async def _keep_partial(
-        self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None, *, over: bool
-    ) -> None:
+    async def _keep_partial(self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None) -> None:
         before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
         look = ended.after if ended is not None and len(tapes) == 1 else None
         left, unsure = [], []
@@ -107,7 +112,7 @@ class Remains:
                         seen=seen,
                     )
                 )
-            elif over:
+            else:
                 unsure.append(tape)
         if (left or unsure) and not await self.checks.is_doubted(job):
             await self.checks.ledger.write(Book.keep_partial, tuple(left))

@@ -288,7 +288,8 @@ class Restores:
             there: Fingerprint = await checks.in_thread(
                 checks.vaults.exchange, tape, tape.seen, token_of(job)
             )
-        except InUseError:
+        except InUseError as error:
+            await checks.note_renamed(tape, error)
             if tape.size:
                 return Reason.IN_USE.told()
             if checks.clock.seconds() < held_until:
@@ -299,7 +300,8 @@ class Restores:
             if tape.seen is None or (tape.size and isinstance(error, NoLeaseError)):
                 return str(error)
             return await self._empty_and_copy_into(job, tape)
-        except ChangedError:
+        except ChangedError as error:
+            await checks.note_renamed(tape, error)
             return None
         return there
 
@@ -324,11 +326,11 @@ class Restores:
 
     async def _copy_into(self, job: Job, tape: Tape) -> Fingerprint:
         """Write what came back into the empty tape itself, which is half-restored meanwhile."""
-        now = self.checks.clock.seconds()
-        await self.checks.ledger.write(Book.begin_restore, (tape,), now)
-        there: Fingerprint = await self.checks.in_thread(
-            self.checks.vaults.copy_into, tape, tape.seen, token_of(job)
-        )
+        checks, token = self.checks, token_of(job)
+        # The note first: where there is none, what is on a half-restored tape was not copied there.
+        await checks.in_thread(checks.vaults.begin_copying, tape, tape.seen, token)
+        await checks.ledger.write(Book.begin_restore, (tape,), checks.clock.seconds())
+        there: Fingerprint = await checks.in_thread(checks.vaults.copy_into, tape, tape.seen, token)
         return there
 
     async def _in_place(
