@@ -18,7 +18,7 @@ from tests.crash.tapes import sweep as steps_over_tapes
 ROUND = 150
 """Kills of one storm; each has a site of its own, so that a failure stays small enough to read."""
 
-STORMS = 4
+STORMS = 8
 """Storms in which a defect must be found."""
 
 BLOWS = 8

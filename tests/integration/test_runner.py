@@ -22,7 +22,7 @@ from twisted.trial.unittest import TestCase
 from vtspolicy.runner import identity, keeper, link
 from vtspolicy.runner.link import PROGRAM
 from vtspolicy.runner.processes import ANSWER, ProcessRunner
-from vtspolicy.runner.protocol import End, Run, SpoolError
+from vtspolicy.runner.protocol import End, KeeperError, Run, SpoolError
 
 PATH = {"PATH": "/usr/bin:/bin"}
 
@@ -510,6 +510,31 @@ class TestKills(RunnerCase):
         assert (ended.kind, ended.code) == (End.LOST, None)
         assert ended.reason == "the keeper died while it ran: its exit status is not known"
         assert self.file("done").exists()
+
+    async def test_a_keeper_that_is_killed_while_it_starts_is_started_once_more(self):
+        await self.runner.close()
+        await self.until(self.all_killed)
+        spawn, killed = link.KeeperLink._spawn_keeper, []
+
+        def spawn_and_kill(self, log):
+            pid = spawn(self, log)
+            if len(killed) < deaths:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+            return pid
+
+        self.patch(link.KeeperLink, "_spawn_keeper", spawn_and_kill)
+        deaths = 1
+        self.runner = self.new_runner()
+        await self.runner.open()
+        assert (await self.runner.start(self.sh("exit 2", key="2-1"))).code == 2
+        await self.runner.close()
+        await self.until(self.all_killed)
+        killed.clear()
+        deaths = 2
+        self.runner = self.new_runner()
+        with pytest.raises(KeeperError, match=r"cannot start \(-9\)"):
+            await self.runner.open()
 
     async def test_an_orphan_can_still_be_stopped_and_timed_out(self):
         waiting = self.runner.start(self.sh("touch begun; exec sleep 60", timeout=5))

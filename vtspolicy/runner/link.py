@@ -180,9 +180,22 @@ class KeeperLink:
             raise KeeperError(f"{log}: {error.strerror}") from error
 
     async def _start_keeper(self) -> None:
+        """Start a keeper; one that is killed meanwhile is started once more."""
         log = self._spool / LOG
+        code = await self._exited(log)
+        if code < 0:
+            code = await self._exited(log)
+        if code:
+            said = log.read_text(errors="replace").strip().rpartition("\n")[2][:240]
+            raise KeeperError(f"the keeper of {self._spool} cannot start ({code}): {said}")
+
+    async def _exited(self, log: Path) -> int:
+        """Start a keeper's first process; return its exit code, or minus the signal that ended it.
+
+        It leaves a child behind and exits as soon as its socket is there. One that takes too long
+        is ended, and counts as started: whether it answers is seen next.
+        """
         pid = self._spawn_keeper(log)
-        # It leaves a child behind and exits as soon as its socket is there.
         until = time.monotonic() + PATIENCE
         code = None
         try:
@@ -192,9 +205,7 @@ class KeeperLink:
             if code is None:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)  # noqa: ASYNC222 - it is dead
-        if code:
-            said = log.read_text(errors="replace").strip().rpartition("\n")[2][:240]
-            raise KeeperError(f"the keeper of {self._spool} cannot start ({code}): {said}")
+        return code or 0
 
     def _lost(self) -> None:
         self._lines = None
