@@ -665,7 +665,7 @@ def test_cancel_wants_exactly_one_thing(site):
 def test_retry_names_the_new_job(site, server):
     server.answers = [(200, {"request": 18, "job": 41})]
     result = site.run(retry, 23)
-    assert result.stdout == "job 23 is done again as job 41 of request 18\n"
+    assert result.stdout == "job 23 is run again as job 41 of request 18\n"
 
 
 def test_what_the_server_refuses_is_a_failure_with_its_words(site, server):

@@ -237,15 +237,15 @@ def failed(site, count):
         site.finish(number, JobState.FAILED, code=12)
 
 
-def test_several_jobs_are_done_again_by_their_numbers(site, server):
+def test_several_jobs_are_run_again_by_their_numbers(site, server):
     failed(site, 3)
     server.answers += [(200, {"request": 2, "job": 4}), (409, {"error": {"message": "it is full"}})]
     result = site.run(retry, 1, 3, "--reason", "the pool has room again")
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
-        "job 1 is done again as job 4 of request 2",
-        "job 3 cannot be done again: it is full",
-        "1 job done again, 1 cannot",
+        "job 1 is run again as job 4 of request 2",
+        "job 3 cannot be run again: it is full",
+        "1 job is run again (1 DSK), 1 cannot",
     ]
     assert server.asked[0] == (
         "/api/v1/retry",
@@ -253,7 +253,7 @@ def test_several_jobs_are_done_again_by_their_numbers(site, server):
     )
 
 
-def test_a_dry_run_shows_which_jobs_can_be_done_again_and_why_others_cannot(site):
+def test_a_dry_run_shows_which_jobs_can_be_run_again_and_why_others_cannot(site):
     failed(site, 3)
     site.write(Book.renew, 2, "operator alice", BEGAN + 200)
     site.start(4)
@@ -262,9 +262,9 @@ def test_a_dry_run_shows_which_jobs_can_be_done_again_and_why_others_cannot(site
     assert code == 1
     assert [row["id"] for row in told["retried"]] == [1, 3]
     (refused,) = told["refused"]
-    assert refused["refusal"] == "job 2 was done again already, as job 4: completed"
+    assert refused["refusal"] == "job 2 was run again already, as job 4: completed"
     assert (
-        "2 jobs can be done again, 1 cannot"
+        "2 jobs can be run again (2 DSK), 1 cannot"
         in site.run(retry, "--host", "NSK1", "--dry-run").stdout
     )
 
