@@ -122,7 +122,7 @@ class Operator:
         if self.unreachable is not None:
             reasons.append(f"the control socket cannot be opened: {self.unreachable}")
         if self.draining:
-            reasons.append("the server is draining")
+            reasons.append("the server is draining; `vtspolicy drain --end` ends that")
         if self.engine.queue.waiting >= self.engine.reader.configuration.waiting:
             reasons.append("the queue is full")
         return not reasons, tuple(reasons)
