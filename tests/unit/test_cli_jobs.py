@@ -678,7 +678,8 @@ def test_a_reload_that_is_refused_names_the_problems(site, server):
     message = "rules.yaml:3:5: no such key\nrules.yaml:9:1: no rule"
     server.answers = [(422, {"error": {"message": message, "hint": None}})]
     result = site.run(reload)
-    assert (result.exit_code, result.stderr) == (2, message + "\n")
+    kept = "nothing was taken: the rules from before stay in force"
+    assert (result.exit_code, result.stderr) == (2, f"{message}\n{kept}\n")
 
 
 def test_a_reload_shows_the_table_and_its_warnings(site, server):
