@@ -326,7 +326,8 @@ def send(
         click.echo(str(error), err=True)
         code = UNREACHABLE
     except GaveUp:
-        click.echo(f"gave up waiting for {address} after {patience:g} s", err=True)
+        told = f"gave up waiting for {address} after {patience:g} s"
+        click.echo(f"{told}; what was sent may still be accepted and run", err=True)
         code = GAVE_UP
     except KeyboardInterrupt:
         click.echo("gave up waiting; what was accepted continues", err=True)
