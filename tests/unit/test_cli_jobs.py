@@ -563,6 +563,13 @@ def test_status_shows_hosts_seats_locks_jobs_and_notices(site, server):
     assert "jobs: 1 waiting, 1 running, 120 completed" in shown
 
 
+def test_status_keeps_the_names_of_hosts_in_a_narrow_terminal(site, server):
+    server.answers = [(200, plain(full_status()))]
+    lines = site.run(status, env={"COLUMNS": "50"}).stdout.splitlines()
+    assert {"host", "NSK1", "NSK2"} <= {line.split()[0] for line in lines if line}
+    assert max(map(len, lines)) <= 50
+
+
 def test_status_names_the_runs_that_cannot_be_stopped(site, server):
     server.answers = [(200, plain(evolve(full_status(), unstoppable=("000001-1", "000002-1"))))]
     (line,) = [each for each in site.run(status).stdout.splitlines() if "cannot stop" in each]

@@ -15,6 +15,7 @@ from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.requests import requests
 from vtspolicy.cli.retry import retry
 from vtspolicy.cli.times import moment_of
+from vtspolicy.cli.why import why
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book
 from vtspolicy.rules.decision import PlannedJob
@@ -318,3 +319,43 @@ def test_times_are_understood_as_people_give_them(text, expected, monkeypatch):
     time.tzset()
     wanted = None if expected is None else datetime.fromisoformat(expected).timestamp()
     assert moment == wanted
+
+
+@pytest.mark.parametrize("columns", [50, 80, 140])
+def test_a_list_of_requests_fits_and_begins_its_reason_with_the_cause(site, columns):
+    reason = "exit code 12, which the table does not list: ANS1311E no space"
+    site.record(cartridges=(), state=RequestState.NORULE, ref="payroll-17")
+    site.record(ref="payroll-18")
+    site.start(1)
+    site.finish(1, JobState.FAILED, code=12, reason=reason)
+    shown = site.run(requests, env={"COLUMNS": str(columns)}).stdout.splitlines()
+    heading, failed_one, without = shown
+    assert max(map(len, shown)) <= columns
+    assert heading.split()[:2] == ["req", "state"]
+    assert "ANS1" in failed_one
+    assert "no rule" in without
+    assert ("DSK 'archive" in failed_one) == (columns >= 140)
+
+
+def test_a_job_page_wraps_its_reasons(site):
+    reason = "exit code 12, which the table does not list: ANS1311E no space left in the pool"
+    site.record()
+    site.start(1)
+    site.finish(1, JobState.FAILED, code=12, reason=reason)
+    shown = site.run(job, 1, env={"COLUMNS": "70"}).stdout
+    assert "\u2026" not in shown
+    assert max(map(len, shown.splitlines())) <= 70
+
+
+def test_a_request_without_a_host_names_who_asked(site):
+    site.record(host="")
+    assert "(an operator)" not in site.run(job, 1).stdout + site.run(why, 1).stdout
+    for shown in (site.run(job, 1).stdout, site.run(why, 1).stdout):
+        assert "asked by" in shown
+
+
+def test_a_job_page_says_what_success_would_mean(site):
+    site.record(jobs=(a_job("/VAULT01/PAY/P00001", then="migrated"),))
+    site.start(1)
+    site.finish(1, JobState.FAILED, code=12)
+    assert "on success   migrated" in site.run(job, 1).stdout

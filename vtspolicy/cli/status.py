@@ -161,7 +161,7 @@ def _hosts(hosts: Sequence[HostStatus], pending: Sequence[Pending], at: float) -
         Column("connections", right=True),
         Column("last event"),
         Column("notices pending", right=True),
-        Column("oldest", right=True),
+        Column("oldest", right=True, needs=60),
     )
 
     def row(name: str) -> tuple[object, ...]:
