@@ -11,8 +11,9 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from packaging.version import Version
 
-from vtspolicy import notices
+from vtspolicy import __version__, notices
 from vtspolicy.cli import COMMANDS, cli
 from vtspolicy.cli.options import Exit
 from vtspolicy.config.keys import SECTIONS, option_table
@@ -75,6 +76,16 @@ def test_every_option_of_every_command_is_in_its_page():
         for option in command.params:
             if isinstance(option, click.Option) and not option.name.startswith(make.KEY_OPTION):
                 assert f"`{', '.join(option.opts)}" in page, (name, option.name)
+
+
+# Versions
+
+
+def test_what_is_not_released_has_a_version_of_its_own():
+    """pip installs no wheel of a version that is there, and says so in passing only."""
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    newest, *_ = re.findall(r"^## (\d.*)$", changes, re.MULTILINE)
+    assert ("## Unreleased" in changes) == (Version(__version__) > Version(newest))
 
 
 # Every page
