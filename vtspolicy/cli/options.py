@@ -59,9 +59,12 @@ def json_option(command: F) -> F:
 
 
 def configured(config: Path) -> Configuration:
-    """Return the configuration; problems go to the standard error, and the program ends."""
+    """Return the configuration; problems go to the standard error, and the program ends.
+
+    A vault that is not mounted is no problem: ledger and server can be asked all the same.
+    """
     try:
-        return load_configuration(config, {}, os.environ)
+        return load_configuration(config, {}, os.environ, absent_vaults=True)
     except ConfigurationError as error:
         give_up("\n".join(str(problem) for problem in error.problems), Exit.USAGE)
 
