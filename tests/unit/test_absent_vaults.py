@@ -1,5 +1,8 @@
 """What a person can still do when a disk is not mounted, or a file is not theirs."""
 
+import json
+import socket
+
 import pytest
 from click.testing import CliRunner
 
@@ -42,3 +45,24 @@ def test_a_server_without_its_vaults_ends_so_that_it_is_started_again(config):
 def test_a_configuration_whose_rules_are_wrong_is_for_a_person(config, tmp_path):
     (tmp_path / "not-mounted").mkdir()
     assert _code_of(config, {}) == 2
+
+
+def test_doctor_looks_at_what_it_may_not_enter(config, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.is_dir", forbidden)
+    result = CliRunner().invoke(cli, ["doctor", "--json", "--config", str(config)])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)
+
+
+def test_who_may_not_reach_the_server_is_told_who_may(config, tmp_path, monkeypatch):
+    def forbidden(self, address):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "spool").mkdir()
+    monkeypatch.setattr(socket.socket, "connect", forbidden)
+    result = CliRunner().invoke(cli, ["reload", "--config", str(config)])
+    assert result.exit_code == 6
+    assert "root, the server's user, or in the group `control_group`" in result.output
