@@ -66,7 +66,7 @@ def tape_page(
         Column("made", needs=90),
         Column("proof"),
         Column("proven", needs=90),
-        Column("for an erase of what is on the tape", wraps=True),
+        Column("for an erase now", wraps=True),
     ]
     rows = [
         [
