@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 from packaging.version import Version
 
 from vtspolicy import __version__, notices
@@ -218,3 +219,19 @@ def test_every_library_that_is_imported_is_declared():
                 for top in {name.split(".")[0] for name in names} - {"vtspolicy"} - known:
                     for_some = str(path).endswith(FOR_SOME.get(top, "nowhere"))
                     assert top in sys.stdlib_module_names or for_some, f"{path}: {top}"
+
+
+def test_the_cases_of_the_page_on_rule_tests_pass_for_the_table_of_the_page_on_rules(tmp_path):
+    for name, page in (("rules", "rules.md"), ("cases", "test-rules.md")):
+        [block, *_] = fences((DOCS / "how-to" / page).read_text("utf-8"), "yaml")
+        (tmp_path / f"{name}.yaml").write_text(block)
+    options = [
+        "test",
+        str(tmp_path / "cases.yaml"),
+        "--rules",
+        str(tmp_path / "rules.yaml"),
+        "--full",
+    ]
+    result = CliRunner().invoke(cli, options)
+    assert result.exit_code == 0, result.output
+    assert "5 passed" in result.output
