@@ -752,9 +752,11 @@ def test_a_drain_that_takes_too_long_is_given_up_with_5(site, server):
 
 
 def test_a_drain_can_be_ended(site, server):
-    server.answers = [(200, {"waiting": 3})]
-    assert site.run(drain, "--end").exit_code == 0
-    assert server.asked == [("/api/v1/resume", {})]
+    server.answers = [(200, {"waiting": 3, "was_draining": each}) for each in (True, False)]
+    ended, idle = site.run(drain, "--end"), site.run(drain, "--end")
+    assert (ended.exit_code, ended.stdout) == (0, "taking and starting jobs again\n")
+    assert (idle.exit_code, idle.stdout) == (0, "there was no drain to end\n")
+    assert server.asked == [("/api/v1/resume", {})] * 2
 
 
 @pytest.mark.parametrize(

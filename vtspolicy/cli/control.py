@@ -181,7 +181,8 @@ def drain(
     if as_json:
         print_json(dict(answer))
     elif end:
-        emit("taking and starting jobs again")
+        did = answer.get("was_draining", True)
+        emit("taking and starting jobs again" if did else "there was no drain to end")
     else:
         running = int(answer.get("running") or 0)
         emit(f"draining; {running} {jobs_word(running)} still running" if running else "drained")
