@@ -62,9 +62,9 @@ def tape_page(
         return "\n".join([*lines, "no copy of it is recorded"])
     columns = [
         Column("copy"),
-        Column("application"),
+        Column("application", needs=70),
         Column("made", needs=90),
-        Column("proof"),
+        Column("proof", needs=70),
         Column("proven", needs=90),
         Column("for an erase now", wraps=True),
     ]
