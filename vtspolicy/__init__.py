@@ -1,3 +1,3 @@
 """EMS event listener and policy engine for the virtual tapes of NonStop hosts."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

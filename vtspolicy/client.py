@@ -97,6 +97,8 @@ class Client:
             raise Unreachable(f"the server at {path} did not answer within {patience}") from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error)
+            if isinstance(error, PermissionError):
+                reason += "; be root, the server's user, or in the group `control_group`"
             raise Unreachable(f"the server at {path} cannot be reached: {reason}") from error
         finally:
             connection.close()

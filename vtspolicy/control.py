@@ -50,7 +50,7 @@ class Control(Protocol):
         ...
 
     def resume(self, actor: str, reason: str | None = None) -> Deferred[Told]:
-        """End a drain. Answers {"waiting": how many}."""
+        """End a drain. Answers {"waiting": how many, "was_draining": whether there was a drain}."""
         ...
 
     def reload(self, actor: str, reason: str | None = None) -> Deferred[Told]:

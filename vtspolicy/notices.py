@@ -156,11 +156,16 @@ def _pair(key: str, value: str) -> str:
     return f'{key}="{value}"' if not value or " " in value else f"{key}={value}"
 
 
+_AS_RC_SAYS = re.compile(r"^exit code -?\d+(, which the table does not list)?: (?=.)")
+"""What of a reason the key `rc` says as well: it must not push out the cause behind it."""
+
+
 def text(notice: Notice) -> str:
     """Return the text of a notice: `VTSPolicy WORD key=value ...`, at most 240 characters.
 
-    A reason that is too long is cut and ends in `...`; should the rest still be too long, the
-    other values are cut one by one, the longest first, never a number, `ref` or `id`.
+    A reason that is too long loses what `rc` says as well, then it is cut and ends in `...`; should
+    the rest still be too long, the other values are cut one by one, the longest first, never a
+    number, `ref` or `id`.
     """
     values = {
         key: _clean(notice.fields[key])
@@ -168,6 +173,9 @@ def text(notice: Notice) -> str:
         if key in notice.fields and notice.fields[key] is not None
     }
     line = _line(notice.word, values)
+    if len(line) > TEXT_LIMIT and "rc" in values and "reason" in values:
+        values["reason"] = _AS_RC_SAYS.sub("", values["reason"])
+        line = _line(notice.word, values)
     for key in ("reason", "tape", "operation", "family"):
         surplus = len(line) - TEXT_LIMIT
         if surplus <= 0:

@@ -113,3 +113,9 @@ def test_it_says_where_a_restore_in_place_leaves_half_a_tape(page, tmp_path):
         each.restores_to for each in works if each.then == "restored" and each.application == name
     }
     assert (to == "path") == ("**A restore writes on the tape itself**" in page.read_text())
+
+
+def test_what_it_says_to_make_belongs_to_the_user_of_the_server(page):
+    made = re.findall(r"^install .*$", page.read_text(), re.MULTILINE)
+    assert all("-o vtspolicy " in line for line in made)
+    assert "\nvtspolicy test\n" not in page.read_text()  # a site has no rule tests yet

@@ -563,6 +563,13 @@ def test_status_shows_hosts_seats_locks_jobs_and_notices(site, server):
     assert "jobs: 1 waiting, 1 running, 120 completed" in shown
 
 
+def test_status_keeps_the_names_of_hosts_in_a_narrow_terminal(site, server):
+    server.answers = [(200, plain(full_status()))]
+    lines = site.run(status, env={"COLUMNS": "50"}).stdout.splitlines()
+    assert {"host", "NSK1", "NSK2"} <= {line.split()[0] for line in lines if line}
+    assert max(map(len, lines)) <= 50
+
+
 def test_status_names_the_runs_that_cannot_be_stopped(site, server):
     server.answers = [(200, plain(evolve(full_status(), unstoppable=("000001-1", "000002-1"))))]
     (line,) = [each for each in site.run(status).stdout.splitlines() if "cannot stop" in each]
@@ -665,7 +672,7 @@ def test_cancel_wants_exactly_one_thing(site):
 def test_retry_names_the_new_job(site, server):
     server.answers = [(200, {"request": 18, "job": 41})]
     result = site.run(retry, 23)
-    assert result.stdout == "job 23 is done again as job 41 of request 18\n"
+    assert result.stdout == "job 23 is run again as job 41 of request 18\n"
 
 
 def test_what_the_server_refuses_is_a_failure_with_its_words(site, server):
@@ -678,7 +685,8 @@ def test_a_reload_that_is_refused_names_the_problems(site, server):
     message = "rules.yaml:3:5: no such key\nrules.yaml:9:1: no rule"
     server.answers = [(422, {"error": {"message": message, "hint": None}})]
     result = site.run(reload)
-    assert (result.exit_code, result.stderr) == (2, message + "\n")
+    kept = "nothing was taken: the rules from before stay in force"
+    assert (result.exit_code, result.stderr) == (2, f"{message}\n{kept}\n")
 
 
 def test_a_reload_shows_the_table_and_its_warnings(site, server):
@@ -744,9 +752,11 @@ def test_a_drain_that_takes_too_long_is_given_up_with_5(site, server):
 
 
 def test_a_drain_can_be_ended(site, server):
-    server.answers = [(200, {"waiting": 3})]
-    assert site.run(drain, "--end").exit_code == 0
-    assert server.asked == [("/api/v1/resume", {})]
+    server.answers = [(200, {"waiting": 3, "was_draining": each}) for each in (True, False)]
+    ended, idle = site.run(drain, "--end"), site.run(drain, "--end")
+    assert (ended.exit_code, ended.stdout) == (0, "taking and starting jobs again\n")
+    assert (idle.exit_code, idle.stdout) == (0, "there was no drain to end\n")
+    assert server.asked == [("/api/v1/resume", {})] * 2
 
 
 @pytest.mark.parametrize(

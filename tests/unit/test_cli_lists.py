@@ -15,6 +15,7 @@ from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.requests import requests
 from vtspolicy.cli.retry import retry
 from vtspolicy.cli.times import moment_of
+from vtspolicy.cli.why import why
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book
 from vtspolicy.rules.decision import PlannedJob
@@ -237,15 +238,15 @@ def failed(site, count):
         site.finish(number, JobState.FAILED, code=12)
 
 
-def test_several_jobs_are_done_again_by_their_numbers(site, server):
+def test_several_jobs_are_run_again_by_their_numbers(site, server):
     failed(site, 3)
     server.answers += [(200, {"request": 2, "job": 4}), (409, {"error": {"message": "it is full"}})]
     result = site.run(retry, 1, 3, "--reason", "the pool has room again")
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
-        "job 1 is done again as job 4 of request 2",
-        "job 3 cannot be done again: it is full",
-        "1 job done again, 1 cannot",
+        "job 1 is run again as job 4 of request 2",
+        "job 3 cannot be run again: it is full",
+        "1 job is run again (1 DSK), 1 cannot",
     ]
     assert server.asked[0] == (
         "/api/v1/retry",
@@ -253,7 +254,7 @@ def test_several_jobs_are_done_again_by_their_numbers(site, server):
     )
 
 
-def test_a_dry_run_shows_which_jobs_can_be_done_again_and_why_others_cannot(site):
+def test_a_dry_run_shows_which_jobs_can_be_run_again_and_why_others_cannot(site):
     failed(site, 3)
     site.write(Book.renew, 2, "operator alice", BEGAN + 200)
     site.start(4)
@@ -262,9 +263,9 @@ def test_a_dry_run_shows_which_jobs_can_be_done_again_and_why_others_cannot(site
     assert code == 1
     assert [row["id"] for row in told["retried"]] == [1, 3]
     (refused,) = told["refused"]
-    assert refused["refusal"] == "job 2 was done again already, as job 4: completed"
+    assert refused["refusal"] == "job 2 was run again already, as job 4: completed"
     assert (
-        "2 jobs can be done again, 1 cannot"
+        "2 jobs can be run again (2 DSK), 1 cannot"
         in site.run(retry, "--host", "NSK1", "--dry-run").stdout
     )
 
@@ -318,3 +319,43 @@ def test_times_are_understood_as_people_give_them(text, expected, monkeypatch):
     time.tzset()
     wanted = None if expected is None else datetime.fromisoformat(expected).timestamp()
     assert moment == wanted
+
+
+@pytest.mark.parametrize("columns", [50, 80, 140])
+def test_a_list_of_requests_fits_and_begins_its_reason_with_the_cause(site, columns):
+    reason = "exit code 12, which the table does not list: ANS1311E no space"
+    site.record(cartridges=(), state=RequestState.NORULE, ref="payroll-17")
+    site.record(ref="payroll-18")
+    site.start(1)
+    site.finish(1, JobState.FAILED, code=12, reason=reason)
+    shown = site.run(requests, env={"COLUMNS": str(columns)}).stdout.splitlines()
+    heading, failed_one, without = shown
+    assert max(map(len, shown)) <= columns
+    assert heading.split()[:2] == ["req", "state"]
+    assert "ANS1" in failed_one
+    assert "no rule" in without
+    assert ("DSK 'archive" in failed_one) == (columns >= 140)
+
+
+def test_a_job_page_wraps_its_reasons(site):
+    reason = "exit code 12, which the table does not list: ANS1311E no space left in the pool"
+    site.record()
+    site.start(1)
+    site.finish(1, JobState.FAILED, code=12, reason=reason)
+    shown = site.run(job, 1, env={"COLUMNS": "70"}).stdout
+    assert "\u2026" not in shown
+    assert max(map(len, shown.splitlines())) <= 70
+
+
+def test_a_request_without_a_host_names_who_asked(site):
+    site.record(host="")
+    assert "(an operator)" not in site.run(job, 1).stdout + site.run(why, 1).stdout
+    for shown in (site.run(job, 1).stdout, site.run(why, 1).stdout):
+        assert "asked by" in shown
+
+
+def test_a_job_page_says_what_success_would_mean(site):
+    site.record(jobs=(a_job("/VAULT01/PAY/P00001", then="migrated"),))
+    site.start(1)
+    site.finish(1, JobState.FAILED, code=12)
+    assert "on success   migrated" in site.run(job, 1).stdout

@@ -11,8 +11,9 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
-from vtspolicy import notices
+from vtspolicy import __version__, notices
 from vtspolicy.cli import COMMANDS, cli
 from vtspolicy.cli.options import Exit
 from vtspolicy.config.keys import SECTIONS, option_table
@@ -75,6 +76,17 @@ def test_every_option_of_every_command_is_in_its_page():
         for option in command.params:
             if isinstance(option, click.Option) and not option.name.startswith(make.KEY_OPTION):
                 assert f"`{', '.join(option.opts)}" in page, (name, option.name)
+
+
+# Versions
+
+
+def test_what_is_not_released_has_a_version_of_its_own():
+    """pip installs no wheel of a version that is there, and says so in passing only."""
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    newest, *_ = re.findall(r"^## (\d.*)$", changes, re.MULTILINE)
+    there, released = (re.findall(r"\d+", each)[:3] for each in (__version__, newest))
+    assert ("## Unreleased" in changes) == ([*map(int, there)] > [*map(int, released)])
 
 
 # Every page
@@ -207,3 +219,19 @@ def test_every_library_that_is_imported_is_declared():
                 for top in {name.split(".")[0] for name in names} - {"vtspolicy"} - known:
                     for_some = str(path).endswith(FOR_SOME.get(top, "nowhere"))
                     assert top in sys.stdlib_module_names or for_some, f"{path}: {top}"
+
+
+def test_the_cases_of_the_page_on_rule_tests_pass_for_the_table_of_the_page_on_rules(tmp_path):
+    for name, page in (("rules", "rules.md"), ("cases", "test-rules.md")):
+        [block, *_] = fences((DOCS / "how-to" / page).read_text("utf-8"), "yaml")
+        (tmp_path / f"{name}.yaml").write_text(block)
+    options = [
+        "test",
+        str(tmp_path / "cases.yaml"),
+        "--rules",
+        str(tmp_path / "rules.yaml"),
+        "--full",
+    ]
+    result = CliRunner().invoke(cli, options)
+    assert result.exit_code == 0, result.output
+    assert "5 passed" in result.output

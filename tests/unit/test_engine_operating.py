@@ -41,7 +41,9 @@ def said(world, deferred):
 
 def test_a_drain_and_its_end_stand_in_the_history_once_each(world):
     for verb, actor in (("drain", ALICE), ("drain", BOB), ("resume", BOB), ("resume", ALICE)):
-        said(world, getattr(world.operator, verb)(actor))
+        answer = said(world, getattr(world.operator, verb)(actor))
+        if verb == "resume":
+            assert answer["was_draining"] == (actor == BOB)
         world.clock.pass_time(1.0)
     lines = world.ledger.book.history("server")
     assert [(line.before, line.after, line.actor) for line in lines] == [

@@ -283,7 +283,10 @@ def test_a_full_queue_keeps_no_mount_waiting(world, monkeypatch):
 def test_the_server_tells_that_it_drains(world):
     drain(world)
     tell(world, world.connect("NSK1", format="ems"), ONE)
-    assert world.operator.ready() == (False, ("the server is draining",))
+    assert world.operator.ready() == (
+        False,
+        ("the server is draining; `vtspolicy drain --end` ends that",),
+    )
     resume(world)
     assert world.operator.ready() == (True, ())
 

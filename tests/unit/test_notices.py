@@ -57,6 +57,16 @@ def test_a_long_reason_is_cut_and_the_keys_after_it_are_kept():
     assert line.endswith("... id=e-77")
 
 
+def test_a_long_reason_gives_up_the_exit_code_before_the_cause():
+    before = "exit code 12, which the table does not list: "
+    cause = "ANS1311E " + "server out of data storage space " * 4
+    line = text(notice(req=1, rc=12, tape="/VAULT01/PAYROLL/A00017", reason=before + cause))
+    assert len(line) <= TEXT_LIMIT
+    assert 'rc=12 reason="ANS1311E server out of' in line
+    short = text(notice(req=1, rc=12, reason=before + "no space"))
+    assert before in short
+
+
 def test_the_system_is_the_first_label_of_the_node_in_capitals():
     assert system_name("vts-1.example.com") == "\\VTS1"
     assert system_name("...") == "\\VTS"

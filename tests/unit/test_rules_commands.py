@@ -60,6 +60,8 @@ def test_a_newcomer_can_try_without_any_configuration():
         "disk archive /VAULT01/PAYROLL/A00017 --store=/var/lib/vtspolicy/archive" in result.output
     )
     assert "the tape is migrated" in result.output
+    # Nothing was run: it must not sound as if something had been proven.
+    assert "before the tape is emptied, the data of the copy is read back" in result.output
 
 
 def test_a_command_that_no_rule_matches_says_so_with_its_exit_code():

@@ -491,6 +491,15 @@ def test_tls_shows_our_certificate_and_looks_at_the_servers(certificate):
     assert not server.lines
 
 
+def test_a_connection_without_a_certificate_is_told_to_show_one(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with Server(lambda _: (), context=context) as server:
+        result = run(server, "--tls", "--ca", certificate, ARCHIVE)
+    assert result.exit_code == 6
+    assert "show the certificate of a host with --cert and --key" in result.stderr
+
+
 def test_the_clock_of_a_notice_is_shown_in_front():
     with Server(saying("ACCEPTED")) as server:
         result = run(server, ARCHIVE)

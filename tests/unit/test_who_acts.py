@@ -10,16 +10,28 @@ import pytest
 from engines import Site, World
 from test_cli_jobs import Server
 from test_cli_jobs import Site as Files
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 
 from vtspolicy import client
 from vtspolicy.cli.status import status
 from vtspolicy.config.problems import ConfigurationError, Problem
-from vtspolicy.engine.needs import STUCK
+from vtspolicy.engine.needs import STUCK, needs_of
+from vtspolicy.ledger.reading import Pending
+from vtspolicy.status import ClockStatus, Status
 from vtspolicy.web.door import ControlDoor
 from vtspolicy.web.orders import actor_of
 
 ALICE = "operator alice"
+
+FAILED_JOB = (
+    "failed within a day and not run again: 1 job; "
+    "`vtspolicy retry --since 1d --dry-run` shows them"
+)
+FAILED_ALONE = (
+    "failed within a day without a job: 1 request; "
+    "`vtspolicy requests --since 1d --state failed` shows them"
+)
 
 
 class Unix(MemoryReactorClock):
@@ -127,19 +139,19 @@ def test_a_refused_reload_is_shown_until_another_one_is_taken(world):
     assert (shown["refused_reload"], shown["needs"]) == (None, [])
 
 
-def test_a_failed_job_needs_a_person_until_it_is_done_again(world):
+def test_a_failed_job_needs_a_person_until_it_is_run_again(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'")
     assert needs(world) == []
     world.runner.exit(world.machine.running[0].run.key, 12)
     world.settle()
-    assert needs(world) == ["failed within a day and not done again: 1 job"]
+    assert needs(world) == [FAILED_JOB]
     world.retry(world.ledger.book.job(1))
     assert needs(world) == []
 
 
 def test_a_request_that_failed_without_a_job_and_stuck_notices_need_a_person(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/NOSUCH'")
-    assert needs(world) == ["failed within a day and not done again: 1 request without a job"]
+    assert needs(world) == [FAILED_ALONE]
     world.clock.pass_time(STUCK + 1)
     world.acknowledge("NSK1")
     assert len(needs(world)) == 1
@@ -147,10 +159,32 @@ def test_a_request_that_failed_without_a_job_and_stuck_notices_need_a_person(wor
     assert needs(world) == []
 
 
+def test_what_needs_a_person_says_for_how_long_and_what_ends_it(world):
+    at = world.clock.seconds()
+    trust = ClockStatus(trusted=False, reason="it was set", remedy="vtspolicy trust-clock")
+    shown = Status(
+        node="vts1",
+        pid=1,
+        version="1",
+        at=at,
+        started=at,
+        ready=True,
+        queue=world.engine.queue.snapshot(),
+        clock=trust,
+        pending=(Pending(host="NSK1", count=1, oldest=at - 2 * STUCK),),
+        tape_troubles=("vault VAULT01: it has no leases",),
+    )
+    assert told(world, Deferred.fromCoroutine(needs_of(world.engine.ledger, shown))) == (
+        "not taken by NSK1 for 2 h: 1 notice",
+        "vault VAULT01: it has no leases",
+        "the clock: it was set; if its time is right now: `vtspolicy trust-clock`",
+    )
+
+
 def test_a_drain_needs_a_person(world):
     world.operator.doors.hold = lambda: None
     told(world, world.operator.drain(ALICE))
-    assert needs(world) == ["not ready: the server is draining"]
+    assert needs(world) == ["not ready: the server is draining; `vtspolicy drain --end` ends that"]
 
 
 def test_status_check_exits_with_1_when_a_person_is_needed(tmp_path):

@@ -33,6 +33,12 @@ PATIENCE = 300.0
 LARGE = 20
 """Jobs that an order may be about without a question."""
 
+WRONG_ARGUMENTS = 400
+"""The status of an answer to a request that cannot be understood."""
+
+WRONG_FILES = 422
+"""The status of an answer when the files that were to be taken are wrong."""
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,8 +78,7 @@ def told(ask: Callable[[], T]) -> T:
     except Unreachable as error:
         give_up(str(error), Exit.UNREACHABLE)
     except Refusal as error:
-        # 422: the files that were to be taken are wrong; 400 would be the arguments.
-        code = Exit.USAGE if error.status in {400, 422} else Exit.FAILED
+        code = Exit.USAGE if error.status in {WRONG_ARGUMENTS, WRONG_FILES} else Exit.FAILED
         give_up(str(error), code)
 
 
@@ -176,7 +181,8 @@ def drain(
     if as_json:
         print_json(dict(answer))
     elif end:
-        emit("taking and starting jobs again")
+        did = answer.get("was_draining", True)
+        emit("taking and starting jobs again" if did else "there was no drain to end")
     else:
         running = int(answer.get("running") or 0)
         emit(f"draining; {running} {jobs_word(running)} still running" if running else "drained")
@@ -201,7 +207,7 @@ def _wait(client: Client, answer: Mapping[str, Any], timeout: float | None) -> i
 def reload(*, config: Path, as_json: bool, reason: str | None) -> None:
     """Take new rules whole, if they and their tests are right; else keep the old ones (exit 2)."""
     client = _client(config, PATIENCE)
-    answer = told(lambda: client.post("reload", **because(reason)))
+    answer = told(lambda: _renewed(client, reason))
     if as_json:
         print_json(dict(answer))
         return
@@ -209,6 +215,16 @@ def reload(*, config: Path, as_json: bool, reason: str | None) -> None:
     emit(f"table {visible(answer['table'])} with {rules} is in force")
     for warning in answer.get("warnings") or ():
         click.echo(visible(warning), err=True)
+
+
+def _renewed(client: Client, reason: str | None) -> Mapping[str, Any]:
+    try:
+        return client.post("reload", **because(reason))
+    except Refusal as error:
+        if error.status != WRONG_FILES:
+            raise
+        kept = f"{error}\nnothing was taken: the rules from before stay in force"
+        raise Refusal(error.status, kept) from None
 
 
 @click.command("release-lock")

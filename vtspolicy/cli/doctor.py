@@ -85,7 +85,7 @@ def doctor(config: Path, *, as_json: bool) -> None:
         print_json({"machine": about, "findings": [asdict(each) for each in findings]})
     else:
         emit("\n".join(f"{name:12} {value}" for name, value in about.items()) + "\n")
-        columns = [Column("about"), Column("found"), Column("", gives=True)]
+        columns = [Column("about"), Column("found"), Column("", wraps=True)]
         emit(table(columns, [(each.about, each.grade.value, each.told) for each in findings]))
     grades = {each.grade for each in findings}
     if Grade.FAILED in grades:
@@ -168,7 +168,7 @@ def _ledger(configuration: Configuration) -> Iterator[Finding]:
 
 def _spool(configuration: Configuration) -> Iterator[Finding]:
     spool = configuration.spool
-    if spool.is_dir():
+    if os.path.isdir(spool):  # noqa: PTH112 - Path.is_dir() raises where it may not look
         yield _writable("spool", spool, "")
     else:
         yield _writable("spool", spool.parent, "there is none yet; the server makes it")

@@ -96,8 +96,8 @@ def _job_lines(job: Mapping[str, Any]) -> list[str]:
 
 
 _PROOFS = {
-    "found": "a query finds the copy",
-    "data": "the data of the copy was read back and is what the tape has",
+    "found": "before the tape is emptied, a query has to find the copy",
+    "data": "before the tape is emptied, the data of the copy is read back and compared",
 }
 
 

@@ -45,7 +45,7 @@ def job_table(
         Column("application", needs=120),
         Column("tape"),
         Column("rule", gives=True, needs=160),
-        Column(f"started {zone(at)}"),
+        Column(f"started {zone(at)}", needs=60),
         Column("took", right=True, needs=90),
         Column("reason", gives=True),
     )
@@ -132,7 +132,7 @@ def history_table(history: Iterable[Transition]) -> str:
         Column("when"),
         Column("became"),
         Column("by", gives=True),
-        Column("cause", gives=True),
+        Column("cause", wraps=True),
     )
     return table(
         columns,

@@ -41,11 +41,27 @@ class Number(click.IntRange):
     name = "number"
 
 
+class ConfigurationFile(click.Path):
+    """The path of a configuration; who may not read it is told who may."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # as its base
+        """Return the path. Raises BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            if not os.path.exists(value) or os.access(value, os.R_OK):  # noqa: PTH110 - any text
+                raise
+            told = f"{error.message.rstrip('.')}; be root or the server's user"
+            raise click.BadParameter(told, ctx, param) from None
+
+
 def config_option(command: F) -> F:
     """Add `--config FILE`; the command gets `config: Path`."""
     return click.option(
         "--config",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=ConfigurationFile(dir_okay=False, path_type=Path),
         envvar=f"{PREFIX}CONFIG",
         default=DEFAULT_FILE,
         show_default=True,
@@ -59,9 +75,12 @@ def json_option(command: F) -> F:
 
 
 def configured(config: Path) -> Configuration:
-    """Return the configuration; problems go to the standard error, and the program ends."""
+    """Return the configuration; problems go to the standard error, and the program ends.
+
+    A vault that is not mounted is no problem: ledger and server can be asked all the same.
+    """
     try:
-        return load_configuration(config, {}, os.environ)
+        return load_configuration(config, {}, os.environ, absent_vaults=True)
     except ConfigurationError as error:
         give_up("\n".join(str(problem) for problem in error.problems), Exit.USAGE)
 
@@ -76,6 +95,9 @@ def reading(configuration: Configuration) -> Iterator["Book"]:
             yield book
     except LedgerError as error:
         give_up(str(error), Exit.FAILED)
+    except PermissionError as error:
+        told = f"{configuration.ledger} cannot be read: {error.strerror}"
+        give_up(told, Exit.FAILED, "be root or the server's user")
     except (sqlite3.Error, OSError) as error:
         give_up(f"{configuration.ledger} cannot be read: {error}", Exit.FAILED)
 

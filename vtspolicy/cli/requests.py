@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vtspolicy.cli import filters
+from vtspolicy.cli.job_table import words_first
 from vtspolicy.cli.options import (
     Number,
     config_option,
@@ -16,7 +17,17 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, dated, duration, emit, ending, table, zone
+from vtspolicy.cli.tables import (
+    UNBOUNDED,
+    Column,
+    dated,
+    duration,
+    emit,
+    ending,
+    table,
+    width,
+    zone,
+)
 from vtspolicy.jobs import Request, RequestState
 from vtspolicy.records import request_row
 
@@ -62,13 +73,14 @@ def request_table(requests: Iterable[Request], now: float) -> str:
     columns = (
         Column("req", right=True),
         Column("state"),
-        Column("host"),
+        Column("host", needs=70),
         Column("ref"),
-        Column("family"),
+        Column("family", needs=60),
         Column("operation", needs=120),
         Column(f"received {zone(now)}"),
         Column("took", right=True, needs=100),
-        Column("jobs", right=True),
+        Column("jobs", right=True, needs=70),
+        Column("command", gives=True, needs=140),
         Column("reason", gives=True),
     )
     return table(columns, ([*_cells(each, now)] for each in requests))
@@ -78,9 +90,14 @@ def _cells(request: Request, now: float) -> tuple[object, ...]:
     took = duration((request.finished or now) - request.received) if request.jobs else None
     done = f"{request.jobs - request.live}/{request.jobs}" if request.live else request.jobs
     reason = request.reason
+    if reason is None and request.state is RequestState.NORULE:
+        reason = "no rule matches"
     if reason is None and request.again is not None:
         reason = f"repeats request {request.again}"
+    if width() < UNBOUNDED:
+        reason = words_first(reason)
+    command = request.text.removeprefix("VTSPolicy ")
     return (
         *(request.id, request.state.value, request.host, ending(request.ref, 14), request.family),
-        *(request.operation, dated(request.received, now), took, done or None, reason),
+        *(request.operation, dated(request.received, now), took, done or None, command, reason),
     )

@@ -1,5 +1,6 @@
-"""`vtspolicy retry`: jobs that have ended are done again, one by one or by a filter."""
+"""`vtspolicy retry`: jobs that have ended are run again, one by one or by a filter."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ ENDS = tuple(state.value for state in JobState if not state.is_live)
     filters.SINCE,
     filters.UNTIL,
 )
-@click.option("--dry-run", is_flag=True, help="Only show which jobs can be done again.")
+@click.option("--dry-run", is_flag=True, help="Only show which jobs can be run again.")
 @reason_option
 @yes_option
 def retry(
@@ -76,7 +77,7 @@ def retry(
     """Run ended JOBs again, each as a new request; or all that a filter finds.
 
     Without --state a filter means jobs that failed, timed out or were interrupted. It leaves out
-    those that were done again already. The exit code is 1 if a job cannot be done again.
+    those that were run again already. The exit code is 1 if a job cannot be run again.
     """
     filtered = bool(state) or any(value is not None for value in given.values())
     if bool(job) == filtered:
@@ -96,7 +97,7 @@ def retry(
         return
     can = [each for each in chosen if each.refusal is None]
     if len(can) > LARGE and not dry_run:
-        confirm(f"{len(can)} jobs are done again", yes=yes)
+        confirm(f"{len(can)} jobs are to run again ({_applications(can)})", yes=yes)
     done = chosen if dry_run else [_do(client, each, reason) for each in chosen]
     _tell(done, dry_run=dry_run, as_json=as_json)
     if any(each.refusal is not None for each in done):
@@ -105,11 +106,11 @@ def retry(
 
 @frozen(kw_only=True)
 class Chosen:
-    """A job that is to be done again, and what came of it."""
+    """A job that is to run again, and what came of it."""
 
     job: Job
     refusal: str | None = None  # why it cannot be
-    request: int | None = None  # that does it again
+    request: int | None = None  # that runs it again
     again: int | None = None  # the new job
 
 
@@ -133,7 +134,7 @@ def _look(book: "Book", job: Job, *, by_name: bool) -> Chosen:
     if refusal is None and repeats and not by_name:
         last = book.job(repeats[-1])
         state = last.state.value if last is not None else "not known"
-        refusal = f"job {job.id} was done again already, as job {repeats[-1]}: {state}"
+        refusal = f"job {job.id} was run again already, as job {repeats[-1]}: {state}"
     return Chosen(job=job, refusal=refusal)
 
 
@@ -142,11 +143,11 @@ def _one(client: Client, number: int, reason: str | None, *, as_json: bool) -> N
     if as_json:
         print_json(dict(answer))
     else:
-        emit(f"job {number} is done again as job {answer['job']} of request {answer['request']}")
+        emit(f"job {number} is run again as job {answer['job']} of request {answer['request']}")
 
 
 def _do(client: Client, chosen: Chosen, reason: str | None) -> Chosen:
-    """Have one job done again; what the server refuses is shown with the others."""
+    """Have one job run again; what the server refuses is shown with the others."""
     if chosen.refusal is not None:
         return chosen
     job = chosen.job
@@ -183,11 +184,19 @@ def _tell(done: Sequence[Chosen], *, dry_run: bool, as_json: bool) -> None:
     if can and dry_run:
         emit(job_table([each.job for each in can]))
     for each in can if not dry_run else ():
-        emit(f"job {each.job.id} is done again as job {each.again} of request {each.request}")
+        emit(f"job {each.job.id} is run again as job {each.again} of request {each.request}")
     for each in cannot:
-        emit(f"job {each.job.id} cannot be done again: {visible(each.refusal)}")
+        emit(f"job {each.job.id} cannot be run again: {visible(each.refusal)}")
     if dry_run:
-        what = f"{len(can)} {jobs_word(len(can))} can be done again"
+        what = f"{len(can)} {jobs_word(len(can))} can be run again"
     else:
-        what = f"{len(can)} {jobs_word(len(can))} done again"
+        what = f"{len(can)} {jobs_word(len(can))} {'is' if len(can) == 1 else 'are'} run again"
+    if can:
+        what += f" ({_applications(can)})"
     emit(f"{what}, {len(cannot)} cannot" if cannot else what)
+
+
+def _applications(chosen: Sequence[Chosen]) -> str:
+    """Return what the jobs are of, which a narrow table leaves out: `3 TSM, 1 Erase`."""
+    counts = Counter(each.job.work.application for each in chosen)
+    return ", ".join(f"{count} {visible(name)}" for name, count in counts.most_common())

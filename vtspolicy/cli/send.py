@@ -181,10 +181,11 @@ def talk(sending: Sending, conversation: Conversation, printer: Printer, *, wait
             if code is not None and not (wait and word in _TAKEN):
                 return code
         if follow.request is None:
-            raise Unreachable(
-                f"{conversation.address} closed the connection without an answer; "
-                "is this machine one of the peers of a configured host?"
-            )
+            address = conversation.address
+            asked = "is this machine one of the peers of a configured host?"
+            if address.tls and address.cert is None:
+                asked = "show the certificate of a host with --cert and --key"
+            raise Unreachable(f"{address} closed the connection without an answer; {asked}")
         _reach_again(conversation)
 
 
@@ -246,7 +247,7 @@ def _text(text: str | None, file: IO[str] | None) -> str:
         raise click.UsageError("there is no command: the text is empty")
     if _ANSWERED.match(found) is None:
         raise click.UsageError(
-            f'"{found.split(maxsplit=1)[0]}" is the beginning of no command: commands begin with'
+            f'"{found.split(maxsplit=1)[0]}" does not begin a command: commands begin with'
             " VTSPolicy, in these upper and lower case letters, and mount requests with $ZSVR:"
         )
     return found
@@ -326,7 +327,8 @@ def send(
         click.echo(str(error), err=True)
         code = UNREACHABLE
     except GaveUp:
-        click.echo(f"gave up waiting for {address} after {patience:g} s", err=True)
+        told = f"gave up waiting for {address} after {patience:g} s"
+        click.echo(f"{told}; what was sent may still be accepted and run", err=True)
         code = GAVE_UP
     except KeyboardInterrupt:
         click.echo("gave up waiting; what was accepted continues", err=True)

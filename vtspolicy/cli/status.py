@@ -41,7 +41,7 @@ def status(*, config: Path, as_json: bool, check: bool) -> None:
 
     With --check only what needs a person is shown, and the exit code is 1 if anything does: the
     server is not ready (it drains, its queue is full, ledger or spool are in trouble), a reload was
-    refused, jobs or requests have failed within the last 24 hours and were not done again, notices
+    refused, jobs or requests have failed within the last 24 hours and were not run again, notices
     are not taken for an hour, the copy of a tape's last content is lost, a vault has trouble or
     lacks what its acts need, a run cannot be stopped, or the clock is not trusted.
     """
@@ -161,7 +161,7 @@ def _hosts(hosts: Sequence[HostStatus], pending: Sequence[Pending], at: float) -
         Column("connections", right=True),
         Column("last event"),
         Column("notices pending", right=True),
-        Column("oldest", right=True),
+        Column("oldest", right=True, needs=60),
     )
 
     def row(name: str) -> tuple[object, ...]:

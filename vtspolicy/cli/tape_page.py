@@ -48,7 +48,8 @@ def tape_page(
     if tape.locked:
         lines.append("locked    a mount waits for it, or a process uses it")
     if tape.restoring is not None:
-        lines.append(f"restoring a restore began {recent(tape.restoring)} and has not ended well")
+        began = recent(tape.restoring)
+        lines.append(f"note      half-restored: a restore began {began} and has not ended well")
     if tape.doubted is not None:
         lines.append("doubted   its file contradicts the restored ledger")
     if tape.override is not None:
@@ -61,11 +62,11 @@ def tape_page(
         return "\n".join([*lines, "no copy of it is recorded"])
     columns = [
         Column("copy"),
-        Column("application"),
-        Column("made"),
-        Column("proof"),
+        Column("application", needs=70),
+        Column("made", needs=90),
+        Column("proof", needs=70),
         Column("proven", needs=90),
-        Column("for an erase of what is on the tape", gives=True),
+        Column("for an erase now", wraps=True),
     ]
     rows = [
         [

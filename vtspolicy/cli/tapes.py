@@ -192,7 +192,8 @@ def _note(tape: Tape) -> str:
     notes = [
         "locked" if tape.locked else "",
         "copy not by us" if tape.handle and not tape.by_us else "",
-        "restore not ended" if tape.restoring is not None else "",
+        "half-restored" if tape.restoring is not None else "",
+        "doubted" if tape.doubted is not None else "",
         f"override: {tape.override}" if tape.override is not None else "",
         f"on {tape.media}" if tape.media else "",
     ]

@@ -58,7 +58,8 @@ def why(*, config: Path, as_json: bool, number: int) -> None:
 def _sections(
     request: Request, trace: Trace, jobs: Sequence[Job], history: Sequence[Transition]
 ) -> list[str]:
-    sections = [_heading(request)]
+    own = [each for each in history if each.subject == f"request {request.id}"]
+    sections = [_heading(request, own[0].actor if own else None)]
     error = trace.get("error")
     if error is not None:
         sections.append(_error(request.text, error))
@@ -74,13 +75,12 @@ def _sections(
         sections.append(_verdict(request, trace))
     if jobs:
         sections.append(job_table(list(reversed(jobs)), time.time()))
-    own = [each for each in history if each.subject == f"request {request.id}"]
     if own:
         sections.append(history_table(own))
     return sections
 
 
-def _heading(request: Request) -> str:
+def _heading(request: Request, by: str | None) -> str:
     counts = None
     if request.jobs:
         counts = (
@@ -89,7 +89,8 @@ def _heading(request: Request) -> str:
         )
     about = pairs(
         (
-            ("host", request.host or "(an operator)"),
+            ("host", request.host),
+            ("asked by", by if not request.host else None),
             ("received", instant(request.received)),
             ("finished", instant(request.finished)),
             ("reference", request.ref),
@@ -129,8 +130,8 @@ def _steps(steps: Sequence[Mapping[str, Any]]) -> str:
         Column("#", right=True),
         Column("rule", gives=True),
         Column("verdict"),
-        Column("wanted", gives=True),
-        Column("found", gives=True),
+        Column("wanted", wraps=True),
+        Column("found", wraps=True),
     )
     return table(
         columns,

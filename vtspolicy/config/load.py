@@ -34,17 +34,22 @@ def load_configuration(
     path: str | Path,
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
+    *,
+    absent_vaults: bool = False,
 ) -> Configuration:
     """Return the configuration in `path`.
 
     `environ` may hold VTSPOLICY_KEY variables, which win over the file, and `overrides` keys of
     the command line, which win over both; their values are YAML. Relative paths are relative to
-    the file, those of an override to the working directory.
+    the file, those of an override to the working directory. With `absent_vaults` the directory of
+    a vault need not be there: a disk that is not mounted must not hide what the ledger knows.
 
     Raises ConfigurationError with every problem that was found. Warnings alone do not stop: they
     are in the configuration's `warnings`.
     """
-    configuration, findings = read_configuration(path, overrides, environ)
+    configuration, findings = read_configuration(
+        path, overrides, environ, absent_vaults=absent_vaults
+    )
     findings.raise_errors()
     return configuration
 
@@ -53,6 +58,8 @@ def read_configuration(
     path: str | Path,
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
+    *,
+    absent_vaults: bool = False,
 ) -> tuple[Configuration, Findings]:
     """Return what could be read of a configuration, and what is wrong with it, for `check`.
 
@@ -71,9 +78,9 @@ def read_configuration(
         root = Table(place=place, entries={**(root.entries if root else {}), **changed})
     root = _without_the_unbuilt(root, findings)
     read = section(root, KEYS, findings, what="the configuration", place=place)
-    configuration = _Loader(read, Path(path).absolute().parent, frozenset(changed), findings).make(
-        str(path)
-    )
+    loader = _Loader(read, Path(path).absolute().parent, frozenset(changed), findings)
+    loader.absent_vaults = absent_vaults
+    configuration = loader.make(str(path))
     return evolve(configuration, warnings=findings.problems), findings
 
 
@@ -119,8 +126,17 @@ def _overridden(
     return changed
 
 
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a folder above it may not be entered
+        return False
+
+
 class _Loader:
     """Makes the configuration from the section that was read, and looks at files."""
+
+    absent_vaults = False  # whether the directory of a vault need not be there
 
     def __init__(
         self, read: Section, folder: Path, overridden: frozenset[str], findings: Findings
@@ -231,7 +247,7 @@ class _Loader:
                 message = f"{written} is not absolute"
                 self.findings.add(place, message, "a vault's directory begins with /")
                 continue
-            if not path.is_dir():
+            if not self.absent_vaults and not _is_directory(path):
                 self.findings.add(place, f"{written} is not a directory", "create it, or mount it")
                 continue
             self._vault_overlaps(name, path.resolve(), vaults, place)

@@ -187,7 +187,7 @@ class Catalogue:
         self.troubles = troubles
         if changed or self.last is None:
             self._log.info(
-                "{count} tapes seen in {seconds:.2f} s, {changed} of them changed.",
+                "Tapes seen: {count}, of them changed: {changed}, in {seconds:.2f} s.",
                 action="scanned",
                 count=len(seen.tapes),
                 changed=changed,

@@ -122,7 +122,7 @@ class Operator:
         if self.unreachable is not None:
             reasons.append(f"the control socket cannot be opened: {self.unreachable}")
         if self.draining:
-            reasons.append("the server is draining")
+            reasons.append("the server is draining; `vtspolicy drain --end` ends that")
         if self.engine.queue.waiting >= self.engine.reader.configuration.waiting:
             reasons.append("the queue is full")
         return not reasons, tuple(reasons)
@@ -275,10 +275,11 @@ class Operator:
         self.log.info(
             "Taking commands again, asked by {by}.", action="resume", by=actor, cause=reason
         )
+        was_draining = self.draining
         self._note_drain(draining=False, actor=actor, reason=reason)
         self.draining = self.engine.room.is_draining = False
         self.engine.queue.resume()
-        return succeed({"waiting": self.engine.queue.waiting})
+        return succeed({"waiting": self.engine.queue.waiting, "was_draining": was_draining})
 
     def _note_drain(self, *, draining: bool, actor: str, reason: str | None) -> None:
         """Have the history tell of a change; nobody waits for that.
