@@ -47,7 +47,7 @@ class Status:
     pid: int
     version: str  # of the program
     at: float  # the moment, seconds since the epoch
-    started: float  # the server's start
+    started: float  # the server's start, by the clock as it is now
     ready: bool  # it takes commands and can carry them out
     reasons: tuple[str, ...] = ()  # why not
     table: str = ""  # the hash of the rules table in force

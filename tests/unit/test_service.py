@@ -1,5 +1,6 @@
 """The server keeps house: what is old is removed, counted and reported; not by a wrong clock."""
 
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -88,7 +89,7 @@ def serve(world, monkeypatch):
             Deferred.fromCoroutine(services.pop().stop())
             world.clock.pass_time(10.0, 0.1)
 
-    def begin(clock=None):
+    def begin(clock=None, steady=None):
         end()
         world.kill()
         world.ledger.dead = False
@@ -101,6 +102,7 @@ def serve(world, monkeypatch):
             runner=FakeRunner(world.clock, world.site.root / "spool", world.machine),
             metrics=service.metrics,
             threads=now_at_once,
+            steady=steady,
             trust=clock
             and ClockTrust(wall=world.clock.seconds, boot=clock.steady, boot_id=clock.boot_id),
         )
@@ -369,3 +371,15 @@ def test_a_certificate_is_warned_about_once_a_day_from_thirty_days_before_its_en
     world.clock.pass_time(29 * DAY, 3600)
     assert "has expired on" in told("certificate_expires")[-1]["words"]
     assert len(told("certificate_expires")) == 32
+
+
+def test_how_long_the_server_is_up_does_not_change_with_the_clock(world, serve):
+    clock = SteeredClock(world.clock)
+    service = serve(clock, steady=clock.steady)
+    world.clock.pass_time(90.0, 10)
+    clock.set(200 * DAY)
+    seen = []
+    service.operator.status().addCallback(seen.append)
+    world.settle()
+    at, started = (datetime.fromisoformat(seen[0][each]) for each in ("at", "started"))
+    assert (at - started).total_seconds() == pytest.approx(90.0, abs=5.0)

@@ -51,7 +51,8 @@ class Operator:
     engine: Engine
     doors: Doors
     reread: Callable[[], Reader]  # reads and checks all files again, and runs the rule tests
-    started: float  # seconds since the epoch
+    started: float  # seconds since the epoch, by the clock as it was then
+    begun: float = 0.0  # the same moment in seconds of the monotonic clock
     draining: bool = False
     refused_reload: RefusedReload | None = None  # the last one, if none was taken since
     unreachable: str | None = None  # why orders cannot come in, while that is so
@@ -60,6 +61,7 @@ class Operator:
     def begin(self) -> None:
         """The server works from now on; the history is told if the last one was draining."""
         self.started = self.engine.clock.seconds()
+        self.begun = self.engine.conductor.steady()
         noted = self.engine.ledger.write(_end_drain, self.started)
         noted.addErrback(self._not_noted)
         recall(self.engine).addErrback(lambda _: None)
@@ -80,7 +82,7 @@ class Operator:
             pid=os.getpid(),
             version=__version__,
             at=engine.clock.seconds(),
-            started=self.started,
+            started=engine.clock.seconds() - (engine.conductor.steady() - self.begun),
             ready=ready,
             reasons=reasons,
             table=reader.table.hash,
