@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vtspolicy.cli.tables import Column, recent, table
 from vtspolicy.config.model import Configuration
-from vtspolicy.tapes import Copy, Difference, Proof, Tape, VaultFeatures, why_data
+from vtspolicy.tapes import Copy, Difference, Proof, Tape, TapeState, VaultFeatures, why_data
 from vtspolicy.visible import visible
 
 BY_RULE = "its rule demands that"
@@ -25,11 +25,26 @@ def tape_name(configuration: Configuration, written: str) -> str:
 
 
 def is_unproven(tape: Tape, copies: Sequence[Copy], features: VaultFeatures) -> bool:
-    """Whether a tape has data of which no copy is known that a query could prove."""
+    """Whether a tape has data of which no copy is known that a query could prove.
+
+    Of an emptied tape, whether the copy that has its data is lost, or was never found.
+    """
     if not tape.size:
-        return False
+        return why_emptied_unproven(tape, copies) is not None
     missing = [_what_is_missing(tape, copy, features) for copy in copies]
     return all(each is not None and not each.endswith(BY_RULE) for each in missing)
+
+
+def why_emptied_unproven(tape: Tape, copies: Sequence[Copy]) -> str | None:
+    """Return why it is not sure that an emptied tape can be brought back; None if it is."""
+    held = next((copy for copy in copies if copy.id == tape.held), None)
+    if tape.state is not TapeState.ERASED or held is None:
+        return None
+    if held.lost is not None:
+        return f"it is empty, and {held.application} has lost its copy {held.handle}"
+    if held.proof is Proof.RECORDED or held.doubt is not None:
+        return f"it is empty, and its copy {held.handle} was never found in {held.application}"
+    return None
 
 
 def tape_page(

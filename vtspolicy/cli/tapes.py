@@ -18,7 +18,7 @@ from vtspolicy.cli.options import (
     reading,
 )
 from vtspolicy.cli.tables import Column, emit, recent, table
-from vtspolicy.cli.tape_page import is_unproven, tape_name, tape_page
+from vtspolicy.cli.tape_page import is_unproven, tape_name, tape_page, why_emptied_unproven
 from vtspolicy.client import Client
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
@@ -40,7 +40,8 @@ SCAN_PATIENCE = 600.0
 @click.option(
     "--unproven",
     is_flag=True,
-    help="Only tapes with data of which no copy is known that a query can prove.",
+    help="Only tapes with data of which no copy is known that a query can prove, and emptied tapes"
+    " whose copy is lost or was never found.",
 )
 @click.option("--scan", is_flag=True, help="Have the server look through the vaults first.")
 @click.argument("names", metavar="[TAPE]...", nargs=-1)
@@ -83,6 +84,11 @@ def tapes(
         and (not wanted or wanted & {tape.name, tape.cartridge})
         and (not unproven or is_unproven(tape, copies.get(tape.path, ()), features_of(tape)))
     ]
+    if unproven:
+        emptied = {
+            tape.path: why_emptied_unproven(tape, copies.get(tape.path, ())) for tape in shown
+        }
+        verdicts = {**verdicts, **{path: (False, why) for path, why in emptied.items() if why}}
     missing = wanted - {each for tape in shown for each in (tape.name, tape.cartridge)}
     if as_json:
         print_json(

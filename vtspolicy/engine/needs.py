@@ -34,7 +34,7 @@ async def needs_of(ledger: Ledger, status: Status) -> tuple[str, ...]:
         if status.at - each.oldest > STUCK
     ]
     if lost:
-        seen = "the log names them (action=copy_lost)"
+        seen = "`vtspolicy tapes --unproven` lists them"
         found.append(f"the copy of the last content is lost: {_counted(lost, 'tape')}; {seen}")
     found += status.tape_troubles
     if status.unstoppable:
