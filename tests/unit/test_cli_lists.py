@@ -1,6 +1,8 @@
 """Lists: what they are narrowed by, what they show, and orders about what they find."""
 
 import json
+import subprocess
+import sys
 import time
 from datetime import datetime
 
@@ -14,6 +16,7 @@ from vtspolicy.cli.job_table import words_first
 from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.requests import requests
 from vtspolicy.cli.retry import retry
+from vtspolicy.cli.tapes import tapes
 from vtspolicy.cli.times import moment_of
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book
@@ -318,3 +321,48 @@ def test_times_are_understood_as_people_give_them(text, expected, monkeypatch):
     time.tzset()
     wanted = None if expected is None else datetime.fromisoformat(expected).timestamp()
     assert moment == wanted
+
+
+def test_a_pool_or_vault_that_nobody_knows_is_reported_as_such(site):
+    assert (site.run(tapes).exit_code, site.run(tapes).stdout) == (0, "no tapes\n")
+    result = site.run(tapes, "--vault", "VAULT1")
+    assert result.exit_code == 2
+    assert 'there is no vault VAULT1; did you mean "VAULT01"?' in result.stderr
+    result = site.run(tapes, "--pool", "PAY")
+    assert result.exit_code == 1
+    assert "the catalogue does not know the pool PAY" in result.stderr
+
+
+def test_an_unknown_tape_is_reported_within_the_one_object(site):
+    code, told = site.run_json(tapes, "A00017")
+    assert code == 1
+    assert told["tapes"] == []
+    assert told["error"]["message"] == "the catalogue does not know A00017"
+
+
+STRANGE = "A\x1b[31m\x9b2J\u202e"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("jobs", "--host", STRANGE), ("jobs", "--since", STRANGE), (STRANGE,), ("tapes", STRANGE)],
+)
+def test_a_mistake_is_shown_with_visible_characters(site, arguments):
+    given = [arguments[0], "--config", str(site.config), *arguments[1:]]
+    result = CliRunner().invoke(cli, given if len(arguments) > 1 else arguments, color=True)
+    assert result.exit_code in {1, 2}
+    assert "\\x1b[31m\\x9b2J\\u202e" in result.stderr
+    assert result.stderr.replace("\n", "").isprintable()
+
+
+def test_an_output_that_takes_no_more_is_an_error_in_one_line():
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "vtspolicy", "grammar"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == ("vtspolicy: the output could not be written: No space left on device\n")
