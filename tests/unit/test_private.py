@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,11 @@ def test_a_folder_above_the_last_is_not_made_because_it_may_be_on_another_disk(t
         open_file(away / "vts" / "ledger.db")
     assert exit_code(caught.value) == MAY_PASS
     assert not away.exists()
+
+
+def test_a_place_that_takes_no_folder_is_an_error_of_the_system():
+    with pytest.raises(OSError, match="/proc/spool"):
+        make_folder(Path("/proc/spool"))
 
 
 def test_folders_that_are_there_keep_their_rights(tmp_path):

@@ -58,7 +58,7 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
-        raise SystemExit(2) from None
+        raise SystemExit(Exit.NOT_STARTED if error.may_pass else Exit.USAGE) from None
 
     def read() -> Any:  # a Reader, whose module is loaded above
         found = load_configuration(config, overrides, os.environ)
