@@ -139,6 +139,25 @@ def test_whoever_wants_json_gets_mistakes_as_json(arguments):
     assert json.loads(result.stdout)["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("explain", "--rules", "FILE", "VTSPolicy DSK '/VAULT01/PAY'"),
+        ("test", "--rules", "FILE", "FILE"),
+        ("parse", "--families", "FILE", "VTSPolicy Status - 1"),
+        ("send", "--to", "127.0.0.1:1", "VTSPolicy Status - 1"),
+    ],
+)
+def test_files_and_servers_that_cannot_be_used_are_reported_as_json(tmp_path, arguments):
+    file = tmp_path / "odd.yaml"
+    file.write_text("odd: [")
+    given = [str(file) if each == "FILE" else each for each in arguments]
+    result = CliRunner().invoke(cli, [*given, "--json"])
+    assert result.exit_code in {2, 6}
+    assert json.loads(result.stdout)["error"]["message"]
+    assert result.stderr == ""
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_list_has_references_dates_and_the_zone(site, columns, monkeypatch):
     monkeypatch.setenv("TZ", "CET-1")
