@@ -5,10 +5,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from twisted.internet.testing import MemoryReactorClock
 
 from vtspolicy.ledger.file import connect, copy, open_file
 from vtspolicy.ledger.place import ServerLock
 from vtspolicy.private import make_folder
+from vtspolicy.runner.link import KeeperLink
 from vtspolicy.runner.protocol import SpoolError
 from vtspolicy.runner.spool import Spool
 from vtspolicy.starting import MAY_PASS, exit_code
@@ -69,6 +71,15 @@ def test_a_ledger_of_an_earlier_version_is_taken_from_others_at_the_start(tmp_pa
 def test_a_spool_that_is_made_is_private(tmp_path):
     Spool(tmp_path / "spool").create()
     assert set(modes(tmp_path).values()) == {"0o700"}
+
+
+def test_the_log_of_the_keeper_is_private(tmp_path, monkeypatch):
+    link = KeeperLink(
+        MemoryReactorClock(), tmp_path, idle=1.0, up=dict, down=dict, told=lambda _: None
+    )
+    monkeypatch.setattr("os.posix_spawn", lambda *_, **__: 1)
+    assert link._spawn_keeper(tmp_path / "keeper.log") == 1
+    assert modes(tmp_path) == {"keeper.log": "0o600"}
 
 
 def test_a_folder_above_the_last_is_not_made_because_it_may_be_on_another_disk(tmp_path):
