@@ -18,6 +18,7 @@ from vtspolicy.cli.requests import requests
 from vtspolicy.cli.retry import retry
 from vtspolicy.cli.tapes import tapes
 from vtspolicy.cli.times import moment_of
+from vtspolicy.client import Client, Unreachable
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book
 from vtspolicy.rules.decision import PlannedJob
@@ -273,6 +274,28 @@ def test_several_jobs_are_done_again_by_their_numbers(site, server):
         "/api/v1/retry",
         {"job": 1, "reason": "the pool has room again"},
     )
+
+
+def test_a_server_that_ends_meanwhile_hides_no_job_that_is_done_again(site, server, monkeypatch):
+    failed(site, 3)
+    post = Client.post
+
+    def once(client, verb, **given):
+        if given["job"] > 1:
+            raise Unreachable("no server runs here")
+        return post(client, verb, **given)
+
+    monkeypatch.setattr(Client, "post", once)
+    server.answers += [(200, {"request": 2, "job": 4})]
+    result = site.run(retry, 1, 2, 3)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "job 1 is done again as job 4 of request 2",
+        "job 2 cannot be done again: no server runs here",
+        "job 3 cannot be done again: no server runs here",
+        "1 job done again, 2 cannot",
+    ]
+    assert site.run(retry, 2, 3).exit_code == 6
 
 
 def test_a_dry_run_shows_which_jobs_can_be_done_again_and_why_others_cannot(site):
