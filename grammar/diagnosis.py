@@ -11,9 +11,19 @@ from attrs import frozen
 from vtspolicy.grammar.command import CommandError
 from vtspolicy.grammar.names import check_name, check_target
 from vtspolicy.grammar.pairs import Pairs
-from vtspolicy.grammar.reading import NAMED, QUOTES, Reading, WrongPlaceError, guess, listed, show
+from vtspolicy.grammar.reading import (
+    LONGEST_GUESSED,
+    NAMED,
+    QUOTES,
+    Reading,
+    WrongPlaceError,
+    guess,
+    listed,
+    show,
+)
 from vtspolicy.grammar.values import CUT_AT, LONGEST_TEXT, REQUEST, plain_quotes
 from vtspolicy.grammar.vocabulary import Family, Vocabulary
+from vtspolicy.suggest import nearest
 
 ALMOST_CUT = 92  # bytes: blanks at the cut and where a display wraps are lost on the way
 LONGEST_ANSWER = 160  # characters of message and hint together: a notice holds 240 in all
@@ -25,6 +35,9 @@ STRANGE = re.compile(r"[\x00-\x1f\x7f-\xa0\u2000-\u200f\u2028-\u202f\u3000\ufeff
 BEFORE, AFTER = r"[ \t\r\n'\"]", r"(?=[ \t\r\n'\"]|\Z)"
 EQUALS = r"[ \t\r\n]*+=[ \t\r\n]*+"
 REF_GIVEN = re.compile(rf"{BEFORE}ref{EQUALS}([A-Za-z0-9_.-]{{1,32}}+){AFTER}")
+NUMBER_LEFT_OUT = re.compile(
+    r"[ \t\r\n]*+[^ \t\r\n]++[ \t\r\n]++([A-Za-z]++)[ \t\r\n'\"-]*+[A-Za-z]++[ \t\r\n]*+="
+)
 SOURCE_GIVEN = re.compile(rf"{BEFORE}(?:s|source){EQUALS}([A-Za-z0-9.-]{{1,253}}+){AFTER}")
 
 
@@ -56,10 +69,16 @@ def explain(sent: str, vocabulary: Vocabulary, *, may_be_cut: bool = False) -> C
 
 
 def _names_request(text: str, vocabulary: Vocabulary) -> bool:
-    """Whether `ref=` in a command about a request names that request, and not the command."""
-    verbs = "|".join(family.name for family in vocabulary.verbs if family.takes == "request")
-    form = rf"\s*VTSPolicy\s+(?:{verbs})\s+-?\s*ref\s*="
-    return bool(verbs) and re.match(form, text, re.IGNORECASE) is not None
+    """Whether `ref=` in a command about a request names that request, and not the command.
+
+    It does where a keyword stands in the place of the number. A mistyped verb counts as the
+    nearest one.
+    """
+    head = NUMBER_LEFT_OUT.match(text)
+    if head is None or len(head[1]) > LONGEST_GUESSED:
+        return False
+    verb = nearest(head[1], vocabulary.families)
+    return verb is not None and vocabulary.families[verb].takes == "request"
 
 
 def bytes_sent(text: str) -> int:

@@ -93,8 +93,10 @@ class Client:
         except ConnectionRefusedError:
             raise Unreachable(f"no server runs here: no answer on {path}") from None
         except TimeoutError:
-            patience = f"{self.timeout:g} s"
-            raise Unreachable(f"the server at {path} did not answer within {patience}") from None
+            message = f"the server at {path} did not answer within {self.timeout:g} s"
+            if method != "GET":
+                message += "; it may still do what it was told"
+            raise Unreachable(message) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error)
             if isinstance(error, PermissionError):

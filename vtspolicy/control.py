@@ -163,6 +163,7 @@ class Verb:
     method: str  # of Control; it takes the arguments by name, and the actor
     arguments: Mapping[str, Argument] = field(factory=dict)
     one_of: tuple[str, ...] = ()  # exactly one of these must be given
+    records: bool = True  # it is done once the ledger has it: not while that takes no writes
 
 
 _NUMBER = Argument(kind=int)
@@ -172,8 +173,8 @@ _MAYBE = Argument(kind=str, required=False)
 _WHY = {"reason": _MAYBE}
 
 VERBS: Mapping[str, Verb] = {
-    "drain": Verb(method="drain", arguments=_WHY),
-    "resume": Verb(method="resume", arguments=_WHY),
+    "drain": Verb(method="drain", arguments=_WHY, records=False),
+    "resume": Verb(method="resume", arguments=_WHY, records=False),
     "reload": Verb(method="reload", arguments=_WHY),
     "cancel": Verb(
         method="cancel",
@@ -210,6 +211,6 @@ VERBS: Mapping[str, Verb] = {
         },
     ),
     "trust-clock": Verb(method="trust_clock", arguments=_WHY),
-    "backup": Verb(method="backup", arguments={"path": _TEXT}),
+    "backup": Verb(method="backup", arguments={"path": _TEXT}, records=False),
 }
 """Every verb. They exist on the control socket only."""

@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 from vtspolicy import __version__
+from vtspolicy.events.event import REFUSED
 from vtspolicy.jobs import ENDS, LIVE, Job, JobState
 from vtspolicy.notices import FINAL_WORDS, Word
 
@@ -167,6 +168,8 @@ class Metrics:
             self.ended.labels(word.name.lower())
         for reason in ("full", "made_way", "stranger", "handshake"):
             self.connections_refused.labels(reason)
+        for result in ("rejected", "elsewhere", "unheard"):
+            self.commands.labels("", result)
         for result in ("taken", "refused"):
             self.reloads.labels(result)
 
@@ -214,6 +217,9 @@ class Metrics:
         self._applications = frozenset(applications)
         self._rules = frozenset(name for name, _, _ in known)
         self.know_hosts(self._hosts)
+        for family in self._families:
+            for word in (Word.DENIED, Word.NORULE):
+                self.commands.labels(family, word.name.lower())
         for application in self._applications:
             self.retries.labels(application)
             self.copies_lost.labels(application)
@@ -231,6 +237,8 @@ class Metrics:
             for word in (*FINAL_WORDS, *REFUSALS):
                 self.request_results.labels(word.name.lower(), name)
         for name in names:
+            for kind in REFUSED:
+                self.refused.labels(name, kind)
             self.events.labels(name)
             self.connections.labels(name)
 

@@ -139,8 +139,11 @@ class Notice:
     created: float = 0.0  # when, seconds since the epoch
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\U000e0000-\U000e007f]+"
+)
+"""What ends a line, steers a terminal, turns the direction of a text, or cannot be seen."""
 
 
 def _clean(value: str | int) -> str:
@@ -149,7 +152,7 @@ def _clean(value: str | int) -> str:
         return str(value)
     if value.isprintable() and '"' not in value:
         return value.strip()
-    return _LINE_BREAKING.sub(" ", value).replace('"', "'").strip()
+    return _CONTROL.sub(" ", value).replace('"', "'").strip()
 
 
 def _pair(key: str, value: str) -> str:

@@ -21,6 +21,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except FileNotFoundError as error:
-        above = [each for each in folder.parents if not each.exists()][-1]
-        words = f"{above} is missing: mount its disk, or make the folder"
+        above = [each for each in folder.parents if not each.exists()]
+        if not above:  # /proc, for instance, takes no folders
+            raise
+        words = f"{above[-1]} is missing: mount its disk, or make the folder"
         raise FileNotFoundError(error.errno, words, str(folder)) from error

@@ -15,6 +15,11 @@ def visible(text: object) -> str:
     )
 
 
+def visible_lines(text: str) -> str:
+    """Return a text of several lines with each of them made visible."""
+    return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
+
+
 def _escape(character: str) -> str:
     number = ord(character)
     if number < 0x100:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from vtspolicy.ledger import file, open_book
+from vtspolicy.ledger import LedgerError, file, open_book
 from vtspolicy.ledger.file import ABANDONED, copy, make
 
 PATIENCE = 120.0
@@ -67,3 +67,29 @@ def test_what_a_killed_one_left_is_removed_and_nothing_that_is_being_made(source
         os.utime(folder / name, (now, now - ABANDONED - 60))
     copy(source, target)
     assert sorted(each.name for each in folder.iterdir()) == sorted([*kept, "copy.db"])
+
+
+@pytest.mark.parametrize("what", ["text", "folder", "pipe", "lost link", "link to text"])
+def test_another_file_than_a_copy_is_not_replaced(source, target, what):
+    other = target.with_name("rules.yaml")
+    other.write_text("rules: []\n")
+    if what == "text":
+        target.write_text("rules: []\n")
+    elif what == "folder":
+        target.mkdir()
+    elif what == "pipe":
+        os.mkfifo(target)
+    else:
+        target.symlink_to(other if what == "link to text" else "nowhere")
+    before = target.lstat().st_ino
+    with pytest.raises(LedgerError, match="is there and is not a copy of a ledger"):
+        copy(source, target)
+    assert target.lstat().st_ino == before
+    assert sorted(each.name for each in target.parent.iterdir()) == ["copy.db", "rules.yaml"]
+
+
+def test_an_empty_file_and_an_older_copy_are_replaced(source, target):
+    target.touch()
+    for _ in range(2):
+        copy(source, target)
+        assert whole(target)

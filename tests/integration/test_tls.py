@@ -57,22 +57,22 @@ ASK = r"26-11-22 02:14:09 \NSK1.$ZBAT  TANDEM.EMS.L01  001234 VTSPolicy Status -
 class Authority:
     """Signs certificates, as `openssl x509 -req -CA` does; they hold from `begin` to `end`."""
 
-    def __init__(self, folder, *, begin=-0.1, end=100):
+    def __init__(self, folder, *, begin=-0.1, end=100, above=None):
         self.folder = folder
         self.begin, self.end = dt.timedelta(days=begin), dt.timedelta(days=end)
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
-        itself = self._builder(self.name, self.key)
-        itself = itself.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        itself = self._builder(self.name, self.key, issuer=above)
+        itself = itself.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         self.file = folder / "authority.pem"
-        self._write(self.file, itself.sign(self.key, hashes.SHA256()))
+        self._write(self.file, itself.sign((above or self).key, hashes.SHA256()))
 
-    def _builder(self, subject, key):
+    def _builder(self, subject, key, issuer=None):
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
-            .issuer_name(self.name)
+            .issuer_name((issuer or self).name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + self.begin)
@@ -350,6 +350,58 @@ def test_a_certificate_that_does_not_hold_is_an_error_and_no_server_starts_with_
     assert code == 2
     assert "certificate of" in said
     assert "Traceback" not in said
+
+
+def between(root, authority, **lasting):
+    """Give a server a certificate of an authority below that of its site, and its chain."""
+    folder = root / "between"
+    folder.mkdir()
+    between = Authority(folder, above=authority, **lasting)
+    between.begin, between.end = authority.begin, authority.end
+    certificate, key = between.certify("server")
+    chain = certificate.read_bytes() + between.file.read_bytes()
+    (root / "server.pem").write_bytes(chain)
+    (root / "server.key").write_bytes(key.read_bytes())
+    return chain
+
+
+def test_a_server_shows_the_chain_of_its_certificate(tmp_path):
+    authority = Authority(tmp_path)
+    certify = authority.certify
+
+    def with_chain(name):
+        return between(tmp_path, authority) if name == "server" else certify(name)
+
+    authority.certify = with_chain
+    (tmp_path / "server.key").touch(mode=0o600)
+    server = Server(tmp_path, "auto", authority=authority)
+    try:
+        assert server.ask(ASK, name="nsk1").fields["reason"] == "host NSK1 has no request 99"
+    finally:
+        server.close()
+
+
+def test_a_chain_that_does_not_hold_is_an_error_too(tmp_path):
+    configuration = site(tmp_path, (-1, 100), (-1, 100))
+    between(tmp_path, Authority(tmp_path), begin=-9, end=-1)
+    for verb in ("check", "serve"):
+        code, said = told_by(verb, configuration)
+        assert code == 2
+        assert re.search(f"the certificate of between in .*server.pem has expired on {DAY}", said)
+
+
+@pytest.mark.parametrize("file", ["server.pem", "authority.pem"])
+@pytest.mark.parametrize("left", ["-----BEGIN CERTIFICATE-----\nMIIB", "{0}xxx\n{1}"])
+def test_a_broken_certificate_behind_good_ones_is_reported(tmp_path, file, left):
+    configuration = site(tmp_path, (-1, 100), (-1, 100))
+    with (tmp_path / file).open("a") as pem:
+        pem.write(left.format("-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"))
+    for verb in ("check", "serve"):
+        code, said = told_by(verb, configuration)
+        assert code == 2
+        assert f"{file} holds no certificate" in said
+        assert "or a broken one" in said
+        assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(("end", "soon"), [(29.9, True), (30.1, False)])

@@ -1,6 +1,8 @@
 """Lists: what they are narrowed by, what they show, and orders about what they find."""
 
 import json
+import subprocess
+import sys
 import time
 from datetime import datetime
 
@@ -14,8 +16,10 @@ from vtspolicy.cli.job_table import words_first
 from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.requests import requests
 from vtspolicy.cli.retry import retry
+from vtspolicy.cli.tapes import tapes
 from vtspolicy.cli.times import moment_of
 from vtspolicy.cli.why import why
+from vtspolicy.client import Client, Unreachable
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book
 from vtspolicy.rules.decision import PlannedJob
@@ -137,6 +141,25 @@ def test_whoever_wants_json_gets_mistakes_as_json(arguments):
     assert json.loads(result.stdout)["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("explain", "--rules", "FILE", "VTSPolicy DSK '/VAULT01/PAY'"),
+        ("test", "--rules", "FILE", "FILE"),
+        ("parse", "--families", "FILE", "VTSPolicy Status - 1"),
+        ("send", "--to", "127.0.0.1:1", "VTSPolicy Status - 1"),
+    ],
+)
+def test_files_and_servers_that_cannot_be_used_are_reported_as_json(tmp_path, arguments):
+    file = tmp_path / "odd.yaml"
+    file.write_text("odd: [")
+    given = [str(file) if each == "FILE" else each for each in arguments]
+    result = CliRunner().invoke(cli, [*given, "--json"])
+    assert result.exit_code in {2, 6}
+    assert json.loads(result.stdout)["error"]["message"]
+    assert result.stderr == ""
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_list_has_references_dates_and_the_zone(site, columns, monkeypatch):
     monkeypatch.setenv("TZ", "CET-1")
@@ -254,6 +277,28 @@ def test_several_jobs_are_run_again_by_their_numbers(site, server):
     )
 
 
+def test_a_server_that_ends_meanwhile_hides_no_job_that_is_done_again(site, server, monkeypatch):
+    failed(site, 3)
+    post = Client.post
+
+    def once(client, verb, **given):
+        if given["job"] > 1:
+            raise Unreachable("no server runs here")
+        return post(client, verb, **given)
+
+    monkeypatch.setattr(Client, "post", once)
+    server.answers += [(200, {"request": 2, "job": 4})]
+    result = site.run(retry, 1, 2, 3)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "job 1 is run again as job 4 of request 2",
+        "job 2 cannot be run again: no server runs here",
+        "job 3 cannot be run again: no server runs here",
+        "1 job run again, 2 cannot",
+    ]
+    assert site.run(retry, 2, 3).exit_code == 6
+
+
 def test_a_dry_run_shows_which_jobs_can_be_run_again_and_why_others_cannot(site):
     failed(site, 3)
     site.write(Book.renew, 2, "operator alice", BEGAN + 200)
@@ -359,3 +404,48 @@ def test_a_job_page_says_what_success_would_mean(site):
     site.start(1)
     site.finish(1, JobState.FAILED, code=12)
     assert "on success   migrated" in site.run(job, 1).stdout
+
+
+def test_a_pool_or_vault_that_nobody_knows_is_reported_as_such(site):
+    assert (site.run(tapes).exit_code, site.run(tapes).stdout) == (0, "no tapes\n")
+    result = site.run(tapes, "--vault", "VAULT1")
+    assert result.exit_code == 2
+    assert 'there is no vault VAULT1; did you mean "VAULT01"?' in result.stderr
+    result = site.run(tapes, "--pool", "PAY")
+    assert result.exit_code == 1
+    assert "the catalogue does not know the pool PAY" in result.stderr
+
+
+def test_an_unknown_tape_is_reported_within_the_one_object(site):
+    code, told = site.run_json(tapes, "A00017")
+    assert code == 1
+    assert told["tapes"] == []
+    assert told["error"]["message"] == "the catalogue does not know A00017"
+
+
+STRANGE = "A\x1b[31m\x9b2J\u202e"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("jobs", "--host", STRANGE), ("jobs", "--since", STRANGE), (STRANGE,), ("tapes", STRANGE)],
+)
+def test_a_mistake_is_shown_with_visible_characters(site, arguments):
+    given = [arguments[0], "--config", str(site.config), *arguments[1:]]
+    result = CliRunner().invoke(cli, given if len(arguments) > 1 else arguments, color=True)
+    assert result.exit_code in {1, 2}
+    assert "\\x1b[31m\\x9b2J\\u202e" in result.stderr
+    assert result.stderr.replace("\n", "").isprintable()
+
+
+def test_an_output_that_takes_no_more_is_an_error_in_one_line():
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "vtspolicy", "grammar"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == ("vtspolicy: the output could not be written: No space left on device\n")

@@ -30,6 +30,14 @@ def test_a_machine_gets_what_came_from_outside_as_it_was():
     assert json.loads(line)["reason"] == forged
 
 
+def test_a_machine_s_line_holds_nothing_that_steers_a_terminal_and_any_name_of_a_disk():
+    strange = "\u00fc\x9b2J\u202e\udcff"
+    line = written(strange, as_json=True)
+    assert json.loads(line)["reason"] == strange
+    assert line.rstrip("\n").isprintable()
+    assert "\u00fc" in written("\u00fc", as_json=True)
+
+
 def test_lines_are_what_twisted_would_write():
     events = (
         ("Job {job} of request {request}: {state}.", {"job": 7, "request": 3, "state": "failed"}),

@@ -167,6 +167,22 @@ def test_a_question_about_a_command_that_is_kept_comes_after_it(world, verb):
     assert Word.DENIED not in [each.word for each in world.mail["NSK1"].notices[1:]]
 
 
+@pytest.mark.parametrize("verb", ["Status", "Cancel"])
+def test_a_command_that_another_connection_keeps_is_not_said_to_be_unknown(world, verb):
+    session, other = (world.connect("NSK1", format="ems") for _ in range(2))
+    drain(world)
+    tell(world, session, named("archive", "kept"))
+    tell(world, other, f"{verb} - ref=kept", f"{verb} - ref=none")
+    (word, reason), unknown = told(world)
+    assert word == "DENIED"
+    assert reason.startswith("the command with ref=kept waits for room on another connection")
+    assert unknown == ("DENIED", "host NSK1 has no request ref=none")
+    stranger = world.connect("NSK2", format="ems")
+    tell(world, stranger, f"{verb} - ref=kept")
+    (notice,) = world.mail["NSK2"].notices
+    assert notice.fields["reason"] == "host NSK2 has no request ref=kept"
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [

@@ -182,10 +182,36 @@ def test_a_mistake_in_a_reference_to_a_request_is_explained(text, column, messag
 
 @pytest.mark.parametrize(
     "text",
-    ["VTSPolicy Status - ref=a x=1", "VTSPolicy Cancel ref=a", "VTSPolicy cancel - ref=a"],
+    [
+        "VTSPolicy Status - ref=a x=1",
+        "VTSPolicy Cancel ref=a",
+        "VTSPolicy cancel - ref=a",
+        "VTSPolicy Cancle - ref=a",
+        "VTSPOLICY Cancel - ref=a",
+        "VTSPolicy Cancel - 'ref=a'",
+        "VTSPolicy Status - ' ref=a '",
+        "VTSPolicy Cancel - s=vts1 ref=a",
+        "VTSPolicy Cancel - request=ref=a",
+        "VTSPolicy Stauts -ref = a",
+    ],
 )
 def test_the_answer_to_a_mistake_does_not_repeat_the_reference_of_another_command(text):
     with pytest.raises(CommandError) as raised:
         parse(text)
 
     assert raised.value.ref is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "VTSPolicy Cancel - 4 x=1 ref=a",
+        "VTSPolicy Status - A00017 ref=a",
+        "VTSPolicy Eraze - A ref=a",
+    ],
+)
+def test_the_answer_to_a_mistake_repeats_the_reference_of_the_command_itself(text):
+    with pytest.raises(CommandError) as raised:
+        parse(text)
+
+    assert raised.value.ref == "a"

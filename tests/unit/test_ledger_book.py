@@ -491,6 +491,16 @@ def test_a_job_is_not_run_again_while_it_is_by_way_of_an_older_renewal(book):
     assert book.renew(job.id, "operator alice", 500.0).jobs
 
 
+def test_a_job_is_not_run_again_while_another_repeat_of_the_same_is(book):
+    (job,) = book.record(an_intake()).jobs
+    run(book, job, FAILED)
+    (one,) = book.renew(job.id, "operator alice", 200.0).jobs
+    run(book, one, FAILED)
+    (two,) = book.renew(job.id, "operator alice", 300.0).jobs
+    with pytest.raises(LedgerError, match=f"again already, as job {two.id}$"):
+        book.renew(one.id, "operator alice", 400.0)
+
+
 def test_former_renewals_cost_no_statement_each(book):
     (job,) = book.record(an_intake()).jobs
     run(book, job, FAILED)

@@ -359,3 +359,16 @@ def test_the_last_copy_of_the_ledger_is_known(world, tmp_path):
     assert sample(world, "ledger_backup_timestamp_seconds") == at
     line = world.ledger.book.history("ledger")[-1]
     assert (line.actor, line.at) == ("operator alice", at)
+
+
+def test_refusals_are_counted_from_nothing_on(world):
+    counted = world.metrics.render().decode()
+    for name in (
+        'input_refused_total{host="NSK1",kind="header"}',
+        'input_refused_total{host="NSK1",kind="cut"}',
+        'commands_total{family="",result="rejected"}',
+        'commands_total{family="",result="unheard"}',
+        'commands_total{family="TSM",result="denied"}',
+        'commands_total{family="Erase",result="norule"}',
+    ):
+        assert f"vtspolicy_{name} 0.0\n" in counted

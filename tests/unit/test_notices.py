@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,16 @@ def test_no_value_ends_its_line_or_makes_the_text_too_long(fields):
     assert len(line) <= TEXT_LIMIT
     assert line.splitlines() == [line]
     assert line.count('"') % 2 == 0 or len(line) == TEXT_LIMIT
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2066", "\u200b", "\ufeff", "\u2028", "\x85", "\xad"])
+def test_nothing_in_a_notice_is_unseen_or_turns_the_text(sign):
+    told = notice(reason=f"the{sign}pool", tape=f"/VAULT01/P/A{sign}1")
+    record = json.loads(json_line(told, node="vts1", at=AT))
+    assert record["reason"] == "the pool"
+    assert record["tape"] == "/VAULT01/P/A 1"
+    assert record["text"] == text(told)
+    assert text(told) == 'VTSPolicy COMPLETED tape="/VAULT01/P/A 1" reason="the pool"'
 
 
 def test_a_long_reason_is_cut_and_the_keys_after_it_are_kept():

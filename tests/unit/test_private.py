@@ -2,12 +2,15 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
+from twisted.internet.testing import MemoryReactorClock
 
 from vtspolicy.ledger.file import connect, copy, open_file
 from vtspolicy.ledger.place import ServerLock
 from vtspolicy.private import make_folder
+from vtspolicy.runner.link import KeeperLink
 from vtspolicy.runner.protocol import SpoolError
 from vtspolicy.runner.spool import Spool
 from vtspolicy.starting import MAY_PASS, exit_code
@@ -70,6 +73,15 @@ def test_a_spool_that_is_made_is_private(tmp_path):
     assert set(modes(tmp_path).values()) == {"0o700"}
 
 
+def test_the_log_of_the_keeper_is_private(tmp_path, monkeypatch):
+    link = KeeperLink(
+        MemoryReactorClock(), tmp_path, idle=1.0, up=dict, down=dict, told=lambda _: None
+    )
+    monkeypatch.setattr("os.posix_spawn", lambda *_, **__: 1)
+    assert link._spawn_keeper(tmp_path / "keeper.log") == 1
+    assert modes(tmp_path) == {"keeper.log": "0o600"}
+
+
 def test_a_folder_above_the_last_is_not_made_because_it_may_be_on_another_disk(tmp_path):
     away = tmp_path / "disk"
     with pytest.raises(SpoolError, match=f"{away} is missing: mount its disk, or make"):
@@ -78,6 +90,11 @@ def test_a_folder_above_the_last_is_not_made_because_it_may_be_on_another_disk(t
         open_file(away / "vts" / "ledger.db")
     assert exit_code(caught.value) == MAY_PASS
     assert not away.exists()
+
+
+def test_a_place_that_takes_no_folder_is_an_error_of_the_system():
+    with pytest.raises(OSError, match="/proc/spool"):
+        make_folder(Path("/proc/spool"))
 
 
 def test_folders_that_are_there_keep_their_rights(tmp_path):

@@ -9,6 +9,7 @@ from vtspolicy.cli import cli
 from vtspolicy.config.load import SHIPPED
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.check import Surroundings, check_table
+from vtspolicy.rules.conditions import covers
 from vtspolicy.rules.load import load_table, read_table
 
 HERE = Surroundings(find_program=lambda name: f"/bin/{name}", why_secret_unsafe=lambda _: None)
@@ -75,6 +76,26 @@ def test_a_rule_that_an_earlier_one_covers_never_matches(problems_of, first, sec
 def test_a_rule_that_may_match_is_left_in_peace(problems_of, first, second):
     text = two_rules(first, second)
     assert problems_of(text) == []
+
+
+@pytest.mark.parametrize("pool", ["P{}*Q*", "P*{}Q*"])
+def test_rules_are_compared_in_bounded_time(problems_of, monkeypatch, pool):
+    asked = []
+
+    def counted(wide, narrow):
+        asked.append(wide)
+        return covers(wide, narrow)
+
+    monkeypatch.setattr("vtspolicy.rules.unreachable.covers", counted)
+    monkeypatch.setattr("vtspolicy.rules.unreachable.MOST", 20_000)
+    rule = "  - {{rule: r{0}, when: {{family: TSM, pool: '{1}'}}, deny: x}}\n"
+    found = problems_of("rules:\n" + "".join(rule.format(n, pool.format(n)) for n in range(1500)))
+    assert len(asked) < 25_000
+    if pool.startswith("P{"):
+        assert not found
+    else:
+        [doubt] = found
+        assert "warning: the table is too large to find all rules that can never match" in doubt
 
 
 def test_a_program_that_is_not_there_is_named_once_where_it_stands(problems_of):

@@ -11,13 +11,13 @@ from vtspolicy.config.positions import read_text
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, Target, parse, shipped
 from vtspolicy.rules import load as loading
-from vtspolicy.rules.check import rule_covers
 from vtspolicy.rules.decision import Circumstances, Verdict, proven_user
 from vtspolicy.rules.expand import expand
 from vtspolicy.rules.facts import FactsError, imagined, tape_of
 from vtspolicy.rules.load import load_table
 from vtspolicy.rules.match import NO_DATA, NO_FILE, decide
 from vtspolicy.rules.places import PLACES, RUN_PLACES
+from vtspolicy.rules.unreachable import rule_covers, unreachable
 
 NOON = datetime.fromisoformat("2026-01-05 12:00")
 
@@ -356,6 +356,19 @@ def test_a_rule_that_covers_another_takes_all_its_commands(wide, narrow, command
         decided = decide(table_of([narrow]), command, around).verdict
         if decided is Verdict.DENIED:
             assert decide(table_of([wide]), command, around).verdict is Verdict.DENIED
+
+
+@given(st.lists(CONDITIONS, min_size=2, max_size=8))
+def test_the_first_rule_that_covers_another_is_found(conditions):
+    table = table_of(conditions)
+    expected = {}
+    for rule in table.rules:
+        covering = [each for each in table.rules[: rule.number - 1] if rule_covers(each, rule)]
+        if covering:
+            expected[rule.place.line] = f"rule {covering[0].number}, "
+    found = {each.line: each.message for each in unreachable(table, ())}
+    assert found.keys() == expected.keys()
+    assert all(expected[line] in message for line, message in found.items())
 
 
 # -- facts

@@ -56,6 +56,13 @@ def test_without_such_a_line_the_last_one_for_people_is_reported():
     assert reason((), 'last words\n{\n  "files": 0\n}\n') == "last words"
 
 
+def test_sequences_for_a_terminal_are_not_part_of_the_cause():
+    red = "\x1b[31mERR the pool is full\x1b[0m\n\x1b]0;done\x07\x1b[0m\n\x00\n"
+    assert reason(lines("^ERR"), red) == "ERR the pool is full"
+    assert reason((), red) == "ERR the pool is full"
+    assert reason((), "a\x00b\x08c \x9b2Jd\n") == "a b c d"
+
+
 def test_what_is_told_has_an_end():
     assert len(reason(lines("^ERR"), "ERR " + "x" * 5000)) == CAUSE_LIMIT
 

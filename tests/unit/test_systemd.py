@@ -4,8 +4,10 @@ import errno
 import socket
 
 import pytest
+from click.testing import CliRunner
 from twisted.internet.error import CannotListenError
 
+from vtspolicy.cli.serve import serve
 from vtspolicy.ledger import LedgerDamaged, LedgerError, LedgerInUse
 from vtspolicy.runner.protocol import KeeperError, SpoolError, WrongSpoolError
 from vtspolicy.starting import MAY_PASS, MUST_CHANGE, START_ERRORS, exit_code
@@ -90,3 +92,25 @@ def caused(error, number):
 def test_only_what_a_person_must_change_ends_the_service_for_good(error, code):
     assert isinstance(error, START_ERRORS)
     assert exit_code(error) == code
+
+
+@pytest.mark.parametrize(
+    ("vault", "more", "code"),
+    [
+        ("away/VAULT01", "", 7),
+        ("vtspolicy.yaml", "", 2),
+        ("away/VAULT01", "odd: 1\n", 2),
+    ],
+)
+def test_a_vault_whose_disk_is_not_mounted_is_waited_for(tmp_path, vault, more, code):
+    path = tmp_path / "vtspolicy.yaml"
+    path.write_text(
+        "node: vts1\nlisten: ['tcp:port=0:interface=127.0.0.1']\n"
+        f"ledger: sqlite:///{tmp_path}/ledger.db\nspool: {tmp_path}/spool\n"
+        f"vaults: {{VAULT01: {tmp_path}/{vault}}}\n"
+        "hosts:\n  NSK1: {peers: [127.0.0.1], systems: ['\\NSK1'], vaults: [VAULT01],\n"
+        "    families: [DSK]}\n" + more
+    )
+    done = CliRunner().invoke(serve, ["--config", str(path)])
+    assert done.exit_code == code
+    assert f"{vault} is not a directory; create it, or mount it" in done.stderr

@@ -475,6 +475,19 @@ class ControlSocketTests(TestCase):
         assert [name for name, _ in self.control.asked] == [verb.method for verb in VERBS.values()]
 
     @inlineCallbacks
+    def test_an_order_that_would_wait_for_the_ledger_is_refused(self):
+        self.open()
+        self.ledger.trouble = "the disk is full"
+        with pytest.raises(Refusal) as caught:
+            yield deferToThread(self.client().post, "order", text="VTSPolicy Erase - A00017")
+        assert caught.value.status == 503
+        assert "cannot be written: the disk is full; nothing was done" in str(caught.value)
+        assert self.control.asked == []
+        for verb, given in (("drain", {}), ("resume", {}), ("backup", {"path": "/x"})):
+            yield deferToThread(self.client().post, verb, **given)
+        assert [verb for verb, _ in self.control.asked] == ["drain", "resume", "backup"]
+
+    @inlineCallbacks
     def test_the_socket_answers_questions_too(self):
         self.open()
         told = yield deferToThread(self.client().get, "jobs", limit=5)
@@ -586,4 +599,7 @@ class ControlSocketTests(TestCase):
             silent.listen(1)
             with pytest.raises(Unreachable) as caught:
                 yield deferToThread(Client(spool=self.spool, timeout=0.05).get, "status")
-        assert "did not answer within 0.05 s" in str(caught.value)
+            assert str(caught.value).endswith("did not answer within 0.05 s")
+            with pytest.raises(Unreachable) as caught:
+                yield deferToThread(Client(spool=self.spool, timeout=0.05).post, "retry", job=1)
+        assert "within 0.05 s; it may still do what it was told" in str(caught.value)

@@ -1,5 +1,6 @@
 """The command line: one module for each group of commands, loaded only when it is asked for."""
 
+import errno
 import importlib
 import json
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ import click
 
 from vtspolicy import __version__
 from vtspolicy.suggest import did_you_mean
+from vtspolicy.visible import visible_lines
 
 COMMANDS = {
     # name -> (module, what `vtspolicy --help` says of it)
@@ -51,6 +53,9 @@ COMMANDS = {
 """Every command, in the order in which they are shown."""
 
 
+NOT_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Errors of an output that takes no more."""
+
 AS_JSON = "vtspolicy.as_json"
 """The place in click's context for whether --json is among the arguments."""
 
@@ -89,9 +94,12 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
+            message = error.format_message()
             if not ctx.meta[AS_JSON]:
-                raise
-            told = {"error": {"message": error.format_message(), "hint": None}}
+                if message.isprintable():
+                    raise
+                raise click.UsageError(visible_lines(message), error.ctx) from None
+            told = {"error": {"message": message, "hint": None}}
             click.echo(json.dumps(told, indent=2))
             raise SystemExit(error.exit_code) from None
 
@@ -114,4 +122,11 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program; the entry point of the installed command."""
-    cli.main(args=None if arguments is None else list(arguments), prog_name="vtspolicy")
+    try:
+        cli.main(args=None if arguments is None else list(arguments), prog_name="vtspolicy")
+    except OSError as error:
+        # What names no file is a write to the standard output: its disk is full, for instance.
+        if error.errno not in NOT_WRITTEN or error.filename is not None:
+            raise
+        click.echo(f"vtspolicy: the output could not be written: {error.strerror}", err=True)
+        raise SystemExit(1) from None

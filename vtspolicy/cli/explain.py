@@ -174,9 +174,7 @@ def _site(config: Path | None, rules: Sequence[Path]) -> Site:
     try:
         return load_site(config, rules)
     except ConfigurationError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        raise SystemExit(Exit.USAGE) from None
+        give_up(str(error), Exit.USAGE)
 
 
 def _known_host(site: Site, host: str) -> None:

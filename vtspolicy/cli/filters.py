@@ -64,11 +64,12 @@ def refuse_unknown(configuration: Configuration, given: Mapping[str, str | None]
             continue
         known = _known(configuration, kind)
         if known is not None and name not in known:
-            near = did_you_mean(name, known) or _some(known)
+            near = did_you_mean(name, known) or listed(known)
             give_up(f"there is no {kind} {name}", Exit.USAGE, near)
 
 
-def _some(known: Collection[str]) -> str:
+def listed(known: Collection[str]) -> str:
+    """Return as a hint which names there are."""
     return f"configured: {', '.join(sorted(known)[:20])}" if known else "none is configured"
 
 

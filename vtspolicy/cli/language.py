@@ -13,7 +13,6 @@ from vtspolicy.grammar.reference import describe, describe_family, one_family, o
 from vtspolicy.suggest import did_you_mean
 
 REJECTED = 4  # DESIGN.md 7
-BAD_USAGE = 2
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _families = click.option(
@@ -98,5 +97,6 @@ def _vocabulary(families: tuple[Path, ...]) -> Vocabulary:
     try:
         return load_vocabulary(families)
     except ConfigurationError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(BAD_USAGE) from None
+        from vtspolicy.cli.options import Exit, give_up  # noqa: PLC0415 - only for a mistake
+
+        give_up(str(error), Exit.USAGE)

@@ -22,8 +22,8 @@ PATIENCE = 3600.0
 def backup_ledger(*, config: Path, as_json: bool, file: Path) -> None:
     """Copy the ledger into FILE, consistent and whole, while the server runs.
 
-    FILE appears only when the copy is complete and on the disk; one that is there is replaced. It
-    can be put in the ledger's place while no server runs.
+    FILE appears only when the copy is complete and on the disk. A copy that is there is replaced,
+    another file is not. It can be put in the ledger's place while no server runs.
     """
     configuration = configured(config)
     target = file.absolute()  # the server has another working directory

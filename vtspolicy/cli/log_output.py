@@ -89,7 +89,12 @@ def observer(out: TextIO, *, as_json: bool, journal: bool = False) -> "ILogObser
             and key not in {"message", "isError", "time", "system"}
             and value is not None
         }
-        out.write(json.dumps(record, ensure_ascii=False) + "\n")
+        text = json.dumps(record, ensure_ascii=False)
+        if (
+            not text.isprintable()
+        ):  # it is read in terminals, too; and half a character has no UTF-8
+            text = json.dumps(record)
+        out.write(text + "\n")
         out.flush()
 
     write = for_machines if as_json else for_people

@@ -15,6 +15,7 @@ from vtspolicy.config.keys import DEFAULT_FILE, PREFIX
 from vtspolicy.config.load import load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.visible import visible_lines
 
 if TYPE_CHECKING:
     from vtspolicy.ledger import Book
@@ -111,7 +112,7 @@ def give_up(message: str, code: Exit, hint: str | None = None) -> NoReturn:
     if context is not None and context.params.get("as_json"):
         print_json({"error": {"message": message, "hint": hint}})
     else:
-        click.echo(f"{message}; {hint}" if hint else message, err=True)
+        click.echo(visible_lines(f"{message}; {hint}" if hint else message), err=True)
     raise SystemExit(code)
 
 

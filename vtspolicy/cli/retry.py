@@ -30,7 +30,7 @@ from vtspolicy.cli.options import (
     reading,
 )
 from vtspolicy.cli.tables import emit
-from vtspolicy.client import Client, Refusal
+from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.records import job_row
 from vtspolicy.visible import visible
@@ -98,7 +98,7 @@ def retry(
     can = [each for each in chosen if each.refusal is None]
     if len(can) > LARGE and not dry_run:
         confirm(f"{len(can)} jobs are to run again ({_applications(can)})", yes=yes)
-    done = chosen if dry_run else [_do(client, each, reason) for each in chosen]
+    done = chosen if dry_run else _do_all(client, chosen, reason)
     _tell(done, dry_run=dry_run, as_json=as_json)
     if any(each.refusal is not None for each in done):
         raise SystemExit(Exit.FAILED)
@@ -146,20 +146,29 @@ def _one(client: Client, number: int, reason: str | None, *, as_json: bool) -> N
         emit(f"job {number} is run again as job {answer['job']} of request {answer['request']}")
 
 
+def _do_all(client: Client, chosen: Sequence[Chosen], reason: str | None) -> list[Chosen]:
+    """Have jobs run again; a server that ends meanwhile hides none of those that are."""
+    done: list[Chosen] = []
+    for each in chosen:
+        try:
+            done.append(_do(client, each, reason))
+        except Unreachable as error:
+            if all(other.again is None for other in done):
+                give_up(str(error), Exit.UNREACHABLE)
+            done.append(Chosen(job=each.job, refusal=str(error)))
+    return done
+
+
 def _do(client: Client, chosen: Chosen, reason: str | None) -> Chosen:
     """Have one job run again; what the server refuses is shown with the others."""
     if chosen.refusal is not None:
         return chosen
     job = chosen.job
-
-    def ask() -> Chosen:
-        try:
-            answer = client.post("retry", job=job.id, **because(reason))
-        except Refusal as error:
-            return Chosen(job=job, refusal=str(error))
-        return Chosen(job=job, request=int(answer["request"]), again=int(answer["job"]))
-
-    return told(ask)
+    try:
+        answer = client.post("retry", job=job.id, **because(reason))
+    except Refusal as error:
+        return Chosen(job=job, refusal=str(error))
+    return Chosen(job=job, request=int(answer["request"]), again=int(answer["job"]))
 
 
 def _nothing(configuration: "Configuration", given: dict[str, Any], *, as_json: bool) -> None:

@@ -126,6 +126,13 @@ class Printer:
     as_json: bool
     everything: bool  # also notices about other commands
 
+    def fail(self, message: str) -> None:
+        """Say why there are no more notices: on the standard error, or as one more object."""
+        if self.as_json:
+            click.echo(json.dumps({"error": {"message": message, "hint": None}}))
+        else:
+            click.echo(visible(message), err=True)
+
     def show(self, notice: ReceivedNotice, line: bytes, *, ours: bool) -> None:
         """Print one notice."""
         if not ours and not self.everything:
@@ -324,14 +331,16 @@ def send(
     try:
         code = talk(sending, conversation, printer, wait=wait)
     except Unreachable as error:
-        click.echo(str(error), err=True)
+        printer.fail(str(error))
         code = UNREACHABLE
     except GaveUp:
-        told = f"gave up waiting for {address} after {patience:g} s"
-        click.echo(f"{told}; what was sent may still be accepted and run", err=True)
+        printer.fail(
+            f"gave up waiting for {address} after {patience:g} s; what was sent may still be"
+            " accepted and run"
+        )
         code = GAVE_UP
     except KeyboardInterrupt:
-        click.echo("gave up waiting; what was accepted continues", err=True)
+        printer.fail("gave up waiting; what was accepted continues")
         code = GAVE_UP
     finally:
         conversation.close()

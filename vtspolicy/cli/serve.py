@@ -58,7 +58,7 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
-        raise SystemExit(_code_of(config, overrides)) from None
+        raise SystemExit(Exit.NOT_STARTED if error.may_pass else Exit.USAGE) from None
 
     def read() -> Any:  # a Reader, whose module is loaded above
         found = load_configuration(config, overrides, os.environ)
@@ -124,18 +124,3 @@ def _leave_out_tls(configuration: Configuration) -> None:
     endpoints = [each.endpoint for each in configuration.listen]
     if not any(kind_of(each) == "tls" for each in endpoints):
         sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]  # None: not to be had
-
-
-def _code_of(config: Path, overrides: dict[str, str]) -> Exit:
-    """Return the exit code for a configuration with errors: 7 if only vaults are not there.
-
-    Their disks may be mounted yet.
-    """
-    codes = []
-    for absent_vaults in (False, True):
-        try:
-            load_configuration(config, overrides, os.environ, absent_vaults=absent_vaults)
-            codes.append(Exit.DONE)
-        except ConfigurationError:
-            codes.append(Exit.USAGE)
-    return Exit.NOT_STARTED if codes == [Exit.USAGE, Exit.DONE] else Exit.USAGE

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vtspolicy.cli.control import told
+from vtspolicy.cli.filters import listed
 from vtspolicy.cli.options import (
     Exit,
     config_option,
@@ -23,6 +24,7 @@ from vtspolicy.client import Client
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.records import plain
+from vtspolicy.suggest import did_you_mean
 from vtspolicy.tapes import Copy, Facts, Tape, TapeState, VaultFeatures
 from vtspolicy.visible import visible
 
@@ -62,6 +64,7 @@ def tapes(
     One TAPE alone is shown with all its copies and what they prove.
     """
     configuration = configured(config)
+    _refuse_vault(configuration, vault)
     if scan:
         client = Client(spool=configuration.spool, timeout=SCAN_PATIENCE)
         for trouble in told(lambda: client.post("scan")).get("troubles") or ():
@@ -90,18 +93,38 @@ def tapes(
         }
         verdicts = {**verdicts, **{path: (False, why) for path, why in emptied.items() if why}}
     missing = wanted - {each for tape in shown for each in (tape.name, tape.cartridge)}
+    if pool is not None and not known:
+        missing = {f"the pool {pool}"}
+    elif state is not None or unproven:
+        missing = set()
+    unknown = f"the catalogue does not know {', '.join(sorted(missing))}" if missing else None
     if as_json:
-        print_json(
-            {"tapes": [_row(tape, verdicts, copies, evidence and not verdict) for tape in shown]}
-        )
+        rows = [_row(tape, verdicts, copies, evidence and not verdict) for tape in shown]
+        _print_rows(rows, unknown)
     elif len(names) == 1 and len(shown) == 1 and not (verdict or unproven):
         (tape,) = shown
         said = verdicts.get(tape.path)
         emit(tape_page(tape, copies.get(tape.path, ()), said, features_of(tape)))
     else:
         emit(_table(shown, verdicts if verdict or unproven else {}) if shown else "no tapes")
-    if missing and state is None and not unproven:
-        give_up(f"the catalogue does not know {', '.join(sorted(missing))}", Exit.FAILED)
+    if unknown:
+        give_up(unknown, Exit.FAILED)
+
+
+def _refuse_vault(configuration: Configuration, vault: str | None) -> None:
+    """End the program if only the tapes of a vault that does not exist are wanted."""
+    if vault is not None and vault not in configuration.vaults:
+        hint = did_you_mean(vault, configuration.vaults) or listed(configuration.vaults)
+        give_up(f"there is no vault {vault}", Exit.USAGE, hint)
+
+
+def _print_rows(rows: Sequence[Mapping[str, object]], unknown: str | None) -> None:
+    """Print rows and what is unknown as one object; end the program if something is."""
+    if not unknown:
+        print_json({"tapes": rows})
+        return
+    print_json({"tapes": rows, "error": {"message": unknown, "hint": None}})
+    raise SystemExit(Exit.FAILED)
 
 
 Said = tuple[bool, str]  # whether it would be erased, and why

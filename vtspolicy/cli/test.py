@@ -98,9 +98,7 @@ def _cases(files: Sequence[Path]) -> list[Case]:
 
 
 def _unusable(problems: Sequence[Problem]) -> NoReturn:
-    for problem in problems:
-        click.echo(str(problem), err=True)
-    raise SystemExit(Exit.USAGE)
+    give_up("\n".join(map(str, problems)), Exit.USAGE)
 
 
 def _write(file: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Loads the configuration: file, environment and command line become one checked Configuration."""
 
+import os
 import socket
 from collections.abc import Mapping
 from itertools import islice
@@ -248,13 +249,22 @@ class _Loader:
                 self.findings.add(place, message, "a vault's directory begins with /")
                 continue
             if not self.absent_vaults and not _is_directory(path):
-                self.findings.add(place, f"{written} is not a directory", "create it, or mount it")
+                self._no_vault(path, place)
+                vaults[name] = path  # or each host that may use it would be wrong, too
                 continue
             self._vault_overlaps(name, path.resolve(), vaults, place)
             vaults[name] = path
             if lacking:
                 without[name] = lacking
         return vaults, without
+
+    def _no_vault(self, path: Path, place: Place) -> None:
+        self.findings.add(
+            place,
+            f"{path} is not a directory",
+            "create it, or mount it",
+            may_pass=not os.path.lexists(path),
+        )
 
     def _vault(self, node: Node) -> tuple[str | None, Place, frozenset[str]]:
         """Return the directory of one vault as written, where that is, what it goes without."""

@@ -43,7 +43,9 @@ class Place:
     line: int = 1  # 1-based
     column: int = 1  # 1-based, in characters
 
-    def problem(self, message: str, remedy: str = "", *, warning: bool = False) -> Problem:
+    def problem(
+        self, message: str, remedy: str = "", *, warning: bool = False, may_pass: bool = False
+    ) -> Problem:
         """Return a problem at this place."""
         return Problem(
             file=self.file,
@@ -52,6 +54,7 @@ class Place:
             message=message,
             remedy=remedy,
             warning=warning,
+            may_pass=may_pass,
         )
 
 

@@ -17,6 +17,7 @@ class Problem:
     message: str  # what was found
     remedy: str = ""  # what is allowed, or the nearest right word
     warning: bool = False  # doubtful, but does not stop the program
+    may_pass: bool = False  # a server may start later: a disk may not be mounted yet
 
     def __str__(self) -> str:
         """`file:line:column: message; remedy`, one line that a terminal can show."""
@@ -31,3 +32,8 @@ class ConfigurationError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether all that is wrong may pass without a change by a person."""
+        return all(problem.may_pass for problem in self.problems if not problem.warning)

@@ -38,7 +38,13 @@ class Findings:
         return tuple(problem for problem in self.problems if not problem.warning)
 
     def add(
-        self, at: Node | Place, message: str, remedy: str = "", *, warning: bool = False
+        self,
+        at: Node | Place,
+        message: str,
+        remedy: str = "",
+        *,
+        warning: bool = False,
+        may_pass: bool = False,
     ) -> None:
         """Add a problem at a node or place; raises ConfigurationError when there are too many."""
         place = at if isinstance(at, Place) else at.place
@@ -47,7 +53,7 @@ class Findings:
             if self._errors > ERROR_LIMIT:
                 last = place.problem(f"more than {ERROR_LIMIT} problems", "correct these first")
                 raise ConfigurationError([*self.problems, last])
-        self._problems.append(place.problem(message, remedy, warning=warning))
+        self._problems.append(place.problem(message, remedy, warning=warning, may_pass=may_pass))
 
     def extend(self, problems: Collection[Problem]) -> None:
         """Add problems that were found elsewhere."""

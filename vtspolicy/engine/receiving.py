@@ -17,6 +17,7 @@ from vtspolicy.engine.intake import (
     Reader,
     Understood,
     Unheard,
+    refused,
     settle,
     settle_some,
     understand,
@@ -73,6 +74,15 @@ class Backlog:
             len(self.kept) >= MOST_KEPT
             or sum(len(each.event.text) for each in self.kept) >= MOST_TEXT
         )
+
+    @property
+    def targets(self) -> set[tuple[str, str | None]]:
+        """The hosts of the commands that are kept, with the references that they give."""
+        commands = [each.command for each in self.kept if each.command is not None]
+        return {
+            (each.host if isinstance(each, Intake) else each.host.name, _references(each)[0])
+            for each in commands
+        }
 
     @property
     def refs(self) -> set[str]:
@@ -169,7 +179,10 @@ class Receiver:
         kept: list[Kept] = []
         for each in commands:
             ref, named = _references(each)
-            answered = None if refs & {ref, named} else self._without_jobs(each, found, now)
+            answered = None
+            if not refs & {ref, named}:
+                answered = self._unless_kept_elsewhere(session, each, named)
+                answered = self._without_jobs(answered, found, now)
             if answered is not None:
                 at_once.append(answered)
                 continue
@@ -178,6 +191,25 @@ class Receiver:
             kept.append(Kept(event=each.event, command=each, reader=reader))
         self._keep(session, [*kept, *mounts])
         await self._record(session, at_once, failures)
+
+    def _unless_kept_elsewhere(
+        self, session: HostSession, command: Command, named: str | None
+    ) -> Command:
+        """Return a Status or Cancel; denied with the reason if another connection has its target.
+
+        The command that it names has no number yet, and would be done after all.
+        """
+        if named is None or isinstance(command, Intake):
+            return command
+        host = command.host.name
+        for other, backlog in self.backlogs.items():
+            if other is not session and (host, named) in backlog.targets:
+                reason = (
+                    f"the command with ref={named} waits for room on another connection of host"
+                    f" {host}: ask again later, or on that one"
+                )
+                return refused(command, RequestState.DENIED, reason)
+        return command
 
     def _without_jobs(
         self, command: Command, found: Mapping[int, Found | str | Exception], now: datetime

@@ -5,6 +5,7 @@ import re
 from datetime import datetime
 
 from attrs import field, frozen
+from attrs.validators import in_
 
 from vtspolicy.notices import Word
 
@@ -108,11 +109,15 @@ class Event:
         return self.is_command or self.is_mount
 
 
+REFUSED = ("line", "event", "header", "plain", "cut", "json", "syslog", "frame")
+"""What refused input was, in one word for the metric."""
+
+
 @frozen(kw_only=True)
 class Refusal:
     """Input that could not become an event: it is counted and answered, and the connection kept."""
 
-    kind: str  # one word for the metric: line, event, header, plain, cut, json, syslog, frame
+    kind: str = field(validator=in_(REFUSED))
     reason: str  # what was wrong and what is allowed, for the notice
     column: int | None = None  # where in the line, from 1
     text: str | None = None  # of an event whose last line lacks its end: all that has come

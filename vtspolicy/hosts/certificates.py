@@ -43,16 +43,24 @@ class Validity:
 
 
 def validities(listen: Listen) -> Iterator[Validity]:
-    """Yield what is known of a listener's own certificate, and of those that sign its hosts'.
+    """Yield what is known of a listener's own certificates, and of those that sign its hosts'.
 
-    Raises OSError or ValueError for files that hold none.
+    Its own are that of the server and those between it and its authority. Raises OSError or
+    ValueError for files that hold none, or a broken one.
     """
-    if listen.cert is not None:
-        own, *_chain = x509.load_pem_x509_certificates(listen.cert.read_bytes())
-        yield _of(own, "cert", listen.cert)
-    if listen.clients is not None:
-        for each in x509.load_pem_x509_certificates(listen.clients.read_bytes()):
-            yield _of(each, "clients", listen.clients)
+    for key, file in (("cert", listen.cert), ("clients", listen.clients)):
+        if file is not None:
+            for each in certificates(file):
+                yield _of(each, key, file)
+
+
+def certificates(file: Path) -> list[x509.Certificate]:
+    """Return the certificates of a file, all of them. Raises OSError or ValueError."""
+    data = file.read_bytes()
+    found = x509.load_pem_x509_certificates(data)
+    if len(found) != data.count(b"-----BEGIN CERTIFICATE-----"):
+        raise ValueError(f"{file} holds a certificate that is cut off")
+    return found
 
 
 def _of(certificate: x509.Certificate, key: str, file: Path) -> Validity:

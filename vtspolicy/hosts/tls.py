@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,7 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vtspolicy.config.model import Listen
-from vtspolicy.hosts.certificates import validities
+from vtspolicy.hosts.certificates import certificates, validities
 
 WORDS = {
     9: "it is not valid yet",
@@ -113,14 +112,13 @@ def tls_context(listen: Listen) -> CertificateOptions:
     """Return what a door shows of us, and whom it lets in. Raises OSError or UnusableFileError."""
     if listen.key is None or listen.cert is None or listen.clients is None:
         raise ValueError(f"{listen.endpoint}: key, cert and clients are needed")
-    with _reading("cert", f"{listen.cert} holds no certificate in PEM"):
-        certificate = Certificate.loadPEM(listen.cert.read_bytes())
+    with _reading("cert", f"{listen.cert} holds no certificate in PEM, or a broken one"):
+        own, *chain = certificates(listen.cert)
     with _reading("key", f"{listen.key} holds no key in PEM, or one with a passphrase"):
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, listen.key.read_bytes(), b"")
-    with _reading("clients", f"{listen.clients} holds no certificates in PEM"):
-        authorities = _authorities(listen.clients)
-    public = certificate.original.get_pubkey().to_cryptography_key()
-    if key.to_cryptography_key().public_key() != public:  # type: ignore[union-attr]  # it has one
+    with _reading("clients", f"{listen.clients} holds no certificates in PEM, or a broken one"):
+        authorities = certificates(listen.clients)
+    if key.to_cryptography_key().public_key() != own.public_key():  # type: ignore[union-attr]  # it has one
         raise UnusableFileError("key", f"{listen.key} is not the key of {listen.cert}")
     for each in validities(listen):
         wrong = each.wrong(time.time())
@@ -128,8 +126,11 @@ def tls_context(listen: Listen) -> CertificateOptions:
             raise InvalidCertificateError(each.key, wrong)
     return CertificateOptions(
         privateKey=key,
-        certificate=certificate.original,
-        trustRoot=trustRootFromCertificates(authorities),
+        certificate=crypto.X509.from_cryptography(own),
+        extraCertChain=[crypto.X509.from_cryptography(each) for each in chain],
+        trustRoot=trustRootFromCertificates(
+            [Certificate(crypto.X509.from_cryptography(each)) for each in authorities]
+        ),
     )
 
 
@@ -150,11 +151,3 @@ def _reading(key: str, otherwise: str) -> Iterator[None]:
         yield
     except (crypto.Error, ValueError) as error:
         raise UnusableFileError(key, otherwise) from error
-
-
-def _authorities(file: Path) -> list[Certificate]:
-    end = b"-----END CERTIFICATE-----"
-    parts = file.read_bytes().split(end)[:-1]
-    if not parts:
-        raise ValueError("not a single one")
-    return [Certificate.loadPEM(part + end) for part in parts]

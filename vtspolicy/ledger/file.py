@@ -38,6 +38,9 @@ _SHORT = 0.05
 ABANDONED = 3600.0
 """Seconds without a write after which a copy is taken for abandoned."""
 
+MAGIC = b"SQLite format 3\x00"
+"""How the file of a database begins."""
+
 MIGRATING_CACHE = 65_536
 """KiB of the file that are kept in memory while every row of it may be rewritten."""
 
@@ -299,13 +302,18 @@ def _is_same(one: Path, other: Path) -> bool:
 def copy(source: Path, target: Path) -> None:
     """Make a consistent copy of a ledger, in steps, also while others write to it.
 
-    It appears under its name only when it is whole and on the disk; a file that is there is
-    replaced, but not the ledger itself, or what belongs to it: LedgerError. Of several that are
-    made at once each is whole, and the last one stays. What a copy left that was killed is removed.
+    It appears under its name only when it is whole and on the disk. Another copy that is there is
+    replaced, but not the ledger itself, what belongs to it, or any other file: LedgerError. Of
+    several that are made at once each is whole, and the last one stays. What a copy left that was
+    killed is removed.
     """
     own = [source, lock_of(source), *(beside(source, end) for end in ("-wal", "-shm"))]
     if any(_is_same(target, each) for each in own):
         raise LedgerError(f"{target} is the ledger itself: name another file for its copy")
+    if not _is_replaceable(target):
+        raise LedgerError(
+            f"{target} is there and is not a copy of a ledger: name another file, or remove it"
+        )
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     with closing(connect(source, readonly=True)) as reading:
         try:
@@ -322,6 +330,16 @@ def copy(source: Path, target: Path) -> None:
             _appear(part, target)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _is_replaceable(target: Path) -> bool:
+    """Whether there is nothing, or an empty file or a database, under the name of a copy."""
+    if not os.path.lexists(target):
+        return True
+    if not target.is_file():  # a device or a folder; or a link to nothing
+        return False
+    with target.open("rb") as file:
+        return file.read(len(MAGIC)) in {MAGIC, b""}
 
 
 def _remove_parts(target: Path, part: Path) -> None:

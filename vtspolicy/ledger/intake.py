@@ -254,7 +254,7 @@ class IntakeDesk(ReadingDesk):
         return recorded
 
     def _live_renewal(self, job_id: int) -> int | None:
-        """Return a live job by which this one is run again, at first or second hand; or None."""
+        """Return a live job of the same work, among all that repeat the same first job; or None."""
         row = self._one("live_renewal", job_id)
         return None if row is None else int(row[0])
 

@@ -8,10 +8,9 @@ from attrs import frozen
 
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
-from vtspolicy.rules.conditions import covers
 from vtspolicy.rules.expand import Template, names_in, parts_of
-from vtspolicy.rules.places import is_shipped
-from vtspolicy.rules.table import Condition, Rule, Table, TapeCondition
+from vtspolicy.rules.table import Rule, Table
+from vtspolicy.rules.unreachable import unreachable
 from vtspolicy.rules.work import Query, Work
 
 FindProgram = Callable[[str], str | None]
@@ -38,7 +37,7 @@ def check_table(
     others.
     """
     problems = [
-        *_unreachable(table, _broken(table, known)),
+        *unreachable(table, _broken(table, known)),
         *_programs(table, surroundings.find_program),
         *_secret_files(table, surroundings.why_secret_unsafe),
         *_unproven(table),
@@ -46,7 +45,7 @@ def check_table(
     return sorted(set(problems))
 
 
-# -- rules that never match
+# -- rules with errors
 
 
 def _broken(table: Table, known: Collection[Problem]) -> Collection[int]:
@@ -59,41 +58,6 @@ def _broken(table: Table, known: Collection[Problem]) -> Collection[int]:
             if at >= 0 and starts[at][0] == problem.file:
                 broken.add(starts[at][2])
     return broken
-
-
-def _unreachable(table: Table, broken: Collection[int]) -> Iterator[Problem]:
-    for index, rule in enumerate(table.rules):
-        for earlier in table.rules[:index] if rule.number not in broken else ():
-            if earlier.number not in broken and rule_covers(earlier, rule):
-                first = f"{earlier.place.file}:{earlier.place.line}"
-                yield rule.place.problem(
-                    f'the rule "{rule.name}" can never match: rule {earlier.number},'
-                    f' "{earlier.name}", takes all its commands',
-                    f"put it before that one ({first}), or narrow that one",
-                    warning=is_shipped(rule.place) and not is_shipped(earlier.place),
-                )
-                break
-
-
-def rule_covers(wide: Rule, narrow: Rule) -> bool:
-    """Return whether every command that fits `narrow` fits `wide` too; False where unsure."""
-    ours = {each.key: each for each in narrow.conditions}
-    our_tapes = {each.key: each for each in (*narrow.targets, *narrow.tapes)}
-    return all(_covered(each, ours.get(each.key)) for each in wide.conditions) and all(
-        _covered(each, our_tapes.get(each.key)) for each in (*wide.targets, *wide.tapes)
-    )
-
-
-def _covered(wide: Condition | TapeCondition, narrow: Condition | TapeCondition | None) -> bool:
-    if narrow is None:
-        return False
-    if wide.key in {"tape.size", "tape.age"}:
-        return wide.patterns == narrow.patterns
-    if wide.patterns == ("present",) and wide.key.startswith("keywords."):
-        return narrow.patterns != ("absent",)
-    if {"present", "absent"} & {*wide.patterns, *narrow.patterns}:
-        return wide.patterns == narrow.patterns
-    return all(any(covers(each, ours) for each in wide.patterns) for ours in narrow.patterns)
 
 
 # -- programs

@@ -3,7 +3,8 @@
 import operator
 import re
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase, translate
+from fnmatch import translate
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -16,6 +17,9 @@ from vtspolicy.rules.table import Condition, TapeCondition
 from vtspolicy.tapes import Tape, TapeState
 
 Value = str | float | None
+
+PATTERNS = 32_768
+"""Patterns that are kept compiled while rules are compared."""
 
 GLOB_LENGTH = 1024
 """Characters of the longest glob: a longer one would take seconds to be made ready."""
@@ -62,14 +66,22 @@ def covers(wide: str, narrow: str) -> bool:
     """Return whether all that fits `narrow` fits `wide`, as far as is known; False if unsure."""
     if wide in {narrow, "*"}:
         return True
+    if not stem_of(narrow).startswith(stem_of(wide)):
+        return False
     if not is_glob(narrow):
-        return fnmatchcase(narrow, wide)
-    stem = wide.removesuffix("*")
-    return wide.endswith("*") and not is_glob(stem) and _literal_start(narrow).startswith(stem)
+        return is_glob(wide) and _matcher(wide)(narrow) is not None
+    return wide == f"{stem_of(wide)}*"
 
 
-def _literal_start(pattern: str) -> str:
+@lru_cache(maxsize=PATTERNS)
+def stem_of(pattern: str) -> str:
+    """Return with what all begins that fits a pattern: all of it before the first wildcard."""
     return re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+
+
+@lru_cache(maxsize=PATTERNS)
+def _matcher(pattern: str) -> Callable[[str], object]:
+    return re.compile(translate(pattern)).match
 
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {

@@ -75,7 +75,7 @@ def _cause_in(cause: tuple[Reading, ...], output: str) -> str:
 def last_line(output: str) -> str:
     """Return the last line of an output that is written for people, or ""."""
     for line in reversed(output.splitlines()):
-        if (words := _one_line(line[:LINE_LIMIT])) and words[0] not in _OF_JSON:
+        if (words := _one_line(line)) and words[0] not in _OF_JSON:
             return words
     return ""
 
@@ -86,15 +86,31 @@ _OF_JSON = frozenset('{}[]"')
 
 def _last_match(pattern: re.Pattern[str], output: str) -> str:
     for line in reversed(output.splitlines()):
-        match = pattern.search(line[:LINE_LIMIT])
+        match = pattern.search(_for_people(line))
         words = (match[1] if pattern.groups else match.string) if match else None
         if words and words.strip():
             return words
     return ""
 
 
+_TERMINAL = re.compile(
+    r"\x1b\[[0-?]*+[ -/]*+[@-~]|\x9b[0-?]*+[ -/]*+[@-~]"  # colours, movements
+    r"|\x1b\][^\x07\x1b]*+(?:\x07|\x1b\\)"  # titles, links
+    r"|\x1b[ -/]*+[0-~]"
+)
+"""Sequences that programs write for a terminal."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def _for_people(line: str) -> str:
+    """Return a line without what is not a part of its text."""
+    line = line[:LINE_LIMIT]
+    return line if line.isprintable() else _CONTROL.sub(" ", _TERMINAL.sub("", line))
+
+
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:CAUSE_LIMIT]
+    return " ".join(_for_people(text).split())[:CAUSE_LIMIT]
 
 
 def _found(readings: tuple[Reading, ...], output: str) -> dict[str, str]:

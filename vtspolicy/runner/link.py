@@ -154,7 +154,7 @@ class KeeperLink:
 
     def _spawn_keeper(self, log: Path) -> int:
         try:
-            with log.open("ab") as file:
+            with open(log, "ab", opener=_private) as file:
                 if file.tell() > LOG_SIZE:
                     file.truncate(0)
                 return os.posix_spawn(
@@ -241,6 +241,10 @@ class KeeperLink:
                 return
             await deferLater(self._reactor, DELAYS[min(attempt, len(DELAYS) - 1)])
             attempt += 1
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _exit_code(pid: int) -> int | None:

@@ -17,7 +17,7 @@ from twisted.web import http, server
 from twisted.web.resource import Resource
 
 from vtspolicy.client import PERSON
-from vtspolicy.control import Control
+from vtspolicy.control import Control, Verb
 from vtspolicy.ledger import Ledger
 from vtspolicy.metrics import Metrics
 from vtspolicy.web.answers import (
@@ -121,6 +121,7 @@ class Root(Resource):
             given={name: value for name, value in given.items() if value is not None},
         )
         try:
+            _need_ledger(verb, self._house.ledger)
             return json_answer(dict(await do(**given, actor=actor)))
         except Exception as error:
             refused = as_mistake(error)
@@ -163,6 +164,15 @@ class Root(Resource):
             request.setHeader(name, value)
         request.write(answer.body)  # which sends nothing to who asked with HEAD
         request.finish()
+
+
+def _need_ledger(verb: Verb, ledger: Ledger) -> None:
+    """Refuse an order that would wait for the ledger: it might be done hours later, unexpected."""
+    if verb.records and ledger.trouble is not None:
+        raise Mistake(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"the ledger cannot be written: {ledger.trouble}; nothing was done",
+        )
 
 
 def _look_at_name(asked: str | None, names: Collection[str]) -> None:

@@ -40,12 +40,14 @@ INSERT INTO jobs (id, request, host, work, "values", rule, "lock", priority, not
                   path, created, repeats)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
--- The job that an operator's job runs again.
+-- A live job of the same work: one by which the job is run again, or another repeat of what it repeats.
 -- name: live_renewal
 WITH RECURSIVE again (job) AS (
     SELECT ?
     UNION
     SELECT jobs.id FROM again CROSS JOIN jobs ON jobs.repeats = again.job
+    UNION
+    SELECT jobs.repeats FROM again CROSS JOIN jobs ON jobs.id = again.job AND jobs.repeats IS NOT NULL
 )
 SELECT jobs.id FROM again CROSS JOIN jobs ON jobs.id = again.job WHERE jobs.finished IS NULL LIMIT 1
 
