@@ -294,7 +294,7 @@ def test_a_server_that_ends_meanwhile_hides_no_job_that_is_done_again(site, serv
         "job 1 is run again as job 4 of request 2",
         "job 2 cannot be run again: no server runs here",
         "job 3 cannot be run again: no server runs here",
-        "1 job run again, 2 cannot",
+        "1 job is run again (1 DSK), 2 cannot",
     ]
     assert site.run(retry, 2, 3).exit_code == 6
 

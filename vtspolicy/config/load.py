@@ -1,6 +1,5 @@
 """Loads the configuration: file, environment and command line become one checked Configuration."""
 
-import os
 import socket
 from collections.abc import Mapping
 from itertools import islice
@@ -134,6 +133,13 @@ def _is_directory(path: Path) -> bool:
         return False
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists() or path.is_symlink()
+    except OSError:  # as above
+        return True
+
+
 class _Loader:
     """Makes the configuration from the section that was read, and looks at files."""
 
@@ -263,7 +269,7 @@ class _Loader:
             place,
             f"{path} is not a directory",
             "create it, or mount it",
-            may_pass=not os.path.lexists(path),
+            may_pass=not _is_there(path),
         )
 
     def _vault(self, node: Node) -> tuple[str | None, Place, frozenset[str]]:
