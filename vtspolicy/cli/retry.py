@@ -77,7 +77,8 @@ def retry(
     """Run ended JOBs again, each as a new request; or all that a filter finds.
 
     Without --state a filter means jobs that failed, timed out or were interrupted. It leaves out
-    those that were run again already. The exit code is 1 if a job cannot be run again.
+    those that were run again already, and shows them. The exit code is 1 if another job cannot be
+    run again.
     """
     filtered = bool(state) or any(value is not None for value in given.values())
     if bool(job) == filtered:
@@ -100,7 +101,7 @@ def retry(
         confirm(f"{len(can)} jobs are to run again ({_applications(can)})", yes=yes)
     done = chosen if dry_run else _do_all(client, chosen, reason)
     _tell(done, dry_run=dry_run, as_json=as_json)
-    if any(each.refusal is not None for each in done):
+    if any(each.refusal is not None and not each.is_repeated for each in done):
         raise SystemExit(Exit.FAILED)
 
 
@@ -110,6 +111,7 @@ class Chosen:
 
     job: Job
     refusal: str | None = None  # why it cannot be
+    is_repeated: bool = False  # a filter leaves it out: it was run again already
     request: int | None = None  # that runs it again
     again: int | None = None  # the new job
 
@@ -131,11 +133,12 @@ def _named(book: "Book", numbers: Sequence[int]) -> list[Job]:
 def _look(book: "Book", job: Job, *, by_name: bool) -> Chosen:
     refusal = book.why_not_renewed(job.id)
     repeats = book.repeats(job.id)
-    if refusal is None and repeats and not by_name:
+    is_repeated = bool(repeats) and not by_name
+    if refusal is None and is_repeated:
         last = book.job(repeats[-1])
         state = last.state.value if last is not None else "not known"
         refusal = f"job {job.id} was run again already, as job {repeats[-1]}: {state}"
-    return Chosen(job=job, refusal=refusal)
+    return Chosen(job=job, refusal=refusal, is_repeated=is_repeated)
 
 
 def _one(client: Client, number: int, reason: str | None, *, as_json: bool) -> None:
