@@ -276,7 +276,7 @@ class EmbeddedQueue:
             self._hungry[seats] = None
             self._begin(job)
             left -= 1
-        return True
+        return not self._locks.is_waking  # the last one may have ended at once, and freed others
 
     def _whose_turn(self, seats: Seats) -> Job | None:
         """Take out the next job of an application that has a free seat."""

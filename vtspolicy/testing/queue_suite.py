@@ -637,6 +637,23 @@ class QueueSuite:
         assert started == [*range(1, 6000)]
         assert rig.queue.waiting == rig.queue.running == 0
 
+    def test_what_a_job_that_ends_while_it_is_started_held_up_is_started(self) -> None:
+        rig = self.rig()
+        started: list[int] = []
+
+        def start(job: int) -> None:
+            started.append(job)
+            if job == 2:
+                rig.queue.give_back(job)
+
+        rig.queue.open(start)
+        rig.queue.put(entry(1, "/V/P/2"))
+        rig.queue.put(entry(2, "/V/P", "B"))
+        rig.queue.put(entry(3, "/V/P/1"))
+        rig.queue.give_back(1)
+        rig.settle()
+        assert started == [1, 2, 3]
+
     def test_a_start_that_fails_does_not_hold_up_the_others(self) -> None:
         rig = self.rig()
         rig.queue.seats({"A": 2})
