@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 from vtspolicy.cli import cli
-from vtspolicy.cli.serve import _code_of
 from vtspolicy.config.load import load_configuration
 from vtspolicy.config.problems import ConfigurationError
 
@@ -37,14 +36,12 @@ def test_what_the_ledger_knows_is_shown_although_a_vault_is_not_mounted(config, 
 
 
 def test_a_server_without_its_vaults_ends_so_that_it_is_started_again(config):
-    assert _code_of(config, {}) == 7
+    def code():
+        return CliRunner().invoke(cli, ["serve", "--config", str(config)]).exit_code
+
+    assert code() == 7
     config.write_text(config.read_text() + "listn: 1\n")
-    assert _code_of(config, {}) == 2
-
-
-def test_a_configuration_whose_rules_are_wrong_is_for_a_person(config, tmp_path):
-    (tmp_path / "not-mounted").mkdir()
-    assert _code_of(config, {}) == 2
+    assert code() == 2
 
 
 def test_doctor_looks_at_what_it_may_not_enter(config, monkeypatch):
