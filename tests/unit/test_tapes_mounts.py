@@ -1,7 +1,10 @@
 """A host asks for its tape while a job empties it, or brings it back."""
 
+import shutil
+
 import pytest
 from test_tapes_faults import TapeSite, TapeWorld
+from twisted.internet.defer import Deferred
 
 from vtspolicy.jobs import RequestState
 from vtspolicy.notices import Word
@@ -118,3 +121,26 @@ def test_a_second_drive_waits_for_the_tape_that_comes_back_for_the_first(world):
     assert answers(world) == []
     end(world)
     assert answers(world) == [Word.MOUNTREADY, Word.MOUNTREADY]
+
+
+@pytest.fixture
+def elsewhere(world):
+    """Another pool of the vault."""
+    pool = world.path.parent.parent / "OTHER"
+    pool.mkdir()
+    yield pool
+    shutil.rmtree(pool)
+
+
+def test_a_tape_that_is_moved_before_its_host_is_answered_is_ready_and_unlocked(world, elsewhere):
+    emptied(world)
+    world.mount()
+    run = world.machine.running[0].run
+    world.runner.exit(run.key, world.act(*run.argv[1:]))
+    world.settle()
+    world.path.rename(elsewhere / world.path.name)
+    Deferred.fromCoroutine(world.engine.catalogue.scan("operator alice"))
+    world.settle()
+    end(world)
+    assert answers(world) == [Word.MOUNTREADY]
+    assert (world.ledger.book.tapes_locked(), len(world.mounted)) == ([], 1)

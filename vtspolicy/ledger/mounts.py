@@ -94,6 +94,13 @@ class MountDesk(Desk):
             closed=closed,
         )
 
+    def mount(self, mount_id: int) -> Mount:
+        """Return one mount. Raises NoSuchRow."""
+        row = self._one("mount", mount_id)
+        if row is None:
+            raise NoSuchRow("mount", mount_id)
+        return mount_of(row)
+
     def open_mounts(self, host: str | None = None, seq: str | None = None) -> list[Mount]:
         """Return mounts that are owed an answer; of one host's request when both are given."""
         if host is not None and seq is not None:
@@ -136,10 +143,7 @@ class MountDesk(Desk):
         request: int | None = None,
     ) -> Mount | None:
         """Move an open mount on; None when it is closed already. All but RESTORING close it."""
-        row = self._one("mount", mount_id)
-        if row is None:
-            raise NoSuchRow("mount", mount_id)
-        before = mount_of(row)
+        before = self.mount(mount_id)
         closed = None if state is MountState.RESTORING else at
         if not self._do("move_mount", state.value, reason, request, closed, mount_id):
             return None

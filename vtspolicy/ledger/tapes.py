@@ -210,10 +210,11 @@ class TapeDesk(CopyDesk):
         return True
 
     def _follow_move(self, before: Tape, after: Tape, at: float) -> None:
-        """Let the record and the copies of a tape follow it to another pool, or name of its vault.
+        """Let all that is known of a tape follow it to another pool, or name of its vault.
 
         The rename of a tape changes the file's change time, and nothing else: the copies that it
         was then are copies of it still. That of its vault in the configuration changes nothing.
+        Mounts that wait for the tape follow it, or it would stay locked when they are answered.
         """
         if before.seen is not None and after.seen is not None:
             there = evolve(before.seen, vault=after.seen.vault)
@@ -222,6 +223,7 @@ class TapeDesk(CopyDesk):
                 self._note_same(before.path, before.seen, after.seen, at)
         self._do("move_copies", after.vault, after.pool, after.path, before.path)
         self._do("move_tape", after.vault, after.pool, after.path, before.path)
+        self._do("move_open_mounts", after.path, before.path)
 
     def note_renamed(self, tape: Tape, before: Fingerprint, at: float) -> None:
         """Note that this program renamed a tape and gave it its name back; `before` it was so.
