@@ -759,6 +759,18 @@ def test_a_copied_tape_is_not_taken_for_a_moved_one():
     assert (change.before, change.told) == (None, "added by others")
 
 
+def test_equal_names_in_two_pools_are_known_again_where_their_vault_has_another_folder():
+    known = [erased(migrated(at(pool, inode=inode))) for pool, inode in (("PAY", 1), ("HR", 2))]
+    found = [evolve(each, path=f"/elsewhere{each.path}") for each in map(_bare, known)]
+    assert {(each.told, each.after.path, each.after.state) for each in changes(known, found)} == {
+        (f"moved by others, from {each.name}", each.path, TapeState.ERASED) for each in found
+    }
+
+
+def _bare(tape):
+    return a_tape(tape.seen, pool=tape.pool, cartridge=tape.cartridge)
+
+
 def test_added_removed_emptied_and_written_tapes_are_distinguished():
     assert [each.told for each in changes([], [at("PAY")])] == ["added by others"]
     assert [each.told for each in changes([MIGRATED], [])] == ["removed by others"]
