@@ -85,7 +85,7 @@ ACTS_AND_REASONS = [
     (Reason.BACK_ALREADY, Act.RESTORE, facts(TOUCHED, COPY)),
     (Reason.LOCKED, Act.ERASE, facts(evolve(MIGRATED, locked=True), COPY)),
     (Reason.LOCKED, Act.ERASE, facts(evolve(OVERRIDDEN, locked=True))),
-    (Reason.ASKED_FOR, Act.ERASE, facts(evolve(MIGRATED, mounted=900.0), COPY, asked=899.0)),
+    (Reason.ASKED_FOR, Act.ERASE, facts(MIGRATED, COPY, wanted=True)),
     (Reason.IN_USE, Act.ERASE, facts(MIGRATED, COPY, use=Use.OPEN)),
     (Reason.IN_USE, Act.DELETE, facts(OVERRIDDEN, use=Use.OPEN)),
     (Reason.IN_USE, Act.ERASE, facts(MIGRATED, COPY, use=Use.OPEN, accepted=("leases",))),
@@ -197,7 +197,7 @@ def test_what_is_so_already_is_done_and_all_else_refused():
     ],
 )
 def test_a_tape_that_is_as_copied_is_emptied_once_its_copy_is_found(act, tape, copy):
-    known = facts(tape, copy, asked=900.0, movable=())
+    known = facts(tape, copy, movable=())
     assert asked(judge(act, known)) == (copy, Proof.FOUND)
     found = judge(act, evolve(known, answers=answers(Found.FOUND)))
     assert found == Allowed(copy=copy, proof=Proof.FOUND)

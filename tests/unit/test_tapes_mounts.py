@@ -6,6 +6,7 @@ import pytest
 from test_tapes_faults import TapeSite, TapeWorld
 from twisted.internet.defer import Deferred
 
+from vtspolicy.events.event import Event
 from vtspolicy.jobs import RequestState
 from vtspolicy.notices import Word
 from vtspolicy.tapes import Reason, TapeState
@@ -83,7 +84,15 @@ def test_mounts_and_locks_are_looked_at_again_before_each_act(
         if verb.__name__ == "prove_copy":
             now = world.clock.seconds() + 1.0
             if late == "mount":
-                book.set_mounted(world.tape(), now)
+                book.record_mount(
+                    event=Event(text="MOUNT P00001", wire="plain"),
+                    host="NSK1",
+                    digest=None,
+                    received=now,
+                    seq="0412",
+                    volume="P00001",
+                    path=str(world.path),
+                )
             else:
                 book.set_locked(str(world.path), True, "operator alice", now)
         return write(verb, *args, **more)
@@ -94,6 +103,13 @@ def test_mounts_and_locks_are_looked_at_again_before_each_act(
     assert world.path.read_bytes() == b"tape"
     request = world.ledger.book.request(2)
     assert (request.state, reason.words in request.reason) == (RequestState.FAILED, True)
+
+
+@pytest.mark.parametrize("back", [0.5, 3000.0])
+def test_a_tape_that_was_mounted_before_the_clock_was_set_back_is_emptied(world, back):
+    world.mount()
+    world.clock.rightNow -= back
+    emptied(world)
 
 
 def emptied(world):

@@ -111,6 +111,10 @@ class MountDesk(Desk):
         """Return mounts of one tape that are owed an answer."""
         return [mount_of(row) for row in self._all("open_mounts_of", path)]
 
+    def is_mounted_since(self, path: str, request: int) -> bool:
+        """Whether a host asked for a tape after a request was recorded; no clock matters."""
+        return self._one("mounted_since", path, request) is not None
+
     def open_mount_counts(self) -> tuple[int, float | None]:
         """Return how many mounts are owed an answer, and since when the oldest."""
         count, oldest = self._need("open_mount_counts")

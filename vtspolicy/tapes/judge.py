@@ -77,7 +77,7 @@ class Facts:
     answers: Mapping[int, Answer] = field(factory=dict)  # by the copies' numbers
     demanded: Proof | None = None  # by the rule of the act
     cleanup: bool = False  # only the cleanup asked for it
-    asked: float | None = None  # when the act was asked for, seconds since the epoch
+    wanted: bool = False  # a host asked for the tape after the act was asked for
     job: int | None = None  # the job that acts
     handle: str | None = None  # of the copy that an operator chose
     movable: Collection[str] = ()  # applications that can bring a tape back to another place
@@ -194,7 +194,7 @@ def _settled(act: Act, facts: Facts) -> Done | Refused | None:
         return _refused(Reason.NO_TAPE)
     if tape.locked:
         return _refused(Reason.LOCKED)
-    if facts.asked is not None and (tape.mounted or 0.0) > facts.asked:
+    if facts.wanted:
         return _refused(Reason.ASKED_FOR)
     if tape.size == 0 and act is Act.ERASE:
         return _done(Reason.EMPTY_ALREADY)
