@@ -42,6 +42,8 @@ READ = """read_back:
       read: {digest: 'digest=([0-9a-f]+)'}"""
 SIZED = """read: {bytes: 'bytes=([0-9]+)'}
     expect: {bytes: "{size}"}"""
+SUMMED = """read: {bytes: 'bytes=([0-9]+)', digest: 'sha256=([0-9a-f]+)'}
+    expect: {bytes: "{size}"}"""
 QUEUED = """read: {application_job: 'JobId=([0-9]+)'}
     poll:
       run: ["true", poll, "{application_job}"]

@@ -304,7 +304,8 @@ class TapeWorld(Checks, World):
     def mount(self, tape):
         self.ready()
         self.event += 1
-        self.mounts.append((f"{400 + self.event}", tape, tape.version))
+        seq = f"{400 + self.event:04d}"
+        self.mounts.append((seq, tape, tape.version))
         at = datetime.fromtimestamp(1_795_300_000 + self.event, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         line = {
             "time": at,
@@ -312,7 +313,22 @@ class TapeWorld(Checks, World):
             "process": "$ZSVR",
             "ssid": "TANDEM.TAPE.L01",
             "number": 600,
-            "text": f"$ZSVR: {400 + self.event} MOUNT {tape.name} WITH RING",
+            "text": f"$ZSVR: {seq} MOUNT {tape.name} WITH RING",
+        }
+        self.of("NSK1").dataReceived(json.dumps(line).encode() + b"\n")
+        self.settle()
+
+    def cancel_mount(self, seq, tape):
+        """The host does not wait for a tape any more."""
+        self.event += 1
+        at = datetime.fromtimestamp(1_795_300_000 + self.event, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        line = {
+            "time": at,
+            "system": "\\NSK1",
+            "process": "$ZSVR",
+            "ssid": "TANDEM.TAPE.L01",
+            "number": 649,
+            "text": f"$ZSVR: {seq} REQUEST FOR {tape.name} CANCELLED",
         }
         self.of("NSK1").dataReceived(json.dumps(line).encode() + b"\n")
         self.settle()
