@@ -61,7 +61,7 @@ class Mark:
     began: float | None = None  # when the copy began, by this machine; seconds since the epoch
     size: int | None = None  # bytes that were copied
     application: str = ""
-    lag: float | None = 0.0  # seconds by which the vault's clock is behind; None: not known
+    lag: float | None = 0.0  # seconds by which the vault's clock is behind at most; None: not known
 
 
 @frozen(kw_only=True)
@@ -447,7 +447,9 @@ def _since_began(facts: Facts) -> Ruling:
     if mark.began > facts.now:
         return _refused(Reason.BEGAN_LATER)
     if mark.lag is None:
-        return Allowed(doubt="the vault's clock is not known: its folder cannot be written")
+        return Allowed(
+            doubt="the vault's clock is not known: it cannot be written, or answers late"
+        )
     if seen.ctime_ns / 1e9 >= began:
         return Allowed(doubt="the file's attributes were changed after the copy began")
     if _may_be_later(seen.ctime_ns, began, facts.features):
