@@ -68,7 +68,7 @@ class DeletionGate:
         for tape, ruling, facts in judged:
             if isinstance(ruling, Done):
                 told.append(f"{tape.name}: {ruling.words}")
-                outcomes += _left_by_a_crash(tape, at_start.get(tape.path))
+                outcomes += _left_by_a_crash(job, tape, at_start.get(tape.path))
                 continue
             outcome = await self._act(act, job, ruling, facts)
             if isinstance(outcome, str):
@@ -194,13 +194,17 @@ def _words(ruling: Ruling) -> str:
     return ruling.words if isinstance(ruling, Refused) else "it is in use: a process has it open"
 
 
-def _left_by_a_crash(tape: Tape, before: Look | None) -> list[Outcome]:
-    """Return what an earlier server had done for this attempt, and could not write down."""
+def _left_by_a_crash(job: Job, tape: Tape, before: Look | None) -> list[Outcome]:
+    """Return what an earlier server had done for this attempt, and could not write down.
+
+    What an operator's word allowed was not proven, whatever copies there are.
+    """
     if before is None or before.fingerprint is None or not before.fingerprint.size:
         return []
     there = evolve(tape, size=before.fingerprint.size, seen=before.fingerprint)
     proven = (
-        tape.rewritten is None
+        not there.is_overridden(job.started or job.created, job.id)
+        and tape.rewritten is None
         and tape.kept is not None
         and difference(tape.kept, before.fingerprint) is not Difference.WRITTEN
     )
