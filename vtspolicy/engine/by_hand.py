@@ -273,6 +273,7 @@ async def _find(engine: "Engine", text: str) -> Tape:
     except OSError as error:
         raise UnknownThing(f"the vault cannot be read: {error.strerror or error}") from error
     tape: Tape = found.tapes[0]
+    await engine.catalogue.follow(found.tapes, records)
     (there,) = await engine.ledger.read(known, (tape,), engine.clock.seconds())
     return there
 

@@ -245,6 +245,7 @@ class Mounts:
         records = await engine.ledger.read(Book.tapes_named, volume)
         looking = engine.conductor.checks.in_thread
         found = await looking(engine.vaults.find, Target(cartridge=volume), records)
+        await engine.catalogue.follow(found.tapes, records)
         now = engine.clock.seconds()
         (tape,) = await engine.ledger.read(known, found.tapes, now)
         return tape

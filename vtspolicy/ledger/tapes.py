@@ -328,9 +328,11 @@ class TapeDesk(CopyDesk):
             self._note(at, known.state.value, after.state.value, cause, "engine", subject=subject)
 
     def set_mounted(self, tape: Tape, at: float) -> None:
-        """Note that a host has asked for a tape."""
-        if not self._do("set_mounted", at, tape.path):
-            self.save_tape(evolve(tape, mounted=at))
+        """Note that a host has asked for a tape; of one that no scan has seen it is not noted.
+
+        It may have been moved: a record of its own would keep the one that it has from following.
+        """
+        self._do("set_mounted", at, tape.path)
 
     def forget_restore(self, tape: Tape) -> None:
         """Note that a restore which failed has not begun to write to a tape."""
