@@ -275,9 +275,6 @@ class TapeWorld(Checks, World):
     def command(self, text):
         """A host's command; returns the request's number, or None."""
         self.ready()
-        if any("move" in each for each in self.unseen.values()):
-            self.scan()
-            self.ready()
         self.event += 1
         before = self.ledger.book.requests(limit=1)
         at = datetime.fromtimestamp(1_795_300_000 + self.event, UTC).strftime("%Y-%m-%dT%H:%M:%S")
