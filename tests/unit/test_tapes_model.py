@@ -108,6 +108,7 @@ ACTS_AND_REASONS = [
     (Reason.CONTENT_UNKNOWN, Act.ERASE, facts(MIGRATED, evolve(COPY, after=None))),
     (Reason.WRITTEN_SINCE, Act.ERASE, facts(REWRITTEN, COPY)),
     (Reason.WRITTEN_SINCE, Act.ERASE, facts(REWRITTEN, COPY, answers=answers(Found.DATA))),
+    (Reason.COPIED_ANEW, Act.ERASE, facts(MIGRATED, COPY, cleanup=True, chosen=COPY.id + 1)),
     (Reason.NOT_BY_US, Act.ERASE, facts(MIGRATED, evolve(COPY, by_us=False), cleanup=True)),
     (Reason.MOVED, Act.ERASE, facts(MIGRATED, evolve(COPY, source="/v/OLD/A00017"))),
     (

@@ -77,6 +77,7 @@ class Facts:
     answers: Mapping[int, Answer] = field(factory=dict)  # by the copies' numbers
     demanded: Proof | None = None  # by the rule of the act
     cleanup: bool = False  # only the cleanup asked for it
+    chosen: int | None = None  # the number of the copy by which the cleanup chose it
     wanted: bool = False  # a host asked for the tape after the act was asked for
     job: int | None = None  # the job that acts
     handle: str | None = None  # of the copy that an operator chose
@@ -219,6 +220,8 @@ def _evidence(facts: Facts) -> Ruling:
     """
     if not facts.copies:
         return _refused(Reason.NO_COPY)
+    if facts.chosen not in {None, facts.tape.held}:
+        return _refused(Reason.COPIED_ANEW)
     refusals: list[Refused] = []
     for copy, need, why in _candidates(facts, refusals):
         answer = facts.answers.get(copy.id)

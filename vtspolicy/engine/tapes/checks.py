@@ -52,7 +52,7 @@ TARGET, STAGING = "{target}", "{staging}"
 """The places of a private file, and of a private folder, in a template."""
 
 CLEANUP = "cleanup"
-"""A value that marks jobs of the cleanup."""
+"""A value that marks jobs of the cleanup: the number of the copy by which it chose the tape."""
 
 TO = "to"
 """A value of restores: the file to which an operator wants the copy written."""
@@ -142,6 +142,7 @@ class TapeChecks:
             accepted=self.vaults.accepted.get(tape.vault, frozenset()),
             demanded=work.proof if work is not None else None,
             cleanup=job is not None and CLEANUP in job.values,
+            chosen=_chosen(job),
             wanted=wanted,
             job=job.id if job is not None else None,
             handle=job.values.get(CHOSEN) if job is not None else None,
@@ -295,6 +296,12 @@ def _on_record(book: Book, tape: Tape, job: Job | None) -> tuple[tuple[Copy, ...
     """Return a tape's copies, and whether a host asked for it after a job was asked for."""
     wanted = job is not None and book.is_mounted_since(tape.path, job.request)
     return tuple(book.copies_of(tape.path)), wanted
+
+
+def _chosen(job: Job | None) -> int | None:
+    """Return by which copy the cleanup chose a job's tape; None: not by it, or not known."""
+    number = job.values.get(CLEANUP, "") if job is not None else ""
+    return int(number) if number.isdecimal() else None
 
 
 def _features(tape: Tape, vaults: Vaults, assume: bool) -> VaultFeatures:
