@@ -129,6 +129,15 @@ def test_a_tape_that_is_asked_for_while_it_comes_back_is_answered_when_it_is_bac
     assert answers(world) == [Word.MOUNTREADY]
 
 
+def test_a_host_is_answered_though_the_clock_was_set_back_while_its_tape_came(world):
+    emptied(world)
+    world.mount()
+    world.clock.rightNow -= 3000.0
+    end(world)
+    assert answers(world) == [Word.MOUNTREADY]
+    assert not world.tape().locked
+
+
 def test_a_second_drive_waits_for_the_tape_that_comes_back_for_the_first(world):
     emptied(world)
     world.mount()

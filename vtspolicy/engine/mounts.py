@@ -417,10 +417,14 @@ class Mounts:
         )
 
     def _wait(self, mount: Mount) -> float:
-        """Return for how many seconds a host is not to be answered yet."""
+        """Return for how many seconds a host is not to be answered yet.
+
+        It is answered at once where the clock was set back, and it is not known how long it waits.
+        """
         host = self.engine.reader.configuration.hosts.get(mount.host)
         delay = host.mount_delay if host is not None else 0.0
-        return mount.opened + delay - self.engine.clock.seconds()
+        wait = mount.opened + delay - self.engine.clock.seconds()
+        return wait if wait <= delay else 0.0
 
     def _wake_in(self, seconds: float) -> None:
         now = self.engine.clock.seconds()
