@@ -43,3 +43,16 @@ def test_a_mark_finds_its_record(world):
     told = world.mark(tape, "migrated", handle="OWN", size=10)
     assert told["state"] == "erased"
     assert len(world.ledger.book.copies_of(str(tape.path))) == 2
+
+
+def test_its_copy_is_kept_where_a_job_keeps_its_record_from_following():
+    site = TapeSite()
+    world = TapeWorld(site)
+    player, tape = Player(world), world.tapes[0]
+    for each in (*ERASED, ("mount", 0), ("host", "move", 0), ("do", "Delete", 0)):
+        getattr(player, each[0])(*each[1:])
+    player.scan()
+    assert player.do("Restore", 0).state.value == "completed"
+    assert [path.read_bytes() for path in world.places(tape) if path.exists()] == [tape.content]
+    world.close()
+    site.remove()

@@ -256,7 +256,10 @@ class TapeDesk(CopyDesk):
     ) -> None:
         """Write into the catalogue what a job has done to its tapes; `readings` its output had."""
         for outcome in outcomes:
-            known = self.tape(outcome.tape.path) or outcome.tape
+            record = self.tape(outcome.tape.path)
+            if record is None and isinstance(outcome, Emptied) and not outcome.tape.size:
+                continue  # it may have been moved here: its record is elsewhere
+            known = record or outcome.tape
             match outcome:
                 case Copied():
                     after = self._copied(job, outcome, known, at, readings or {})
