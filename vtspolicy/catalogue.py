@@ -39,6 +39,8 @@ def compare(
             continue
         candidates = gone.get(file.cartridge, [])
         there = [each for each in candidates if each.size is not None] or candidates
+        # Where a vault has another folder now, each tape is in the pool that it was in.
+        there = [each for each in candidates if each.name == file.name] or there
         if len(there) != 1:
             changes.append(Change(before=None, after=file, told="added by others"))
             continue

@@ -160,6 +160,14 @@ def test_with_next_free_a_tape_that_changed_gets_another_handle(shop):
         assert shop("query", "--verify", handle=handle).exit_code == 0
 
 
+def test_with_next_free_no_copy_gets_a_handle_that_is_too_long_to_ask_for(shop):
+    longest = "h" * 127
+    shop("archive", "--next-free", handle=longest)
+    shop.tape.write_bytes(b"something new")
+    answer = shop("archive", "--next-free", handle=longest)
+    assert (answer.exit_code, "has 129 characters" in answer.stderr) == (1, True)
+
+
 def test_with_next_free_a_handle_of_another_tape_is_not_passed_over(shop):
     shop("archive")
     other = shop.tape.with_name("OTHER")

@@ -63,7 +63,7 @@ class ModelApplication:
         if how == "lies":
             return 0, "stored\n"
         self.copies[handle] = Stored(path, data, data)
-        return 0, f"bytes={len(data)}\n"
+        return 0, f"bytes={len(data)}\nsha256={hashlib.sha256(data).hexdigest()}\n"
 
     def restore(self, run, how, place):
         """Bring a copy back to a place; returns exit code and output."""

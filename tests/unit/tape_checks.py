@@ -40,9 +40,6 @@ class Checks:
                     tape.waive("the application's record is not true")
                     continue
                 self.lost.append(f"{tape.name}: its last content is nowhere")
-        for notice in self.mail["NSK1"].notices:
-            if notice.word.name == "MOUNTREADY":
-                self._check_mount(notice.fields.get("seq"))
         assert self.lost == []
 
     def _is_somewhere(self, tape):
@@ -66,6 +63,10 @@ class Checks:
         if verb == "start_attempt" and result is not None and not isinstance(result, Failure):
             versions = {tape.name: tape.version for tape in self.tapes}
             self.begun[result.job.id] = (versions, self.acts)
+        if verb == "answer" and not isinstance(result, Failure):
+            for notice in result:  # what is asked for after the mount may empty the tape again
+                if notice.word.name == "MOUNTREADY":
+                    self._check_mount(notice.fields["seq"])
         if verb != "finish_attempt" or isinstance(result, Failure) or not result.changed:
             return
         job = result.job

@@ -9,6 +9,8 @@ from tape_files import OTHERS, WRITES
 from tape_worlds import Armed
 from twisted.internet.defer import Deferred
 
+from vtspolicy.engine.tapes.proving import _intake
+
 HOURS = 3 * 3600.0
 
 tape = st.integers(0, 1)
@@ -55,6 +57,8 @@ STEPS = {
     "remount": st.tuples(st.just("remount")),
     "cleanup": st.tuples(st.just("cleanup")),
     "mount": st.tuples(st.just("mount"), main),
+    "cancel_mount": st.tuples(st.just("cancel_mount")),
+    "prove": st.tuples(st.just("prove"), main),
     "slow": st.tuples(st.just("slow"), st.integers(1, 3)),
     "release": st.tuples(st.just("release")),
     "copy": st.tuples(st.just("copy"), main, st.integers(0, 3)),
@@ -300,6 +304,24 @@ class Player:
     def mount(self, number):
         self.world.mount(self.world.tapes[number])
 
+    def cancel_mount(self):
+        world = self.world
+        world.ready()
+        if world.mounts:
+            seq, tape, _ = world.mounts[-1]
+            world.cancel_mount(seq, tape)
+
+    def prove(self, number):
+        """The time has come to prove a tape's copies again."""
+        world = self.world
+        world.ready()
+        proving, rules = world.engine.conductor.proving, world.engine.reader.table.rules
+        work = next(rule.work for rule in rules if rule.work.then == "migrated")
+        for copy in world.ledger.book.copies_of(str(world.tapes[number].path)):
+            intake = _intake(copy, work, world.clock.seconds())
+            proving.take_up(intake, world.ledger.book.record(intake))
+        world.settle()
+
     def slow(self, count):
         self.world.slow += count
 
@@ -396,7 +418,13 @@ class Ending:
             if world.site.in_place and moved:
                 one.waive("it was moved, and can be brought back to its old place only")
                 return
-            request = player.do("Restore", number)
+            record = world.ledger.book.tape(str(one.path))
+            if world.site.in_place and record is not None and record.is_left_unknown:
+                world.order(f"VTSPolicy Restore - {one.name}", override="nobody saw its end")
+                player.work()
+                request = world.ledger.book.requests(limit=1)[0]
+            else:
+                request = player.do("Restore", number)
             found = [path.read_bytes() for path in (one.path, *others) if path.exists()]
             assert request.state.value == "completed", f"Restore: {request}"
             assert one.content in found, f"Restore: {one.content} is not in {found}"

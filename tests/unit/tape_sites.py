@@ -22,7 +22,7 @@ rules:
     {archive}
     then: migrated
     on_interrupt: retry
-  - rule: restore
+  - rule: {of_the_pool}
     application: DSK
     when: {{family: Restore}}
     run: ["true", restore, "{{source}}", "{{handle}}", "{place}"]
@@ -41,6 +41,8 @@ READ = """read_back:
       run: ["true", read, "{path}", "{handle}"]
       read: {digest: 'digest=([0-9a-f]+)'}"""
 SIZED = """read: {bytes: 'bytes=([0-9]+)'}
+    expect: {bytes: "{size}"}"""
+SUMMED = """read: {bytes: 'bytes=([0-9]+)', digest: 'sha256=([0-9a-f]+)'}
     expect: {bytes: "{size}"}"""
 QUEUED = """read: {application_job: 'JobId=([0-9]+)'}
     poll:
@@ -73,6 +75,7 @@ class TapeSite(Site):
         exchange=True,
         tick=1,
         each_pool=False,
+        of_the_pool="restore",
     ):
         self.place, self.proof, self.leases, self.tick = place, proof, leases, tick
         self.exchange = exchange
@@ -85,6 +88,7 @@ class TapeSite(Site):
             archive=f"each: pool\n    {more}" if each_pool else more,
             place=place,
             restore=restore,
+            of_the_pool=of_the_pool,
         )
         super().__init__(rules, families=("Delete", "Restore"), within=PLACE)
 

@@ -275,9 +275,6 @@ class TapeWorld(Checks, World):
     def command(self, text):
         """A host's command; returns the request's number, or None."""
         self.ready()
-        if any("move" in each for each in self.unseen.values()):
-            self.scan()
-            self.ready()
         self.event += 1
         before = self.ledger.book.requests(limit=1)
         at = datetime.fromtimestamp(1_795_300_000 + self.event, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -304,7 +301,8 @@ class TapeWorld(Checks, World):
     def mount(self, tape):
         self.ready()
         self.event += 1
-        self.mounts.append((f"{400 + self.event}", tape, tape.version))
+        seq = f"{400 + self.event:04d}"
+        self.mounts.append((seq, tape, tape.version))
         at = datetime.fromtimestamp(1_795_300_000 + self.event, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         line = {
             "time": at,
@@ -312,7 +310,22 @@ class TapeWorld(Checks, World):
             "process": "$ZSVR",
             "ssid": "TANDEM.TAPE.L01",
             "number": 600,
-            "text": f"$ZSVR: {400 + self.event} MOUNT {tape.name} WITH RING",
+            "text": f"$ZSVR: {seq} MOUNT {tape.name} WITH RING",
+        }
+        self.of("NSK1").dataReceived(json.dumps(line).encode() + b"\n")
+        self.settle()
+
+    def cancel_mount(self, seq, tape):
+        """The host does not wait for a tape any more."""
+        self.event += 1
+        at = datetime.fromtimestamp(1_795_300_000 + self.event, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        line = {
+            "time": at,
+            "system": "\\NSK1",
+            "process": "$ZSVR",
+            "ssid": "TANDEM.TAPE.L01",
+            "number": 649,
+            "text": f"$ZSVR: {seq} REQUEST FOR {tape.name} CANCELLED",
         }
         self.of("NSK1").dataReceived(json.dumps(line).encode() + b"\n")
         self.settle()

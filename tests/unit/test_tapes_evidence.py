@@ -10,7 +10,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 from tape_programs import play, programs
-from tape_sites import QUEUED, TapeSite
+from tape_sites import QUEUED, SUMMED, TapeSite
 from tape_worlds import TapeWorld
 
 from vtspolicy.vaults import acts, restores
@@ -24,9 +24,13 @@ KINDS = {
     "staging": lambda: TapeSite(place="{staging}", proof="data"),
     "queued": lambda: TapeSite(place="{path}", archive=QUEUED, restore=QUEUED),
     "touches": lambda: TapeSite(touches=True),
+    "sums": lambda: TapeSite(archive=SUMMED),
+    "sums in place": lambda: TapeSite(archive=SUMMED, place="{path}"),
+    "queued aside": lambda: TapeSite(archive=QUEUED, restore=QUEUED, proof="data"),
     "coarse times": lambda: TapeSite(tick=1_000_000_000, seats=1),
     "coarse and in place": lambda: TapeSite(tick=1_000_000_000, place="{path}", proof="data"),
     "no exchange": lambda: TapeSite(exchange=False),
+    "no exchange and coarse": lambda: TapeSite(exchange=False, tick=1_000_000_000, archive=SUMMED),
     "no leases": lambda: TapeSite(leases=False),
     "pools": lambda: TapeSite(archive="", each_pool=True),
 }

@@ -85,7 +85,7 @@ ACTS_AND_REASONS = [
     (Reason.BACK_ALREADY, Act.RESTORE, facts(TOUCHED, COPY)),
     (Reason.LOCKED, Act.ERASE, facts(evolve(MIGRATED, locked=True), COPY)),
     (Reason.LOCKED, Act.ERASE, facts(evolve(OVERRIDDEN, locked=True))),
-    (Reason.ASKED_FOR, Act.ERASE, facts(evolve(MIGRATED, mounted=900.0), COPY, asked=899.0)),
+    (Reason.ASKED_FOR, Act.ERASE, facts(MIGRATED, COPY, wanted=True)),
     (Reason.IN_USE, Act.ERASE, facts(MIGRATED, COPY, use=Use.OPEN)),
     (Reason.IN_USE, Act.DELETE, facts(OVERRIDDEN, use=Use.OPEN)),
     (Reason.IN_USE, Act.ERASE, facts(MIGRATED, COPY, use=Use.OPEN, accepted=("leases",))),
@@ -108,6 +108,7 @@ ACTS_AND_REASONS = [
     (Reason.CONTENT_UNKNOWN, Act.ERASE, facts(MIGRATED, evolve(COPY, after=None))),
     (Reason.WRITTEN_SINCE, Act.ERASE, facts(REWRITTEN, COPY)),
     (Reason.WRITTEN_SINCE, Act.ERASE, facts(REWRITTEN, COPY, answers=answers(Found.DATA))),
+    (Reason.COPIED_ANEW, Act.ERASE, facts(MIGRATED, COPY, cleanup=True, chosen=COPY.id + 1)),
     (Reason.NOT_BY_US, Act.ERASE, facts(MIGRATED, evolve(COPY, by_us=False), cleanup=True)),
     (Reason.MOVED, Act.ERASE, facts(MIGRATED, evolve(COPY, source="/v/OLD/A00017"))),
     (
@@ -197,7 +198,7 @@ def test_what_is_so_already_is_done_and_all_else_refused():
     ],
 )
 def test_a_tape_that_is_as_copied_is_emptied_once_its_copy_is_found(act, tape, copy):
-    known = facts(tape, copy, asked=900.0, movable=())
+    known = facts(tape, copy, movable=())
     assert asked(judge(act, known)) == (copy, Proof.FOUND)
     found = judge(act, evolve(known, answers=answers(Found.FOUND)))
     assert found == Allowed(copy=copy, proof=Proof.FOUND)
@@ -757,6 +758,18 @@ def test_a_tape_that_was_moved_and_written_has_its_copy_no_more():
 def test_a_copied_tape_is_not_taken_for_a_moved_one():
     (change,) = changes([MIGRATED], [at("PAY"), at("LEDGER")])
     assert (change.before, change.told) == (None, "added by others")
+
+
+def test_equal_names_in_two_pools_are_known_again_where_their_vault_has_another_folder():
+    known = [erased(migrated(at(pool, inode=inode))) for pool, inode in (("PAY", 1), ("HR", 2))]
+    found = [evolve(each, path=f"/elsewhere{each.path}") for each in map(_bare, known)]
+    assert {(each.told, each.after.path, each.after.state) for each in changes(known, found)} == {
+        (f"moved by others, from {each.name}", each.path, TapeState.ERASED) for each in found
+    }
+
+
+def _bare(tape):
+    return a_tape(tape.seen, pool=tape.pool, cartridge=tape.cartridge)
 
 
 def test_added_removed_emptied_and_written_tapes_are_distinguished():

@@ -1,8 +1,12 @@
 """A host asks for its tape while a job empties it, or brings it back."""
 
+import shutil
+
 import pytest
 from test_tapes_faults import TapeSite, TapeWorld
+from twisted.internet.defer import Deferred
 
+from vtspolicy.events.event import Event
 from vtspolicy.jobs import RequestState
 from vtspolicy.notices import Word
 from vtspolicy.tapes import Reason, TapeState
@@ -80,7 +84,15 @@ def test_mounts_and_locks_are_looked_at_again_before_each_act(
         if verb.__name__ == "prove_copy":
             now = world.clock.seconds() + 1.0
             if late == "mount":
-                book.set_mounted(world.tape(), now)
+                book.record_mount(
+                    event=Event(text="MOUNT P00001", wire="plain"),
+                    host="NSK1",
+                    digest=None,
+                    received=now,
+                    seq="0412",
+                    volume="P00001",
+                    path=str(world.path),
+                )
             else:
                 book.set_locked(str(world.path), True, "operator alice", now)
         return write(verb, *args, **more)
@@ -91,6 +103,13 @@ def test_mounts_and_locks_are_looked_at_again_before_each_act(
     assert world.path.read_bytes() == b"tape"
     request = world.ledger.book.request(2)
     assert (request.state, reason.words in request.reason) == (RequestState.FAILED, True)
+
+
+@pytest.mark.parametrize("back", [0.5, 3000.0])
+def test_a_tape_that_was_mounted_before_the_clock_was_set_back_is_emptied(world, back):
+    world.mount()
+    world.clock.rightNow -= back
+    emptied(world)
 
 
 def emptied(world):
@@ -110,6 +129,15 @@ def test_a_tape_that_is_asked_for_while_it_comes_back_is_answered_when_it_is_bac
     assert answers(world) == [Word.MOUNTREADY]
 
 
+def test_a_host_is_answered_though_the_clock_was_set_back_while_its_tape_came(world):
+    emptied(world)
+    world.mount()
+    world.clock.rightNow -= 3000.0
+    end(world)
+    assert answers(world) == [Word.MOUNTREADY]
+    assert not world.tape().locked
+
+
 def test_a_second_drive_waits_for_the_tape_that_comes_back_for_the_first(world):
     emptied(world)
     world.mount()
@@ -118,3 +146,26 @@ def test_a_second_drive_waits_for_the_tape_that_comes_back_for_the_first(world):
     assert answers(world) == []
     end(world)
     assert answers(world) == [Word.MOUNTREADY, Word.MOUNTREADY]
+
+
+@pytest.fixture
+def elsewhere(world):
+    """Another pool of the vault."""
+    pool = world.path.parent.parent / "OTHER"
+    pool.mkdir()
+    yield pool
+    shutil.rmtree(pool)
+
+
+def test_a_tape_that_is_moved_before_its_host_is_answered_is_ready_and_unlocked(world, elsewhere):
+    emptied(world)
+    world.mount()
+    run = world.machine.running[0].run
+    world.runner.exit(run.key, world.act(*run.argv[1:]))
+    world.settle()
+    world.path.rename(elsewhere / world.path.name)
+    Deferred.fromCoroutine(world.engine.catalogue.scan("operator alice"))
+    world.settle()
+    end(world)
+    assert answers(world) == [Word.MOUNTREADY]
+    assert (world.ledger.book.tapes_locked(), len(world.mounted)) == ([], 1)

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from vtspolicy.engine.engine import Engine
 
 
+PROMPT = 1.0
+"""Seconds within which a vault has to answer, for its clock to be compared with ours."""
+
+LOOKS_AT_CLOCK = 3
+"""How often a vault's clock is looked at, if it does not answer promptly."""
+
+
 @frozen(kw_only=True)
 class Wish:
     """What an operator gives with a command."""
@@ -178,13 +185,21 @@ async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
 
 
 async def _lag(engine: "Engine", tape: Tape) -> float | None:
-    """Return by how many seconds a vault's clock is behind this machine's; None if unknown."""
-    before = engine.clock.seconds()
-    try:
-        there = await engine.conductor.checks.in_thread(engine.vaults.moment, tape)
-    except (VaultError, OSError):
-        return None
-    return before - float(there) / 1e9
+    """Return by how many seconds at most a vault's clock is behind this machine's.
+
+    None where that is not known: an answer that takes long may be of any moment meanwhile.
+    """
+    clock = engine.clock
+    for _ in range(LOOKS_AT_CLOCK):
+        before = clock.seconds()
+        try:
+            there = await engine.conductor.checks.in_thread(engine.vaults.moment, tape)
+        except (VaultError, OSError):
+            return None
+        after = clock.seconds()
+        if 0.0 <= after - before <= PROMPT:
+            return after - float(there) / 1e9
+    return None
 
 
 NOT_SO = RefusedAct | Done
@@ -258,6 +273,7 @@ async def _find(engine: "Engine", text: str) -> Tape:
     except OSError as error:
         raise UnknownThing(f"the vault cannot be read: {error.strerror or error}") from error
     tape: Tape = found.tapes[0]
+    await engine.catalogue.follow(found.tapes, records)
     (there,) = await engine.ledger.read(known, (tape,), engine.clock.seconds())
     return there
 

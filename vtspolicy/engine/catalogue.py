@@ -5,7 +5,7 @@ or renamed. What is written to a tape is seen by the next scan; each act on a ta
 itself.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -102,6 +102,18 @@ class Catalogue:
     async def scan(self, actor: str) -> Scan:
         """Look through all vaults and write down what others have done to tapes."""
         return await self._one.run(lambda: Deferred.fromCoroutine(self._scan(actor)))
+
+    async def follow(self, tapes: Iterable[Tape], records: Iterable[Tape]) -> None:
+        """Scan, if one of these tapes is where none of its records is: it may have been moved.
+
+        `records` are all of their names. What is known of a tape has to be with it before anything
+        is decided about it.
+        """
+        paths: dict[str, set[str]] = {}
+        for each in records:
+            paths.setdefault(each.cartridge, set()).add(each.path)
+        if any(tape.path not in paths.get(tape.cartridge, {tape.path}) for tape in tapes):
+            await self.scan("engine")
 
     async def _scan(self, actor: str) -> Scan:
         began = self.clock.seconds()

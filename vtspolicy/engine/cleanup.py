@@ -212,4 +212,4 @@ class Cleanup:
             received=self.engine.clock.seconds(),
             actor=ACTOR,
         )
-        await self.engine.order(understood, values={CLEANUP: "yes"})
+        await self.engine.order(understood, values={CLEANUP: str(tape.held)})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from attrs import define, evolve, field
@@ -268,6 +269,8 @@ class Engine:
         found: list[Found | str] = []
         for some in await gatherResults(looks, consumeErrors=True):
             found += some
+        there = [tape for each in found if not isinstance(each, str) for tape in each.tapes]
+        await self.catalogue.follow(there, chain.from_iterable(records.values()))
         # Asked after the last wait: the table that decides next is the one that is asked here.
         table = self.reader.table
         if any(table.asks_of_records(family) for family in {e.command.family for e in about_tapes}):

@@ -245,6 +245,7 @@ class Mounts:
         records = await engine.ledger.read(Book.tapes_named, volume)
         looking = engine.conductor.checks.in_thread
         found = await looking(engine.vaults.find, Target(cartridge=volume), records)
+        await engine.catalogue.follow(found.tapes, records)
         now = engine.clock.seconds()
         (tape,) = await engine.ledger.read(known, found.tapes, now)
         return tape
@@ -364,6 +365,8 @@ class Mounts:
                     awaited.add(request.id)
                 jobs = book.jobs(request=request.id, limit=100) if request is not None else []
                 job = next((each for each in jobs if each.path == mount.path), None)
+                if len(jobs) == 1:  # the tape may have been moved since
+                    job = jobs[0]
                 event = book.event_of(mount.id)
                 tape = book.tape(mount.path) if mount.path is not None else None
                 due.append(Due(mount=mount, request=request, job=job, event=event, tape=tape))
@@ -388,9 +391,10 @@ class Mounts:
                 return
             reason = await make_ready(self.engine.conductor.calls, due.job, due.mount, due.event)
         state = MountState.READY if reason is None else MountState.FAILED
-        mount, now = due.mount, self.engine.clock.seconds()
+        number, now = due.mount.id, self.engine.clock.seconds()
 
         def answer(book: Book) -> tuple[Notice, ...]:
+            mount = book.mount(number)  # its tape may have been moved since
             tape = book.tape(mount.path) if mount.path is not None else None
             name = tape.name if tape is not None else mount.volume
             notices = book.answer_mount(mount.id, state, now, tape=name, reason=reason)
@@ -398,6 +402,7 @@ class Mounts:
             return notices
 
         notices = await self.engine.ledger.write(answer)
+        mount = due.mount
         self.engine.outbox.push(notices)
         self._count(state.value)
         tell = self._log.info if reason is None else self._log.error
@@ -412,10 +417,14 @@ class Mounts:
         )
 
     def _wait(self, mount: Mount) -> float:
-        """Return for how many seconds a host is not to be answered yet."""
+        """Return for how many seconds a host is not to be answered yet.
+
+        It is answered at once where the clock was set back, and it is not known how long it waits.
+        """
         host = self.engine.reader.configuration.hosts.get(mount.host)
         delay = host.mount_delay if host is not None else 0.0
-        return mount.opened + delay - self.engine.clock.seconds()
+        wait = mount.opened + delay - self.engine.clock.seconds()
+        return wait if wait <= delay else 0.0
 
     def _wake_in(self, seconds: float) -> None:
         now = self.engine.clock.seconds()

@@ -94,6 +94,13 @@ class MountDesk(Desk):
             closed=closed,
         )
 
+    def mount(self, mount_id: int) -> Mount:
+        """Return one mount. Raises NoSuchRow."""
+        row = self._one("mount", mount_id)
+        if row is None:
+            raise NoSuchRow("mount", mount_id)
+        return mount_of(row)
+
     def open_mounts(self, host: str | None = None, seq: str | None = None) -> list[Mount]:
         """Return mounts that are owed an answer; of one host's request when both are given."""
         if host is not None and seq is not None:
@@ -103,6 +110,10 @@ class MountDesk(Desk):
     def open_mounts_of(self, path: str) -> list[Mount]:
         """Return mounts of one tape that are owed an answer."""
         return [mount_of(row) for row in self._all("open_mounts_of", path)]
+
+    def is_mounted_since(self, path: str, request: int) -> bool:
+        """Whether a host asked for a tape after a request was recorded; no clock matters."""
+        return self._one("mounted_since", path, request) is not None
 
     def open_mount_counts(self) -> tuple[int, float | None]:
         """Return how many mounts are owed an answer, and since when the oldest."""
@@ -136,10 +147,7 @@ class MountDesk(Desk):
         request: int | None = None,
     ) -> Mount | None:
         """Move an open mount on; None when it is closed already. All but RESTORING close it."""
-        row = self._one("mount", mount_id)
-        if row is None:
-            raise NoSuchRow("mount", mount_id)
-        before = mount_of(row)
+        before = self.mount(mount_id)
         closed = None if state is MountState.RESTORING else at
         if not self._do("move_mount", state.value, reason, request, closed, mount_id):
             return None

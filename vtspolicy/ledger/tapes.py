@@ -210,10 +210,11 @@ class TapeDesk(CopyDesk):
         return True
 
     def _follow_move(self, before: Tape, after: Tape, at: float) -> None:
-        """Let the record and the copies of a tape follow it to another pool, or name of its vault.
+        """Let all that is known of a tape follow it to another pool, or name of its vault.
 
         The rename of a tape changes the file's change time, and nothing else: the copies that it
         was then are copies of it still. That of its vault in the configuration changes nothing.
+        Mounts that wait for the tape follow it, or it would stay locked when they are answered.
         """
         if before.seen is not None and after.seen is not None:
             there = evolve(before.seen, vault=after.seen.vault)
@@ -222,6 +223,7 @@ class TapeDesk(CopyDesk):
                 self._note_same(before.path, before.seen, after.seen, at)
         self._do("move_copies", after.vault, after.pool, after.path, before.path)
         self._do("move_tape", after.vault, after.pool, after.path, before.path)
+        self._do("move_open_mounts", after.path, before.path)
 
     def note_renamed(self, tape: Tape, before: Fingerprint, at: float) -> None:
         """Note that this program renamed a tape and gave it its name back; `before` it was so.
@@ -254,7 +256,10 @@ class TapeDesk(CopyDesk):
     ) -> None:
         """Write into the catalogue what a job has done to its tapes; `readings` its output had."""
         for outcome in outcomes:
-            known = self.tape(outcome.tape.path) or outcome.tape
+            record = self.tape(outcome.tape.path)
+            if record is None and isinstance(outcome, Emptied) and not outcome.tape.size:
+                continue  # it may have been moved here: its record is elsewhere
+            known = record or outcome.tape
             match outcome:
                 case Copied():
                     after = self._copied(job, outcome, known, at, readings or {})
@@ -326,9 +331,11 @@ class TapeDesk(CopyDesk):
             self._note(at, known.state.value, after.state.value, cause, "engine", subject=subject)
 
     def set_mounted(self, tape: Tape, at: float) -> None:
-        """Note that a host has asked for a tape."""
-        if not self._do("set_mounted", at, tape.path):
-            self.save_tape(evolve(tape, mounted=at))
+        """Note that a host has asked for a tape; of one that no scan has seen it is not noted.
+
+        It may have been moved: a record of its own would keep the one that it has from following.
+        """
+        self._do("set_mounted", at, tape.path)
 
     def forget_restore(self, tape: Tape) -> None:
         """Note that a restore which failed has not begun to write to a tape."""

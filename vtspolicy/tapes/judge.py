@@ -61,7 +61,7 @@ class Mark:
     began: float | None = None  # when the copy began, by this machine; seconds since the epoch
     size: int | None = None  # bytes that were copied
     application: str = ""
-    lag: float | None = 0.0  # seconds by which the vault's clock is behind; None: not known
+    lag: float | None = 0.0  # seconds by which the vault's clock is behind at most; None: not known
 
 
 @frozen(kw_only=True)
@@ -77,7 +77,8 @@ class Facts:
     answers: Mapping[int, Answer] = field(factory=dict)  # by the copies' numbers
     demanded: Proof | None = None  # by the rule of the act
     cleanup: bool = False  # only the cleanup asked for it
-    asked: float | None = None  # when the act was asked for, seconds since the epoch
+    chosen: int | None = None  # the number of the copy by which the cleanup chose it
+    wanted: bool = False  # a host asked for the tape after the act was asked for
     job: int | None = None  # the job that acts
     handle: str | None = None  # of the copy that an operator chose
     movable: Collection[str] = ()  # applications that can bring a tape back to another place
@@ -194,7 +195,7 @@ def _settled(act: Act, facts: Facts) -> Done | Refused | None:
         return _refused(Reason.NO_TAPE)
     if tape.locked:
         return _refused(Reason.LOCKED)
-    if facts.asked is not None and (tape.mounted or 0.0) > facts.asked:
+    if facts.wanted:
         return _refused(Reason.ASKED_FOR)
     if tape.size == 0 and act is Act.ERASE:
         return _done(Reason.EMPTY_ALREADY)
@@ -219,6 +220,8 @@ def _evidence(facts: Facts) -> Ruling:
     """
     if not facts.copies:
         return _refused(Reason.NO_COPY)
+    if facts.chosen not in {None, facts.tape.held}:
+        return _refused(Reason.COPIED_ANEW)
     refusals: list[Refused] = []
     for copy, need, why in _candidates(facts, refusals):
         answer = facts.answers.get(copy.id)
@@ -447,7 +450,9 @@ def _since_began(facts: Facts) -> Ruling:
     if mark.began > facts.now:
         return _refused(Reason.BEGAN_LATER)
     if mark.lag is None:
-        return Allowed(doubt="the vault's clock is not known: its folder cannot be written")
+        return Allowed(
+            doubt="the vault's clock is not known: it cannot be written, or answers late"
+        )
     if seen.ctime_ns / 1e9 >= began:
         return Allowed(doubt="the file's attributes were changed after the copy began")
     if _may_be_later(seen.ctime_ns, began, facts.features):

@@ -74,6 +74,11 @@ class Reason(Enum):
         "the cleanup leaves copies of the application's own schedule alone",
         4,
     )
+    COPIED_ANEW = (
+        "it was copied again after the cleanup had chosen it",
+        "the next cleanup decides by the retention of the new copy",
+        4,
+    )
     MOVED = (
         "the tape was moved, and {application} can bring its copy back to {source} only",
         "the rule that restores uses {{path}} alone, and the tape is in another pool now",

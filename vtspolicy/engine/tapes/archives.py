@@ -182,6 +182,7 @@ def _copy(
 def _of(job: Job, tape: Tape, before: Look, after: Look, judgement: Judgement) -> Copy:
     readings = judgement.readings
     handle = readings.get(job.work.handle or "", job.handle)
+    counted = readings if "cartridge" in job.values else {}  # else they are of the whole pool
     return Copy(
         vault=tape.vault,
         pool=tape.pool,
@@ -194,9 +195,9 @@ def _of(job: Job, tape: Tape, before: Look, after: Look, judgement: Judgement) -
         ended=after.at,
         before=before.fingerprint,
         after=after.fingerprint,
-        size=_count(readings.get("bytes")),
-        files=_count(readings.get("files")),
-        digest=sha256(readings.get("digest")),
+        size=_count(counted.get("bytes")),
+        files=_count(counted.get("files")),
+        digest=sha256(counted.get("digest")),
         demanded=job.work.proof,
         retention=job.values.get("retention"),
         touches=job.work.touches,

@@ -52,7 +52,7 @@ TARGET, STAGING = "{target}", "{staging}"
 """The places of a private file, and of a private folder, in a template."""
 
 CLEANUP = "cleanup"
-"""A value that marks jobs of the cleanup."""
+"""A value that marks jobs of the cleanup: the number of the copy by which it chose the tape."""
 
 TO = "to"
 """A value of restores: the file to which an operator wants the copy written."""
@@ -133,7 +133,7 @@ class TapeChecks:
         work = job.work if job is not None else None
         empties = work is not None and work.then in {"erased", "deleted"}
         features = await self.in_thread(_features, tape, self.vaults, not empties)
-        copies = tuple(await self.ledger.read(Book.copies_of, tape.path))
+        copies, wanted = await self.ledger.read(_on_record, tape, job)
         return Facts(
             tape=tape,
             copies=copies,
@@ -142,7 +142,8 @@ class TapeChecks:
             accepted=self.vaults.accepted.get(tape.vault, frozenset()),
             demanded=work.proof if work is not None else None,
             cleanup=job is not None and CLEANUP in job.values,
-            asked=job.created if job is not None else None,
+            chosen=_chosen(job),
+            wanted=wanted,
             job=job.id if job is not None else None,
             handle=job.values.get(CHOSEN) if job is not None else None,
             movable=movable(table) if (table := self.table()) is not None else (),
@@ -289,6 +290,18 @@ class TapeChecks:
                 tape=f"/{copy.vault}/{copy.pool}/{copy.cartridge}",
                 said=words,
             )
+
+
+def _on_record(book: Book, tape: Tape, job: Job | None) -> tuple[tuple[Copy, ...], bool]:
+    """Return a tape's copies, and whether a host asked for it after a job was asked for."""
+    wanted = job is not None and book.is_mounted_since(tape.path, job.request)
+    return tuple(book.copies_of(tape.path)), wanted
+
+
+def _chosen(job: Job | None) -> int | None:
+    """Return by which copy the cleanup chose a job's tape; None: not by it, or not known."""
+    number = job.values.get(CLEANUP, "") if job is not None else ""
+    return int(number) if number.isdecimal() else None
 
 
 def _features(tape: Tape, vaults: Vaults, assume: bool) -> VaultFeatures:

@@ -68,7 +68,7 @@ class DeletionGate:
         for tape, ruling, facts in judged:
             if isinstance(ruling, Done):
                 told.append(f"{tape.name}: {ruling.words}")
-                outcomes += _left_by_a_crash(tape, at_start.get(tape.path))
+                outcomes += _left_by_a_crash(job, tape, at_start.get(tape.path))
                 continue
             outcome = await self._act(act, job, ruling, facts)
             if isinstance(outcome, str):
@@ -135,7 +135,7 @@ class DeletionGate:
             await checks.ledger.write(
                 Book.prove_copy, tape, ruling.copy, ruling.proof, facts.now, digest=digest
             )
-        again = judge(act, await self._anew(facts))
+        again = judge(act, await self._anew(job, facts))
         if not isinstance(again, Allowed):
             return again.words if isinstance(again, Refused | Done) else CHANGED
         try:
@@ -152,25 +152,28 @@ class DeletionGate:
         copy = ruling.copy.id if ruling.copy is not None else None
         return Emptied(tape=tape, file=file, proven=copy is not None or not tape.size, copy=copy)
 
-    async def _anew(self, facts: Facts) -> Facts:
+    async def _anew(self, job: Job, facts: Facts) -> Facts:
         """Return the facts with what the ledger says of mounts, locks and overrides just now.
 
         All tapes of a job are judged before the first of them is emptied, which can take long.
         """
         now, tape = self.checks.clock.seconds(), facts.tape
-        record = await self.checks.ledger.read(Book.tape, tape.path)
+
+        def look(book: Book) -> tuple[Tape | None, bool]:
+            return book.tape(tape.path), book.is_mounted_since(tape.path, job.request)
+
+        record, wanted = await self.checks.ledger.read(look)
         if record is None:
-            return evolve(facts, now=now)
+            return evolve(facts, now=now, wanted=wanted)
         there = evolve(
             tape,
             locked=record.locked,
-            mounted=record.mounted,
             override=record.override,
             override_at=record.override_at,
             override_seen=record.override_seen,
             override_job=record.override_job,
         )
-        return evolve(facts, now=now, tape=there)
+        return evolve(facts, now=now, wanted=wanted, tape=there)
 
 
 def token_of(job: Job) -> str:
@@ -191,13 +194,17 @@ def _words(ruling: Ruling) -> str:
     return ruling.words if isinstance(ruling, Refused) else "it is in use: a process has it open"
 
 
-def _left_by_a_crash(tape: Tape, before: Look | None) -> list[Outcome]:
-    """Return what an earlier server had done for this attempt, and could not write down."""
+def _left_by_a_crash(job: Job, tape: Tape, before: Look | None) -> list[Outcome]:
+    """Return what an earlier server had done for this attempt, and could not write down.
+
+    What an operator's word allowed was not proven, whatever copies there are.
+    """
     if before is None or before.fingerprint is None or not before.fingerprint.size:
         return []
     there = evolve(tape, size=before.fingerprint.size, seen=before.fingerprint)
     proven = (
-        tape.rewritten is None
+        not there.is_overridden(job.started or job.created, job.id)
+        and tape.rewritten is None
         and tape.kept is not None
         and difference(tape.kept, before.fingerprint) is not Difference.WRITTEN
     )

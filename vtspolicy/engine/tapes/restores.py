@@ -345,7 +345,10 @@ class Restores:
 
         What is on a tape now need not be that: only what the keeper saw at the run's end is sure.
         """
-        look = ended.after if ended is not None and len(tapes) == 1 else None
+        is_one = "cartridge" in job.values
+        if not is_one:  # a tape that was made meanwhile is none that came back
+            tapes = tuple(tape for tape in tapes if tape.restoring is not None)
+        look = ended.after if ended is not None and is_one else None
         if all(tape.size for tape in tapes) and await self.checks.is_doubted(job):
             return await self._let_be(tapes, judgement)
         outcomes: list[Outcome] = []
@@ -361,7 +364,7 @@ class Restores:
                 return (), evolve(judgement, state="failed", reason=reason)
             if sure and (other := await self._why_other_in_place(plan, tape, came)) is not None:
                 return (), evolve(judgement, state="failed", reason=f"{tape.name}: {other}")
-            copy = plan.copy if len(tapes) == 1 else tape.held
+            copy = plan.copy if is_one else tape.held
             outcomes.append(Brought(tape=tape, file=came, copy=copy, sure=sure))
         if not tapes:
             return (), evolve(judgement, state="failed", reason="nothing came back")

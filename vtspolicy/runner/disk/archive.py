@@ -26,7 +26,7 @@ from vtspolicy.runner.disk.files import (
     unchanged,
     writer_to,
 )
-from vtspolicy.runner.disk.layout import HANDLES, TAPES, Place
+from vtspolicy.runner.disk.layout import HANDLES, TAPES, Place, checked_handle
 from vtspolicy.runner.disk.manifest import Manifest
 from vtspolicy.runner.disk.pump import pump
 
@@ -49,7 +49,8 @@ def archive(
 
     A copy under the same handle of the same tape with the same size, time and data is taken as this
     one. With `next_free`, a handle that names an earlier copy of other data of this tape is passed
-    over, and HANDLE.2, HANDLE.3 and so on are tried, up to MOST_TRIED.
+    over, and HANDLE.2, HANDLE.3 and so on are tried, up to MOST_TRIED. BadHandleError when such a
+    handle would be too long to ask for.
     Raises DiskError and leaves no copy when anything is in doubt: the tape is empty, not a plain
     file, changed while it was read, or the handle is taken. Raises OSError as the system gives it.
     """
@@ -59,7 +60,9 @@ def archive(
             raise DiskError(f"{shown(place.tape)}: the tape is empty (erased); nothing to archive")
         _make_store(place.store)
         for number in range(1, MOST_TRIED + 1):
-            one = place if number == 1 else evolve(place, handle=f"{place.handle}.{number}")
+            one = place
+            if number > 1:
+                one = evolve(place, handle=checked_handle(f"{place.handle}.{number}"))
             try:
                 return _archive(one, descriptor, before, progress, now)
             except HandleTakenError:

@@ -18,6 +18,10 @@ SELECT {mount_columns} FROM mounts WHERE closed IS NULL AND host = ? AND seq = ?
 -- name: open_mounts_of
 SELECT {mount_columns} FROM mounts WHERE closed IS NULL AND path = ? ORDER BY id
 
+-- Requests and mounts have the numbers of their events, in the order in which they came.
+-- name: mounted_since
+SELECT id FROM mounts WHERE path = ? AND id > ? LIMIT 1
+
 -- name: move_mount
 UPDATE mounts SET state = ?, reason = ?, request = coalesce(?, request), closed = ?
 WHERE id = ? AND closed IS NULL

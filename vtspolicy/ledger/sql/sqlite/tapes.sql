@@ -113,6 +113,9 @@ UPDATE tapes SET unseen = 1
 -- name: move_tape
 UPDATE tapes SET vault = ?, pool = ?, path = ? WHERE path = ?
 
+-- name: move_open_mounts
+UPDATE mounts SET path = ? WHERE path = ? AND closed IS NULL
+
 -- name: set_locked
 UPDATE tapes SET locked = ? WHERE path = ?
 
