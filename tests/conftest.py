@@ -1,6 +1,7 @@
 """What all tests share: how long hypothesis searches, and whether installed programs are there."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -42,3 +43,17 @@ def pytest_collection_modifyitems(config, items):
             left_out = [item for item in items if item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if not item.get_closest_marker(marker)]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each process whole files of tests; the vault suite is one for each file system."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file, _, test = nodeid.partition("::")
+            system = re.search(r"\[(ext4-\d+|xfs|btrfs|tmpfs|overlay)", test)
+            return f"{file}[{system[1]}]" if system and "test_vault_suite" in file else file
+
+    return Scheduling(config, log)
