@@ -128,5 +128,24 @@ def test_damaged_data_can_be_written_to_a_file_and_is_reported(world, tmp_path):
         return
     assert world.last.state is RequestState.WARNING
     assert "is not what was copied" in world.last.reason
+    assert copy.handle in world.last.reason
     assert to.read_bytes() == b"tqpe"
     assert world.path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_copy_that_is_not_lost_is_written_to_a_file_before_one_that_is(world, tmp_path, lost):
+    emptied(world, ARCHIVE, ARCHIVE)
+    newest, older = world.all_copies
+    for copy in (newest, older)[:lost]:
+        world.ledger.book.lose_copy(copy, world.clock.seconds(), "it is gone")
+    chosen = older if lost == 1 else newest
+    given = {"tapes": None, "override": None, "copy": None, "actor": "operator alice"}
+    world.operator.order(text=RESTORE, to=str(tmp_path / "seen"), **given)
+    world.settle()
+    world.work()
+    if world.site.place == "target":
+        assert world.last.reason.startswith(f"copy {chosen.handle} is written to ")
+        assert (tmp_path / "seen").read_bytes() == b"tape"
+    else:
+        assert "the rule restores into the tape itself" in world.last.reason

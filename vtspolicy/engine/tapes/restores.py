@@ -145,8 +145,8 @@ class Restores:
         """Plan to write a copy to a file of its own, to be looked at: the tape is not touched."""
         refusal = None
         facts = await self.checks.facts(tape, job)
-        newest = facts.copies[0] if facts.copies else None
-        copy = newest
+        kept = [each for each in facts.copies if each.lost is None]
+        copy = next(iter(kept or facts.copies), None)  # the newest; a lost one if all are lost
         if facts.handle is not None:
             copy = next((each for each in facts.copies if each.handle == facts.handle), None)
         if copy is None:
@@ -223,7 +223,7 @@ class Restores:
         other = await self._why_other(plan, tape, partial(vaults.brought_digest, tape, token))
         if plan.to is not None:
             await checks.in_thread(vaults.export, tape, token, Path(plan.to))
-            told = f"written to {plan.to}; the tape is as it was"
+            told = f"copy {plan.values['handle']} is written to {plan.to}; the tape is as it was"
             if other is not None:
                 return (), evolve(judgement, state="warning", reason=f"{told}; {other}")
             return (), evolve(judgement, reason=told)
