@@ -62,7 +62,8 @@ def answer(station, text):
 
 
 def clock_of(station):
-    return json.loads(station.run("status", "--json").stdout)["clock"]
+    """What `status` shows of the clock; orders are answered a moment after the doors are open."""
+    return station.until(lambda: json.loads(station.run("status", "--json").stdout).get("clock"))
 
 
 def ran(station):
