@@ -53,6 +53,9 @@ AT_A_STEP = 0.6
 LONGEST = 4.0
 """Seconds that a server lives at most, if not told otherwise."""
 
+TIDIED = 10.0
+"""Seconds for which private files may stay when all has ended."""
+
 OPEN = 8
 """Commands of a host that wait for their final notice, at most."""
 
@@ -179,6 +182,11 @@ class Play:
             installed=self.weather.prepare is None,
             patience=self.weather.patience,
         )
+        until = time.monotonic() + TIDIED
+        while time.monotonic() < until and any(
+            "-kept-" not in each.name for each in self.ground.private()
+        ):
+            time.sleep(0.05)  # what a restore has left goes once its end is recorded
         return len(self.report.wrong) == count
 
     def end(self) -> None:
