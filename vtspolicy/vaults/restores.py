@@ -49,6 +49,7 @@ class Whose(Enum):
     NOBODYS = "nobody's"  # nothing is left
     OURS = "ours"  # the beginning of what came back, and it could not be removed
     HOSTS = "a host's"  # something else, or another file
+    UNKNOWN = "not known"  # a beginning of what came back, which either may have written
 
 
 @frozen(kw_only=True)
@@ -385,15 +386,17 @@ def _empty_again(
 def _whose(place: Place, file: int, new: int, judged: Fingerprint, *, whole: bool) -> Half:
     """Return whose it is what stands in the file into which was copied.
 
-    A write that was cut short ends with a page: what ends elsewhere was written by a host, if it is
-    not the whole.
+    A write that was cut short ends with a page: a beginning that ends elsewhere was written by a
+    host, or by us on a disk that was full. It cannot be told apart.
     """
     facts, size = place.system.facts(file), place.system.facts(new).st_size
     if facts.st_ino != judged.inode:
         return Half(whose=Whose.HOSTS)
     if not facts.st_size:
         return Half(whose=Whose.NOBODYS)
-    half = facts.st_size < size and facts.st_size % PAGE == 0
+    half = facts.st_size < size
     if not (half or (whole and facts.st_size == size)) or not is_beginning(file, new):
         return Half(whose=Whose.HOSTS)
+    if half and facts.st_size % PAGE:
+        return Half(whose=Whose.UNKNOWN)
     return Half(whose=Whose.OURS, file=place.fingerprint(facts))

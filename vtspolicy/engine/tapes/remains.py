@@ -9,7 +9,7 @@ from vtspolicy.jobs import Job
 from vtspolicy.ledger import Book
 from vtspolicy.runner.protocol import Ended
 from vtspolicy.tapes import Difference, Fingerprint, Proof, Tape, difference
-from vtspolicy.vaults import Half, VaultError
+from vtspolicy.vaults import Half, VaultError, Whose
 
 
 @define(kw_only=True)
@@ -91,6 +91,8 @@ class Remains:
             await checks.ledger.write(Book.keep_partial, (there,))
         elif not there.size:
             await checks.ledger.write(Book.forget_restore, there)
+        elif left is not None and left.whose is Whose.UNKNOWN:
+            await checks.ledger.write(Book.keep_partial, (there,), sure=False)
         elif left is not None:  # a host's, or written by one after nothing was left
             await checks.ledger.write(Book.leave_to_host, there, checks.clock.seconds())
 
