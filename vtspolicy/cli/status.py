@@ -10,9 +10,9 @@ from vtspolicy.cli.job_table import job_table
 from vtspolicy.cli.options import (
     Exit,
     config_option,
-    configured,
     give_up,
     json_option,
+    places,
     print_json,
     reading,
 )
@@ -45,7 +45,7 @@ def status(*, config: Path, as_json: bool, check: bool) -> None:
     are not taken for an hour, the copy of a tape's last content is lost, a vault has trouble or
     lacks what its acts need, a run cannot be stopped, or the clock is not trusted.
     """
-    configuration = configured(config)
+    configuration = places(config)
     try:
         answer = Client(spool=configuration.spool).get("status")
     except (Unreachable, Refusal) as error:

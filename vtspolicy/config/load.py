@@ -36,6 +36,7 @@ def load_configuration(
     environ: Mapping[str, str] | None = None,
     *,
     absent_vaults: bool = False,
+    content: str | None = None,
 ) -> Configuration:
     """Return the configuration in `path`.
 
@@ -43,12 +44,13 @@ def load_configuration(
     the command line, which win over both; their values are YAML. Relative paths are relative to
     the file, those of an override to the working directory. With `absent_vaults` the directory of
     a vault need not be there: a disk that is not mounted must not hide what the ledger knows.
+    `content` is taken instead of what is in the file.
 
     Raises ConfigurationError with every problem that was found. Warnings alone do not stop: they
     are in the configuration's `warnings`.
     """
     configuration, findings = read_configuration(
-        path, overrides, environ, absent_vaults=absent_vaults
+        path, overrides, environ, absent_vaults=absent_vaults, content=content
     )
     findings.raise_errors()
     return configuration
@@ -60,6 +62,7 @@ def read_configuration(
     environ: Mapping[str, str] | None = None,
     *,
     absent_vaults: bool = False,
+    content: str | None = None,
 ) -> tuple[Configuration, Findings]:
     """Return what could be read of a configuration, and what is wrong with it, for `check`.
 
@@ -67,7 +70,7 @@ def read_configuration(
     there, when environment or command line say all.
     """
     findings = Findings()
-    root, problems = read_file(path)
+    root, problems = read_file(path) if content is None else read_text(content, file=str(path))
     changed = _overridden(overrides or {}, environ or {}, findings)
     if not (changed and str(path) == DEFAULT_FILE and not Path(path).exists()):
         findings.extend(problems)
