@@ -73,11 +73,15 @@ def lets_in_nobody(certificate: x509.Certificate) -> bool:
         return False
     extensions = certificate.extensions
     try:
-        signs = extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        if not extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return True
+    except x509.ExtensionNotFound:
+        return True
+    try:
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
-        return not (signs and usage.key_cert_sign)
-    except x509.ExtensionNotFound as missing:
-        return missing.oid == x509.BasicConstraints.oid or not signs
+    except x509.ExtensionNotFound:
+        return False
+    return not usage.key_cert_sign
 
 
 def _of(certificate: x509.Certificate, key: str, file: Path) -> Validity:
