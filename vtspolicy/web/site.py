@@ -1,5 +1,6 @@
 """The site: from an HTTP request to a page or an order, everything bounded on the way."""
 
+import re
 import socket
 import struct
 from collections.abc import Callable, Collection
@@ -45,6 +46,9 @@ HEAD = 60.0
 
 SLOW = 2.0
 """Seconds without a whole request after which a connection makes way when there are too many."""
+
+_ABSOLUTE = re.compile(r"(?i:https?)://(?P<name>[^/]*)(?P<path>.*)", re.DOTALL)
+"""A target of a request in absolute form."""
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of Linux: process, user, group
 
@@ -96,9 +100,9 @@ class Root(Resource):
         return server.NOT_DONE_YET
 
     async def _answer(self, request: Any) -> Answer:  # BoundedRequest, whose base is untyped
-        path = request.path.decode("ascii", "replace")
+        name, path = _split(request)
         if self._names is not None and path not in PROBES:
-            _look_at_name(request.getHeader("host"), self._names())
+            _look_at_name(name, self._names())
         page = page_of(path)
         verb = verb_of(path) if self._writable else None
         if page is None and verb is None:
@@ -164,6 +168,19 @@ class Root(Resource):
             request.setHeader(name, value)
         request.write(answer.body)  # which sends nothing to who asked with HEAD
         request.finish()
+
+
+def _split(request: Any) -> tuple[str | None, str]:  # BoundedRequest, whose base is untyped
+    """Return the name that a request asks for, if it gives one, and the path.
+
+    Of a target in absolute form (`GET http://NAME/PATH`) its own name counts, and not the header
+    (RFC 9112, 3.2.2).
+    """
+    target = request.path.decode("ascii", "replace")
+    whole = _ABSOLUTE.match(target)
+    if whole is None:
+        return request.getHeader("host"), target
+    return whole["name"], whole["path"] or "/"
 
 
 def _need_ledger(verb: Verb, ledger: Ledger) -> None:
