@@ -3,7 +3,7 @@
 import re
 import socket
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from ipaddress import ip_address
@@ -117,13 +117,7 @@ class Root(Resource):
         actor = actor_of(peer_of(request), request.getHeader(PERSON))
         do = getattr(self._house.control, verb.method)
         given = read_order(verb, request.content.read())
-        self._log.info(
-            "{by} asks for {path} {given}.",
-            action="order",
-            by=actor,
-            path=path,
-            given={name: value for name, value in given.items() if value is not None},
-        )
+        self._note(verb, path, actor, given)
         try:
             _need_ledger(verb, self._house.ledger)
             return json_answer(dict(await do(**given, actor=actor)))
@@ -142,6 +136,17 @@ class Root(Resource):
                     cause=refused.message,
                 )
             raise refused from error
+
+    def _note(self, verb: Verb, path: str, actor: str, given: Mapping[str, object]) -> None:
+        """Log an order, if its effect has no line that says who gave it."""
+        if not verb.logs:
+            self._log.info(
+                "{by} asks for {path} {given}.",
+                action="order",
+                by=actor,
+                path=path,
+                given={name: value for name, value in given.items() if value is not None},
+            )
 
     def _failed(self, failure: Failure, request: server.Request) -> Answer:
         mistake = as_mistake(failure.value) if failure.value is not None else None
