@@ -5,7 +5,9 @@ import shutil
 import stat
 import sys
 import time
+from collections.abc import Collection
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
@@ -20,6 +22,7 @@ from vtspolicy.config.reading import Findings
 from vtspolicy.grammar import Vocabulary, load_vocabulary, shipped
 from vtspolicy.rules.cases import failed_cases
 from vtspolicy.rules.check import Surroundings, check_table
+from vtspolicy.rules.conditions import is_glob
 from vtspolicy.rules.load import read_table
 from vtspolicy.rules.table import Table
 from vtspolicy.suggest import did_you_mean
@@ -59,7 +62,7 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
     problems += _unusable_files(configuration)
     problems += _open_web(configuration)
     vocabulary = _vocabulary(configuration, problems)
-    problems += _unknown_families(configuration, vocabulary)
+    problems += _unknown_rights(configuration, vocabulary)
     table, found = read_table(
         [path for path in configuration.rules if path.is_file()],
         vocabulary=vocabulary,
@@ -198,17 +201,39 @@ def _what_vaults_lack(configuration: Configuration) -> list[Problem]:
     return list(findings.problems)
 
 
-def _unknown_families(configuration: Configuration, vocabulary: Vocabulary) -> list[Problem]:
+def _unknown_rights(configuration: Configuration, vocabulary: Vocabulary) -> list[Problem]:
     findings = Findings()
+    anywhere = Place(file=configuration.file)
     for host in configuration.hosts.values():
+        place = configuration.places.get(f"hosts.{host.name}.families", anywhere)
         for family in host.families:
-            if family not in vocabulary.families and not any(mark in family for mark in "*?["):
+            if is_glob(family):
+                _doubt_glob(
+                    findings, place, family, vocabulary.families, f"host {host.name} may use family"
+                )
+            elif family not in vocabulary.families:
                 findings.add(
-                    configuration.places[f"hosts.{host.name}.families"],
+                    place,
                     f'host {host.name} may use "{family}", which is not a family or verb',
                     did_you_mean(family, vocabulary.families),
                 )
+        place = configuration.places.get(f"hosts.{host.name}.vaults", anywhere)
+        for vault in filter(is_glob, host.vaults):
+            _doubt_glob(findings, place, vault, configuration.vaults, f"host {host.name} may use vault")
     return list(findings.problems)
+
+
+def _doubt_glob(
+    findings: Findings, place: Place, glob: str, names: Collection[str], right: str
+) -> None:
+    """Warn of a glob in a host's rights that gives it nothing."""
+    if not any(fnmatchcase(name, glob) for name in names):
+        findings.add(
+            place,
+            f'{right} "{glob}", which matches none',
+            did_you_mean(glob.rstrip("*"), names),
+            warning=True,
+        )
 
 
 def find_program(name: str) -> str | None:
