@@ -219,7 +219,9 @@ def _unknown_rights(configuration: Configuration, vocabulary: Vocabulary) -> lis
                 )
         place = configuration.places.get(f"hosts.{host.name}.vaults", anywhere)
         for vault in filter(is_glob, host.vaults):
-            _doubt_glob(findings, place, vault, configuration.vaults, f"host {host.name} may use vault")
+            _doubt_glob(
+                findings, place, vault, configuration.vaults, f"host {host.name} may use vault"
+            )
     return list(findings.problems)
 
 
