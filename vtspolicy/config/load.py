@@ -1,7 +1,7 @@
 """Loads the configuration: file, environment and command line become one checked Configuration."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,7 @@ class _Loader:
                 'listen: [{endpoint: "tcp:port=7171:interface=127.0.0.1"}]',
                 warning=True,
             )
+        self._without_effect(listen)
         rules = self._files("rules")
         return Configuration(
             file=file,
@@ -204,6 +205,23 @@ class _Loader:
                 )
             },
         )
+
+    def _without_effect(self, listen: Sequence[Listen]) -> None:
+        """Warn of keys that have no effect beside the others."""
+        if self.read["web_names"] and self.read["web"] is None:
+            place = self.read.key_place("web_names")
+            self.findings.add(place, "web_names has no effect without web", warning=True)
+        for read, each in zip(self.read["listen"], listen, strict=True):
+            for key in {"plain", "wrapped"} & read.given if each.format == "json" else ():
+                message = f"{key} has no effect here: it is about displays, and format is json"
+                self.findings.add(read.key_place(key), message, warning=True)
+        if listen and not any(each.format in {"auto", "json"} for each in listen):
+            for name, read in self.read["hosts"].items():
+                if read["acknowledge"]:
+                    message = f"{name} cannot acknowledge: no listener takes JSON"
+                    remedy = "without, each notice is sent again at every connection: remove it"
+                    place = read.key_place("acknowledge")
+                    self.findings.add(place, message, remedy, warning=True)
 
     def _base(self, key: str) -> Path:
         return Path.cwd() if key in self.overridden else self.folder
