@@ -1,5 +1,6 @@
 """What check says of a site's web endpoint, and of its rules beside the shipped ones."""
 
+import grp
 import json
 
 import pytest
@@ -118,3 +119,15 @@ def test_a_reading_that_is_called_nearly_as_one_of_the_programs_own_is_a_warning
     found = run("check", "--json", "--config", site(rules="[own.yaml, shipped/dsk.yaml]"))
     told = [each for each in json.loads(found.output)["problems"] if "reading" in str(each)]
     assert [each["remedy"] for each in told] == ([f'did you mean "{meant}"?'] if meant else [])
+
+
+def test_a_control_group_that_the_system_does_not_have_is_a_problem(site):
+    found = run("check", "--config", site("control_group: of-no-system\n", "[shipped/dsk.yaml]"))
+    assert found.exit_code == 2
+    assert ":3:16: there is no group of-no-system; " in found.output
+
+
+def test_a_control_group_of_the_system_is_not_a_problem(site):
+    group = grp.getgrall()[0].gr_name
+    found = run("check", "--config", site(f"control_group: {group}\n", "[shipped/dsk.yaml]"))
+    assert found.exit_code == 0, found.output

@@ -1,5 +1,6 @@
 """`vtspolicy check`: every problem of configuration, families, rules and rule tests."""
 
+import grp
 import os
 import shutil
 import stat
@@ -61,6 +62,7 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
     problems = [*findings.problems]
     problems += _unusable_files(configuration)
     problems += _open_web(configuration)
+    problems += _unknown_group(configuration)
     vocabulary = _vocabulary(configuration, problems)
     problems += _unknown_rights(configuration, vocabulary)
     table, found = read_table(
@@ -141,6 +143,20 @@ def _open_web(configuration: Configuration) -> list[Problem]:
             "web: tcp:port=7180:interface=127.0.0.1, or a firewall, or a proxy that knows people",
             warning=True,
         )
+    return list(findings.problems)
+
+
+def _unknown_group(configuration: Configuration) -> list[Problem]:
+    """Report a control group that the system does not have: no server would start."""
+    findings = Findings()
+    group = configuration.control_group
+    if group is not None and group not in (known := [each.gr_name for each in grp.getgrall()]):
+        try:
+            grp.getgrnam(group)  # a directory service need not list its groups
+        except KeyError:
+            place = configuration.places.get("control_group", Place(file=configuration.file))
+            message = f"there is no group {group}"
+            findings.add(place, message, did_you_mean(group, known) or f"groupadd {group}")
     return list(findings.problems)
 
 

@@ -185,7 +185,7 @@ class _Loader:
             rules=rules if "rules" in read.given else (SHIPPED / "dsk.yaml",),
             tests=self._files("tests"),
             families=self._files("families"),
-            places=({"web": read.place("web")} if "web" in read.given else {})
+            places={key: read.place(key) for key in ("web", "control_group") if key in read.given}
             | {f"vaults.{name}": node.place for name, node in read["vaults"].items()}
             | {
                 f"hosts.{name}.{key}": each.place(key)
