@@ -10,6 +10,7 @@ from tests.unit.test_cli_jobs import Server
 from vtspolicy.cli.control import cancel, drain
 from vtspolicy.cli.jobs import jobs
 from vtspolicy.cli.requests import requests
+from vtspolicy.cli.status import status
 from vtspolicy.cli.tape_orders import erase
 from vtspolicy.config.places import load_places
 from vtspolicy.ledger.file import open_file
@@ -97,6 +98,16 @@ def test_a_place_of_the_environment_counts_before_that_of_the_file(site, tmp_pat
     found = load_places(site.config, {"VTSPOLICY_SPOOL": "/run/other", "VTSPOLICY_SCAN": "x"})
     assert str(found.spool) == "/run/other"
     assert found.ledger == f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+def test_mistakes_in_the_configuration_need_a_person(site, server):
+    site.config.write_text(f"{site.places}connections: many\n")
+    server.answers = [(200, {"needs": []}), (200, {"needs": ["the server drains"]})]
+    result = site.run(status, "--check")
+    told = "the configuration has mistakes: no server starts with it"
+    assert (result.exit_code, result.stdout) == (1, f"{told}\n")
+    result = site.run(status, "--check", "--json")
+    assert json.loads(result.stdout)["needs"] == ["the server drains", told]
 
 
 def test_what_acts_on_tapes_by_their_path_needs_the_whole_configuration(site, server):
