@@ -52,7 +52,7 @@ class Tape:
     override_seen: Fingerprint | None = None  # the file that the operator meant
     override_job: int | None = None  # the order that it belongs to; None: any one (version 0.1)
     rewritten: float | None = None  # when other data than the copy's was first seen on it
-    restoring: float | None = None  # when a restore began that has not come to a good end
+    restoring: float | None = None  # when a restore began that has not ended well
     partial: Fingerprint | None = None  # what that restore has left; None: not known
     partial_sure: bool = True  # False: seen after the restore's end; a host may have written it
     deleted: float | None = None  # when this program removed the file
@@ -95,7 +95,7 @@ class Tape:
 
     @property
     def is_left_unknown(self) -> bool:
-        """Whether what is on a half-restored tape may be a host's: nobody saw the restore's end."""
+        """Whether what is on it may be a host's: the end of its restore was not seen."""
         return self.is_half_restored and (self.partial is None or not self.partial_sure)
 
     @property

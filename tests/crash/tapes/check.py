@@ -104,7 +104,7 @@ class Ground:
         ]
 
     def is_half_restored(self, cartridge: str) -> bool:
-        """Whether the ledger says that a restore of the tape has not come to a good end."""
+        """Whether the ledger says that the tape is half-restored."""
         path = str(self.path(cartridge))
         rows = self._rows("SELECT restoring FROM tapes WHERE path = ?", path)
         return any(restoring is not None for (restoring,) in rows)
