@@ -55,7 +55,7 @@ class Tape:
     restoring: float | None = None  # when a restore began that has not ended well
     partial: Fingerprint | None = None  # what that restore has left; None: not known
     partial_sure: bool = True  # False: seen after the restore's end; a host may have written it
-    deleted: float | None = None  # when this program removed the file
+    deleted: float | None = None  # when this program removed the file; see `is_new`
     mounted: float | None = None  # when a host last asked for it
     doubted: float | None = None  # when its file was found to contradict a restored ledger
     unseen: bool = False  # its file was not looked at since the ledger was restored
@@ -85,6 +85,11 @@ class Tape:
         return self.is_as_copied and self.restoring is None
 
     @property
+    def is_new(self) -> bool:
+        """Whether it was made anew by others after a Delete, and nothing was written to it yet."""
+        return self.size == 0 and self.deleted is not None
+
+    @property
     def is_half_restored(self) -> bool:
         """Whether what is on the tape is what a restore has left that did not end well."""
         if self.restoring is None or not self.size:
@@ -103,6 +108,8 @@ class Tape:
         """Where its data is."""
         if self.size is None:
             return TapeState.DELETED
+        if self.is_new:
+            return TapeState.SCRATCH
         if self.handle is not None and (
             self.restoring is not None or (self.size == 0 and self.rewritten is None)
         ):
@@ -164,23 +171,19 @@ def looked_at(tape: Tape, file: Tape, *, at: float) -> Tape:
     """Return a record after its file was looked at, maybe changed by somebody else.
 
     Data that the copy does not hold make the copy an old one, also once the tape is empty again. A
-    file that this program had removed and that somebody made anew is a new tape of the same name.
-    What contradicts a ledger that was restored makes the record a doubtful one.
+    file that this program had removed and that somebody made anew is a new tape of the same name;
+    while it is empty, what was last written is in the copy still. What contradicts a ledger that
+    was restored makes the record a doubtful one.
     """
     after = evolve(with_file(tape, file), unseen=False)
     other = bool(file.size) and not after.is_as_copied
-    made_anew = (
-        tape.deleted is not None
-        and file.size is not None
-        and not (file.size and after.is_as_copied)
-    )
-    if file.size is not None:
+    if file.size:
         after = evolve(after, deleted=None)
     if tape.restoring is not None:
         if after.is_half_restored or not file.size:
             return _contradicted(tape, after, at)
         after = evolve(after, restoring=None, partial=None)  # the host has written to it
-    if tape.handle is not None and tape.rewritten is None and (other or made_anew):
+    if tape.handle is not None and tape.rewritten is None and other:
         after = evolve(after, rewritten=at)
     return _contradicted(tape, after, at)
 
@@ -223,6 +226,7 @@ def copied(tape: Tape, copy: Copy, *, at: float, known: bool = True) -> Tape:
         rewritten=None,
         restoring=None,
         partial=None,
+        deleted=tape.deleted if tape.size is None else None,
         doubted=None,
         unseen=False,
     )
