@@ -109,7 +109,5 @@ class TapeOrderDesk(TapeDesk):
         if job.work.then not in {"erased", "deleted", "restored"} or job.path is None:
             return
         tape = self.tape(job.path)
-        if tape is None or tape.override is None:
-            return
-        if tape.override_job in {None, job.id}:
+        if tape is not None and tape.has_override_for(job.id):
             self.set_override(tape, None, "engine", at)

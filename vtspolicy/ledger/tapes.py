@@ -278,7 +278,7 @@ class TapeDesk(CopyDesk):
                     after = model.emptied(there, at=at, file=outcome.file, proven=outcome.proven)
             self.save_tape(after)
             cause = f"job {job.id}: {job.work.then}"
-            is_ours = known.override is not None and known.override_job in {None, job.id}
+            is_ours = known.has_override_for(job.id)
             if is_ours and isinstance(outcome, Emptied) and not outcome.proven:
                 cause += f", by an operator's word: {known.override}"
             self._note(

@@ -124,15 +124,19 @@ class Tape:
         gone = {TapeState.ERASED, TapeState.DELETED}
         return (self.copied_size or 0) if self.state in gone else 0
 
+    def has_override_for(self, job: int | None) -> bool:
+        """Whether an operator's word is noted that belongs to a job, expired or not."""
+        return self.override is not None and self.override_job in {None, job}
+
     def is_overridden(self, now: float, job: int | None = None) -> bool:
         """Whether an operator allows that what is on the tape is emptied or overwritten unproven.
 
         The word is about the file as it was then, belongs to one order, whose `job` has to ask, and
         lasts OVERRIDE_LASTS; `now` is in seconds since the epoch.
         """
-        if self.override is None or self.override_at is None or self.override_seen is None:
+        if not self.has_override_for(job):
             return False
-        if self.override_job is not None and self.override_job != job:
+        if self.override_at is None or self.override_seen is None:
             return False
         if not self.override_at - 60.0 <= now < self.override_at + OVERRIDE_LASTS:
             return False

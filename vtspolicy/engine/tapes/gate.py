@@ -87,8 +87,8 @@ class DeletionGate:
     ) -> tuple[Tape, ...]:
         """Give tapes their names back that a Delete had moved aside when the server was killed.
 
-        A tape is moved aside only after its copy was proven: what the copy proved then, it proves
-        of the file that was renamed.
+        Without an override a tape is moved aside only after its copy was proven: what the copy
+        proved then, it proves of the file that was renamed.
         """
         checks, undone = self.checks, set()
         for tape in tapes:
@@ -99,7 +99,9 @@ class DeletionGate:
         tapes = await checks.look(job)
         for tape in tapes:
             before = at_start.get(tape.path)
-            if tape.path in undone and before is not None and before.fingerprint is not None:
+            if tape.path not in undone or tape.has_override_for(job.id):
+                continue
+            if before is not None and before.fingerprint is not None:
                 now = checks.clock.seconds()
                 await checks.ledger.write(Book.note_renamed, tape, before.fingerprint, now)
         return await checks.look(job)
