@@ -330,6 +330,12 @@ class TapeDesk(CopyDesk):
             subject = f"tape {after.name}"
             self._note(at, known.state.value, after.state.value, cause, "engine", subject=subject)
 
+    def note_unproven(self, tape: Tape, at: float) -> None:
+        """Note that a tape was emptied by an operator's word, and no copy has what was on it."""
+        known = self.tape(tape.path)
+        if known is not None and tape.size and known.rewritten is None:
+            self.save_tape(evolve(known, rewritten=at))
+
     def set_mounted(self, tape: Tape, at: float) -> None:
         """Note that a host has asked for a tape; of one that no scan has seen it is not noted.
 

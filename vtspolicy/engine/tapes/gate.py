@@ -146,13 +146,27 @@ class DeletionGate:
             else:
                 file = None
                 await checks.in_thread(checks.vaults.delete, tape, tape.seen, token_of(job))
-        except (InUseError, NoLeaseError, ChangedError) as error:
+        except (VaultError, OSError) as error:
+            if ruling.overridden:
+                await self._note_unproven(tape)
+            if isinstance(error, OSError):
+                return f"it could not be {job.work.then}: {error.strerror or error}"
+            if not isinstance(error, InUseError | NoLeaseError | ChangedError):
+                raise
             await checks.note_renamed(tape, error)
             return _why_not(act, facts, error)
-        except OSError as error:
-            return f"it could not be {job.work.then}: {error.strerror or error}"
         copy = ruling.copy.id if ruling.copy is not None else None
         return Emptied(tape=tape, file=file, proven=copy is not None or not tape.size, copy=copy)
+
+    async def _note_unproven(self, tape: Tape) -> None:
+        """Note that no copy has what was on a tape, if an act that failed has emptied it."""
+        try:
+            emptied = not (await self.checks.look_again(tape)).size
+        except VaultError:
+            emptied = True  # for all that is known
+        if emptied:
+            now = self.checks.clock.seconds()
+            await self.checks.ledger.write(Book.note_unproven, tape, now)
 
     async def _anew(self, job: Job, facts: Facts) -> Facts:
         """Return the facts with what the ledger says of mounts, locks and overrides just now.
