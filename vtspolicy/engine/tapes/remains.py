@@ -126,6 +126,8 @@ class Remains:
     ) -> None:
         before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
         look = ended.after if ended is not None and len(tapes) == 1 else None
+        if await self.checks.is_doubted(job):
+            look = None  # there may have been later attempts, before the ledger was restored
         left, unsure = [], []
         for tape in tapes:
             began = before.get(tape.path)
@@ -143,8 +145,9 @@ class Remains:
                 )
             else:
                 unsure.append(tape)
-        if (left or unsure) and not await self.checks.is_doubted(job):
+        if left:
             await self.checks.ledger.write(Book.keep_partial, tuple(left))
+        if unsure:
             await self.checks.ledger.write(Book.keep_partial, tuple(unsure), sure=False)
 
 
