@@ -295,7 +295,12 @@ class TapeDesk(CopyDesk):
             evolve(outcome.copy, job=job.id, work=self._work_id(job.work), values=values)
         )
         there = model.with_file(known, outcome.tape)
-        return model.copied(there, copy, at=at, known=outcome.known)
+        held = self._held(known)
+        return model.copied(there, copy, at=at, known=outcome.known, held=held)
+
+    def _held(self, tape: Tape) -> Copy | None:
+        """Return the copy that has a tape's last known content, if there is one."""
+        return None if tape.held is None else self.copy(tape.held)
 
     def begin_restore(self, tapes: Iterable[Tape], at: float) -> None:
         """Note, before any of it is overwritten, that tapes are being restored in place."""

@@ -208,14 +208,28 @@ def is_same_file(record: Tape, file: Tape) -> bool:
     )
 
 
-def copied(tape: Tape, copy: Copy, *, at: float, known: bool = True) -> Tape:
+def copied(
+    tape: Tape, copy: Copy, *, at: float, known: bool = True, held: Copy | None = None
+) -> Tape:
     """Return the tape after a copy of it was recorded.
 
     `known` is false where what the copy holds may be other than what is on the tape: it was open
-    for writing, or has a time in the future.
+    for writing, or has a time in the future. `held` is the copy that had the last known content:
+    one that surely has what is on the tape is not replaced by one that is doubted.
     """
-    return evolve(
+    settled = evolve(
         without_override(tape),
+        rewritten=None,
+        restoring=None,
+        partial=None,
+        deleted=tape.deleted if tape.size is None else None,
+        doubted=None,
+        unseen=False,
+    )
+    if held is not None and copy.doubt is not None and _has_surely(held, tape):
+        return settled
+    return evolve(
+        settled,
         held=copy.id,
         kept=copy.after if known else None,
         migrated=at,
@@ -227,13 +241,14 @@ def copied(tape: Tape, copy: Copy, *, at: float, known: bool = True) -> Tape:
         by_us=copy.by_us,
         verified=copy.proved,
         media=copy.media,
-        rewritten=None,
-        restoring=None,
-        partial=None,
-        deleted=tape.deleted if tape.size is None else None,
-        doubted=None,
-        unseen=False,
     )
+
+
+def _has_surely(copy: Copy, tape: Tape) -> bool:
+    """Whether a copy has what is on a tape, beyond doubt."""
+    if copy.lost is not None or copy.doubt is not None or not tape.size or tape.seen is None:
+        return False
+    return copy.difference(tape.seen) == (Difference.NONE, True)
 
 
 def held_by(tape: Tape, copy: Copy) -> Tape:
