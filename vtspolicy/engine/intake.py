@@ -122,7 +122,7 @@ def find(
 ) -> Found | str:
     """Return the tapes of a command, or why they cannot be had. Touches the disk: in a thread.
 
-    `records` are the tapes of which the ledger knows the names that the command gives bare.
+    `records` are the tapes that the ledger knows of the names in the command.
     """
     tapes: list[Tape] = []
     missing: list[str] = []
