@@ -133,7 +133,7 @@ def find(
                 found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
             except NoSuchTapeError as error:
                 missing.append(target.cartridge or "")
-                if len(missing) == len(targets):
+                if len(targets) == 1:
                     return str(error)
                 continue
             tapes.extend(found.tapes)
@@ -144,6 +144,8 @@ def find(
         return str(error)
     except OSError as error:
         return f"the vault cannot be read: {error.strerror or error}"
+    if missing and len(missing) == len(targets):
+        return f"no vault has one of these tapes: {', '.join(missing)}"
     return Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
 
 
