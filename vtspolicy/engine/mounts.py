@@ -21,7 +21,7 @@ from vtspolicy.engine.intake import Understood, settle
 from vtspolicy.engine.ready import make_ready
 from vtspolicy.engine.tapes.checks import known
 from vtspolicy.events.event import Event, identity
-from vtspolicy.events.mounts import MountMessage, read_mount
+from vtspolicy.events.mounts import MountMessage, asks_for_mount, read_mount
 from vtspolicy.grammar import Command, Target
 from vtspolicy.jobs import Job, Request, RequestState
 from vtspolicy.ledger import Book, Mount, MountState, Recorded
@@ -30,6 +30,7 @@ from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError
+from vtspolicy.visible import visible
 
 if TYPE_CHECKING:
     from vtspolicy.engine.engine import Engine
@@ -39,6 +40,9 @@ PRIORITY = 100
 
 LOOK = 10.0
 """Seconds between looks at requests that wait, should a hook have missed their end."""
+
+SHOWN = 80
+"""Characters of a message that could not be read that the log repeats."""
 
 ACTOR = "engine"
 
@@ -130,7 +134,7 @@ class Mounts:
         `hosts` says whose the connection is: a reload may change that while a tape is looked for.
         """
         message = read_mount(event)
-        if message is None:
+        if message is None and not asks_for_mount(event):
             return
 
         def whose() -> Host | str:
@@ -139,6 +143,10 @@ class Mounts:
         host = whose()
         if isinstance(host, str):
             self._count("unheard")
+        elif message is None:
+            self._count("unread")
+            told = f"'{visible(event.text[:SHOWN])}' is no mount request of a known form"
+            self.engine.complaints.refused(address, told)
         elif message.sequence is None:  # there is no number to answer by
             self._count("esm" if message.is_request else message.kind)
         elif message.closes_request:
