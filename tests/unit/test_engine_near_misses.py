@@ -60,6 +60,23 @@ def test_other_letters_are_answered_with_the_right_word(world, before, word):
 
 
 @pytest.mark.parametrize("before", [b"", HEADER])
+@pytest.mark.parametrize("target", [b"42", b"ref=R1"])
+def test_a_verb_in_capitals_that_is_a_word_of_ours_too_is_answered(world, before, target):
+    ((answer, fields),) = answers(world, before + b"VTSPolicy STATUS - " + target + b"\n")
+
+    assert (answer, fields["column"]) == ("REJECTED", 11)
+    assert "did you mean 'Status'?" in fields["reason"].replace('"', "'")
+
+
+@pytest.mark.parametrize("before", [b"", HEADER])
+@pytest.mark.parametrize(
+    "notice", [b"STATUS req=3 jobs=1", b'REJECTED column=11 reason="found -"', b"HEARTBEAT"]
+)
+def test_a_notice_of_ours_that_a_host_posts_again_is_no_command(world, before, notice):
+    assert answers(world, before + b"VTSPolicy " + notice + b"\n") == []
+
+
+@pytest.mark.parametrize("before", [b"", HEADER])
 @pytest.mark.parametrize("blank", [b"\xc2\xa0", b"\xa0", b"\xe2\x80\x87", b"\x1b"])
 def test_a_blank_that_is_none_is_answered_with_its_column(world, before, blank):
     ((answer, fields),) = answers(world, before + b"VTSPolicy" + blank + COMMAND)
