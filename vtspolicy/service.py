@@ -306,7 +306,7 @@ class Service:
         if self.control is not None:
             await self.control.close()
         await self.doors.close()
-        self.engine.conductor.patience.close()
+        self.engine.patience.close()
         await hung_up
         await self.ledger.close()
         if self._spool is not None:
@@ -329,12 +329,14 @@ class Service:
     def _forget_some(self, now: float) -> Deferred[int]:
         before = now - self.engine.reader.configuration.retention
         spared = self.engine.clock_trust.spared(before)
-        return self.ledger.write(Book.prune, before, PRUNED_AT_ONCE, spared)
+        return self.engine.ledger.write(Book.prune, before, PRUNED_AT_ONCE, spared)
 
     async def _expire_notices(self, now: float) -> None:
         configuration = self.engine.reader.configuration
         before = now - configuration.notices_kept
-        expired = await expire(self.ledger, before, now, self.engine.clock_trust.spared(before))
+        expired = await expire(
+            self.engine.ledger, before, now, self.engine.clock_trust.spared(before)
+        )
         for host, count in expired.items():
             known = host if host in configuration.hosts else ""
             self.metrics.notices_expired.labels(known).inc(count)

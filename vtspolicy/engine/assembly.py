@@ -10,10 +10,13 @@ from twisted.internet.interfaces import IReactorTime
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.effects import Effects, EngineLedger
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.journal import Journal
+from vtspolicy.engine.measures import Measures
 from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.recent import RecentJobs
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
@@ -30,7 +33,7 @@ from vtspolicy.vaults import Vaults
 class LedgerStore:
     """The outbox's view of the ledger."""
 
-    ledger: Ledger
+    ledger: EngineLedger
     clock: IReactorTime
 
     def pending(self, host: str, after: int, limit: int) -> Deferred[list[Notice]]:
@@ -59,24 +62,16 @@ def assemble(
     `clock` itself is taken as monotonic.
     """
     configuration = reader.configuration
-    outbox = Outbox(clock, LedgerStore(ledger, clock))
-    journal = Journal(
-        limit=LogLimit(clock),
-        on_refused=lambda notice: metrics.request_result(notice.word, notice.host),
-        on_job_end=metrics.job_ended,
-    )
-
-    def ended(notice: Notice) -> None:
-        metrics.request_ended(notice.word)
-        metrics.request_result(notice.word, notice.host)
-        journal.request_ended(notice)
-
-    outbox.on_final = ended
+    written = EngineLedger(ledger)
+    outbox = Outbox(clock, LedgerStore(written, clock))
+    journal = Journal(clock=clock, limit=LogLimit(clock))
+    patience = Patience(clock=clock, ledger=written)
+    recent = RecentJobs()
     queue = EmbeddedQueue(clock)
     vaults = Vaults(configuration.vaults, configuration.vaults_without)
     calls = Calls(clock=clock, runner=runner, node=configuration.node)
     checks = TapeChecks(
-        ledger=ledger,
+        ledger=written,
         vaults=vaults,
         clock=clock,
         threads=threads,
@@ -86,31 +81,39 @@ def assemble(
     conductor = Conductor(
         clock=clock,
         steady=steady or clock.seconds,
-        ledger=ledger,
+        ledger=written,
         queue=queue,
         runner=runner,
-        outbox=outbox,
         checks=checks,
         calls=calls,
-        journal=journal,
+        recent=recent,
         proving=Proving(clock=clock, checks=checks),
-        patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
-        metrics=metrics,
     )
+    measures = Measures(clock=clock, metrics=metrics)
+    effects = Effects(
+        outbox=outbox,
+        queue=queue,
+        recent=recent,
+        runs=conductor,
+        watchers=[patience.changed, measures.changed, journal.changed],
+    )
+    written.on_change(effects.apply)
     engine = Engine(
         clock=clock,
         reader=reader,
-        ledger=ledger,
+        ledger=written,
         queue=queue,
         runner=runner,
         outbox=outbox,
+        effects=effects,
         vaults=vaults,
         conductor=conductor,
+        patience=patience,
+        journal=journal,
         metrics=metrics,
         clock_trust=trust or ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="this one"),
         threads=threads,
     )
     checks.table = lambda: engine.reader.table
-    conductor.proving.take_up = engine.take_up
     conductor.proving.doubt = engine.clock_trust.check
     return engine

@@ -62,7 +62,6 @@ async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
     if not isinstance(result, Understood):
         intake = evolve(result, actor=actor, asked=wish.reason)
         recorded: Recorded = await engine.ledger.write(Book.record, intake)
-        engine.take_up(intake, recorded)
         return _told(recorded)
     verb = result.command.operation
     if verb in VERBS_ON_REQUESTS:
@@ -179,8 +178,6 @@ async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
         return book.mark_copied(found, copy, actor=actor, at=at, emptied=empty, reason=said.reason)
 
     after = await engine.ledger.write(note)
-    if said.state == "restored":
-        engine.mounts.check()
     return {"tape": after.name, "state": after.state.value, "doubt": ruling.doubt}
 
 

@@ -17,7 +17,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.catalogue import Change, compare
-from vtspolicy.ledger import Book, Ledger, LedgerError
+from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.ledger import Book, LedgerError
 from vtspolicy.tapes import Tape, VaultFeatures, shortcomings
 from vtspolicy.vaults import Seen, VaultError, Vaults, look_through
 
@@ -55,7 +56,7 @@ class Catalogue:
     """Scans the vaults of one node and watches them."""
 
     clock: IReactorTime
-    ledger: Ledger
+    ledger: EngineLedger
     vaults: Vaults
     period: Callable[[], float]  # seconds after which all is looked through, changed or not
     busy: Callable[[], Collection[int]]  # jobs that run: their tapes are theirs

@@ -10,23 +10,26 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from vtspolicy.changes import Change
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.engine.catalogue import Catalogue
 from vtspolicy.engine.cleanup import Cleanup
 from vtspolicy.engine.clock_watch import ClockWatch
 from vtspolicy.engine.complaints import Complaints
 from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.effects import Effects, EngineLedger, entry
 from vtspolicy.engine.intake import (
     Reader,
     Understood,
     find,
     settle,
 )
+from vtspolicy.engine.journal import Journal
 from vtspolicy.engine.measures import know
 from vtspolicy.engine.mounts import Mounts
+from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.receiving import Receiver
 from vtspolicy.engine.refusals import OtherTapesError, require_no_override
-from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
 from vtspolicy.engine.tapes.checks import known
 from vtspolicy.engine.tapes.leftovers import put_right
@@ -34,11 +37,10 @@ from vtspolicy.events.event import Item
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
-from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book, Ledger
-from vtspolicy.ledger.intake import Intake, Recorded
+from vtspolicy.jobs import JobState
+from vtspolicy.ledger import Book, Recorded
 from vtspolicy.metrics import Metrics
-from vtspolicy.queue.protocol import Entry, Queue
+from vtspolicy.queue.protocol import Queue
 from vtspolicy.runner.protocol import Runner, WrongSpoolError
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, OneLook, Vaults
@@ -53,12 +55,15 @@ class Engine:
 
     clock: IReactorTime
     reader: Reader
-    ledger: Ledger
+    ledger: EngineLedger
     queue: Queue
     runner: Runner
     outbox: Outbox
+    effects: Effects
     vaults: Vaults
     conductor: Conductor
+    patience: Patience
+    journal: Journal
     metrics: Metrics
     clock_trust: ClockTrust  # to be asked before what time alone makes irreversible
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
@@ -87,12 +92,12 @@ class Engine:
             clock=self.clock, trust=self.clock_trust, ledger=self.ledger, metrics=self.metrics
         )
         self.cleanup = Cleanup(engine=self)
-        self.complaints = Complaints(self.conductor.journal.limit)
+        self.complaints = Complaints(self.journal.limit)
         self.room = Room(
             clock=self.clock, queue=self.queue, limit=lambda: self.reader.configuration.waiting
         )
         self.receiver = Receiver(engine=self)
-        self.conductor.on_end = self.mounts.request_ended
+        self.effects.watchers.append(self.mounts.changed)
 
     async def start(self) -> None:
         """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
@@ -103,10 +108,10 @@ class Engine:
         under_way = await self.ledger.read(Book.under_way)
         after, adopted = 0, []
         while page := await self.ledger.read(Book.live_jobs, after, PAGE):
+            waiting = tuple(job for job in page if job.state is JobState.WAITING)
+            self.effects.apply(Change(waiting=waiting))
             for job in page:
-                if job.state is JobState.WAITING:
-                    self.wait(job)
-                else:
+                if job.state is not JobState.WAITING:
                     attempt = under_way[job.id]
                     own = evolve(entry(job), since=attempt.started)
                     self.queue.adopt(own, released=attempt.released)
@@ -211,11 +216,6 @@ class Engine:
         self.metrics.config_hash.labels(reader.table.hash).set(1)
         self.metrics.reload_ok.set(1)
 
-    def wait(self, job: Job) -> None:
-        """Let a recorded job wait for its turn, as long as its rule lets it."""
-        self.conductor.expect(job)
-        self.queue.put(entry(job))
-
     def receive(self, session: HostSession, items: list[Item]) -> Deferred[None]:
         """Take what a host sent; fires when it is recorded and answered, or kept for its turn.
 
@@ -314,57 +314,4 @@ class Engine:
                 book.set_override(tapes[0], override, by, at, job=recorded.jobs[0].id)
             return recorded
 
-        recorded = await self.ledger.write(record)
-        self.take_up(intake, recorded)
-        return recorded
-
-    def take_up(self, command: Understood | Intake, recorded: Recorded) -> None:
-        """Let the jobs of a recorded command wait, and tell the first notice."""
-        self.count(command, recorded)
-        self.outbox.push(recorded.notices)  # before any of its jobs is told of
-        for job in recorded.jobs:
-            self.wait(job)
-
-    def carry_out(self, result: Answer) -> None:
-        """Do what a cancellation recorded: tell the host, withdraw what waits, stop what runs.
-
-        All of that for each job, whatever becomes of the others.
-        """
-        self.conductor.journal.cancelled(result.ended, result.running)
-        self.outbox.push(result.notices)
-        steps = [(job.id, self._withdraw) for job in result.ended]
-        steps += [(job.id, self.conductor.cancel) for job in result.running]
-        for job, step in steps:
-            try:
-                step(job)
-            except Exception:  # noqa: BLE001 - see above
-                self.log.failure("Job {job} cannot be stopped.", action="cancel_defect", job=job)
-
-    def _withdraw(self, job: int) -> None:
-        self.conductor.forget(job)
-        self.queue.withdraw(job)
-
-    def count(self, command: Understood | Intake, recorded: Recorded) -> None:
-        """A command is in the ledger: count it, and have the log tell of it."""
-        self.conductor.journal.recorded(command, recorded)
-        if isinstance(command, Understood):
-            family, rule = command.command.family, None
-        else:
-            family, rule = command.family or "", command.rule
-        word = recorded.notices[0].word.name.lower() if recorded.notices else "accepted"
-        self.metrics.commands.labels(family, word).inc()
-        if rule is not None and not recorded.duplicate:
-            self.metrics.rule_matches.labels(rule).inc()
-
-
-def entry(job: Job) -> Entry:
-    """Return a job as the queue knows it."""
-    return Entry(
-        job=job.id,
-        application=job.work.application,
-        lock=job.lock,
-        priority=job.priority,
-        due=job.due,
-        order=job.id,
-        since=job.created,
-    )
+        return await self.ledger.write(record)

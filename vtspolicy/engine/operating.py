@@ -28,11 +28,10 @@ from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.live import live
 from vtspolicy.engine.measures import LEDGER, recall
 from vtspolicy.engine.needs import needs_of
-from vtspolicy.engine.requests import Answer
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow, Recorded
+from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow
 from vtspolicy.records import Live, plain
 from vtspolicy.status import HostStatus, RefusedReload, Status
 from vtspolicy.tapes import TapeState
@@ -214,10 +213,6 @@ class Operator:
             done = await ledger.write(Book.cancel_request, request, actor, now, reason)
         else:
             raise ValueError("a request or a job must be named")
-        nothing = Recorded(request=request or 0, duplicate=False)
-        self.engine.carry_out(
-            Answer(recorded=nothing, notices=done.notices, running=done.running, ended=done.ended)
-        )
         return {
             "ended": [each.id for each in done.ended],
             "stopping": [each.id for each in done.running],
@@ -237,10 +232,6 @@ class Operator:
             raise
         except LedgerError as error:  # the job has not ended, or is run again already
             raise Refused(str(error)) from error
-        self.engine.conductor.journal.answered(recorded.notices[0], actor)
-        self.engine.outbox.push(recorded.notices)  # before any of its jobs is told of
-        for each in recorded.jobs:
-            self.engine.wait(each)
         return {"request": recorded.request, "job": recorded.jobs[0].id}
 
     def release_lock(self, lock: str, actor: str, reason: str | None = None) -> Deferred[Told]:

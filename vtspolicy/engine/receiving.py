@@ -23,12 +23,11 @@ from vtspolicy.engine.intake import (
     understand,
 )
 from vtspolicy.engine.recording import record, together
-from vtspolicy.engine.requests import Answer, reference_of
+from vtspolicy.engine.requests import reference_of
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import VERBS_ON_REQUESTS
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import RequestState
-from vtspolicy.ledger import Recorded
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rights import hosts_of_peer
@@ -391,7 +390,7 @@ class Receiver:
         coming = sum(len(each.jobs) for each in decided if isinstance(each, Intake))
         engine.room.coming += coming
         writes = [
-            (some, Deferred.fromCoroutine(record(engine.ledger, some)))
+            (some, Deferred.fromCoroutine(record(engine.ledger, some, session)))
             for some in together(decided)
         ]
         try:
@@ -400,26 +399,10 @@ class Receiver:
                     if isinstance(result, Exception):
                         failures.append(result)
                         continue
-                    try:
-                        took = engine.clock.seconds() - command.received
-                        engine.metrics.commit_seconds.observe(took)
-                        self._take_in(command, result, session)
-                    except Exception as error:  # noqa: BLE001 - those beside it are taken as well
-                        failures.append(error)
+                    took = engine.clock.seconds() - command.received
+                    engine.metrics.commit_seconds.observe(took)
         finally:
             engine.room.coming -= coming
-
-    def _take_in(self, command: Command, result: Recorded | Answer, session: HostSession) -> None:
-        """Answer a recorded command and let its jobs wait, whatever becomes of the answer."""
-        recorded = result.recorded if isinstance(result, Answer) else result
-        self.engine.count(command, recorded)
-        try:
-            self.engine.outbox.push(recorded.notices, session)
-        finally:
-            for job in recorded.jobs:
-                self.engine.wait(job)
-            if isinstance(result, Answer):
-                self.engine.carry_out(result)
 
 
 def _commands(kept: deque[Kept]) -> Iterator[Kept]:

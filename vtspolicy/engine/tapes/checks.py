@@ -14,9 +14,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.grammar import Target
 from vtspolicy.jobs import DOUBTED, Job
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.judge import Judgement
@@ -65,7 +66,7 @@ CHOSEN = "copy"
 class TapeChecks:
     """Collects what is known of tapes, and asks applications about their copies."""
 
-    ledger: Ledger
+    ledger: EngineLedger
     vaults: Vaults
     clock: IReactorTime
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer

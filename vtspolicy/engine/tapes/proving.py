@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import Job, JobState, RequestState
-from vtspolicy.ledger import Book, Intake, Recorded
+from vtspolicy.ledger import Book, Intake
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.table import Table
@@ -48,7 +48,6 @@ class Proving:
 
     clock: IReactorTime
     checks: TapeChecks
-    take_up: Callable[[Intake, Recorded], None] = lambda *_: None  # lets jobs wait for their turn
     doubt: Callable[[], str | None] = lambda: None  # why the clock is not to be believed
     _asked: dict[int, float] = field(factory=dict)  # copy -> when its proof was last asked for
     _loop: LoopingCall | None = None
@@ -92,8 +91,7 @@ class Proving:
                 left -= 1
                 self._asked[copy.id] = now
                 intake = _intake(copy, work, now)
-                recorded = await self.checks.ledger.write(Book.record, intake)
-                self.take_up(intake, recorded)
+                await self.checks.ledger.write(Book.record, intake)
 
     async def do(self, job: Job) -> Ending:
         """Prove one copy again; a copy that is lost fails the job."""
