@@ -39,8 +39,10 @@ from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import Book, Recorded
+from vtspolicy.ledger.desk import Era
 from vtspolicy.metrics import Metrics
 from vtspolicy.queue.protocol import Queue
+from vtspolicy.rules.steps import outline
 from vtspolicy.runner.protocol import Runner, WrongSpoolError
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, OneLook, Vaults
@@ -144,12 +146,14 @@ class Engine:
                 " folder away"
             )
         kept = await self.ledger.read(Book.spool_mark)
-        era = await self.ledger.write(
-            Book.begin_era,
-            self.runner.newest(),
-            now=self.clock.seconds(),
-            is_own_spool=(marked or "") in {ledger, kept or ""},
-        )
+        newest, now, table = self.runner.newest(), self.clock.seconds(), self.reader.table
+        is_own = (marked or "") in {ledger, kept or ""}
+
+        def begin_era(book: Book) -> Era:
+            book.keep_rule_table(table.hash, outline(table))
+            return book.begin_era(newest, now=now, is_own_spool=is_own)
+
+        era = await self.ledger.write(begin_era)
         if era.put_back:
             self.log.warn(
                 "The ledger was restored from a copy: what came after it is not known. The next"

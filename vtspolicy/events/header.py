@@ -224,9 +224,10 @@ def misplaced_header(line: bytes) -> str | None:
     if before is None:
         return None
     parsed = parse_header(line[before.end() :])
-    if parsed is None or parsed[0].is_own or not parsed[0].begins_candidate(parsed[1]):
+    if parsed is None:
         return None
-    if Event(text=decode_text(parsed[1])).is_own_notice:
+    header, text = parsed
+    if not header.event(decode_text(text), "ems", range(0)).is_candidate:
         return None
     return (
         f"found {printable(before[0])} before the date: an event begins in the first column;"
