@@ -316,7 +316,7 @@ class Player:
         """The time has come to prove a tape's copies again."""
         world = self.world
         world.ready()
-        rules = world.engine.reader.table.rules
+        rules = world.engine.policy.current.table.rules
         work = next(rule.work for rule in rules if rule.work.then == "migrated")
         for copy in world.ledger.book.copies_of(str(world.tapes[number].path)):
             intake = _intake(copy, work, world.clock.seconds())

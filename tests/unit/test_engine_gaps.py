@@ -452,7 +452,7 @@ def test_a_stranger_brings_one_line_a_minute_into_the_log_whatever_it_sends(worl
 def narrow(world):
     """A server whose queue may have two jobs waiting, and starts none."""
     configuration = evolve(world.site.configuration, waiting=2)
-    world.engine.use(evolve(world.site.reader, configuration=configuration))
+    world.engine.policy.use(evolve(world.site.reader, configuration=configuration))
     world.engine.queue.drain()
     return world
 
@@ -492,8 +492,8 @@ def test_bursts_that_are_recorded_at_the_same_time_share_the_room(narrow, monkey
         held.append((answer := Deferred(), call))
         return answer
 
-    configuration = evolve(narrow.engine.reader.configuration, waiting=4)
-    narrow.engine.use(evolve(narrow.site.reader, configuration=configuration))
+    configuration = evolve(narrow.engine.policy.current.configuration, waiting=4)
+    narrow.engine.policy.use(evolve(narrow.site.reader, configuration=configuration))
     sessions = [narrow.connect("NSK1", format="ems") for _ in range(3)]
     monkeypatch.setattr(narrow.ledger, "write", wait)
     for session in sessions:

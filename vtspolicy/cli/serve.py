@@ -52,19 +52,19 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
         from twisted.logger import globalLogBeginner  # noqa: PLC0415
 
         from vtspolicy.ledger.errors import LedgerError  # noqa: PLC0415
-        from vtspolicy.service import reader_of, run  # noqa: PLC0415
+        from vtspolicy.service import policy_of, run  # noqa: PLC0415
 
-        reader = reader_of(configuration)
+        policy = policy_of(configuration)
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         raise SystemExit(Exit.NOT_STARTED if error.may_pass else Exit.USAGE) from None
 
-    def read() -> Any:  # a Reader, whose module is loaded above
+    def read() -> Any:  # a Policy, whose module is loaded above
         found = load_configuration(config, overrides, os.environ)
-        reader = reader_of(found)
+        policy = policy_of(found)
         _warn(found)
-        return reader
+        return policy
 
     journal = is_journal(sys.stderr, os.environ)
     log = observer(sys.stderr, as_json=log_json, journal=journal)
@@ -72,7 +72,7 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
     _warn(configuration)
     _have_descriptors(configuration)
     try:
-        code = run(reactor, reader, read)
+        code = run(reactor, policy, read)
     except LedgerError as error:  # of a kind that is not built in
         give_up(f"vtspolicy: {error}", Exit.USAGE)
     raise SystemExit(code)

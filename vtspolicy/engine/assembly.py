@@ -12,10 +12,10 @@ from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.effects import Effects, EngineLedger
 from vtspolicy.engine.engine import Engine
-from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.journal import Journal
 from vtspolicy.engine.measures import Measures
 from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.recent import RecentJobs
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.proving import Proving
@@ -48,7 +48,7 @@ class LedgerStore:
 def assemble(
     *,
     clock: IReactorTime,
-    reader: Reader,
+    policy: Policy,
     ledger: Ledger,
     runner: Runner,
     metrics: Metrics,
@@ -61,7 +61,8 @@ def assemble(
     `steady` is a monotonic clock, and `trust` compares another one with `clock`. Without them
     `clock` itself is taken as monotonic.
     """
-    configuration = reader.configuration
+    configuration = policy.configuration
+    in_force = PolicyInForce(policy)
     written = EngineLedger(ledger)
     outbox = Outbox(clock, LedgerStore(written, clock))
     journal = Journal(clock=clock, limit=LogLimit(clock))
@@ -69,6 +70,8 @@ def assemble(
     recent = RecentJobs()
     queue = EmbeddedQueue(clock)
     vaults = Vaults(configuration.vaults, configuration.vaults_without)
+    if trust is None:
+        trust = ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="this one")
     calls = Calls(clock=clock, runner=runner, node=configuration.node)
     checks = TapeChecks(
         ledger=written,
@@ -77,6 +80,7 @@ def assemble(
         threads=threads,
         calls=calls,
         metrics=metrics,
+        policy=in_force,
     )
     conductor = Conductor(
         clock=clock,
@@ -87,9 +91,10 @@ def assemble(
         checks=checks,
         calls=calls,
         recent=recent,
-        proving=Proving(clock=clock, checks=checks),
+        proving=Proving(clock=clock, checks=checks, doubt=trust.check),
     )
     measures = Measures(clock=clock, metrics=metrics)
+    in_force.subscribe(measures.use)
     effects = Effects(
         outbox=outbox,
         queue=queue,
@@ -98,9 +103,9 @@ def assemble(
         watchers=[patience.changed, measures.changed, journal.changed],
     )
     written.on_change(effects.apply)
-    engine = Engine(
+    return Engine(
         clock=clock,
-        reader=reader,
+        policy=in_force,
         ledger=written,
         queue=queue,
         runner=runner,
@@ -111,9 +116,6 @@ def assemble(
         patience=patience,
         journal=journal,
         metrics=metrics,
-        clock_trust=trust or ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="this one"),
+        clock_trust=trust,
         threads=threads,
     )
-    checks.table = lambda: engine.reader.table
-    conductor.proving.doubt = engine.clock_trust.check
-    return engine

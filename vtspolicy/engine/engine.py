@@ -19,15 +19,14 @@ from vtspolicy.engine.complaints import Complaints
 from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.effects import Effects, EngineLedger, entry
 from vtspolicy.engine.intake import (
-    Reader,
     Understood,
     find,
     settle,
 )
 from vtspolicy.engine.journal import Journal
-from vtspolicy.engine.measures import know
 from vtspolicy.engine.mounts import Mounts
 from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.receiving import Receiver
 from vtspolicy.engine.refusals import OtherTapesError, require_no_override
 from vtspolicy.engine.room import Room
@@ -56,7 +55,7 @@ class Engine:
     """One server's engine. Start it before the doors open."""
 
     clock: IReactorTime
-    reader: Reader
+    policy: PolicyInForce
     ledger: EngineLedger
     queue: Queue
     runner: Runner
@@ -85,8 +84,8 @@ class Engine:
             clock=self.clock,
             ledger=self.ledger,
             vaults=self.vaults,
-            period=lambda: self.reader.configuration.scan,
-            busy=lambda: self.conductor.calls.running,
+            policy=self.policy,
+            running=self.conductor.calls.running,
             threads=self.threads,
         )
         self.mounts = Mounts(engine=self)
@@ -95,18 +94,17 @@ class Engine:
         )
         self.cleanup = Cleanup(engine=self)
         self.complaints = Complaints(self.journal.limit)
-        self.room = Room(
-            clock=self.clock, queue=self.queue, limit=lambda: self.reader.configuration.waiting
-        )
+        self.room = Room(clock=self.clock, queue=self.queue, policy=self.policy)
         self.receiver = Receiver(engine=self)
         self.effects.watchers.append(self.mounts.changed)
+        self.policy.subscribe(self._use)
 
     async def start(self) -> None:
         """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
         await self.runner.open()
         await self.clock_watch.begin()
         await self._begin_era()
-        self.use(self.reader)
+        self.policy.use(self.policy.current)
         under_way = await self.ledger.read(Book.under_way)
         after, adopted = 0, []
         while page := await self.ledger.read(Book.live_jobs, after, PAGE):
@@ -139,14 +137,14 @@ class Engine:
         """
         ledger, marked = await self.ledger.read(Book.uid), self.runner.ledger
         if marked not in {None, ledger}:  # runs are found by the numbers of their jobs
-            spool = self.reader.configuration.spool
+            spool = self.policy.current.configuration.spool
             raise WrongSpoolError(
                 f"{spool}: the runs there belong to ledger {marked}, and this one is {ledger};"
                 " each needs a spool of its own. To go on without what ran there, first move the"
                 " folder away"
             )
         kept = await self.ledger.read(Book.spool_mark)
-        newest, now, table = self.runner.newest(), self.clock.seconds(), self.reader.table
+        newest, now, table = self.runner.newest(), self.clock.seconds(), self.policy.current.table
         is_own = (marked or "") in {ledger, kept or ""}
 
         def begin_era(book: Book) -> Era:
@@ -205,20 +203,14 @@ class Engine:
         self.cleanup.stop()
         self.conductor.proving.stop()
 
-    def use(self, reader: Reader) -> None:
-        """Decide by other files from now on; what was decided before keeps its decision."""
-        self.reader = reader
-        self.vaults.roots = dict(reader.configuration.vaults)
-        self.vaults.accepted = dict(reader.configuration.vaults_without)
-        self.queue.seats(reader.table.seats)
+    def _use(self, policy: Policy) -> None:
+        self.vaults.roots = dict(policy.configuration.vaults)
+        self.vaults.accepted = dict(policy.configuration.vaults_without)
+        self.queue.seats(policy.table.seats)
         now = self.clock.seconds()
         self.known_since = {
-            name: self.known_since.get(name, now) for name in reader.configuration.hosts
+            name: self.known_since.get(name, now) for name in policy.configuration.hosts
         }
-        know(self.metrics, reader)
-        self.metrics.config_hash.clear()
-        self.metrics.config_hash.labels(reader.table.hash).set(1)
-        self.metrics.reload_ok.set(1)
 
     def receive(self, session: HostSession, items: list[Item]) -> Deferred[None]:
         """Take what a host sent; fires when it is recorded and answered, or kept for its turn.
@@ -276,7 +268,7 @@ class Engine:
         there = [tape for each in found if not isinstance(each, str) for tape in each.tapes]
         await self.catalogue.follow(there, chain.from_iterable(records.values()))
         # Asked after the last wait: the table that decides next is the one that is asked here.
-        table = self.reader.table
+        table = self.policy.current.table
         if any(table.asks_of_records(family) for family in {e.command.family for e in about_tapes}):
             found = await self.ledger.read(add_known, found)
         return {id(each): result for each, result in zip(about_tapes, found, strict=True)}
@@ -302,7 +294,7 @@ class Engine:
             if set(expected) - names:
                 raise OtherTapesError(sorted(names))
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
-        intake = settle(self.reader, command, found, now)
+        intake = settle(self.policy.current, command, found, now)
         if values:
             jobs = (evolve(job, values={**job.values, **values}) for job in intake.jobs)
             intake = evolve(intake, jobs=tuple(jobs))

@@ -7,26 +7,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.changes import Answered, Change
-from vtspolicy.engine.intake import Reader
+from vtspolicy.engine.policy import Policy
 from vtspolicy.ledger import Book
 from vtspolicy.metrics import REFUSALS, Metrics
 
 if TYPE_CHECKING:
     from vtspolicy.engine.engine import Engine
-
-
-def know(metrics: Metrics, reader: Reader) -> None:
-    """Have the metrics take the names of a configuration that is in force from now on."""
-    rules = [
-        (rule.name, None if rule.work is None else rule.work.application, rule.families or ())
-        for rule in reader.table.rules
-    ]
-    metrics.know(
-        hosts=reader.configuration.hosts,
-        rules=rules,
-        families=reader.vocabulary.families,
-        applications=reader.table.seats,
-    )
 
 
 @define(kw_only=True)
@@ -35,6 +21,22 @@ class Measures:
 
     clock: IReactorTime
     metrics: Metrics
+
+    def use(self, policy: Policy) -> None:
+        """Take the names of the configuration and the table that are in force from now on."""
+        rules = [
+            (rule.name, None if rule.work is None else rule.work.application, rule.families or ())
+            for rule in policy.table.rules
+        ]
+        self.metrics.know(
+            hosts=policy.configuration.hosts,
+            rules=rules,
+            families=policy.vocabulary.families,
+            applications=policy.table.seats,
+        )
+        self.metrics.config_hash.clear()
+        self.metrics.config_hash.labels(policy.table.hash).set(1)
+        self.metrics.reload_ok.set(1)
 
     def changed(self, change: Change) -> None:
         """Count what a change says of commands, requests and jobs."""

@@ -316,7 +316,7 @@ class Mounts:
             actor=ACTOR,
         )
         when = datetime.fromtimestamp(now).astimezone()
-        intake = settle(engine.reader, understood, Found(tapes=(tape,)), when)
+        intake = settle(engine.policy.current, understood, Found(tapes=(tape,)), when)
         jobs = (evolve(job, priority=max(job.priority, PRIORITY)) for job in intake.jobs)
         return evolve(intake, host="", digest=None, notify_all=False, jobs=tuple(jobs))
 
@@ -417,7 +417,7 @@ class Mounts:
 
         It is answered at once where the clock was set back, and it is not known how long it waits.
         """
-        host = self.engine.reader.configuration.hosts.get(mount.host)
+        host = self.engine.policy.current.configuration.hosts.get(mount.host)
         delay = host.mount_delay if host is not None else 0.0
         wait = mount.opened + delay - self.engine.clock.seconds()
         return wait if wait <= delay else 0.0

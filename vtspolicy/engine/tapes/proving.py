@@ -48,7 +48,7 @@ class Proving:
 
     clock: IReactorTime
     checks: TapeChecks
-    doubt: Callable[[], str | None] = lambda: None  # why the clock is not to be believed
+    doubt: Callable[[], str | None]  # why the clock is not to be believed
     _asked: dict[int, float] = field(factory=dict)  # copy -> when its proof was last asked for
     _loop: LoopingCall | None = None
     _log: Logger = field(factory=lambda: Logger("vtspolicy.tapes"))
@@ -72,13 +72,12 @@ class Proving:
 
     async def ask_for_due(self) -> None:
         """Record a job for each copy whose proof is older than its rule wants."""
-        table = self.checks.table()
-        if table is None or self.doubt() is not None:
+        if self.doubt() is not None:
             return
         now = self.clock.seconds()
         self._asked = {copy: at for copy, at in self._asked.items() if at > now - AGAIN}
         left = AT_ONCE
-        for work in _repeated(table):
+        for work in _repeated(self.checks.policy.current.table):
             due = await self.checks.ledger.read(
                 Book.copies_due,
                 work.application,
