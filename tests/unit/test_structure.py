@@ -159,7 +159,7 @@ ITS_OWN = {
     ("queue", "withdraw"): {EFFECTS},
     ("queue", "give_back"): {"engine.conduct"},  # a job's seat and lock, when it is done with them
     ("queue", "again"): {"engine.conduct"},
-    ("queue", "adopt"): {"engine.engine"},  # what an earlier server left
+    ("queue", "adopt"): {"engine.recovery"},  # what an earlier server left
     ("runs", "stop"): {EFFECTS},
     ("calls", "stop"): {"engine.conduct"},
     ("conductor", "stop"): set(),

@@ -17,6 +17,7 @@ from vtspolicy.engine.measures import Measures
 from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.recent import RecentJobs
+from vtspolicy.engine.recovery import Recovery
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
@@ -103,6 +104,15 @@ def assemble(
         watchers=[patience.changed, measures.changed, journal.changed],
     )
     written.on_change(effects.apply)
+    recovery = Recovery(
+        clock=clock,
+        ledger=written,
+        policy=in_force,
+        runner=runner,
+        queue=queue,
+        effects=effects,
+        conductor=conductor,
+    )
     return Engine(
         clock=clock,
         policy=in_force,
@@ -113,6 +123,7 @@ def assemble(
         effects=effects,
         vaults=vaults,
         conductor=conductor,
+        recovery=recovery,
         patience=patience,
         journal=journal,
         metrics=metrics,
