@@ -12,9 +12,9 @@ from vtspolicy.cli.options import (
     Exit,
     Number,
     config_option,
-    configured,
     give_up,
     json_option,
+    places,
     print_json,
     reading,
 )
@@ -40,7 +40,7 @@ def why(*, config: Path, as_json: bool, number: int) -> None:
 
     Also for what was rejected or denied. Read from the ledger: no server need run.
     """
-    with reading(configured(config)) as book:
+    with reading(places(config)) as book:
         found = book.request(number)
         if found is None:
             give_up(f"there is no request {number}", Exit.FAILED)

@@ -140,7 +140,7 @@ class Engine:
     async def find(self, commands: Sequence[Understood]) -> dict[int, Found | str]:
         """Return for each command its tapes, as their files are and as the ledger knows them.
 
-        The ledger is only asked where a rule may want to know.
+        The ledger is asked where a rule may want to know, and where tapes of these names are.
         """
         about_tapes = [each for each in commands if each.command.targets]
         if not about_tapes:
@@ -149,7 +149,7 @@ class Engine:
             target.cartridge
             for each in about_tapes
             for target in each.command.targets
-            if target.vault is None and target.cartridge is not None
+            if target.cartridge is not None
         }
 
         def named(book: Book) -> dict[str, list[Tape]]:

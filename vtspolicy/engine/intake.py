@@ -113,7 +113,7 @@ def find(
 ) -> Found | str:
     """Return the tapes of a command, or why they cannot be had. Touches the disk: in a thread.
 
-    `records` are the tapes of which the ledger knows the names that the command gives bare.
+    `records` are the tapes that the ledger knows of the names in the command.
     """
     tapes: list[Tape] = []
     missing: list[str] = []
@@ -124,7 +124,7 @@ def find(
                 found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
             except NoSuchTapeError as error:
                 missing.append(target.cartridge or "")
-                if len(missing) == len(targets):
+                if len(targets) == 1:
                     return str(error)
                 continue
             tapes.extend(found.tapes)
@@ -135,6 +135,8 @@ def find(
         return str(error)
     except OSError as error:
         return f"the vault cannot be read: {error.strerror or error}"
+    if missing and len(missing) == len(targets):
+        return f"no vault has one of these tapes: {', '.join(missing)}"
     return Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
 
 

@@ -344,6 +344,7 @@ class Operator:
             action="reloaded",
             table=after.table.hash,
             by=actor,
+            cause=reason,
         )
         warnings = [str(problem) for problem in after.table.warnings] + [
             f"{key} has changed; it is taken at the next start"

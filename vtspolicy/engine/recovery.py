@@ -108,7 +108,7 @@ class Recovery:
             self.conductor.resume(job)
         self.queue.open(self.conductor.begin)
         self.log.info(
-            "Taken up: {running} running and {waiting} waiting jobs.",
+            "Recovered {running} running and {waiting} waiting jobs.",
             action="recovered",
             running=len(adopted),
             waiting=self.queue.waiting,

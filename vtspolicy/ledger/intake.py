@@ -253,6 +253,7 @@ class IntakeDesk(ReadingDesk):
             table=request.table if request else None,
             why=self._kept_why(old.request) or None,
             jobs=(_planned(old),),
+            fields=present(tape=old.tape),
             notify_all=old.notify_all,
             actor=actor,
         )
@@ -323,7 +324,7 @@ def _told(
     first.update(intake.fields)
     yield intake.word or _FIRST_WORD[intake.state], first
     if end is not None:
-        yield end, known | present(jobs=0, reason=intake.reason)
+        yield end, known | present(jobs=0, tape=intake.fields.get("tape"), reason=intake.reason)
 
 
 def _actor(intake: Intake) -> str:
