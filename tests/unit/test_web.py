@@ -125,7 +125,7 @@ class WebCase(TestCase):
         return code, json.loads(text)
 
     def record(self, **more):
-        return self.successResultOf(self.ledger.write(Book.record, intake(**more)))
+        return self.successResultOf(self.ledger.write(Book.record, intake(**more))).result
 
 
 class HealthTests(WebCase):

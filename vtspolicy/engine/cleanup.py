@@ -83,7 +83,7 @@ class Cleanup:
 
     async def run_if_due(self) -> None:
         """Clean up when it is the hour and it was not done today."""
-        policy = self.engine.reader.table.cleanup
+        policy = self.engine.policy.current.table.cleanup
         now = datetime.fromtimestamp(self.engine.clock.seconds()).astimezone()
         if policy.hour is None or now.hour != policy.hour or self._doubt() is not None:
             return
@@ -93,7 +93,7 @@ class Cleanup:
 
     async def run(self, day: str) -> Done:
         """Clean up now. The day is noted first: a server that is killed does not do it twice."""
-        policy = self.engine.reader.table.cleanup
+        policy = self.engine.policy.current.table.cleanup
         await self.engine.catalogue.scan(ACTOR)
         if (why := self._doubt()) is not None:
             told = "Cleanup put off: the clock is not trusted, {why}."
@@ -133,7 +133,7 @@ class Cleanup:
                     self._log.info(told, action="cleanup_waits", left=left)
                     waited = True
                 await deferLater(self.engine.clock, PAUSE)
-            changed = self.engine.reader.table.cleanup != policy
+            changed = self.engine.policy.current.table.cleanup != policy
             if self._stopped or changed or self._doubt() is not None:
                 told = "Cleanup ended before its time: {left} tapes are left to the next one."
                 self._log.info(told, action="cleanup_ended", left=left)
@@ -151,7 +151,7 @@ class Cleanup:
     @property
     def _has_room(self) -> bool:
         """Whether less than half of the queue's places are taken: the others are the hosts'."""
-        return 2 * self.engine.queue.waiting < self.engine.reader.configuration.waiting
+        return 2 * self.engine.queue.waiting < self.engine.policy.current.configuration.waiting
 
     async def _judge(self, policy: Policy) -> list[tuple[Tape, Verdict]]:
         engine = self.engine
@@ -197,7 +197,7 @@ class Cleanup:
                             features=features[tape.vault],
                             accepted=engine.vaults.accepted.get(tape.vault, frozenset()),
                             cleanup=True,
-                            movable=movable(engine.reader.table),
+                            movable=movable(engine.policy.current.table),
                         )
                     )
         return facts

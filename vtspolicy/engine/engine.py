@@ -16,17 +16,19 @@ from vtspolicy.engine.cleanup import Cleanup
 from vtspolicy.engine.clock_watch import ClockWatch
 from vtspolicy.engine.complaints import Complaints
 from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.effects import Effects, EngineLedger
 from vtspolicy.engine.intake import (
-    Reader,
     Understood,
     find,
     settle,
 )
-from vtspolicy.engine.measures import know
+from vtspolicy.engine.journal import Journal
 from vtspolicy.engine.mounts import Mounts
+from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.receiving import Receiver
+from vtspolicy.engine.recovery import Recovery
 from vtspolicy.engine.refusals import OtherTapesError, require_no_override
-from vtspolicy.engine.requests import Answer
 from vtspolicy.engine.room import Room
 from vtspolicy.engine.tapes.checks import known
 from vtspolicy.engine.tapes.leftovers import put_right
@@ -34,19 +36,12 @@ from vtspolicy.events.event import Item
 from vtspolicy.grammar import Target
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
-from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book, Ledger
-from vtspolicy.ledger.desk import Era
-from vtspolicy.ledger.intake import Intake, Recorded
+from vtspolicy.ledger import Book, Recorded
 from vtspolicy.metrics import Metrics
-from vtspolicy.queue.protocol import Entry, Queue
-from vtspolicy.rules.steps import outline
-from vtspolicy.runner.protocol import Runner, WrongSpoolError
+from vtspolicy.queue.protocol import Queue
+from vtspolicy.runner.protocol import Runner
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, OneLook, Vaults
-
-PAGE = 1000
-"""Jobs taken from the ledger at a time when the queue is rebuilt."""
 
 
 @define(kw_only=True)
@@ -54,13 +49,17 @@ class Engine:
     """One server's engine. Start it before the doors open."""
 
     clock: IReactorTime
-    reader: Reader
-    ledger: Ledger
+    policy: PolicyInForce
+    ledger: EngineLedger
     queue: Queue
     runner: Runner
     outbox: Outbox
+    effects: Effects
     vaults: Vaults
     conductor: Conductor
+    recovery: Recovery
+    patience: Patience
+    journal: Journal
     metrics: Metrics
     clock_trust: ClockTrust  # to be asked before what time alone makes irreversible
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
@@ -80,8 +79,8 @@ class Engine:
             clock=self.clock,
             ledger=self.ledger,
             vaults=self.vaults,
-            period=lambda: self.reader.configuration.scan,
-            busy=lambda: self.conductor.calls.running,
+            policy=self.policy,
+            running=self.conductor.calls.running,
             threads=self.threads,
         )
         self.mounts = Mounts(engine=self)
@@ -89,98 +88,20 @@ class Engine:
             clock=self.clock, trust=self.clock_trust, ledger=self.ledger, metrics=self.metrics
         )
         self.cleanup = Cleanup(engine=self)
-        self.complaints = Complaints(self.conductor.journal.limit)
-        self.room = Room(
-            clock=self.clock, queue=self.queue, limit=lambda: self.reader.configuration.waiting
-        )
+        self.complaints = Complaints(self.journal.limit)
+        self.room = Room(clock=self.clock, queue=self.queue, policy=self.policy)
         self.receiver = Receiver(engine=self)
-        self.conductor.on_end = self.mounts.request_ended
+        self.effects.watchers.append(self.mounts.changed)
+        self.policy.subscribe(self._use)
 
     async def start(self) -> None:
         """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
         await self.runner.open()
         await self.clock_watch.begin()
-        await self._begin_era()
-        self.use(self.reader)
-        under_way = await self.ledger.read(Book.under_way)
-        after, adopted = 0, []
-        while page := await self.ledger.read(Book.live_jobs, after, PAGE):
-            for job in page:
-                if job.state is JobState.WAITING:
-                    self.wait(job)
-                else:
-                    attempt = under_way[job.id]
-                    own = evolve(entry(job), since=attempt.started)
-                    self.queue.adopt(own, released=attempt.released)
-                    adopted.append(job)
-            after = page[-1].id
-        for job in adopted:
-            self.conductor.resume(job)
-        self.queue.open(self.conductor.begin)
-        self.log.info(
-            "Recovered {running} running and {waiting} waiting jobs.",
-            action="recovered",
-            running=len(adopted),
-            waiting=self.queue.waiting,
-        )
+        await self.recovery.begin_era()
+        self.policy.use(self.policy.current)
+        await self.recovery.take_up()
         await self.mounts.start()
-
-    async def _begin_era(self) -> None:
-        """Give new numbers only; take nothing for never run that may have.
-
-        Ledger and spool belong together. Where the spool says otherwise than it did to the last
-        server, or the ledger was restored, that a run has no folder says nothing. A ledger that
-        has not kept what it said is one of before there were marks.
-        """
-        ledger, marked = await self.ledger.read(Book.uid), self.runner.ledger
-        if marked not in {None, ledger}:  # runs are found by the numbers of their jobs
-            spool = self.reader.configuration.spool
-            raise WrongSpoolError(
-                f"{spool}: the runs there belong to ledger {marked}, and this one is {ledger};"
-                " each needs a spool of its own. To go on without what ran there, first move the"
-                " folder away"
-            )
-        kept = await self.ledger.read(Book.spool_mark)
-        newest, now, table = self.runner.newest(), self.clock.seconds(), self.reader.table
-        is_own = (marked or "") in {ledger, kept or ""}
-
-        def begin_era(book: Book) -> Era:
-            book.keep_rule_table(table.hash, outline(table))
-            return book.begin_era(newest, now=now, is_own_spool=is_own)
-
-        era = await self.ledger.write(begin_era)
-        if era.put_back:
-            self.log.warn(
-                "The ledger was restored from a copy: what came after it is not known. The next"
-                " request is {first}, behind all that were given since the copy.{more}",
-                action="put_back",
-                first=era.first,
-                more=""
-                if marked == ledger
-                else " The spool is not the one of that ledger: jobs that waited when the copy was"
-                " made are run, though they may have run since.",
-            )
-        if era.doubted:
-            self.log.warn(
-                "{doubted} attempts were under way. Those that have no folder in the spool may have"
-                " run all the same, and count as interrupted: {why}.",
-                action="doubted",
-                doubted=era.doubted,
-                why="the ledger was restored"
-                if era.put_back
-                else "the spool does not say that it belongs to this ledger",
-            )
-        try:
-            self.runner.belong(ledger)
-        except OSError as error:
-            self.log.warn(
-                "The spool cannot keep that it belongs to this ledger: {error}. Should it be lost"
-                " before a server can mark it, that will not be noticed.",
-                action="spool_unmarked",
-                error=str(error),
-            )
-        if (mark := self.runner.ledger or "") != kept:
-            await self.ledger.write(Book.keep_spool_mark, mark)
 
     def watch(self) -> None:
         """Look after clock and tapes from now on: scan the vaults, answer mounts, clean up."""
@@ -200,25 +121,14 @@ class Engine:
         self.cleanup.stop()
         self.conductor.proving.stop()
 
-    def use(self, reader: Reader) -> None:
-        """Decide by other files from now on; what was decided before keeps its decision."""
-        self.reader = reader
-        self.vaults.roots = dict(reader.configuration.vaults)
-        self.vaults.accepted = dict(reader.configuration.vaults_without)
-        self.queue.seats(reader.table.seats)
+    def _use(self, policy: Policy) -> None:
+        self.vaults.roots = dict(policy.configuration.vaults)
+        self.vaults.accepted = dict(policy.configuration.vaults_without)
+        self.queue.seats(policy.table.seats)
         now = self.clock.seconds()
         self.known_since = {
-            name: self.known_since.get(name, now) for name in reader.configuration.hosts
+            name: self.known_since.get(name, now) for name in policy.configuration.hosts
         }
-        know(self.metrics, reader)
-        self.metrics.config_hash.clear()
-        self.metrics.config_hash.labels(reader.table.hash).set(1)
-        self.metrics.reload_ok.set(1)
-
-    def wait(self, job: Job) -> None:
-        """Let a recorded job wait for its turn, as long as its rule lets it."""
-        self.conductor.expect(job)
-        self.queue.put(entry(job))
 
     def receive(self, session: HostSession, items: list[Item]) -> Deferred[None]:
         """Take what a host sent; fires when it is recorded and answered, or kept for its turn.
@@ -276,7 +186,7 @@ class Engine:
         there = [tape for each in found if not isinstance(each, str) for tape in each.tapes]
         await self.catalogue.follow(there, chain.from_iterable(records.values()))
         # Asked after the last wait: the table that decides next is the one that is asked here.
-        table = self.reader.table
+        table = self.policy.current.table
         if any(table.asks_of_records(family) for family in {e.command.family for e in about_tapes}):
             found = await self.ledger.read(add_known, found)
         return {id(each): result for each, result in zip(about_tapes, found, strict=True)}
@@ -302,7 +212,7 @@ class Engine:
             if set(expected) - names:
                 raise OtherTapesError(sorted(names))
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
-        intake = settle(self.reader, command, found, now)
+        intake = settle(self.policy.current, command, found, now)
         if values:
             jobs = (evolve(job, values={**job.values, **values}) for job in intake.jobs)
             intake = evolve(intake, jobs=tuple(jobs))
@@ -318,57 +228,4 @@ class Engine:
                 book.set_override(tapes[0], override, by, at, job=recorded.jobs[0].id)
             return recorded
 
-        recorded = await self.ledger.write(record)
-        self.take_up(intake, recorded)
-        return recorded
-
-    def take_up(self, command: Understood | Intake, recorded: Recorded) -> None:
-        """Let the jobs of a recorded command wait, and tell the first notice."""
-        self.count(command, recorded)
-        self.outbox.push(recorded.notices)  # before any of its jobs is told of
-        for job in recorded.jobs:
-            self.wait(job)
-
-    def carry_out(self, result: Answer) -> None:
-        """Do what a cancellation recorded: tell the host, withdraw what waits, stop what runs.
-
-        All of that for each job, whatever becomes of the others.
-        """
-        self.conductor.journal.cancelled(result.ended, result.running)
-        self.outbox.push(result.notices)
-        steps = [(job.id, self._withdraw) for job in result.ended]
-        steps += [(job.id, self.conductor.cancel) for job in result.running]
-        for job, step in steps:
-            try:
-                step(job)
-            except Exception:  # noqa: BLE001 - see above
-                self.log.failure("Job {job} cannot be stopped.", action="cancel_defect", job=job)
-
-    def _withdraw(self, job: int) -> None:
-        self.conductor.forget(job)
-        self.queue.withdraw(job)
-
-    def count(self, command: Understood | Intake, recorded: Recorded) -> None:
-        """A command is in the ledger: count it, and have the log tell of it."""
-        self.conductor.journal.recorded(command, recorded)
-        if isinstance(command, Understood):
-            family, rule = command.command.family, None
-        else:
-            family, rule = command.family or "", command.rule
-        word = recorded.notices[0].word.name.lower() if recorded.notices else "accepted"
-        self.metrics.commands.labels(family, word).inc()
-        if rule is not None and not recorded.duplicate:
-            self.metrics.rule_matches.labels(rule).inc()
-
-
-def entry(job: Job) -> Entry:
-    """Return a job as the queue knows it."""
-    return Entry(
-        job=job.id,
-        application=job.work.application,
-        lock=job.lock,
-        priority=job.priority,
-        due=job.due,
-        order=job.id,
-        since=job.created,
-    )
+        return await self.ledger.write(record)

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from vtspolicy.config.model import Configuration, Host
+from vtspolicy.config.model import Host
+from vtspolicy.engine.policy import Policy
 from vtspolicy.events.event import Event, identity
 from vtspolicy.grammar import (
     VERBS_ON_REQUESTS,
@@ -35,7 +36,6 @@ from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.steps import Inputs, inputs_of
-from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, NoSuchTapeError, OneLook, VaultBusyError, VaultError
 
@@ -47,15 +47,6 @@ _STATES = {
 
 # Made once: json.dumps makes an encoder for every call that has options.
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-@frozen(kw_only=True)
-class Reader:
-    """What is needed to understand a command; replaced whole by a reload."""
-
-    configuration: Configuration
-    vocabulary: Vocabulary
-    table: Table
 
 
 @frozen(kw_only=True)
@@ -88,25 +79,25 @@ class Elsewhere:
 
 
 def understand(
-    reader: Reader, event: Event, *, hosts: Collection[Host], address: str, received: float
+    policy: Policy, event: Event, *, hosts: Collection[Host], address: str, received: float
 ) -> Understood | Intake | Unheard | Elsewhere:
     """Return what a command asks for, or how it is refused before any tape is looked at."""
     host = host_of_event(hosts, event, address=address)
     if isinstance(host, str):
-        return Unheard(event=event, reason=host, ref=_ref_of(event, reader.vocabulary))
+        return Unheard(event=event, reason=host, ref=_ref_of(event, policy.vocabulary))
     try:
-        command = _parse(event, reader.vocabulary)
+        command = _parse(event, policy.vocabulary)
     except CommandError as error:
-        if error.source is not None and not reader.configuration.is_this_node(error.source):
+        if error.source is not None and not policy.configuration.is_this_node(error.source):
             return Elsewhere(event=event, server=error.source)
         return _rejected(event, host, error, received)
     server = command.keywords.get("source")
-    configuration = reader.configuration
+    configuration = policy.configuration
     if server is not None and not configuration.is_this_node(server):
         return Elsewhere(event=event, server=server)
     understood = Understood(event=event, host=host, command=command, received=received)
     if configuration.cluster:
-        missing = missing_in_cluster(command, reader.vocabulary)
+        missing = missing_in_cluster(command, policy.vocabulary)
         if missing:
             reason = f"in a cluster {command.family} needs {missing[0]}="
             missed = CommandError(column=len(event.text) + 1, message=reason)
@@ -149,7 +140,7 @@ def find(
     return Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
 
 
-def settle(reader: Reader, understood: Understood, found: Found | str, now: datetime) -> Intake:
+def settle(policy: Policy, understood: Understood, found: Found | str, now: datetime) -> Intake:
     """Return the record of a command, now that its tapes are known: what the table decides."""
     if isinstance(found, str):
         return refused(understood, RequestState.OPEN, found, end=JobState.FAILED)
@@ -158,7 +149,7 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
         return refused(understood, RequestState.DENIED, denial)
     event = understood.event
     circumstances = Circumstances(
-        node=reader.configuration.node,
+        node=policy.configuration.node,
         at=now,
         host=understood.host.name or None,
         system=event.system,
@@ -166,11 +157,11 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
         tapes=found.tapes,
     )
     try:
-        decision = decide(reader.table, understood.command, circumstances)
+        decision = decide(policy.table, understood.command, circumstances)
     except ExpansionError as error:
         return refused(understood, RequestState.DENIED, str(error))
     decision = _with_missing(decision, found.missing)
-    inputs = inputs_of(reader.table, understood.command, circumstances)
+    inputs = inputs_of(policy.table, understood.command, circumstances)
     intake = _decided(understood, decision, inputs)
     begin = _not_before(decision, now)
     if begin is None or intake.state is not RequestState.OPEN:
@@ -207,7 +198,7 @@ def _not_before(decision: Decision, now: datetime) -> datetime | None:
 
 
 def settle_some(
-    reader: Reader,
+    policy: Policy,
     commands: Sequence[Understood | Intake],
     found: Mapping[int, Found | str | Exception],
     now: datetime,
@@ -233,7 +224,7 @@ def settle_some(
                 if isinstance(tapes, Exception):
                     failures.append(tapes)
                     continue
-                intake = settle(reader, command, tapes, now)
+                intake = settle(policy, command, tapes, now)
             else:
                 intake = command
         except Exception as error:  # noqa: BLE001 - see above

@@ -16,6 +16,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from vtspolicy.changes import Change
 from vtspolicy.config.model import Host
 from vtspolicy.engine.intake import Understood, settle
 from vtspolicy.engine.ready import make_ready
@@ -24,7 +25,7 @@ from vtspolicy.events.event import Event, identity
 from vtspolicy.events.mounts import MountMessage, read_mount
 from vtspolicy.grammar import Command, Target
 from vtspolicy.jobs import Job, Request, RequestState
-from vtspolicy.ledger import Book, Mount, MountState, Recorded
+from vtspolicy.ledger import Book, Mount, MountState
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
@@ -51,7 +52,6 @@ class Opened:
 
     result: str  # recalled, joined, repeated or duplicate
     mount: Mount | None = None
-    recorded: Recorded | None = None  # the restore, when this request began it
 
 
 @frozen(kw_only=True)
@@ -80,6 +80,7 @@ class Mounts:
 
     engine: "Engine"
     _awaited: set[int] = field(factory=set)  # restores that mounts wait for
+    _paths: set[str] = field(factory=set)  # of the tapes that they wait for
     _in_hand: set[int] = field(factory=set)  # mounts whose ready program runs
     _one: DeferredLock = field(factory=DeferredLock)
     _loop: LoopingCall | None = None
@@ -95,7 +96,7 @@ class Mounts:
             return book.open_mounts(), book.tapes_locked()
 
         left, locked = await self.engine.ledger.read(look)
-        self._awaited.update(each.request for each in left if each.request is not None)
+        self._await(left)
         for tape in locked:
             if all(each.path != tape.path for each in left):
                 now = self.engine.clock.seconds()
@@ -104,7 +105,7 @@ class Mounts:
 
     def watch(self) -> None:
         """Answer what is due now, and look again from time to time."""
-        self._loop = LoopingCall(self.check)
+        self._loop = LoopingCall(self._look)
         self._loop.clock = self.engine.clock
         self._loop.start(LOOK, now=True)
 
@@ -115,10 +116,19 @@ class Mounts:
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
 
-    def request_ended(self, request: int) -> None:
-        """A request has ended; perhaps a mount waited for it."""
-        if request in self._awaited:
+    def changed(self, change: Change) -> None:
+        """A mount may wait for what was written: its restore has ended, its tape is back."""
+        if (
+            change.mounts
+            or not self._awaited.isdisjoint(change.requests)
+            or not self._paths.isdisjoint(change.tapes)
+        ):
             self.check()
+
+    def _await(self, mounts: Collection[Mount]) -> None:
+        """Note what these mounts wait for, and nothing else."""
+        self._awaited = {each.request for each in mounts if each.request is not None}
+        self._paths = {each.path for each in mounts if each.path is not None}
 
     # -- what hosts send
 
@@ -224,10 +234,9 @@ class Mounts:
                 mount.id, MountState.FAILED, now, tape=tape.name, reason=reason
             )
 
-        notices = await self.engine.ledger.write(record)
-        if isinstance(notices, str):
-            return None if notices == "changed" else notices
-        self.engine.outbox.push(notices)
+        refused = await self.engine.ledger.write(record)
+        if isinstance(refused, str):
+            return None if refused == "changed" else refused
         self._log.error(
             "Mount {seq} of {host} cannot be served: {tape}: {cause}.",
             action="mount_answered",
@@ -269,18 +278,14 @@ class Mounts:
             book.set_mounted(tape, now)
             book.set_locked(tape.path, True, ACTOR, now, f"mount {seq} of {host.name} waits for it")
             joined = next((each.request for each in others if each.request is not None), None)
-            recorded = None
+            result = "joined"
             if joined is None:
-                recorded = book.record(intake)
-                joined = recorded.request
+                result, joined = "recalled", book.record(intake).request
             book.move_mount(mount.id, MountState.RESTORING, now, request=joined)
-            result = "joined" if recorded is None else "recalled"
-            mount = evolve(mount, request=joined)
-            return Opened(result=result, mount=mount, recorded=recorded)
+            return Opened(result=result, mount=evolve(mount, request=joined))
 
         opened = await engine.ledger.write(record)
         if opened.mount is not None and opened.mount.request is not None:
-            self._awaited.add(opened.mount.request)
             self._log.info(
                 "Mount {seq} of {host} waits for {tape}: {result}, request {req}.",
                 action="mount_waits",
@@ -290,10 +295,6 @@ class Mounts:
                 result=opened.result,
                 req=opened.mount.request,
             )
-        if opened.recorded is not None:
-            engine.take_up(intake, opened.recorded)
-            if not opened.recorded.jobs:
-                self.check()
         return opened.result
 
     def _restore_of(self, host: Host, tape: Tape, now: float) -> Intake:
@@ -315,7 +316,7 @@ class Mounts:
             actor=ACTOR,
         )
         when = datetime.fromtimestamp(now).astimezone()
-        intake = settle(engine.reader, understood, Found(tapes=(tape,)), when)
+        intake = settle(engine.policy.current, understood, Found(tapes=(tape,)), when)
         jobs = (evolve(job, priority=max(job.priority, PRIORITY)) for job in intake.jobs)
         return evolve(intake, host="", digest=None, notify_all=False, jobs=tuple(jobs))
 
@@ -356,6 +357,9 @@ class Mounts:
 
     # -- what comes of it
 
+    def _look(self) -> Deferred[None] | None:
+        return self.check() if self._awaited else None
+
     def check(self) -> Deferred[None]:
         """Answer the mounts whose restore has ended."""
         return self._one.run(lambda: Deferred.fromCoroutine(self._check())).addErrback(self._failed)
@@ -364,15 +368,10 @@ class Mounts:
         self._log.failure("Mounts cannot be answered.", failure, action="mounts_failed")
 
     async def _check(self) -> None:
-        if not self._awaited:
-            return
-
-        def look(book: Book) -> tuple[set[int], list[Due]]:
-            awaited, due = set(), []
+        def look(book: Book) -> list[Due]:
+            due = []
             for mount in book.open_mounts():
                 request = book.request(mount.request) if mount.request is not None else None
-                if request is not None:
-                    awaited.add(request.id)
                 jobs = book.jobs(request=request.id, limit=100) if request is not None else []
                 job = next((each for each in jobs if each.path == mount.path), None)
                 if len(jobs) == 1:  # the tape may have been moved since
@@ -380,13 +379,12 @@ class Mounts:
                 event = book.event_of(mount.id)
                 tape = book.tape(mount.path) if mount.path is not None else None
                 due.append(Due(mount=mount, request=request, job=job, event=event, tape=tape))
-            return awaited, [each for each in due if not each.waits]
+            return due
 
-        before = set(self._awaited)
-        awaited, due = await self.engine.ledger.read(look)
-        self._awaited = awaited | (self._awaited - before)  # some may have come since the look
-        for each in due:
-            if each.mount.id not in self._in_hand:
+        found = await self.engine.ledger.read(look)
+        self._await([each.mount for each in found])
+        for each in found:
+            if not each.waits and each.mount.id not in self._in_hand:
                 self._in_hand.add(each.mount.id)
                 done = Deferred.fromCoroutine(self._answer(each))
                 done.addErrback(self._failed)
@@ -403,17 +401,15 @@ class Mounts:
         state = MountState.READY if reason is None else MountState.FAILED
         number, now = due.mount.id, self.engine.clock.seconds()
 
-        def answer(book: Book) -> tuple[Notice, ...]:
+        def answer(book: Book) -> None:
             mount = book.mount(number)  # its tape may have been moved since
             tape = book.tape(mount.path) if mount.path is not None else None
             name = tape.name if tape is not None else mount.volume
-            notices = book.answer_mount(mount.id, state, now, tape=name, reason=reason)
+            book.answer_mount(mount.id, state, now, tape=name, reason=reason)
             _unlock(book, mount, now)
-            return notices
 
-        notices = await self.engine.ledger.write(answer)
+        await self.engine.ledger.write(answer)
         mount = due.mount
-        self.engine.outbox.push(notices)
         self._count(state.value)
         tell = self._log.info if reason is None else self._log.error
         tell(
@@ -431,7 +427,7 @@ class Mounts:
 
         It is answered at once where the clock was set back, and it is not known how long it waits.
         """
-        host = self.engine.reader.configuration.hosts.get(mount.host)
+        host = self.engine.policy.current.configuration.hosts.get(mount.host)
         delay = host.mount_delay if host is not None else 0.0
         wait = mount.opened + delay - self.engine.clock.seconds()
         return wait if wait <= delay else 0.0

@@ -14,7 +14,6 @@ from twisted.python.failure import Failure
 from vtspolicy.config.model import Host
 from vtspolicy.engine.intake import (
     Elsewhere,
-    Reader,
     Understood,
     Unheard,
     refused,
@@ -22,13 +21,13 @@ from vtspolicy.engine.intake import (
     settle_some,
     understand,
 )
+from vtspolicy.engine.policy import Policy
 from vtspolicy.engine.recording import record, together
-from vtspolicy.engine.requests import Answer, reference_of
+from vtspolicy.engine.requests import reference_of
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import VERBS_ON_REQUESTS
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import RequestState
-from vtspolicy.ledger import Recorded
 from vtspolicy.ledger.intake import Intake
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rights import hosts_of_peer
@@ -57,7 +56,7 @@ class Kept:
 
     event: Event
     command: Command | None = None  # None: a mount
-    reader: Reader | None = None  # by which the command was understood
+    policy: Policy | None = None  # by which the command was understood
 
 
 @define
@@ -166,10 +165,10 @@ class Receiver:
         failures: list[Exception],
     ) -> None:
         """Keep what needs room; answer the commands that need none."""
-        engine, reader = self.engine, self.engine.reader
+        engine, policy = self.engine, self.engine.policy.current
         found = await self._find(commands)
-        while engine.reader is not reader:
-            reader = engine.reader
+        while engine.policy.current is not policy:
+            policy = engine.policy.current
             commands = self._understand_again(session, commands)
             found = await self._find(commands)
         now = datetime.fromtimestamp(engine.clock.seconds()).astimezone()
@@ -188,7 +187,7 @@ class Receiver:
                 continue
             if ref is not None:
                 refs.add(ref)
-            kept.append(Kept(event=each.event, command=each, reader=reader))
+            kept.append(Kept(event=each.event, command=each, policy=policy))
         self._keep(session, [*kept, *mounts])
         await self._record(session, at_once, failures)
 
@@ -225,7 +224,7 @@ class Receiver:
         if isinstance(tapes, Exception):
             return None
         try:
-            intake = settle(self.engine.reader, command, tapes, now)
+            intake = settle(self.engine.policy.current, command, tapes, now)
         except Exception:  # noqa: BLE001 - it is told when it is the command's turn
             return None
         return intake if intake.state in REFUSED else None
@@ -275,12 +274,12 @@ class Receiver:
             await self._take_mount(session, some[0].event)
             return ()
         commands = [each.command for each in some if each.command is not None]
-        reader = self.engine.reader
-        if any(each.reader is not reader for each in some):
+        policy = self.engine.policy.current
+        if any(each.policy is not policy for each in some):
             commands = self._understand_again(session, commands)
         left = await self._take_all(session, commands, failures, in_turn=True)
-        reader = self.engine.reader
-        return [Kept(event=each.event, command=each, reader=reader) for each in left]
+        policy = self.engine.policy.current
+        return [Kept(event=each.event, command=each, policy=policy) for each in left]
 
     async def _take_mount(self, session: HostSession, event: Event) -> None:
         hosts = partial(self._hosts_now, session)
@@ -292,7 +291,7 @@ class Receiver:
         """Return whose a connection is now; the doors renew only those that are there."""
         if session.state is not SessionState.CLOSED:
             return session.hosts
-        hosts = self.engine.reader.configuration.hosts.values()
+        hosts = self.engine.policy.current.configuration.hosts.values()
         return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
@@ -312,7 +311,7 @@ class Receiver:
     ) -> Command | None:
         engine = self.engine
         result = understand(
-            engine.reader,
+            engine.policy.current,
             event,
             hosts=hosts,
             address=session.address,
@@ -348,21 +347,23 @@ class Receiver:
         in_turn: bool = False,
     ) -> list[Command]:
         """Decide and record commands while there is room; return those for which there is none."""
-        engine, reader, room = self.engine, self.engine.reader, self.engine.room
+        engine, policy, room = self.engine, self.engine.policy.current, self.engine.room
         while commands and (left := room.left(session, in_turn=in_turn)) > 0:
             some = commands[:left]
             found = await self._find(some)
-            if engine.reader is not reader:
-                reader, commands = engine.reader, self._understand_again(session, commands)
+            if engine.policy.current is not policy:
+                policy, commands = engine.policy.current, self._understand_again(session, commands)
                 continue
             left = room.left(session, in_turn=in_turn)
             if left <= 0:
                 break
             now = datetime.fromtimestamp(engine.clock.seconds()).astimezone()
-            decided, count = settle_some(reader, some, found, now, room=left, failures=failures)
+            decided, count = settle_some(policy, some, found, now, room=left, failures=failures)
             await self._record(session, decided, failures)
             commands = commands[count:]
-        return commands if engine.reader is reader else self._understand_again(session, commands)
+        if engine.policy.current is policy:
+            return commands
+        return self._understand_again(session, commands)
 
     async def _find(self, commands: Sequence[Command]) -> dict[int, Found | str | Exception]:
         """Return for each command its tapes, or what kept them from being looked for.
@@ -391,7 +392,7 @@ class Receiver:
         coming = sum(len(each.jobs) for each in decided if isinstance(each, Intake))
         engine.room.coming += coming
         writes = [
-            (some, Deferred.fromCoroutine(record(engine.ledger, some)))
+            (some, Deferred.fromCoroutine(record(engine.ledger, some, session)))
             for some in together(decided)
         ]
         try:
@@ -400,26 +401,10 @@ class Receiver:
                     if isinstance(result, Exception):
                         failures.append(result)
                         continue
-                    try:
-                        took = engine.clock.seconds() - command.received
-                        engine.metrics.commit_seconds.observe(took)
-                        self._take_in(command, result, session)
-                    except Exception as error:  # noqa: BLE001 - those beside it are taken as well
-                        failures.append(error)
+                    took = engine.clock.seconds() - command.received
+                    engine.metrics.commit_seconds.observe(took)
         finally:
             engine.room.coming -= coming
-
-    def _take_in(self, command: Command, result: Recorded | Answer, session: HostSession) -> None:
-        """Answer a recorded command and let its jobs wait, whatever becomes of the answer."""
-        recorded = result.recorded if isinstance(result, Answer) else result
-        self.engine.count(command, recorded)
-        try:
-            self.engine.outbox.push(recorded.notices, session)
-        finally:
-            for job in recorded.jobs:
-                self.engine.wait(job)
-            if isinstance(result, Answer):
-                self.engine.carry_out(result)
 
 
 def _commands(kept: deque[Kept]) -> Iterator[Kept]:
