@@ -77,8 +77,12 @@ class Session:
         """The link is gone: every program of the session ends."""
         if not self.is_over:
             self.is_over = True
-            self._dialogue.close()
-            self.console.stop_all()
+            if not self._is_busy:
+                self._clear_up()
+
+    def _clear_up(self) -> None:
+        self._dialogue.close()
+        self.console.stop_all()
 
     # The dialogue
 
@@ -117,23 +121,24 @@ class Session:
             self._continue(lambda: self._dialogue.throw(what))
 
     def _continue(self, step: Callable[[], Ask | Wait]) -> None:
+        succeeded: bool | None = None  # how the session ended, if it did
         self._is_busy = True
         try:
             self._ask = step()
             while isinstance(self._ask, Wait) and self._ask.is_over():
                 self._ask = self._dialogue.send("")
         except StopIteration as end:
-            self.is_over = True
-            self.console.stop_all()
-            self._ended(bool(end.value))
-            return
+            succeeded = bool(end.value)
         except (Break, EndOfFile):
-            self.is_over = True
-            self.console.stop_all()
-            self._ended(False)
-            return
+            succeeded = False
         finally:
             self._is_busy = False
+        is_lost, self.is_over = self.is_over, self.is_over or succeeded is not None
+        if self.is_over:
+            self._clear_up()
+            if succeeded is not None and not is_lost:
+                self._ended(succeeded)
+            return
         ask = self._ask
         self.terminal.ask(ask if isinstance(ask, Ask) else None)
         if isinstance(ask, Wait) and ask.seconds is not None:
