@@ -197,9 +197,10 @@ def test_control_y_is_the_end_of_a_file_and_nothing_to_tacl():
     assert typist.text().endswith("1> \nEOF!\n1> ")
 
 
-def test_control_c_is_the_break_key():
+@pytest.mark.parametrize("key", [b"\x03", b"\x1c"])
+def test_two_control_characters_are_the_break_key(key):
     typist = logged_on()
-    typist.session.feed(b"#OUTPUT a\x03#OUTPUT b\r")
+    typist.session.feed(b"#OUTPUT a" + key + b"#OUTPUT b\r")
     assert list(typist.system.commands) == ["#OUTPUT b"]
 
 

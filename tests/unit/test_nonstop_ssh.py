@@ -15,7 +15,8 @@ from twisted.internet.task import Clock
 from twisted.test import iosim
 
 from vtspolicy.testing.nonstop.accounts import Account
-from vtspolicy.testing.nonstop.ssh import NOT_SIMULATED, SshFactory, new_host_key, tacl_command
+from vtspolicy.testing.nonstop.run_options import tacl_command
+from vtspolicy.testing.nonstop.ssh import NOT_SIMULATED, SshFactory, new_host_key
 from vtspolicy.testing.nonstop.system import VTS
 
 HOST_KEY = new_host_key()
@@ -166,6 +167,9 @@ def test_the_subsystem_is_tacl_logged_on():
     there.system.links[0].session.console.show("more")
     there.pump.flush()
     assert tacl.data.endswith(b"2> \r\nmore\r\n")
+    there.client.connection.sendData(tacl, b"LOGOFF\nEXIT\n")
+    there.pump.flush()
+    assert (tacl.status, tacl.is_closed) == (0, True)
 
 
 def test_another_subsystem_is_refused():

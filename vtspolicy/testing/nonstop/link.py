@@ -86,6 +86,7 @@ class Link:
     def start(self) -> None:
         """The link is up: show the banner."""
         self._system.links.append(self)
+        self._system.tell("link up", terminal=self.session.console.window)
         self.session.start()
 
     def take(self, data: bytes) -> None:
@@ -107,6 +108,7 @@ class Link:
             if self in self._system.links:
                 self._system.links.remove(self)
             self.session.lost()
+            self._system.tell("link down", terminal=self.session.console.window)
 
     # Faults
 

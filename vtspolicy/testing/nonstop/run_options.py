@@ -1,4 +1,4 @@
-"""The options of a program's start, between slashes, and lists with commas."""
+"""How programs are asked for: options between slashes, lists with commas, commands over SSH."""
 
 import re
 
@@ -26,3 +26,16 @@ def cut(text: str) -> list[str]:
         else:
             parts[-1] += each
     return [part.strip() for part in parts if part.strip()]
+
+
+def tacl_command(words: str) -> str | None:
+    """Return the TACL command in `tacl -c COMMAND` or `gtacl -c COMMAND`; None: it is another."""
+    program, _, rest = words.strip().partition(" ")
+    option, _, command = rest.strip().partition(" ")
+    if program not in ("tacl", "gtacl") or option != "-c":
+        return None
+    command = command.strip()
+    quotes = command[:1]
+    if quotes in ("'", '"') and len(command) > 1 and command.endswith(quotes):
+        command = command[1:-1]  # the shell would take them away
+    return command

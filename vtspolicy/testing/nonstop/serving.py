@@ -6,11 +6,12 @@ A door is `KIND:PORT` on this machine alone, or `KIND:` and what Twisted writes 
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -79,31 +80,59 @@ def factory(
     )
 
 
-async def serve(
+@frozen(kw_only=True)
+class Plan:
+    """A door that can be opened."""
+
+    kind: str
+    endpoint: IStreamServerEndpoint
+    factory: Any  # an IProtocolFactory
+
+
+def prepare(
     system: System,
     reactor: Any,  # a whole one
-    doors: list[str],
+    doors: Iterable[str],
     *,
     faults: Faults | None = None,
     keys: Keys | None = None,
-) -> list[Door]:
-    """Open doors, in the order given; all or none. Raises NoDoorError and what listening raises."""
+) -> list[Plan]:
+    """Read doors. Raises NoDoorError."""
     plans = []
     for text in doors:
-        kind, endpoint = read_door(text)
+        kind, where = read_door(text)
         try:
-            server = serverFromString(reactor, endpoint)
-        except (ValueError, TypeError, KeyError) as error:
+            endpoint = serverFromString(reactor, where)
+        except (ValueError, TypeError, LookupError) as error:
             raise NoDoorError(f'"{text}" is not a door: {error}') from None
-        plans.append((kind, server, factory(kind, system, reactor, faults, keys or Keys())))
+        made = factory(kind, system, reactor, faults, keys or Keys())
+        plans.append(Plan(kind=kind, endpoint=endpoint, factory=made))
+    return plans
+
+
+async def open_doors(plans: Iterable[Plan]) -> list[Door]:
+    """Open doors, all or none. Raises CannotListenError."""
     opened: list[Door] = []
     try:
-        for kind, server, made in plans:
-            opened.append(Door(kind=kind, port=await server.listen(made)))
+        for plan in plans:
+            port = await plan.endpoint.listen(plan.factory)
+            opened.append(Door(kind=plan.kind, port=port))
     except BaseException:
         await close(opened)
         raise
     return opened
+
+
+async def serve(
+    system: System,
+    reactor: Any,  # a whole one
+    doors: Iterable[str],
+    *,
+    faults: Faults | None = None,
+    keys: Keys | None = None,
+) -> list[Door]:
+    """Open doors. Raises NoDoorError and CannotListenError."""
+    return await open_doors(prepare(system, reactor, doors, faults=faults, keys=keys))
 
 
 async def close(doors: list[Door]) -> None:

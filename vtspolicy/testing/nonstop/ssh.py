@@ -35,6 +35,7 @@ from zope.interface import Interface, implementer
 from vtspolicy.testing.nonstop.accounts import Account, Verdict
 from vtspolicy.testing.nonstop.lines import LineWire
 from vtspolicy.testing.nonstop.link import Faults
+from vtspolicy.testing.nonstop.run_options import tacl_command
 from vtspolicy.testing.nonstop.system import System
 
 TERMINAL = b"tn6530"
@@ -46,19 +47,6 @@ NOT_SIMULATED = b"This is a simulated host without OSS: ask for the subsystem ta
 def new_host_key() -> Key:
     """Return a new host key."""
     return Key(Ed25519PrivateKey.generate())
-
-
-def tacl_command(words: str) -> str | None:
-    """Return the TACL command in `tacl -c COMMAND` or `gtacl -c COMMAND`; None: it is another."""
-    program, _, rest = words.strip().partition(" ")
-    option, _, command = rest.strip().partition(" ")
-    if program not in ("tacl", "gtacl") or option != "-c":
-        return None
-    command = command.strip()
-    quotes = command[:1]
-    if quotes in ("'", '"') and len(command) > 1 and command.endswith(quotes):
-        command = command[1:-1]  # the shell would take them away
-    return command
 
 
 class User(ConchUser):
@@ -99,12 +87,10 @@ class SshWire(LineWire):
     process: SSHSessionProcessProtocol | None = None  # of a shell or a command
 
     def close(self, succeeded: bool) -> None:
-        """End the channel, with an exit status if it was a shell or a command."""
-        if self.process is None:
-            super().close(succeeded)
-            return
+        """End the channel, with an exit status."""
         reason = ProcessDone(0) if succeeded else ProcessTerminated(exitCode=1)
-        self.process.processEnded(Failure(reason))
+        # What Conch gives a subsystem for its transport is the process of the channel.
+        (self.process or self.transport).processEnded(Failure(reason))
 
     def abort(self) -> None:
         """Cut the whole connection."""

@@ -39,6 +39,9 @@ MOST_COMMANDS = 10_000
 Filter = Callable[[LoggedEvent], bool]
 """A compiled filter: whether an event passes."""
 
+Listener = Callable[[str, Mapping[str, object]], None]
+"""Told in one word what has happened, and its facts."""
+
 Routine = Callable[[Any, str], Dialogue[str]]
 """A TACL routine: as `tacl.Word`, whose first argument is defined above this module."""
 
@@ -88,6 +91,7 @@ class System:
         self.processes: set[str] = set()  # names of running processes, which are unique
         self.exposed: list[str] = []  # users whose password was typed on a line that is echoed
         self.commands: deque[str] = deque(maxlen=MOST_COMMANDS)  # that TACL ran, for tests to see
+        self.listeners: list[Listener] = []  # who is told what happens, as people want to see it
         self._journal = journal or MemoryJournal()
         self._watchers: list[Callable[[LoggedEvent], None]] = []
         self._numbers = count(1)
@@ -131,6 +135,16 @@ class System:
             process="$0",
             ssid="TANDEM.EMS.L01",
         )
+
+    def tell(self, what: str, **facts: object) -> None:
+        """Tell all listeners."""
+        for listener in tuple(self.listeners):
+            listener(what, facts)
+
+    def ran(self, command: str) -> None:
+        """Remember a command that TACL runs."""
+        self.commands.append(command)
+        self.tell("command", text=command)
 
     def watch(self, watcher: Callable[[LoggedEvent], None]) -> Callable[[], None]:
         """Tell a function of every event from now on; returns how to end that."""
@@ -243,16 +257,25 @@ class System:
         match entry:
             case LoggedEvent():
                 self.events.append(entry)
+                self.tell("event", ssid=entry.ssid, number=entry.number, text=entry.text)
                 for watcher in tuple(self._watchers):
                     watcher(entry)
             case MountRequest():
                 self.mounts[entry.number] = entry
+                self.tell("mount", number=entry.number, tape=entry.tape)
             case MountClosed():
                 self.mounts.pop(entry.number, None)
+                self.tell("closed", number=entry.number)
             case LogonFailed():
                 self.accounts.failed(entry.user)
-            case LoggedOn() | Thawed():
+                frozen = self.accounts.is_frozen(entry.user)
+                self.tell("refused", user=entry.user, frozen=frozen)
+            case LoggedOn():
                 self.accounts.cleared(entry.user)
+                self.tell("logon", user=entry.user)
+            case Thawed():
+                self.accounts.cleared(entry.user)
+                self.tell("thawed", user=entry.user)
 
 
 def _process_names() -> Iterator[str]:

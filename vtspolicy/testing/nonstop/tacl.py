@@ -170,7 +170,8 @@ class Tacl:
                 raise TaclError("Name of a command, variable or program needed")
             return ""
         name, rest = found[1].upper(), text[found.end() :]
-        self.console.system.commands.append(shown(text.strip()))
+        # A password that somebody typed on this line is not kept.
+        self.console.system.ran(name if name == "LOGON" else shown(text.strip()))
         word = self._words.get(name) or self.console.system.settings.routines.get(name)
         if word is not None:
             return (yield from word(self, rest))

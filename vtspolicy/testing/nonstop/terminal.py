@@ -1,9 +1,9 @@
-"""A terminal of the simulated system: bytes become lines, and lines bytes.
+r"""A terminal of the simulated system: bytes become lines, and lines bytes.
 
 A line has at most 239 bytes, and what is longer is cut silently (documented for TACL; here for
 every program). Backspace takes a character back, Control-X the line, and Control-Y at its beginning
-is the end of the file (documented). Control-C is taken for BREAK (ours): it is what a Telnet daemon
-of another system makes of it.
+is the end of the file (documented). Control-C and Control-\ are taken for BREAK (ours): they are
+what a Telnet daemon of another system makes of INTERRUPT PROCESS and BREAK.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ LINE_LIMIT = 239
 
 _BACK = b"\x08\x7f"
 _KILL = 0x18
-_BREAK = 0x03
+_BREAK = b"\x03\x1c"
 _END = 0x19
 
 
@@ -52,7 +52,7 @@ class Terminal:
             return
         if byte in (0x0D, 0x0A):
             self._return()
-        elif byte == _BREAK:
+        elif byte in _BREAK:
             self.press_break()
         elif byte in _BACK:
             if self._line:
