@@ -163,6 +163,7 @@ class Verb:
     method: str  # of Control; it takes the arguments by name, and the actor
     arguments: Mapping[str, Argument] = field(factory=dict)
     one_of: tuple[str, ...] = ()  # exactly one of these must be given
+    logs: bool = False  # the log has a line of its own about it, with who gave it
     records: bool = True  # it is done once the ledger has it: not while that takes no writes
 
 
@@ -173,9 +174,9 @@ _MAYBE = Argument(kind=str, required=False)
 _WHY = {"reason": _MAYBE}
 
 VERBS: Mapping[str, Verb] = {
-    "drain": Verb(method="drain", arguments=_WHY, records=False),
-    "resume": Verb(method="resume", arguments=_WHY, records=False),
-    "reload": Verb(method="reload", arguments=_WHY),
+    "drain": Verb(method="drain", arguments=_WHY, logs=True, records=False),
+    "resume": Verb(method="resume", arguments=_WHY, logs=True, records=False),
+    "reload": Verb(method="reload", arguments=_WHY, logs=True),
     "cancel": Verb(
         method="cancel",
         arguments={"request": _EITHER, "job": _EITHER, **_WHY},
@@ -210,7 +211,7 @@ VERBS: Mapping[str, Verb] = {
             **_WHY,
         },
     ),
-    "trust-clock": Verb(method="trust_clock", arguments=_WHY),
-    "backup": Verb(method="backup", arguments={"path": _TEXT}, records=False),
+    "trust-clock": Verb(method="trust_clock", arguments=_WHY, logs=True),
+    "backup": Verb(method="backup", arguments={"path": _TEXT}, logs=True, records=False),
 }
 """Every verb. They exist on the control socket only."""

@@ -146,6 +146,9 @@ ACTIONS: Mapping[str, Action] = {
         "a host got the notice that a tape can be mounted, or cannot",
         "seq host tape state cause",
     ),
+    "mount_closed": Action(
+        "info", "a host has ended its mount request before it was answered", "seq host tape cause"
+    ),
     "mount_denied": Action("warn", "a host may not mount a tape", "seq why"),
     "mount_left": Action("info", "a mount is not of a tape of our vaults", "seq system error"),
     "mounts_failed": Action("critical", "the program failed to answer mounts"),
@@ -166,12 +169,12 @@ ACTIONS: Mapping[str, Action] = {
     "vault_busy": Action("warn", "a vault does not answer; it is asked again"),
     "vault_features": Action("warn", "what a vault cannot do, and what is refused there", "line"),
     # operators
-    "order": Action("info", "somebody gave an order", "by path given"),
+    "order": Action("info", "somebody gave an order that no other line tells", "by path given"),
     "order_refused": Action("warn", "an order was refused", "by path cause"),
-    "drain": Action("info", "a drain begins", "by"),
-    "resume": Action("info", "a drain ends", "by"),
+    "drain": Action("info", "a drain begins", "by cause"),
+    "resume": Action("info", "a drain ends", "by cause"),
     "not_noted": Action("warn", "the history lacks what was ordered", "why"),
-    "reloaded": Action("info", "other rules and settings are in force", "by table"),
+    "reloaded": Action("info", "other rules and settings are in force", "by table cause"),
     "reload_refused": Action(
         "error", "a reload was refused; all stays as it was", "by table problems"
     ),

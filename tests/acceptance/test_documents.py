@@ -71,5 +71,5 @@ def test_the_tutorial(tmp_path):
     assert re.search(r"FAILED +req=2 .*ref=two .*exit code 4, which the table does not list", said)
     assert "the tape is nearly full" in said
     assert re.search(r"WARNING +req=3 .*ref=again", said)
-    assert "Taken up: 1 running and 0 waiting jobs." in said
+    assert "Recovered 1 running and 0 waiting jobs." in said
     assert not (tmp_path / "site").exists()

@@ -292,8 +292,8 @@ def test_erased_tapes_come_back(site, rules):
 
 def test_half_a_tape_is_neither_archived_nor_erased_and_comes_back_whole(old):
     tape = old.path("A00006")
-    assert "good end" in old.do("VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00006'")[1]
-    assert "good end" in old.do("VTSPolicy Erase - A00006")[1]
+    assert "half-restored" in old.do("VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00006'")[1]
+    assert "half-restored" in old.do("VTSPolicy Erase - A00006")[1]
     assert tape.stat().st_size == 3000
     old.done("VTSPolicy Restore - A00006")
     assert tape.read_bytes() == content("A00006")

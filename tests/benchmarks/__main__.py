@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from . import accept, crowd, latency, memory, others, run, start, stream
+from . import accept, crowd, latency, memory, others, rules, run, start, stream
 from .ground import fsyncs
 from .size import QUICK, Size
 from .table import Line, as_json, as_text, machine, percentile
@@ -30,6 +30,7 @@ class Measure(Protocol):
 BENCHMARKS: dict[str, Measure] = {
     "stream": stream.measure,
     "accept": accept.measure,
+    "rules": rules.measure,
     "run": run.measure,
     "latency": latency.measure,
     "start": start.measure,

@@ -99,7 +99,7 @@ class Link:
 class Server:
     """One server with its site; `with` starts it and leaves nothing behind."""
 
-    def __init__(self, root: Path, ledger: Path | None = None) -> None:
+    def __init__(self, root: Path, ledger: Path | None = None, *, rules: str = RULES) -> None:
         self.root = root
         self.ledger = ledger or root / "ledger.db"
         self.port, self.unwrapped = free_ports(2)
@@ -112,7 +112,7 @@ class Server:
             root=root, ledger=self.ledger, port=self.port, unwrapped=self.unwrapped
         )
         (root / "vtspolicy.yaml").write_text(written)
-        (root / "rules.yaml").write_text(RULES)
+        (root / "rules.yaml").write_text(rules)
 
     def __enter__(self) -> Self:
         self.start()

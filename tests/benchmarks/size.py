@@ -10,6 +10,7 @@ class Size:
     rounds: int = 3
     stream_blocks: int = 100  # of 10,000 lines of noise and a command, about a megabyte each
     burst: int = 10_000  # commands
+    rules: int = 1000  # of one family
     runs: int = 1000  # of /bin/true
     peer_runs: int = 300
     latency_seconds: float = 8.0
@@ -30,6 +31,7 @@ QUICK = Size(
     rounds=1,
     stream_blocks=3,
     burst=300,
+    rules=100,
     runs=20,
     peer_runs=20,
     latency_seconds=0.5,

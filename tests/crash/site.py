@@ -14,12 +14,16 @@ from attrs import define, field
 
 from tests.crash.setting import COPIES, Setting
 from vtspolicy.cli import main
+from vtspolicy.cli.options import Exit
 from vtspolicy.runner import identity
 from vtspolicy.runner.keeper import process
 from vtspolicy.runner.link import PROGRAM
 
 WARM = sys.executable
 """The interpreter of the installed command."""
+
+ORDERED = 60.0
+"""Seconds for which a server is tried to be reached with an order."""
 
 
 @define
@@ -109,6 +113,26 @@ class Site:
                 stderr=log,
                 start_new_session=True,
             ).pid
+
+    def order(self, *arguments: str) -> tuple[int, str]:
+        """Give an operator's order and wait for its end; returns the exit code and what was said.
+
+        A server that has just been started may not be reached at once.
+        """
+        command = [WARM, "-m", "vtspolicy", *arguments, "--wait", "--config"]
+        until = time.monotonic() + ORDERED
+        while True:
+            done = subprocess.run(
+                [*command, self.root / "vtspolicy.yaml"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            if done.returncode != Exit.UNREACHABLE or time.monotonic() > until:
+                return done.returncode, done.stdout
+            time.sleep(0.2)
 
     def _begin(self, *, installed: bool) -> None:
         self.started = time.monotonic()

@@ -26,6 +26,7 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 
 from vtspolicy.config.endpoints import why_no_server
 from vtspolicy.config.model import Host, Listen
+from vtspolicy.hosts.certificates import lets_in_nobody
 from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Doors, _Door, server_endpoint
 from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
@@ -316,6 +317,31 @@ def test_a_file_that_does_not_hold_what_it_must_is_reported_by_check_and_by_the_
         [line] = [line for line in (done.stdout + done.stderr).splitlines() if told in line]
         assert line.startswith(where)
         assert "Traceback" not in done.stderr
+
+
+def test_a_certificate_that_signs_no_other_does_not_do_for_the_authority(tmp_path):
+    configuration = site(tmp_path, (-1, 100), (-1, 100))
+    (tmp_path / "authority.pem").write_bytes((tmp_path / "server.pem").read_bytes())
+    for verb in ("check", "serve"):
+        code, said = told_by(verb, configuration)
+        assert code == 2
+        assert "authority.pem holds no certificate of an authority" in said
+
+
+def test_an_intermediate_authority_lets_in_hosts_and_a_host_that_signed_itself_lets_in_itself(
+    tmp_path,
+):
+    root = Authority(tmp_path)
+    (tmp_path / "below").mkdir()
+    below = Authority(tmp_path / "below", above=root)
+    key = ec.generate_private_key(ec.SECP256R1())
+    itself = below._builder(below.name, key).add_extension(
+        x509.BasicConstraints(ca=False, path_length=None), critical=True
+    )
+    host, _ = root.certify("host")
+    assert not lets_in_nobody(x509.load_pem_x509_certificate(below.file.read_bytes()))
+    assert not lets_in_nobody(itself.sign(key, hashes.SHA256()))
+    assert lets_in_nobody(x509.load_pem_x509_certificate(host.read_bytes()))
 
 
 def told_by(verb, configuration):

@@ -87,6 +87,9 @@ class Checks:
             if good and failed and tape.read():
                 self.lost.append(f"{told}: {job.reason}")
             return
+        copied = job.work.then == "migrated" and quiet and tape.guarded
+        if copied and tape.read() not in {None, b"", tape.content}:
+            self.lost.append(f"{told}, and what is on it is not what its host wrote")
         if job.work.then == "erased" and content:
             self.lost.append(f"{told}, and it has data")
         if job.work.then == "deleted" and content is not None:

@@ -220,6 +220,15 @@ def _half_a_restore_is_whole(patch):
     patch.setattr(TapeDesk, "begin_restore", lambda *_: None)
 
 
+def _half_is_forgotten(patch):
+    """A restore that writes nothing leaves a tape that counts as whole."""
+
+    async def forget(self, plan, tape):
+        await self.checks.ledger.write(TapeDesk.forget_restore, tape)
+
+    patch.setattr(remains.Remains, "_leave_as_it_was", forget)
+
+
 def _written_while_copied(patch):
     real = archives._copy
 
@@ -425,6 +434,14 @@ DEFECTS = {
         steps=("finish_begin", "erase"),
         begin=(("send", "archive", 0), ("host", "same_size", 0)),
         site={"archive": ""},
+    ),
+    "half is forgotten": Defect(
+        what="a half-restored tape counts as whole after a restore that wrote nothing",
+        attack=0,
+        put_in=_half_is_forgotten,
+        steps=("finish_fails", "send_restore", "send_archive", "finish_well"),
+        begin=(*ERASED, ("send", "Restore", 0), ("finish", "halfway", "end")),
+        site=IN_PLACE,
     ),
     "overrides for ever": Defect(
         what="an operator's word outlives its order and its file",

@@ -95,6 +95,7 @@ FOCUSED = {
         damage=("damage", 0, "damaged"),
         forget=("damage", 0, "forgotten"),
         finish_half=("finish", "halfway", "end"),
+        finish_fails=("finish", "fails", "end"),
         mark=("mark", 0, True, True),
         external=("external", 0),
         mark_restored=("mark_restored", 0),

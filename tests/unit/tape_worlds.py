@@ -32,7 +32,11 @@ NAMES = ("T00001", "T00002")
 @cache
 def _new_ledger():
     """What every ledger begins with: to make it takes long."""
-    return MemoryLedger().image()
+    ledger = MemoryLedger()
+    try:
+        return ledger.image()
+    finally:
+        ledger.destroy()
 
 
 class ModelLedger(FaultyLedger):

@@ -1,5 +1,6 @@
 """What check says of a site's web endpoint, and of its rules beside the shipped ones."""
 
+import grp
 import json
 
 import pytest
@@ -82,3 +83,51 @@ def test_coverage_is_that_of_the_sites_own_rules(site, tmp_path):
     found = json.loads(run("test", "--config", site(), "--json", tmp_path / "t.yaml").output)
     assert found["own"] == {"rules": 1, "covered": 1, "uncovered": []}
     assert (found["shipped"]["rules"], found["shipped"]["covered"]) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("rights", "told"),
+    [
+        ("families: [DKS*]", 'family "DKS*", which matches none; did you mean "DSK"?'),
+        ("vaults: ['VALT*']", 'vault "VALT*", which matches none; did you mean "VAULT01"?'),
+        ("families: ['D*'], vaults: ['VAULT*']", None),
+        ("families: ['*'], vaults: ['*']", None),
+    ],
+)
+def test_a_glob_that_gives_a_host_nothing_is_a_warning(site, tmp_path, rights, told):
+    more = (
+        f"vaults: {{VAULT01: {tmp_path}}}\n"
+        f"hosts: {{NSK1: {{peers: [10.0.0.9], systems: ['\\NSK1'], {rights}}}}}\n"
+    )
+    found = run("check", "--json", "--config", site(more, "[shipped/dsk.yaml]"))
+    problems = [each for each in json.loads(found.output)["problems"] if "matches" in str(each)]
+    assert [each["message"] + "; " + each["remedy"] for each in problems] == (
+        [f"host NSK1 may use {told}"] if told else []
+    )
+    assert all(each["warning"] and each["line"] == 4 for each in problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("aplication_job", "application_job"), ("byte", "bytes"), ("copy", None)]
+)
+def test_a_reading_that_is_called_nearly_as_one_of_the_programs_own_is_a_warning(
+    site, tmp_path, name, meant
+):
+    (tmp_path / "own.yaml").write_text(
+        f"applications: {{DSK: {{read: {{{name}: 'n=([0-9]+)'}}}}}}\nrules: []\n"
+    )
+    found = run("check", "--json", "--config", site(rules="[own.yaml, shipped/dsk.yaml]"))
+    told = [each for each in json.loads(found.output)["problems"] if "reading" in str(each)]
+    assert [each["remedy"] for each in told] == ([f'did you mean "{meant}"?'] if meant else [])
+
+
+def test_a_control_group_that_the_system_does_not_have_is_a_problem(site):
+    found = run("check", "--config", site("control_group: of-no-system\n", "[shipped/dsk.yaml]"))
+    assert found.exit_code == 2
+    assert ":3:16: there is no group of-no-system; " in found.output
+
+
+def test_a_control_group_of_the_system_is_not_a_problem(site):
+    group = grp.getgrall()[0].gr_name
+    found = run("check", "--config", site(f"control_group: {group}\n", "[shipped/dsk.yaml]"))
+    assert found.exit_code == 0, found.output

@@ -38,7 +38,7 @@ def facts(tape, *copies, **more):
         (with_file(MIGRATED, a_tape(a_file(1000, NOW - 50 * DAY))), (COPY,), "the tape was writ"),
         (MIGRATED, (evolve(COPY, after=None),), "what its copy H1 holds is not known"),
         (MIGRATED, (evolve(COPY, lost=NOW),), "DSK does not have its copy H1 any more"),
-        (evolve(MIGRATED, restoring=5.0), (COPY,), "a restore of it has not come to a good end"),
+        (evolve(MIGRATED, restoring=5.0), (COPY,), "it is half-restored"),
         (migrated(SMALL), (a_copy(SMALL),), "smaller than 500"),
         (evolve(MIGRATED, restored=NOW - 3600), (COPY,), "in use until"),
         (evolve(MIGRATED, mounted=NOW - 3600), (COPY,), "in use until"),

@@ -271,6 +271,12 @@ def test_no_line_is_wider_than_the_terminal_and_none_is_wrapped(site, columns):
     assert "\u2026" in lines[2]
 
 
+def test_a_terminal_of_80_columns_shows_the_application(site):
+    site.record()
+    heading, row = site.run(jobs, env={"COLUMNS": "80"}).stdout.splitlines()
+    assert row[heading.index(" app ") + 1 :].startswith("DSK ")
+
+
 def test_what_a_host_sent_cannot_command_the_terminal(site):
     site.record(rule="red \x1b[31m alert\nnext")
     site.start(1)
@@ -397,7 +403,7 @@ def test_states_have_their_colour_in_a_terminal_only(monkeypatch):
 
 
 def test_the_end_of_a_tapes_name_is_kept_when_it_has_to_fit(site):
-    pool = "/VAULT01/A-POOL-WITH-A-LONG-NAME"
+    pool = "/VAULT01/A-POOL-WITH-A-NAME"
     tape = Tape(vault="VAULT01", pool=pool[9:], cartridge="A00017", path=f"{pool}/A00017")
     planned = PlannedJob(work=Work(application="DSK"), values={}, lock=None, tape=tape)
     site.record(jobs=(planned,))

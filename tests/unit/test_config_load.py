@@ -110,7 +110,7 @@ def test_what_is_not_given_is_as_the_table_of_keys_says(site):
 
 
 def test_every_key_of_the_table_is_a_field_and_every_field_a_key():
-    own = {"file", "warnings", "places", "vaults_without"}
+    own = {"file", "warnings", "places", "whole", "vaults_without"}
     assert set(KEYS) == {each.name for each in Configuration.__attrs_attrs__} - own
 
 
@@ -366,3 +366,20 @@ def test_a_server_is_meant_by_its_name_or_the_first_label_of_it(node, name, mean
     )
 
     assert configuration.is_this_node(name) is means
+
+
+@pytest.mark.parametrize(
+    ("listener", "more", "told"),
+    [
+        ("format: auto", "web_names: [x]", "web_names has no effect without web"),
+        ("format: json, plain: true", "", "plain has no effect here"),
+        ("format: json, wrapped: false", "", "wrapped has no effect here"),
+        ("format: ems", "hosts: {NSK1: {acknowledge: true}}", "NSK1 cannot acknowledge"),
+        ("format: auto", "hosts: {NSK1: {acknowledge: true}}", None),
+        ("format: ems, plain: true", "", None),
+    ],
+)
+def test_a_key_that_has_no_effect_beside_the_others_is_a_warning(site, listener, more, told):
+    text = f"listen: [{{endpoint: 'tcp:port=7171:interface=127.0.0.1', {listener}}}]\n{more}\n"
+    warnings = load_configuration(write(site, text)).warnings
+    assert [each.message[: len(told or "")] for each in warnings] == ([told] if told else [])

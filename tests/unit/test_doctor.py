@@ -94,3 +94,36 @@ def test_each_shell_gets_its_completion(shell):
 
 def test_an_unknown_shell_is_refused():
     assert CliRunner().invoke(completion, ["csh"]).exit_code == 2
+
+
+PLACES = """applications:
+  DSK:
+    title: disk
+    places: {store: STORE, level: "7"}
+rules:
+  - rule: archive
+    when: {family: DSK, operation: archive}
+    run: [vtspolicy, disk, archive, "{path}", "--store={store}", "--handle={level}"]
+    verify: none
+    then: migrated
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "grade", "words"),
+    [
+        ("new/store", "ok", ""),
+        ("", "ok", ""),
+        ("file/store", "warning", "Not a directory"),
+        ("/proc/1/nothing", "warning", "it is not there and cannot be made"),
+        ("/proc", "warning", "this user cannot write there"),
+    ],
+)
+def test_the_places_of_applications_are_tried(site, store, grade, words):
+    (site / "file").touch()
+    (site / "rules.yaml").write_text(PLACES.replace("STORE", str(site / store)))
+    _code, told = look(site)
+    (place,) = [each for each in told["findings"] if each["about"].startswith("place ")]
+    assert (place["about"], place["grade"]) == ("place store", grade)
+    assert place["told"].startswith(f"{site / store}, of DSK")
+    assert words in place["told"]

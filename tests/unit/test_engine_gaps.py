@@ -263,6 +263,12 @@ def test_a_name_on_the_disk_that_is_no_text_breaks_no_connection(world):
     assert world.engine.queue.running == 1
 
 
+def test_of_a_list_of_which_no_vault_has_a_tape_all_are_named(world):
+    world.send("NSK1", "VTSPolicy Erase - X00001 X00002 X00003")
+    (failed,) = [each for each in world.mail["NSK1"].notices if each.word is Word.FAILED]
+    assert failed.fields["reason"] == "no vault has one of these tapes: X00001, X00002, X00003"
+
+
 def test_an_answer_that_cannot_be_written_keeps_no_job_from_its_turn(world, monkeypatch):
     session = world.of("NSK1")
 

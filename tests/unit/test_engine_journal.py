@@ -2,7 +2,7 @@
 
 import pytest
 from engines import Site, World
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from vtspolicy.jobs import JobState
 
@@ -113,6 +113,28 @@ def test_a_request_without_a_job_has_its_line(world, lines):
     (ended,) = about(lines, "request_ended")
     assert (ended["log_level"], ended["state"], ended["ref"]) == (LogLevel.error, "failed", "R3")
     assert "NOSUCH" in ended["cause"]
+    assert ended["tape"] == "/VAULT01/NOSUCH"
+    assert world.mail["NSK1"].notices[-1].fields["tape"] == "/VAULT01/NOSUCH"
+
+
+def test_work_that_is_run_again_names_its_tape_at_once(world, lines):
+    world.send("NSK1", NIGHT)
+    run_out(world, 12)
+    world.clock.pass_time(61.0)
+    run_out(world, 12)
+    world.operator.retry(1, "operator alice")
+    world.settle()
+    assert [line["tape"] for line in about(lines, "request_accepted")] == [
+        "/VAULT01/PAY/P00000",
+        "/VAULT01/PAY/P00000",
+    ]
+
+
+def test_warnings_are_told_as_such(world, lines):
+    world.send("NSK1", NIGHT)
+    run_out(world, 4)
+    (ended,) = about(lines, "job_ended")
+    assert formatEvent(ended).startswith("Job 1 ended with warnings: ")
 
 
 def test_a_job_that_is_cancelled_while_it_waits_has_its_line(world, lines):

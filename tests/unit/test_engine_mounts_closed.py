@@ -5,6 +5,7 @@ import json
 import pytest
 from engines import Site
 from test_engine_gaps import RULES, TapeWorld
+from twisted.logger import formatEvent, globalLogPublisher
 
 from vtspolicy.notices import Word
 
@@ -72,6 +73,18 @@ def test_a_mount_request_that_its_host_has_ended_is_not_answered(world, number, 
 
     assert mount_answers(world) == set()
     assert counted(world, "closed") == 1
+
+
+def test_the_log_says_that_a_mount_request_was_ended(world):
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    asked(world)
+    tell(world, 651, "$ZSVR: 0413 REQUEST FOR VOLUME P00001 REJECTED BY OPERATOR", 6)
+    world.work()
+    globalLogPublisher.removeObserver(events.append)
+
+    [line] = [formatEvent(each) for each in events if each.get("action") == "mount_closed"]
+    assert line == "Mount 0413 of NSK1 for P00001 is not answered: the host's operator rejected it."
 
 
 @pytest.mark.parametrize(

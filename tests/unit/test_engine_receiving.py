@@ -121,7 +121,7 @@ def test_while_a_server_drains_status_and_cancel_are_answered(world):
         ("ACCEPTED", "before"),
         ("STATUS", "open, 1 of 1 jobs to go"),
         ("ACCEPTED", None),
-        ("COMPLETED", "1 job(s) of request 1 are told to stop"),
+        ("COMPLETED", "request 1: 1 job being cancelled"),
         ("CANCELLED", "before"),
     ]
     assert session.transport.reads

@@ -84,3 +84,29 @@ def test_a_request_that_was_refused_is_found_as_well(world):
 
     _, fields = answers(world, "NSK1", 0)[-1]
     assert fields["reason"].startswith("request 2: rejected")
+
+
+def test_a_cancel_that_comes_too_late_is_no_success(world):
+    tell(world, "NSK1", ARCHIVE)
+    (life,) = world.machine.running
+    world.runner.exit(life.run.key, 0)
+    world.settle()
+    before = len(world.mail["NSK1"].notices)
+
+    tell(world, "NSK1", "Cancel - ref=payroll")
+
+    word, fields = answers(world, "NSK1", before)[-1]
+    assert (word, fields["reason"]) == (
+        "WARNING",
+        "nothing was cancelled: request 1 had ended already: completed",
+    )
+
+
+def test_a_cancel_that_is_repeated_is_one(world):
+    tell(world, "NSK1", ARCHIVE, "DSK 'archive /VAULT01/ONE ref=second'", "Cancel - ref=second")
+    before = len(world.mail["NSK1"].notices)
+
+    tell(world, "NSK1", "Cancel - ref=second")
+
+    word, fields = answers(world, "NSK1", before)[-1]
+    assert (word, fields["reason"]) == ("COMPLETED", "request 2 was cancelled already")

@@ -59,12 +59,13 @@ def test_blanks_without_end_are_a_line_too_long_and_not_kept():
     assert reading.wire == "ems"
 
 
-def test_an_indented_command_is_no_plain_command_even_at_the_beginning():
+def test_an_indented_command_at_the_beginning_is_not_taken_and_not_lost_in_silence():
     reading = decoder("auto")
+    refusal, event = reading.feed(b"  VTSPolicy TSM\nVTSPolicy DSK\n")
 
-    assert reading.feed(b"  VTSPolicy TSM\nVTSPolicy DSK\n") == [
-        Event(text="VTSPolicy DSK", wire="plain")
-    ]
+    assert (refusal.kind, refusal.column) == ("plain", 1)
+    assert "found '  ' before VTSPolicy" in refusal.reason
+    assert event == Event(text="VTSPolicy DSK", wire="plain")
 
 
 def test_what_is_too_short_to_tell_ends_with_its_connection():

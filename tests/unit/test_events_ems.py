@@ -438,6 +438,37 @@ def test_a_control_character_before_a_plain_command_is_named():
     assert "found '<1B> ' before VTSPolicy" in refusal.reason
 
 
+FIELDS = rb"\NSK1.$ZBAT TANDEM.EMS.L01 001234"
+
+
+@both_modes
+@pytest.mark.parametrize(
+    "before",
+    [b"2026-11-22 02:14:09", b"22NOV26 02:14:09.55", b"11/22/26 02:14", b"02:14"],
+)
+def test_a_command_behind_a_date_of_another_form_is_refused_by_its_header(only_candidates, before):
+    reading = ems(only_candidates=only_candidates)
+    (refusal,) = reading.feed(before + b" " + FIELDS + b" VTSPolicy Erase - A00017\n")
+
+    assert refusal.kind == "header"
+    assert refusal.reason.startswith(f"{before.decode()} {FIELDS.decode()} is not the header")
+
+
+@both_modes
+def test_what_is_no_command_behind_a_date_of_another_form_is_passed_over(only_candidates):
+    reading = ems(only_candidates=only_candidates)
+    for text in (b"the VTSPolicy server is up", b"VTSPolicy COMPLETED req=6 jobs=1"):
+        assert reading.feed(b"2026-11-22 02:14:09 " + FIELDS + b" " + text + b"\n") == []
+
+
+@both_modes
+@pytest.mark.parametrize("line", [HEADER + b" VTSPolicy Erase - A17", b"VTSPolicy Erase - A17"])
+def test_a_colour_of_a_terminal_before_a_command_is_named(only_candidates, line):
+    (refusal,) = ems(only_candidates=only_candidates).feed(b"\x1b[1;31m" + line + b"\n")
+
+    assert "found '<1B>[1;31m' before" in refusal.reason
+
+
 # Lines without an end
 
 

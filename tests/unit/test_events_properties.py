@@ -1,7 +1,7 @@
 """What holds for any input: cuts change nothing, and the fast mode finds all that the slow does."""
 
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import cut, displays, events
 
@@ -114,7 +114,12 @@ def test_any_cutting_into_chunks_gives_the_same_items(data, form_and_soup, wrapp
     assert pieces.counted == whole.counted
 
 
+WRITER_ALONE = b"   26-11-22 02:14:09 \\NSK1.$ZBAT TANDEM.EMS.L01 00512 3,14 $X:\n"
+"""Behind blanks, and without a text: no command is lost."""
+
+
 @settings(max_examples=400)
+@example(form_and_soup=("ems", WRITER_ALONE), wrapped=False, plain=False)
 @given(either, st.booleans(), st.booleans())
 def test_the_fast_mode_yields_exactly_the_candidates_of_all_events(form_and_soup, wrapped, plain):
     form, soup = form_and_soup

@@ -1,5 +1,6 @@
 """The book's verbs, one after the other, as the engine and the operators use them."""
 
+import json
 import sqlite3
 from datetime import datetime
 
@@ -89,7 +90,7 @@ def finals(book, request):
 
 
 def test_an_accepted_command_becomes_a_request_with_jobs_and_one_notice(book):
-    recorded = book.record(an_intake(2, why='{"steps": []}'))
+    recorded = book.record(an_intake(2, why='{"steps": [1]}'))
 
     assert [notice.word for notice in recorded.notices] == [Word.ACCEPTED]
     assert recorded.notices[0].fields == {
@@ -103,7 +104,7 @@ def test_an_accepted_command_becomes_a_request_with_jobs_and_one_notice(book):
     assert (request.state, request.jobs, request.live) == (RequestState.OPEN, 2, 2)
     assert request.text == an_event().text
     assert book.event_of(recorded.request) == an_event()
-    assert book.why(recorded.request) == '{"steps": []}'
+    assert book.why(recorded.request) == {"steps": [1]}
 
 
 def test_the_jobs_that_are_returned_are_those_that_are_read_again(book):
@@ -666,6 +667,38 @@ def test_retention_removes_what_finished_long_ago_and_nothing_that_lives(book):
     assert book._connection.execute("PRAGMA foreign_key_check").fetchall() == []
     book.record(an_intake(event=an_event(3)))
     assert book.history(f"request {live[0].request}") != []
+
+
+def rules_of(book):
+    return dict(book._connection.execute("SELECT hash, rules FROM rule_tables ORDER BY hash"))
+
+
+def test_a_rules_table_is_kept_as_long_as_what_it_decided(book):
+    trace = {"table": "t1", "number": None, "inputs": {"values": {}, "targets": []}}
+    named = {"number": 1, "rule": "a", "targets": [], "tapes": []}
+    outline = json.dumps([{**named, "conditions": [["family", "TSM"]]}])
+    book.keep_rule_table("t1", outline)
+    (job,) = book.record(an_intake(table="t1", why=json.dumps(trace))).jobs
+    book.keep_rule_table("t2", "[]")
+    book.keep_rule_table("t3", "[]")
+    assert rules_of(book).keys() == {"t1", "t2", "t3"}
+    step = {"number": 1, "rule": "a", "matched": False, "condition": "family: TSM"}
+    assert book.why(job.request)["steps"] == [{**step, "found": "none"}]
+
+    run(book, job)
+    book.delivered([notice.id for notice in book.pending_notices("NSK1")], 120.0)
+    book.prune(100.0)
+    assert rules_of(book).keys() == {"t1", "t2", "t3"}
+    book.prune(1000.0)
+    assert rules_of(book).keys() == {"t3"}
+
+
+def test_a_rules_table_that_is_in_use_again_stays(book):
+    book.keep_rule_table("t1", "[]")
+    book.keep_rule_table("t2", "[]")
+    book.keep_rule_table("t1", "[]")
+    book.prune(1000.0)
+    assert rules_of(book).keys() == {"t1"}
 
 
 def test_retention_looks_at_so_many_requests_and_waits_where_their_notices_wait(book, monkeypatch):

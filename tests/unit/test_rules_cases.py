@@ -313,7 +313,7 @@ rules:
         ("Erase", "migrated touched proof=found", "found", "attributes were changed"),
         ("Erase", "migrated touched", "found", "false"),
         ("Erase", "migrated open", "found", "a process has it open"),
-        ("Erase", "half-restored", "found", "a restore of it has not come to a good end"),
+        ("Erase", "half-restored", "found", "it is half-restored"),
         ("Erase", "size=0", "found", "false"),
         ("Restore", "erased", "data", "false"),
         ("Restore", "deleted", "data", "false"),

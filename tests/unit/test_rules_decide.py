@@ -1,8 +1,10 @@
 """Decisions: the first rule that matches, tapes that are left out, values, and the trace."""
 
+import json
 from datetime import datetime
 
 import pytest
+from attrs import asdict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +19,7 @@ from vtspolicy.rules.facts import FactsError, imagined, tape_of
 from vtspolicy.rules.load import load_table
 from vtspolicy.rules.match import NO_DATA, NO_FILE, decide
 from vtspolicy.rules.places import PLACES, RUN_PLACES
+from vtspolicy.rules.steps import Inputs, inputs_of, outline, steps, with_steps
 from vtspolicy.rules.unreachable import rule_covers, unreachable
 
 NOON = datetime.fromisoformat("2026-01-05 12:00")
@@ -43,10 +46,11 @@ def about(text, *facts, **more):
 
 
 def verdict_of(table, text, *facts, **more):
-    trace = []
-    decision = decide(table, *about(text, *facts, **more), trace=trace)
-    assert decide(table, *about(text, *facts, **more)).rule == decision.rule
-    return decision
+    return decide(table, *about(text, *facts, **more))
+
+
+def steps_of(table, command, around):
+    return steps(table, inputs_of(table, command, around), decide(table, command, around).number)
 
 
 ARCHIVE = "VTSPolicy TSM 'archive /VAULT01/PAYROLL/A00017 r=14,d'"
@@ -99,9 +103,9 @@ CONDITION_ROWS = [
 @pytest.mark.parametrize(("when", "matches"), CONDITION_ROWS)
 def test_a_condition_holds_or_fails(load, when, matches):
     table = load(f"rules: [{{rule: a, when: {when}, deny: later}}]")
-    decision = verdict_of(table, ARCHIVE, host="NSK1", system="\\NSK1", user="SUPER.OPER")
-    assert decision.verdict is (Verdict.DENIED if matches else Verdict.NO_RULE)
-    [step] = decision.steps
+    command = about(ARCHIVE, host="NSK1", system="\\NSK1", user="SUPER.OPER")
+    assert decide(table, *command).verdict is (Verdict.DENIED if matches else Verdict.NO_RULE)
+    [step] = steps_of(table, *command)
     assert step.matched is matches
     assert (step.condition is None) is matches
 
@@ -113,14 +117,14 @@ def test_the_first_rule_that_matches_decides(load):
     )
     decision = verdict_of(table, ARCHIVE)
     assert (decision.rule, decision.number, decision.reason) == ("b", 2, "y")
-    assert [step.rule for step in decision.steps] == ["a", "b"]
-    assert (decision.steps[0].condition, decision.steps[0].found) == ("family: NBU", "TSM")
+    made = steps_of(table, *about(ARCHIVE))
+    assert [step.rule for step in made] == ["a", "b"]
+    assert (made[0].condition, made[0].found) == ("family: NBU", "TSM")
 
 
 def test_a_user_that_the_event_does_not_prove_matches_nothing(load):
     table = load("rules: [{rule: a, when: {user: '*'}, deny: later}]")
-    decision = verdict_of(table, ARCHIVE)
-    assert decision.steps[0].found == "not proven by the event"
+    assert steps_of(table, *about(ARCHIVE))[0].found == "not proven by the event"
 
 
 def test_the_user_of_a_console_text_is_the_collectors_and_proves_nothing():
@@ -331,22 +335,57 @@ def table_of(rules):
 @given(TABLES, COMMANDS, AROUND)
 def test_the_trace_shows_the_truth_about_the_decision(rules, command, around):
     table = table_of(rules)
-    trace = []
-    traced = decide(table, command, around, trace=trace)
-    plain = decide(table, command, around)
-    assert (traced.verdict, traced.rule, traced.left_out) == (
-        plain.verdict,
-        plain.rule,
-        plain.left_out,
-    )
-    assert [step.number for step in trace] == list(range(1, len(trace) + 1))
-    assert [step.matched for step in trace[:-1]] == [False] * len(trace[:-1])
-    assert trace[-1].matched is (traced.rule is not None)
-    assert len(trace) == (traced.number or len(rules))
-    assert traced.steps == tuple(trace)
-    for step in trace:  # each rule alone says of itself what the trace says of it
-        alone = decide(table_of([rules[step.number - 1]]), command, around)
-        assert (alone.verdict is Verdict.DENIED) is step.matched
+    decision = decide(table, command, around)
+    made = steps_of(table, command, around)
+    assert [step.number for step in made] == list(range(1, len(made) + 1))
+    assert [step.matched for step in made[:-1]] == [False] * len(made[:-1])
+    assert made[-1].matched is (decision.rule is not None)
+    assert len(made) == (decision.number or len(rules))
+    for step in made:  # each rule alone says of itself what its step says of it
+        alone = table_of([rules[step.number - 1]])
+        assert (decide(alone, command, around).verdict is Verdict.DENIED) is step.matched
+        [own] = steps_of(alone, command, around)
+        assert (own.condition, own.found) == (step.condition, step.found)
+        assert (step.condition is None) is step.matched
+
+
+@given(TABLES, COMMANDS, AROUND)
+def test_steps_are_made_of_what_the_ledger_keeps(rules, command, around):
+    table = table_of(rules)
+    number = decide(table, command, around).number
+    inputs = inputs_of(table, command, around)
+    trace = {"table": "t", "number": number, "inputs": inputs.to_data()}
+    made = with_steps(json.loads(json.dumps(trace)), outline(table))
+    assert made["steps"] == [asdict(each) for each in steps(table, inputs, number)]
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (None, "the ledger does not have the table that decided"),
+        ('[{"number": 1, "rule": "a", "conditions": [["moon", "full"]]}]', "'moon'"),
+        (
+            (
+                '[{"number": 1, "rule": "a", "conditions": [], "targets": [],'
+                ' "tapes": [["tape.size", "large"]]}]'
+            ),
+            "large is no comparison",
+        ),
+        ("{}{", "Extra data"),
+        ("7", "not iterable"),
+    ],
+)
+def test_a_table_that_is_not_kept_or_unknown_is_told(kept, told):
+    inputs = Inputs(values={}, targets=()).to_data()
+    made = with_steps({"table": "t", "number": None, "inputs": inputs, "rule": None}, kept)
+    assert told in made["no_steps"]
+    assert "steps" not in made
+    assert made["rule"] is None
+
+
+def test_what_was_recorded_with_its_steps_is_told_as_it_was():
+    trace = {"table": "t", "steps": [{"number": 1}]}
+    assert with_steps(trace, None) == trace
 
 
 @given(CONDITIONS, CONDITIONS, COMMANDS, AROUND)

@@ -80,3 +80,55 @@ def test_a_command_that_deletes_copies_is_refused_because_nothing_runs_it(tmp_pa
     [problem] = errors(tmp_path, text, SHIPPED / "dsk.yaml")
     assert problem.startswith("1:22: delete has no effect")
     assert errors(tmp_path, "rules: []\n", SHIPPED / "dsk.yaml") == []
+
+
+RUN = "when: {family: DSK}, run: [cp, '{path}'], verify: none"
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (f"{RUN}, retry: {{delay: 5m}}", "retry has no effect here: attempts is 1"),
+        (f"{RUN}, cancel: [stop]", "cancel has no effect here: it has no poll"),
+        (f"{RUN}, cancel_input: [stop]", "cancel_input has no effect here: it has no cancel"),
+        (f"{RUN}, ready: [mount]", "ready has no effect here: it restores nothing"),
+        (f"{RUN}, read: {{n: '(.)'}}, handle: n", "handle has no effect here: it makes no copies"),
+        (f"{RUN}, timeout: 1h, timeouts: {{silence: 2h}}", "timeouts has no effect here: silence"),
+        ("when: {family: Erase}, then: erased, env: {A: b}", "env has no effect here: it runs no"),
+    ],
+)
+def test_a_key_that_has_no_effect_beside_the_others_is_a_warning(tmp_path, rule, told):
+    (tmp_path / "rules.yaml").write_text(f"rules: [{{rule: a, {rule}}}]\n")
+    _, findings = read_table([tmp_path / "rules.yaml"], vocabulary=shipped())
+    [warning] = findings.problems
+    assert warning.warning
+    assert warning.message.startswith(told)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        f"{RUN}, retry: 1",  # where the application repeats
+        f"{RUN}, retry: {{attempts: 2, delay: 5m}}",
+        f"{RUN}, timeout: none, timeouts: {{silence: 2h}}",
+        f"{RUN}, then: migrated, read: {{n: '(.)'}}, handle: n",
+        (
+            "when: {family: Restore}, application: DSK, run: [cp, '{target}'], then: restored,"
+            " ready: [mount]"
+        ),
+        "when: {family: Erase}, then: erased, timeout: 5m, retry: {attempts: 3}",
+    ],
+)
+def test_keys_that_have_an_effect_are_no_warning(tmp_path, rule):
+    text = f"applications: {{DSK: {{retry: 3}}}}\nrules: [{{rule: a, {rule}}}]\n"
+    (tmp_path / "rules.yaml").write_text(text)
+    _, findings = read_table([tmp_path / "rules.yaml"], vocabulary=shipped())
+    assert [each for each in findings.problems if "no effect" in each.message] == []
+
+
+def test_nothing_in_a_shipped_table_has_no_effect():
+    tables = [each for each in SHIPPED.glob("*.yaml") if ".tests." not in each.name]
+    for each in tables:
+        _, findings = read_table([each], vocabulary=shipped())
+        assert [one for one in findings.problems if "no effect" in one.message] == []
+    assert len(tables) > 5

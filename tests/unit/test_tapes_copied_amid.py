@@ -1,28 +1,9 @@
 """A tape that is moved, removed or emptied around its copy: no copy is told that there is not."""
 
 import pytest
-from tape_programs import Player
-from tape_sites import QUEUED, TapeSite
-from tape_worlds import TapeWorld
+from tape_sites import QUEUED
 
 BEGUN = (("send", "archive", 0),)
-
-
-@pytest.fixture
-def worlds():
-    made = []
-
-    def make(steps, **site):
-        made.append(TapeWorld(TapeSite(**site)))
-        for each in steps:
-            getattr(Player(made[-1]), each[0])(*each[1:])
-            made[-1].check()
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-        each.site.remove()
 
 
 def last(world):

@@ -33,6 +33,7 @@ KINDS = {
     "no exchange and coarse": lambda: TapeSite(exchange=False, tick=1_000_000_000, archive=SUMMED),
     "no leases": lambda: TapeSite(leases=False),
     "pools": lambda: TapeSite(archive="", each_pool=True),
+    "pools in place": lambda: TapeSite(archive="", each_pool=True, place="{path}", seats=1),
 }
 
 

@@ -555,11 +555,13 @@ def test_what_contradicts_a_restored_ledger_is_doubted_and_all_else_is_not():
     assert looked_at(MIGRATED, a_tape(OTHER), at=9.0).doubted is None
 
 
-def test_a_tape_that_is_made_again_after_a_delete_has_nothing_of_the_old_one():
+def test_a_tape_that_is_made_again_after_a_delete_is_new_until_it_is_written():
     anew = looked_at(DELETED, a_tape(a_file(0, 300.0, inode=8)), at=301.0)
-    assert (anew.state, anew.deleted) == (TapeState.SCRATCH, None)
+    assert (anew.state, anew.is_new, anew.rewritten) == (TapeState.SCRATCH, True, None)
+    used = looked_at(anew, a_tape(a_file(4, 400.0, inode=8)), at=401.0)
+    assert (used.state, used.deleted, used.rewritten) == (TapeState.WRITTEN, None, 401.0)
     back = looked_at(DELETED, WRITTEN, at=301.0)
-    assert back.state is TapeState.MIGRATED
+    assert (back.state, back.deleted) == (TapeState.MIGRATED, None)
 
 
 # -- mounts
@@ -580,6 +582,8 @@ def test_a_tape_that_is_made_again_after_a_delete_has_nothing_of_the_old_one():
         (evolve(ERASED, doubted=9.0), (COPY,), MountAction.FAIL),
         (BARE, (), MountAction.LEAVE),
         (DELETED, (COPY,), MountAction.LEAVE),
+        (with_file(DELETED, a_tape(a_file(0, 300.0))), (COPY,), MountAction.NOTE),
+        (evolve(DELETED, size=0, doubted=9.0), (COPY,), MountAction.FAIL),
     ],
 )
 def test_only_a_tape_whose_last_content_is_in_a_copy_is_recalled(tape, copies, action):

@@ -1,29 +1,17 @@
 """A tape that is moved or deleted while its restore runs: its data appears nowhere else."""
 
+from functools import partial
+
 import pytest
 from tape_programs import ERASED, Player
-from tape_sites import TapeSite
-from tape_worlds import TapeWorld
 
 BEGUN = (*ERASED, ("send", "Restore", 0))
 DELETED = (*ERASED, ("do", "Delete", 0), ("send", "Restore", 0))
 
 
 @pytest.fixture
-def worlds():
-    made = []
-
-    def make(steps, place="{target}", **site):
-        made.append(TapeWorld(TapeSite(place=place, **site)))
-        for each in steps:
-            getattr(Player(made[-1]), each[0])(*each[1:])
-            made[-1].check()
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-        each.site.remove()
+def worlds(worlds):
+    return partial(worlds, place="{target}")
 
 
 def last(world):

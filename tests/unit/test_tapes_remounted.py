@@ -2,25 +2,6 @@
 
 import pytest
 from tape_programs import ARCHIVED, BACK, Player
-from tape_sites import TapeSite
-from tape_worlds import TapeWorld
-
-
-@pytest.fixture
-def worlds():
-    made = []
-
-    def make(steps, **site):
-        made.append(TapeWorld(TapeSite(**site)))
-        for each in steps:
-            getattr(Player(made[-1]), each[0])(*each[1:])
-            made[-1].check()
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-        each.site.remove()
 
 
 @pytest.mark.parametrize("before", [ARCHIVED, BACK])

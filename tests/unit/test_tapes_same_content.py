@@ -1,10 +1,10 @@
 """Which other copies are as good as one that was lost: those that are known to hold the same."""
 
+from functools import partial
+
 import pytest
 from attrs import evolve
 from tape_programs import ARCHIVED, BACK, ERASED, Player
-from tape_sites import TapeSite
-from tape_worlds import TapeWorld
 
 from vtspolicy.tapes import Copy, Fingerprint, Restored
 
@@ -49,19 +49,8 @@ def test_what_is_known_to_hold_the_same(older, newer, same):
 
 
 @pytest.fixture(params=["found", "data"])
-def worlds(request):
-    made = []
-
-    def make(steps):
-        made.append(TapeWorld(TapeSite(proof=request.param)))
-        for each in steps:
-            getattr(Player(made[-1]), each[0])(*each[1:])
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-        each.site.remove()
+def worlds(worlds, request):
+    return partial(worlds, proof=request.param)
 
 
 def restored_after_the_newest_copy_is_lost(world):

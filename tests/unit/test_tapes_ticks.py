@@ -1,33 +1,18 @@
 """File systems with times of whole seconds: what is written in the same second is not missed."""
 
+from functools import partial
+
 import pytest
-from tape_programs import ARCHIVED, BACK, ERASED, Player
-from tape_sites import TapeSite
-from tape_worlds import TapeWorld
+from tape_programs import ARCHIVED, BACK, ERASED
 
 from vtspolicy.tapes import Act, Ask, Copy, Facts, Fingerprint, Proof, Tape, VaultFeatures, judge
 
 SECOND = 1_000_000_000
 
 
-def world_of(**site):
-    return TapeWorld(TapeSite(tick=SECOND, **site))
-
-
 @pytest.fixture
-def worlds():
-    made = []
-
-    def make(steps, **site):
-        made.append(world_of(**site))
-        for each in steps:
-            getattr(Player(made[-1]), each[0])(*each[1:])
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-        each.site.remove()
+def worlds(worlds):
+    return partial(worlds, tick=SECOND)
 
 
 @pytest.mark.parametrize("place", ["{target}", "{staging}", "{path}"])

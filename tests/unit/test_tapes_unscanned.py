@@ -56,3 +56,12 @@ def test_its_copy_is_kept_where_a_job_keeps_its_record_from_following():
     assert [path.read_bytes() for path in world.places(tape) if path.exists()] == [tape.content]
     world.close()
     site.remove()
+
+
+def test_an_archive_by_its_full_name_adds_to_its_copies(world):
+    player, tape = Player(world), world.tapes[0]
+    world.write("rewrite", 0)
+    world.pass_time(5.0)
+    assert player.do("archive", 0).state.value == "completed"
+    assert [each.path for each in world.ledger.book.tapes_named(tape.name)] == [str(tape.path)]
+    assert len(world.ledger.book.copies_of(str(tape.path))) == 2

@@ -303,3 +303,17 @@ def test_one_look_opens_a_pool_once_and_keeps_nothing_open(root):
         assert look.find(Target(cartridge="B00001")).tapes[0].pool == "ONE"
         assert len([*open_below(root)]) == before + 1
     assert len([*open_below(root)]) == before
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_vault_that_is_not_mounted_hides_no_tape_that_it_had(root, other):
+    """Nor is another tape of the name meant, which no command may mean while both are there."""
+    both = Vaults({name: root / name for name in ("VAULT01", "VAULT02")})
+    (root / "VAULT02" / "PAY").mkdir(parents=True)
+    known = both.find(target(cartridge="A00017")).tapes
+    if other:
+        (root / "VAULT02" / "PAY" / "A00017").write_bytes(b"other")
+    (root / "VAULT01").rename(root / "away")
+    (root / "VAULT01").mkdir()
+    with pytest.raises(VaultError, match="VAULT01 is empty; is its file system mounted"):
+        both.find(Target(cartridge="A00017"), known)

@@ -157,3 +157,13 @@ def test_a_tape_that_is_mapped_for_writing_is_not_read_for_a_proof(vaults):
     assert vaults.digest(tape, tape.seen).digest == hashlib.sha256(b"Data").hexdigest()
     with Path(tape.path).open("rb"):
         assert vaults.digest(tape).size == 4
+
+
+def test_a_note_that_finds_no_room_is_told_before_anything_is_done(vaults, monkeypatch):
+    tape = tape_of(vaults)
+    Path(vaults.new_target(tape, "j1-1")).write_bytes(b"back")
+    write = vaults.system.write
+    monkeypatch.setattr(vaults.system, "write", lambda file, data: write(file, data[:10]))
+    with pytest.raises(VaultError, match="No space"):
+        vaults.exchange(tape, tape.seen, "j1-1")
+    assert Path(tape.path).read_bytes() == b"data"

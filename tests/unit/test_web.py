@@ -15,6 +15,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from vtspolicy.client import SOCKET, Client, Refusal, Unreachable, reachable
@@ -473,6 +474,17 @@ class ControlSocketTests(TestCase):
             } | ({verb.one_of[0]: 3} if verb.one_of else {})
             yield deferToThread(self.client().post, name, **given)
         assert [name for name, _ in self.control.asked] == [verb.method for verb in VERBS.values()]
+
+    @inlineCallbacks
+    def test_an_order_whose_effect_has_its_line_in_the_log_has_no_second_one(self):
+        self.open()
+        events = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        yield deferToThread(self.client().post, "drain")
+        yield deferToThread(self.client().post, "cancel", request=17, reason="wrong tape")
+        [line] = [formatEvent(each) for each in events if each.get("action") == "order"]
+        assert line == f"{ME} asks for /api/v1/cancel {{'request': 17, 'reason': 'wrong tape'}}."
 
     @inlineCallbacks
     def test_an_order_that_would_wait_for_the_ledger_is_refused(self):

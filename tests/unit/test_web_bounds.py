@@ -126,3 +126,19 @@ def test_where_all_have_just_come_the_last_one_is_closed():
 
     assert is_gone(late)
     assert not any(is_gone(each) for each in crowd)
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://localhost/", 200),
+        ("HTTP://vts1.example.com:7180/readyz?verbose", 200),
+        ("http://127.0.0.1:7180", 200),
+        ("http://localhost/nothing", 404),
+        ("http://evil.example.net/", 403),
+        ("http://localhost@evil.example.net/", 403),
+    ],
+)
+def test_of_a_target_in_absolute_form_its_own_name_counts(target, status):
+    assert Peers(NAMES).ask("Host: 127.0.0.1", path=target) == status
+    assert Peers(NAMES).ask("Host: evil.example.net", path=target) == status

@@ -1,11 +1,14 @@
 """`vtspolicy check`: every problem of configuration, families, rules and rule tests."""
 
+import grp
 import os
 import shutil
 import stat
 import sys
 import time
+from collections.abc import Collection
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
@@ -20,6 +23,7 @@ from vtspolicy.config.reading import Findings
 from vtspolicy.grammar import Vocabulary, load_vocabulary, shipped
 from vtspolicy.rules.cases import failed_cases
 from vtspolicy.rules.check import Surroundings, check_table
+from vtspolicy.rules.conditions import is_glob
 from vtspolicy.rules.load import read_table
 from vtspolicy.rules.table import Table
 from vtspolicy.suggest import did_you_mean
@@ -58,8 +62,9 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
     problems = [*findings.problems]
     problems += _unusable_files(configuration)
     problems += _open_web(configuration)
+    problems += _unknown_group(configuration)
     vocabulary = _vocabulary(configuration, problems)
-    problems += _unknown_families(configuration, vocabulary)
+    problems += _unknown_rights(configuration, vocabulary)
     table, found = read_table(
         [path for path in configuration.rules if path.is_file()],
         vocabulary=vocabulary,
@@ -141,6 +146,20 @@ def _open_web(configuration: Configuration) -> list[Problem]:
     return list(findings.problems)
 
 
+def _unknown_group(configuration: Configuration) -> list[Problem]:
+    """Report a control group that the system does not have: no server would start."""
+    findings = Findings()
+    group = configuration.control_group
+    if group is not None and group not in (known := [each.gr_name for each in grp.getgrall()]):
+        try:
+            grp.getgrnam(group)  # a directory service need not list its groups
+        except KeyError:
+            place = configuration.places.get("control_group", Place(file=configuration.file))
+            message = f"there is no group {group}"
+            findings.add(place, message, did_you_mean(group, known) or f"groupadd {group}")
+    return list(findings.problems)
+
+
 def _doubt_certificates(configuration: Configuration, number: int, findings: Findings) -> None:
     """Report the certificates of a listener that do not hold, and warn of those that end soon."""
     from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
@@ -198,17 +217,41 @@ def _what_vaults_lack(configuration: Configuration) -> list[Problem]:
     return list(findings.problems)
 
 
-def _unknown_families(configuration: Configuration, vocabulary: Vocabulary) -> list[Problem]:
+def _unknown_rights(configuration: Configuration, vocabulary: Vocabulary) -> list[Problem]:
     findings = Findings()
+    anywhere = Place(file=configuration.file)
     for host in configuration.hosts.values():
+        place = configuration.places.get(f"hosts.{host.name}.families", anywhere)
         for family in host.families:
-            if family not in vocabulary.families and not any(mark in family for mark in "*?["):
+            if is_glob(family):
+                _doubt_glob(
+                    findings, place, family, vocabulary.families, f"host {host.name} may use family"
+                )
+            elif family not in vocabulary.families:
                 findings.add(
-                    configuration.places[f"hosts.{host.name}.families"],
+                    place,
                     f'host {host.name} may use "{family}", which is not a family or verb',
                     did_you_mean(family, vocabulary.families),
                 )
+        place = configuration.places.get(f"hosts.{host.name}.vaults", anywhere)
+        for vault in filter(is_glob, host.vaults):
+            _doubt_glob(
+                findings, place, vault, configuration.vaults, f"host {host.name} may use vault"
+            )
     return list(findings.problems)
+
+
+def _doubt_glob(
+    findings: Findings, place: Place, glob: str, names: Collection[str], right: str
+) -> None:
+    """Warn of a glob in a host's rights that gives it nothing."""
+    if not any(fnmatchcase(name, glob) for name in names):
+        findings.add(
+            place,
+            f'{right} "{glob}", which matches none',
+            did_you_mean(glob.rstrip("*"), names),
+            warning=True,
+        )
 
 
 def find_program(name: str) -> str | None:

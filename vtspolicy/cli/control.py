@@ -13,9 +13,9 @@ from vtspolicy.cli.options import (
     Exit,
     Number,
     config_option,
-    configured,
     give_up,
     json_option,
+    places,
     print_json,
 )
 from vtspolicy.cli.tables import emit, instant
@@ -83,7 +83,7 @@ def told(ask: Callable[[], T]) -> T:
 
 
 def _client(config: Path, timeout: float = 30.0) -> Client:
-    return Client(spool=configured(config).spool, timeout=timeout)
+    return Client(spool=places(config).spool, timeout=timeout)
 
 
 def _numbers(value: object) -> list[int]:
@@ -113,7 +113,7 @@ def cancel(
     if (request is None) == (job is None):
         raise click.UsageError("name either a REQUEST or a --job")
     given: dict[str, str | int] = {"job": job or 0}
-    configuration = configured(config)
+    configuration = places(config)
     if request is not None:
         given = {"request": request}
         count = _live_jobs(configuration, request)

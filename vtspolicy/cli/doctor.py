@@ -78,6 +78,7 @@ def doctor(config: Path, *, as_json: bool) -> None:
         *_ledger(configuration),
         *_spool(configuration),
         *_programs(rules),
+        *_places(rules),
         *_server(configuration),
     ]
     about = _machine(configuration)
@@ -176,11 +177,8 @@ def _spool(configuration: Configuration) -> Iterator[Finding]:
 
 def _writable(about: str, folder: Path, more: str) -> Finding:
     """Return whether this user can make a file in a folder."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        return Finding(about, Grade.FAILED, f"{folder} cannot be written: {error.strerror}")
+    if (why := _why_not_writable(folder)) is not None:
+        return Finding(about, Grade.FAILED, f"{folder}: {why}")
     told = f"{folder}: {_free(folder)}"
     return Finding(about, Grade.OK, f"{told}; {more}" if more else told)
 
@@ -197,10 +195,7 @@ def _programs(rules: Table | None) -> Iterator[Finding]:
             found = shutil.which(program) or shutil.which(
                 program, path=str(Path(sys.executable).parent)
             )
-            used = any(
-                rule.work is not None and rule.work.application == application.name
-                for rule in (rules.rules if rules is not None else ())
-            )
+            used = application.name in _used(rules)
             about = f"program {name}"
             if found is None:
                 grade = Grade.FAILED if used else Grade.WARNING
@@ -209,6 +204,49 @@ def _programs(rules: Table | None) -> Iterator[Finding]:
                 grade, told = _interpreted(Path(found))
                 told = f"{told}, of {application.name}"
             yield Finding(about, grade, told)
+
+
+def _used(rules: Table | None) -> frozenset[str]:
+    """Return the names of the applications that a rule runs."""
+    works = [rule.work for rule in rules.rules] if rules is not None else []
+    return frozenset(work.application for work in works if work is not None)
+
+
+def _places(rules: Table | None) -> Iterator[Finding]:
+    """Try the files and folders that the places of the applications name.
+
+    What an application does in them is not known, so what this user may not do is a warning.
+    """
+    used = _used(rules)
+    for application in rules.applications.values() if rules is not None else ():
+        for name, written in application.places.items():
+            if application.name in used and written.startswith("/"):
+                told = _place(Path(written))
+                grade = Grade.OK if told is None else Grade.WARNING
+                named = f"{written}, of {application.name}"
+                yield Finding(f"place {name}", grade, f"{named}: {told}" if told else named)
+
+
+def _place(path: Path) -> str | None:
+    """Return why a place may not do, or None."""
+    try:
+        if path.is_dir():
+            return _why_not_writable(path)
+        if path.exists():
+            return None if os.access(path, os.R_OK) else "this user cannot read it"
+    except OSError as error:
+        return str(error.strerror)
+    above = next(folder for folder in path.parents if folder.exists())
+    why = _why_not_writable(above)
+    return f"it is not there and cannot be made: {above}: {why}" if why else None
+
+
+def _why_not_writable(folder: Path) -> str | None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return f"this user cannot write there: {error.strerror}"
 
 
 def _interpreted(program: Path) -> tuple[Grade, str]:

@@ -58,6 +58,8 @@ NAMES = ("host", "family", "application", "rule")
 
 def refuse_unknown(configuration: Configuration, given: Mapping[str, str | None]) -> None:
     """End the program where a list is empty because a name does not exist."""
+    if not configuration.whole:
+        return
     for kind in NAMES:
         name = given.get(kind)
         if name is None:

@@ -26,6 +26,9 @@ from vtspolicy.records import NOTHING, Live
 TAPE = ((140, 26), (100, 20), (0, 13))
 """Characters of a tape's name in a table that is wider than the terminal, by its columns."""
 
+ROOMY = 120
+"""Columns from which on the application has its whole heading."""
+
 _BEFORE_WORDS = re.compile(r"(?:.*?)exit code -?\d+[^:]*: ")
 """What of a reason is ours, before the application's own words."""
 
@@ -42,7 +45,7 @@ def job_table(
         Column("state"),
         Column("host", needs=120),
         Column("ref", needs=70),
-        Column("application", needs=120),
+        Column("application" if width() >= ROOMY else "app", gives=True, needs=80),
         Column("tape"),
         Column("rule", gives=True, needs=160),
         Column(f"started {zone(at)}", needs=60),

@@ -15,9 +15,9 @@ from vtspolicy.cli.options import (
     Exit,
     Number,
     config_option,
-    configured,
     give_up,
     json_option,
+    places,
     print_json,
     reading,
 )
@@ -77,7 +77,7 @@ def jobs(*, config: Path, as_json: bool, state: tuple[str, ...], limit: int, **g
 
     A running server adds why jobs wait, their places, and how far those are that run.
     """
-    configuration = configured(config)
+    configuration = places(config)
     with reading(configuration) as book:
         found = book.jobs(state=[JobState(each) for each in state], limit=limit, **given)
     if not found:
@@ -118,7 +118,7 @@ def job(*, config: Path, as_json: bool, follow: bool, number: int) -> None:
     With --follow each step of it, how far it is and what its application writes are shown as they
     come, and the exit code is that of its end: 0 completed, 3 with warnings, 1 in any other way.
     """
-    configuration = configured(config)
+    configuration = places(config)
     if follow:
         from vtspolicy.cli.following import follow_job  # noqa: PLC0415 - for this option only
 

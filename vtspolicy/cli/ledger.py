@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from vtspolicy.cli.options import Exit, config_option, configured, give_up, json_option, print_json
+from vtspolicy.cli.options import Exit, config_option, give_up, json_option, places, print_json
 from vtspolicy.cli.tables import emit
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
@@ -25,7 +25,7 @@ def backup_ledger(*, config: Path, as_json: bool, file: Path) -> None:
     FILE appears only when the copy is complete and on the disk. A copy that is there is replaced,
     another file is not. It can be put in the ledger's place while no server runs.
     """
-    configuration = configured(config)
+    configuration = places(config)
     target = file.absolute()  # the server has another working directory
     if not target.parent.is_dir():
         give_up(f"{target.parent} is not a directory", Exit.USAGE)

@@ -14,6 +14,7 @@ import click
 from vtspolicy.config.keys import DEFAULT_FILE, PREFIX
 from vtspolicy.config.load import load_configuration
 from vtspolicy.config.model import Configuration
+from vtspolicy.config.places import load_places
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.visible import visible_lines
 
@@ -84,6 +85,24 @@ def configured(config: Path) -> Configuration:
         return load_configuration(config, {}, os.environ, absent_vaults=True)
     except ConfigurationError as error:
         give_up("\n".join(str(problem) for problem in error.problems), Exit.USAGE)
+
+
+def places(config: Path) -> Configuration:
+    """Return the configuration, or only where ledger and spool are while it has mistakes.
+
+    For commands that need no more: somebody who edits the file must not keep others away from a
+    server that runs well. A warning tells it. The program ends where the places are not sure.
+    """
+    try:
+        return load_configuration(config, {}, os.environ, absent_vaults=True)
+    except ConfigurationError as error:
+        found = load_places(config, os.environ)
+        if found is None:
+            give_up("\n".join(str(problem) for problem in error.problems), Exit.USAGE)
+        first = next(problem for problem in error.problems if not problem.warning)
+        told = "only its ledger and spool are used; `vtspolicy check` shows all that is wrong"
+        click.echo(f"{first}\nwarning: the configuration has mistakes: {told}", err=True)
+        return found
 
 
 @contextmanager

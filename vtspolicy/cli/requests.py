@@ -12,8 +12,8 @@ from vtspolicy.cli.job_table import words_first
 from vtspolicy.cli.options import (
     Number,
     config_option,
-    configured,
     json_option,
+    places,
     print_json,
     reading,
 )
@@ -53,7 +53,7 @@ def requests(
 
     This reads the ledger; the server need not run. `vtspolicy why N` explains one decision.
     """
-    configuration = configured(config)
+    configuration = places(config)
     with reading(configuration) as book:
         found = book.requests(state=[RequestState(each) for each in state], limit=limit, **given)
     if not found:

@@ -23,9 +23,9 @@ from vtspolicy.cli.options import (
     Exit,
     Number,
     config_option,
-    configured,
     give_up,
     json_option,
+    places,
     print_json,
     reading,
 )
@@ -83,7 +83,7 @@ def retry(
     filtered = bool(state) or any(value is not None for value in given.values())
     if bool(job) == filtered:
         raise click.UsageError("name JOBs, or a filter such as --state failed --since 8h")
-    configuration = configured(config)
+    configuration = places(config)
     client = Client(spool=configuration.spool)
     if len(job) == 1 and not dry_run:
         _one(client, job[0], reason, as_json=as_json)

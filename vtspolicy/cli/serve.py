@@ -5,9 +5,10 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import evolve
 
 from vtspolicy.cli.log_output import is_journal, observer
 from vtspolicy.cli.options import Exit, config_option, give_up
@@ -16,6 +17,9 @@ from vtspolicy.config.keys import option_table
 from vtspolicy.config.load import load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
+
+if TYPE_CHECKING:
+    from vtspolicy.engine.intake import Reader
 
 
 def _keys(command: Callable[..., None]) -> Callable[..., None]:
@@ -54,22 +58,21 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
         from vtspolicy.ledger.errors import LedgerError  # noqa: PLC0415
         from vtspolicy.service import reader_of, run  # noqa: PLC0415
 
-        reader = reader_of(configuration)
+        reader = _with_lacking(reader_of(configuration))
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         raise SystemExit(Exit.NOT_STARTED if error.may_pass else Exit.USAGE) from None
 
     def read() -> Any:  # a Reader, whose module is loaded above
-        found = load_configuration(config, overrides, os.environ)
-        reader = reader_of(found)
+        found = _with_lacking(reader_of(load_configuration(config, overrides, os.environ)))
         _warn(found)
-        return reader
+        return found
 
     journal = is_journal(sys.stderr, os.environ)
     log = observer(sys.stderr, as_json=log_json, journal=journal)
     globalLogBeginner.beginLoggingTo([log], redirectStandardIO=False)
-    _warn(configuration)
+    _warn(reader)
     _have_descriptors(configuration)
     try:
         code = run(reactor, reader, read)
@@ -78,11 +81,21 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
     raise SystemExit(code)
 
 
-def _warn(configuration: Configuration) -> None:
-    """Log what is doubtful in the configuration, in the words of `check`."""
+def _with_lacking(reader: "Reader") -> "Reader":
+    """Return a reader whose table warns of the programs that are not there, and the like."""
+    from vtspolicy.cli.check import find_program, why_secret_unsafe  # noqa: PLC0415 - for a server
+    from vtspolicy.rules.check import Surroundings, lacking  # noqa: PLC0415
+
+    here = Surroundings(find_program=find_program, why_secret_unsafe=why_secret_unsafe)
+    warnings = (*reader.table.warnings, *lacking(reader.table, here))
+    return evolve(reader, table=evolve(reader.table, warnings=warnings))
+
+
+def _warn(reader: "Reader") -> None:
+    """Log what is doubtful in configuration and rules, in the words of `check`."""
     from twisted.logger import Logger  # noqa: PLC0415
 
-    for problem in configuration.warnings:
+    for problem in (*reader.configuration.warnings, *reader.table.warnings):
         Logger("vtspolicy.config").warn(
             "{problem}", problem=str(problem), action="configuration_warning"
         )

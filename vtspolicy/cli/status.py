@@ -10,9 +10,9 @@ from vtspolicy.cli.job_table import job_table
 from vtspolicy.cli.options import (
     Exit,
     config_option,
-    configured,
     give_up,
     json_option,
+    places,
     print_json,
     reading,
 )
@@ -43,9 +43,10 @@ def status(*, config: Path, as_json: bool, check: bool) -> None:
     server is not ready (it drains, its queue is full, ledger or spool are in trouble), a reload was
     refused, jobs or requests have failed within the last 24 hours and were not run again, notices
     are not taken for an hour, the copy of a tape's last content is lost, a vault has trouble or
-    lacks what its acts need, a run cannot be stopped, or the clock is not trusted.
+    lacks what its acts need, a run cannot be stopped, the clock is not trusted, or the
+    configuration has mistakes.
     """
-    configuration = configured(config)
+    configuration = places(config)
     try:
         answer = Client(spool=configuration.spool).get("status")
     except (Unreachable, Refusal) as error:
@@ -53,6 +54,9 @@ def status(*, config: Path, as_json: bool, check: bool) -> None:
         _without_server(configuration, str(error), as_json=as_json)
         raise SystemExit(Exit.UNREACHABLE) from None
     needs = [str(each) for each in answer.get("needs") or ()]
+    if not configuration.whole:
+        needs.append("the configuration has mistakes: no server starts with it")
+        answer = {**answer, "needs": needs}
     code = Exit.FAILED if check and needs else Exit.DONE
     if as_json:
         print_json(answer)

@@ -1,6 +1,5 @@
 """`vtspolicy why`: how a command was understood and decided, as the ledger keeps it."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +12,9 @@ from vtspolicy.cli.options import (
     Exit,
     Number,
     config_option,
-    configured,
     give_up,
     json_option,
+    places,
     print_json,
     reading,
 )
@@ -41,14 +40,14 @@ def why(*, config: Path, as_json: bool, number: int) -> None:
 
     Also for what was rejected or denied. Read from the ledger: no server need run.
     """
-    with reading(configured(config)) as book:
+    with reading(places(config)) as book:
         found = book.request(number)
         if found is None:
             give_up(f"there is no request {number}", Exit.FAILED)
-        text = book.why(number)
+        kept = book.why(number)
         jobs = book.jobs(request=number, limit=JOBS)
         history = book.history(f"request {number}")
-    trace: Trace = json.loads(text) if text else {}
+    trace: Trace = kept or {}
     if as_json:
         print_json({"request": request_page(found, jobs, history), "why": trace or None})
         return
@@ -71,6 +70,9 @@ def _sections(
     steps = trace.get("steps")
     if steps:
         sections.append(_steps(steps))
+    elif trace.get("no_steps"):
+        told = f"how each rule was looked at is not known: {visible(trace['no_steps'])}"
+        sections.append("\n".join(paragraph(told)))
     if error is None:
         sections.append(_verdict(request, trace))
     if jobs:
@@ -154,7 +156,7 @@ def _verdict(request: Request, trace: Trace) -> str:
     if trace.get("rule") is not None:
         by = f"decided by rule {trace.get('number')}, {visible(trace['rule'])}"
         lines += paragraph(f"{by} (table {visible(trace.get('table'))})")
-    elif trace.get("steps"):
+    elif trace.get("table") is not None:
         lines.append(f"no rule matched (table {visible(trace.get('table'))})")
     else:
         lines.append(f"{request.state.value} before any rule was asked")

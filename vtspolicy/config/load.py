@@ -1,7 +1,7 @@
 """Loads the configuration: file, environment and command line become one checked Configuration."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ def load_configuration(
     environ: Mapping[str, str] | None = None,
     *,
     absent_vaults: bool = False,
+    content: str | None = None,
 ) -> Configuration:
     """Return the configuration in `path`.
 
@@ -43,12 +44,13 @@ def load_configuration(
     the command line, which win over both; their values are YAML. Relative paths are relative to
     the file, those of an override to the working directory. With `absent_vaults` the directory of
     a vault need not be there: a disk that is not mounted must not hide what the ledger knows.
+    `content` is taken instead of what is in the file.
 
     Raises ConfigurationError with every problem that was found. Warnings alone do not stop: they
     are in the configuration's `warnings`.
     """
     configuration, findings = read_configuration(
-        path, overrides, environ, absent_vaults=absent_vaults
+        path, overrides, environ, absent_vaults=absent_vaults, content=content
     )
     findings.raise_errors()
     return configuration
@@ -60,6 +62,7 @@ def read_configuration(
     environ: Mapping[str, str] | None = None,
     *,
     absent_vaults: bool = False,
+    content: str | None = None,
 ) -> tuple[Configuration, Findings]:
     """Return what could be read of a configuration, and what is wrong with it, for `check`.
 
@@ -67,7 +70,7 @@ def read_configuration(
     there, when environment or command line say all.
     """
     findings = Findings()
-    root, problems = read_file(path)
+    root, problems = read_file(path) if content is None else read_text(content, file=str(path))
     changed = _overridden(overrides or {}, environ or {}, findings)
     if not (changed and str(path) == DEFAULT_FILE and not Path(path).exists()):
         findings.extend(problems)
@@ -165,6 +168,7 @@ class _Loader:
                 'listen: [{endpoint: "tcp:port=7171:interface=127.0.0.1"}]',
                 warning=True,
             )
+        self._without_effect(listen)
         rules = self._files("rules")
         return Configuration(
             file=file,
@@ -181,7 +185,7 @@ class _Loader:
             rules=rules if "rules" in read.given else (SHIPPED / "dsk.yaml",),
             tests=self._files("tests"),
             families=self._files("families"),
-            places=({"web": read.place("web")} if "web" in read.given else {})
+            places={key: read.place(key) for key in ("web", "control_group") if key in read.given}
             | {f"vaults.{name}": node.place for name, node in read["vaults"].items()}
             | {
                 f"hosts.{name}.{key}": each.place(key)
@@ -201,6 +205,23 @@ class _Loader:
                 )
             },
         )
+
+    def _without_effect(self, listen: Sequence[Listen]) -> None:
+        """Warn of keys that have no effect beside the others."""
+        if self.read["web_names"] and self.read["web"] is None:
+            place = self.read.key_place("web_names")
+            self.findings.add(place, "web_names has no effect without web", warning=True)
+        for read, each in zip(self.read["listen"], listen, strict=True):
+            for key in {"plain", "wrapped"} & read.given if each.format == "json" else ():
+                message = f"{key} has no effect here: it is about displays, and format is json"
+                self.findings.add(read.key_place(key), message, warning=True)
+        if listen and not any(each.format in {"auto", "json"} for each in listen):
+            for name, read in self.read["hosts"].items():
+                if read["acknowledge"]:
+                    message = f"{name} cannot acknowledge: no listener takes JSON"
+                    remedy = "without, each notice is sent again at every connection: remove it"
+                    place = read.key_place("acknowledge")
+                    self.findings.add(place, message, remedy, warning=True)
 
     def _base(self, key: str) -> Path:
         return Path.cwd() if key in self.overridden else self.folder

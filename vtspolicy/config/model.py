@@ -69,6 +69,7 @@ class Configuration:
     scan: float = 600.0  # seconds after which all tapes are looked at again
     cluster: bool = False  # whether commands must name the server with s=
     warnings: tuple[Problem, ...] = ()  # what is doubtful in it
+    whole: bool = True  # False: only node, ledger and spool were read; see config.places
     places: Mapping[str, Place] = field(
         factory=dict, repr=False, eq=False
     )  # hosts.X.peers, listen.0.key

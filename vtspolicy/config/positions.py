@@ -117,16 +117,32 @@ def read_file(path: Path | str, *, name: str | None = None) -> tuple[Node | None
 
     `name` is how messages call the file, if not by its path.
     """
+    file = name or str(path)
+    try:
+        text = read_bounded(path, name=file)
+    except ConfigurationError as error:
+        return None, list(error.problems)
+    return read_text(text, file=file)
+
+
+def read_bounded(path: Path | str, *, name: str | None = None) -> str:
+    """Return the text of a file, without a byte order mark.
+
+    `name` is how messages call the file, if not by its path. Raises ConfigurationError when it
+    cannot be read, is larger than SIZE_LIMIT, or is not UTF-8.
+    """
     place = Place(file=name or str(path))
     try:
         with Path(path).open("rb") as stream:
             content = stream.read(SIZE_LIMIT + 1)
     except OSError as error:
-        return None, [place.problem(f"the file cannot be read: {error.strerror}")]
+        message = f"the file cannot be read: {error.strerror}"
+        raise ConfigurationError([place.problem(message)]) from None
     if len(content) > SIZE_LIMIT:
-        return None, [place.problem(f"the file is larger than {SIZE_LIMIT // 2**20} MiB")]
+        message = f"the file is larger than {SIZE_LIMIT // 2**20} MiB"
+        raise ConfigurationError([place.problem(message)])
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start]
         place = Place(
@@ -134,8 +150,8 @@ def read_file(path: Path | str, *, name: str | None = None) -> tuple[Node | None
             line=before.count(b"\n") + 1,
             column=len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1,
         )
-        return None, [place.problem("this is not UTF-8", "save the file in UTF-8")]
-    return read_text(text, file=place.file)
+        problem = place.problem("this is not UTF-8", "save the file in UTF-8")
+        raise ConfigurationError([problem]) from None
 
 
 def read_text(text: str, *, file: str) -> tuple[Node | None, list[Problem]]:

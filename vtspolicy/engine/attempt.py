@@ -125,6 +125,8 @@ class Attempts:
         if not begun:
             # What an earlier server had not begun is looked at as if it were new: its tape may
             # have been written since.
+            if adopt and attempt.plan is not None:
+                await self.remains.never_begun(job, attempt.plan)
             refusal = await self._begin(attempt) or await self._prepare(attempt.job, readings)
             if refusal is not None:
                 return refusal

@@ -199,7 +199,7 @@ class Catalogue:
         self.troubles = troubles
         if changed or self.last is None:
             self._log.info(
-                "Tapes seen: {count}, of them changed: {changed}, in {seconds:.2f} s.",
+                "Looked through the vaults in {seconds:.2f} s, tapes: {count}, changed: {changed}.",
                 action="scanned",
                 count=len(seen.tapes),
                 changed=changed,

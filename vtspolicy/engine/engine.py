@@ -36,9 +36,11 @@ from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger.desk import Era
 from vtspolicy.ledger.intake import Intake, Recorded
 from vtspolicy.metrics import Metrics
 from vtspolicy.queue.protocol import Entry, Queue
+from vtspolicy.rules.steps import outline
 from vtspolicy.runner.protocol import Runner, WrongSpoolError
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, OneLook, Vaults
@@ -116,7 +118,7 @@ class Engine:
             self.conductor.resume(job)
         self.queue.open(self.conductor.begin)
         self.log.info(
-            "Taken up: {running} running and {waiting} waiting jobs.",
+            "Recovered {running} running and {waiting} waiting jobs.",
             action="recovered",
             running=len(adopted),
             waiting=self.queue.waiting,
@@ -139,12 +141,14 @@ class Engine:
                 " folder away"
             )
         kept = await self.ledger.read(Book.spool_mark)
-        era = await self.ledger.write(
-            Book.begin_era,
-            self.runner.newest(),
-            now=self.clock.seconds(),
-            is_own_spool=(marked or "") in {ledger, kept or ""},
-        )
+        newest, now, table = self.runner.newest(), self.clock.seconds(), self.reader.table
+        is_own = (marked or "") in {ledger, kept or ""}
+
+        def begin_era(book: Book) -> Era:
+            book.keep_rule_table(table.hash, outline(table))
+            return book.begin_era(newest, now=now, is_own_spool=is_own)
+
+        era = await self.ledger.write(begin_era)
         if era.put_back:
             self.log.warn(
                 "The ledger was restored from a copy: what came after it is not known. The next"
@@ -226,7 +230,7 @@ class Engine:
     async def find(self, commands: Sequence[Understood]) -> dict[int, Found | str]:
         """Return for each command its tapes, as their files are and as the ledger knows them.
 
-        The ledger is only asked where a rule may want to know.
+        The ledger is asked where a rule may want to know, and where tapes of these names are.
         """
         about_tapes = [each for each in commands if each.command.targets]
         if not about_tapes:
@@ -235,7 +239,7 @@ class Engine:
             target.cartridge
             for each in about_tapes
             for target in each.command.targets
-            if target.vault is None and target.cartridge is not None
+            if target.cartridge is not None
         }
 
         def named(book: Book) -> dict[str, list[Tape]]:

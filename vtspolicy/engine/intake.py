@@ -28,13 +28,13 @@ from vtspolicy.rules.decision import (
     Circumstances,
     Decision,
     PlannedJob,
-    Step,
     Verdict,
     proven_user,
 )
 from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.rules.match import decide
+from vtspolicy.rules.steps import Inputs, inputs_of
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, NoSuchTapeError, OneLook, VaultBusyError, VaultError
@@ -122,7 +122,7 @@ def find(
 ) -> Found | str:
     """Return the tapes of a command, or why they cannot be had. Touches the disk: in a thread.
 
-    `records` are the tapes of which the ledger knows the names that the command gives bare.
+    `records` are the tapes that the ledger knows of the names in the command.
     """
     tapes: list[Tape] = []
     missing: list[str] = []
@@ -133,7 +133,7 @@ def find(
                 found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
             except NoSuchTapeError as error:
                 missing.append(target.cartridge or "")
-                if len(missing) == len(targets):
+                if len(targets) == 1:
                     return str(error)
                 continue
             tapes.extend(found.tapes)
@@ -144,6 +144,8 @@ def find(
         return str(error)
     except OSError as error:
         return f"the vault cannot be read: {error.strerror or error}"
+    if missing and len(missing) == len(targets):
+        return f"no vault has one of these tapes: {', '.join(missing)}"
     return Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
 
 
@@ -163,13 +165,13 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
         user=proven_user(event),
         tapes=found.tapes,
     )
-    trace: list[Step] = []  # kept with the request, for `vtspolicy why`
     try:
-        decision = decide(reader.table, understood.command, circumstances, trace=trace)
+        decision = decide(reader.table, understood.command, circumstances)
     except ExpansionError as error:
         return refused(understood, RequestState.DENIED, str(error))
     decision = _with_missing(decision, found.missing)
-    intake = _decided(understood, decision)
+    inputs = inputs_of(reader.table, understood.command, circumstances)
+    intake = _decided(understood, decision, inputs)
     begin = _not_before(decision, now)
     if begin is None or intake.state is not RequestState.OPEN:
         return intake
@@ -242,13 +244,14 @@ def settle_some(
     return decided, len(commands)
 
 
-def _decided(understood: Understood, decision: Decision) -> Intake:
+def _decided(understood: Understood, decision: Decision, inputs: Inputs) -> Intake:
     reason = decision.reason
     if decision.verdict is Verdict.RUN and not decision.jobs:
         reason = "there is no tape to do it with"
         if decision.left_out:
             reason += f": {decision.left_out[0][1]}"
-    return refused(understood, _STATES[decision.verdict], reason, decision=decision)
+    state = _STATES[decision.verdict]
+    return refused(understood, state, reason, decision=decision, inputs=inputs)
 
 
 def refused(
@@ -258,6 +261,7 @@ def refused(
     *,
     end: JobState | None = None,
     decision: Decision | None = None,
+    inputs: Inputs | None = None,
 ) -> Intake:
     """Return the record of a command; only a decision can bring jobs."""
     command = understood.command
@@ -280,7 +284,7 @@ def refused(
         rule=decision.rule if decision is not None else None,
         table=decision.table if decision is not None else None,
         jobs=decision.jobs if decision is not None else (),
-        why=why(command, decision, reason),
+        why=why(command, decision, reason, inputs),
         fields=fields,
         end=end,
         notify_all=understood.host.notices == "all",
@@ -334,8 +338,17 @@ def tape_of(command: Command) -> str | None:
     return " ".join(names) or None
 
 
-def why(command: Command, decision: Decision | None, reason: str | None) -> str:
-    """Return as JSON why a command was decided so: kept with the request."""
+def why(
+    command: Command,
+    decision: Decision | None,
+    reason: str | None,
+    inputs: Inputs | None = None,
+) -> str:
+    """Return as JSON why a command was decided so: kept with the request.
+
+    How each rule was looked at is not in it: `vtspolicy why` makes that of the inputs and of the
+    table, which the ledger keeps.
+    """
     trace: dict[str, object] = {
         "command": {
             "family": command.family,
@@ -352,15 +365,7 @@ def why(command: Command, decision: Decision | None, reason: str | None) -> str:
         trace["table"] = decision.table
         trace["rule"] = decision.rule
         trace["number"] = decision.number
-        trace["steps"] = [
-            {
-                "number": step.number,
-                "rule": step.rule,
-                "matched": step.matched,
-                "condition": step.condition,
-                "found": step.found,
-            }
-            for step in decision.steps
-        ]
         trace["left_out"] = [list(pair) for pair in decision.left_out[:100]]
+    if inputs is not None:
+        trace["inputs"] = inputs.to_data()
     return _json(trace)

@@ -99,7 +99,7 @@ class Journal:
         }
         if word is Word.ACCEPTED:
             self.log.info(
-                "Request {req} accepted: {jobs} to do.",
+                "Request {req} accepted, jobs: {jobs}.",
                 action="request_accepted",
                 jobs=fields.get("jobs"),
                 again=fields.get("again"),
@@ -162,7 +162,7 @@ class Journal:
             took = max(round(job.finished - job.started), 0)
         self.log.emit(
             LEVELS[job.state],
-            "Job {job} {state}: {cause}" if job.reason else "Job {job} {state}",
+            _ended_words("Job {job}", job.state, job.reason),
             action="job_ended",
             state=job.state.value,
             attempt=job.attempt,
@@ -180,13 +180,20 @@ class Journal:
         state, cause = notice.word.name.lower(), fields.get("reason")
         self.log.emit(
             LEVELS[JobState(state)],
-            "Request {req} {state}: {cause}" if cause else "Request {req} {state}",
+            _ended_words("Request {req}", JobState(state), cause),
             action="request_ended",
             state=state,
             cause=cause,
             host=notice.host or None,
             **{name: fields.get(name) for name in _OF_REQUEST},
         )
+
+
+def _ended_words(what: str, state: JobState, cause: object) -> str:
+    """Return the format of a line about an end."""
+    words = {JobState.WARNING: "ended with warnings", JobState.TIMEDOUT: "timed out"}
+    text = f"{what} {words.get(state, '{state}')}"
+    return f"{text}: {{cause}}" if cause else text
 
 
 def _about(job: Job) -> dict[str, object]:

@@ -328,8 +328,8 @@ class Mounts:
             "rejected": "the host's operator rejected it",
         }
 
-        def close(book: Book) -> int:
-            closed = 0
+        def close(book: Book) -> list[Mount]:
+            closed = []
             for mount in book.open_mounts(host.name, message.sequence):
                 asked = book.event_of(mount.id)
                 # The host uses its numbers again: an old event that is shown again closes nothing.
@@ -338,11 +338,21 @@ class Mounts:
                     continue
                 book.move_mount(mount.id, MountState.CLOSED, now, reason=told[message.kind])
                 _unlock(book, mount, now)
-                closed += 1
+                closed.append(mount)
             return closed
 
-        if await self.engine.ledger.write(close):
+        closed = await self.engine.ledger.write(close)
+        if closed:
             self._count("closed")
+        for mount in closed:
+            self._log.info(
+                "Mount {seq} of {host} for {tape} is not answered: {cause}.",
+                action="mount_closed",
+                seq=mount.seq,
+                host=host.name,
+                tape=mount.volume,
+                cause=told[message.kind],
+            )
 
     # -- what comes of it
 

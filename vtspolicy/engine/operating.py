@@ -34,6 +34,7 @@ from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow, Recorded
 from vtspolicy.records import Live, plain
+from vtspolicy.rules.steps import outline
 from vtspolicy.status import HostStatus, RefusedReload, Status
 from vtspolicy.tapes import TapeState
 
@@ -338,20 +339,21 @@ class Operator:
         self.refused_reload = None
         self.doors.renew()
         engine.metrics.reloads.labels("taken").inc()
-        await engine.ledger.write(
-            Book.add_history,
-            "table",
-            before.table.hash,
-            after.table.hash,
-            cause="reload" if reason is None else f"reload: {reason}",
-            actor=actor,
-            at=engine.clock.seconds(),
-        )
+        now = engine.clock.seconds()
+        cause = "reload" if reason is None else f"reload: {reason}"
+
+        def keep(book: Book) -> None:
+            book.keep_rule_table(after.table.hash, outline(after.table))
+            hashes = (before.table.hash, after.table.hash)
+            book.add_history("table", *hashes, cause=cause, actor=actor, at=now)
+
+        await engine.ledger.write(keep)  # before all that the table decides
         self.log.info(
             "Reloaded by {by}: table {table}.",
             action="reloaded",
             table=after.table.hash,
             by=actor,
+            cause=reason,
         )
         warnings = [str(problem) for problem in after.table.warnings] + [
             f"{key} has changed; it is taken at the next start"

@@ -35,16 +35,25 @@ def answer(book: Book, understood: Understood) -> Answer:
             del fields["req"]
             fields["reason"] = f"request {request.id}: {fields['reason']}"
         return Answer(recorded=book.record(evolve(intake, fields=fields)))
-    reason = f"request {request.id} had ended: {request.state.value}"
-    if request.live:
-        reason = f"{request.live} job(s) of request {request.id} are told to stop"
-    intake = refused(understood, RequestState.OPEN, reason, end=JobState.COMPLETED)
+    end, reason = _cancellation(request)
+    intake = refused(understood, RequestState.OPEN, reason, end=end)
     recorded = book.record(intake)
     if recorded.duplicate:
         return Answer(recorded=recorded)
     actor = f"host {understood.host.name}"
     done = book.cancel_request(request.id, actor, understood.received)
     return Answer(recorded=recorded, notices=done.notices, running=done.running, ended=done.ended)
+
+
+def _cancellation(request: Request) -> tuple[JobState, str]:
+    """Return how a Cancel of a request ends, and why: what had ended otherwise is not cancelled."""
+    if request.live:
+        jobs = "1 job" if request.live == 1 else f"{request.live} jobs"
+        return JobState.COMPLETED, f"request {request.id}: {jobs} being cancelled"
+    if request.state is RequestState.CANCELLED:
+        return JobState.COMPLETED, f"request {request.id} was cancelled already"
+    ended = f"request {request.id} had ended already: {request.state.value}"
+    return JobState.WARNING, f"nothing was cancelled: {ended}"
 
 
 def status_fields(request: Request) -> Mapping[str, str | int]:

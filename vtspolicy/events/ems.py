@@ -24,6 +24,7 @@ from vtspolicy.events.header import (
     may_follow_header,
     misplaced_header,
     misread_header,
+    odd_before_command,
     parse_header,
     printable,
     refused_cut,
@@ -245,10 +246,8 @@ class EmsDecoder:
         elif (
             self._open is None
             and not self._shows_headers
-            and is_command(line)
-            and not NEAR_PLAIN.match(line.strip())
+            and (before := odd_before_command(line)) is not None
         ):
-            before = line[: line.lower().find(b"vtspolicy")]
             self._refuse(
                 "plain",
                 f"found {printable(before)} before VTSPolicy: a command begins in the first column;"

@@ -42,7 +42,9 @@ _WRITER_ALONE = re.compile(rb"(?:\d{1,5},\d{1,5}(?:[ \t]++\$[A-Za-z0-9]{1,5}:)?)
 _LAST_LINE = re.compile(
     rb"\s*+(?:(?:(?:\d{1,5},\d{1,5}[ \t]++)?\$[A-Za-z0-9]{1,5}:)?" + COMMAND.pattern + rb"|\$ZSVR:)"
 )
-_BEFORE = re.compile(_ODD + rb"++(?=\d\d-\d\d-\d\d[ \t])")
+_SEQUENCE = rb"\x1b\[[0-9;?]{0,16}[@-~]"  # of a terminal: a colour, the place of the cursor
+_BEFORE = re.compile(rb"(?>(?:" + _SEQUENCE + rb"|" + _ODD + rb")+)(?=\d\d-\d\d-\d\d[ \t])")
+_BEFORE_PLAIN = re.compile(rb"(?>(?:" + _SEQUENCE + rb"|" + _ODD + rb")+)(?=" + _WORD + rb")")
 
 # What both words have in common, so that one search at the speed of `memchr` finds either; two
 # calls of `bytes.find` take more than twice as long. Lower case: letters need not be right.
@@ -66,6 +68,18 @@ _HEADER = re.compile(
     """
     % PROCESS.encode(),
     re.VERBOSE,
+)
+# A header with another date or time: a distributor that was told another form.
+_FOREIGN = re.compile(
+    rb"""
+    ((?: [^\s\\]{1,32} [ \t]++ ){1,3}
+        \\[A-Za-z0-9]{1,8} \. %b (?: [ \t]*+ \* [ \t]*+ | [ \t]++ )
+        [A-Za-z0-9-]{1,8} \. [A-Za-z0-9_-]{1,16} \. [A-Za-z]\d\d
+        (?: [ \t]*+ \* [ \t]*+ | [ \t]++ ) [+-]?\d{1,6} )
+    [ \t]++ (.*+)
+    """
+    % PROCESS.encode(),
+    re.VERBOSE | re.DOTALL,
 )
 # What is where a header should be: fields, no plain words; then a command, or nothing.
 # The fields repeat in an atomic group. Before 3.11.5 `re` does not go back to the end of the last
@@ -222,16 +236,28 @@ def misplaced_header(line: bytes) -> str | None:
     """
     before = _BEFORE.match(line)
     if before is None:
-        return None
+        foreign = _FOREIGN.match(line)
+        if foreign is None or OWN_SUBSYSTEM.encode() in foreign[1] or not is_command(foreign[2]):
+            return None
+        return refused_header(foreign[1])
     parsed = parse_header(line[before.end() :])
-    if parsed is None or parsed[0].is_own or not parsed[0].begins_candidate(parsed[1]):
+    if parsed is None:
         return None
-    if Event(text=decode_text(parsed[1])).is_own_notice:
+    header, text = parsed
+    if not header.event(decode_text(text), "ems", range(0)).is_candidate:
         return None
     return (
         f"found {printable(before[0])} before the date: an event begins in the first column;"
         " remove what is before it"
     )
+
+
+def odd_before_command(line: bytes) -> bytes | None:
+    """Return the blanks and characters of a terminal before a plain command, or None."""
+    before = _BEFORE_PLAIN.match(line)
+    if before is None or not is_command(line[before.end() :]):
+        return None
+    return before[0]
 
 
 def printable(raw: bytes) -> str:

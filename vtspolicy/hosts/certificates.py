@@ -63,6 +63,27 @@ def certificates(file: Path) -> list[x509.Certificate]:
     return found
 
 
+def lets_in_nobody(certificate: x509.Certificate) -> bool:
+    """Whether no host's certificate can be valid by this one: it signs none, and is not one itself.
+
+    RFC 5280, 4.2.1.3 and 4.2.1.9, as OpenSSL applies them: whoever signs has `CA:TRUE` and, if it
+    has a key usage, `keyCertSign`. A host's certificate that has signed itself lets in that host.
+    """
+    if certificate.issuer == certificate.subject:
+        return False
+    extensions = certificate.extensions
+    try:
+        if not extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return True
+    except x509.ExtensionNotFound:
+        return True
+    try:
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    return not usage.key_cert_sign
+
+
 def _of(certificate: x509.Certificate, key: str, file: Path) -> Validity:
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     name = names[0].value if names else certificate.subject.rfc4514_string()

@@ -241,8 +241,9 @@ class IntakeDesk(ReadingDesk):
             repeats=job_id,
             rule=old.rule,
             table=request.table if request else None,
-            why=self.why(old.request),
+            why=self._kept_why(old.request) or None,
             jobs=(_planned(old),),
+            fields=present(tape=old.tape),
             notify_all=old.notify_all,
             actor=actor,
         )
@@ -252,6 +253,11 @@ class IntakeDesk(ReadingDesk):
         self._note(at, state, state, cause, actor, request=old.request, job=job_id)
         self._note(at, "open", "open", cause, actor, request=recorded.request)
         return recorded
+
+    def keep_rule_table(self, digest: str, rules: str) -> None:
+        """Keep what decides in the table that is in use from now on: see rules.steps.outline."""
+        self._do("replace_rule_tables", digest)
+        self._do("keep_rule_table", digest, rules)
 
     def _live_renewal(self, job_id: int) -> int | None:
         """Return a live job of the same work, among all that repeat the same first job; or None."""
@@ -298,7 +304,7 @@ def _told(
     first.update(intake.fields)
     yield intake.word or _FIRST_WORD[intake.state], first
     if end is not None:
-        yield end, known | present(jobs=0, reason=intake.reason)
+        yield end, known | present(jobs=0, tape=intake.fields.get("tape"), reason=intake.reason)
 
 
 def _actor(intake: Intake) -> str:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from attrs import field, frozen
 
@@ -11,6 +12,7 @@ from vtspolicy.events.event import Event
 from vtspolicy.jobs import Attempt, Job, JobState, Request, RequestState, Transition
 from vtspolicy.ledger.desk import Desk, Row
 from vtspolicy.ledger.errors import NoSuchRow
+from vtspolicy.rules.steps import with_steps
 
 JOB_WIDTH = 22
 """How many columns job_columns has: what else a query has comes after them."""
@@ -280,13 +282,21 @@ class ReadingDesk(Desk):
         """Return requests with a live job, by number."""
         return [request_of(row) for row in self._all("live_requests", after_id, limit)]
 
-    def why(self, request_id: int) -> str | None:
-        """Return the JSON text of how a request was decided; None when none was kept."""
-        row = self._one("why", request_id)
-        if row is None or self._one("request", request_id) is None:
+    def why(self, request_id: int) -> dict[str, Any] | None:
+        """Return how a request was decided, as JSON's types; None when that was not kept."""
+        text = self._kept_why(request_id)
+        if text is None or self._one("request", request_id) is None:
             raise NoSuchRow("request", request_id)
-        text: str | None = row[0]
-        return text
+        if not text:
+            return None
+        trace = json.loads(text)
+        kept = self._one("rule_table", trace["table"]) if trace.get("table") else None
+        return with_steps(trace, kept[0] if kept else None)
+
+    def _kept_why(self, request_id: int) -> str | None:
+        """The JSON that was recorded of how a request was decided: "" for none, None without it."""
+        row = self._one("why", request_id)
+        return None if row is None else row[0] or ""
 
     def event_of(self, request_id: int) -> Event | None:
         """Return the event that held a command, or what an operator gave instead; or None."""

@@ -26,7 +26,7 @@ class RetentionDesk(Desk):
         request: so an event that is shown again is known for at least as long as finished requests
         are kept, counted from its arrival. What the history says of the program's own work on
         tapes, mounts and locks, its cleanup among that, is removed too; what operators did there
-        stays.
+        stays. A rules table is removed when nothing is left that it decided.
 
         Entries whose time is within `spared` stay, too.
 
@@ -55,4 +55,5 @@ class RetentionDesk(Desk):
         self._do("allow_pruning")
         lines = self._do("prune_lines", before, doubtful, limit)
         self._do("end_pruning")
+        self._do("prune_rule_tables")
         return max(len(found), len(mounts), lines)

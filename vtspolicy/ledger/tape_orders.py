@@ -29,7 +29,7 @@ class TapeOrderDesk(TapeDesk):
         """
         known = self.tape(tape.path) or tape
         there = model.with_file(known, tape)
-        after = model.copied(there, self.add_copy(copy), at=at)
+        after = model.copied(there, self.add_copy(copy), at=at, held=self._held(known))
         if emptied and self._comes_back(known):
             after = there
         elif emptied:
@@ -42,7 +42,7 @@ class TapeOrderDesk(TapeDesk):
 
     def _comes_back(self, tape: Tape) -> bool:
         """Whether a copy of what was last on an emptied tape is known, and not doubted or lost."""
-        held = None if tape.held is None else self.copy(tape.held)
+        held = self._held(tape)
         doubted = tape.doubted is not None or tape.state is not TapeState.ERASED
         return held is not None and held.lost is None and not doubted
 
@@ -109,7 +109,5 @@ class TapeOrderDesk(TapeDesk):
         if job.work.then not in {"erased", "deleted", "restored"} or job.path is None:
             return
         tape = self.tape(job.path)
-        if tape is None or tape.override is None:
-            return
-        if tape.override_job in {None, job.id}:
+        if tape is not None and tape.has_override_for(job.id):
             self.set_override(tape, None, "engine", at)

@@ -278,7 +278,7 @@ class TapeDesk(CopyDesk):
                     after = model.emptied(there, at=at, file=outcome.file, proven=outcome.proven)
             self.save_tape(after)
             cause = f"job {job.id}: {job.work.then}"
-            is_ours = known.override is not None and known.override_job in {None, job.id}
+            is_ours = known.has_override_for(job.id)
             if is_ours and isinstance(outcome, Emptied) and not outcome.proven:
                 cause += f", by an operator's word: {known.override}"
             self._note(
@@ -295,7 +295,12 @@ class TapeDesk(CopyDesk):
             evolve(outcome.copy, job=job.id, work=self._work_id(job.work), values=values)
         )
         there = model.with_file(known, outcome.tape)
-        return model.copied(there, copy, at=at, known=outcome.known)
+        held = self._held(known)
+        return model.copied(there, copy, at=at, known=outcome.known, held=held)
+
+    def _held(self, tape: Tape) -> Copy | None:
+        """Return the copy that has a tape's last known content, if there is one."""
+        return None if tape.held is None else self.copy(tape.held)
 
     def begin_restore(self, tapes: Iterable[Tape], at: float) -> None:
         """Note, before any of it is overwritten, that tapes are being restored in place."""
@@ -329,6 +334,12 @@ class TapeDesk(CopyDesk):
             cause = "restored before the ledger was restored"
             subject = f"tape {after.name}"
             self._note(at, known.state.value, after.state.value, cause, "engine", subject=subject)
+
+    def note_unproven(self, tape: Tape, at: float) -> None:
+        """Note that a tape was emptied by an operator's word, and no copy has what was on it."""
+        known = self.tape(tape.path)
+        if known is not None and tape.size and known.rewritten is None:
+            self.save_tape(evolve(known, rewritten=at))
 
     def set_mounted(self, tape: Tape, at: float) -> None:
         """Note that a host has asked for a tape; of one that no scan has seen it is not noted.

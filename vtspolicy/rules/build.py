@@ -24,6 +24,7 @@ from vtspolicy.rules.places import PLACES, PROGRAM, is_shipped, place_of_keyword
 from vtspolicy.rules.query_keys import DEFAULT_OUTCOME, DEFAULT_TIMEOUT
 from vtspolicy.rules.scope import NOT_FOR_LOCKS, NOT_OF_A_POOL, ONLY_TO_RESTORE, Scope
 from vtspolicy.rules.table import Application, Rule
+from vtspolicy.rules.unused import check_effects
 from vtspolicy.rules.work import (
     Limits,
     Query,
@@ -249,6 +250,7 @@ class Builder(Parts):
         )
         work = self._work(application, layers, read["then"])
         check_keys(read, self.findings)
+        check_effects(read, work, self.findings)
         check_read_back(work, read, defaults.proof, self.findings)
         check_restore(work, read, self.findings)
         if work.handle is not None and work.handle not in {each.name for each in work.readings}:

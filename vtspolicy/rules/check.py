@@ -4,7 +4,7 @@ import re
 from bisect import bisect
 from collections.abc import Callable, Collection, Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
@@ -43,6 +43,18 @@ def check_table(
         *_unproven(table),
     ]
     return sorted(set(problems))
+
+
+def lacking(table: Table, surroundings: Surroundings) -> list[Problem]:
+    """Return which programs and files with secrets cannot be used, as warnings.
+
+    They may be there when they are needed, so that no server stays away for want of them.
+    """
+    problems = {
+        *_programs(table, surroundings.find_program),
+        *_secret_files(table, surroundings.why_secret_unsafe),
+    }
+    return sorted(evolve(problem, warning=True) for problem in problems)
 
 
 # -- rules with errors

@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import translate
 from functools import lru_cache
 
@@ -17,6 +17,12 @@ from vtspolicy.rules.table import Condition, TapeCondition
 from vtspolicy.tapes import Tape, TapeState
 
 Value = str | float | None
+
+KEYWORD = "keywords."
+"""With which the key of a condition on a keyword begins."""
+
+STATE = "tape."
+"""With which the key of a condition on the state of a tape begins."""
 
 PATTERNS = 32_768
 """Patterns that are kept compiled while rules are compared."""
@@ -107,18 +113,33 @@ class Comparison:
         return isinstance(value, int | float) and self.compare(value, self.limit)
 
 
-def _comparisons(unit: Callable[[str], float | None], sample: str) -> reading.Read[object]:
+_UNITS: Mapping[str, Callable[[str], float | None]] = {
+    "size": reading.size_in_bytes,
+    "age": reading.seconds,
+}
+"""What a comparison compares with, by the key below `tape`."""
+
+
+def _comparison(written: str, key: str) -> Comparison:
+    """Return a comparison as it is written. Raises ValueError for what is none."""
+    match = _COMPARISON.fullmatch(written)
+    limit = _UNITS[key](match[2]) if match else None
+    if match is None or limit is None:
+        raise ValueError(f"{written} is no comparison")
+    return Comparison(written=written, compare=_OPERATORS[match[1]], limit=limit)
+
+
+def _comparisons(key: str, sample: str) -> reading.Read[object]:
     def one(node: Node, findings: Findings) -> Comparison | None:
-        match = _COMPARISON.fullmatch(node.text) if isinstance(node, Scalar) else None
-        limit = unit(match[2]) if match else None
-        if match is None or limit is None:
+        try:
+            return _comparison(node.text if isinstance(node, Scalar) else "", key)
+        except ValueError:
             findings.add(
                 node,
                 f"a comparison is expected here, and this is {describe(node)}",
                 f'one of >= > <= < = and a value, in quotes, as in "{sample}"',
             )
             return None
-        return Comparison(written=match[0], compare=_OPERATORS[match[1]], limit=limit)
 
     return reading.items(one, single=True, least=1)
 
@@ -134,13 +155,13 @@ def _keyword_patterns(node: Node, findings: Findings) -> tuple[str, ...] | None:
 TAPE = keys_of(
     Key(
         name="size",
-        read=_comparisons(reading.size_in_bytes, ">= 10M"),
+        read=_comparisons("size", ">= 10M"),
         type="a comparison or a list",
         help='its bytes, as in ">= 10M"; of a list all must hold',
     ),
     Key(
         name="age",
-        read=_comparisons(reading.seconds, "> 30d"),
+        read=_comparisons("age", "> 30d"),
         type="a comparison or a list",
         help='the time since its last write, as in "> 30d"; of a list all must hold',
     ),
@@ -220,33 +241,34 @@ _TARGET_VALUES: Mapping[str, Callable[[Tape, Circumstances], Value]] = {
 
 def command_conditions(when: Section) -> tuple[Condition, ...]:
     """Return the conditions on the command itself."""
-    conditions = []
-    for key, value in _COMMAND_VALUES.items():
-        written: tuple[str, ...] | None = when[key]
-        if written is None:
-            continue
-        accepts = accepts_any(written)
-        if key == "operation" and "none" in written:
-            accepts = _or_nothing(accepts)
-        conditions.append(
-            Condition(
-                key=key,
-                patterns=written,
-                value=value,
-                accepts=accepts,
-                nothing=_NOTHING.get(key, "none"),
-            )
-        )
-    for name, written in (when["keywords"] or {}).items():
-        conditions.append(_keyword_condition(name, written))
-    return tuple(conditions)
+    written = {key: when[key] for key in _COMMAND_VALUES if when[key] is not None}
+    written |= {f"{KEYWORD}{name}": each for name, each in (when["keywords"] or {}).items()}
+    return tuple(command_condition(key, each) for key, each in written.items())
+
+
+def command_condition(key: str, written: tuple[str, ...]) -> Condition:
+    """Return the condition with a key, such as `host` or `keywords.retention`."""
+    if key.startswith(KEYWORD):
+        return _keyword_condition(key, written)
+    accepts = accepts_any(written)
+    if key == "operation" and "none" in written:
+        accepts = _or_nothing(accepts)
+    return Condition(
+        key=key,
+        patterns=written,
+        value=_COMMAND_VALUES[key],
+        accepts=accepts,
+        nothing=_NOTHING.get(key, "none"),
+        is_exact=not any(map(is_glob, written)) and not (key == "operation" and "none" in written),
+    )
 
 
 def _or_nothing(accepts: Callable[[Value], bool]) -> Callable[[Value], bool]:
     return lambda value: value is None or accepts(value)
 
 
-def _keyword_condition(name: str, written: tuple[str, ...]) -> Condition:
+def _keyword_condition(key: str, written: tuple[str, ...]) -> Condition:
+    name = key.removeprefix(KEYWORD)
     accepts: Callable[[Value], bool]
     if written == ("present",):
         accepts = _is_present
@@ -255,11 +277,12 @@ def _keyword_condition(name: str, written: tuple[str, ...]) -> Condition:
     else:
         accepts = accepts_any(written)
     return Condition(
-        key=f"keywords.{name}",
+        key=key,
         patterns=written,
         value=lambda command, _: command.keywords.get(name),
         accepts=accepts,
         nothing="absent",
+        is_exact=accepts not in {_is_present, _is_absent} and not any(map(is_glob, written)),
     )
 
 
@@ -274,9 +297,18 @@ def _is_absent(value: Value) -> bool:
 def target_conditions(when: Section) -> tuple[TapeCondition, ...]:
     """Return the conditions on what the command is about."""
     return tuple(
-        TapeCondition(key=key, patterns=when[key], value=value, accepts=accepts_any(when[key]))
-        for key, value in _TARGET_VALUES.items()
-        if when[key] is not None
+        target_condition(key, when[key]) for key in _TARGET_VALUES if when[key] is not None
+    )
+
+
+def target_condition(key: str, written: tuple[str, ...]) -> TapeCondition:
+    """Return the condition with a key: `vault`, `pool` or `cartridge`."""
+    return TapeCondition(
+        key=key,
+        patterns=written,
+        value=_TARGET_VALUES[key],
+        accepts=accepts_any(written),
+        is_exact=not any(map(is_glob, written)),
     )
 
 
@@ -285,55 +317,27 @@ def tape_conditions(when: Section) -> tuple[TapeCondition, ...]:
     tape: Section | None = when["tape"]
     if tape is None:
         return ()
-    conditions = []
-    for key, value, shown in (
-        ("size", lambda tape, _: tape.size, _shown_size),
-        ("age", _age, _shown_age),
-    ):
-        comparisons: tuple[Comparison, ...] | None = tape[key]
-        if comparisons:
-            conditions.append(
-                TapeCondition(
-                    key=f"tape.{key}",
-                    patterns=tuple(each.written for each in comparisons),
-                    value=value,
-                    accepts=_all_hold(comparisons),
-                    shown=shown,
-                )
-            )
+    written: dict[str, tuple[str, ...]] = {
+        key: tuple(each.written for each in tape[key]) for key in _UNITS if tape[key]
+    }
     if tape["migrated"] is not None:
-        word = "true" if tape["migrated"] else "false"
-        conditions.append(
-            TapeCondition(
-                key="tape.migrated",
-                patterns=(word,),
-                value=lambda tape, _: "true" if tape.has_copy else "false",
-                accepts=frozenset({word}).__contains__,
-            )
-        )
-    if tape["state"]:
-        conditions.append(
-            TapeCondition(
-                key="tape.state",
-                patterns=tape["state"],
-                value=lambda tape, _: tape.state.value,
-                accepts=frozenset(tape["state"]).__contains__,
-            )
-        )
-    if tape["application"]:
-        conditions.append(
-            TapeCondition(
-                key="tape.application",
-                patterns=tape["application"],
-                value=lambda tape, _: tape.application,
-                accepts=accepts_any(tape["application"]),
-                shown=lambda value: "none" if value is None else str(value),
-            )
-        )
-    return tuple(conditions)
+        written["migrated"] = ("true" if tape["migrated"] else "false",)
+    written |= {key: tape[key] for key in ("state", "application") if tape[key]}
+    return tuple(tape_condition(f"{STATE}{key}", each) for key, each in written.items())
 
 
-def _all_hold(comparisons: tuple[Comparison, ...]) -> Callable[[Value], bool]:
+def tape_condition(key: str, written: tuple[str, ...]) -> TapeCondition:
+    """Return the condition with a key, such as `tape.size`."""
+    name = key.removeprefix(STATE)
+    if name in _UNITS:
+        accepts = _all_hold([_comparison(each, name) for each in written])
+    else:
+        accepts = accepts_any(written)
+    value, shown = _TAPE_VALUES[name]
+    return TapeCondition(key=key, patterns=written, value=value, accepts=accepts, shown=shown)
+
+
+def _all_hold(comparisons: Sequence[Comparison]) -> Callable[[Value], bool]:
     return lambda value: all(each.holds(value) for each in comparisons)
 
 
@@ -347,3 +351,19 @@ def _shown_size(value: Value) -> str:
 
 def _shown_age(value: Value) -> str:
     return "never written" if value is None else f"{float(value) / 86400:.1f}d"
+
+
+def _shown_application(value: Value) -> str:
+    return "none" if value is None else str(value)
+
+
+_TAPE_VALUES: Mapping[
+    str, tuple[Callable[[Tape, Circumstances], Value], Callable[[Value], str]]
+] = {
+    "size": (lambda tape, _: tape.size, _shown_size),
+    "age": (_age, _shown_age),
+    "migrated": (lambda tape, _: "true" if tape.has_copy else "false", str),
+    "state": (lambda tape, _: tape.state.value, str),
+    "application": (lambda tape, _: tape.application, _shown_application),
+}
+"""What a condition on the state of a tape looks at, and how that is shown."""

@@ -1,10 +1,10 @@
-"""What was decided about a command, and the trace of how."""
+"""What was decided about a command."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import frozen
 
 from vtspolicy.events.event import Event, is_written_plainly
 from vtspolicy.rules.work import Work
@@ -54,17 +54,6 @@ class PlannedJob:
 
 
 @frozen(kw_only=True)
-class Step:
-    """How one rule was looked at."""
-
-    number: int  # its place in the table, from 1
-    rule: str  # its name
-    matched: bool  # whether it decided
-    condition: str | None = None  # the first condition that failed: `pool: PAY*`
-    found: str | None = None  # what prevented it: `LEDGER`
-
-
-@frozen(kw_only=True)
 class Decision:
     """The answer of the table to one command."""
 
@@ -75,4 +64,3 @@ class Decision:
     reason: str | None = None  # for a denial
     jobs: tuple[PlannedJob, ...] = ()  # for a run; empty when there is no tape to do it with
     left_out: tuple[tuple[str, str], ...] = ()  # (tape's path, condition that it does not fit)
-    steps: tuple[Step, ...] = field(default=(), repr=False)  # every rule up to the one that matched

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from vtspolicy.grammar.command import Command
-from vtspolicy.rules.decision import Circumstances, PlannedJob, Step
+from vtspolicy.rules.decision import Circumstances, PlannedJob
 from vtspolicy.rules.expand import Template, expand, expand_environment, expand_input
 from vtspolicy.rules.hours import shown_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.places import RUN_PLACES
 from vtspolicy.rules.rulings import ruling_of
+from vtspolicy.rules.steps import Step, inputs_of, steps
 from vtspolicy.rules.table import Table
 from vtspolicy.rules.work import Expectation, Limits, Query, Work
 from vtspolicy.tapes import Allowed, Ask, Done, Facts, Refused
@@ -35,15 +36,15 @@ def explain(
 
     Raises ExpansionError when a value must not be where a rule wants it.
     """
-    trace: list[Step] = []
-    decision = decide(table, command, around, trace=trace)
+    decision = decide(table, command, around)
+    made = steps(table, inputs_of(table, command, around), decision.number)
     return {
         "table": table.hash,
         "verdict": decision.verdict.value,
         "rule": decision.rule,
         "number": decision.number,
         "reason": decision.reason,
-        "rules": _rules(table, trace),
+        "rules": _rules(table, made),
         "jobs": [
             _job(table, job, around.at) | {"evidence": _evidence(table, job, facts or {})}
             for job in decision.jobs
@@ -52,8 +53,8 @@ def explain(
     }
 
 
-def _rules(table: Table, trace: list[Step]) -> list[Data]:
-    looked_at = {step.number: step for step in trace}
+def _rules(table: Table, made: list[Step]) -> list[Data]:
+    looked_at = {step.number: step for step in made}
     rows = []
     for rule in table.rules:
         step = looked_at.get(rule.number)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from vtspolicy.config import reading
 from vtspolicy.config.positions import Items, Node, Place, Scalar, Table, describe
@@ -143,6 +144,10 @@ READING = keys_of(
 reading_name = reading.matching(r"[a-z][a-z0-9_]*", "a name of small letters, digits and _")
 
 
+OWN_READINGS = ("application_job", "bytes", "files", "digest", "percent", "state")
+"""The readings that the program uses itself; others are for templates and expect."""
+
+
 def _one_reading(node: Node, findings: Findings) -> Reading | None:
     if isinstance(node, Scalar):
         pattern = _reading_pattern(node, findings)
@@ -162,6 +167,11 @@ def readings(node: Node, findings: Findings) -> tuple[Reading, ...] | None:
     found = reading.mapping(reading_name, _one_reading)(node, findings)
     if found is None:
         return None
+    for each in node.entries.values() if isinstance(node, Table) else ():
+        near = get_close_matches(each.key.text, OWN_READINGS, n=1, cutoff=0.8)
+        if near and each.key.text not in OWN_READINGS:
+            message = f'the program itself uses no reading "{each.key.text}"'
+            findings.add(each.key, message, f'did you mean "{near[0]}"?', warning=True)
     return tuple(
         Reading(name=name, pattern=each.pattern, field=each.field, scale=each.scale)
         for name, each in found.items()

@@ -5,10 +5,10 @@ from posixpath import dirname
 from typing import NamedTuple
 
 from vtspolicy.grammar.command import Command
-from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Step, Verdict
+from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Verdict
 from vtspolicy.rules.expand import fill, names_in
 from vtspolicy.rules.places import PLACES, place_of_keyword
-from vtspolicy.rules.table import Condition, Rule, Table, TapeCondition
+from vtspolicy.rules.table import Rule, Table, TapeCondition
 from vtspolicy.rules.work import Work
 from vtspolicy.tapes import Tape
 
@@ -20,28 +20,16 @@ NO_DATA = "it is empty"
 """Why a tape is not copied: the copy of nothing would be newer than the one that has data."""
 
 
-def decide(
-    table: Table,
-    command: Command,
-    circumstances: Circumstances,
-    *,
-    trace: list[Step] | None = None,
-) -> Decision:
+def decide(table: Table, command: Command, circumstances: Circumstances) -> Decision:
     """Return what the table says about a command: the first rule that matches decides.
-
-    With `trace` every rule is looked at up to the one that matches, and how each was is added to
-    it and to the decision's `steps`; without, rules for other families are passed over unseen.
 
     Raises ExpansionError when a value must not be in the lock that a rule wants.
     """
-    rules = table.candidates(command.family) if trace is None else table.rules
-    for rule in rules:
+    for rule in table.candidates(command, circumstances):
         fit = _look(rule, command, circumstances)
-        if trace is not None:
-            trace.append(_step(rule, fit, command, circumstances))
-        if isinstance(fit, Fit):
-            return _decided(table, rule, command, circumstances, fit, steps=tuple(trace or ()))
-    return Decision(verdict=Verdict.NO_RULE, table=table.hash, steps=tuple(trace or ()))
+        if fit is not None:
+            return _decided(table, rule, command, circumstances, fit)
+    return Decision(verdict=Verdict.NO_RULE, table=table.hash)
 
 
 class Fit(NamedTuple):
@@ -51,42 +39,14 @@ class Fit(NamedTuple):
     left_out: Sequence[tuple[Tape, TapeCondition]]
 
 
-class NoTape(NamedTuple):
-    """A rule is about tapes, and there is none to look at."""
-
-    condition: str
-
-
-Failed = Condition | TapeCondition | NoTape
-"""What a rule's command fails first; the value that prevented it is asked for again."""
-
-
-def _step(rule: Rule, fit: Fit | Failed, command: Command, around: Circumstances) -> Step:
-    condition = found = None
-    if isinstance(fit, NoTape):
-        condition, found = fit.condition, "no tape"
-    elif isinstance(fit, TapeCondition):
-        condition, found = str(fit), fit.shown(fit.value(around.tapes[0], around))
-    elif isinstance(fit, Condition):
-        value = fit.value(command, around)
-        condition, found = str(fit), fit.nothing if value is None else value
-    return Step(
-        number=rule.number,
-        rule=rule.name,
-        matched=isinstance(fit, Fit),
-        condition=condition,
-        found=found,
-    )
-
-
 # What follows is asked for every rule and command: it makes no text and no object before one is
 # needed.
 
 
-def _look(rule: Rule, command: Command, around: Circumstances) -> Fit | Failed:
+def _look(rule: Rule, command: Command, around: Circumstances) -> Fit | None:
     for condition in rule.conditions:
         if not condition.accepts(condition.value(command, around)):
-            return condition
+            return None
     tapes = around.tapes
     if not rule.selects:
         return Fit(tapes, ())
@@ -96,19 +56,19 @@ def _look(rule: Rule, command: Command, around: Circumstances) -> Fit | Failed:
         return _select(rule, tapes, around)
     for selection in rule.selects:
         if not selection.accepts(selection.value(tapes[0], around)):
-            return selection
+            return None
     return Fit(tapes, ())
 
 
-def _named(rule: Rule, command: Command) -> Fit | Failed:
+def _named(rule: Rule, command: Command) -> Fit | None:
     """Compare what the command names: there is no tape to look at."""
     for condition in rule.targets:
         if not any(condition.accepts(getattr(each, condition.key)) for each in command.targets):
-            return NoTape(str(condition))
-    return NoTape("; ".join(map(str, rule.selects))) if rule.tapes else Fit((), ())
+            return None
+    return None if rule.tapes else Fit((), ())
 
 
-def _select(rule: Rule, tapes: tuple[Tape, ...], around: Circumstances) -> Fit | Failed:
+def _select(rule: Rule, tapes: tuple[Tape, ...], around: Circumstances) -> Fit | None:
     fitting: list[Tape] = []
     left_out: list[tuple[Tape, TapeCondition]] = []
     for tape in tapes:
@@ -118,7 +78,7 @@ def _select(rule: Rule, tapes: tuple[Tape, ...], around: Circumstances) -> Fit |
                 break
         else:
             fitting.append(tape)
-    return Fit(tuple(fitting), left_out) if fitting else left_out[0][1]
+    return Fit(tuple(fitting), left_out) if fitting else None
 
 
 def _decided(
@@ -127,8 +87,6 @@ def _decided(
     command: Command,
     around: Circumstances,
     fit: Fit,
-    *,
-    steps: tuple[Step, ...],
 ) -> Decision:
     if rule.work is None:
         return Decision(
@@ -137,7 +95,6 @@ def _decided(
             rule=rule.name,
             number=rule.number,
             reason=rule.deny,
-            steps=steps,
         )
     tapes = fit.tapes
     left_out = [
@@ -157,7 +114,6 @@ def _decided(
         number=rule.number,
         jobs=jobs,
         left_out=tuple(left_out),
-        steps=steps,
     )
 
 

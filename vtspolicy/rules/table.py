@@ -1,6 +1,6 @@
 """The rules table as the program uses it: applications, rules with their conditions, calendar."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from vtspolicy.grammar.command import Command
 from vtspolicy.rules.cleanup import Policy
 from vtspolicy.rules.decision import Circumstances
 from vtspolicy.rules.expand import Template
+from vtspolicy.rules.index import FEW, Index
 from vtspolicy.rules.work import Query, Work
 from vtspolicy.tapes import Tape
 
@@ -32,6 +33,7 @@ class Condition:
     value: Callable[[Command, Circumstances], str | None]  # what it looks at
     accepts: Callable[[str | None], bool]  # whether that fits
     nothing: str = "none"  # how an absent value is called
+    is_exact: bool = False  # its patterns are the values that fit, and no other does
 
     def __str__(self) -> str:
         """`pool: PAY*`."""
@@ -46,7 +48,8 @@ class TapeCondition:
     patterns: tuple[str, ...]  # as written
     value: Callable[[Tape, Circumstances], str | float | None]  # what it looks at
     accepts: Callable[[str | float | None], bool]  # whether that fits
-    shown: Callable[[str | float | None], str] = str  # for the trace
+    shown: Callable[[str | float | None], str] = str  # to people
+    is_exact: bool = False  # its patterns are the values that fit, and no other does
 
     def __str__(self) -> str:
         """`tape.size: >= 10M`."""
@@ -98,6 +101,14 @@ class Rule:
 
 
 @frozen(kw_only=True)
+class Keys:
+    """A condition for each key that a table has: they all look at the same value."""
+
+    command: Mapping[str, Condition]
+    tape: Mapping[str, TapeCondition]
+
+
+@frozen(kw_only=True)
 class Table:
     """All applications and rules, in the order in which they are tried."""
 
@@ -120,17 +131,39 @@ class Table:
         return seats
 
     @cached_property
-    def by_family(self) -> dict[str, tuple[Rule, ...]]:
+    def keys(self) -> Keys:
+        """What the conditions of its rules look at."""
+        return Keys(
+            command={each.key: each for rule in self.rules for each in rule.conditions},
+            tape={each.key: each for rule in self.rules for each in rule.selects},
+        )
+
+    @cached_property
+    def by_family(self) -> dict[str, tuple[tuple[Rule, ...], Index | None]]:
         """The rules that may match a family, filled as families come."""
         return {}
 
-    def candidates(self, family: str) -> tuple[Rule, ...]:
+    def of_family(self, family: str) -> tuple[Rule, ...]:
         """Return the rules that may match a family, in order."""
+        return self._of_family(family)[0]
+
+    def candidates(self, command: Command, around: Circumstances) -> Iterable[Rule]:
+        """Return the rules that may match a command, in order; no other does."""
+        rules, index = self._of_family(command.family)
+        if index is None:
+            return rules
+        return (rules[at] for at in index.candidates(command, around))
+
+    def _of_family(self, family: str) -> tuple[tuple[Rule, ...], Index | None]:
         found = self.by_family.get(family)
         if found is None:
-            found = tuple(
+            rules = tuple(
                 rule for rule in self.rules if rule.families is None or family in rule.families
             )
+            index = None
+            if len(rules) > FEW:
+                index = Index([rule.conditions for rule in rules], [rule.targets for rule in rules])
+            found = rules, index
             if len(self.by_family) < 1000:  # families are few; a caller's mistakes may be many
                 self.by_family[family] = found
         return found
@@ -139,5 +172,5 @@ class Table:
         """Whether a rule for a family looks at more of a tape than its name and its file."""
         return any(
             rule.tapes or (rule.work is not None and rule.work.then == "restored")
-            for rule in self.candidates(family)
+            for rule in self.of_family(family)
         )

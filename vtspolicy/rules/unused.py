@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from vtspolicy.config.positions import Place, Table
 from vtspolicy.config.reading import Findings, Section
 from vtspolicy.rules.places import PROGRAM, is_shipped
+from vtspolicy.rules.work import Retry, Work
 from vtspolicy.suggest import did_you_mean
 
 Used = tuple[Section, Iterable[str]]
@@ -46,3 +47,30 @@ def _written(read: Section) -> Iterator[tuple[str, Place]]:
         if entry is not None and isinstance(entry.value, Table):
             for name, each in entry.value.entries.items():
                 yield prefix + name, each.key.place
+
+
+_OF_PROGRAMS = (
+    *("prepare", "input", "env", "outcome", "read", "progress", "expect", "cause"),
+    *("poll", "cancel", "cancel_input", "handle", "ready"),
+)
+"""Keys that say something about a program that a rule runs."""
+
+
+def check_effects(read: Section, work: Work, findings: Findings) -> None:
+    """Warn of keys of a rule that have no effect beside its others."""
+    why = {key: "it runs no program" for key in _OF_PROGRAMS if not work.run}
+    if work.poll is None:
+        why.setdefault("cancel", "it has no poll: a run of its own is stopped by a signal")
+    if not work.cancel:
+        why.setdefault("cancel_input", "it has no cancel")
+    if work.then != "restored":
+        why.setdefault("ready", "it restores nothing, so that no mount waits for it")
+    if work.then != "migrated":
+        why.setdefault("handle", "it makes no copies")
+    if work.retry.attempts == 1 and work.retry != Retry():  # `retry: 1` itself has its use
+        why["retry"] = "attempts is 1, so that nothing is repeated"
+    silence, attempt = work.limits.silence, work.limits.attempt
+    if silence is not None and attempt is not None and silence >= attempt:
+        why["timeouts"] = "silence is not less than timeout, which ends the attempt first"
+    for key in sorted(why.keys() & read.given):
+        findings.add(read.key_place(key), f"{key} has no effect here: {why[key]}", warning=True)

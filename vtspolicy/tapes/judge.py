@@ -180,8 +180,7 @@ def _empty(act: Act, facts: Facts) -> Ruling:
     if tape.is_half_restored:
         return _refused(Reason.HALF_RESTORED)
     ruling = _evidence(facts)
-    is_ours = tape.override is not None and tape.override_job in {None, facts.job}
-    if isinstance(ruling, Refused) and is_ours:
+    if isinstance(ruling, Refused) and tape.has_override_for(facts.job):
         return Refused(reason=ruling.reason, words=f"{ruling.words}; {_override_gone(facts)}")
     return ruling
 

@@ -32,6 +32,8 @@ def on_mount(facts: Facts) -> MountAnswer:
         return MountAnswer(MountAction.LEAVE, "its file is gone")
     if tape.size and not tape.is_half_restored:
         return MountAnswer(MountAction.NOTE, "it has its data")
+    if tape.is_new and tape.doubted is None:
+        return MountAnswer(MountAction.NOTE, "it was made anew after it was deleted")
     ruling = judge(Act.RESTORE, facts)
     if isinstance(ruling, Allowed):
         return MountAnswer(MountAction.RECALL, f"only {tape.application} has its data")

@@ -44,7 +44,7 @@ class Reason(Enum):
         0,
     )
     HALF_RESTORED = (
-        "a restore of it has not come to a good end: restore it again",
+        "it is half-restored, because a restore of it failed: restore it again",
         "what is on the tape is what a restore has left that failed",
         0,
     )
@@ -106,8 +106,9 @@ class Reason(Enum):
     )
     LEFT_UNKNOWN = (
         (
-            "nobody saw how a restore of it ended, so its data may be a host's: it can be restored"
-            " after an operator's override, or archived once its host has written it anew"
+            "it is half-restored, and what is on it may be its host's data, because the end of the"
+            " restore was not seen: restore it with an operator's override, or archive it after its"
+            " host has written to it again"
         ),
         "a restore into the tape's own file was interrupted, and its end was not seen",
         0,

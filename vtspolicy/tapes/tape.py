@@ -52,10 +52,10 @@ class Tape:
     override_seen: Fingerprint | None = None  # the file that the operator meant
     override_job: int | None = None  # the order that it belongs to; None: any one (version 0.1)
     rewritten: float | None = None  # when other data than the copy's was first seen on it
-    restoring: float | None = None  # when a restore began that has not come to a good end
+    restoring: float | None = None  # when a restore began that has not ended well
     partial: Fingerprint | None = None  # what that restore has left; None: not known
     partial_sure: bool = True  # False: seen after the restore's end; a host may have written it
-    deleted: float | None = None  # when this program removed the file
+    deleted: float | None = None  # when this program removed the file; see `is_new`
     mounted: float | None = None  # when a host last asked for it
     doubted: float | None = None  # when its file was found to contradict a restored ledger
     unseen: bool = False  # its file was not looked at since the ledger was restored
@@ -85,6 +85,11 @@ class Tape:
         return self.is_as_copied and self.restoring is None
 
     @property
+    def is_new(self) -> bool:
+        """Whether it was made anew by others after a Delete, and nothing was written to it yet."""
+        return self.size == 0 and self.deleted is not None
+
+    @property
     def is_half_restored(self) -> bool:
         """Whether what is on the tape is what a restore has left that did not end well."""
         if self.restoring is None or not self.size:
@@ -95,7 +100,7 @@ class Tape:
 
     @property
     def is_left_unknown(self) -> bool:
-        """Whether what is on a half-restored tape may be a host's: nobody saw the restore's end."""
+        """Whether what is on it may be a host's: the end of its restore was not seen."""
         return self.is_half_restored and (self.partial is None or not self.partial_sure)
 
     @property
@@ -103,6 +108,8 @@ class Tape:
         """Where its data is."""
         if self.size is None:
             return TapeState.DELETED
+        if self.is_new:
+            return TapeState.SCRATCH
         if self.handle is not None and (
             self.restoring is not None or (self.size == 0 and self.rewritten is None)
         ):
@@ -117,15 +124,19 @@ class Tape:
         gone = {TapeState.ERASED, TapeState.DELETED}
         return (self.copied_size or 0) if self.state in gone else 0
 
+    def has_override_for(self, job: int | None) -> bool:
+        """Whether an operator's word is noted that belongs to a job, expired or not."""
+        return self.override is not None and self.override_job in {None, job}
+
     def is_overridden(self, now: float, job: int | None = None) -> bool:
         """Whether an operator allows that what is on the tape is emptied or overwritten unproven.
 
         The word is about the file as it was then, belongs to one order, whose `job` has to ask, and
         lasts OVERRIDE_LASTS; `now` is in seconds since the epoch.
         """
-        if self.override is None or self.override_at is None or self.override_seen is None:
+        if not self.has_override_for(job):
             return False
-        if self.override_job is not None and self.override_job != job:
+        if self.override_at is None or self.override_seen is None:
             return False
         if not self.override_at - 60.0 <= now < self.override_at + OVERRIDE_LASTS:
             return False
@@ -164,23 +175,19 @@ def looked_at(tape: Tape, file: Tape, *, at: float) -> Tape:
     """Return a record after its file was looked at, maybe changed by somebody else.
 
     Data that the copy does not hold make the copy an old one, also once the tape is empty again. A
-    file that this program had removed and that somebody made anew is a new tape of the same name.
-    What contradicts a ledger that was restored makes the record a doubtful one.
+    file that this program had removed and that somebody made anew is a new tape of the same name;
+    while it is empty, what was last written is in the copy still. What contradicts a ledger that
+    was restored makes the record a doubtful one.
     """
     after = evolve(with_file(tape, file), unseen=False)
     other = bool(file.size) and not after.is_as_copied
-    made_anew = (
-        tape.deleted is not None
-        and file.size is not None
-        and not (file.size and after.is_as_copied)
-    )
-    if file.size is not None:
+    if file.size:
         after = evolve(after, deleted=None)
     if tape.restoring is not None:
         if after.is_half_restored or not file.size:
             return _contradicted(tape, after, at)
         after = evolve(after, restoring=None, partial=None)  # the host has written to it
-    if tape.handle is not None and tape.rewritten is None and (other or made_anew):
+    if tape.handle is not None and tape.rewritten is None and other:
         after = evolve(after, rewritten=at)
     return _contradicted(tape, after, at)
 
@@ -201,14 +208,28 @@ def is_same_file(record: Tape, file: Tape) -> bool:
     )
 
 
-def copied(tape: Tape, copy: Copy, *, at: float, known: bool = True) -> Tape:
+def copied(
+    tape: Tape, copy: Copy, *, at: float, known: bool = True, held: Copy | None = None
+) -> Tape:
     """Return the tape after a copy of it was recorded.
 
     `known` is false where what the copy holds may be other than what is on the tape: it was open
-    for writing, or has a time in the future.
+    for writing, or has a time in the future. `held` is the copy that had the last known content:
+    one that surely has what is on the tape is not replaced by one that is doubted.
     """
-    return evolve(
+    settled = evolve(
         without_override(tape),
+        rewritten=None,
+        restoring=None,
+        partial=None,
+        deleted=tape.deleted if tape.size is None else None,
+        doubted=None,
+        unseen=False,
+    )
+    if held is not None and copy.doubt is not None and _has_surely(held, tape):
+        return settled
+    return evolve(
+        settled,
         held=copy.id,
         kept=copy.after if known else None,
         migrated=at,
@@ -220,12 +241,14 @@ def copied(tape: Tape, copy: Copy, *, at: float, known: bool = True) -> Tape:
         by_us=copy.by_us,
         verified=copy.proved,
         media=copy.media,
-        rewritten=None,
-        restoring=None,
-        partial=None,
-        doubted=None,
-        unseen=False,
     )
+
+
+def _has_surely(copy: Copy, tape: Tape) -> bool:
+    """Whether a copy has what is on a tape, beyond doubt."""
+    if copy.lost is not None or copy.doubt is not None or not tape.size or tape.seen is None:
+        return False
+    return copy.difference(tape.seen) == (Difference.NONE, True)
 
 
 def held_by(tape: Tape, copy: Copy) -> Tape:

@@ -28,6 +28,9 @@ from vtspolicy.vaults.errors import (
 )
 from vtspolicy.vaults.system import FOLDER, System, boot
 
+EMPTY_VAULT = "vault {vault} is empty; is its file system mounted?"
+"""What is said of a vault that had tapes and has no pool now."""
+
 POOL_LIMIT = 100_000
 """The most cartridges of one pool that a command can be about."""
 
@@ -239,15 +242,20 @@ class Looking:
         return found, pools, odd
 
     def _pools_for(self, had: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """Yield every (vault, pool); a vault that cannot be read matters if it had the tape."""
+        """Yield every (vault, pool); a vault that cannot be read matters if it had the tape.
+
+        So does one without any pool: its file system is not mounted.
+        """
         for vault in self.roots:
+            missed = any(each == vault for each, _ in had)
             try:
                 names = self.pools_of(vault)
             except VaultError as error:
-                missed = any(each == vault for each, _ in had)
                 if missed or isinstance(error, VaultBusyError):
                     raise
                 continue
+            if missed and not names:
+                raise VaultError(EMPTY_VAULT.format(vault=vault))
             yield from ((vault, name) for name in names)
 
     def _root(self, vault: str) -> Path:
@@ -395,7 +403,7 @@ def look_through(vaults: Looking, known: Collection[Tape]) -> Seen:
             continue
         tapes += found
         if not found and vault in expected and not vaults.pools_of(vault):
-            wrong = [f"vault {vault} is empty; is its file system mounted?"]
+            wrong = [EMPTY_VAULT.format(vault=vault)]
         troubles += [*wrong, *passed]
         if not wrong:
             whole.add(vault)

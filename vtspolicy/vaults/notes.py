@@ -1,5 +1,6 @@
 """Notes: what an act was about to do, beside the tape, so that a crash in it can be put right."""
 
+import errno
 import json
 import os
 from typing import Any
@@ -23,13 +24,15 @@ class Note:
 
 
 def write(place: Place, name: str, note: Note) -> None:
-    """Leave a note under a private name, durable before anything is done."""
+    """Leave a note under a private name, durable before anything is done. Raises OSError."""
     system = place.system
     if place.has(name):
         system.unlink(name, place.pool)
     file = system.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | FILE, place.pool)
     try:
-        system.write(file, json.dumps(asdict(note)).encode())
+        text = json.dumps(asdict(note)).encode()
+        if system.write(file, text) != len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         system.sync(file)
     finally:
         system.close(file)

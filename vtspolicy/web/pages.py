@@ -1,6 +1,5 @@
 """The pages that are read: metrics, health, and the jobs and requests of the ledger."""
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -133,14 +132,9 @@ async def why(house: House, given: Given) -> Answer:
         found = book.request(number)
         if found is None:
             raise NoSuchRow("request", number)
-        return why_page(request_row(found), book.why(number))
+        return {"request": request_row(found), "why": book.why(number)}
 
     return json_answer(await house.ledger.browse(look, given["number"]))
-
-
-def why_page(row: Mapping[str, Any], trace: str | None) -> dict[str, Any]:
-    """Return a request with the trace of its decision."""
-    return {"request": dict(row), "why": json.loads(trace) if trace else None}
 
 
 def _filters(given: Given) -> dict[str, Any]:

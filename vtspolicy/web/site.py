@@ -1,8 +1,9 @@
 """The site: from an HTTP request to a page or an order, everything bounded on the way."""
 
+import re
 import socket
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from ipaddress import ip_address
@@ -45,6 +46,9 @@ HEAD = 60.0
 
 SLOW = 2.0
 """Seconds without a whole request after which a connection makes way when there are too many."""
+
+_ABSOLUTE = re.compile(r"(?i:https?)://(?P<name>[^/]*)(?P<path>.*)", re.DOTALL)
+"""A target of a request in absolute form."""
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of Linux: process, user, group
 
@@ -96,9 +100,9 @@ class Root(Resource):
         return server.NOT_DONE_YET
 
     async def _answer(self, request: Any) -> Answer:  # BoundedRequest, whose base is untyped
-        path = request.path.decode("ascii", "replace")
+        name, path = _split(request)
         if self._names is not None and path not in PROBES:
-            _look_at_name(request.getHeader("host"), self._names())
+            _look_at_name(name, self._names())
         page = page_of(path)
         verb = verb_of(path) if self._writable else None
         if page is None and verb is None:
@@ -113,13 +117,7 @@ class Root(Resource):
         actor = actor_of(peer_of(request), request.getHeader(PERSON))
         do = getattr(self._house.control, verb.method)
         given = read_order(verb, request.content.read())
-        self._log.info(
-            "{by} asks for {path} {given}.",
-            action="order",
-            by=actor,
-            path=path,
-            given={name: value for name, value in given.items() if value is not None},
-        )
+        self._note(verb, path, actor, given)
         try:
             _need_ledger(verb, self._house.ledger)
             return json_answer(dict(await do(**given, actor=actor)))
@@ -138,6 +136,17 @@ class Root(Resource):
                     cause=refused.message,
                 )
             raise refused from error
+
+    def _note(self, verb: Verb, path: str, actor: str, given: Mapping[str, object]) -> None:
+        """Log an order, if its effect has no line that says who gave it."""
+        if not verb.logs:
+            self._log.info(
+                "{by} asks for {path} {given}.",
+                action="order",
+                by=actor,
+                path=path,
+                given={name: value for name, value in given.items() if value is not None},
+            )
 
     def _failed(self, failure: Failure, request: server.Request) -> Answer:
         mistake = as_mistake(failure.value) if failure.value is not None else None
@@ -164,6 +173,19 @@ class Root(Resource):
             request.setHeader(name, value)
         request.write(answer.body)  # which sends nothing to who asked with HEAD
         request.finish()
+
+
+def _split(request: Any) -> tuple[str | None, str]:  # BoundedRequest, whose base is untyped
+    """Return the name that a request asks for, if it gives one, and the path.
+
+    Of a target in absolute form (`GET http://NAME/PATH`) its own name counts, and not the header
+    (RFC 9112, 3.2.2).
+    """
+    target = request.path.decode("ascii", "replace")
+    whole = _ABSOLUTE.match(target)
+    if whole is None:
+        return request.getHeader("host"), target
+    return whole["name"], whole["path"] or "/"
 
 
 def _need_ledger(verb: Verb, ledger: Ledger) -> None:

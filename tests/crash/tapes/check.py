@@ -104,10 +104,21 @@ class Ground:
         ]
 
     def is_half_restored(self, cartridge: str) -> bool:
-        """Whether the ledger says that a restore of the tape has not come to a good end."""
+        """Whether the ledger says that the tape is half-restored."""
         path = str(self.path(cartridge))
         rows = self._rows("SELECT restoring FROM tapes WHERE path = ?", path)
         return any(restoring is not None for (restoring,) in rows)
+
+    def is_left_unknown(self, cartridge: str) -> bool:
+        """Whether what is on a half-restored tape may be its host's: an operator has to decide."""
+        path = str(self.path(cartridge))
+        return bool(
+            self._rows(
+                "SELECT path FROM tapes WHERE path = ? AND restoring IS NOT NULL AND size > 0"
+                " AND (partial IS NULL OR NOT partial_sure)",
+                path,
+            )
+        )
 
     def _rows(self, query: str, *values: str) -> list[tuple[str, ...]]:
         ledger = self.site.root / "ledger.db"

@@ -203,18 +203,19 @@ class Play:
         self.report.wrong += losses(self.ground, settled=True)
         for host in self.hosts.all:
             host.cancels = 0.0
-        if not self._again([(name, "restore") for name in self._missing()]):
+        missing = self._missing()
+        unknown = [name for name in self.weather.tapes if self.ground.is_left_unknown(name)]
+        if not self._overrule([name for name in unknown if name in missing]):
+            return
+        if not self._again([(name, "restore") for name in missing if name not in unknown]):
             return
         for name in self.weather.tapes:
             is_back = self._has_its_last(name)
             if not is_back and not self.journal.story(name).last.is_nothing:
                 self.report.wrong.append(f"{name} does not come back")
-            if not is_back:
+            if not is_back or name in unknown:
                 self.writer.fill(name)
-        # Of a restore in place whose end nobody saw only a person can be sure.
-        names = sorted(
-            name for name in self.weather.tapes if not self.ground.is_half_restored(name)
-        )
+        names = sorted(self.weather.tapes)
         if not self._again([(name, "archive") for name in names]):
             return
         removed = set(self.draw.sample(names, len(names) // 2))
@@ -235,12 +236,27 @@ class Play:
         return bool(there) and self.journal.fits(self.journal.story(name).last, there or b"")
 
     def _missing(self) -> list[str]:
-        """Return the tapes that have to be brought back."""
+        """Return the tapes that have to be brought back: they are empty, gone or half-restored."""
         return [
             name
             for name in self.weather.tapes
-            if not self.journal.story(name).last.is_nothing and not self.ground.on_tape(name)
+            if not self.journal.story(name).last.is_nothing and not self._has_its_last(name)
         ]
+
+    def _overrule(self, names: list[str]) -> bool:
+        """Have an operator bring back half-restored tapes of which only a person can be sure.
+
+        The operator knows that it is not the host's data which is on them.
+        """
+        for name in names:
+            if not self.site.look():
+                self.site.start()
+            code, said = self.site.order("restore", name, "--override=it is half-restored")
+            if code:
+                self.report.wrong.append(f"an operator cannot bring {name} back: {said}")
+                return False
+        self.kill_all()
+        return True
 
     def _again(self, rows: list[tuple[str, str]]) -> bool:
         """Have a quiet server do this to tapes; each command has to end as COMPLETED.

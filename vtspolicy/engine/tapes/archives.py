@@ -84,7 +84,9 @@ class Archives:
             name = f"/{job.values['vault']}/{job.values['pool']}/{gone}"
             return (), evolve(judgement, state="failed", reason=f"{name} {GONE}")
         outcomes: list[Copied] = []
-        for tape in tapes:
+        # Of a half-restored tape in a pool, too, the copy that has its data stays the newest.
+        halves = [tape for tape in tapes if tape.is_half_restored]
+        for tape in (each for each in tapes if each not in halves):
             began = before.get(tape.path)
             if began is None or not (tape.size or _had_data(began)):
                 continue  # of an emptied tape in a pool the copy that has its data stays the newest
@@ -104,6 +106,7 @@ class Archives:
             for each in outcomes
             if not each.known
         ]
+        doubts += [f"{each.name} is not copied: {Reason.HALF_RESTORED.told()}" for each in halves]
         if doubts and judgement.state == "completed":
             judgement = evolve(judgement, state="warning", reason="; ".join(doubts))
         return tuple(outcomes), judgement

@@ -87,8 +87,8 @@ class DeletionGate:
     ) -> tuple[Tape, ...]:
         """Give tapes their names back that a Delete had moved aside when the server was killed.
 
-        A tape is moved aside only after its copy was proven: what the copy proved then, it proves
-        of the file that was renamed.
+        Without an override a tape is moved aside only after its copy was proven: what the copy
+        proved then, it proves of the file that was renamed.
         """
         checks, undone = self.checks, set()
         for tape in tapes:
@@ -99,7 +99,9 @@ class DeletionGate:
         tapes = await checks.look(job)
         for tape in tapes:
             before = at_start.get(tape.path)
-            if tape.path in undone and before is not None and before.fingerprint is not None:
+            if tape.path not in undone or tape.has_override_for(job.id):
+                continue
+            if before is not None and before.fingerprint is not None:
                 now = checks.clock.seconds()
                 await checks.ledger.write(Book.note_renamed, tape, before.fingerprint, now)
         return await checks.look(job)
@@ -144,13 +146,27 @@ class DeletionGate:
             else:
                 file = None
                 await checks.in_thread(checks.vaults.delete, tape, tape.seen, token_of(job))
-        except (InUseError, NoLeaseError, ChangedError) as error:
+        except (VaultError, OSError) as error:
+            if ruling.overridden:
+                await self._note_unproven(tape)
+            if isinstance(error, OSError):
+                return f"it could not be {job.work.then}: {error.strerror or error}"
+            if not isinstance(error, InUseError | NoLeaseError | ChangedError):
+                raise
             await checks.note_renamed(tape, error)
             return _why_not(act, facts, error)
-        except OSError as error:
-            return f"it could not be {job.work.then}: {error.strerror or error}"
         copy = ruling.copy.id if ruling.copy is not None else None
         return Emptied(tape=tape, file=file, proven=copy is not None or not tape.size, copy=copy)
+
+    async def _note_unproven(self, tape: Tape) -> None:
+        """Note that no copy has what was on a tape, if an act that failed has emptied it."""
+        try:
+            emptied = not (await self.checks.look_again(tape)).size
+        except VaultError:
+            emptied = True  # for all that is known
+        if emptied:
+            now = self.checks.clock.seconds()
+            await self.checks.ledger.write(Book.note_unproven, tape, now)
 
     async def _anew(self, job: Job, facts: Facts) -> Facts:
         """Return the facts with what the ledger says of mounts, locks and overrides just now.

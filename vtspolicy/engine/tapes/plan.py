@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
 from vtspolicy.rules.work import RestoresTo
 from vtspolicy.tapes import Fingerprint, Tape
@@ -20,6 +20,9 @@ class Plan:
     to: str | None = None  # a new file to which it is written, in place of the tape
     came: Mapping[str, object] | None = None  # the private file that was to take the tape's place
     there: bool = False  # the tape's file was, as this attempt or an earlier one began
+    # Half-restored tapes as it began, by path: whether what is on them is sure to be a restore's;
+    # None: what an earlier restore has left was not seen.
+    halves: Mapping[str, bool | None] = field(factory=dict)
 
     def has_taken_its_place(self, seen: Fingerprint) -> bool:
         """Whether a tape's file is the private one, which a killed server put there."""

@@ -32,7 +32,7 @@ class Remains:
             tapes = await self.checks.look(job)
             if plan is None or plan.way == "path":
                 if over:
-                    await self._keep_partial(job, tapes, ended)
+                    await self._keep_partial(job, plan, tapes, ended)
             else:
                 await self._leave_nothing(job, tapes)
             for tape in tapes:
@@ -44,6 +44,24 @@ class Remains:
                 job=job.id,
                 error=error,
             )
+
+    async def never_begun(self, job: Job, plan: Plan) -> None:
+        """Undo what was noted for a run in place that a killed server has not started."""
+        if plan.way != "path":
+            return
+        before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
+        try:
+            tapes = await self.checks.look(job)
+        except VaultError:
+            return  # it is looked at again, and refused, before there is a run
+        for tape in tapes:
+            began = before.get(tape.path)
+            if began is not None and _is_untouched(began.fingerprint, tape.seen):
+                await self._leave_as_it_was(plan, tape)
+            elif tape.size:
+                await self.checks.ledger.write(
+                    Book.leave_to_host, tape, self.checks.clock.seconds()
+                )
 
     async def tidy(self, job: Job) -> None:
         """Remove what a restore that ended well has left of what was private.
@@ -96,14 +114,25 @@ class Remains:
         elif left is not None:  # a host's, or written by one after nothing was left
             await checks.ledger.write(Book.leave_to_host, there, checks.clock.seconds())
 
-    async def _keep_partial(self, job: Job, tapes: tuple[Tape, ...], ended: Ended | None) -> None:
+    async def _leave_as_it_was(self, plan: Plan | None, tape: Tape) -> None:
+        """Note that nothing was written to a tape: a half-restored one is half-restored still."""
+        if plan is None or tape.path not in plan.halves:
+            await self.checks.ledger.write(Book.forget_restore, tape)
+        elif (sure := plan.halves[tape.path]) is not None:
+            await self.checks.ledger.write(Book.keep_partial, (tape,), sure=sure)
+
+    async def _keep_partial(
+        self, job: Job, plan: Plan | None, tapes: tuple[Tape, ...], ended: Ended | None
+    ) -> None:
         before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
         look = ended.after if ended is not None and len(tapes) == 1 else None
+        if await self.checks.is_doubted(job):
+            look = None  # there may have been later attempts, before the ledger was restored
         left, unsure = [], []
         for tape in tapes:
             began = before.get(tape.path)
             if began is not None and _is_untouched(began.fingerprint, tape.seen):
-                await self.checks.ledger.write(Book.forget_restore, tape)
+                await self._leave_as_it_was(plan, tape)
             elif look is not None or not tape.size:
                 seen = look.fingerprint if look is not None else tape.seen
                 left.append(
@@ -116,8 +145,9 @@ class Remains:
                 )
             else:
                 unsure.append(tape)
-        if (left or unsure) and not await self.checks.is_doubted(job):
+        if left:
             await self.checks.ledger.write(Book.keep_partial, tuple(left))
+        if unsure:
             await self.checks.ledger.write(Book.keep_partial, tuple(unsure), sure=False)
 
 

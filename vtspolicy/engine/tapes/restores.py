@@ -99,12 +99,20 @@ class Restores:
             reason += "; ".join(back) or "they are in several copies"
             return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
         plan = await self._plan(job, tapes, copies[0])
-        plan = evolve(plan, there=was_there or tapes[0].seen is not None)
-        if plan.way == "path":
-            now = self.checks.clock.seconds()
-            await self.checks.ledger.write(Book.begin_restore, tapes, now)
-        await self.checks.ledger.write(Book.note_plan, job.id, job.attempt, plan.to_json())
-        return plan
+        there = was_there or tapes[0].seen is not None
+        halves = {tape.path: _is_sure(tape) for tape in tapes if tape.is_half_restored}
+        return await self._note_begin(job, tapes, evolve(plan, there=there, halves=halves))
+
+    async def _note_begin(self, job: Job, tapes: tuple[Tape, ...], plan: Plan) -> Plan:
+        now = self.checks.clock.seconds()
+
+        def note(book: Book) -> Plan:
+            book.note_plan(job.id, job.attempt, plan.to_json())
+            if plan.way == "path":
+                book.begin_restore(tapes, now)
+            return plan
+
+        return await self.checks.ledger.write(note)
 
     async def as_begun(self, job: Job) -> Plan:
         """Return the plan of a run that version 0.1 began: by its handle, into the tape itself."""
@@ -392,6 +400,11 @@ class Restores:
         reason = f"{SINCE}, and what is on {' '.join(others)} now need not be what was brought back"
         reason = f"{reason}: it counts as written, migrate it again"
         return (), evolve(judgement, state="warning", reason=reason)
+
+
+def _is_sure(tape: Tape) -> bool | None:
+    """Return whether what is on a half-restored tape is a restore's; None: it was not seen."""
+    return None if tape.partial is None else tape.partial_sure
 
 
 def _came_back(

@@ -54,3 +54,10 @@ SELECT jobs.id FROM again CROSS JOIN jobs ON jobs.id = again.job WHERE jobs.fini
 -- name: record_transition
 INSERT INTO transitions (at, request, job, subject, before, after, cause, actor)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: replace_rule_tables
+UPDATE rule_tables SET last = (SELECT coalesce(max(id), 0) FROM events)
+WHERE last IS NULL AND hash <> ?
+
+-- name: keep_rule_table
+INSERT INTO rule_tables (hash, rules) VALUES (?, ?) ON CONFLICT (hash) DO UPDATE SET last = NULL

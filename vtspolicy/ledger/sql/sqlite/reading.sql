@@ -28,6 +28,9 @@ WHERE requests.finished IS NULL AND requests.id > ? ORDER BY requests.id LIMIT ?
 -- name: why
 SELECT why FROM events WHERE id = ?
 
+-- name: rule_table
+SELECT rules FROM rule_tables WHERE hash = ?
+
 -- name: event_of
 SELECT text, time, system, process, ssid, number, critical, "user", action_needed, action_id,
        event_id, wire

@@ -57,3 +57,6 @@ DELETE FROM transitions WHERE id IN (
 
 -- name: forget_mounts_request
 UPDATE mounts SET request = NULL WHERE request = ?
+
+-- name: prune_rule_tables
+DELETE FROM rule_tables WHERE last < (SELECT coalesce(min(id), 9223372036854775807) FROM requests)
