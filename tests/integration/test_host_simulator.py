@@ -4,11 +4,18 @@ import json
 import os
 import shlex
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from programs.daemon import program
 from programs.sshd import Sshd
 from programs.telnetd import BREAK, TelnetClient, Telnetd
@@ -85,7 +92,7 @@ def simulator(keys):
         started.process.communicate()
 
 
-def ssh(folder, door, *words, strict="accept-new"):
+def real_ssh(folder, door, *words, strict="accept-new"):
     """A real ssh that logs on with the key; words that begin with `-` are its own."""
     options = [
         "BatchMode=yes",
@@ -153,22 +160,22 @@ def talk():
 
 def test_a_real_ssh_runs_a_command_and_gets_its_status(simulator, keys):
     door = simulator.doors["ssh"]
-    done = run(ssh(keys, door, "tacl -c '#OUTPUT hello'"))
+    done = run(real_ssh(keys, door, "tacl -c '#OUTPUT hello'"))
     assert (done.returncode, done.stdout) == (0, "hello\n")
-    assert run(ssh(keys, door, "tacl -c NONSENSE")).returncode == 1
-    assert run(ssh(keys, door, "ls")).returncode == 127
+    assert run(real_ssh(keys, door, "tacl -c NONSENSE")).returncode == 1
+    assert run(real_ssh(keys, door, "ls")).returncode == 127
 
 
 def test_the_fingerprint_that_is_shown_is_the_one_that_ssh_sees(simulator, keys):
     door = simulator.doors["ssh"]
-    run(ssh(keys, door, "tacl -c TIME"))
+    run(real_ssh(keys, door, "tacl -c TIME"))
     shown = run([program("ssh-keygen"), "-lf", str(keys / "known_hosts")])
     assert door["fingerprint"] in shown.stdout
 
 
 def test_a_changed_host_key_is_refused_by_a_real_ssh(simulator, keys):
     door = simulator.doors["ssh"]
-    run(ssh(keys, door, "tacl -c TIME"))
+    run(real_ssh(keys, door, "tacl -c TIME"))
     simulator.stop()
     (keys / "key").unlink()
     words = [
@@ -179,14 +186,14 @@ def test_a_changed_host_key_is_refused_by_a_real_ssh(simulator, keys):
         keys / "key",
     ]
     other = Simulator(keys, *words)
-    done = run(ssh(keys, other.doors["ssh"], "tacl -c TIME", strict="yes"))
+    done = run(real_ssh(keys, other.doors["ssh"], "tacl -c TIME", strict="yes"))
     assert done.returncode == 255
     assert "HOST IDENTIFICATION HAS CHANGED" in done.stderr
     other.stop()
 
 
 def test_a_display_over_a_real_ssh_goes_on_after_the_link_was_cut(simulator, keys, talk):
-    argv = ssh(keys, simulator.doors["ssh"], "-s", "tacl")
+    argv = real_ssh(keys, simulator.doors["ssh"], "-s", "tacl")
     first = talk(argv)
     first.until("1> ")
     first.send(START)
@@ -223,6 +230,37 @@ def test_the_log_is_there_in_the_next_run(simulator, keys):
     assert again.process.returncode == 0
     texts = [json.loads(line)["text"] for line in again.log.read_text().splitlines()]
     assert texts == ["first run", "second run"]
+
+
+def test_telnet_over_tls_shows_its_certificate(keys):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nsk1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("nsk1")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (keys / "cert.pem").write_bytes(certificate.public_bytes(encoding))
+    (keys / "key.pem").write_bytes(key.private_bytes(encoding, form, plain))
+    words = ("--cert", keys / "cert.pem", "--key", keys / "key.pem")
+    simulator = Simulator(keys, "telnets:0", *words)
+    context = ssl.create_default_context(cafile=keys / "cert.pem")
+    with (
+        socket.create_connection(("127.0.0.1", simulator.doors["telnets"]["port"])) as link,
+        context.wrap_socket(link, server_hostname="nsk1") as safe,
+    ):
+        safe.settimeout(PATIENCE)
+        shown = b""
+        while not shown.endswith(b"Enter Choice> "):
+            shown += safe.recv(4096)
+    assert b"WELCOME TO NSK1" in shown
+    simulator.stop()
 
 
 # A real sshd around it

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from vtspolicy.testing.nonstop.lines import LineFactory
-from vtspolicy.testing.nonstop.link import Faults
+from vtspolicy.testing.nonstop.link import MOST_WAITING, Faults
 from vtspolicy.testing.nonstop.system import VTS
 from vtspolicy.testing.nonstop.telnet import TTYPE, TelnetFactory
 
@@ -189,6 +189,15 @@ def test_a_link_that_hangs_hears_and_says_nothing_until_it_goes_on():
     assert there.transport.take().endswith(b"event\r\n")
     there.send(b"\x03")
     assert there.transport.take() == b"2> "
+
+
+def test_a_link_that_hangs_keeps_so_much_and_is_then_cut():
+    there = logged_on()
+    there.link.hang()
+    there.link.session.console.show("x" * (MOST_WAITING - 100))
+    assert not there.transport.aborting
+    there.link.session.console.show("x" * 100)
+    assert there.transport.aborting
 
 
 def test_a_link_that_dies_is_cut_and_frees_its_names():

@@ -10,6 +10,9 @@ from vtspolicy.testing.nonstop.accounts import Account
 from vtspolicy.testing.nonstop.session import Session
 from vtspolicy.testing.nonstop.system import System
 
+MOST_WAITING = 10_000_000
+"""Bytes that a link which hangs keeps for later; behind them it is cut."""
+
 
 class Wire(Protocol):
     """What carries a link."""
@@ -67,6 +70,7 @@ class Link:
         self._delay = self.faults.delay
         self._die_at = self.faults.die_after
         self._queue: deque[bytes] = deque()
+        self._waiting = 0  # bytes in it
         self._half: _Half | None = None
         self._is_hung = False
         self._is_due = False  # the delay before the next answer is over
@@ -142,6 +146,9 @@ class Link:
 
     def _send(self, data: bytes) -> None:
         self._queue.append(data)
+        self._waiting += len(data)
+        if self._waiting > MOST_WAITING:
+            self.die()
         self._pump()
 
     def _ended(self, succeeded: bool) -> None:
@@ -155,7 +162,9 @@ class Link:
                 self._is_due = True
                 return
             self._is_due = False
-            self._put(self._queue.popleft())
+            data = self._queue.popleft()
+            self._waiting -= len(data)
+            self._put(data)
         if self._end is not None and not self._queue and self._may_send:
             self._wire.close(self._end)
             self._end = None
@@ -169,6 +178,7 @@ class Link:
         if self._half is not None and at > 1:
             half, self._half = self._half, None
             self._queue.appendleft(data[at // 2 :])
+            self._waiting += len(data) - at // 2
             self._write(data[: at // 2])
             self._is_waiting = True
             if half.pause is not None:
