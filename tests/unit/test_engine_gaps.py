@@ -227,10 +227,10 @@ def several(world, *texts):
 def test_a_command_that_cannot_be_decided_does_not_hold_back_those_beside_it(world, monkeypatch):
     real = intake.settle
 
-    def settle(reader, command, *rest):
-        if command.command.family == "Erase":
+    def settle(policy, located, now):
+        if located.understood.command.family == "Erase":
             raise ZeroDivisionError("a defect")
-        return real(reader, command, *rest)
+        return real(policy, located, now)
 
     monkeypatch.setattr(intake, "settle", settle)
     several(

@@ -69,7 +69,7 @@ async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
     _check_wish(engine, result, wish)
     refuse_when_full(engine)
     try:
-        recorded = await engine.order(
+        recorded = await engine.orders.give(
             evolve(result, actor=actor, asked=wish.reason),
             expected=wish.tapes,
             values=wish.values,

@@ -13,10 +13,8 @@ from vtspolicy.config.model import Host
 from vtspolicy.engine.policy import Policy
 from vtspolicy.events.event import Event, identity
 from vtspolicy.grammar import (
-    VERBS_ON_REQUESTS,
     Command,
     CommandError,
-    Target,
     Vocabulary,
     missing_in_cluster,
     parse,
@@ -59,6 +57,27 @@ class Understood:
     received: float  # seconds since the epoch
     actor: str | None = None  # for the history; "host NAME" when not given
     asked: str | None = None  # why an operator asked for it; for the history
+
+
+NO_TAPES = Found(tapes=())
+"""What is found of a command that names no tapes, or none that can be had."""
+
+
+@frozen(kw_only=True)
+class Located:
+    """A command whose tapes were looked for."""
+
+    understood: Understood
+    found: Found = NO_TAPES
+    problem: str | None = None  # why its tapes cannot be had; then none was found
+
+
+@frozen(kw_only=True)
+class Unlocated:
+    """A command whose tapes could not be looked for."""
+
+    understood: Understood
+    error: Exception
 
 
 @frozen(kw_only=True)
@@ -108,42 +127,45 @@ def understand(
     return understood
 
 
-def find(
-    vaults: OneLook, targets: Sequence[Target], records: Mapping[str, Sequence[Tape]] | None = None
-) -> Found | str:
-    """Return the tapes of a command, or why they cannot be had. Touches the disk: in a thread.
+def find(vaults: OneLook, understood: Understood, records: Mapping[str, Sequence[Tape]]) -> Located:
+    """Return a command with its tapes, or why they cannot be had. Touches the disk: in a thread.
 
     `records` are the tapes that the ledger knows of the names in the command.
     """
+    targets = understood.command.targets
     tapes: list[Tape] = []
     missing: list[str] = []
     pool: str | None = None
     try:
         for target in targets:
             try:
-                found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
+                found = vaults.find(target, records.get(target.cartridge or "", ()))
             except NoSuchTapeError as error:
                 missing.append(target.cartridge or "")
                 if len(targets) == 1:
-                    return str(error)
+                    return Located(understood=understood, problem=str(error))
                 continue
             tapes.extend(found.tapes)
             pool = found.pool
     except VaultBusyError:
         raise  # a passing trouble of the machine is not an answer
     except VaultError as error:
-        return str(error)
+        return Located(understood=understood, problem=str(error))
     except OSError as error:
-        return f"the vault cannot be read: {error.strerror or error}"
+        problem = f"the vault cannot be read: {error.strerror or error}"
+        return Located(understood=understood, problem=problem)
     if missing and len(missing) == len(targets):
-        return f"no vault has one of these tapes: {', '.join(missing)}"
-    return Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
+        problem = f"no vault has one of these tapes: {', '.join(missing)}"
+        return Located(understood=understood, problem=problem)
+    found = Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
+    return Located(understood=understood, found=found)
 
 
-def settle(policy: Policy, understood: Understood, found: Found | str, now: datetime) -> Intake:
+def settle(policy: Policy, located: Located, now: datetime) -> Intake:
     """Return the record of a command, now that its tapes are known: what the table decides."""
-    if isinstance(found, str):
-        return refused(understood, RequestState.OPEN, found, end=JobState.FAILED)
+    understood, found = located.understood, located.found
+    if located.problem is not None:
+        return refused(understood, RequestState.OPEN, located.problem, end=JobState.FAILED)
     denial = why_not_tapes(understood.host, found.tapes)
     if denial is not None:
         return refused(understood, RequestState.DENIED, denial)
@@ -199,8 +221,7 @@ def _not_before(decision: Decision, now: datetime) -> datetime | None:
 
 def settle_some(
     policy: Policy,
-    commands: Sequence[Understood | Intake],
-    found: Mapping[int, Found | str | Exception],
+    commands: Sequence[Understood | Located | Unlocated | Intake],
     now: datetime,
     *,
     room: int,
@@ -215,18 +236,14 @@ def settle_some(
     for count, command in enumerate(commands):
         if room <= 0 and count:
             return decided, count
+        if isinstance(command, Unlocated):
+            failures.append(command.error)
+            continue
+        if isinstance(command, Understood):
+            decided.append(command)
+            continue
         try:
-            if isinstance(command, Understood):
-                if command.command.operation in VERBS_ON_REQUESTS:
-                    decided.append(command)
-                    continue
-                tapes = found[id(command)]
-                if isinstance(tapes, Exception):
-                    failures.append(tapes)
-                    continue
-                intake = settle(policy, command, tapes, now)
-            else:
-                intake = command
+            intake = settle(policy, command, now) if isinstance(command, Located) else command
         except Exception as error:  # noqa: BLE001 - see above
             failures.append(error)
         else:

@@ -1,18 +1,14 @@
 """What the metrics take from configuration and ledger: names, changes, what was before them."""
 
-from typing import TYPE_CHECKING
-
 from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.changes import Answered, Change
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import Policy
 from vtspolicy.ledger import Book
 from vtspolicy.metrics import REFUSALS, Metrics
-
-if TYPE_CHECKING:
-    from vtspolicy.engine.engine import Engine
 
 
 @define(kw_only=True)
@@ -70,7 +66,7 @@ class Measures:
                 metrics.job_seconds.labels(job.work.application, job.state.value).observe(seconds)
 
 
-def recall(engine: "Engine") -> Deferred[None]:
+def recall(ledger: EngineLedger, metrics: Metrics) -> Deferred[None]:
     """Have the metrics take what the ledger knows of earlier servers: successes, its last copy.
 
     Nothing waits for that. Should it take too long, those times are reported when they come again.
@@ -83,11 +79,11 @@ def recall(engine: "Engine") -> Deferred[None]:
     def take(found: tuple[list[tuple[str, str, str, float]], float | None]) -> None:
         successes, copied = found
         for application, host, rule, at in successes:
-            engine.metrics.succeeded(application, host, rule, at)
+            metrics.succeeded(application, host, rule, at)
         if copied is not None:
-            engine.metrics.ledger_backup.set(copied)
+            metrics.ledger_backup.set(copied)
 
-    return engine.ledger.browse(look).addCallback(take)
+    return ledger.browse(look).addCallback(take)
 
 
 LEDGER = "ledger"

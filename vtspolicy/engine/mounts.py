@@ -7,33 +7,34 @@ from there: a server that was killed continues where it was.
 from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.changes import Change
 from vtspolicy.config.model import Host
-from vtspolicy.engine.intake import Understood, settle
+from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.catalogue import Catalogue
+from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.engine.intake import Located, Understood, settle
+from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.ready import make_ready
-from vtspolicy.engine.tapes.checks import known
+from vtspolicy.engine.tapes.checks import TapeChecks, known
 from vtspolicy.events.event import Event, identity
 from vtspolicy.events.mounts import MountMessage, read_mount
 from vtspolicy.grammar import Command, Target
 from vtspolicy.jobs import Job, Request, RequestState
 from vtspolicy.ledger import Book, Mount, MountState
 from vtspolicy.ledger.intake import Intake
+from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
-from vtspolicy.vaults import Found, VaultError
-
-if TYPE_CHECKING:
-    from vtspolicy.engine.engine import Engine
+from vtspolicy.vaults import Found, VaultError, Vaults
 
 PRIORITY = 100
 """The least priority of a restore that a mount waits for."""
@@ -78,7 +79,14 @@ class Due:
 class Mounts:
     """The mount requests of one server."""
 
-    engine: "Engine"
+    clock: IReactorTime
+    ledger: EngineLedger
+    policy: PolicyInForce
+    metrics: Metrics
+    vaults: Vaults
+    catalogue: Catalogue
+    checks: TapeChecks
+    calls: Calls  # of `ready` programs
     _awaited: set[int] = field(factory=set)  # restores that mounts wait for
     _paths: set[str] = field(factory=set)  # of the tapes that they wait for
     _in_hand: set[int] = field(factory=set)  # mounts whose ready program runs
@@ -95,18 +103,18 @@ class Mounts:
         def look(book: Book) -> tuple[list[Mount], list[Tape]]:
             return book.open_mounts(), book.tapes_locked()
 
-        left, locked = await self.engine.ledger.read(look)
+        left, locked = await self.ledger.read(look)
         self._await(left)
         for tape in locked:
             if all(each.path != tape.path for each in left):
-                now = self.engine.clock.seconds()
+                now = self.clock.seconds()
                 told = "no host waits for it any more"
-                await self.engine.ledger.write(Book.set_locked, tape.path, False, ACTOR, now, told)
+                await self.ledger.write(Book.set_locked, tape.path, False, ACTOR, now, told)
 
     def watch(self) -> None:
         """Answer what is due now, and look again from time to time."""
         self._loop = LoopingCall(self._look)
-        self._loop.clock = self.engine.clock
+        self._loop.clock = self.clock
         self._loop.start(LOOK, now=True)
 
     def stop(self) -> None:
@@ -157,7 +165,7 @@ class Mounts:
             self._count(await self._open(event, whose, message, message.sequence))
 
     def _count(self, result: str) -> None:
-        self.engine.metrics.mounts.labels(result).inc()
+        self.metrics.mounts.labels(result).inc()
 
     async def _open(
         self, event: Event, whose: Callable[[], Host | str], message: MountMessage, seq: str
@@ -182,7 +190,7 @@ class Mounts:
             self._log.warn("Mount {seq}: {why}.", action="mount_denied", seq=seq, why=denial)
             return "denied"
         try:
-            answer = on_mount(await self.engine.conductor.checks.facts(tape))
+            answer = on_mount(await self.checks.facts(tape))
         except VaultError as error:
             answer = MountAnswer(MountAction.FAIL, str(error))
         result = None
@@ -199,7 +207,7 @@ class Mounts:
         self, event: Event, host: Host, tape: Tape, seq: str, reason: str
     ) -> str | None:
         """Record a request for a tape that has its data, or is empty; None: a job changes it."""
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         record_mount = _recorder(event, host, tape, seq, now)
 
         def note(book: Book) -> str | None:
@@ -214,13 +222,13 @@ class Mounts:
             book.set_mounted(tape, now)
             return "noted"
 
-        return await self.engine.ledger.write(note)
+        return await self.ledger.write(note)
 
     async def _refuse(
         self, event: Event, host: Host, tape: Tape, seq: str, reason: str
     ) -> str | None:
         """Answer a request for a tape whose data cannot be brought back; None: a job changes it."""
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         record_mount = _recorder(event, host, tape, seq, now)
 
         def record(book: Book) -> tuple[Notice, ...] | str:
@@ -234,7 +242,7 @@ class Mounts:
                 mount.id, MountState.FAILED, now, tape=tape.name, reason=reason
             )
 
-        refused = await self.engine.ledger.write(record)
+        refused = await self.ledger.write(record)
         if isinstance(refused, str):
             return None if refused == "changed" else refused
         self._log.error(
@@ -250,18 +258,17 @@ class Mounts:
 
     async def _find(self, volume: str) -> Tape:
         """Return the tape of this name. Raises VaultError when there is none, or more than one."""
-        engine = self.engine
-        records = await engine.ledger.read(Book.tapes_named, volume)
-        looking = engine.conductor.checks.in_thread
-        found = await looking(engine.vaults.find, Target(cartridge=volume), records)
-        await engine.catalogue.follow(found.tapes, records)
-        now = engine.clock.seconds()
-        (tape,) = await engine.ledger.read(known, found.tapes, now)
+        records = await self.ledger.read(Book.tapes_named, volume)
+        looking = self.checks.in_thread
+        found = await looking(self.vaults.find, Target(cartridge=volume), records)
+        await self.catalogue.follow(found.tapes, records)
+        now = self.clock.seconds()
+        (tape,) = await self.ledger.read(known, found.tapes, now)
         return tape
 
     async def _recall(self, event: Event, host: Host, tape: Tape, seq: str) -> str:
         """Record the request with the restore that it needs, or with the one that is under way."""
-        engine, now = self.engine, self.engine.clock.seconds()
+        now = self.clock.seconds()
         intake = self._restore_of(host, tape, now)
         record_mount = _recorder(event, host, tape, seq, now)
 
@@ -284,7 +291,7 @@ class Mounts:
             book.move_mount(mount.id, MountState.RESTORING, now, request=joined)
             return Opened(result=result, mount=evolve(mount, request=joined))
 
-        opened = await engine.ledger.write(record)
+        opened = await self.ledger.write(record)
         if opened.mount is not None and opened.mount.request is not None:
             self._log.info(
                 "Mount {seq} of {host} waits for {tape}: {result}, request {req}.",
@@ -306,7 +313,6 @@ class Mounts:
         """
         if tape.size and not tape.is_half_restored:
             tape = evolve(tape, size=0)
-        engine = self.engine
         target = Target(vault=tape.vault, pool=tape.pool, cartridge=tape.cartridge)
         understood = Understood(
             event=Event(text=f"VTSPolicy Restore - {tape.cartridge}", wire="plain"),
@@ -315,14 +321,15 @@ class Mounts:
             received=now,
             actor=ACTOR,
         )
+        located = Located(understood=understood, found=Found(tapes=(tape,)))
         when = datetime.fromtimestamp(now).astimezone()
-        intake = settle(engine.policy.current, understood, Found(tapes=(tape,)), when)
+        intake = settle(self.policy.current, located, when)
         jobs = (evolve(job, priority=max(job.priority, PRIORITY)) for job in intake.jobs)
         return evolve(intake, host="", digest=None, notify_all=False, jobs=tuple(jobs))
 
     async def _close(self, event: Event, host: Host, message: MountMessage) -> None:
         """Drop a request that the host has closed itself."""
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         told = {
             "mounted": "the host has mounted it",
             "cancelled": "the host cancelled it",
@@ -342,7 +349,7 @@ class Mounts:
                 closed.append(mount)
             return closed
 
-        closed = await self.engine.ledger.write(close)
+        closed = await self.ledger.write(close)
         if closed:
             self._count("closed")
         for mount in closed:
@@ -381,7 +388,7 @@ class Mounts:
                 due.append(Due(mount=mount, request=request, job=job, event=event, tape=tape))
             return due
 
-        found = await self.engine.ledger.read(look)
+        found = await self.ledger.read(look)
         self._await([each.mount for each in found])
         for each in found:
             if not each.waits and each.mount.id not in self._in_hand:
@@ -397,9 +404,9 @@ class Mounts:
             if wait > 0:
                 self._wake_in(wait)
                 return
-            reason = await make_ready(self.engine.conductor.calls, due.job, due.mount, due.event)
+            reason = await make_ready(self.calls, due.job, due.mount, due.event)
         state = MountState.READY if reason is None else MountState.FAILED
-        number, now = due.mount.id, self.engine.clock.seconds()
+        number, now = due.mount.id, self.clock.seconds()
 
         def answer(book: Book) -> None:
             mount = book.mount(number)  # its tape may have been moved since
@@ -408,7 +415,7 @@ class Mounts:
             book.answer_mount(mount.id, state, now, tape=name, reason=reason)
             _unlock(book, mount, now)
 
-        await self.engine.ledger.write(answer)
+        await self.ledger.write(answer)
         mount = due.mount
         self._count(state.value)
         tell = self._log.info if reason is None else self._log.error
@@ -427,18 +434,18 @@ class Mounts:
 
         It is answered at once where the clock was set back, and it is not known how long it waits.
         """
-        host = self.engine.policy.current.configuration.hosts.get(mount.host)
+        host = self.policy.current.configuration.hosts.get(mount.host)
         delay = host.mount_delay if host is not None else 0.0
-        wait = mount.opened + delay - self.engine.clock.seconds()
+        wait = mount.opened + delay - self.clock.seconds()
         return wait if wait <= delay else 0.0
 
     def _wake_in(self, seconds: float) -> None:
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         if self._alarm is not None and self._alarm.active():
             if self._alarm.getTime() <= now + seconds:
                 return
             self._alarm.cancel()
-        self._alarm = self.engine.clock.callLater(seconds, self.check)
+        self._alarm = self.clock.callLater(seconds, self.check)
 
 
 def _why_not_back(due: Due) -> str | None:

@@ -64,7 +64,7 @@ class Operator:
         self.begun = self.engine.conductor.steady()
         noted = self.engine.ledger.write(_end_drain, self.started)
         noted.addErrback(self._not_noted)
-        recall(self.engine).addErrback(lambda _: None)
+        recall(self.engine.ledger, self.engine.metrics).addErrback(lambda _: None)
 
     def status(self) -> Deferred[Told]:
         """Return what there is to know about the server now."""
@@ -176,7 +176,8 @@ class Operator:
 
     def live(self, jobs: Sequence[Job]) -> Mapping[int, Live]:
         """Return what only the server knows of those jobs that have not ended, by number."""
-        return live(self.engine, jobs, draining=self.draining)
+        engine = self.engine
+        return live(engine.queue, engine.conductor.progress, jobs, draining=self.draining)
 
     def _count_all(self) -> None:
         for session in self.doors.sessions:
