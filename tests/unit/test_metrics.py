@@ -316,6 +316,9 @@ def test_counters_are_there_before_there_is_anything_to_count(world):
     assert sample(world, "job_retries_total", application="DSK") == 0
     assert sample(world, "events_received_total", host="NSK2") == 0
     assert sample(world, "host_connections_total", host="NSK2") == 0
+    assert sample(world, "rule_matches_total", rule="a pool at once") == 0
+    for result in ("recalled", "failed", "denied", "unknown", "unread", "esm"):
+        assert sample(world, "mount_requests_total", result=result) == 0
     assert world.metrics.registry.get_sample_value("process_start_time_seconds") > 0
 
 

@@ -74,6 +74,7 @@ class Engine:
             running=self.conductor.calls.running,
             threads=self.threads,
         )
+        self.complaints = Complaints(self.journal.limit)
         self.mounts = Mounts(
             clock=self.clock,
             ledger=self.ledger,
@@ -83,6 +84,7 @@ class Engine:
             catalogue=self.catalogue,
             checks=self.conductor.checks,
             calls=self.conductor.calls,
+            complaints=self.complaints,
         )
         locator = Locator(
             clock=self.clock,
@@ -109,7 +111,6 @@ class Engine:
             trust=self.clock_trust,
             threads=self.threads,
         )
-        self.complaints = Complaints(self.journal.limit)
         self.room = Room(clock=self.clock, queue=self.queue, policy=self.policy)
         self.receiver = Receiver(
             clock=self.clock,
