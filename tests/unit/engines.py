@@ -327,7 +327,8 @@ class World:
     def use_threads(self, threads):
         """Let the files be looked at by this from now on; returns what did it before."""
         before = self.engine.threads
-        self.engine.threads = self.engine.conductor.checks.threads = threads
+        for part in (self.engine, self.engine.conductor.checks, self.engine.cleanup):
+            part.threads = threads
         return before
 
     def prepare(self):

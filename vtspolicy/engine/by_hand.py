@@ -2,27 +2,28 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
+from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.control import Refused, Told, UnknownThing
+from vtspolicy.engine.catalogue import Catalogue
 from vtspolicy.engine.cleanup import OURSELVES
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.intake import Elsewhere, Understood, Unheard, understand
+from vtspolicy.engine.orders import Orders
+from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.refusals import OtherTapesError, OverriddenAlreadyError
-from vtspolicy.engine.tapes.checks import CHOSEN, TO, known
+from vtspolicy.engine.tapes.checks import CHOSEN, TO, TapeChecks, known
 from vtspolicy.events.event import COMMAND_TEXT, Event
 from vtspolicy.grammar import VERBS_ON_REQUESTS, Target
 from vtspolicy.grammar.values import TYPES
 from vtspolicy.ledger import ASKED, Book, Recorded, told_why
+from vtspolicy.queue.protocol import Queue
 from vtspolicy.suggest import did_you_mean
 from vtspolicy.tapes import Act, Allowed, Copy, Done, Mark, Tape, judge
 from vtspolicy.tapes import Refused as RefusedAct
-from vtspolicy.vaults import VaultError
-
-if TYPE_CHECKING:
-    from vtspolicy.engine.engine import Engine
-
+from vtspolicy.vaults import VaultError, Vaults
 
 PROMPT = 1.0
 """Seconds within which a vault has to answer, for its clock to be compared with ours."""
@@ -48,66 +49,6 @@ class Wish:
         return {name: value for name, value in given.items() if value is not None}
 
 
-async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
-    """Take a command by an operator's right."""
-    if COMMAND_TEXT.match(text) is None:
-        raise Refused("this is not a command: it has to begin with VTSPolicy")
-    now = engine.clock.seconds()
-    event = Event(text=text, wire="plain")
-    result = understand(engine.policy.current, event, hosts=(OURSELVES,), address="", received=now)
-    if isinstance(result, Elsewhere):
-        raise Refused(f"this is a command for {result.server}, not for this server")
-    if isinstance(result, Unheard):
-        raise Refused(result.reason)
-    if not isinstance(result, Understood):
-        intake = evolve(result, actor=actor, asked=wish.reason)
-        recorded: Recorded = await engine.ledger.write(Book.record, intake)
-        return _told(recorded)
-    verb = result.command.operation
-    if verb in VERBS_ON_REQUESTS:
-        raise Refused(f"{result.command.family} is for hosts; see `vtspolicy {verb}`")
-    _check_wish(engine, result, wish)
-    refuse_when_full(engine)
-    try:
-        recorded = await engine.orders.give(
-            evolve(result, actor=actor, asked=wish.reason),
-            expected=wish.tapes,
-            values=wish.values,
-            override=wish.override,
-        )
-    except (OtherTapesError, OverriddenAlreadyError) as error:
-        raise Refused(str(error)) from error
-    return _told(recorded)
-
-
-def _check_wish(engine: "Engine", understood: Understood, wish: Wish) -> None:
-    """Raise Refused for what cannot be given with a command."""
-    verb, count = understood.command.operation, len(understood.command.targets)
-    if (wish.copy or wish.to) and verb != "restore":
-        raise Refused("a copy is chosen, or a file written, by a Restore only")
-    if wish.override and verb not in {"erase", "delete", "restore"}:
-        raise Refused("there is nothing to overrule but for Erase, Delete and Restore")
-    if (wish.override or wish.copy or wish.to) and count != 1:
-        raise Refused("this is for one tape at a time")
-    if wish.to is not None:
-        path = Path(wish.to)
-        if not path.is_absolute():
-            raise Refused(f"{wish.to} is not the whole path of a file")
-        for vault, root in engine.vaults.roots.items():
-            if path.is_relative_to(root) or path.resolve().is_relative_to(root.resolve()):
-                raise Refused(f"{wish.to} is in vault {vault}: choose a place outside of vaults")
-
-
-def refuse_when_full(engine: "Engine") -> None:
-    """Raise Refused where hosts are not read any further: so many jobs wait as may."""
-    waiting, most = engine.queue.waiting, engine.policy.current.configuration.waiting
-    if waiting >= most:
-        jobs = "job waits" if waiting == 1 else "jobs wait"
-        raise Refused(
-            f"the queue is full: {waiting} {jobs}, and `waiting` allows {most}; ask again later"
-        )
-
-
 def _told(recorded: Recorded) -> Told:
     fields = recorded.notices[0].fields if recorded.notices else {}
     last = recorded.notices[-1].fields if recorded.notices else {}
@@ -118,17 +59,6 @@ def _told(recorded: Recorded) -> Told:
         "reason": fields.get("reason") or last.get("reason"),
         "column": fields.get("column"),
     }
-
-
-async def withdraw(engine: "Engine", tape: str, actor: str, reason: str | None) -> Told:
-    """Withdraw an override of a tape that no order has used yet."""
-    found = await _find(engine, tape)
-    if found.override is None:
-        raise Refused(f"{found.name}: nothing is overruled")
-    at = engine.clock.seconds()
-    cause = asked(reason)
-    await engine.ledger.write(Book.set_override, found, None, actor, at, cause=cause)
-    return {"tape": found.name}
 
 
 @frozen(kw_only=True)
@@ -145,58 +75,172 @@ class Said:
     reason: str | None = None  # why an operator says so; for the history
 
 
-async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
-    """Note what an application did by its own schedule; a mount that waits for it is answered."""
-    if said.state not in {"migrated", "restored"}:
-        raise Refused(f'"{said.state}" is not a mark; use migrated or restored')
-    names = {*engine.policy.current.table.applications, *engine.policy.current.vocabulary.families}
-    if said.application not in names:
-        near = did_you_mean(said.application, names)
-        raise UnknownThing(f"there is no application {said.application}; {near}".rstrip("; "))
-    found = await _find(engine, tape)
-    refusal = _why_not_said(said)
-    if refusal is not None:
-        raise Refused(f"{found.name}: {refusal}")
-    try:
-        facts = await engine.conductor.checks.facts(found)
-    except VaultError as error:
-        raise Refused(str(error)) from error
-    began = _moment(said.began)
-    lag = None if began is None else await _lag(engine, found)
-    word = Mark(began=began, size=said.size, application=said.application, lag=lag)
-    act = Act.MARK_MIGRATED if said.state == "migrated" else Act.MARK_RESTORED
-    ruling = judge(act, evolve(facts, mark=word))
-    if not isinstance(ruling, Allowed):
-        raise Refused(f"{found.name}: {ruling.words if isinstance(ruling, NOT_SO) else act}")
-    at = engine.clock.seconds()
+@define(kw_only=True)
+class ManualOrders:
+    """What operators order, and say of tapes; `Refused` and `UnknownThing` are raised."""
 
-    def note(book: Book) -> Tape:
-        if ruling.copy is not None:
-            return book.mark_back(found, ruling.copy, actor=actor, at=at, reason=said.reason)
-        copy = _copy_of(found, said, ruling, began)
-        empty = not found.size
-        return book.mark_copied(found, copy, actor=actor, at=at, emptied=empty, reason=said.reason)
+    clock: IReactorTime
+    ledger: EngineLedger
+    policy: PolicyInForce
+    queue: Queue
+    vaults: Vaults
+    catalogue: Catalogue
+    checks: TapeChecks
+    orders: Orders
 
-    after = await engine.ledger.write(note)
-    return {"tape": after.name, "state": after.state.value, "doubt": ruling.doubt}
-
-
-async def _lag(engine: "Engine", tape: Tape) -> float | None:
-    """Return by how many seconds at most a vault's clock is behind this machine's.
-
-    None where that is not known: an answer that takes long may be of any moment meanwhile.
-    """
-    clock = engine.clock
-    for _ in range(LOOKS_AT_CLOCK):
-        before = clock.seconds()
+    async def order(self, text: str, wish: Wish, actor: str) -> Told:
+        """Take a command by an operator's right."""
+        if COMMAND_TEXT.match(text) is None:
+            raise Refused("this is not a command: it has to begin with VTSPolicy")
+        now = self.clock.seconds()
+        event = Event(text=text, wire="plain")
+        result = understand(
+            self.policy.current, event, hosts=(OURSELVES,), address="", received=now
+        )
+        if isinstance(result, Elsewhere):
+            raise Refused(f"this is a command for {result.server}, not for this server")
+        if isinstance(result, Unheard):
+            raise Refused(result.reason)
+        if not isinstance(result, Understood):
+            intake = evolve(result, actor=actor, asked=wish.reason)
+            recorded: Recorded = await self.ledger.write(Book.record, intake)
+            return _told(recorded)
+        verb = result.command.operation
+        if verb in VERBS_ON_REQUESTS:
+            raise Refused(f"{result.command.family} is for hosts; see `vtspolicy {verb}`")
+        self._check_wish(result, wish)
+        self.refuse_when_full()
         try:
-            there = await engine.conductor.checks.in_thread(engine.vaults.moment, tape)
-        except (VaultError, OSError):
-            return None
-        after = clock.seconds()
-        if 0.0 <= after - before <= PROMPT:
-            return after - float(there) / 1e9
-    return None
+            recorded = await self.orders.give(
+                evolve(result, actor=actor, asked=wish.reason),
+                expected=wish.tapes,
+                values=wish.values,
+                override=wish.override,
+            )
+        except (OtherTapesError, OverriddenAlreadyError) as error:
+            raise Refused(str(error)) from error
+        return _told(recorded)
+
+    def _check_wish(self, understood: Understood, wish: Wish) -> None:
+        """Raise Refused for what cannot be given with a command."""
+        verb, count = understood.command.operation, len(understood.command.targets)
+        if (wish.copy or wish.to) and verb != "restore":
+            raise Refused("a copy is chosen, or a file written, by a Restore only")
+        if wish.override and verb not in {"erase", "delete", "restore"}:
+            raise Refused("there is nothing to overrule but for Erase, Delete and Restore")
+        if (wish.override or wish.copy or wish.to) and count != 1:
+            raise Refused("this is for one tape at a time")
+        if wish.to is not None:
+            path = Path(wish.to)
+            if not path.is_absolute():
+                raise Refused(f"{wish.to} is not the whole path of a file")
+            for vault, root in self.vaults.roots.items():
+                if path.is_relative_to(root) or path.resolve().is_relative_to(root.resolve()):
+                    raise Refused(
+                        f"{wish.to} is in vault {vault}: choose a place outside of vaults"
+                    )
+
+    def refuse_when_full(self) -> None:
+        """Raise Refused where hosts are not read any further: so many jobs wait as may."""
+        waiting, most = self.queue.waiting, self.policy.current.configuration.waiting
+        if waiting >= most:
+            jobs = "job waits" if waiting == 1 else "jobs wait"
+            raise Refused(
+                f"the queue is full: {waiting} {jobs}, and `waiting` allows {most}; ask again later"
+            )
+
+    async def withdraw(self, tape: str, actor: str, reason: str | None) -> Told:
+        """Withdraw an override of a tape that no order has used yet."""
+        found = await self._find(tape)
+        if found.override is None:
+            raise Refused(f"{found.name}: nothing is overruled")
+        at = self.clock.seconds()
+        cause = asked(reason)
+        await self.ledger.write(Book.set_override, found, None, actor, at, cause=cause)
+        return {"tape": found.name}
+
+    async def mark(self, tape: str, said: Said, actor: str) -> Told:
+        """Note what an application did by its own schedule; the mount of it is answered."""
+        if said.state not in {"migrated", "restored"}:
+            raise Refused(f'"{said.state}" is not a mark; use migrated or restored')
+        names = {*self.policy.current.table.applications, *self.policy.current.vocabulary.families}
+        if said.application not in names:
+            near = did_you_mean(said.application, names)
+            raise UnknownThing(f"there is no application {said.application}; {near}".rstrip("; "))
+        found = await self._find(tape)
+        refusal = _why_not_said(said)
+        if refusal is not None:
+            raise Refused(f"{found.name}: {refusal}")
+        try:
+            facts = await self.checks.facts(found)
+        except VaultError as error:
+            raise Refused(str(error)) from error
+        began = _moment(said.began)
+        lag = None if began is None else await self._lag(found)
+        word = Mark(began=began, size=said.size, application=said.application, lag=lag)
+        act = Act.MARK_MIGRATED if said.state == "migrated" else Act.MARK_RESTORED
+        ruling = judge(act, evolve(facts, mark=word))
+        if not isinstance(ruling, Allowed):
+            raise Refused(f"{found.name}: {ruling.words if isinstance(ruling, NOT_SO) else act}")
+        at = self.clock.seconds()
+
+        def note(book: Book) -> Tape:
+            if ruling.copy is not None:
+                return book.mark_back(found, ruling.copy, actor=actor, at=at, reason=said.reason)
+            copy = _copy_of(found, said, ruling, began)
+            empty = not found.size
+            return book.mark_copied(
+                found, copy, actor=actor, at=at, emptied=empty, reason=said.reason
+            )
+
+        after = await self.ledger.write(note)
+        return {"tape": after.name, "state": after.state.value, "doubt": ruling.doubt}
+
+    async def _lag(self, tape: Tape) -> float | None:
+        """Return by how many seconds at most a vault's clock is behind this machine's.
+
+        None where that is not known: an answer that takes long may be of any moment meanwhile.
+        """
+        clock = self.clock
+        for _ in range(LOOKS_AT_CLOCK):
+            before = clock.seconds()
+            try:
+                there = await self.checks.in_thread(self.vaults.moment, tape)
+            except (VaultError, OSError):
+                return None
+            after = clock.seconds()
+            if 0.0 <= after - before <= PROMPT:
+                return after - float(there) / 1e9
+        return None
+
+    async def _find(self, text: str) -> Tape:
+        """Return the tape of a name, as commands have it, of a bare name, or of a file's path."""
+        target = self._target(text)
+        records = await self.ledger.read(Book.tapes_named, target.cartridge or "")
+        try:
+            found = await self.checks.in_thread(self.vaults.find, target, records)
+        except VaultError as error:
+            raise UnknownThing(str(error)) from error
+        except OSError as error:
+            raise UnknownThing(f"the vault cannot be read: {error.strerror or error}") from error
+        tape: Tape = found.tapes[0]
+        await self.catalogue.follow(found.tapes, records)
+        (there,) = await self.ledger.read(known, (tape,), self.clock.seconds())
+        return there
+
+    def _target(self, text: str) -> Target:
+        parts = [part for part in text.split("/") if part]
+        path = Path(text)
+        for vault, root in self.vaults.roots.items():
+            if path.is_absolute() and path.is_relative_to(root):
+                parts = [vault, *path.relative_to(root).parts]
+        if any(part in {".", ".."} or part.startswith(".") for part in parts):
+            raise UnknownThing(f"{text} is not a tape")
+        if len(parts) == 1 and not text.startswith("/"):
+            return Target(cartridge=parts[0])
+        if len(parts) != 3:
+            raise UnknownThing(f"{text} is not a tape; it is named /VAULT/POOL/CARTRIDGE")
+        return Target(vault=parts[0], pool=parts[1], cartridge=parts[2])
 
 
 NOT_SO = RefusedAct | Done
@@ -257,34 +301,3 @@ def unlock(book: Book, lock: str, actor: str, at: float, cause: str) -> bool:
             book.set_locked(tape.path, False, actor, at, cause)
             return True
     return False
-
-
-async def _find(engine: "Engine", text: str) -> Tape:
-    """Return the tape of a name, as commands have it, of a bare name, or of a file's path."""
-    target = _target(engine, text)
-    records = await engine.ledger.read(Book.tapes_named, target.cartridge or "")
-    try:
-        found = await engine.conductor.checks.in_thread(engine.vaults.find, target, records)
-    except VaultError as error:
-        raise UnknownThing(str(error)) from error
-    except OSError as error:
-        raise UnknownThing(f"the vault cannot be read: {error.strerror or error}") from error
-    tape: Tape = found.tapes[0]
-    await engine.catalogue.follow(found.tapes, records)
-    (there,) = await engine.ledger.read(known, (tape,), engine.clock.seconds())
-    return there
-
-
-def _target(engine: "Engine", text: str) -> Target:
-    parts = [part for part in text.split("/") if part]
-    path = Path(text)
-    for vault, root in engine.vaults.roots.items():
-        if path.is_absolute() and path.is_relative_to(root):
-            parts = [vault, *path.relative_to(root).parts]
-    if any(part in {".", ".."} or part.startswith(".") for part in parts):
-        raise UnknownThing(f"{text} is not a tape")
-    if len(parts) == 1 and not text.startswith("/"):
-        return Target(cartridge=parts[0])
-    if len(parts) != 3:
-        raise UnknownThing(f"{text} is not a tape; it is named /VAULT/POOL/CARTRIDGE")
-    return Target(vault=parts[0], pool=parts[1], cartridge=parts[2])
