@@ -205,12 +205,17 @@ class Service:
     async def _open_web(self) -> None:
         """The web endpoint only reads; the control socket, for this user alone, also acts."""
         where = self.policy.configuration.web
+        site_of = partial(
+            make_site,
+            self.operator,
+            self.ledger,
+            self.metrics,
+            threads=Threads("metrics", self.reactor).ask,
+        )
         if where is not None:
-            site = make_site(
-                self.operator, self.ledger, self.metrics, writable=False, names=self._names
-            )
+            site = site_of(writable=False, names=self._names)
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
-        site = make_site(self.operator, self.ledger, self.metrics, writable=True)
+        site = site_of(writable=True)
         self.control = ControlDoor.open(
             self.reactor,
             self.policy.configuration.spool,

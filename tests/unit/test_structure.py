@@ -27,7 +27,12 @@ FLOORS = (
 """The modules of each floor, from the ground up. Imports go down, or stay on their floor."""
 
 FOR_TESTS = "testing"
-"""Beside the house: it may import everything below the doors, and nothing imports it."""
+"""Beside the house: it may import everything below the doors, and only SHOW_FAKES import it."""
+
+SHOW_FAKES = {
+    "cli.host_simulator": "the simulated host for people who want to see a link work",
+}
+"""Doors that show what is for tests, with their reasons."""
 
 FLOOR = {name: number for number, names in enumerate(FLOORS, 1) for name in names.split()}
 
@@ -105,7 +110,7 @@ def test_imports_only_go_down(name):
     room = name.split(".")[0]
     limit = 3 if room == FOR_TESTS else FLOOR[room]
     for wanted in ours(MODULES[name]):
-        if room == FOR_TESTS and wanted == FOR_TESTS:
+        if wanted == FOR_TESTS and (room == FOR_TESTS or name in SHOW_FAKES):
             continue
         assert wanted in FLOOR, f"{name} imports {wanted}"
         assert FLOOR[wanted] <= limit, f"{name}, floor {limit}, imports {wanted}"
