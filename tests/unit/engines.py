@@ -18,7 +18,7 @@ from twisted.logger import globalLogPublisher
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.control import Refused
 from vtspolicy.engine.assembly import assemble
-from vtspolicy.engine.operating import Operator
+from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.events.decoder import decoder
 from vtspolicy.grammar import load_vocabulary

@@ -162,11 +162,11 @@ ITS_OWN = {
     ("outbox", "push"): {EFFECTS},
     ("queue", "put"): {EFFECTS},
     ("queue", "withdraw"): {EFFECTS},
-    ("queue", "give_back"): {"engine.conduct"},  # a job's seat and lock, when it is done with them
-    ("queue", "again"): {"engine.conduct"},
+    ("queue", "give_back"): {"engine.jobs.conduct"},  # a seat and a lock, in the end
+    ("queue", "again"): {"engine.jobs.conduct"},
     ("queue", "adopt"): {"engine.recovery"},  # what an earlier server left
     ("runs", "stop"): {EFFECTS},
-    ("calls", "stop"): {"engine.conduct"},
+    ("calls", "stop"): {"engine.jobs.conduct"},
     ("conductor", "stop"): set(),
     ("_ledger", "write"): {EFFECTS},
 }
@@ -212,7 +212,7 @@ def test_only_the_assembly_and_the_operators_side_know_all_parts():
         for name, path in MODULES.items()
         if "vtspolicy.engine.engine" in str([*imported(path)])
     }
-    assert found == {"engine", "engine.assembly", "engine.operating"}
+    assert found == {"engine", "engine.assembly", "engine.operators.operating"}
 
 
 POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")

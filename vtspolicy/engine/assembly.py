@@ -8,28 +8,28 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.clock_trust import ClockTrust
-from vtspolicy.engine.by_hand import ManualOrders
-from vtspolicy.engine.calls import Calls
-from vtspolicy.engine.catalogue import Catalogue
-from vtspolicy.engine.cleanup import Cleanup
 from vtspolicy.engine.clock_watch import ClockWatch
-from vtspolicy.engine.complaints import Complaints
-from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.commands.complaints import Complaints
+from vtspolicy.engine.commands.locating import Locator
+from vtspolicy.engine.commands.orders import Orders
+from vtspolicy.engine.commands.receiving import Receiver
+from vtspolicy.engine.commands.room import Room
 from vtspolicy.engine.effects import Effects, EngineLedger
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.host_activity import HostActivity
+from vtspolicy.engine.jobs.calls import Calls
+from vtspolicy.engine.jobs.conduct import Conductor
+from vtspolicy.engine.jobs.patience import Patience
+from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.engine.journal import Journal
-from vtspolicy.engine.locating import Locator
 from vtspolicy.engine.measures import Measures
-from vtspolicy.engine.mounts import Mounts
-from vtspolicy.engine.orders import Orders
-from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.operators.by_hand import ManualOrders
 from vtspolicy.engine.policy import Policy, PolicyInForce
-from vtspolicy.engine.receiving import Receiver
-from vtspolicy.engine.recent import RecentJobs
 from vtspolicy.engine.recovery import Recovery
-from vtspolicy.engine.room import Room
+from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import TapeChecks
+from vtspolicy.engine.tapes.cleanup import Cleanup
+from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.ledger import Book, Ledger

@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.control import Refused, Told
-from vtspolicy.engine.by_hand import Said, Wish, asked, unlock
 from vtspolicy.engine.engine import Engine
-from vtspolicy.engine.live import live
 from vtspolicy.engine.measures import LEDGER, recall
-from vtspolicy.engine.needs import needs_of
+from vtspolicy.engine.operators.by_hand import Said, Wish, asked, unlock
+from vtspolicy.engine.operators.live import live
+from vtspolicy.engine.operators.needs import needs_of
 from vtspolicy.engine.policy import Policy
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession

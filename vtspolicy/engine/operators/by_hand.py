@@ -7,14 +7,14 @@ from attrs import define, evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.control import Refused, Told, UnknownThing
-from vtspolicy.engine.catalogue import Catalogue
-from vtspolicy.engine.cleanup import OURSELVES
+from vtspolicy.engine.commands.intake import Elsewhere, Understood, Unheard, understand
+from vtspolicy.engine.commands.orders import Orders
+from vtspolicy.engine.commands.refusals import OtherTapesError, OverriddenAlreadyError
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.intake import Elsewhere, Understood, Unheard, understand
-from vtspolicy.engine.orders import Orders
 from vtspolicy.engine.policy import PolicyInForce
-from vtspolicy.engine.refusals import OtherTapesError, OverriddenAlreadyError
+from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import CHOSEN, TO, TapeChecks, known
+from vtspolicy.engine.tapes.cleanup import OURSELVES
 from vtspolicy.events.event import COMMAND_TEXT, Event
 from vtspolicy.grammar import VERBS_ON_REQUESTS, Target
 from vtspolicy.grammar.values import TYPES
