@@ -27,7 +27,7 @@ from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.engine import Engine
 from vtspolicy.engine.assembly import assemble
 from vtspolicy.engine.lanes import THREADS, Lanes
-from vtspolicy.engine.operating import Operator
+from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire

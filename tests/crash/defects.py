@@ -50,7 +50,7 @@ def _tell_before_the_record() -> None:
 
 def _forget_claims() -> None:
     """A run that an earlier server started is started once more."""
-    from vtspolicy.engine.conduct import Conductor
+    from vtspolicy.engine.jobs.conduct import Conductor
     from vtspolicy.runner.spool import Spool
 
     prepare = Spool.prepare
@@ -68,7 +68,7 @@ def _forget_claims() -> None:
 
 def _know_no_event_again() -> None:
     """Events lose their identity."""
-    from vtspolicy.engine import intake
+    from vtspolicy.engine.commands import intake
 
     intake.identity = lambda *_: None
 

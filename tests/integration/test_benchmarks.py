@@ -11,7 +11,18 @@ import pytest
 pytestmark = pytest.mark.programs  # zstd, beside which the disk archive is measured
 
 ROOT = Path(__file__).parents[2]
-ROWS = ["stream", "accept", "rules", "run", "latency", "start", "memory", "crowd", "grammar", "disk"]
+ROWS = [
+    "stream",
+    "accept",
+    "rules",
+    "run",
+    "latency",
+    "start",
+    "memory",
+    "crowd",
+    "grammar",
+    "disk",
+]
 
 
 def bench(*words, **environment):

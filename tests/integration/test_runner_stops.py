@@ -18,7 +18,7 @@ from test_runner import (
 from twisted.internet import reactor
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.jobs.calls import Calls
 from vtspolicy.runner import identity, signals
 from vtspolicy.runner.protocol import End
 from vtspolicy.runner.spool import Spool

@@ -18,7 +18,7 @@ from twisted.logger import globalLogPublisher
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.control import Refused
 from vtspolicy.engine.assembly import assemble
-from vtspolicy.engine.operating import Operator
+from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.events.decoder import decoder
 from vtspolicy.grammar import load_vocabulary
@@ -327,7 +327,8 @@ class World:
     def use_threads(self, threads):
         """Let the files be looked at by this from now on; returns what did it before."""
         before = self.engine.threads
-        self.engine.threads = self.engine.conductor.checks.threads = threads
+        for part in (self.engine, self.engine.conductor.checks, self.engine.cleanup):
+            part.threads = threads
         return before
 
     def prepare(self):

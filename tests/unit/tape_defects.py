@@ -12,7 +12,7 @@ from tape_programs import ARCHIVED, BACK, ERASED
 from tape_sites import QUEUED, SIZED
 
 from vtspolicy import catalogue
-from vtspolicy.engine.attempt import Attempts
+from vtspolicy.engine.jobs.attempt import Attempts
 from vtspolicy.engine.tapes import archives, before, checks, gate, remains, restores
 from vtspolicy.ledger import tapes as records
 from vtspolicy.ledger.tape_orders import TapeOrderDesk

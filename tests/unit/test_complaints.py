@@ -4,7 +4,7 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.complaints import Complaints
+from vtspolicy.engine.commands.complaints import Complaints
 from vtspolicy.log_limit import OTHERS, PEERS, PERIOD, LogLimit
 
 

@@ -13,8 +13,9 @@ from engines import Fault, Site, World
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine import intake, recent
-from vtspolicy.engine.room import FULL_PAUSE
+from vtspolicy.engine.commands import intake
+from vtspolicy.engine.commands.room import FULL_PAUSE
+from vtspolicy.engine.jobs import recent
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.notices import Word
 from vtspolicy.tapes import Reason, TapeState

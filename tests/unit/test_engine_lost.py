@@ -5,7 +5,7 @@ import shutil
 import pytest
 from engines import Site, World
 
-from vtspolicy.engine import conduct
+from vtspolicy.engine.jobs import conduct
 from vtspolicy.jobs import JobState
 
 RULES = """

@@ -3,7 +3,7 @@
 import pytest
 from engines import Site, World
 
-from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.jobs.calls import Calls
 from vtspolicy.jobs import JobState
 from vtspolicy.testing.runner import FakeRunner
 

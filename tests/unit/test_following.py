@@ -4,8 +4,8 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from vtspolicy.engine.calls import Said
-from vtspolicy.engine.following import Follower
+from vtspolicy.engine.jobs.calls import Said
+from vtspolicy.engine.jobs.following import Follower
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.rules.work import Expectation, Poll, Query, Reading, Work
 from vtspolicy.runner.protocol import End

@@ -9,8 +9,8 @@ from links import GONE
 from twisted.internet.defer import succeed
 
 from vtspolicy import __version__
-from vtspolicy.engine.receiving import MOST_KEPT
-from vtspolicy.engine.room import FULL_PAUSE
+from vtspolicy.engine.commands.receiving import MOST_KEPT
+from vtspolicy.engine.commands.room import FULL_PAUSE
 from vtspolicy.hosts.reading import Reading
 from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics

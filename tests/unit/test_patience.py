@@ -6,8 +6,8 @@ import pytest
 from attrs import evolve
 
 from vtspolicy.engine.effects import Effects, EngineLedger
-from vtspolicy.engine.patience import Patience
-from vtspolicy.engine.recent import RecentJobs
+from vtspolicy.engine.jobs.patience import Patience
+from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book, Ending

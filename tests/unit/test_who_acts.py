@@ -16,7 +16,7 @@ from twisted.internet.testing import MemoryReactorClock
 from vtspolicy import client
 from vtspolicy.cli.status import status
 from vtspolicy.config.problems import ConfigurationError, Problem
-from vtspolicy.engine.needs import STUCK, needs_of
+from vtspolicy.engine.operators.needs import STUCK, needs_of
 from vtspolicy.ledger.reading import Pending
 from vtspolicy.status import ClockStatus, Status
 from vtspolicy.web.door import ControlDoor

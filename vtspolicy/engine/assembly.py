@@ -8,17 +8,28 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.clock_trust import ClockTrust
-from vtspolicy.engine.calls import Calls
-from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.clock_watch import ClockWatch
+from vtspolicy.engine.commands.complaints import Complaints
+from vtspolicy.engine.commands.locating import Locator
+from vtspolicy.engine.commands.orders import Orders
+from vtspolicy.engine.commands.receiving import Receiver
+from vtspolicy.engine.commands.room import Room
 from vtspolicy.engine.effects import Effects, EngineLedger
 from vtspolicy.engine.engine import Engine
+from vtspolicy.engine.host_activity import HostActivity
+from vtspolicy.engine.jobs.calls import Calls
+from vtspolicy.engine.jobs.conduct import Conductor
+from vtspolicy.engine.jobs.patience import Patience
+from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.engine.journal import Journal
 from vtspolicy.engine.measures import Measures
-from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.operators.by_hand import ManualOrders
 from vtspolicy.engine.policy import Policy, PolicyInForce
-from vtspolicy.engine.recent import RecentJobs
 from vtspolicy.engine.recovery import Recovery
+from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import TapeChecks
+from vtspolicy.engine.tapes.cleanup import Cleanup
+from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.ledger import Book, Ledger
@@ -26,6 +37,7 @@ from vtspolicy.log_limit import LogLimit
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
 from vtspolicy.queue.embedded import EmbeddedQueue
+from vtspolicy.queue.protocol import Queue
 from vtspolicy.runner.protocol import Runner
 from vtspolicy.vaults import Vaults
 
@@ -94,25 +106,69 @@ def assemble(
         recent=recent,
         proving=Proving(clock=clock, checks=checks, doubt=trust.check),
     )
+    catalogue = Catalogue(
+        clock=clock,
+        ledger=written,
+        vaults=vaults,
+        policy=in_force,
+        running=calls.running,
+        threads=threads,
+    )
+    locator = Locator(
+        clock=clock,
+        ledger=written,
+        policy=in_force,
+        vaults=vaults,
+        catalogue=catalogue,
+        checks=checks,
+    )
+    orders = Orders(clock=clock, ledger=written, policy=in_force, locator=locator)
+    cleanup = Cleanup(
+        clock=clock,
+        ledger=written,
+        policy=in_force,
+        queue=queue,
+        vaults=vaults,
+        catalogue=catalogue,
+        orders=orders,
+        trust=trust,
+        threads=threads,
+    )
+    by_hand = ManualOrders(
+        clock=clock,
+        ledger=written,
+        policy=in_force,
+        queue=queue,
+        vaults=vaults,
+        catalogue=catalogue,
+        checks=checks,
+        orders=orders,
+    )
+    complaints = Complaints(journal.limit)
+    mounts = Mounts(
+        clock=clock,
+        ledger=written,
+        policy=in_force,
+        metrics=metrics,
+        vaults=vaults,
+        catalogue=catalogue,
+        checks=checks,
+        calls=calls,
+        complaints=complaints,
+    )
     measures = Measures(clock=clock, metrics=metrics)
-    in_force.subscribe(measures.use)
     effects = Effects(
         outbox=outbox,
         queue=queue,
         recent=recent,
         runs=conductor,
-        watchers=[patience.changed, measures.changed, journal.changed],
+        watchers=[patience.changed, measures.changed, journal.changed, mounts.changed],
     )
     written.on_change(effects.apply)
-    recovery = Recovery(
-        clock=clock,
-        ledger=written,
-        policy=in_force,
-        runner=runner,
-        queue=queue,
-        effects=effects,
-        conductor=conductor,
-    )
+    activity = HostActivity(clock=clock)
+    for part in (_Seats(queue), _Roots(vaults), activity, measures):
+        in_force.subscribe(part.use)
+    room = Room(clock=clock, queue=queue, policy=in_force)
     return Engine(
         clock=clock,
         policy=in_force,
@@ -120,13 +176,58 @@ def assemble(
         queue=queue,
         runner=runner,
         outbox=outbox,
-        effects=effects,
         vaults=vaults,
         conductor=conductor,
-        recovery=recovery,
         patience=patience,
-        journal=journal,
+        recovery=Recovery(
+            clock=clock,
+            ledger=written,
+            policy=in_force,
+            runner=runner,
+            queue=queue,
+            effects=effects,
+            conductor=conductor,
+        ),
         metrics=metrics,
         clock_trust=trust,
+        clock_watch=ClockWatch(clock=clock, trust=trust, ledger=written, metrics=metrics),
+        catalogue=catalogue,
+        mounts=mounts,
+        cleanup=cleanup,
+        by_hand=by_hand,
+        room=room,
+        receiver=Receiver(
+            clock=clock,
+            ledger=written,
+            policy=in_force,
+            metrics=metrics,
+            complaints=complaints,
+            room=room,
+            locator=locator,
+            mounts=mounts,
+        ),
+        complaints=complaints,
+        activity=activity,
         threads=threads,
     )
+
+
+@frozen
+class _Seats:
+    """The queue's seats follow the table."""
+
+    queue: Queue
+
+    def use(self, policy: Policy) -> None:
+        self.queue.seats(policy.table.seats)
+
+
+@frozen
+class _Roots:
+    """The vaults follow the configuration."""
+
+    vaults: Vaults
+
+    def use(self, policy: Policy) -> None:
+        self.vaults.roots = dict(policy.configuration.vaults)
+        self.vaults.accepted = dict(policy.configuration.vaults_without)

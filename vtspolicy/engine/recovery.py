@@ -5,8 +5,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from vtspolicy.changes import Change
-from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.effects import Effects, EngineLedger, entry
+from vtspolicy.engine.jobs.conduct import Conductor
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book

@@ -145,7 +145,7 @@ def _look_after_a_restart() -> None:
     from twisted.internet import reactor
     from twisted.internet.task import deferLater
 
-    from vtspolicy.engine.attempt import Attempts
+    from vtspolicy.engine.jobs.attempt import Attempts
     from vtspolicy.engine.tapes.archives import Archives
 
     run, made, adopted = Attempts.run, Archives._made, set()

@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.engine.jobs.calls import Calls
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.grammar import Target
 from vtspolicy.jobs import DOUBTED, Job

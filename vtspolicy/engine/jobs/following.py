@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from vtspolicy.engine.calls import Calls
-from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.jobs.calls import Calls
+from vtspolicy.engine.jobs.progress import Progress
 from vtspolicy.jobs import Job
 from vtspolicy.rules.judge import Judgement, PollJudgement, judge_poll
 from vtspolicy.rules.work import Poll, Query

@@ -13,20 +13,11 @@ from twisted.python.failure import Failure
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.control import Refused, Told
-from vtspolicy.engine.by_hand import (
-    Said,
-    Wish,
-    asked,
-    mark,
-    order,
-    refuse_when_full,
-    unlock,
-    withdraw,
-)
 from vtspolicy.engine.engine import Engine
-from vtspolicy.engine.live import live
 from vtspolicy.engine.measures import LEDGER, recall
-from vtspolicy.engine.needs import needs_of
+from vtspolicy.engine.operators.by_hand import Said, Wish, asked, unlock
+from vtspolicy.engine.operators.live import live
+from vtspolicy.engine.operators.needs import needs_of
 from vtspolicy.engine.policy import Policy
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession
@@ -92,7 +83,7 @@ class Operator:
                 HostStatus(
                     name=name,
                     connections=engine.outbox.sessions(name),
-                    last_event=engine.last_event.get(name),
+                    last_event=engine.activity.last.get(name),
                 )
                 for name in policy.configuration.hosts
             ),
@@ -148,8 +139,7 @@ class Operator:
             metrics.notices_pending.labels(name).set(waiting.count if waiting else 0)
             metrics.notices_oldest.labels(name).set(now - waiting.oldest if waiting else 0)
             metrics.connected.labels(name).set(engine.outbox.sessions(name))
-            heard = max(engine.last_event.get(name, 0.0), engine.known_since[name])
-            metrics.last_event.labels(name).set(heard)
+            metrics.last_event.labels(name).set(engine.activity.quiet_since(name))
         # An application that does nothing just now is not in the picture of the queue.
         running = dict.fromkeys(engine.policy.current.table.seats, 0)
         for use in engine.queue.snapshot(first=0).applications:
@@ -186,11 +176,10 @@ class Operator:
     def count(self, session: HostSession) -> None:
         """Add what is new of a session to its hosts' metrics; it counts faster than they."""
         fresh, (heard, waited) = session.new_events(), session.reading.tell()
-        known = self.engine.last_event
         for host in session.hosts:
             self.engine.metrics.events.labels(host.name).inc(fresh)
             if heard is not None:
-                known[host.name] = max(known.get(host.name, 0.0), heard)
+                self.engine.activity.heard(host.name, heard)
         if session.hosts:
             self.engine.metrics.paused.inc(waited)
 
@@ -225,7 +214,7 @@ class Operator:
         return Deferred.fromCoroutine(self._retry(job, actor, reason))
 
     async def _retry(self, job: int, actor: str, reason: str | None) -> Told:
-        refuse_when_full(self.engine)
+        self.engine.by_hand.refuse_when_full()
         try:
             recorded = await self.engine.ledger.write(
                 Book.renew, job, actor, self.engine.clock.seconds(), reason
@@ -365,7 +354,7 @@ class Operator:
 
     def withdraw(self, tape: str, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Withdraw an override that no order has used yet. Fails with Refused, UnknownThing."""
-        return Deferred.fromCoroutine(withdraw(self.engine, tape, actor, reason))
+        return Deferred.fromCoroutine(self.engine.by_hand.withdraw(tape, actor, reason))
 
     def order(
         self,
@@ -386,7 +375,7 @@ class Operator:
             to=to,
             reason=reason,
         )
-        return Deferred.fromCoroutine(order(self.engine, text, wish, actor))
+        return Deferred.fromCoroutine(self.engine.by_hand.order(text, wish, actor))
 
     def mark(
         self,
@@ -413,7 +402,7 @@ class Operator:
             began=began,
             reason=reason,
         )
-        return Deferred.fromCoroutine(mark(self.engine, tape, said, actor))
+        return Deferred.fromCoroutine(self.engine.by_hand.mark(tape, said, actor))
 
     def trust_clock(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Trust the clock as it is now, and resume what waited for it. Fails with Refused."""

@@ -17,14 +17,14 @@ from twisted.python.failure import Failure
 
 from vtspolicy.changes import Change
 from vtspolicy.config.model import Host
-from vtspolicy.engine.calls import Calls
-from vtspolicy.engine.catalogue import Catalogue
-from vtspolicy.engine.complaints import Complaints
+from vtspolicy.engine.commands.complaints import Complaints
+from vtspolicy.engine.commands.intake import Located, Understood, settle
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.intake import Located, Understood, settle
+from vtspolicy.engine.jobs.calls import Calls
 from vtspolicy.engine.policy import PolicyInForce
-from vtspolicy.engine.ready import make_ready
+from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import TapeChecks, known
+from vtspolicy.engine.tapes.ready import make_ready
 from vtspolicy.events.event import Event, identity
 from vtspolicy.events.mounts import MountMessage, asks_for_mount, read_mount
 from vtspolicy.grammar import Command, Target

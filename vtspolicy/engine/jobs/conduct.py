@@ -10,12 +10,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vtspolicy.engine.attempt import Attempts
-from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.following import Follower
-from vtspolicy.engine.progress import Progress
-from vtspolicy.engine.recent import RecentJobs
+from vtspolicy.engine.jobs.attempt import Attempts
+from vtspolicy.engine.jobs.calls import Calls
+from vtspolicy.engine.jobs.following import Follower
+from vtspolicy.engine.jobs.progress import Progress
+from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.engine.tapes.before import before_attempt
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.gate import DeletionGate

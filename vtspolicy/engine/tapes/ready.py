@@ -1,6 +1,6 @@
 """Ready programs: what a rule has run when the tape of a mount request is back."""
 
-from vtspolicy.engine.calls import OUTPUT_JUDGED, Calls
+from vtspolicy.engine.jobs.calls import OUTPUT_JUDGED, Calls
 from vtspolicy.events.event import Event
 from vtspolicy.events.mounts import read_mount
 from vtspolicy.jobs import Job, run_key

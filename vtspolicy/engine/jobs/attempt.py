@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
-from vtspolicy.engine.calls import NOTHING_LEFT, OUTPUT_JUDGED, Calls
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.following import NUMBER, Follower
-from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.jobs.calls import NOTHING_LEFT, OUTPUT_JUDGED, Calls
+from vtspolicy.engine.jobs.following import NUMBER, Follower
+from vtspolicy.engine.jobs.progress import Progress
 from vtspolicy.engine.tapes.archives import Archives
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.plan import Plan

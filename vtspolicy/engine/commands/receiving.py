@@ -12,9 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
-from vtspolicy.engine.complaints import Complaints
-from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.intake import (
+from vtspolicy.engine.commands.complaints import Complaints
+from vtspolicy.engine.commands.intake import (
     Elsewhere,
     Located,
     Understood,
@@ -25,12 +24,13 @@ from vtspolicy.engine.intake import (
     settle_some,
     understand,
 )
-from vtspolicy.engine.locating import Locator
-from vtspolicy.engine.mounts import Mounts
+from vtspolicy.engine.commands.locating import Locator
+from vtspolicy.engine.commands.recording import record, together
+from vtspolicy.engine.commands.requests import reference_of
+from vtspolicy.engine.commands.room import Room
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import Policy, PolicyInForce
-from vtspolicy.engine.recording import record, together
-from vtspolicy.engine.requests import reference_of
-from vtspolicy.engine.room import Room
+from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import VERBS_ON_REQUESTS
 from vtspolicy.hosts.session import HostSession
