@@ -64,7 +64,8 @@ WORDS = """\
   notice about the command repeats, so that a batch job can wait for its own command.
 - `Status` and `Cancel` take the number of a request, or `ref=` and its reference: the newest of the
   host's own requests that was given this name. Such a command has no `ref=` of its own, and its
-  answers repeat none.
+  answers repeat none. A `Cancel` of a request that has ended otherwise is a `WARNING`: nothing was
+  cancelled.
 - Typographic quotes are taken as plain ones, with a warning. Nothing else is guessed.
 """
 

@@ -18,8 +18,8 @@ from twisted.logger import globalLogPublisher
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.control import Refused
 from vtspolicy.engine.assembly import assemble
-from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.operating import Operator
+from vtspolicy.engine.policy import Policy
 from vtspolicy.events.decoder import decoder
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.session import HostSession, Link
@@ -127,7 +127,7 @@ class Site:
             vocabulary=self.vocabulary,
             configuration=self.configuration,
         )
-        self.reader = Reader(
+        self.reader = Policy(
             configuration=self.configuration, vocabulary=self.vocabulary, table=self.table
         )
 
@@ -296,7 +296,7 @@ class World:
         self.runner = self.runners(self.times, self.site.root / "spool", self.machine)
         self.engine = assemble(
             clock=self.times,
-            reader=self.site.reader,
+            policy=self.site.reader,
             ledger=self.ledger,
             runner=self.runner,
             metrics=self.metrics,

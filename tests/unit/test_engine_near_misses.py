@@ -81,6 +81,53 @@ def test_what_is_before_a_header_is_answered_and_logged(world, logged, before):
     assert [line["reason"] for line in logged()] == [fields["reason"]]
 
 
+TAPE = b"\\NSK1.$ZSVR TANDEM.TAPE.D20 "
+SYSLOG = b"<13>1 2026-11-22T02:14:09Z nsk1 ems - - - "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"601 $ZSVR: 0412 MOUNT A00017 ON \\NSK1.$VT1 WITH RING",
+        b"648 $ZSVR: 0412 VOLUME A00017 MOUNTED",
+        b"705 MOUNT ESM A00017 WITH RING",
+    ],
+)
+@pytest.mark.parametrize(
+    "date", [b"22Nov2026 02:14:09 ", b"2026-11-22 02:14:09.12 ", b"26-11-22 02:14:09.12 "]
+)
+def test_a_tape_message_behind_another_date_is_counted_and_logged(world, logged, date, text):
+    assert answers(world, date + TAPE + text + b"\n") == []
+    assert refused(world, "header") == 1
+    assert "is not the header of an event" in logged()[0]["reason"]
+
+
+def test_the_same_where_its_text_is_in_the_next_line(world, logged):
+    event = b"26-11-22 02:14:09.12 " + TAPE + b"601\n     $ZSVR: 0412 MOUNT A00017 WITH RING\n"
+    assert answers(world, event) == []
+    assert refused(world, "header") == 1
+    assert logged()
+
+
+@pytest.mark.parametrize("date", [b"22Nov2026 02:14:09 ", b"26-11-22 02:14:09.12 "])
+def test_the_same_in_syslog(world, logged, date):
+    session = world.connect("NSK1", format="syslog")
+    session.dataReceived(SYSLOG + date + TAPE + b"601 $ZSVR: 0412 MOUNT A00017 WITH RING\n")
+    world.clock.pass_time(1)
+    world.settle()
+
+    assert world.mail["NSK1"].notices == []
+    assert refused(world, "header") == 1
+    assert "is not the header of an event" in logged()[0]["reason"]
+
+
+def test_other_events_behind_another_date_are_passed_over(world, logged):
+    date = b"22Nov2026 02:14:09 \\NSK1.$ZSVR TANDEM.TAPE.D20 "
+    assert answers(world, date + b"620 TAPE DRIVE $ZSVR: is up\n") == []
+    assert answers(world, date.replace(b"22Nov2026", b"26-11-22 9:14") + b"620 UP\n") == []
+    assert logged() == []
+
+
 def test_a_plain_command_right_behind_a_notice_of_ours_is_counted_and_logged(world, logged):
     own = b"26-11-30 14:34:40 \\VTS1.$VTSP VTS.POLICY.A01 1001 VTSPolicy ACCEPTED req=3\n"
 

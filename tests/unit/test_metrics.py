@@ -157,7 +157,7 @@ def test_the_silence_of_a_host_that_a_reload_adds_counts_from_then(world):
     began = world.clock.seconds()
     for used in (alone, reader):
         world.clock.pass_time(100.0)
-        world.engine.use(used)
+        world.engine.policy.use(used)
     assert last_events(world) == {"NSK1": began, "NSK2": began + 200}
 
 
@@ -188,7 +188,7 @@ def test_a_pause_of_hosts_that_do_not_read_is_counted_while_it_lasts(world):
 
 def test_a_full_queue_is_a_pause_while_as_much_is_kept_as_may_be(world):
     configuration = evolve(world.site.configuration, waiting=1)
-    world.engine.reader = evolve(world.site.reader, configuration=configuration)
+    world.engine.policy.current = evolve(world.site.reader, configuration=configuration)
     world.engine.queue.drain()
     session = world.connect("NSK1", format="ems")
     world.operator.doors = SimpleNamespace(sessions=[session])
@@ -257,7 +257,7 @@ def test_every_end_of_a_request_is_counted_whoever_asked_for_it(world, tmp_path)
     rules.write_text(PLAN)
     site = world.site
     table = load_table([rules], vocabulary=site.vocabulary, configuration=site.configuration)
-    world.engine.use(evolve(site.reader, table=table))
+    world.engine.policy.use(evolve(site.reader, table=table))
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
     for job in (1, 2, 3):
         assert ended(world) == {}
@@ -316,6 +316,9 @@ def test_counters_are_there_before_there_is_anything_to_count(world):
     assert sample(world, "job_retries_total", application="DSK") == 0
     assert sample(world, "events_received_total", host="NSK2") == 0
     assert sample(world, "host_connections_total", host="NSK2") == 0
+    assert sample(world, "rule_matches_total", rule="a pool at once") == 0
+    for result in ("recalled", "failed", "denied", "unknown", "unread", "esm"):
+        assert sample(world, "mount_requests_total", result=result) == 0
     assert world.metrics.registry.get_sample_value("process_start_time_seconds") > 0
 
 

@@ -5,7 +5,9 @@ from datetime import datetime
 import pytest
 from attrs import evolve
 
+from vtspolicy.engine.effects import Effects, EngineLedger
 from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.recent import RecentJobs
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book, Ending
@@ -45,9 +47,17 @@ class Ground:
         self.clock = TestClock()
         self.ledger = MemoryLedger()
         self.queue, self.outbox = Queue(), Outbox()
-        self.patience = Patience(
-            clock=self.clock, ledger=self.ledger, queue=self.queue, outbox=self.outbox
+        written = EngineLedger(self.ledger)
+        self.patience = Patience(clock=self.clock, ledger=written)
+        self.changes = []
+        effects = Effects(
+            outbox=self.outbox,
+            queue=self.queue,
+            recent=RecentJobs(),
+            runs=None,
+            watchers=[self.changes.append],
         )
+        written.on_change(effects.apply)
 
     def job(self, work=WORK):
         event = Event(text="VTSPolicy DSK '/V/P'", time=datetime(2026, 11, 22))  # noqa: DTZ001
@@ -61,7 +71,7 @@ class Ground:
         recorded = []
         self.ledger.write(Book.record, intake).addCallback(recorded.append)
         self.settle()
-        (job,) = recorded[0].jobs
+        (job,) = recorded[0].result.jobs
         return job
 
     def settle(self):
@@ -114,12 +124,10 @@ def failed_once(ground):
     written = ground.ledger.write(Book.finish_attempt, job.id, 1, FAILED, ground.clock.seconds())
     written.addCallback(done.append)
     ground.settle()
-    return done[0].job
+    return done[0].result.job
 
 
 def test_the_time_of_all_attempts_is_over_when_it_is_whatever_the_next_one_waits_for(ground):
-    ended = []
-    ground.patience.on_end = ended.append
     job = failed_once(ground)
     ground.patience.watch(job)
     ground.clock.pass_time(589.0)
@@ -129,7 +137,7 @@ def test_the_time_of_all_attempts_is_over_when_it_is_whatever_the_next_one_waits
     assert ground.ledger.book.job(job.id).reason == "all attempts together took longer than 600 s"
     assert ground.outbox.words == [Word.TIMEDOUT]
     assert ground.queue.withdrawn == [job.id]
-    assert ended == [job.request]
+    assert [change.requests for change in ground.changes] == [(job.request,)]
 
 
 def test_an_attempt_that_has_begun_is_not_ended_by_the_wait_before_it(ground):

@@ -93,11 +93,11 @@ def serve(world, monkeypatch):
         end()
         world.kill()
         world.ledger.dead = False
-        service = Service(reactor=world.clock, reader=world.site.reader, reread=None)
+        service = Service(reactor=world.clock, policy=world.site.reader, reread=None)
         service.ledger = world.ledger
         service.engine = assemble(
             clock=world.clock,
-            reader=world.site.reader,
+            policy=world.site.reader,
             ledger=world.ledger,
             runner=FakeRunner(world.clock, world.site.root / "spool", world.machine),
             metrics=service.metrics,

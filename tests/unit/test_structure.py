@@ -14,8 +14,8 @@ PROGRAM = ROOT / "vtspolicy"
 FLOORS = (
     # 1 model: pure
     (
-        "catalogue clock_trust config events grammar jobs log_actions notices records rights rules"
-        " sessions suggest tapes visible"
+        "catalogue changes clock_trust config events grammar jobs log_actions notices records"
+        " rights rules sessions suggest tapes visible"
     ),
     # 2 adapters: all I/O
     "clocks hosts ledger log_limit metrics private queue runner status systemd threads vaults",
@@ -153,6 +153,50 @@ def test_modules_say_first_what_they_are_for():
         said = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
         first = said.split("\n\n")[0].strip()
         assert first.endswith((".", ":")), f"{name}: {first}"
+
+
+EFFECTS = "engine.effects"
+"""The one module that does what follows from a change of the ledger."""
+
+ITS_OWN = {
+    ("outbox", "push"): {EFFECTS},
+    ("queue", "put"): {EFFECTS},
+    ("queue", "withdraw"): {EFFECTS},
+    ("queue", "give_back"): {"engine.conduct"},  # a job's seat and lock, when it is done with them
+    ("queue", "again"): {"engine.conduct"},
+    ("queue", "adopt"): {"engine.recovery"},  # what an earlier server left
+    ("runs", "stop"): {EFFECTS},
+    ("calls", "stop"): {"engine.conduct"},
+    ("conductor", "stop"): set(),
+    ("_ledger", "write"): {EFFECTS},
+}
+"""What is called of which part, and by whom alone."""
+
+
+def methods(path):
+    """Every method that a file calls or hands over, behind the part as its field is named."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute):
+            part = node.value
+            yield part.attr if isinstance(part, ast.Attribute) else ast.unparse(part), node.attr
+
+
+def test_what_follows_from_a_change_is_done_in_one_module():
+    found = {each: set() for each in ITS_OWN}
+    for name, path in MODULES.items():
+        if FLOOR.get(name.split(".")[0], 0) >= FLOOR["engine"]:
+            for method in methods(path):
+                if method in found:
+                    found[method].add(name)
+    assert found == ITS_OWN
+
+
+def test_the_engine_writes_the_ledger_in_one_way():
+    """What has the ledger itself could write, and forget what follows."""
+    for name, path in MODULES.items():
+        if name.split(".")[0] == "engine" and name not in {EFFECTS, "engine.assembly"}:
+            assert "vtspolicy.ledger.Ledger" not in set(imported(path)), name
+    assert "self.ledger.write" not in MODULES["service"].read_text("utf-8")
 
 
 POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")

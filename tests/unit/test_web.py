@@ -8,6 +8,7 @@ import pwd
 import socket
 import stat
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,13 @@ class WebCase(TestCase):
         self.ledger = MemoryLedger()
         self.addCleanup(self.ledger.destroy)
         self.metrics = Metrics()
-        self.site = make_site(self.control, self.ledger, self.metrics, writable=self.writable)
+        self.site = make_site(
+            self.control,
+            self.ledger,
+            self.metrics,
+            writable=self.writable,
+            threads=deferToThread,
+        )
         self.port = reactor.listenTCP(0, self.site, 2 * CONNECTIONS, interface="127.0.0.1")
         self.addCleanup(self.port.stopListening)
 
@@ -125,7 +132,7 @@ class WebCase(TestCase):
         return code, json.loads(text)
 
     def record(self, **more):
-        return self.successResultOf(self.ledger.write(Book.record, intake(**more)))
+        return self.successResultOf(self.ledger.write(Book.record, intake(**more))).result
 
 
 class HealthTests(WebCase):
@@ -150,6 +157,19 @@ class HealthTests(WebCase):
         assert headers.get_all("content-type")[0].startswith("text/plain; version=0.0.4")
         assert b'vtspolicy_host_connected{host="NSK1"} 2.0' in text
         assert self.control.collected == 1
+
+    @inlineCallbacks
+    def test_the_text_of_metrics_is_made_beside_the_reactor(self):
+        made, render = [], self.metrics.render
+
+        def note():
+            made.append(threading.current_thread())
+            return render()
+
+        self.metrics.render = note
+        yield self.ask("/metrics")
+        assert len(made) == 1
+        assert made[0] is not threading.current_thread()
 
     @inlineCallbacks
     def test_metrics_are_shown_also_when_the_gauges_cannot_be_had(self):
@@ -483,8 +503,12 @@ class ControlSocketTests(TestCase):
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
         yield deferToThread(self.client().post, "drain")
         yield deferToThread(self.client().post, "cancel", request=17, reason="wrong tape")
-        [line] = [formatEvent(each) for each in events if each.get("action") == "order"]
-        assert line == f"{ME} asks for /api/v1/cancel {{'request': 17, 'reason': 'wrong tape'}}."
+        yield deferToThread(self.client().post, "scan")
+        lines = [formatEvent(each) for each in events if each.get("action") == "order"]
+        assert lines == [
+            f'{ME} asks for /api/v1/cancel: request=17 reason="wrong tape".',
+            f"{ME} asks for /api/v1/scan.",
+        ]
 
     @inlineCallbacks
     def test_an_order_that_would_wait_for_the_ledger_is_refused(self):

@@ -98,7 +98,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.engine.use(site.reader)
+    world.operator.engine.policy.use(site.reader)
     yield world
     world.close()
 

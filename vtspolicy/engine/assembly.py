@@ -10,10 +10,14 @@ from twisted.internet.interfaces import IReactorTime
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.conduct import Conductor
+from vtspolicy.engine.effects import Effects, EngineLedger
 from vtspolicy.engine.engine import Engine
-from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.journal import Journal
+from vtspolicy.engine.measures import Measures
 from vtspolicy.engine.patience import Patience
+from vtspolicy.engine.policy import Policy, PolicyInForce
+from vtspolicy.engine.recent import RecentJobs
+from vtspolicy.engine.recovery import Recovery
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
@@ -30,7 +34,7 @@ from vtspolicy.vaults import Vaults
 class LedgerStore:
     """The outbox's view of the ledger."""
 
-    ledger: Ledger
+    ledger: EngineLedger
     clock: IReactorTime
 
     def pending(self, host: str, after: int, limit: int) -> Deferred[list[Notice]]:
@@ -45,7 +49,7 @@ class LedgerStore:
 def assemble(
     *,
     clock: IReactorTime,
-    reader: Reader,
+    policy: Policy,
     ledger: Ledger,
     runner: Runner,
     metrics: Metrics,
@@ -58,59 +62,71 @@ def assemble(
     `steady` is a monotonic clock, and `trust` compares another one with `clock`. Without them
     `clock` itself is taken as monotonic.
     """
-    configuration = reader.configuration
-    outbox = Outbox(clock, LedgerStore(ledger, clock))
-    journal = Journal(
-        limit=LogLimit(clock),
-        on_refused=lambda notice: metrics.request_result(notice.word, notice.host),
-        on_job_end=metrics.job_ended,
-    )
-
-    def ended(notice: Notice) -> None:
-        metrics.request_ended(notice.word)
-        metrics.request_result(notice.word, notice.host)
-        journal.request_ended(notice)
-
-    outbox.on_final = ended
+    configuration = policy.configuration
+    in_force = PolicyInForce(policy)
+    written = EngineLedger(ledger)
+    outbox = Outbox(clock, LedgerStore(written, clock))
+    journal = Journal(clock=clock, limit=LogLimit(clock))
+    patience = Patience(clock=clock, ledger=written)
+    recent = RecentJobs()
     queue = EmbeddedQueue(clock)
     vaults = Vaults(configuration.vaults, configuration.vaults_without)
+    if trust is None:
+        trust = ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="this one")
     calls = Calls(clock=clock, runner=runner, node=configuration.node)
     checks = TapeChecks(
-        ledger=ledger,
+        ledger=written,
         vaults=vaults,
         clock=clock,
         threads=threads,
         calls=calls,
         metrics=metrics,
+        policy=in_force,
     )
     conductor = Conductor(
         clock=clock,
         steady=steady or clock.seconds,
-        ledger=ledger,
+        ledger=written,
         queue=queue,
         runner=runner,
-        outbox=outbox,
         checks=checks,
         calls=calls,
-        journal=journal,
-        proving=Proving(clock=clock, checks=checks),
-        patience=Patience(clock=clock, ledger=ledger, queue=queue, outbox=outbox),
-        metrics=metrics,
+        recent=recent,
+        proving=Proving(clock=clock, checks=checks, doubt=trust.check),
     )
-    engine = Engine(
+    measures = Measures(clock=clock, metrics=metrics)
+    in_force.subscribe(measures.use)
+    effects = Effects(
+        outbox=outbox,
+        queue=queue,
+        recent=recent,
+        runs=conductor,
+        watchers=[patience.changed, measures.changed, journal.changed],
+    )
+    written.on_change(effects.apply)
+    recovery = Recovery(
         clock=clock,
-        reader=reader,
-        ledger=ledger,
+        ledger=written,
+        policy=in_force,
+        runner=runner,
+        queue=queue,
+        effects=effects,
+        conductor=conductor,
+    )
+    return Engine(
+        clock=clock,
+        policy=in_force,
+        ledger=written,
         queue=queue,
         runner=runner,
         outbox=outbox,
+        effects=effects,
         vaults=vaults,
         conductor=conductor,
+        recovery=recovery,
+        patience=patience,
+        journal=journal,
         metrics=metrics,
-        clock_trust=trust or ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="this one"),
+        clock_trust=trust,
         threads=threads,
     )
-    checks.table = lambda: engine.reader.table
-    conductor.proving.take_up = engine.take_up
-    conductor.proving.doubt = engine.clock_trust.check
-    return engine

@@ -7,6 +7,7 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.engine.calls import NOTHING_LEFT, OUTPUT_JUDGED, Calls
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.following import NUMBER, Follower
 from vtspolicy.engine.progress import Progress
 from vtspolicy.engine.tapes.archives import Archives
@@ -15,7 +16,7 @@ from vtspolicy.engine.tapes.plan import Plan
 from vtspolicy.engine.tapes.remains import Remains
 from vtspolicy.engine.tapes.restores import REFUSED, Restores
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Book
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.expand import ExpansionError, expand, expand_input
 from vtspolicy.rules.judge import Judgement, judge
@@ -73,7 +74,7 @@ class Attempts:
 
     clock: IReactorTime
     steady: Callable[[], float]  # seconds of the monotonic clock
-    ledger: Ledger
+    ledger: EngineLedger
     runner: Runner
     checks: TapeChecks
     calls: Calls

@@ -54,7 +54,7 @@ async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
         raise Refused("this is not a command: it has to begin with VTSPolicy")
     now = engine.clock.seconds()
     event = Event(text=text, wire="plain")
-    result = understand(engine.reader, event, hosts=(OURSELVES,), address="", received=now)
+    result = understand(engine.policy.current, event, hosts=(OURSELVES,), address="", received=now)
     if isinstance(result, Elsewhere):
         raise Refused(f"this is a command for {result.server}, not for this server")
     if isinstance(result, Unheard):
@@ -62,7 +62,6 @@ async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
     if not isinstance(result, Understood):
         intake = evolve(result, actor=actor, asked=wish.reason)
         recorded: Recorded = await engine.ledger.write(Book.record, intake)
-        engine.take_up(intake, recorded)
         return _told(recorded)
     verb = result.command.operation
     if verb in VERBS_ON_REQUESTS:
@@ -70,7 +69,7 @@ async def order(engine: "Engine", text: str, wish: Wish, actor: str) -> Told:
     _check_wish(engine, result, wish)
     refuse_when_full(engine)
     try:
-        recorded = await engine.order(
+        recorded = await engine.orders.give(
             evolve(result, actor=actor, asked=wish.reason),
             expected=wish.tapes,
             values=wish.values,
@@ -101,7 +100,7 @@ def _check_wish(engine: "Engine", understood: Understood, wish: Wish) -> None:
 
 def refuse_when_full(engine: "Engine") -> None:
     """Raise Refused where hosts are not read any further: so many jobs wait as may."""
-    waiting, most = engine.queue.waiting, engine.reader.configuration.waiting
+    waiting, most = engine.queue.waiting, engine.policy.current.configuration.waiting
     if waiting >= most:
         jobs = "job waits" if waiting == 1 else "jobs wait"
         raise Refused(
@@ -150,7 +149,7 @@ async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
     """Note what an application did by its own schedule; a mount that waits for it is answered."""
     if said.state not in {"migrated", "restored"}:
         raise Refused(f'"{said.state}" is not a mark; use migrated or restored')
-    names = {*engine.reader.table.applications, *engine.reader.vocabulary.families}
+    names = {*engine.policy.current.table.applications, *engine.policy.current.vocabulary.families}
     if said.application not in names:
         near = did_you_mean(said.application, names)
         raise UnknownThing(f"there is no application {said.application}; {near}".rstrip("; "))
@@ -179,8 +178,6 @@ async def mark(engine: "Engine", tape: str, said: Said, actor: str) -> Told:
         return book.mark_copied(found, copy, actor=actor, at=at, emptied=empty, reason=said.reason)
 
     after = await engine.ledger.write(note)
-    if said.state == "restored":
-        engine.mounts.check()
     return {"tape": after.name, "state": after.state.value, "doubt": ruling.doubt}
 
 

@@ -17,7 +17,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.catalogue import Change, compare
-from vtspolicy.ledger import Book, Ledger, LedgerError
+from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.engine.policy import PolicyInForce
+from vtspolicy.ledger import Book, LedgerError
 from vtspolicy.tapes import Tape, VaultFeatures, shortcomings
 from vtspolicy.vaults import Seen, VaultError, Vaults, look_through
 
@@ -55,10 +57,10 @@ class Catalogue:
     """Scans the vaults of one node and watches them."""
 
     clock: IReactorTime
-    ledger: Ledger
+    ledger: EngineLedger
     vaults: Vaults
-    period: Callable[[], float]  # seconds after which all is looked through, changed or not
-    busy: Callable[[], Collection[int]]  # jobs that run: their tapes are theirs
+    policy: PolicyInForce
+    running: Collection[int]  # the jobs that run just now: their tapes are theirs
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     troubles: tuple[str, ...] = ()  # of the last scan
     shortcomings: tuple[str, ...] = ()  # what the vaults cannot do
@@ -139,7 +141,7 @@ class Catalogue:
         self._folders = None if fresh or left else folders
         now = self.clock.seconds()
         self._rests = now + max(WATCH - 0.1, REST * seen.seconds)
-        self._due = now + self.period()
+        self._due = now + self.policy.current.configuration.scan
         self._tell(seen, changed)
         self.last = Scan(
             tapes=len(seen.tapes),
@@ -182,7 +184,7 @@ class Catalogue:
 
         for begin in range(0, len(changes), AT_ONCE):
             part = changes[begin : begin + AT_ONCE]
-            some, moved = await self.ledger.write(apply, part, tuple(self.busy()))
+            some, moved = await self.ledger.write(apply, part, tuple(self.running))
             changed, left = changed + some, left + moved
         if first and changed:
             told = f"{changed} tapes"

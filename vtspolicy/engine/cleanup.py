@@ -4,29 +4,33 @@ It has no special rights: each tape is an Erase that the rules decide, that wait
 has to pass the deletion gate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.config.model import Host
+from vtspolicy.engine.catalogue import Catalogue
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.intake import Understood
+from vtspolicy.engine.orders import Orders
+from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.tapes.checks import CLEANUP, facts_of_page
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, Target
 from vtspolicy.ledger import Book
+from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.cleanup import Fullness, Policy, Verdict, plan
 from vtspolicy.rules.rulings import movable
 from vtspolicy.tapes import Facts, Tape
-from vtspolicy.vaults import VaultError
-
-if TYPE_CHECKING:
-    from vtspolicy.engine.engine import Engine
+from vtspolicy.vaults import VaultError, Vaults
 
 LOOK = 60.0
 """Seconds between looks at the clock."""
@@ -57,7 +61,15 @@ class Done:
 class Cleanup:
     """The daily cleanup of one server."""
 
-    engine: "Engine"
+    clock: IReactorTime
+    ledger: EngineLedger
+    policy: PolicyInForce
+    queue: Queue
+    vaults: Vaults
+    catalogue: Catalogue
+    orders: Orders
+    trust: ClockTrust  # the cleanup is an act of time alone
+    threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     _stopped: bool = False
     _loop: LoopingCall | None = None
     _log: Logger = field(factory=lambda: Logger("vtspolicy.cleanup"))
@@ -66,7 +78,7 @@ class Cleanup:
         """Look at the clock from now on."""
         self._stopped = False
         self._loop = LoopingCall(self._look)
-        self._loop.clock = self.engine.clock
+        self._loop.clock = self.clock
         self._loop.start(LOOK, now=False)
 
     def stop(self) -> None:
@@ -83,18 +95,18 @@ class Cleanup:
 
     async def run_if_due(self) -> None:
         """Clean up when it is the hour and it was not done today."""
-        policy = self.engine.reader.table.cleanup
-        now = datetime.fromtimestamp(self.engine.clock.seconds()).astimezone()
+        policy = self.policy.current.table.cleanup
+        now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
         if policy.hour is None or now.hour != policy.hour or self._doubt() is not None:
             return
         today = now.date().isoformat()
-        if await self.engine.ledger.read(Book.last_cleanup) != today:
+        if await self.ledger.read(Book.last_cleanup) != today:
             await self.run(today)
 
     async def run(self, day: str) -> Done:
         """Clean up now. The day is noted first: a server that is killed does not do it twice."""
-        policy = self.engine.reader.table.cleanup
-        await self.engine.catalogue.scan(ACTOR)
+        policy = self.policy.current.table.cleanup
+        await self.catalogue.scan(ACTOR)
         if (why := self._doubt()) is not None:
             told = "Cleanup put off: the clock is not trusted, {why}."
             self._log.warn(told, action="cleanup_put_off", why=why)
@@ -109,8 +121,8 @@ class Cleanup:
         )
         words = "would be emptied (dry run)" if policy.dry_run else "are to be emptied"
         told = f"{len(chosen)} of {len(judged)} tapes {words}, {done.size} bytes"
-        now = self.engine.clock.seconds()
-        await self.engine.ledger.write(Book.begin_cleanup, day, told, now, ACTOR)
+        now = self.clock.seconds()
+        await self.ledger.write(Book.begin_cleanup, day, told, now, ACTOR)
         self._log.info("Cleanup: {told}.", action="cleanup", told=told)
         if policy.dry_run:
             return done
@@ -132,13 +144,13 @@ class Cleanup:
                     told = "Cleanup: {left} tapes wait until there is room in the queue."
                     self._log.info(told, action="cleanup_waits", left=left)
                     waited = True
-                await deferLater(self.engine.clock, PAUSE)
-            changed = self.engine.reader.table.cleanup != policy
+                await deferLater(self.clock, PAUSE)
+            changed = self.policy.current.table.cleanup != policy
             if self._stopped or changed or self._doubt() is not None:
                 told = "Cleanup ended before its time: {left} tapes are left to the next one."
                 self._log.info(told, action="cleanup_ended", left=left)
                 break
-            known = await self.engine.ledger.read(Book.tape, tape.path)
+            known = await self.ledger.read(Book.tape, tape.path)
             if known == tape and self._doubt() is None:
                 await self._erase(tape)
                 asked.append(tape)
@@ -146,38 +158,37 @@ class Cleanup:
 
     def _doubt(self) -> str | None:
         """Return why the clock cannot be believed now: the cleanup is an act of time alone."""
-        return self.engine.clock_trust.check()
+        return self.trust.check()
 
     @property
     def _has_room(self) -> bool:
         """Whether less than half of the queue's places are taken: the others are the hosts'."""
-        return 2 * self.engine.queue.waiting < self.engine.reader.configuration.waiting
+        return 2 * self.queue.waiting < self.policy.current.configuration.waiting
 
     async def _judge(self, policy: Policy) -> list[tuple[Tape, Verdict]]:
-        engine = self.engine
         facts = await self._facts()
 
         def look() -> dict[str, Fullness]:
             found = {}
-            for vault in engine.vaults.roots:
+            for vault in self.vaults.roots:
                 try:
-                    total, taken = engine.vaults.fullness(vault)
+                    total, taken = self.vaults.fullness(vault)
                 except VaultError:
                     continue
                 found[vault] = Fullness(total=total, taken=taken)
             return found
 
-        fullness = await engine.threads(look)
+        fullness = await self.threads(look)
         return plan(facts, policy, fullness)
 
     async def _facts(self) -> list[Facts]:
         """Return what the ledger knows of all tapes and their copies, page by page."""
-        engine, facts = self.engine, []
+        facts = []
         after = ""
         features = {}
-        for vault in engine.vaults.roots:
+        for vault in self.vaults.roots:
             try:
-                features[vault] = await engine.threads(engine.vaults.features_of, vault)
+                features[vault] = await self.threads(self.vaults.features_of, vault)
             except VaultError as error:
                 self._log.warn(
                     "The cleanup leaves vault {vault} alone: {error}.",
@@ -185,7 +196,7 @@ class Cleanup:
                     vault=vault,
                     error=error,
                 )
-        while found := await engine.ledger.read(facts_of_page, after, PAGE):
+        while found := await self.ledger.read(facts_of_page, after, PAGE):
             after = found[-1][0].path
             for tape, copies in found:
                 if tape.vault in features:
@@ -193,11 +204,11 @@ class Cleanup:
                         Facts(
                             tape=tape,
                             copies=tuple(copies),
-                            now=engine.clock_trust.time,
+                            now=self.trust.time,
                             features=features[tape.vault],
-                            accepted=engine.vaults.accepted.get(tape.vault, frozenset()),
+                            accepted=self.vaults.accepted.get(tape.vault, frozenset()),
                             cleanup=True,
-                            movable=movable(engine.reader.table),
+                            movable=movable(self.policy.current.table),
                         )
                     )
         return facts
@@ -209,7 +220,7 @@ class Cleanup:
             event=Event(text=f"VTSPolicy Erase - {tape.cartridge}", wire="plain"),
             host=OURSELVES,
             command=Command(family="Erase", operation="erase", targets=(target,)),
-            received=self.engine.clock.seconds(),
+            received=self.clock.seconds(),
             actor=ACTOR,
         )
-        await self.engine.order(understood, values={CLEANUP: str(tape.held)})
+        await self.orders.give(understood, values={CLEANUP: str(tape.held)})

@@ -12,19 +12,17 @@ from twisted.python.failure import Failure
 
 from vtspolicy.engine.attempt import Attempts
 from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.following import Follower
-from vtspolicy.engine.journal import Journal
-from vtspolicy.engine.patience import Patience
 from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.recent import RecentJobs
 from vtspolicy.engine.tapes.before import before_attempt
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.gate import DeletionGate
 from vtspolicy.engine.tapes.proving import Proving
-from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.jobs import DOUBTED, Job, JobState, run_key
-from vtspolicy.ledger import Book, Ledger, LedgerError
-from vtspolicy.ledger.jobs import Ending, Finished
-from vtspolicy.metrics import Metrics
+from vtspolicy.ledger import Book, LedgerError
+from vtspolicy.ledger.jobs import Ending
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.runner.protocol import Runner
@@ -34,41 +32,29 @@ AGAIN = 60.0
 """Seconds until a job that could not continue is taken up again, as a new server would do it."""
 
 
-FRESH = 1000
-"""Jobs just recorded that are kept in memory: whose turn comes soon need not be read."""
-
-
 @define(kw_only=True)
 class Conductor:
     """Runs jobs that the queue gives it."""
 
     clock: IReactorTime
     steady: Callable[[], float]  # seconds of the monotonic clock
-    ledger: Ledger
+    ledger: EngineLedger
     queue: Queue
     runner: Runner
-    outbox: Outbox
     checks: TapeChecks
-    patience: Patience
-    metrics: Metrics
+    recent: RecentJobs
     calls: Calls  # the programs that run for jobs
     proving: Proving  # of copies, again and again
-    journal: Journal  # the log of requests and jobs
     gate: DeletionGate = field(init=False)
     progress: Progress = field(init=False)  # reports how far they are
     follower: Follower = field(init=False)  # of jobs that applications queue
     attempts: Attempts = field(init=False)
-    on_idle: Callable[[], None] = lambda: None  # called when the last running job has ended
-    on_end: Callable[[int], None] = lambda _: None  # called with a request that has ended
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
-    _fresh: dict[int, Job] = field(factory=dict, init=False)  # by number, the oldest first
     _hands: dict[int, object] = field(factory=dict, init=False)  # job -> who has its seat to free
 
     def __attrs_post_init__(self) -> None:
         self.gate = DeletionGate(checks=self.checks)
-        self.progress = Progress(
-            clock=self.clock, ledger=self.ledger, outbox=self.outbox, runner=self.runner
-        )
+        self.progress = Progress(clock=self.clock, ledger=self.ledger, runner=self.runner)
         self.follower = Follower(
             clock=self.clock, steady=self.steady, calls=self.calls, progress=self.progress
         )
@@ -82,23 +68,6 @@ class Conductor:
             progress=self.progress,
             follower=self.follower,
         )
-        self.patience.on_end = self._request_ended
-        self.patience.on_finished = self.journal.finished
-
-    def expect(self, job: Job) -> None:
-        """A recorded job is about to wait for its turn, as long as its rule lets it."""
-        self.patience.watch(job)
-        if len(self._fresh) >= FRESH:
-            del self._fresh[next(iter(self._fresh))]
-        self._fresh[job.id] = job
-
-    def _request_ended(self, request: int) -> None:
-        self.on_end(request)  # which is set later
-
-    def forget(self, job: int) -> None:
-        """A job that waited has ended."""
-        self.patience.forget(job)
-        self._fresh.pop(job, None)
 
     def begin(self, job: int) -> None:
         """Start a job that has its seat and its lock."""
@@ -110,7 +79,7 @@ class Conductor:
             self.calls.cancelled.add(job.id)
         self._conduct(job.id, self._attempt(job, adopt=True))
 
-    def cancel(self, job: int) -> None:
+    def stop(self, job: int) -> None:
         """Stop a running job's processes; the ledger says already that it is stopping."""
         self.calls.stop(job)
         self.follower.wake(job)
@@ -145,7 +114,6 @@ class Conductor:
         if job is None or not job.state.is_live:
             self._free(job_id)
         elif job.state is JobState.WAITING:
-            self.patience.watch(job)
             self._free(job_id, until=job.due)
         else:
             if job.state is JobState.STOPPING:
@@ -166,7 +134,7 @@ class Conductor:
 
     async def _first(self, job_id: int) -> None:
         # What was decided stays so; whether it still waits is asked when its start is recorded.
-        job = self._fresh.pop(job_id, None) or await self.ledger.read(Book.job, job_id)
+        job = self.recent.take(job_id) or await self.ledger.read(Book.job, job_id)
         if job is None or job.state is not JobState.WAITING:
             self._free(job_id)
             return
@@ -197,12 +165,7 @@ class Conductor:
         if started is None:
             self._free(job_id)
             return
-        self.patience.forget(job_id)
-        job, notices = started.job, started.notices
-        self.journal.started(job)
-        self.metrics.lock_wait.observe(max(self.clock.seconds() - max(job.created, job.due), 0.0))
-        self.outbox.push(notices)
-        await self._attempt(job, adopt=False)
+        await self._attempt(started.job, adopt=False)
 
     async def _before(self, job: Job) -> tuple[dict[str, Look], str]:
         """Return a job's tapes as they are before its next attempt, and the boot of the machine.
@@ -217,14 +180,8 @@ class Conductor:
 
     async def _give_up(self, job: Job, state: JobState, reason: str) -> None:
         """End a job that waits and must not start."""
-        self.patience.forget(job.id)
-        now = self.clock.seconds()
-        finished = await self.ledger.write(Book.end_job, job.id, state, reason, now)
-        self.journal.finished(finished, now)
-        self.outbox.push(finished.notices)
+        await self.ledger.write(Book.end_job, job.id, state, reason, self.clock.seconds())
         self._free(job.id)
-        if finished.request_state is not None:
-            self.on_end(job.request)
 
     async def _attempt(self, job: Job, *, adopt: bool) -> None:
         key = run_key(job.id, job.attempt)
@@ -243,25 +200,10 @@ class Conductor:
         if ending.state is not JobState.COMPLETED:
             ending = evolve(ending, output=self.calls.told(job.id, ending.output))
         self.calls.forget(job.id)
-        finished: Finished = await self.ledger.write(
-            Book.finish_attempt, job.id, job.attempt, ending, now
-        )
+        finished = await self.ledger.write(Book.finish_attempt, job.id, job.attempt, ending, now)
         self.calls.running.pop(job.id, None)
         after = finished.job
-        self.journal.finished(finished, now)
-        self.outbox.push(finished.notices)  # before another job begins, and is reported
         if ending.state in {JobState.COMPLETED, JobState.WARNING}:
             await self.attempts.remains.tidy(job)
-        if after.state is JobState.WAITING:
-            self.metrics.retries.labels(job.work.application).inc()
-            self.patience.watch(after)
-            self._free(job.id, until=after.due)
-        else:
-            self._free(job.id)
-            self.metrics.job_seconds.labels(job.work.application, after.state.value).observe(
-                max(now - (job.started or now), 0.0)
-            )
-        if finished.request_state is not None:
-            self.on_end(after.request)
-        if not self.calls.running:
-            self.on_idle()
+        # Its lock goes last: nothing that follows from its end, and no tidying, meets another job.
+        self._free(job.id, until=after.due if after.state is JobState.WAITING else None)

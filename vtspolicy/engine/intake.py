@@ -9,13 +9,12 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from vtspolicy.config.model import Configuration, Host
+from vtspolicy.config.model import Host
+from vtspolicy.engine.policy import Policy
 from vtspolicy.events.event import Event, identity
 from vtspolicy.grammar import (
-    VERBS_ON_REQUESTS,
     Command,
     CommandError,
-    Target,
     Vocabulary,
     missing_in_cluster,
     parse,
@@ -35,7 +34,6 @@ from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.rules.match import decide
 from vtspolicy.rules.steps import Inputs, inputs_of
-from vtspolicy.rules.table import Table
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import Found, NoSuchTapeError, OneLook, VaultBusyError, VaultError
 
@@ -50,15 +48,6 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @frozen(kw_only=True)
-class Reader:
-    """What is needed to understand a command; replaced whole by a reload."""
-
-    configuration: Configuration
-    vocabulary: Vocabulary
-    table: Table
-
-
-@frozen(kw_only=True)
 class Understood:
     """A command that its host may give, before its tapes are looked at."""
 
@@ -68,6 +57,27 @@ class Understood:
     received: float  # seconds since the epoch
     actor: str | None = None  # for the history; "host NAME" when not given
     asked: str | None = None  # why an operator asked for it; for the history
+
+
+NO_TAPES = Found(tapes=())
+"""What is found of a command that names no tapes, or none that can be had."""
+
+
+@frozen(kw_only=True)
+class Located:
+    """A command whose tapes were looked for."""
+
+    understood: Understood
+    found: Found = NO_TAPES
+    problem: str | None = None  # why its tapes cannot be had; then none was found
+
+
+@frozen(kw_only=True)
+class Unlocated:
+    """A command whose tapes could not be looked for."""
+
+    understood: Understood
+    error: Exception
 
 
 @frozen(kw_only=True)
@@ -88,25 +98,25 @@ class Elsewhere:
 
 
 def understand(
-    reader: Reader, event: Event, *, hosts: Collection[Host], address: str, received: float
+    policy: Policy, event: Event, *, hosts: Collection[Host], address: str, received: float
 ) -> Understood | Intake | Unheard | Elsewhere:
     """Return what a command asks for, or how it is refused before any tape is looked at."""
     host = host_of_event(hosts, event, address=address)
     if isinstance(host, str):
-        return Unheard(event=event, reason=host, ref=_ref_of(event, reader.vocabulary))
+        return Unheard(event=event, reason=host, ref=_ref_of(event, policy.vocabulary))
     try:
-        command = _parse(event, reader.vocabulary)
+        command = _parse(event, policy.vocabulary)
     except CommandError as error:
-        if error.source is not None and not reader.configuration.is_this_node(error.source):
+        if error.source is not None and not policy.configuration.is_this_node(error.source):
             return Elsewhere(event=event, server=error.source)
         return _rejected(event, host, error, received)
     server = command.keywords.get("source")
-    configuration = reader.configuration
+    configuration = policy.configuration
     if server is not None and not configuration.is_this_node(server):
         return Elsewhere(event=event, server=server)
     understood = Understood(event=event, host=host, command=command, received=received)
     if configuration.cluster:
-        missing = missing_in_cluster(command, reader.vocabulary)
+        missing = missing_in_cluster(command, policy.vocabulary)
         if missing:
             reason = f"in a cluster {command.family} needs {missing[0]}="
             missed = CommandError(column=len(event.text) + 1, message=reason)
@@ -117,48 +127,51 @@ def understand(
     return understood
 
 
-def find(
-    vaults: OneLook, targets: Sequence[Target], records: Mapping[str, Sequence[Tape]] | None = None
-) -> Found | str:
-    """Return the tapes of a command, or why they cannot be had. Touches the disk: in a thread.
+def find(vaults: OneLook, understood: Understood, records: Mapping[str, Sequence[Tape]]) -> Located:
+    """Return a command with its tapes, or why they cannot be had. Touches the disk: in a thread.
 
     `records` are the tapes that the ledger knows of the names in the command.
     """
+    targets = understood.command.targets
     tapes: list[Tape] = []
     missing: list[str] = []
     pool: str | None = None
     try:
         for target in targets:
             try:
-                found = vaults.find(target, (records or {}).get(target.cartridge or "", ()))
+                found = vaults.find(target, records.get(target.cartridge or "", ()))
             except NoSuchTapeError as error:
                 missing.append(target.cartridge or "")
                 if len(targets) == 1:
-                    return str(error)
+                    return Located(understood=understood, problem=str(error))
                 continue
             tapes.extend(found.tapes)
             pool = found.pool
     except VaultBusyError:
         raise  # a passing trouble of the machine is not an answer
     except VaultError as error:
-        return str(error)
+        return Located(understood=understood, problem=str(error))
     except OSError as error:
-        return f"the vault cannot be read: {error.strerror or error}"
+        problem = f"the vault cannot be read: {error.strerror or error}"
+        return Located(understood=understood, problem=problem)
     if missing and len(missing) == len(targets):
-        return f"no vault has one of these tapes: {', '.join(missing)}"
-    return Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
+        problem = f"no vault has one of these tapes: {', '.join(missing)}"
+        return Located(understood=understood, problem=problem)
+    found = Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
+    return Located(understood=understood, found=found)
 
 
-def settle(reader: Reader, understood: Understood, found: Found | str, now: datetime) -> Intake:
+def settle(policy: Policy, located: Located, now: datetime) -> Intake:
     """Return the record of a command, now that its tapes are known: what the table decides."""
-    if isinstance(found, str):
-        return refused(understood, RequestState.OPEN, found, end=JobState.FAILED)
+    understood, found = located.understood, located.found
+    if located.problem is not None:
+        return refused(understood, RequestState.OPEN, located.problem, end=JobState.FAILED)
     denial = why_not_tapes(understood.host, found.tapes)
     if denial is not None:
         return refused(understood, RequestState.DENIED, denial)
     event = understood.event
     circumstances = Circumstances(
-        node=reader.configuration.node,
+        node=policy.configuration.node,
         at=now,
         host=understood.host.name or None,
         system=event.system,
@@ -166,11 +179,11 @@ def settle(reader: Reader, understood: Understood, found: Found | str, now: date
         tapes=found.tapes,
     )
     try:
-        decision = decide(reader.table, understood.command, circumstances)
+        decision = decide(policy.table, understood.command, circumstances)
     except ExpansionError as error:
         return refused(understood, RequestState.DENIED, str(error))
     decision = _with_missing(decision, found.missing)
-    inputs = inputs_of(reader.table, understood.command, circumstances)
+    inputs = inputs_of(policy.table, understood.command, circumstances)
     intake = _decided(understood, decision, inputs)
     begin = _not_before(decision, now)
     if begin is None or intake.state is not RequestState.OPEN:
@@ -207,9 +220,8 @@ def _not_before(decision: Decision, now: datetime) -> datetime | None:
 
 
 def settle_some(
-    reader: Reader,
-    commands: Sequence[Understood | Intake],
-    found: Mapping[int, Found | str | Exception],
+    policy: Policy,
+    commands: Sequence[Understood | Located | Unlocated | Intake],
     now: datetime,
     *,
     room: int,
@@ -224,18 +236,14 @@ def settle_some(
     for count, command in enumerate(commands):
         if room <= 0 and count:
             return decided, count
+        if isinstance(command, Unlocated):
+            failures.append(command.error)
+            continue
+        if isinstance(command, Understood):
+            decided.append(command)
+            continue
         try:
-            if isinstance(command, Understood):
-                if command.command.operation in VERBS_ON_REQUESTS:
-                    decided.append(command)
-                    continue
-                tapes = found[id(command)]
-                if isinstance(tapes, Exception):
-                    failures.append(tapes)
-                    continue
-                intake = settle(reader, command, tapes, now)
-            else:
-                intake = command
+            intake = settle(policy, command, now) if isinstance(command, Located) else command
         except Exception as error:  # noqa: BLE001 - see above
             failures.append(error)
         else:

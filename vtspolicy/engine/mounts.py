@@ -7,38 +7,45 @@ from there: a server that was killed continues where it was.
 from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from vtspolicy.changes import Change
 from vtspolicy.config.model import Host
-from vtspolicy.engine.intake import Understood, settle
+from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.catalogue import Catalogue
+from vtspolicy.engine.complaints import Complaints
+from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.engine.intake import Located, Understood, settle
+from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.ready import make_ready
-from vtspolicy.engine.tapes.checks import known
+from vtspolicy.engine.tapes.checks import TapeChecks, known
 from vtspolicy.events.event import Event, identity
-from vtspolicy.events.mounts import MountMessage, read_mount
+from vtspolicy.events.mounts import MountMessage, asks_for_mount, read_mount
 from vtspolicy.grammar import Command, Target
 from vtspolicy.jobs import Job, Request, RequestState
-from vtspolicy.ledger import Book, Mount, MountState, Recorded
+from vtspolicy.ledger import Book, Mount, MountState
 from vtspolicy.ledger.intake import Intake
+from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
-from vtspolicy.vaults import Found, VaultError
-
-if TYPE_CHECKING:
-    from vtspolicy.engine.engine import Engine
+from vtspolicy.vaults import Found, VaultError, Vaults
+from vtspolicy.visible import visible
 
 PRIORITY = 100
 """The least priority of a restore that a mount waits for."""
 
 LOOK = 10.0
 """Seconds between looks at requests that wait, should a hook have missed their end."""
+
+SHOWN = 80
+"""Characters of a message that could not be read that the log repeats."""
 
 ACTOR = "engine"
 
@@ -51,7 +58,6 @@ class Opened:
 
     result: str  # recalled, joined, repeated or duplicate
     mount: Mount | None = None
-    recorded: Recorded | None = None  # the restore, when this request began it
 
 
 @frozen(kw_only=True)
@@ -78,8 +84,17 @@ class Due:
 class Mounts:
     """The mount requests of one server."""
 
-    engine: "Engine"
+    clock: IReactorTime
+    ledger: EngineLedger
+    policy: PolicyInForce
+    metrics: Metrics
+    vaults: Vaults
+    catalogue: Catalogue
+    checks: TapeChecks
+    calls: Calls  # of `ready` programs
+    complaints: Complaints  # about messages that cannot be read
     _awaited: set[int] = field(factory=set)  # restores that mounts wait for
+    _paths: set[str] = field(factory=set)  # of the tapes that they wait for
     _in_hand: set[int] = field(factory=set)  # mounts whose ready program runs
     _one: DeferredLock = field(factory=DeferredLock)
     _loop: LoopingCall | None = None
@@ -94,18 +109,18 @@ class Mounts:
         def look(book: Book) -> tuple[list[Mount], list[Tape]]:
             return book.open_mounts(), book.tapes_locked()
 
-        left, locked = await self.engine.ledger.read(look)
-        self._awaited.update(each.request for each in left if each.request is not None)
+        left, locked = await self.ledger.read(look)
+        self._await(left)
         for tape in locked:
             if all(each.path != tape.path for each in left):
-                now = self.engine.clock.seconds()
+                now = self.clock.seconds()
                 told = "no host waits for it any more"
-                await self.engine.ledger.write(Book.set_locked, tape.path, False, ACTOR, now, told)
+                await self.ledger.write(Book.set_locked, tape.path, False, ACTOR, now, told)
 
     def watch(self) -> None:
         """Answer what is due now, and look again from time to time."""
-        self._loop = LoopingCall(self.check)
-        self._loop.clock = self.engine.clock
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = self.clock
         self._loop.start(LOOK, now=True)
 
     def stop(self) -> None:
@@ -115,10 +130,19 @@ class Mounts:
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
 
-    def request_ended(self, request: int) -> None:
-        """A request has ended; perhaps a mount waited for it."""
-        if request in self._awaited:
+    def changed(self, change: Change) -> None:
+        """A mount may wait for what was written: its restore has ended, its tape is back."""
+        if (
+            change.mounts
+            or not self._awaited.isdisjoint(change.requests)
+            or not self._paths.isdisjoint(change.tapes)
+        ):
             self.check()
+
+    def _await(self, mounts: Collection[Mount]) -> None:
+        """Note what these mounts wait for, and nothing else."""
+        self._awaited = {each.request for each in mounts if each.request is not None}
+        self._paths = {each.path for each in mounts if each.path is not None}
 
     # -- what hosts send
 
@@ -130,7 +154,7 @@ class Mounts:
         `hosts` says whose the connection is: a reload may change that while a tape is looked for.
         """
         message = read_mount(event)
-        if message is None:
+        if message is None and not asks_for_mount(event):
             return
 
         def whose() -> Host | str:
@@ -139,6 +163,10 @@ class Mounts:
         host = whose()
         if isinstance(host, str):
             self._count("unheard")
+        elif message is None:
+            self._count("unread")
+            told = f"'{visible(event.text[:SHOWN])}' is no mount request of a known form"
+            self.complaints.refused(address, told)
         elif message.sequence is None:  # there is no number to answer by
             self._count("esm" if message.is_request else message.kind)
         elif message.closes_request:
@@ -147,7 +175,7 @@ class Mounts:
             self._count(await self._open(event, whose, message, message.sequence))
 
     def _count(self, result: str) -> None:
-        self.engine.metrics.mounts.labels(result).inc()
+        self.metrics.mounts.labels(result).inc()
 
     async def _open(
         self, event: Event, whose: Callable[[], Host | str], message: MountMessage, seq: str
@@ -172,7 +200,7 @@ class Mounts:
             self._log.warn("Mount {seq}: {why}.", action="mount_denied", seq=seq, why=denial)
             return "denied"
         try:
-            answer = on_mount(await self.engine.conductor.checks.facts(tape))
+            answer = on_mount(await self.checks.facts(tape))
         except VaultError as error:
             answer = MountAnswer(MountAction.FAIL, str(error))
         result = None
@@ -189,7 +217,7 @@ class Mounts:
         self, event: Event, host: Host, tape: Tape, seq: str, reason: str
     ) -> str | None:
         """Record a request for a tape that has its data, or is empty; None: a job changes it."""
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         record_mount = _recorder(event, host, tape, seq, now)
 
         def note(book: Book) -> str | None:
@@ -204,13 +232,13 @@ class Mounts:
             book.set_mounted(tape, now)
             return "noted"
 
-        return await self.engine.ledger.write(note)
+        return await self.ledger.write(note)
 
     async def _refuse(
         self, event: Event, host: Host, tape: Tape, seq: str, reason: str
     ) -> str | None:
         """Answer a request for a tape whose data cannot be brought back; None: a job changes it."""
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         record_mount = _recorder(event, host, tape, seq, now)
 
         def record(book: Book) -> tuple[Notice, ...] | str:
@@ -224,10 +252,9 @@ class Mounts:
                 mount.id, MountState.FAILED, now, tape=tape.name, reason=reason
             )
 
-        notices = await self.engine.ledger.write(record)
-        if isinstance(notices, str):
-            return None if notices == "changed" else notices
-        self.engine.outbox.push(notices)
+        refused = await self.ledger.write(record)
+        if isinstance(refused, str):
+            return None if refused == "changed" else refused
         self._log.error(
             "Mount {seq} of {host} cannot be served: {tape}: {cause}.",
             action="mount_answered",
@@ -241,18 +268,17 @@ class Mounts:
 
     async def _find(self, volume: str) -> Tape:
         """Return the tape of this name. Raises VaultError when there is none, or more than one."""
-        engine = self.engine
-        records = await engine.ledger.read(Book.tapes_named, volume)
-        looking = engine.conductor.checks.in_thread
-        found = await looking(engine.vaults.find, Target(cartridge=volume), records)
-        await engine.catalogue.follow(found.tapes, records)
-        now = engine.clock.seconds()
-        (tape,) = await engine.ledger.read(known, found.tapes, now)
+        records = await self.ledger.read(Book.tapes_named, volume)
+        looking = self.checks.in_thread
+        found = await looking(self.vaults.find, Target(cartridge=volume), records)
+        await self.catalogue.follow(found.tapes, records)
+        now = self.clock.seconds()
+        (tape,) = await self.ledger.read(known, found.tapes, now)
         return tape
 
     async def _recall(self, event: Event, host: Host, tape: Tape, seq: str) -> str:
         """Record the request with the restore that it needs, or with the one that is under way."""
-        engine, now = self.engine, self.engine.clock.seconds()
+        now = self.clock.seconds()
         intake = self._restore_of(host, tape, now)
         record_mount = _recorder(event, host, tape, seq, now)
 
@@ -269,18 +295,14 @@ class Mounts:
             book.set_mounted(tape, now)
             book.set_locked(tape.path, True, ACTOR, now, f"mount {seq} of {host.name} waits for it")
             joined = next((each.request for each in others if each.request is not None), None)
-            recorded = None
+            result = "joined"
             if joined is None:
-                recorded = book.record(intake)
-                joined = recorded.request
+                result, joined = "recalled", book.record(intake).request
             book.move_mount(mount.id, MountState.RESTORING, now, request=joined)
-            result = "joined" if recorded is None else "recalled"
-            mount = evolve(mount, request=joined)
-            return Opened(result=result, mount=mount, recorded=recorded)
+            return Opened(result=result, mount=evolve(mount, request=joined))
 
-        opened = await engine.ledger.write(record)
+        opened = await self.ledger.write(record)
         if opened.mount is not None and opened.mount.request is not None:
-            self._awaited.add(opened.mount.request)
             self._log.info(
                 "Mount {seq} of {host} waits for {tape}: {result}, request {req}.",
                 action="mount_waits",
@@ -290,10 +312,6 @@ class Mounts:
                 result=opened.result,
                 req=opened.mount.request,
             )
-        if opened.recorded is not None:
-            engine.take_up(intake, opened.recorded)
-            if not opened.recorded.jobs:
-                self.check()
         return opened.result
 
     def _restore_of(self, host: Host, tape: Tape, now: float) -> Intake:
@@ -305,7 +323,6 @@ class Mounts:
         """
         if tape.size and not tape.is_half_restored:
             tape = evolve(tape, size=0)
-        engine = self.engine
         target = Target(vault=tape.vault, pool=tape.pool, cartridge=tape.cartridge)
         understood = Understood(
             event=Event(text=f"VTSPolicy Restore - {tape.cartridge}", wire="plain"),
@@ -314,14 +331,15 @@ class Mounts:
             received=now,
             actor=ACTOR,
         )
+        located = Located(understood=understood, found=Found(tapes=(tape,)))
         when = datetime.fromtimestamp(now).astimezone()
-        intake = settle(engine.reader, understood, Found(tapes=(tape,)), when)
+        intake = settle(self.policy.current, located, when)
         jobs = (evolve(job, priority=max(job.priority, PRIORITY)) for job in intake.jobs)
         return evolve(intake, host="", digest=None, notify_all=False, jobs=tuple(jobs))
 
     async def _close(self, event: Event, host: Host, message: MountMessage) -> None:
         """Drop a request that the host has closed itself."""
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         told = {
             "mounted": "the host has mounted it",
             "cancelled": "the host cancelled it",
@@ -341,7 +359,7 @@ class Mounts:
                 closed.append(mount)
             return closed
 
-        closed = await self.engine.ledger.write(close)
+        closed = await self.ledger.write(close)
         if closed:
             self._count("closed")
         for mount in closed:
@@ -356,6 +374,9 @@ class Mounts:
 
     # -- what comes of it
 
+    def _look(self) -> Deferred[None] | None:
+        return self.check() if self._awaited else None
+
     def check(self) -> Deferred[None]:
         """Answer the mounts whose restore has ended."""
         return self._one.run(lambda: Deferred.fromCoroutine(self._check())).addErrback(self._failed)
@@ -364,15 +385,10 @@ class Mounts:
         self._log.failure("Mounts cannot be answered.", failure, action="mounts_failed")
 
     async def _check(self) -> None:
-        if not self._awaited:
-            return
-
-        def look(book: Book) -> tuple[set[int], list[Due]]:
-            awaited, due = set(), []
+        def look(book: Book) -> list[Due]:
+            due = []
             for mount in book.open_mounts():
                 request = book.request(mount.request) if mount.request is not None else None
-                if request is not None:
-                    awaited.add(request.id)
                 jobs = book.jobs(request=request.id, limit=100) if request is not None else []
                 job = next((each for each in jobs if each.path == mount.path), None)
                 if len(jobs) == 1:  # the tape may have been moved since
@@ -380,13 +396,12 @@ class Mounts:
                 event = book.event_of(mount.id)
                 tape = book.tape(mount.path) if mount.path is not None else None
                 due.append(Due(mount=mount, request=request, job=job, event=event, tape=tape))
-            return awaited, [each for each in due if not each.waits]
+            return due
 
-        before = set(self._awaited)
-        awaited, due = await self.engine.ledger.read(look)
-        self._awaited = awaited | (self._awaited - before)  # some may have come since the look
-        for each in due:
-            if each.mount.id not in self._in_hand:
+        found = await self.ledger.read(look)
+        self._await([each.mount for each in found])
+        for each in found:
+            if not each.waits and each.mount.id not in self._in_hand:
                 self._in_hand.add(each.mount.id)
                 done = Deferred.fromCoroutine(self._answer(each))
                 done.addErrback(self._failed)
@@ -399,21 +414,19 @@ class Mounts:
             if wait > 0:
                 self._wake_in(wait)
                 return
-            reason = await make_ready(self.engine.conductor.calls, due.job, due.mount, due.event)
+            reason = await make_ready(self.calls, due.job, due.mount, due.event)
         state = MountState.READY if reason is None else MountState.FAILED
-        number, now = due.mount.id, self.engine.clock.seconds()
+        number, now = due.mount.id, self.clock.seconds()
 
-        def answer(book: Book) -> tuple[Notice, ...]:
+        def answer(book: Book) -> None:
             mount = book.mount(number)  # its tape may have been moved since
             tape = book.tape(mount.path) if mount.path is not None else None
             name = tape.name if tape is not None else mount.volume
-            notices = book.answer_mount(mount.id, state, now, tape=name, reason=reason)
+            book.answer_mount(mount.id, state, now, tape=name, reason=reason)
             _unlock(book, mount, now)
-            return notices
 
-        notices = await self.engine.ledger.write(answer)
+        await self.ledger.write(answer)
         mount = due.mount
-        self.engine.outbox.push(notices)
         self._count(state.value)
         tell = self._log.info if reason is None else self._log.error
         tell(
@@ -431,18 +444,18 @@ class Mounts:
 
         It is answered at once where the clock was set back, and it is not known how long it waits.
         """
-        host = self.engine.reader.configuration.hosts.get(mount.host)
+        host = self.policy.current.configuration.hosts.get(mount.host)
         delay = host.mount_delay if host is not None else 0.0
-        wait = mount.opened + delay - self.engine.clock.seconds()
+        wait = mount.opened + delay - self.clock.seconds()
         return wait if wait <= delay else 0.0
 
     def _wake_in(self, seconds: float) -> None:
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         if self._alarm is not None and self._alarm.active():
             if self._alarm.getTime() <= now + seconds:
                 return
             self._alarm.cancel()
-        self._alarm = self.engine.clock.callLater(seconds, self.check)
+        self._alarm = self.clock.callLater(seconds, self.check)
 
 
 def _why_not_back(due: Due) -> str | None:

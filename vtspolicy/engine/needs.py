@@ -1,6 +1,7 @@
 """What a person has to do something about: the one list behind `vtspolicy status --check`."""
 
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.ledger import Book
 from vtspolicy.status import Status
 
 FAILED_FOR = 86400.0
@@ -10,7 +11,7 @@ STUCK = 3600.0
 """Seconds after which notices that were not taken need a person."""
 
 
-async def needs_of(ledger: Ledger, status: Status) -> tuple[str, ...]:
+async def needs_of(ledger: EngineLedger, status: Status) -> tuple[str, ...]:
     """Return what of a server needs a person, in words; nothing when all is well."""
     jobs, alone = await ledger.read(Book.failed_since, status.at - FAILED_FOR)
     lost = await ledger.read(Book.lost_tapes)

@@ -24,15 +24,14 @@ from vtspolicy.engine.by_hand import (
     withdraw,
 )
 from vtspolicy.engine.engine import Engine
-from vtspolicy.engine.intake import Reader
 from vtspolicy.engine.live import live
 from vtspolicy.engine.measures import LEDGER, recall
 from vtspolicy.engine.needs import needs_of
-from vtspolicy.engine.requests import Answer
+from vtspolicy.engine.policy import Policy
 from vtspolicy.hosts.listener import Doors
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow, Recorded
+from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow
 from vtspolicy.records import Live, plain
 from vtspolicy.rules.steps import outline
 from vtspolicy.status import HostStatus, RefusedReload, Status
@@ -51,7 +50,7 @@ class Operator:
 
     engine: Engine
     doors: Doors
-    reread: Callable[[], Reader]  # reads and checks all files again, and runs the rule tests
+    reread: Callable[[], Policy]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch, by the clock as it was then
     begun: float = 0.0  # the same moment in seconds of the monotonic clock
     draining: bool = False
@@ -65,7 +64,7 @@ class Operator:
         self.begun = self.engine.conductor.steady()
         noted = self.engine.ledger.write(_end_drain, self.started)
         noted.addErrback(self._not_noted)
-        recall(self.engine).addErrback(lambda _: None)
+        recall(self.engine.ledger, self.engine.metrics).addErrback(lambda _: None)
 
     def status(self) -> Deferred[Told]:
         """Return what there is to know about the server now."""
@@ -73,21 +72,21 @@ class Operator:
 
     async def _status(self) -> Told:
         self._count_all()
-        engine, reader = self.engine, self.engine.reader
+        engine, policy = self.engine, self.engine.policy.current
         counts = await engine.ledger.read(Book.counts)
         tapes = await engine.ledger.read(Book.tape_counts)
         restores, restores_since = await engine.ledger.read(Book.open_mount_counts)
         ready, reasons = self.ready()
         status = Status(
-            node=reader.configuration.node,
+            node=policy.configuration.node,
             pid=os.getpid(),
             version=__version__,
             at=engine.clock.seconds(),
             started=engine.clock.seconds() - (engine.conductor.steady() - self.begun),
             ready=ready,
             reasons=reasons,
-            table=reader.table.hash,
-            rules=len(reader.table.rules),
+            table=policy.table.hash,
+            rules=len(policy.table.rules),
             queue=engine.queue.snapshot(),
             hosts=tuple(
                 HostStatus(
@@ -95,7 +94,7 @@ class Operator:
                     connections=engine.outbox.sessions(name),
                     last_event=engine.last_event.get(name),
                 )
-                for name in reader.configuration.hosts
+                for name in policy.configuration.hosts
             ),
             jobs={state.value: counts.jobs.get(state, 0) for state in JobState},
             pending=counts.pending,
@@ -126,7 +125,7 @@ class Operator:
             reasons.append(f"the control socket cannot be opened: {self.unreachable}")
         if self.draining:
             reasons.append("the server is draining; `vtspolicy drain --end` ends that")
-        if self.engine.queue.waiting >= self.engine.reader.configuration.waiting:
+        if self.engine.queue.waiting >= self.engine.policy.current.configuration.waiting:
             reasons.append("the queue is full")
         return not reasons, tuple(reasons)
 
@@ -144,7 +143,7 @@ class Operator:
         # one turn, no scrape sees them gone.
         for gauge in metrics.of_configuration:
             gauge.clear()
-        for name in engine.reader.configuration.hosts:
+        for name in engine.policy.current.configuration.hosts:
             waiting = pending.get(name)
             metrics.notices_pending.labels(name).set(waiting.count if waiting else 0)
             metrics.notices_oldest.labels(name).set(now - waiting.oldest if waiting else 0)
@@ -152,14 +151,14 @@ class Operator:
             heard = max(engine.last_event.get(name, 0.0), engine.known_since[name])
             metrics.last_event.labels(name).set(heard)
         # An application that does nothing just now is not in the picture of the queue.
-        running = dict.fromkeys(engine.reader.table.seats, 0)
+        running = dict.fromkeys(engine.policy.current.table.seats, 0)
         for use in engine.queue.snapshot(first=0).applications:
             running[use.application] = use.running
         for application, seats in running.items():
             metrics.seats.labels(application).set(seats)
-        for application, seats in engine.reader.table.seats.items():
+        for application, seats in engine.policy.current.table.seats.items():
             metrics.seats_there.labels(application).set(seats)
-        metrics.oldest(ages, engine.reader.table.seats)
+        metrics.oldest(ages, engine.policy.current.table.seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
         metrics.clock_trusted.set(engine.clock_trust.check() is None)
         metrics.spool_trouble.set(engine.conductor.calls.trouble is not None)
@@ -177,7 +176,8 @@ class Operator:
 
     def live(self, jobs: Sequence[Job]) -> Mapping[int, Live]:
         """Return what only the server knows of those jobs that have not ended, by number."""
-        return live(self.engine, jobs, draining=self.draining)
+        engine = self.engine
+        return live(engine.queue, engine.conductor.progress, jobs, draining=self.draining)
 
     def _count_all(self) -> None:
         for session in self.doors.sessions:
@@ -215,10 +215,6 @@ class Operator:
             done = await ledger.write(Book.cancel_request, request, actor, now, reason)
         else:
             raise ValueError("a request or a job must be named")
-        nothing = Recorded(request=request or 0, duplicate=False)
-        self.engine.carry_out(
-            Answer(recorded=nothing, notices=done.notices, running=done.running, ended=done.ended)
-        )
         return {
             "ended": [each.id for each in done.ended],
             "stopping": [each.id for each in done.running],
@@ -238,10 +234,6 @@ class Operator:
             raise
         except LedgerError as error:  # the job has not ended, or is run again already
             raise Refused(str(error)) from error
-        self.engine.conductor.journal.answered(recorded.notices[0], actor)
-        self.engine.outbox.push(recorded.notices)  # before any of its jobs is told of
-        for each in recorded.jobs:
-            self.engine.wait(each)
         return {"request": recorded.request, "job": recorded.jobs[0].id}
 
     def release_lock(self, lock: str, actor: str, reason: str | None = None) -> Deferred[Told]:
@@ -313,7 +305,7 @@ class Operator:
         return Deferred.fromCoroutine(self._reload(actor, reason))
 
     async def _reload(self, actor: str, reason: str | None) -> Told:
-        engine, before = self.engine, self.engine.reader
+        engine, before = self.engine, self.engine.policy.current
         try:
             read = self.reread()
         except ConfigurationError as error:
@@ -335,7 +327,7 @@ class Operator:
             raise
         kept = {key: getattr(before.configuration, key) for key in FIXED}
         after = evolve(read, configuration=evolve(read.configuration, **kept))
-        engine.use(after)
+        engine.policy.use(after)
         self.refused_reload = None
         self.doors.renew()
         engine.metrics.reloads.labels("taken").inc()

@@ -1,6 +1,5 @@
 """Patience: jobs that have waited longer than their rule lets them end as timed out."""
 
-from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from attrs import define, field
@@ -8,11 +7,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vtspolicy.hosts.outbox import Outbox
+from vtspolicy.changes import Change
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Book
 from vtspolicy.ledger.jobs import Finished
-from vtspolicy.queue.protocol import Queue
 
 AT_ONCE = 100
 """How many jobs are ended in one turn of the reactor."""
@@ -26,15 +25,20 @@ class Patience:
     """One timer for all jobs that wait and may not do so for ever."""
 
     clock: IReactorTime
-    ledger: Ledger
-    queue: Queue
-    outbox: Outbox
-    on_end: Callable[[int], None] = lambda _: None  # called with a request that has ended
-    on_finished: Callable[[Finished, float], None] = lambda *_: None  # a job has ended, and when
+    ledger: EngineLedger
     _waits: dict[int, float] = field(factory=dict, init=False)  # job -> until, since the epoch
     _heap: list[tuple[float, int]] = field(factory=list, init=False)  # (until, job)
     _timer: IDelayedCall | None = field(default=None, init=False)
     _log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"), init=False)
+
+    def changed(self, change: Change) -> None:
+        """Watch the jobs that wait now, and no others."""
+        for jobs in (change.started, change.ended):
+            for job in jobs:
+                self.forget(job.id)
+        for jobs in (change.waiting, change.retried):
+            for job in jobs:
+                self.watch(job)
 
     def watch(self, job: Job) -> None:
         """Have a waiting job ended when its time is over, for all that it can wait for.
@@ -94,18 +98,8 @@ class Patience:
             if self._is_stale(until, job):
                 continue
             written = self.ledger.write(end_wait, job, self._waits.pop(job), now)
-            written.addCallback(self._ended, job)
             written.addErrback(self._failed, job)
         self._wind()
-
-    def _ended(self, finished: Finished | None, job: int) -> None:
-        if finished is not None and finished.changed:
-            # A seat that it has just got is given back where its end is noticed.
-            self.queue.withdraw(job)
-            self.on_finished(finished, self.clock.seconds())
-            self.outbox.push(finished.notices)
-            if finished.request_state is not None:
-                self.on_end(finished.job.request)
 
     def _failed(self, failure: Failure, job: int) -> None:
         self._log.failure(

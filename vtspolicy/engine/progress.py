@@ -8,10 +8,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vtspolicy.hosts.outbox import Outbox
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.jobs import Job, run_key
-from vtspolicy.ledger import Book, Ledger
-from vtspolicy.notices import Notice
+from vtspolicy.ledger import Book
 from vtspolicy.rules.progress import PERCENT, percent_of, progress_readings, read_progress
 from vtspolicy.runner.protocol import Runner
 
@@ -27,8 +26,7 @@ class Progress:
     """Reads the progress of running jobs and reports it."""
 
     clock: IReactorTime
-    ledger: Ledger
-    outbox: Outbox
+    ledger: EngineLedger
     runner: Runner
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
     _told: dict[int, tuple[float, int]] = field(factory=dict, init=False)  # job -> when, percent
@@ -80,10 +78,7 @@ class Progress:
             return
         self._told[job.id] = (now, percent)
         written = self.ledger.write(Book.tell_progress, job.id, job.attempt, percent, now)
-        written.addCallbacks(self._push, self._failed, errbackArgs=(job.id,))
-
-    def _push(self, notices: list[Notice]) -> None:
-        self.outbox.push(notices)
+        written.addErrback(self._failed, job.id)
 
     def _failed(self, failure: Failure, job: int) -> None:
         self.log.failure("No progress of job {job}", failure, action="progress", job=job)

@@ -1,42 +1,45 @@
 """What hosts send: recorded and answered, or kept in its order until there is room for its jobs."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
+from vtspolicy.engine.complaints import Complaints
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.intake import (
     Elsewhere,
-    Reader,
+    Located,
     Understood,
     Unheard,
+    Unlocated,
     refused,
     settle,
     settle_some,
     understand,
 )
+from vtspolicy.engine.locating import Locator
+from vtspolicy.engine.mounts import Mounts
+from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.recording import record, together
-from vtspolicy.engine.requests import Answer, reference_of
+from vtspolicy.engine.requests import reference_of
+from vtspolicy.engine.room import Room
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import VERBS_ON_REQUESTS
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import RequestState
-from vtspolicy.ledger import Recorded
 from vtspolicy.ledger.intake import Intake
+from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rights import hosts_of_peer
 from vtspolicy.sessions import SessionState
-from vtspolicy.vaults import Found
-
-if TYPE_CHECKING:
-    from vtspolicy.engine.engine import Engine
 
 MOST_KEPT = 200
 """Events kept for a connection; once there are so many, it is not read any further."""
@@ -46,6 +49,9 @@ MOST_TEXT = 65_536
 
 Command = Understood | Intake
 """A command that its host may give, or the record of one that is refused."""
+
+Step = Command | Located | Unlocated
+"""A command once its tapes were looked for; one about requests, or refused, stays as it is."""
 
 REFUSED = frozenset({RequestState.DENIED, RequestState.NORULE})
 """What the table may say of a command that need not wait: it brings no jobs."""
@@ -57,7 +63,7 @@ class Kept:
 
     event: Event
     command: Command | None = None  # None: a mount
-    reader: Reader | None = None  # by which the command was understood
+    policy: Policy | None = None  # by which the command was understood
 
 
 @define
@@ -115,7 +121,14 @@ class Receiver:
     come after it.
     """
 
-    engine: "Engine"
+    clock: IReactorTime
+    ledger: EngineLedger
+    policy: PolicyInForce
+    metrics: Metrics
+    complaints: Complaints
+    room: Room
+    locator: Locator
+    mounts: Mounts
     backlogs: dict[HostSession, Backlog] = field(factory=dict)  # of connections that have one
 
     async def receive(self, session: HostSession, items: Sequence[Item]) -> None:
@@ -124,7 +137,7 @@ class Receiver:
         failures: list[Exception] = []  # of some; those beside them are taken all the same
         if session not in self.backlogs:
             commands = await self._take_all(session, commands, failures)
-            if not commands and self.engine.room.is_open(session):
+            if not commands and self.room.is_open(session):
                 for each in mounts:
                     await self._take_mount(session, each.event)
                 mounts = []
@@ -140,7 +153,7 @@ class Receiver:
         self, session: HostSession, items: Sequence[Item]
     ) -> tuple[list[Command], list[Kept]]:
         """Return the commands and the mounts of what came in; the rest is done at once."""
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         commands: list[Command] = []
         mounts: list[Kept] = []
         for item in items:
@@ -166,29 +179,29 @@ class Receiver:
         failures: list[Exception],
     ) -> None:
         """Keep what needs room; answer the commands that need none."""
-        engine, reader = self.engine, self.engine.reader
-        found = await self._find(commands)
-        while engine.reader is not reader:
-            reader = engine.reader
+        policy = self.policy.current
+        located = await self._locate(commands)
+        while self.policy.current is not policy:
+            policy = self.policy.current
             commands = self._understand_again(session, commands)
-            found = await self._find(commands)
-        now = datetime.fromtimestamp(engine.clock.seconds()).astimezone()
+            located = await self._locate(commands)
+        now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
         backlog = self.backlogs.get(session)
         refs = backlog.refs if backlog is not None else set()
         at_once: list[Command] = []
         kept: list[Kept] = []
-        for each in commands:
+        for each, step in zip(commands, located, strict=True):
             ref, named = _references(each)
             answered = None
             if not refs & {ref, named}:
                 answered = self._unless_kept_elsewhere(session, each, named)
-                answered = self._without_jobs(answered, found, now)
+                answered = self._without_jobs(answered, step, now)
             if answered is not None:
                 at_once.append(answered)
                 continue
             if ref is not None:
                 refs.add(ref)
-            kept.append(Kept(event=each.event, command=each, reader=reader))
+            kept.append(Kept(event=each.event, command=each, policy=policy))
         self._keep(session, [*kept, *mounts])
         await self._record(session, at_once, failures)
 
@@ -211,9 +224,7 @@ class Receiver:
                 return refused(command, RequestState.DENIED, reason)
         return command
 
-    def _without_jobs(
-        self, command: Command, found: Mapping[int, Found | str | Exception], now: datetime
-    ) -> Command | None:
+    def _without_jobs(self, command: Command, step: Step, now: datetime) -> Command | None:
         """Return how a command is answered now, as it brings no jobs; None if it has to wait.
 
         Only what the table refuses counts. A tape that is not found may be there when it is the
@@ -221,11 +232,10 @@ class Receiver:
         """
         if isinstance(command, Intake) or command.command.operation in VERBS_ON_REQUESTS:
             return command
-        tapes = found[id(command)]
-        if isinstance(tapes, Exception):
+        if not isinstance(step, Located):
             return None
         try:
-            intake = settle(self.engine.reader, command, tapes, now)
+            intake = settle(self.policy.current, step, now)
         except Exception:  # noqa: BLE001 - it is told when it is the command's turn
             return None
         return intake if intake.state in REFUSED else None
@@ -244,7 +254,7 @@ class Receiver:
 
     async def _work_off(self, session: HostSession, backlog: Backlog) -> None:
         """Take what is kept as there is room for it."""
-        room, kept = self.engine.room, backlog.kept
+        room, kept = self.room, backlog.kept
         missed = False  # its last turn brought nothing: others were faster
         while kept:
             failures: list[Exception] = []
@@ -275,16 +285,16 @@ class Receiver:
             await self._take_mount(session, some[0].event)
             return ()
         commands = [each.command for each in some if each.command is not None]
-        reader = self.engine.reader
-        if any(each.reader is not reader for each in some):
+        policy = self.policy.current
+        if any(each.policy is not policy for each in some):
             commands = self._understand_again(session, commands)
         left = await self._take_all(session, commands, failures, in_turn=True)
-        reader = self.engine.reader
-        return [Kept(event=each.event, command=each, reader=reader) for each in left]
+        policy = self.policy.current
+        return [Kept(event=each.event, command=each, policy=policy) for each in left]
 
     async def _take_mount(self, session: HostSession, event: Event) -> None:
         hosts = partial(self._hosts_now, session)
-        await self.engine.mounts.take(event, hosts=hosts, address=session.address)
+        await self.mounts.take(event, hosts=hosts, address=session.address)
 
     # What hosts may say
 
@@ -292,42 +302,41 @@ class Receiver:
         """Return whose a connection is now; the doors renew only those that are there."""
         if session.state is not SessionState.CLOSED:
             return session.hosts
-        hosts = self.engine.reader.configuration.hosts.values()
+        hosts = self.policy.current.configuration.hosts.values()
         return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
         """Answer, count and log input that is not an event; nothing is recorded."""
         name = session.hosts[0].name if session.hosts else ""
-        self.engine.metrics.refused.labels(name, refusal.kind).inc()
-        self.engine.complaints.refused(session.address, refusal.reason)
+        self.metrics.refused.labels(name, refusal.kind).inc()
+        self.complaints.refused(session.address, refusal.reason)
         if not refusal.answered:
             return
         named = {"column": refusal.column, "reason": refusal.reason, "id": refusal.id}
         fields = {name: value for name, value in named.items() if value}
-        now = self.engine.clock.seconds()
+        now = self.clock.seconds()
         session.tell(Notice(word=Word.REJECTED, host=name, fields=fields, created=now))
 
     def _understand(
         self, session: HostSession, event: Event, received: float, hosts: Collection[Host]
     ) -> Command | None:
-        engine = self.engine
         result = understand(
-            engine.reader,
+            self.policy.current,
             event,
             hosts=hosts,
             address=session.address,
             received=received,
         )
         if isinstance(result, Elsewhere):
-            engine.metrics.commands.labels("", "elsewhere").inc()
-            engine.complaints.elsewhere(session.address, result.server)
+            self.metrics.commands.labels("", "elsewhere").inc()
+            self.complaints.elsewhere(session.address, result.server)
             return None
         if isinstance(result, Unheard):
-            engine.metrics.commands.labels("", "unheard").inc()
+            self.metrics.commands.labels("", "unheard").inc()
             named = {"ref": result.ref, "reason": result.reason, "id": event.id}
             fields = {name: value for name, value in named.items() if value}
             session.tell(Notice(word=Word.DENIED, host="", fields=fields, created=received))
-            engine.complaints.denied(session.address, result.reason, result.ref)
+            self.complaints.denied(session.address, result.reason, result.ref)
             return None
         return result
 
@@ -348,37 +357,47 @@ class Receiver:
         in_turn: bool = False,
     ) -> list[Command]:
         """Decide and record commands while there is room; return those for which there is none."""
-        engine, reader, room = self.engine, self.engine.reader, self.engine.room
+        policy, room = self.policy.current, self.room
         while commands and (left := room.left(session, in_turn=in_turn)) > 0:
             some = commands[:left]
-            found = await self._find(some)
-            if engine.reader is not reader:
-                reader, commands = engine.reader, self._understand_again(session, commands)
+            located = await self._locate(some)
+            if self.policy.current is not policy:
+                policy, commands = self.policy.current, self._understand_again(session, commands)
                 continue
             left = room.left(session, in_turn=in_turn)
             if left <= 0:
                 break
-            now = datetime.fromtimestamp(engine.clock.seconds()).astimezone()
-            decided, count = settle_some(reader, some, found, now, room=left, failures=failures)
+            now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
+            decided, count = settle_some(policy, located, now, room=left, failures=failures)
             await self._record(session, decided, failures)
             commands = commands[count:]
-        return commands if engine.reader is reader else self._understand_again(session, commands)
+        if self.policy.current is policy:
+            return commands
+        return self._understand_again(session, commands)
 
-    async def _find(self, commands: Sequence[Command]) -> dict[int, Found | str | Exception]:
-        """Return for each command its tapes, or what kept them from being looked for.
+    async def _locate(self, commands: Sequence[Command]) -> list[Step]:
+        """Return what each command has become now that its tapes were looked for.
 
         If that fails for several together, each is tried alone: it may be the fault of one.
         """
-        understood = [each for each in commands if isinstance(each, Understood)]
+        about_tapes = {
+            number: each
+            for number, each in enumerate(commands)
+            if isinstance(each, Understood) and each.command.operation not in VERBS_ON_REQUESTS
+        }
+        steps: list[Step] = [*commands]
+        looked = await self._look([*about_tapes.values()])
+        for number, step in zip(about_tapes, looked, strict=True):
+            steps[number] = step
+        return steps
+
+    async def _look(self, commands: Sequence[Understood]) -> list[Located | Unlocated]:
         try:
-            return {**await self.engine.find(understood)}
+            return [*await self.locator.locate(commands)]
         except Exception as error:  # noqa: BLE001 - it is the answer
-            if len(understood) == 1:
-                return {id(understood[0]): error}
-        found: dict[int, Found | str | Exception] = {}
-        for each in understood:
-            found |= await self._find([each])
-        return found
+            if len(commands) == 1:
+                return [Unlocated(understood=commands[0], error=error)]
+        return [each for command in commands for each in await self._look([command])]
 
     async def _record(
         self,
@@ -387,11 +406,10 @@ class Receiver:
         failures: list[Exception],
     ) -> None:
         """Record commands and answer them: their transactions share a flush to disk."""
-        engine = self.engine
         coming = sum(len(each.jobs) for each in decided if isinstance(each, Intake))
-        engine.room.coming += coming
+        self.room.coming += coming
         writes = [
-            (some, Deferred.fromCoroutine(record(engine.ledger, some)))
+            (some, Deferred.fromCoroutine(record(self.ledger, some, session)))
             for some in together(decided)
         ]
         try:
@@ -400,26 +418,10 @@ class Receiver:
                     if isinstance(result, Exception):
                         failures.append(result)
                         continue
-                    try:
-                        took = engine.clock.seconds() - command.received
-                        engine.metrics.commit_seconds.observe(took)
-                        self._take_in(command, result, session)
-                    except Exception as error:  # noqa: BLE001 - those beside it are taken as well
-                        failures.append(error)
+                    took = self.clock.seconds() - command.received
+                    self.metrics.commit_seconds.observe(took)
         finally:
-            engine.room.coming -= coming
-
-    def _take_in(self, command: Command, result: Recorded | Answer, session: HostSession) -> None:
-        """Answer a recorded command and let its jobs wait, whatever becomes of the answer."""
-        recorded = result.recorded if isinstance(result, Answer) else result
-        self.engine.count(command, recorded)
-        try:
-            self.engine.outbox.push(recorded.notices, session)
-        finally:
-            for job in recorded.jobs:
-                self.engine.wait(job)
-            if isinstance(result, Answer):
-                self.engine.carry_out(result)
+            self.room.coming -= coming
 
 
 def _commands(kept: deque[Kept]) -> Iterator[Kept]:

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.intake import Understood
-from vtspolicy.engine.requests import Answer, answer
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.engine.requests import answer
+from vtspolicy.hosts.session import HostSession
+from vtspolicy.ledger import Book
 from vtspolicy.ledger.intake import Intake, Recorded
 
 TOGETHER = 50
@@ -15,7 +17,7 @@ TOGETHER = 50
 Decided = Understood | Intake
 """A command as the table has decided it, or one about a request: that needs the ledger."""
 
-Result = Recorded | Answer | Exception
+Result = Recorded | Exception
 """What became of a command, or what kept it from being recorded."""
 
 
@@ -35,19 +37,21 @@ def together(commands: Iterable[Decided]) -> Iterator[list[Decided]]:
         yield some
 
 
-async def record(ledger: Ledger, some: Sequence[Decided]) -> list[Result]:
-    """Record commands that `together` gave; answers how it went for each.
+async def record(
+    ledger: EngineLedger, some: Sequence[Decided], session: HostSession
+) -> list[Result]:
+    """Record commands of a session that `together` gave; answers how it went for each.
 
     The ledger is asked before this first waits: who calls one after the other keeps their order.
     """
     first = some[0]
     try:
         if isinstance(first, Understood):
-            return [await ledger.write(answer, first)]
+            return [await ledger.write_for(session, answer, first)]
         intakes = [each for each in some if isinstance(each, Intake)]
-        return [*await ledger.write(Book.record_all, intakes)]
+        return [*await ledger.write_for(session, Book.record_all, intakes)]
     except Exception as error:  # noqa: BLE001 - it is the answer
         if len(some) == 1:
             return [error]
-    apart = [Deferred.fromCoroutine(record(ledger, [each])) for each in some]
+    apart = [Deferred.fromCoroutine(record(ledger, [each], session)) for each in some]
     return [result for results in await gatherResults(apart) for result in results]

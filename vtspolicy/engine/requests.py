@@ -2,47 +2,34 @@
 
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from vtspolicy.engine.intake import Understood, refused
 from vtspolicy.grammar.values import BY_REFERENCE
-from vtspolicy.jobs import Job, JobState, Request, RequestState
+from vtspolicy.jobs import JobState, Request, RequestState
 from vtspolicy.ledger import Book
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.intake import Recorded
-from vtspolicy.notices import Notice
 
 
-@frozen(kw_only=True)
-class Answer:
-    """What a Status or Cancel command brought about."""
-
-    recorded: Recorded  # the command itself
-    notices: tuple[Notice, ...] = ()  # of the request that was cancelled
-    running: tuple[Job, ...] = ()  # to be stopped now
-    ended: tuple[Job, ...] = ()  # that had not been started
-
-
-def answer(book: Book, understood: Understood) -> Answer:
+def answer(book: Book, understood: Understood) -> Recorded:
     """Record a Status or Cancel command and carry it out, in one transaction."""
     request = _own_request(book, understood)
     if isinstance(request, str):
-        return Answer(recorded=book.record(refused(understood, RequestState.DENIED, request)))
+        return book.record(refused(understood, RequestState.DENIED, request))
     if understood.command.operation == "status":
         intake = refused(understood, RequestState.ANSWERED, None)
         fields = dict(status_fields(request))
         if reference_of(understood) is not None:  # what is asked by name has a number of its own
             del fields["req"]
             fields["reason"] = f"request {request.id}: {fields['reason']}"
-        return Answer(recorded=book.record(evolve(intake, fields=fields)))
+        return book.record(evolve(intake, fields=fields))
     end, reason = _cancellation(request)
     intake = refused(understood, RequestState.OPEN, reason, end=end)
     recorded = book.record(intake)
-    if recorded.duplicate:
-        return Answer(recorded=recorded)
-    actor = f"host {understood.host.name}"
-    done = book.cancel_request(request.id, actor, understood.received)
-    return Answer(recorded=recorded, notices=done.notices, running=done.running, ended=done.ended)
+    if not recorded.duplicate:
+        book.cancel_request(request.id, f"host {understood.host.name}", understood.received)
+    return recorded
 
 
 def _cancellation(request: Request) -> tuple[JobState, str]:

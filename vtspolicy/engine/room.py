@@ -2,13 +2,13 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable
 from itertools import islice
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.sessions import SessionState
@@ -28,7 +28,7 @@ class Room:
 
     clock: IReactorTime
     queue: Queue
-    limit: Callable[[], int]  # jobs that may wait, by the configuration in force
+    policy: PolicyInForce
     coming: int = 0  # jobs that are being recorded, and not in the queue yet
     is_draining: bool = False  # an operator drains the server
     is_over: bool = False  # the server stops
@@ -62,7 +62,9 @@ class Room:
             await deferLater(self.clock, FULL_PAUSE)
 
     def _places(self) -> int:
-        return 0 if self.is_draining else self.limit() - self.queue.waiting - self.coming
+        if self.is_draining:
+            return 0
+        return self.policy.current.configuration.waiting - self.queue.waiting - self.coming
 
     def _is_next(self, session: HostSession) -> bool:
         """Whether there is a place for a session, and one for each of those before it."""

@@ -9,7 +9,7 @@ from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -29,7 +29,7 @@ from vtspolicy.web.answers import (
     json_answer,
     mistake_answer,
 )
-from vtspolicy.web.orders import actor_of, read_order, verb_of
+from vtspolicy.web.orders import actor_of, in_words, read_order, verb_of
 from vtspolicy.web.pages import PROBES, House, page_of
 
 CONNECTIONS = 64
@@ -60,13 +60,15 @@ def make_site(
     *,
     writable: bool,
     names: Callable[[], Collection[str]] | None = None,
+    threads: Callable[..., Deferred[Any]] = execute,
     reactor: IReactorTime | None = None,
 ) -> "BoundedSite":
     """Return the site to listen with; the verbs are there only when it is writable.
 
     `names` are the host names this server answers to; None means any, as on a UNIX socket.
+    `threads` calls a function where it does not hold up the reactor, and returns its answer.
     """
-    house = House(control=control, ledger=ledger, metrics=metrics)
+    house = House(control=control, ledger=ledger, metrics=metrics, threads=threads)
     root = Root(house, writable=writable, names=names)
     return BoundedSite(root, BoundedRequest, timeout=IDLE, reactor=reactor)
 
@@ -140,12 +142,13 @@ class Root(Resource):
     def _note(self, verb: Verb, path: str, actor: str, given: Mapping[str, object]) -> None:
         """Log an order, if its effect has no line that says who gave it."""
         if not verb.logs:
+            said = in_words(given)
             self._log.info(
-                "{by} asks for {path} {given}.",
+                "{by} asks for {path}: {given}." if said else "{by} asks for {path}.",
                 action="order",
                 by=actor,
                 path=path,
-                given={name: value for name, value in given.items() if value is not None},
+                given=said,
             )
 
     def _failed(self, failure: Failure, request: server.Request) -> Answer:

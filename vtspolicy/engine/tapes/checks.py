@@ -14,14 +14,15 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.grammar import Target
 from vtspolicy.jobs import DOUBTED, Job
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.judge import Judgement
 from vtspolicy.rules.rulings import movable, names_a_copy
-from vtspolicy.rules.table import Table
 from vtspolicy.rules.work import Query, Work
 from vtspolicy.tapes import (
     Act,
@@ -65,13 +66,13 @@ CHOSEN = "copy"
 class TapeChecks:
     """Collects what is known of tapes, and asks applications about their copies."""
 
-    ledger: Ledger
+    ledger: EngineLedger
     vaults: Vaults
     clock: IReactorTime
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
     calls: Calls
     metrics: Metrics
-    table: Callable[[], Table | None] = lambda: None  # the rules in force
+    policy: PolicyInForce
     log: Logger = field(factory=lambda: Logger("vtspolicy.tapes"))
 
     # -- looking
@@ -146,7 +147,7 @@ class TapeChecks:
             wanted=wanted,
             job=job.id if job is not None else None,
             handle=job.values.get(CHOSEN) if job is not None else None,
-            movable=movable(table) if (table := self.table()) is not None else (),
+            movable=movable(self.policy.current.table),
             in_place=work is not None and work.then == "restored" and work.restores_to == "path",
             application=work.application if work is not None and work.then == "restored" else None,
             needs_copy=work is None or work.then != "restored" or names_a_copy(work),
@@ -265,9 +266,8 @@ class TapeChecks:
     def _with_table(self, own: Work | None, copy: Copy) -> Iterator[tuple[Work, Mapping[str, str]]]:
         if own is not None:
             yield own, copy.values
-        table = self.table()
         asked = [] if own is None else [own]
-        for rule in table.rules if table is not None else ():
+        for rule in self.policy.current.table.rules:
             work = rule.work
             if work is None or work.then != "migrated" or work.application != copy.application:
                 continue
