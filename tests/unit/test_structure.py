@@ -162,11 +162,11 @@ ITS_OWN = {
     ("outbox", "push"): {EFFECTS},
     ("queue", "put"): {EFFECTS},
     ("queue", "withdraw"): {EFFECTS},
-    ("queue", "give_back"): {"engine.jobs.conduct"},  # a seat and a lock, in the end
-    ("queue", "again"): {"engine.jobs.conduct"},
+    ("queue", "give_back"): {"engine.jobs.job_runner"},  # a seat and a lock, in the end
+    ("queue", "again"): {"engine.jobs.job_runner"},
     ("queue", "adopt"): {"engine.recovery"},  # what an earlier server left
     ("runs", "stop"): {EFFECTS},
-    ("calls", "stop"): {"engine.jobs.conduct"},
+    ("calls", "stop"): {"engine.jobs.job_runner"},
     ("conductor", "stop"): set(),
     ("_ledger", "write"): {EFFECTS},
 }

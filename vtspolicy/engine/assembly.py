@@ -9,18 +9,18 @@ from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.engine.clock_watch import ClockWatch
-from vtspolicy.engine.commands.complaints import Complaints
+from vtspolicy.engine.commands.denied_log import DeniedLog
 from vtspolicy.engine.commands.locating import Locator
 from vtspolicy.engine.commands.orders import Orders
+from vtspolicy.engine.commands.queue_capacity import QueueCapacity
 from vtspolicy.engine.commands.receiving import Receiver
-from vtspolicy.engine.commands.room import Room
 from vtspolicy.engine.effects import Effects, EngineLedger
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.host_activity import HostActivity
-from vtspolicy.engine.jobs.calls import Calls
-from vtspolicy.engine.jobs.conduct import Conductor
-from vtspolicy.engine.jobs.patience import Patience
+from vtspolicy.engine.jobs.job_runner import JobRunner
+from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.engine.jobs.recent import RecentJobs
+from vtspolicy.engine.jobs.wait_timeouts import WaitTimeouts
 from vtspolicy.engine.journal import Journal
 from vtspolicy.engine.measures import Measures
 from vtspolicy.engine.operators.by_hand import ManualOrders
@@ -79,30 +79,30 @@ def assemble(
     written = EngineLedger(ledger)
     outbox = Outbox(clock, LedgerStore(written, clock))
     journal = Journal(clock=clock, limit=LogLimit(clock))
-    patience = Patience(clock=clock, ledger=written)
+    wait_timeouts = WaitTimeouts(clock=clock, ledger=written)
     recent = RecentJobs()
     queue = EmbeddedQueue(clock)
     vaults = Vaults(configuration.vaults, configuration.vaults_without)
     if trust is None:
         trust = ClockTrust(wall=clock.seconds, boot=clock.seconds, boot_id="this one")
-    calls = Calls(clock=clock, runner=runner, node=configuration.node)
+    programs = Programs(clock=clock, runner=runner, node=configuration.node)
     checks = TapeChecks(
         ledger=written,
         vaults=vaults,
         clock=clock,
         threads=threads,
-        calls=calls,
+        programs=programs,
         metrics=metrics,
         policy=in_force,
     )
-    conductor = Conductor(
+    job_runner = JobRunner(
         clock=clock,
         steady=steady or clock.seconds,
         ledger=written,
         queue=queue,
         runner=runner,
         checks=checks,
-        calls=calls,
+        programs=programs,
         recent=recent,
         proving=Proving(clock=clock, checks=checks, doubt=trust.check),
     )
@@ -111,7 +111,7 @@ def assemble(
         ledger=written,
         vaults=vaults,
         policy=in_force,
-        running=calls.running,
+        running=programs.running,
         threads=threads,
     )
     locator = Locator(
@@ -144,7 +144,7 @@ def assemble(
         checks=checks,
         orders=orders,
     )
-    complaints = Complaints(journal.limit)
+    denied_log = DeniedLog(journal.limit)
     mounts = Mounts(
         clock=clock,
         ledger=written,
@@ -153,22 +153,22 @@ def assemble(
         vaults=vaults,
         catalogue=catalogue,
         checks=checks,
-        calls=calls,
-        complaints=complaints,
+        programs=programs,
+        denied_log=denied_log,
     )
     measures = Measures(clock=clock, metrics=metrics)
     effects = Effects(
         outbox=outbox,
         queue=queue,
         recent=recent,
-        runs=conductor,
-        watchers=[patience.changed, measures.changed, journal.changed, mounts.changed],
+        runs=job_runner,
+        watchers=[wait_timeouts.changed, measures.changed, journal.changed, mounts.changed],
     )
     written.on_change(effects.apply)
     activity = HostActivity(clock=clock)
     for part in (_Seats(queue), _Roots(vaults), activity, measures):
         in_force.subscribe(part.use)
-    room = Room(clock=clock, queue=queue, policy=in_force)
+    capacity = QueueCapacity(clock=clock, queue=queue, policy=in_force)
     return Engine(
         clock=clock,
         policy=in_force,
@@ -177,8 +177,8 @@ def assemble(
         runner=runner,
         outbox=outbox,
         vaults=vaults,
-        conductor=conductor,
-        patience=patience,
+        job_runner=job_runner,
+        wait_timeouts=wait_timeouts,
         recovery=Recovery(
             clock=clock,
             ledger=written,
@@ -186,7 +186,7 @@ def assemble(
             runner=runner,
             queue=queue,
             effects=effects,
-            conductor=conductor,
+            job_runner=job_runner,
         ),
         metrics=metrics,
         clock_trust=trust,
@@ -195,18 +195,18 @@ def assemble(
         mounts=mounts,
         cleanup=cleanup,
         by_hand=by_hand,
-        room=room,
+        capacity=capacity,
         receiver=Receiver(
             clock=clock,
             ledger=written,
             policy=in_force,
             metrics=metrics,
-            complaints=complaints,
-            room=room,
+            denied_log=denied_log,
+            capacity=capacity,
             locator=locator,
             mounts=mounts,
         ),
-        complaints=complaints,
+        denied_log=denied_log,
         activity=activity,
         threads=threads,
     )

@@ -9,13 +9,13 @@ from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.engine.clock_watch import ClockWatch
-from vtspolicy.engine.commands.complaints import Complaints
+from vtspolicy.engine.commands.denied_log import DeniedLog
+from vtspolicy.engine.commands.queue_capacity import QueueCapacity
 from vtspolicy.engine.commands.receiving import Receiver
-from vtspolicy.engine.commands.room import Room
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.host_activity import HostActivity
-from vtspolicy.engine.jobs.conduct import Conductor
-from vtspolicy.engine.jobs.patience import Patience
+from vtspolicy.engine.jobs.job_runner import JobRunner
+from vtspolicy.engine.jobs.wait_timeouts import WaitTimeouts
 from vtspolicy.engine.operators.by_hand import ManualOrders
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.recovery import Recovery
@@ -43,8 +43,8 @@ class Engine:
     runner: Runner
     outbox: Outbox
     vaults: Vaults
-    conductor: Conductor
-    patience: Patience
+    job_runner: JobRunner
+    wait_timeouts: WaitTimeouts
     recovery: Recovery
     metrics: Metrics
     clock_trust: ClockTrust  # to be asked before what time alone makes irreversible
@@ -53,9 +53,9 @@ class Engine:
     mounts: Mounts  # requests of hosts to mount a tape
     cleanup: Cleanup  # empties tapes whose copy is enough
     by_hand: ManualOrders  # what operators order, and say of tapes
-    room: Room  # for jobs of hosts
+    capacity: QueueCapacity  # for jobs of hosts
     receiver: Receiver  # of what hosts send
-    complaints: Complaints  # about those who may not give commands
+    denied_log: DeniedLog  # about those who may not give commands
     activity: HostActivity
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
 
@@ -72,19 +72,19 @@ class Engine:
         """Look after clock and tapes from now on: scan the vaults, answer mounts, clean up."""
         self.clock_watch.start()
         self.catalogue.start()
-        put_right(self.conductor.checks)
+        put_right(self.job_runner.checks)
         self.mounts.watch()
         self.cleanup.start()
-        self.conductor.proving.start()
+        self.job_runner.proving.start()
 
     def unwatch(self) -> None:
         """The server stops: look after nothing any more, and let nothing wait for room."""
-        self.room.is_over = True
+        self.capacity.is_over = True
         self.clock_watch.stop()
         self.catalogue.stop()
         self.mounts.stop()
         self.cleanup.stop()
-        self.conductor.proving.stop()
+        self.job_runner.proving.stop()
 
     def receive(self, session: HostSession, items: list[Item]) -> Deferred[None]:
         """Take what a host sent; fires when it is recorded and answered, or kept for its turn.

@@ -19,7 +19,7 @@ from vtspolicy.engine.operators.by_hand import Said, Wish, asked, unlock
 from vtspolicy.engine.operators.live import live
 from vtspolicy.engine.operators.needs import needs_of
 from vtspolicy.engine.policy import Policy
-from vtspolicy.hosts.listener import Doors
+from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow
@@ -40,7 +40,7 @@ class Operator:
     """The operators' side of one server; vtspolicy.control.Control."""
 
     engine: Engine
-    doors: Doors
+    listeners: Listeners
     reread: Callable[[], Policy]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch, by the clock as it was then
     begun: float = 0.0  # the same moment in seconds of the monotonic clock
@@ -52,7 +52,7 @@ class Operator:
     def begin(self) -> None:
         """The server works from now on; the history is told if the last one was draining."""
         self.started = self.engine.clock.seconds()
-        self.begun = self.engine.conductor.steady()
+        self.begun = self.engine.job_runner.steady()
         noted = self.engine.ledger.write(_end_drain, self.started)
         noted.addErrback(self._not_noted)
         recall(self.engine.ledger, self.engine.metrics).addErrback(lambda _: None)
@@ -73,7 +73,7 @@ class Operator:
             pid=os.getpid(),
             version=__version__,
             at=engine.clock.seconds(),
-            started=engine.clock.seconds() - (engine.conductor.steady() - self.begun),
+            started=engine.clock.seconds() - (engine.job_runner.steady() - self.begun),
             ready=ready,
             reasons=reasons,
             table=policy.table.hash,
@@ -110,8 +110,8 @@ class Operator:
         reasons = []
         if self.engine.ledger.trouble is not None:
             reasons.append(f"the ledger cannot be written: {self.engine.ledger.trouble}")
-        if self.engine.conductor.calls.trouble is not None:
-            reasons.append(f"programs cannot be started: {self.engine.conductor.calls.trouble}")
+        if self.engine.job_runner.programs.trouble is not None:
+            reasons.append(f"programs cannot be started: {self.engine.job_runner.programs.trouble}")
         if self.unreachable is not None:
             reasons.append(f"the control socket cannot be opened: {self.unreachable}")
         if self.draining:
@@ -151,7 +151,7 @@ class Operator:
         metrics.oldest(ages, engine.policy.current.table.seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
         metrics.clock_trusted.set(engine.clock_trust.check() is None)
-        metrics.spool_trouble.set(engine.conductor.calls.trouble is not None)
+        metrics.spool_trouble.set(engine.job_runner.programs.trouble is not None)
         tapes = {each.state: each for each in await engine.ledger.read(Book.tape_counts)}
         for place in TapeState:
             found = tapes.get(place)
@@ -167,10 +167,10 @@ class Operator:
     def live(self, jobs: Sequence[Job]) -> Mapping[int, Live]:
         """Return what only the server knows of those jobs that have not ended, by number."""
         engine = self.engine
-        return live(engine.queue, engine.conductor.progress, jobs, draining=self.draining)
+        return live(engine.queue, engine.job_runner.progress, jobs, draining=self.draining)
 
     def _count_all(self) -> None:
-        for session in self.doors.sessions:
+        for session in self.listeners.sessions:
             self.count(session)
 
     def count(self, session: HostSession) -> None:
@@ -250,7 +250,7 @@ class Operator:
         """Take no jobs from hosts, start nothing more; what runs continues to its end."""
         self.log.info("Draining, asked by {by}.", action="drain", by=actor, cause=reason)
         self._note_drain(draining=True, actor=actor, reason=reason)
-        self.draining = self.engine.room.is_draining = True
+        self.draining = self.engine.capacity.is_draining = True
         self.engine.queue.drain()
         return succeed({"running": self.engine.queue.running})
 
@@ -261,7 +261,7 @@ class Operator:
         )
         was_draining = self.draining
         self._note_drain(draining=False, actor=actor, reason=reason)
-        self.draining = self.engine.room.is_draining = False
+        self.draining = self.engine.capacity.is_draining = False
         self.engine.queue.resume()
         return succeed({"waiting": self.engine.queue.waiting, "was_draining": was_draining})
 
@@ -318,7 +318,7 @@ class Operator:
         after = evolve(read, configuration=evolve(read.configuration, **kept))
         engine.policy.use(after)
         self.refused_reload = None
-        self.doors.renew()
+        self.listeners.renew()
         engine.metrics.reloads.labels("taken").inc()
         now = engine.clock.seconds()
         cause = "reload" if reason is None else f"reload: {reason}"

@@ -17,10 +17,10 @@ from twisted.python.failure import Failure
 
 from vtspolicy.changes import Change
 from vtspolicy.config.model import Host
-from vtspolicy.engine.commands.complaints import Complaints
+from vtspolicy.engine.commands.denied_log import DeniedLog
 from vtspolicy.engine.commands.intake import Located, Understood, settle
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.jobs.calls import Calls
+from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import TapeChecks, known
@@ -91,8 +91,8 @@ class Mounts:
     vaults: Vaults
     catalogue: Catalogue
     checks: TapeChecks
-    calls: Calls  # of `ready` programs
-    complaints: Complaints  # about messages that cannot be read
+    programs: Programs  # of `ready` programs
+    denied_log: DeniedLog  # about messages that cannot be read
     _awaited: set[int] = field(factory=set)  # restores that mounts wait for
     _paths: set[str] = field(factory=set)  # of the tapes that they wait for
     _in_hand: set[int] = field(factory=set)  # mounts whose ready program runs
@@ -166,7 +166,7 @@ class Mounts:
         elif message is None:
             self._count("unread")
             told = f"'{visible(event.text[:SHOWN])}' is no mount request of a known form"
-            self.complaints.refused(address, told)
+            self.denied_log.refused(address, told)
         elif message.sequence is None:  # there is no number to answer by
             self._count("esm" if message.is_request else message.kind)
         elif message.closes_request:
@@ -414,7 +414,7 @@ class Mounts:
             if wait > 0:
                 self._wake_in(wait)
                 return
-            reason = await make_ready(self.calls, due.job, due.mount, due.event)
+            reason = await make_ready(self.programs, due.job, due.mount, due.event)
         state = MountState.READY if reason is None else MountState.FAILED
         number, now = due.mount.id, self.clock.seconds()
 
