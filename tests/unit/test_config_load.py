@@ -377,6 +377,8 @@ def test_a_server_is_meant_by_its_name_or_the_first_label_of_it(node, name, mean
         ("format: ems", "hosts: {NSK1: {acknowledge: true}}", "NSK1 cannot acknowledge"),
         ("format: auto", "hosts: {NSK1: {acknowledge: true}}", None),
         ("format: ems, plain: true", "", None),
+        ("format: json", "settle: 1s", "settle has no effect"),
+        ("format: syslog", "settle: 1s", None),
     ],
 )
 def test_a_key_that_has_no_effect_beside_the_others_is_a_warning(site, listener, more, told):

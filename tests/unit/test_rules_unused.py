@@ -94,6 +94,7 @@ RUN = "when: {family: DSK}, run: [cp, '{path}'], verify: none"
         (f"{RUN}, ready: [mount]", "ready has no effect here: it restores nothing"),
         (f"{RUN}, read: {{n: '(.)'}}, handle: n", "handle has no effect here: it makes no copies"),
         (f"{RUN}, timeout: 1h, timeouts: {{silence: 2h}}", "timeouts has no effect here: silence"),
+        (f"{RUN}, timeout: 2h, timeouts: {{total: 1h}}", "timeout has no effect here: total is"),
         ("when: {family: Erase}, then: erased, env: {A: b}", "env has no effect here: it runs no"),
     ],
 )
@@ -111,6 +112,7 @@ def test_a_key_that_has_no_effect_beside_the_others_is_a_warning(tmp_path, rule,
         f"{RUN}, retry: 1",  # where the application repeats
         f"{RUN}, retry: {{attempts: 2, delay: 5m}}",
         f"{RUN}, timeout: none, timeouts: {{silence: 2h}}",
+        f"{RUN}, timeout: 1h, timeouts: {{total: 1h}}",
         f"{RUN}, then: migrated, read: {{n: '(.)'}}, handle: n",
         (
             "when: {family: Restore}, application: DSK, run: [cp, '{target}'], then: restored,"

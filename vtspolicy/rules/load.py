@@ -14,7 +14,7 @@ from vtspolicy.config.positions import Table as Tree
 from vtspolicy.config.reading import Findings, Section, section, section_of
 from vtspolicy.grammar.vocabulary import Vocabulary
 from vtspolicy.rules.build import Builder
-from vtspolicy.rules.cleanup import policy_of
+from vtspolicy.rules.cleanup import check_cleanup, policy_of
 from vtspolicy.rules.conditions import is_glob
 from vtspolicy.rules.evidence import check_demands
 from vtspolicy.rules.keys import APPLICATION, RULE, TOP
@@ -119,15 +119,18 @@ def _table_of(
         },
         findings,
     )
+    cleanup = _cleanup(tops, findings)
+    policy = policy_of(cleanup)
     if not findings.errors:  # what cannot be read may use what nothing else does
         _check_use(tops, rules, builder, findings)
+        check_cleanup(cleanup, findings)
     if configuration is not None:
         _check_names(rules, configuration, findings)
     return Table(
         applications={name: each.application for name, each in builder.defaults.items()},
         rules=tuple(rules),
         calendar=calendar,
-        cleanup=policy_of(_cleanup(tops, findings)),
+        cleanup=policy,
         hash="",
     )
 

@@ -76,7 +76,9 @@ def _without_effect(work: Work) -> dict[str, str]:
         why.setdefault("handle", "it makes no copies")
     if work.retry.attempts == 1 and work.retry != Retry():  # `retry: 1` itself has its use
         why["retry"] = "attempts is 1, so that nothing is repeated"
-    silence, attempt = work.limits.silence, work.limits.attempt
+    silence, attempt, total = work.limits.silence, work.limits.attempt, work.limits.total
+    if total is not None and attempt is not None and total < attempt:
+        why["timeout"] = "total is less, and ends all attempts before"
     if silence is not None and attempt is not None and silence >= attempt:
         why["timeouts"] = "silence is not less than timeout, which ends the attempt first"
     return why
