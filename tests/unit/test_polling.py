@@ -93,7 +93,9 @@ def application(clock):
 
 @pytest.fixture
 def follower(clock, application):
-    return QueuedJobPoller(clock=clock, steady=clock.steady, programs=application, progress=Reports())
+    return QueuedJobPoller(
+        clock=clock, steady=clock.steady, programs=application, progress=Reports()
+    )
 
 
 @pytest.fixture

@@ -166,8 +166,8 @@ ITS_OWN = {
     ("queue", "again"): {"engine.jobs.job_runner"},
     ("queue", "adopt"): {"engine.recovery"},  # what an earlier server left
     ("runs", "stop"): {EFFECTS},
-    ("calls", "stop"): {"engine.jobs.job_runner"},
-    ("conductor", "stop"): set(),
+    ("programs", "stop"): {"engine.jobs.job_runner"},
+    ("job_runner", "stop"): set(),
     ("_ledger", "write"): {EFFECTS},
 }
 """What is called of which part, and by whom alone."""
