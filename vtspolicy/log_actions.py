@@ -73,7 +73,6 @@ ACTIONS: Mapping[str, Action] = {
     "job_defect": Action(
         "critical", "the program failed at a job; it is taken up again after a minute", "job"
     ),
-    "cancel_defect": Action("critical", "the program failed to stop a job", "job"),
     "cancel_refused": Action("warn", "an application does not take a cancellation", "job said"),
     "progress": Action(
         "critical",
@@ -138,6 +137,11 @@ ACTIONS: Mapping[str, Action] = {
     "outbox_failed": Action("critical", "the program failed to handle notices"),
     "notices_expired": Action(
         "warn", "notices have expired: their host did not take them", "host count days"
+    ),
+    "effect_defect": Action(
+        "critical",
+        "the program failed to do what follows from a record; what else follows is done",
+        "effect",
     ),
     # mounts and tapes
     "mount_waits": Action("info", "a mount waits for its tape", "seq host tape result req"),

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
@@ -163,12 +163,15 @@ _AS_RC_SAYS = re.compile(r"^exit code -?\d+(, which the table does not list)?: (
 """What of a reason the key `rc` says as well: it must not push out the cause behind it."""
 
 
-def text(notice: Notice) -> str:
+def text(notice: Notice, *, limit: int = TEXT_LIMIT, measure: Callable[[str], int] = len) -> str:
     """Return the text of a notice: `VTSPolicy WORD key=value ...`, at most 240 characters.
 
     A reason that is too long loses what `rc` says as well, then it is cut and ends in `...`; should
     the rest still be too long, the other values are cut one by one, the longest first, never a
     number, `ref` or `id`.
+
+    Where a text has less room, `limit` says how much, and `measure` how much of it a text takes: at
+    least one for each character.
     """
     values = {
         key: _clean(notice.fields[key])
@@ -176,11 +179,11 @@ def text(notice: Notice) -> str:
         if key in notice.fields and notice.fields[key] is not None
     }
     line = _line(notice.word, values)
-    if len(line) > TEXT_LIMIT and "rc" in values and "reason" in values:
+    if measure(line) > limit and "rc" in values and "reason" in values:
         values["reason"] = _AS_RC_SAYS.sub("", values["reason"])
         line = _line(notice.word, values)
     for key in ("reason", "tape", "operation", "family"):
-        surplus = len(line) - TEXT_LIMIT
+        surplus = measure(line) - limit
         if surplus <= 0:
             break
         if key in values:
@@ -188,7 +191,9 @@ def text(notice: Notice) -> str:
             keep = max(len(values[key]) - surplus - 5, 0)
             values[key] = values[key][:keep].rstrip() + "..."
             line = _line(notice.word, values)
-    return line[:TEXT_LIMIT]
+    while measure(line) > limit:
+        line = line[:-1]
+    return line
 
 
 def _line(word: Word, values: Mapping[str, str]) -> str:

@@ -26,12 +26,12 @@ from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.engine import Engine
 from vtspolicy.engine.assembly import assemble
-from vtspolicy.engine.intake import Reader
-from vtspolicy.engine.lanes import THREADS, Lanes
-from vtspolicy.engine.operating import Operator
+from vtspolicy.engine.operators.operating import Operator
+from vtspolicy.engine.policy import Policy
+from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire
-from vtspolicy.hosts.listener import Doors
+from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, Link
 from vtspolicy.ledger import Book, Ledger, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
@@ -72,7 +72,7 @@ COLLECT = (20_000, 20, 20)
 """When garbage is collected: a batch of commands is some ten thousand objects that all live on."""
 
 
-def reader_of(configuration: Configuration) -> Reader:
+def policy_of(configuration: Configuration) -> Policy:
     """Read vocabulary and rules of a configuration, and run its rule tests.
 
     Raises ConfigurationError.
@@ -84,7 +84,7 @@ def reader_of(configuration: Configuration) -> Reader:
     )
     if failures:
         raise ConfigurationError(failures)
-    return Reader(configuration=configuration, vocabulary=vocabulary, table=table)
+    return Policy(configuration=configuration, vocabulary=vocabulary, table=table)
 
 
 @define(kw_only=True)
@@ -92,12 +92,12 @@ class Service:
     """One server."""
 
     reactor: Any  # a whole reactor: time, TCP, UNIX sockets, threads
-    reader: Reader
-    reread: Callable[[], Reader]  # reads all files again, for a reload
+    policy: Policy
+    reread: Callable[[], Policy]  # reads all files again, for a reload
     log: Logger = field(factory=lambda: Logger("vtspolicy.service"))
     ledger: Ledger = field(init=False)
     engine: Engine = field(init=False)
-    doors: Doors = field(init=False)
+    listeners: Listeners = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
     operator: Operator = field(init=False)
@@ -112,18 +112,18 @@ class Service:
     _certificates_loop: LoopingCall = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        configuration = self.reader.configuration
+        configuration = self.policy.configuration
         self.ledger = SqliteLedger(path_of(configuration.ledger), self.reactor)
         runner = ProcessRunner(self.reactor, configuration.spool, output_limit=configuration.output)
         self.engine = assemble(
             clock=self.reactor,
-            reader=self.reader,
+            policy=self.policy,
             ledger=self.ledger,
             runner=runner,
             metrics=self.metrics,
             steady=time.monotonic,
             trust=ClockTrust(wall=self.reactor.seconds, boot=boot_time, boot_id=boot_id()),
-            threads=Lanes(
+            threads=VaultThreads(
                 known=lambda: self.engine.vaults.roots,
                 threads=Threads("disk", self.reactor, THREADS).ask,
             ),
@@ -135,9 +135,9 @@ class Service:
             node=configuration.node,
             settle=configuration.settle,
         )
-        self.doors = Doors(
+        self.listeners = Listeners(
             link=link,
-            hosts=lambda: tuple(self.engine.reader.configuration.hosts.values()),
+            hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
             limit=configuration.connections,
             on_refused=lambda reason: self.metrics.connections_refused.labels(reason).inc(),
             on_count=self._count_session,
@@ -147,7 +147,7 @@ class Service:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
         self.operator = Operator(
-            engine=self.engine, doors=self.doors, reread=self.reread, started=0.0
+            engine=self.engine, listeners=self.listeners, reread=self.reread, started=0.0
         )
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
@@ -157,7 +157,7 @@ class Service:
 
     async def start(self) -> None:
         """Open the ledger, take up what was left, then open the doors."""
-        configuration = self.reader.configuration
+        configuration = self.policy.configuration
         self._show_life()
         await self.ledger.open()
         self.ledger.on_trouble(self._trouble)
@@ -167,7 +167,7 @@ class Service:
         if self._is_over():
             return
         self.operator.begin()
-        await self.doors.open(self.reactor, configuration.listen)
+        await self.listeners.open(self.reactor, configuration.listen)
         self._know_certificates()
         await self._open_web()
         if self._is_over():
@@ -179,7 +179,7 @@ class Service:
         self._certificates_loop.start(DAY).addErrback(self._defect)  # and now
         self._housekeeping.clock = self.reactor
         self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
-        doors = ", ".join(address(port) for port in (*self.doors.ports, *self.ports))
+        doors = ", ".join(address(port) for port in (*self.listeners.ports, *self.ports))
         self.log.info("Ready: {doors}.", action="ready", doors=doors)
         self.notifier.ready(f"Ready: {doors}")
 
@@ -204,23 +204,28 @@ class Service:
 
     async def _open_web(self) -> None:
         """The web endpoint only reads; the control socket, for this user alone, also acts."""
-        where = self.reader.configuration.web
+        where = self.policy.configuration.web
+        site_of = partial(
+            make_site,
+            self.operator,
+            self.ledger,
+            self.metrics,
+            threads=Threads("metrics", self.reactor).ask,
+        )
         if where is not None:
-            site = make_site(
-                self.operator, self.ledger, self.metrics, writable=False, names=self._names
-            )
+            site = site_of(writable=False, names=self._names)
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
-        site = make_site(self.operator, self.ledger, self.metrics, writable=True)
+        site = site_of(writable=True)
         self.control = ControlDoor.open(
             self.reactor,
-            self.reader.configuration.spool,
+            self.policy.configuration.spool,
             site,
-            self.reader.configuration.control_group,
+            self.policy.configuration.control_group,
         )
 
     def _names(self) -> set[str]:
         """Return the names by which the web endpoint may be asked for."""
-        configuration = self.engine.reader.configuration
+        configuration = self.engine.policy.current.configuration
         own = {configuration.node, socket.gethostname(), *configuration.web_names}
         return own | {name.split(".")[0] for name in own} | {"localhost"}
 
@@ -250,7 +255,7 @@ class Service:
 
     def _occupy_again(self) -> None:
         """Keep others from the spool's folder if it is another one than the one that was kept."""
-        spool = self.reader.configuration.spool
+        spool = self.policy.configuration.spool
         about = spool.stat()
         if self._spool is not None and os.path.samestat(about, os.fstat(self._spool)):
             return
@@ -260,7 +265,7 @@ class Service:
 
     def _know_certificates(self) -> None:
         """Keep until when the certificates of the open doors hold: files may change meanwhile."""
-        listeners = [each for each in self.reader.configuration.listen if each.cert is not None]
+        listeners = [each for each in self.policy.configuration.listen if each.cert is not None]
         if not listeners:
             return
         from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
@@ -305,8 +310,8 @@ class Service:
             await maybeDeferred(port.stopListening)
         if self.control is not None:
             await self.control.close()
-        await self.doors.close()
-        self.engine.conductor.patience.close()
+        await self.listeners.close()
+        self.engine.wait_timeouts.close()
         await hung_up
         await self.ledger.close()
         if self._spool is not None:
@@ -327,14 +332,16 @@ class Service:
             await self.engine.threads(self.engine.runner.sweep, trust.time - RUNS_KEPT)
 
     def _forget_some(self, now: float) -> Deferred[int]:
-        before = now - self.engine.reader.configuration.retention
+        before = now - self.engine.policy.current.configuration.retention
         spared = self.engine.clock_trust.spared(before)
-        return self.ledger.write(Book.prune, before, PRUNED_AT_ONCE, spared)
+        return self.engine.ledger.write(Book.prune, before, PRUNED_AT_ONCE, spared)
 
     async def _expire_notices(self, now: float) -> None:
-        configuration = self.engine.reader.configuration
+        configuration = self.engine.policy.current.configuration
         before = now - configuration.notices_kept
-        expired = await expire(self.ledger, before, now, self.engine.clock_trust.spared(before))
+        expired = await expire(
+            self.engine.ledger, before, now, self.engine.clock_trust.spared(before)
+        )
         for host, count in expired.items():
             known = host if host in configuration.hosts else ""
             self.metrics.notices_expired.labels(known).inc(count)
@@ -416,10 +423,10 @@ class Signals:
             told.addErrback(lambda failure: failure.trap(ConfigurationError))  # it is in the log
 
 
-def run(reactor: Any, reader: Reader, reread: Callable[[], Reader]) -> int:  # a whole reactor
+def run(reactor: Any, policy: Policy, reread: Callable[[], Policy]) -> int:  # a whole reactor
     """Run a server until it is stopped; return its exit code."""
     bear_steps(reactor)
-    service = Service(reactor=reactor, reader=reader, reread=reread)
+    service = Service(reactor=reactor, policy=policy, reread=reread)
     signals = Signals(service)
     code = 0
 

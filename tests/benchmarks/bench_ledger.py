@@ -128,7 +128,7 @@ def through_the_writer(path, first, count):
         return count / (time.perf_counter() - start), answers
 
     records, recorded = rate(lambda: [ledger.write(Book.record, each) for each in intakes])
-    jobs = [each.jobs[0].id for each in recorded]
+    jobs = [each.result.jobs[0].id for each in recorded]
     starts, _ = rate(lambda: [ledger.write(Book.start_attempt, job, 2e9) for job in jobs])
     ends, _ = rate(lambda: [ledger.write(Book.finish_attempt, job, 1, DONE, 2e9) for job in jobs])
     pending = pump.ask(ledger.read(Book.pending_notices, "NSK1", 0, 10**6))
@@ -217,7 +217,7 @@ def pruning(path):
     longest, removed, begin = 0.0, 0, time.perf_counter()
     for _ in range(50):
         start = time.perf_counter()
-        removed += pump.ask(ledger.write(Book.prune, 1e9, 100))
+        removed += pump.ask(ledger.write(Book.prune, 1e9, 100)).result
         longest = max(longest, (time.perf_counter() - start) * 1000)
     rate = removed / (time.perf_counter() - begin)
     pump.ask(Deferred.fromCoroutine(ledger.close()))

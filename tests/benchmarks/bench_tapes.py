@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from attrs import define, field
@@ -23,7 +24,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from vtspolicy.engine.catalogue import Catalogue
+from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.vaults import Vaults
 
@@ -87,10 +89,10 @@ async def measure(vault: Path, folder: Path) -> dict[str, float]:
     await ledger.open()
     catalogue = Catalogue(
         clock=reactor,
-        ledger=ledger,
+        ledger=EngineLedger(ledger),
         vaults=Vaults({"VAULT01": vault}),
-        period=lambda: 600.0,
-        busy=tuple,
+        policy=SimpleNamespace(current=SimpleNamespace(configuration=SimpleNamespace(scan=600.0))),
+        running=(),
     )
     found: dict[str, float] = {"floor": floor(vault)}
     pulse = Pulse()

@@ -50,9 +50,9 @@ def main():
 
 
 def add(ledger, number, waiting):
-    def confirmed(recorded):
+    def confirmed(written):
         waiting.discard(number)
-        say("confirmed", number, recorded.request)
+        say("confirmed", number, written.result.request)
 
     waiting.add(number)
     ledger.write(Book.record, an_intake(number)).addCallback(confirmed)

@@ -126,7 +126,7 @@ def test_a_kill_at_any_instant_loses_nothing_that_was_confirmed(path, pump, open
 
     ledger = opening(path)
     for number, request in promised.items():
-        again = pump.ask(ledger.write(Book.record, an_intake(number)))
+        again = pump.ask(ledger.write(Book.record, an_intake(number))).result
         assert (again.duplicate, again.request) == (True, request)
     with open_book(path) as book:
         assert book._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -182,7 +182,7 @@ def test_a_full_ledger_continues_when_there_is_room_again(path, pump, opening):
 
     ledger._writer._connection.execute("PRAGMA max_page_count = 100000")
 
-    numbers = [pump.ask(deferred).request for deferred in asked]
+    numbers = [pump.ask(deferred).result.request for deferred in asked]
     assert len(set(numbers)) == 200
     pump.until(lambda: len(told) == 2)
     assert told[1] is None
@@ -201,7 +201,7 @@ def test_a_ledger_that_another_process_locks_is_waited_for(path, pump, opening):
     assert pump.ask(ledger.read(Book.requests)) == [], "reading goes on"
     other.execute("ROLLBACK")
     other.close()
-    assert not pump.ask(asked).duplicate
+    assert not pump.ask(asked).result.duplicate
     pump.until(lambda: len(told) == 2)
 
 
@@ -247,7 +247,7 @@ def test_a_commit_of_unknown_outcome_is_looked_up_and_not_repeated(path, pump, o
 
     book.run = commit_then_fail
     plain = an_intake(1, digest=None)  # nothing but the ledger itself would notice the repetition
-    recorded = pump.ask(ledger.write(Book.record, plain))
+    recorded = pump.ask(ledger.write(Book.record, plain)).result
     assert [each.id for each in pump.ask(ledger.read(Book.requests))] == [recorded.request]
 
 
@@ -271,7 +271,7 @@ def test_closing_writes_what_waits(path, pump, opening):
     asked = [ledger.write(Book.record, an_intake(number)) for number in range(3000)]
     closing = Deferred.fromCoroutine(ledger.close())
     pump.ask(closing)
-    assert [pump.ask(deferred).duplicate for deferred in asked] == [False] * 3000
+    assert [pump.ask(deferred).result.duplicate for deferred in asked] == [False] * 3000
     with open_book(path) as book:
         assert book.counts().jobs[JobState.WAITING] == 3000
 
@@ -312,7 +312,7 @@ def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, openin
     second = ledger.write(Book.record, an_intake(2))
     assert (first.called, second.called) == (False, False), "nothing is told before it is flushed"
     held.set()
-    assert pump.ask(first).request < pump.ask(second).request
+    assert pump.ask(first).result.request < pump.ask(second).result.request
 
 
 # -- damaged
@@ -394,7 +394,7 @@ def test_the_lock_dies_with_the_server(path, opening, writer):
 
 def test_a_ledger_is_read_while_its_server_writes_and_when_there_is_none(path, pump, opening):
     ledger = opening(path)
-    recorded = pump.ask(ledger.write(Book.record, an_intake(1)))
+    recorded = pump.ask(ledger.write(Book.record, an_intake(1))).result
     with open_book(path) as book:
         pump.ask(ledger.write(Book.record, an_intake(2)))
         assert [each.id for each in book.requests()] == [recorded.request], "one moment"

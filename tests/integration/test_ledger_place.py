@@ -336,7 +336,7 @@ def test_a_file_that_gets_its_name_back_continues(path, pump, opening):
     pump.until(lambda: told)
     assert "removed or renamed" in ledger.trouble
     beside(path, ".away").rename(path)
-    assert not pump.ask(asked).duplicate
+    assert not pump.ask(asked).result.duplicate
     assert ledger.trouble is None
     assert commands(ledger, pump) == 1
 

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import Book, Ending, LedgerError, NoSuchRow, open_book
 from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.notices import Word
 from vtspolicy.testing.ledger import MemoryLedger
 
 
@@ -18,7 +19,7 @@ class Opened:
         self.pump = pump
 
     def write(self, verb, *args, **more):
-        return self.pump.ask(self.ledger.write(verb, *args, **more))
+        return self.pump.ask(self.ledger.write(verb, *args, **more)).result
 
     def read(self, verb, *args, **more):
         return self.pump.ask(self.ledger.read(verb, *args, **more))
@@ -51,7 +52,7 @@ def test_answers_come_in_the_order_of_the_questions(opened):
     answered = []
     several = [opened.ledger.write(Book.record, an_intake(number)) for number in range(50)]
     for deferred in several:
-        deferred.addCallback(lambda recorded: answered.append(recorded.request))
+        deferred.addCallback(lambda written: answered.append(written.result.request))
     opened.pump.until(lambda: len(answered) == 50)
     assert answered == sorted(answered)
 
@@ -70,7 +71,7 @@ def test_a_verb_that_raises_takes_back_its_own_part_and_no_other(opened):
         opened.pump.ask(failing)
     third = opened.pump.ask(after)
     requests = opened.read(Book.requests)
-    assert [request.id for request in requests] == [third.request, first.request]
+    assert [request.id for request in requests] == [third.result.request, first.result.request]
     assert not opened.write(Book.record, an_intake(2)).duplicate
 
 
@@ -122,3 +123,33 @@ def test_there_is_no_trouble_and_no_backlog_when_nothing_is_asked(opened):
     assert opened.ledger.trouble is None
     opened.read(Book.uid)
     assert opened.ledger.backlog == 0
+
+
+def test_a_write_answers_what_it_has_changed(opened):
+    def two(book):
+        book.record(an_intake(1))
+        return book.cancel_request(book.record(an_intake(2)).request, "operator alice", 2.0)
+
+    written = opened.pump.ask(opened.ledger.write(two))
+    change = written.change
+    assert [each.answer.word for each in change.answered] == [Word.ACCEPTED, Word.ACCEPTED]
+    assert [notice.word for notice in change.notices] == [*[Word.ACCEPTED] * 2, Word.CANCELLED]
+    assert list(change.notices) == opened.read(Book.pending_notices, "NSK1")
+    assert [job.id for job in change.waiting] == [job.id for job in opened.read(Book.live_jobs)] + [
+        job.id for job in written.result.ended
+    ]
+    assert (change.ended, change.requests) == (written.result.ended, (change.ended[0].request,))
+
+
+def test_a_verb_that_raised_leaves_nothing_in_the_change_of_another(opened):
+    def half(book):
+        book.record(an_intake(1))
+        raise KeyError
+
+    failing = opened.ledger.write(half)
+    after = opened.ledger.write(Book.record, an_intake(2))
+    with pytest.raises(KeyError):
+        opened.pump.ask(failing)
+    written = opened.pump.ask(after)
+    assert written.change.notices == written.result.notices
+    assert written.change.waiting == written.result.jobs

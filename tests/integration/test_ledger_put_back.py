@@ -58,7 +58,7 @@ class PutBack(TestCase):
         await ledger.open()
         await ledger.write(Book.begin_era, newest, now=MIDDAY)
         recorded = [
-            (await ledger.write(Book.record, evolve(INTAKE, received=float(n)))).jobs[0]
+            (await ledger.write(Book.record, evolve(INTAKE, received=float(n)))).result.jobs[0]
             for n in range(jobs)
         ]
         read = [await ledger.read(Book.job, job.id) for job in recorded]
@@ -207,4 +207,4 @@ class PutBack(TestCase):
         return ledger
 
     async def _record(self, ledger):
-        return await ledger.write(Book.record, INTAKE)
+        return (await ledger.write(Book.record, INTAKE)).result

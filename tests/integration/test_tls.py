@@ -27,7 +27,7 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 from vtspolicy.config.endpoints import why_no_server
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.hosts.certificates import lets_in_nobody
-from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Doors, _Door, server_endpoint
+from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Listeners, _Door, server_endpoint
 from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
 
@@ -489,7 +489,7 @@ def door():
     """A TLS door without a network, and why it refused."""
     clock = Clock()
     refused = []
-    doors = Doors(
+    doors = Listeners(
         link=SimpleNamespace(reactor=clock),
         hosts=tuple,
         limit=2,

@@ -8,6 +8,7 @@ from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
 from vtspolicy.engine.assembly import LedgerStore
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.events.decoder import decoder
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession, Link
@@ -109,7 +110,7 @@ class Bench:
     def __init__(self):
         self.clock = TestClock()
         self.ledger = MemoryLedger()
-        self.store = SlowStore(LedgerStore(self.ledger, self.clock))
+        self.store = SlowStore(LedgerStore(EngineLedger(self.ledger), self.clock))
         self.outbox = Outbox(self.clock, self.store)
         self.engine = Batches()
         self.link = Link(
@@ -143,7 +144,7 @@ class Bench:
         )
         added = []
         self.ledger.write(Book.add_notice, notice).addCallback(added.append)
-        return added[0]
+        return added[0].result
 
     def push(self, *args, origin=None, **kwargs):
         """Record a notice and hand it to the outbox."""

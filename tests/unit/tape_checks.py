@@ -58,16 +58,20 @@ class Checks:
             if tape.guarded and tape.version == version and tape.read() != tape.content:
                 self.lost.append(f"{tape.name} is said to be ready, and has not its content")
 
-    def written(self, verb, result):
+    def written(self, verb, written):
         """A write of the ledger was made: what it says must be so."""
-        if verb == "start_attempt" and result is not None and not isinstance(result, Failure):
+        if written is None or isinstance(written, Failure):
+            return
+        result = written.result
+        if verb == "start_attempt" and result is not None:
             versions = {tape.name: tape.version for tape in self.tapes}
             self.begun[result.job.id] = (versions, self.acts)
-        if verb == "answer" and not isinstance(result, Failure):
-            for notice in result:  # what is asked for after the mount may empty the tape again
+        if verb == "answer":
+            # What is asked for after the mount may empty the tape again.
+            for notice in written.change.notices:
                 if notice.word.name == "MOUNTREADY":
                     self._check_mount(notice.fields["seq"])
-        if verb != "finish_attempt" or isinstance(result, Failure) or not result.changed:
+        if verb != "finish_attempt" or not result.changed:
             return
         job = result.job
         versions, acts = self.begun.get(job.id, ({}, -1))

@@ -10,6 +10,7 @@ from tape_worlds import Armed
 from twisted.internet.defer import Deferred
 
 from vtspolicy.engine.tapes.proving import _intake
+from vtspolicy.ledger import Book
 
 HOURS = 3 * 3600.0
 
@@ -316,11 +317,11 @@ class Player:
         """The time has come to prove a tape's copies again."""
         world = self.world
         world.ready()
-        proving, rules = world.engine.conductor.proving, world.engine.reader.table.rules
+        rules = world.engine.policy.current.table.rules
         work = next(rule.work for rule in rules if rule.work.then == "migrated")
         for copy in world.ledger.book.copies_of(str(world.tapes[number].path)):
             intake = _intake(copy, work, world.clock.seconds())
-            proving.take_up(intake, world.ledger.book.record(intake))
+            world.engine.ledger.write(Book.record, intake)
         world.settle()
 
     def slow(self, count):

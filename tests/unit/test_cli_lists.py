@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from test_cli_jobs import BEGAN, Server, Site
 
 from vtspolicy.cli import cli
+from vtspolicy.cli import tapes as cli_tapes
 from vtspolicy.cli.control import cancel, drain, release_lock
 from vtspolicy.cli.job_table import words_first
 from vtspolicy.cli.jobs import job, jobs
@@ -449,3 +450,25 @@ def test_an_output_that_takes_no_more_is_an_error_in_one_line():
         )
     assert done.returncode == 1
     assert done.stderr == ("vtspolicy: the output could not be written: No space left on device\n")
+
+
+def test_a_table_of_tapes_is_limited_and_json_is_whole(site, monkeypatch):
+    names = [f"A{number:05}" for number in range(4)]
+    for name in names:
+        path = f"/VAULT01/PAY/{name}"
+        site.write(Book.save_tape, Tape(vault="VAULT01", pool="PAY", cartridge=name, path=path))
+    monkeypatch.setattr(cli_tapes, "TABLE", 3)
+
+    def shown(*options):
+        result = site.run(tapes, *options)
+        assert result.exit_code == 0
+        return len(result.stdout.splitlines()) - 1, result.stderr
+
+    told = "{} of 4 tapes are shown; --limit shows more\n"
+    assert shown() == (3, told.format(3))
+    assert shown("--limit", "2") == (2, told.format(2))
+    assert shown("--limit", "4") == (4, "")
+    assert shown("--verdict", "--limit", "1")[1] == told.format(1)
+    _, whole = site.run_json(tapes)
+    assert [each["cartridge"] for each in whole["tapes"]] == names
+    assert len(site.run_json(tapes, "--limit", "2")[1]["tapes"]) == 2

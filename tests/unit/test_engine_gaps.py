@@ -13,8 +13,9 @@ from engines import Fault, Site, World
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine import conduct, intake
-from vtspolicy.engine.room import FULL_PAUSE
+from vtspolicy.engine.commands import intake
+from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
+from vtspolicy.engine.jobs import recent
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.notices import Word
 from vtspolicy.tapes import Reason, TapeState
@@ -190,7 +191,7 @@ def test_a_ledger_that_cannot_be_read_for_a_while_costs_no_seat_and_no_end(
         return read(asked, *args)
 
     with monkeypatch.context() as few:
-        few.setattr(conduct, "FRESH", 1)  # so that the others have to be read
+        few.setattr(recent, "MOST", 1)  # so that the others have to be read
         world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
     monkeypatch.setattr(world.ledger, "read", fails)
     world.work()
@@ -227,10 +228,10 @@ def several(world, *texts):
 def test_a_command_that_cannot_be_decided_does_not_hold_back_those_beside_it(world, monkeypatch):
     real = intake.settle
 
-    def settle(reader, command, *rest):
-        if command.command.family == "Erase":
+    def settle(policy, located, now):
+        if located.understood.command.family == "Erase":
             raise ZeroDivisionError("a defect")
-        return real(reader, command, *rest)
+        return real(policy, located, now)
 
     monkeypatch.setattr(intake, "settle", settle)
     several(
@@ -288,7 +289,7 @@ def test_an_answer_that_cannot_be_written_keeps_no_job_from_its_turn(world, monk
 def test_a_reload_names_what_it_does_not_change(world):
     before = world.site.configuration
     after = evolve(before, settle=9.0, connections=9, output=9, waiting=9)
-    world.operator.doors = SimpleNamespace(renew=lambda: None)
+    world.operator.listeners = SimpleNamespace(renew=lambda: None)
     world.operator.reread = lambda: evolve(world.site.reader, configuration=after)
     told = []
     world.operator.reload("operator alice").addCallback(told.append)
@@ -298,7 +299,7 @@ def test_a_reload_names_what_it_does_not_change(world):
 
 def test_a_server_keeps_its_name_until_the_next_start_whatever_a_reload_reads(world):
     configuration = evolve(world.site.configuration, node="newname.example.com")
-    world.operator.doors = SimpleNamespace(renew=lambda: None)
+    world.operator.listeners = SimpleNamespace(renew=lambda: None)
     world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
     for _ in range(2):  # and it says so each time
         told = []
@@ -313,14 +314,14 @@ def test_a_server_keeps_its_name_until_the_next_start_whatever_a_reload_reads(wo
 def test_a_job_that_is_cancelled_while_it_waits_is_never_started_from_memory(world):
     """Its place in memory is given up; and were it not, the ledger would refuse its start."""
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
-    conductor = world.engine.conductor
+    conductor = world.engine.job_runner
     waiting = [job.id for job in world.ledger.book.jobs() if job.state is JobState.WAITING]
     assert waiting
-    assert set(waiting) <= set(conductor._fresh)
-    kept = dict(conductor._fresh)
+    assert set(waiting) <= set(conductor.recent._jobs)
+    kept = dict(conductor.recent._jobs)
     world.cancel_by_operator(1)
-    assert not set(waiting) & set(conductor._fresh)
-    conductor._fresh.update(kept)
+    assert not set(waiting) & set(conductor.recent._jobs)
+    conductor.recent._jobs.update(kept)
     before = len(world.machine.starts)
     for job in waiting:
         conductor.begin(job)
@@ -329,12 +330,12 @@ def test_a_job_that_is_cancelled_while_it_waits_is_never_started_from_memory(wor
 
 
 def test_memory_of_waiting_jobs_is_bounded(world, monkeypatch):
-    monkeypatch.setattr(conduct, "FRESH", 2)
+    monkeypatch.setattr(recent, "MOST", 2)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
-    assert len(world.engine.conductor._fresh) == 2
+    assert len(world.engine.job_runner.recent._jobs) == 2
     world.work()
     assert world.words()[-1] is Word.COMPLETED
-    assert not world.engine.conductor._fresh
+    assert not world.engine.job_runner.recent._jobs
 
 
 # A reload while tapes are looked at
@@ -366,7 +367,7 @@ def take_away(world, **rights):
     if rights:
         hosts["NSK1"] = evolve(own, **rights)
     configuration = evolve(world.site.configuration, hosts=hosts)
-    world.operator.doors = SimpleNamespace(renew=lambda: None, sessions=())
+    world.operator.listeners = SimpleNamespace(renew=lambda: None, sessions=())
     world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
     world.operator.reload("operator alice")
     for session in world.sessions:
@@ -458,7 +459,7 @@ def test_a_stranger_brings_one_line_a_minute_into_the_log_whatever_it_sends(worl
 def narrow(world):
     """A server whose queue may have two jobs waiting, and starts none."""
     configuration = evolve(world.site.configuration, waiting=2)
-    world.engine.use(evolve(world.site.reader, configuration=configuration))
+    world.engine.policy.use(evolve(world.site.reader, configuration=configuration))
     world.engine.queue.drain()
     return world
 
@@ -498,8 +499,8 @@ def test_bursts_that_are_recorded_at_the_same_time_share_the_room(narrow, monkey
         held.append((answer := Deferred(), call))
         return answer
 
-    configuration = evolve(narrow.engine.reader.configuration, waiting=4)
-    narrow.engine.use(evolve(narrow.site.reader, configuration=configuration))
+    configuration = evolve(narrow.engine.policy.current.configuration, waiting=4)
+    narrow.engine.policy.use(evolve(narrow.site.reader, configuration=configuration))
     sessions = [narrow.connect("NSK1", format="ems") for _ in range(3)]
     monkeypatch.setattr(narrow.ledger, "write", wait)
     for session in sessions:

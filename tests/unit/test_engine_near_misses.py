@@ -6,7 +6,7 @@ import pytest
 from engines import Site, World
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine import intake
+from vtspolicy.engine.commands import intake
 from vtspolicy.events.decoder import decoder
 
 HEADER = b"26-11-22 02:14:09 \\NSK1.$ZBAT SITE.BACKUP.A01 001234 "

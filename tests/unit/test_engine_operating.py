@@ -25,7 +25,7 @@ def site():
 def world(site):
     world = World(site)
     doors = SimpleNamespace(sessions=(), hold=lambda: None, let_go=lambda: None)
-    world.operator.doors = doors
+    world.operator.listeners = doors
     yield world
     world.close()
 
@@ -77,8 +77,8 @@ def test_a_drain_does_not_wait_for_a_ledger_that_takes_no_writes(world, monkeypa
 
 def full(world, waiting):
     """A queue that has as many waiting jobs as it may."""
-    configuration = evolve(world.engine.reader.configuration, waiting=waiting)
-    world.engine.reader = evolve(world.engine.reader, configuration=configuration)
+    configuration = evolve(world.engine.policy.current.configuration, waiting=waiting)
+    world.engine.policy.current = evolve(world.engine.policy.current, configuration=configuration)
     world.engine.queue.drain()
     for minute in range(waiting):
         world.send("NSK1", ORDER.replace("archive", "selective"), minute)

@@ -9,9 +9,9 @@ from engines import Fault, Site, Wanted, World
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.mounts import Mounts
-from vtspolicy.engine.receiving import MOST_KEPT, MOST_TEXT, Backlog, Kept
-from vtspolicy.engine.room import FULL_PAUSE
+from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
+from vtspolicy.engine.commands.receiving import MOST_KEPT, MOST_TEXT, Backlog, Kept
+from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.events.event import Event
 from vtspolicy.hosts.session import LINGER
 from vtspolicy.jobs import RequestState
@@ -33,7 +33,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.doors = SimpleNamespace(renew=lambda: None, sessions=world.sessions)
+    world.operator.listeners = SimpleNamespace(renew=lambda: None, sessions=world.sessions)
     yield world
     world.close()
     assert not world.violations
@@ -66,9 +66,9 @@ def resume(world):
 
 def limit(world, jobs):
     """So many jobs may wait, and none is started."""
-    reader = world.engine.reader
+    reader = world.engine.policy.current
     configuration = evolve(reader.configuration, waiting=jobs)
-    world.engine.use(evolve(reader, configuration=configuration))
+    world.engine.policy.use(evolve(reader, configuration=configuration))
     world.engine.queue.drain()
 
 
@@ -574,14 +574,14 @@ def test_a_right_that_is_given_while_tapes_are_looked_at_brings_nothing_before_i
     session = world.connect("NSK1", format="ems")
     hosts = {"NSK1": evolve(world.site.configuration.hosts["NSK1"], families=("RST",))}
     before = evolve(world.site.configuration, hosts=hosts)
-    world.engine.use(evolve(world.site.reader, configuration=before))
+    world.engine.policy.use(evolve(world.site.reader, configuration=before))
     session.serve((hosts["NSK1"],))
     drain(world)
     late = []
     threads = world.use_threads(lambda *call: late.append(call) or threads(*call).addBoth(given))
 
     def given(result):
-        world.engine.use(world.site.reader)
+        world.engine.policy.use(world.site.reader)
         session.serve((world.site.configuration.hosts["NSK1"],))
         return result
 
@@ -601,8 +601,8 @@ def test_a_right_that_is_taken_away_while_another_command_is_recorded_is_gone(wo
     limit(world, 1)
 
     def reload(*call, **named):
-        configuration = evolve(world.engine.reader.configuration, hosts=hosts)
-        world.engine.use(evolve(world.engine.reader, configuration=configuration))
+        configuration = evolve(world.engine.policy.current.configuration, hosts=hosts)
+        world.engine.policy.use(evolve(world.engine.policy.current, configuration=configuration))
         session.serve((hosts["NSK1"],))
         return write(*call, **named)
 

@@ -53,7 +53,7 @@ class Ledger(RuleBasedStateMachine):
         if failures:
             failures[0].trap(Deaf)
             return None
-        return answers[0]
+        return answers[0].result
 
     @rule(minute=st.integers(0, 5), count=st.integers(0, 3))
     def arrive(self, minute, count):

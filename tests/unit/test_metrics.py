@@ -9,8 +9,8 @@ from links import GONE
 from twisted.internet.defer import succeed
 
 from vtspolicy import __version__
-from vtspolicy.engine.receiving import MOST_KEPT
-from vtspolicy.engine.room import FULL_PAUSE
+from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
+from vtspolicy.engine.commands.receiving import MOST_KEPT
 from vtspolicy.hosts.reading import Reading
 from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics
@@ -54,7 +54,7 @@ def test_a_metric_keeps_its_name_and_its_labels(name, labels):
 def world():
     site = Site()
     world = World(site)
-    world.operator.doors = SimpleNamespace(sessions=())
+    world.operator.listeners = SimpleNamespace(sessions=())
     yield world
     world.close()
     site.remove()
@@ -107,7 +107,7 @@ rules:
 
 def test_what_a_reload_removes_is_shown_no_more(world):
     site = world.site
-    world.operator.doors = SimpleNamespace(sessions=(), renew=lambda: None)
+    world.operator.listeners = SimpleNamespace(sessions=(), renew=lambda: None)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'", 1)
     of_hosts = ("notices_pending", "notices_oldest_seconds", "host_connected")
     last_event = "host_last_event_timestamp_seconds"
@@ -140,7 +140,7 @@ def last_events(world):
 def test_whatever_a_host_sends_is_a_sign_of_it_and_silence_counts_from_the_start(world):
     began = world.clock.seconds()
     session = world.connect("NSK1", format="ems")
-    world.operator.doors = SimpleNamespace(sessions=[session])
+    world.operator.listeners = SimpleNamespace(sessions=[session])
     world.clock.pass_time(100.0)
     assert last_events(world) == {"NSK1": began, "NSK2": began}
     session.dataReceived(NOISE * 100)
@@ -157,7 +157,7 @@ def test_the_silence_of_a_host_that_a_reload_adds_counts_from_then(world):
     began = world.clock.seconds()
     for used in (alone, reader):
         world.clock.pass_time(100.0)
-        world.engine.use(used)
+        world.engine.policy.use(used)
     assert last_events(world) == {"NSK1": began, "NSK2": began + 200}
 
 
@@ -170,7 +170,7 @@ def paused(world):
 
 def test_a_pause_of_hosts_that_do_not_read_is_counted_while_it_lasts(world):
     sessions = [world.connect(name, format="ems") for name in ("NSK1", "NSK2")]
-    world.operator.doors = SimpleNamespace(sessions=sessions)
+    world.operator.listeners = SimpleNamespace(sessions=sessions)
     so_far = 0.0
     for _ in range(2):
         world.clock.pass_time(5.0)
@@ -188,10 +188,10 @@ def test_a_pause_of_hosts_that_do_not_read_is_counted_while_it_lasts(world):
 
 def test_a_full_queue_is_a_pause_while_as_much_is_kept_as_may_be(world):
     configuration = evolve(world.site.configuration, waiting=1)
-    world.engine.reader = evolve(world.site.reader, configuration=configuration)
+    world.engine.policy.current = evolve(world.site.reader, configuration=configuration)
     world.engine.queue.drain()
     session = world.connect("NSK1", format="ems")
-    world.operator.doors = SimpleNamespace(sessions=[session])
+    world.operator.listeners = SimpleNamespace(sessions=[session])
     archive = b"VTSPolicy DSK 'archive /VAULT01/PAY/P00000'\n"
     session.dataReceived(archive * MOST_KEPT)
     world.clock.pass_time(10.0)
@@ -257,7 +257,7 @@ def test_every_end_of_a_request_is_counted_whoever_asked_for_it(world, tmp_path)
     rules.write_text(PLAN)
     site = world.site
     table = load_table([rules], vocabulary=site.vocabulary, configuration=site.configuration)
-    world.engine.use(evolve(site.reader, table=table))
+    world.engine.policy.use(evolve(site.reader, table=table))
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
     for job in (1, 2, 3):
         assert ended(world) == {}

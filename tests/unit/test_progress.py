@@ -6,21 +6,17 @@ from test_following import READINGS, WORK
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 
-from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.jobs.progress import Progress
 from vtspolicy.jobs import Job, JobState
 
 
 class Ledger:
-    def write(self, verb, job, attempt, percent, at):
-        return succeed([(job, attempt, percent, at)])
-
-
-class Outbox:
     def __init__(self):
         self.told = []
 
-    def push(self, notices):
-        self.told += notices
+    def write(self, verb, job, attempt, percent, at):
+        self.told.append((job, attempt, percent, at))
+        return succeed([])
 
 
 class Runner:
@@ -37,7 +33,7 @@ def clock():
 
 @pytest.fixture
 def progress(clock):
-    return Progress(clock=clock, ledger=Ledger(), outbox=Outbox(), runner=Runner())
+    return Progress(clock=clock, ledger=Ledger(), runner=Runner())
 
 
 @pytest.fixture
@@ -62,41 +58,41 @@ def job():
 def test_the_share_is_read_from_the_output_once_a_minute(progress, clock, job):
     progress.watch(job, "1-2")
     clock.advance(59)
-    assert progress.outbox.told == []
+    assert progress.ledger.told == []
     clock.advance(1)
     progress.runner.output = "10%\n55%"
     clock.advance(60)
-    assert progress.outbox.told == [(1, 2, 10, 60), (1, 2, 55, 120)]
+    assert progress.ledger.told == [(1, 2, 10, 60), (1, 2, 55, 120)]
     progress.forget(1)
     clock.advance(600)
-    assert len(progress.outbox.told) == 2
+    assert len(progress.ledger.told) == 2
 
 
 def test_a_share_that_did_not_change_is_not_reported_again(progress, clock, job):
     progress.watch(job, "1-2")
     for _ in range(5):
         clock.advance(60)
-    assert len(progress.outbox.told) == 1
+    assert len(progress.ledger.told) == 1
 
 
 def test_polls_that_come_often_tell_it_once_a_minute(progress, clock, job):
     for second in range(180):
         progress.report(job, {"percent": str(second / 2)})
         clock.advance(1)
-    assert [at for *_, at in progress.outbox.told] == [60, 120]
+    assert [at for *_, at in progress.ledger.told] == [60, 120]
 
 
 @pytest.mark.parametrize("share", ["", "nan", "inf", "much"])
 def test_what_is_no_share_is_not_reported(progress, clock, job, share):
     clock.advance(100)
     progress.report(job, {"percent": share})
-    assert progress.outbox.told == []
+    assert progress.ledger.told == []
 
 
 def test_a_share_beyond_its_bounds_is_reported_within_them(progress, clock, job):
     clock.advance(100)
     progress.report(job, {"percent": "140.7"})
-    assert progress.outbox.told == [(1, 2, 100, 100)]
+    assert progress.ledger.told == [(1, 2, 100, 100)]
 
 
 def test_a_host_that_does_not_want_to_know_is_not_told(progress, clock, job):
@@ -104,5 +100,5 @@ def test_a_host_that_does_not_want_to_know_is_not_told(progress, clock, job):
     progress.watch(quiet, "1-2")
     clock.advance(300)
     progress.report(quiet, {"percent": "50"})
-    assert progress.outbox.told == []
+    assert progress.ledger.told == []
     assert clock.getDelayedCalls() == []

@@ -5,7 +5,7 @@ from twisted.logger import globalLogPublisher
 
 from vtspolicy.cli.serve import _warn, _with_lacking
 from vtspolicy.config.load import load_configuration
-from vtspolicy.service import reader_of
+from vtspolicy.service import policy_of
 
 RULES = """applications:
   DSK: {{programs: {{copy: {program}}}, read: {{{reading}: 'n=([0-9]+)'}}}}
@@ -24,8 +24,8 @@ def told(tmp_path):
         lines = []
         globalLogPublisher.addObserver(lines.append)
         try:
-            reader = reader_of(load_configuration(tmp_path / "vtspolicy.yaml"))
-            _warn(_with_lacking(reader))
+            policy = policy_of(load_configuration(tmp_path / "vtspolicy.yaml"))
+            _warn(_with_lacking(policy))
         finally:
             globalLogPublisher.removeObserver(lines.append)
         return [each["problem"] for each in lines if each.get("action") == "configuration_warning"]

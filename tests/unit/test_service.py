@@ -93,11 +93,11 @@ def serve(world, monkeypatch):
         end()
         world.kill()
         world.ledger.dead = False
-        service = Service(reactor=world.clock, reader=world.site.reader, reread=None)
+        service = Service(reactor=world.clock, policy=world.site.reader, reread=None)
         service.ledger = world.ledger
         service.engine = assemble(
             clock=world.clock,
-            reader=world.site.reader,
+            policy=world.site.reader,
             ledger=world.ledger,
             runner=FakeRunner(world.clock, world.site.root / "spool", world.machine),
             metrics=service.metrics,
@@ -318,7 +318,7 @@ def test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed(wo
 def test_a_stop_starts_nothing_and_judges_no_end_from_its_first_moment(world, serve):
     world.send("NSK1", ORDER)
     service = serve()
-    runner, doors, starts = service.engine.runner, service.doors, list(world.machine.starts)
+    runner, doors, starts = service.engine.runner, service.listeners, list(world.machine.starts)
     assert runner.watched == ("000001-1",)
     doors.sessions.add(Still(doors.sessions))
     stopped = Deferred.fromCoroutine(service.stop())

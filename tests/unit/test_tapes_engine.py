@@ -10,7 +10,7 @@ from test_tapes_faults import TapeSite, TapeWorld
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from vtspolicy.engine.cleanup import PAUSE
+from vtspolicy.engine.tapes.cleanup import PAUSE
 from vtspolicy.ledger import Book
 from vtspolicy.notices import Word
 from vtspolicy.rules.cleanup import Policy
@@ -166,8 +166,8 @@ def test_the_vaults_are_watched_and_a_quiet_one_is_not_scanned_again(world):
 
 def clean(world, **policy):
     given = {"hour": None, "retention": 0.0, "rest": 0.0, "dry_run": False, **policy}
-    table = evolve(world.engine.reader.table, cleanup=Policy(**given))
-    world.engine.reader = evolve(world.engine.reader, table=table)
+    table = evolve(world.engine.policy.current.table, cleanup=Policy(**given))
+    world.engine.policy.current = evolve(world.engine.policy.current, table=table)
     return wait_for(world, world.engine.cleanup.run("2026-11-22"))
 
 
@@ -206,9 +206,9 @@ def test_a_cleanup_asks_the_application_and_believes_it(world):
 def test_a_cleanup_obeys_the_rules(world, site):
     archived(world)
     world.clock.pass_time(15 * 86400.0, 86400.0)
-    rules = [each for each in world.engine.reader.table.rules if each.name != "erase"]
-    table = evolve(world.engine.reader.table, rules=tuple(rules))
-    world.engine.reader = evolve(world.engine.reader, table=table)
+    rules = [each for each in world.engine.policy.current.table.rules if each.name != "erase"]
+    table = evolve(world.engine.policy.current.table, rules=tuple(rules))
+    world.engine.policy.current = evolve(world.engine.policy.current, table=table)
     clean(world)
     assert world.path.read_bytes() == b"tape"
     assert world.ledger.book.requests(family="Erase")[0].state.value == "norule"
@@ -223,9 +223,9 @@ def test_a_cleanup_runs_once_a_day_also_after_a_restart(world):
 
         hour = datetime.fromtimestamp(world.clock.seconds()).astimezone().hour
         table = evolve(
-            world.engine.reader.table, cleanup=Policy(hour=hour, rest=0.0, dry_run=False)
+            world.engine.policy.current.table, cleanup=Policy(hour=hour, rest=0.0, dry_run=False)
         )
-        world.engine.reader = evolve(world.engine.reader, table=table)
+        world.engine.policy.current = evolve(world.engine.policy.current, table=table)
         wait_for(world, world.engine.cleanup.run_if_due())
 
     due()
@@ -281,10 +281,10 @@ def many_archived(world, **policy):
     world.work()
     world.clock.pass_time(15 * 86400.0, 86400.0)
     given = {"hour": None, "retention": 0.0, "rest": 0.0, "dry_run": False, **policy}
-    reader = world.engine.reader
+    reader = world.engine.policy.current
     table = evolve(reader.table, cleanup=Policy(**given))
     configuration = evolve(reader.configuration, waiting=5)
-    world.engine.reader = evolve(reader, table=table, configuration=configuration)
+    world.engine.policy.current = evolve(reader, table=table, configuration=configuration)
     world.engine.queue.drain()
     done = Deferred.fromCoroutine(world.engine.cleanup.run("2026-11-22"))
     world.settle()
@@ -328,8 +328,8 @@ def test_a_cleanup_that_waits_ends_with_the_server_and_with_its_rules(world, end
     if end == "stop":
         world.engine.unwatch()
     else:
-        table = evolve(world.engine.reader.table, cleanup=Policy(dry_run=True))
-        world.engine.reader = evolve(world.engine.reader, table=table)
+        table = evolve(world.engine.policy.current.table, cleanup=Policy(dry_run=True))
+        world.engine.policy.current = evolve(world.engine.policy.current, table=table)
         world.engine.queue.resume()
         world.work()
     world.clock.pass_time(PAUSE)
@@ -355,7 +355,7 @@ def test_a_host_without_the_vault_recalls_nothing(world):
     archived(world)
     world.send("NSK1", "VTSPolicy Erase - P00001", 2)
     world.work()
-    configuration = world.engine.reader.configuration
+    configuration = world.engine.policy.current.configuration
     stranger = evolve(configuration.hosts["NSK1"], vaults=())
     session = world.of("NSK1")
     session.hosts = (stranger,)

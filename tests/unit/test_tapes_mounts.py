@@ -112,6 +112,28 @@ def test_a_tape_that_was_mounted_before_the_clock_was_set_back_is_emptied(world,
     emptied(world)
 
 
+def test_a_restore_that_is_cancelled_while_it_waits_ends_its_mount_at_once(world):
+    emptied(world)
+    world.engine.queue.drain()
+    world.mount()
+    (mount,) = world.ledger.book.open_mounts()
+    world.engine.mounts.watch()
+    world.cancel_by_operator(mount.request)
+    assert answers(world) == [Word.MOUNTFAILED]  # no second has passed
+    world.engine.mounts.stop()
+    assert not world.tape().locked
+
+
+def test_a_restore_whose_only_job_is_cancelled_ends_its_mount_at_once_too(world):
+    emptied(world)
+    world.engine.queue.drain()
+    world.mount()
+    (job,) = world.ledger.book.live_jobs()
+    world.operator.cancel(None, job.id, "operator alice")
+    world.settle()
+    assert answers(world) == [Word.MOUNTFAILED]
+
+
 def emptied(world):
     world.send("NSK1", "VTSPolicy Erase - P00001", 2)
     world.work()

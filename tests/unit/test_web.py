@@ -8,6 +8,7 @@ import pwd
 import socket
 import stat
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,13 @@ class WebCase(TestCase):
         self.ledger = MemoryLedger()
         self.addCleanup(self.ledger.destroy)
         self.metrics = Metrics()
-        self.site = make_site(self.control, self.ledger, self.metrics, writable=self.writable)
+        self.site = make_site(
+            self.control,
+            self.ledger,
+            self.metrics,
+            writable=self.writable,
+            threads=deferToThread,
+        )
         self.port = reactor.listenTCP(0, self.site, 2 * CONNECTIONS, interface="127.0.0.1")
         self.addCleanup(self.port.stopListening)
 
@@ -125,7 +132,7 @@ class WebCase(TestCase):
         return code, json.loads(text)
 
     def record(self, **more):
-        return self.successResultOf(self.ledger.write(Book.record, intake(**more)))
+        return self.successResultOf(self.ledger.write(Book.record, intake(**more))).result
 
 
 class HealthTests(WebCase):
@@ -150,6 +157,19 @@ class HealthTests(WebCase):
         assert headers.get_all("content-type")[0].startswith("text/plain; version=0.0.4")
         assert b'vtspolicy_host_connected{host="NSK1"} 2.0' in text
         assert self.control.collected == 1
+
+    @inlineCallbacks
+    def test_the_text_of_metrics_is_made_beside_the_reactor(self):
+        made, render = [], self.metrics.render
+
+        def note():
+            made.append(threading.current_thread())
+            return render()
+
+        self.metrics.render = note
+        yield self.ask("/metrics")
+        assert len(made) == 1
+        assert made[0] is not threading.current_thread()
 
     @inlineCallbacks
     def test_metrics_are_shown_also_when_the_gauges_cannot_be_had(self):

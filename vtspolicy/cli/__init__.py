@@ -48,6 +48,7 @@ COMMANDS = {
     "digest": ("digest", "run a program and print the SHA-256 of what it writes"),
     "completion": ("completion", "print the completion script for a shell"),
     "man": ("man", "print the manual page of all commands"),
+    "host-simulator": ("host_simulator", "simulate a NonStop host to log on to"),
     "demo": ("demo", "play a night of a host on this machine and check that all came out right"),
 }
 """Every command, in the order in which they are shown."""

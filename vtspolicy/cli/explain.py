@@ -201,17 +201,18 @@ def _refusal(site: Site, text: str, around: Circumstances) -> tuple[str, str] | 
     if site.configuration is None:
         return None
     # Not needed for a newcomer's first trial, which has no configuration.
-    from vtspolicy.engine import intake  # noqa: PLC0415
-    from vtspolicy.engine.cleanup import OURSELVES  # noqa: PLC0415
+    from vtspolicy.engine.commands import intake  # noqa: PLC0415
+    from vtspolicy.engine.policy import Policy  # noqa: PLC0415
+    from vtspolicy.engine.tapes.cleanup import OURSELVES  # noqa: PLC0415
 
     known = site.configuration.hosts[around.host] if around.host is not None else OURSELVES
-    reader = intake.Reader(
+    policy = Policy(
         configuration=evolve(site.configuration, node=around.node),
         vocabulary=site.vocabulary,
         table=site.table,
     )
     event = Event(text=text, system=around.system if around.host is not None else None)
-    understood = intake.understand(reader, event, hosts=(known,), address="", received=0.0)
+    understood = intake.understand(policy, event, hosts=(known,), address="", received=0.0)
     if isinstance(understood, intake.Elsewhere):
         return "elsewhere", f"it is for {understood.server}, and this is {around.node}"
     if isinstance(understood, intake.Unheard):

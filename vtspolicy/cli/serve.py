@@ -19,7 +19,7 @@ from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 
 if TYPE_CHECKING:
-    from vtspolicy.engine.intake import Reader
+    from vtspolicy.engine.policy import Policy
 
 
 def _keys(command: Callable[..., None]) -> Callable[..., None]:
@@ -56,46 +56,46 @@ def serve(config: Path, log_json: bool, **keys: str | None) -> None:
         from twisted.logger import globalLogBeginner  # noqa: PLC0415
 
         from vtspolicy.ledger.errors import LedgerError  # noqa: PLC0415
-        from vtspolicy.service import reader_of, run  # noqa: PLC0415
+        from vtspolicy.service import policy_of, run  # noqa: PLC0415
 
-        reader = _with_lacking(reader_of(configuration))
+        policy = _with_lacking(policy_of(configuration))
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         raise SystemExit(Exit.NOT_STARTED if error.may_pass else Exit.USAGE) from None
 
-    def read() -> Any:  # a Reader, whose module is loaded above
-        found = _with_lacking(reader_of(load_configuration(config, overrides, os.environ)))
+    def read() -> Any:  # a Policy, whose module is loaded above
+        found = _with_lacking(policy_of(load_configuration(config, overrides, os.environ)))
         _warn(found)
         return found
 
     journal = is_journal(sys.stderr, os.environ)
     log = observer(sys.stderr, as_json=log_json, journal=journal)
     globalLogBeginner.beginLoggingTo([log], redirectStandardIO=False)
-    _warn(reader)
+    _warn(policy)
     _have_descriptors(configuration)
     try:
-        code = run(reactor, reader, read)
+        code = run(reactor, policy, read)
     except LedgerError as error:  # of a kind that is not built in
         give_up(f"vtspolicy: {error}", Exit.USAGE)
     raise SystemExit(code)
 
 
-def _with_lacking(reader: "Reader") -> "Reader":
-    """Return a reader whose table warns of the programs that are not there, and the like."""
+def _with_lacking(policy: "Policy") -> "Policy":
+    """Return a policy whose table warns of the programs that are not there, and the like."""
     from vtspolicy.cli.check import find_program, why_secret_unsafe  # noqa: PLC0415 - for a server
     from vtspolicy.rules.check import Surroundings, lacking  # noqa: PLC0415
 
     here = Surroundings(find_program=find_program, why_secret_unsafe=why_secret_unsafe)
-    warnings = (*reader.table.warnings, *lacking(reader.table, here))
-    return evolve(reader, table=evolve(reader.table, warnings=warnings))
+    warnings = (*policy.table.warnings, *lacking(policy.table, here))
+    return evolve(policy, table=evolve(policy.table, warnings=warnings))
 
 
-def _warn(reader: "Reader") -> None:
+def _warn(policy: "Policy") -> None:
     """Log what is doubtful in configuration and rules, in the words of `check`."""
     from twisted.logger import Logger  # noqa: PLC0415
 
-    for problem in (*reader.configuration.warnings, *reader.table.warnings):
+    for problem in (*policy.configuration.warnings, *policy.table.warnings):
         Logger("vtspolicy.config").warn(
             "{problem}", problem=str(problem), action="configuration_warning"
         )

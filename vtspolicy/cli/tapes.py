@@ -11,6 +11,7 @@ from vtspolicy.cli.control import told
 from vtspolicy.cli.filters import listed
 from vtspolicy.cli.options import (
     Exit,
+    Number,
     config_option,
     configured,
     give_up,
@@ -31,6 +32,9 @@ from vtspolicy.visible import visible
 SCAN_PATIENCE = 600.0
 """Seconds that a scan of all vaults may take."""
 
+TABLE = 1000
+"""Tapes of a table, if nobody says how many."""
+
 
 @click.command()
 @config_option
@@ -46,6 +50,11 @@ SCAN_PATIENCE = 600.0
     " whose copy is lost or was never found.",
 )
 @click.option("--scan", is_flag=True, help="Have the server look through the vaults first.")
+@click.option(
+    "--limit",
+    type=Number(1),
+    help=f"At most so many; else a table has {TABLE}, and --json all of them.",
+)
 @click.argument("names", metavar="[TAPE]...", nargs=-1)
 def tapes(
     *,
@@ -57,6 +66,7 @@ def tapes(
     verdict: bool,
     unproven: bool,
     scan: bool,
+    limit: int | None,
     names: tuple[str, ...],
 ) -> None:
     """List virtual tapes, all or each TAPE, as the catalogue knows them. No server need run.
@@ -98,6 +108,7 @@ def tapes(
     elif state is not None or unproven:
         missing = set()
     unknown = f"the catalogue does not know {', '.join(sorted(missing))}" if missing else None
+    shown = _first(shown, limit or (None if as_json else TABLE))
     if as_json:
         rows = [_row(tape, verdicts, copies, evidence and not verdict) for tape in shown]
         _print_rows(rows, unknown)
@@ -109,6 +120,14 @@ def tapes(
         emit(_table(shown, verdicts if verdict or unproven else {}) if shown else "no tapes")
     if unknown:
         give_up(unknown, Exit.FAILED)
+
+
+def _first(shown: list[Tape], limit: int | None) -> list[Tape]:
+    """Return at most so many tapes, and say how many there are if that is not all."""
+    if limit is None or len(shown) <= limit:
+        return shown
+    click.echo(f"{limit} of {len(shown)} tapes are shown; --limit shows more", err=True)
+    return shown[:limit]
 
 
 def _refuse_vault(configuration: Configuration, vault: str | None) -> None:

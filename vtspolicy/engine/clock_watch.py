@@ -9,7 +9,8 @@ from twisted.python.failure import Failure
 
 from vtspolicy.clock_trust import Change, ClockTrust, span
 from vtspolicy.control import Refused, Told
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics
 from vtspolicy.records import moment
 from vtspolicy.status import ClockStatus
@@ -33,7 +34,7 @@ class ClockWatch:
 
     clock: IReactorTime
     trust: ClockTrust
-    ledger: Ledger
+    ledger: EngineLedger
     metrics: Metrics
     _loop: LoopingCall | None = None
     _keeping: Deferred[None] = field(factory=lambda: succeed(None))

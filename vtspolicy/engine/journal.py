@@ -3,15 +3,14 @@
 Lines about commands that are not carried out are rate-limited by host: the ledger has them all.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
 from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
-from vtspolicy.engine.intake import Understood
+from vtspolicy.changes import Change
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger.intake import Intake, Recorded
-from vtspolicy.ledger.jobs import Finished
 from vtspolicy.log_limit import Line, LogLimit
 from vtspolicy.notices import Notice, Word
 
@@ -70,20 +69,29 @@ _OF_REQUEST = (
 
 @define(kw_only=True)
 class Journal:
-    """Is called with what has been recorded; writes the lines about it."""
+    """Writes the lines about what has been recorded."""
 
+    clock: IReactorTime
     limit: LogLimit
-    on_refused: Callable[[Notice], None] = lambda _: None  # a command is not carried out
-    on_job_end: Callable[[Job], None] = lambda _: None
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
 
-    def recorded(self, command: Understood | Intake, recorded: Recorded) -> None:
-        """A command is in the ledger, carried out or not."""
-        if not recorded.notices:
-            return
-        self.answered(recorded.notices[0], command.actor)
+    def changed(self, change: Change) -> None:
+        """Write the lines about a change of the ledger."""
+        for each in change.answered:
+            self._answered(each.answer, each.actor)
+        for job in change.started:
+            self._started(job)
+        for job in change.retried:
+            self._retried(job)
+        for job in change.ended:
+            self._ended(job)
+        for job in change.stopping:
+            self._stopping(job)
+        for notice in change.notices:
+            if notice.word.is_final:
+                self._request_ended(notice)
 
-    def answered(self, notice: Notice, actor: str | None) -> None:
+    def _answered(self, notice: Notice, actor: str | None) -> None:
         """The first notice about a command was recorded; `actor` asked for it, or else its host."""
         fields, word = notice.fields, notice.word
         peer = notice.host or actor or OPERATOR
@@ -107,7 +115,6 @@ class Journal:
                 **about,
             )
         elif word in REFUSALS:
-            self.on_refused(notice)
             column = fields.get("column")
             self.limit.write(self.log.warn, REFUSALS[word], peer, column=column, **about)
         elif word is Word.DUPLICATE:
@@ -115,7 +122,7 @@ class Journal:
         elif word is Word.STATUS:
             self.limit.write(self.log.info, ANSWERED, peer, **about)
 
-    def started(self, job: Job) -> None:
+    def _started(self, job: Job) -> None:
         """An attempt of a job begins."""
         self.log.info(
             "Job {job} started, attempt {attempt}.",
@@ -125,38 +132,28 @@ class Journal:
             **_about(job),
         )
 
-    def finished(self, finished: Finished, at: float) -> None:
-        """An attempt has ended, or a job that waited; another attempt may follow."""
-        job = finished.job
-        if not finished.changed:
-            return
-        if job.state is JobState.WAITING:
-            self.log.warn(
-                "Attempt {attempt} of job {job} failed, and is repeated in {wait} s: {cause}",
-                action="job_retried",
-                attempt=job.attempt,
-                wait=max(round(job.due - at), 0),
-                code=job.code,
-                cause=job.reason,
-                **_about(job),
-            )
-        else:
-            self._ended(job)
+    def _retried(self, job: Job) -> None:
+        """An attempt has ended, and another one follows."""
+        self.log.warn(
+            "Attempt {attempt} of job {job} failed, and is repeated in {wait} s: {cause}",
+            action="job_retried",
+            attempt=job.attempt,
+            wait=max(round(job.due - self.clock.seconds()), 0),
+            code=job.code,
+            cause=job.reason,
+            **_about(job),
+        )
 
-    def cancelled(self, ended: Iterable[Job], running: Iterable[Job]) -> None:
-        """Somebody cancelled jobs: some waited and have ended, others are asked to stop."""
-        for job in ended:
-            self._ended(job)
-        for job in running:
-            self.log.info(
-                "Job {job} is being stopped: {cause}.",
-                action="job_stopping",
-                cause=job.reason,
-                **_about(job),
-            )
+    def _stopping(self, job: Job) -> None:
+        """Somebody cancelled a job that runs."""
+        self.log.info(
+            "Job {job} is being stopped: {cause}.",
+            action="job_stopping",
+            cause=job.reason,
+            **_about(job),
+        )
 
     def _ended(self, job: Job) -> None:
-        self.on_job_end(job)
         took = None
         if job.started is not None and job.finished is not None:
             took = max(round(job.finished - job.started), 0)
@@ -172,7 +169,7 @@ class Journal:
             **_about(job),
         )
 
-    def request_ended(self, notice: Notice) -> None:
+    def _request_ended(self, notice: Notice) -> None:
         """The final notice of a request was recorded; that of one job is logged with the job."""
         fields = notice.fields
         if "job" in fields:

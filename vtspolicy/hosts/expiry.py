@@ -1,14 +1,36 @@
 """Expiry of notices that their host has not fetched for too long, counted by host."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
 
 from vtspolicy.clock_trust import Between
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Book
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Store(Protocol):
+    """What expiry needs of a ledger."""
+
+    def read(
+        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run a verb that only reads."""
+        ...
+
+    def write(
+        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run a verb that writes."""
+        ...
 
 
 async def expire(
-    ledger: Ledger, before: float, at: float, spared: Sequence[Between] = ()
+    ledger: Store, before: float, at: float, spared: Sequence[Between] = ()
 ) -> dict[str, int]:
     """Take notices out of the outbox that were recorded before `before`, both in epoch seconds.
 

@@ -1,7 +1,7 @@
 """The outbox: recorded notices go to a live session of their host, and again until they arrive."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from attrs import define, field
@@ -78,7 +78,6 @@ class Outbox:
         self._carriers: dict[int, tuple[HostSession, int]] = {}  # and how many, by request
         self._confirmed: set[int] = set()  # on their way into the ledger
         self._askers: dict[int, HostSession] = {}  # by request, until its final notice is given
-        self.on_final: Callable[[Notice], None] = lambda _: None  # a request has ended
         self._log = Logger("vtspolicy.outbox")
 
     def sessions(self, host: str) -> int:
@@ -88,8 +87,6 @@ class Outbox:
     def push(self, notices: Iterable[Notice], origin: HostSession | None = None) -> None:
         """Send notices that were just recorded; without a live session they wait in the ledger."""
         for notice in notices:
-            if notice.word.is_final:
-                self.on_final(notice)
             self._note_asker(notice, origin)
             if self._sessions.get(notice.host):
                 asker = self._asker(notice)

@@ -116,11 +116,13 @@ class CopyDesk(ReadingDesk):
     def note_proof(self, copy: Copy, proof: Proof, at: float, *, digest: str | None = None) -> None:
         """Note that a copy was proven again, without saying anything of a tape."""
         self._do("prove_copy", proof.value, at, digest, copy.id)
+        self._change.tapes.append(copy.path)
 
     def lose_copy(self, copy: Copy, at: float, reason: str) -> bool:
         """Note that an application does not have a copy any more; False: that is known already."""
         if not self._do("lose_copy", at, copy.id):
             return False
+        self._change.tapes.append(copy.path)
         subject = f"tape /{copy.vault}/{copy.pool}/{copy.cartridge}"
         told = f"copy {copy.handle} of {copy.application}: {reason}"
         self._note(at, "copied", "copy lost", told, "engine", subject=subject)

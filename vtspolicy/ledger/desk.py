@@ -11,6 +11,7 @@ from typing import Any
 from attrs import evolve, frozen
 from cattrs.preconf.json import make_converter
 
+from vtspolicy.changes import ChangeBuilder
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import DOUBTED
 from vtspolicy.ledger.errors import LedgerError
@@ -82,6 +83,7 @@ class Desk:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._sql = queries("sqlite")
+        self._change = ChangeBuilder()  # of the verb that runs
         self._uid: str | None = None
         self._eras: list[tuple[int, str]] = []  # first job number and name, in order
         self._work_by_id: dict[int, Work] = {}
@@ -287,7 +289,9 @@ class Desk:
         """Put a notice into the outbox."""
         notice = Notice(word=word, host=host, fields=fields, created=at)
         number = self._need("record_notice", *notice_row(notice, request)[1:])[0]
-        return evolve(notice, id=number)
+        notice = evolve(notice, id=number)
+        self._change.notices.append(notice)
+        return notice
 
 
 def event_row(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
+from vtspolicy.changes import Answered
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import Job, JobState, RequestState, final_word
 from vtspolicy.ledger.desk import (
@@ -130,6 +131,9 @@ class IntakeDesk(ReadingDesk):
             id=_event_id(intake),
         )
         notice = self._post(Word.DUPLICATE, intake.host, intake.received, fields, first)
+        self._change.answered.append(
+            Answered(notices=(notice,), family=intake.family or "", rule=None, actor=intake.actor)
+        )
         return Recorded(request=first, duplicate=True, notices=(notice,))
 
     def _record_requests(
@@ -169,7 +173,13 @@ class IntakeDesk(ReadingDesk):
             "record_notices",
             [notice_row(notice, each.request) for each in recorded for notice in each.notices],
         )
+        change = self._change
         for intake, each in zip(intakes, recorded, strict=True):
+            change.answered.append(_answered(intake, each))
+            change.notices += each.notices
+            change.waiting += each.jobs
+            if _end(intake) is not None:
+                change.requests.append(each.request)
             if intake.asked is not None:
                 state = intake.state.value
                 cause = told_why(ASKED, intake.asked)
@@ -270,6 +280,16 @@ def _end(intake: Intake) -> Word | None:
     if intake.state is not RequestState.OPEN or intake.jobs:
         return None
     return Word[intake.end.name] if intake.end is not None else final_word({})
+
+
+def _answered(intake: Intake, recorded: Recorded) -> Answered:
+    return Answered(
+        notices=recorded.notices,
+        family=intake.family or "",
+        rule=intake.rule,
+        actor=intake.actor,
+        repeats=intake.repeats,
+    )
 
 
 def _request_row(intake: Intake, number: int, end: Word | None) -> Row:

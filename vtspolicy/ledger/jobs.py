@@ -138,6 +138,7 @@ class JobDesk(TapeOrderDesk):
         job = self._job_of(row)
         self._do("start_attempt", job_id, job.attempt, at, looks_text(before or {}), boot)
         self._move(at, job, JobState.WAITING, f"attempt {job.attempt}", "engine")
+        self._change.started.append(job)
         if not job.notify_all:
             return Started(job=job)
         _, place = self._place(job_id)
@@ -218,7 +219,9 @@ class JobDesk(TapeOrderDesk):
         self.mark_tapes(evolve(job, attempt=attempt), ending.outcomes, at, readings=ending.readings)
         if state is not JobState.WAITING:
             self.end_override(job, at)
+            self._change.ended.append(job)
         if state is JobState.WAITING:
+            self._change.retried.append(job)
             notices: tuple[Notice, ...] = ()
             if job.notify_all if notify_all is None else notify_all:
                 delay = max(round(ending.due - at), 0)
@@ -241,6 +244,7 @@ class JobDesk(TapeOrderDesk):
         job = evolve(before, state=after, finished=at, reason=reason)
         self._do("move_job", after.value, job.due, at, job.code, reason, job_id)
         self._move(at, job, before.state, reason, actor)
+        self._change.ended.append(job)
         self.end_override(job, at)
         return self._settle(job, place, at)
 
@@ -275,6 +279,7 @@ class JobDesk(TapeOrderDesk):
         self._do("note_waiting", at, after, cause, actor, request_id)
         rows = self._all("end_waiting", after, at, cause, request_id)
         ended = tuple(sorted((self._job_of(row) for row in rows), key=lambda job: job.id))
+        self._change.ended += ended
         for job in ended:
             self.end_override(job, at)
         if not ended:
@@ -294,6 +299,7 @@ class JobDesk(TapeOrderDesk):
                 running.append(stopping)
             elif job.state is JobState.STOPPING:
                 running.append(job)
+        self._change.stopping += running
         return tuple(running)
 
     def _move(self, at: float, job: Job, before: JobState, cause: str, actor: str) -> None:
@@ -347,6 +353,7 @@ class JobDesk(TapeOrderDesk):
         )
         if word is None:
             return Finished(changed=True, job=job)
+        self._change.requests.append(job.request)
         if place.jobs == 1:
             notice = self._tell(
                 word,

@@ -81,6 +81,7 @@ class MountDesk(Desk):
             "record_mount",
             *(number, host, seq, volume, path, request, state.value, reason, received, closed),
         )
+        self._change.mounts.append(number)
         return Mount(
             id=number,
             host=host,
@@ -151,6 +152,7 @@ class MountDesk(Desk):
         closed = None if state is MountState.RESTORING else at
         if not self._do("move_mount", state.value, reason, request, closed, mount_id):
             return None
+        self._change.mounts.append(mount_id)
         self._note(
             at, before.state.value, state.value, reason or "", "engine", subject=f"mount {mount_id}"
         )

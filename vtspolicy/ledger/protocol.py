@@ -6,6 +6,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from vtspolicy.changes import Written
 from vtspolicy.ledger.book import Book
 
 P = ParamSpec("P")
@@ -13,7 +14,10 @@ T = TypeVar("T")
 
 
 class Ledger(Protocol):
-    """Runs verbs of the book: `ledger.write(Book.record, intake)` answers a Deferred[Recorded].
+    """Runs verbs of the book: `ledger.read(Book.job, 17)` answers a Deferred[Job | None].
+
+    Who writes gets what changed beside the result, and has to see to what follows from it. In a
+    server that is vtspolicy.engine.effects, for all others.
 
     Verbs that write are run in the order in which they were asked for, and what one
     wrote is on the disk before its Deferred fires.
@@ -38,8 +42,8 @@ class Ledger(Protocol):
 
     def write(
         self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> Deferred[T]:
-        """Run a verb that writes; the answer is on the disk when it comes.
+    ) -> Deferred[Written[T]]:
+        """Run a verb that writes; its result and its change are on the disk when they come.
 
         While the disk is in trouble the verb is kept and tried again until it succeeds. What the
         verb itself raises comes back as its failure, and nothing of it stays.

@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
+from vtspolicy.changes import Written
 from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.file import copy, result_code
@@ -129,11 +130,11 @@ class SqliteLedger:
 
     def write(
         self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> Deferred[T]:
-        """Run a verb that writes; the answer is on the disk when it comes."""
+    ) -> Deferred[Written[T]]:
+        """Run a verb that writes; its result and its change are on the disk when they come."""
         if self._writer is None:
             return fail(LedgerError("the ledger is not open"))
-        return self._writer.add(lambda book: verb(book, *args, **kwargs))
+        return self._writer.add(lambda book: book.perform(verb, *args, **kwargs))
 
     def read(
         self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs

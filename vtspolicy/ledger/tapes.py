@@ -160,6 +160,7 @@ class TapeDesk(CopyDesk):
     def save_tape(self, tape: Tape) -> None:
         """Write all that is known of a tape."""
         self._do("save_tape", *_tape_row(tape))
+        self._change.tapes.append(tape.path)
 
     def apply_changes(
         self, changes: Iterable[Change], at: float, *, actor: str = "engine", silent: bool = False
@@ -176,6 +177,7 @@ class TapeDesk(CopyDesk):
             before, after = change.before, change.after
             told = None if silent else change.told
             if told is None and before is None:
+                self._change.tapes.append(after.path)
                 added.append(
                     (
                         *(after.vault, after.pool, after.cartridge, after.path),
@@ -186,6 +188,7 @@ class TapeDesk(CopyDesk):
             elif told is None and before is not None and before.path == after.path:
                 facts = (*_file_facts(after), after.state.value)
                 written.append((*facts, before.path, *_marks(before)))
+                self._change.tapes.append(after.path)
             elif self._apply(change, at):
                 applied += 1
                 state = before.state.value if before is not None else None
@@ -222,6 +225,7 @@ class TapeDesk(CopyDesk):
             if found is Difference.NONE or (moved and found is Difference.TOUCHED):
                 self._note_same(before.path, before.seen, after.seen, at)
         self._do("move_copies", after.vault, after.pool, after.path, before.path)
+        self._change.tapes.append(before.path)
         self._do("move_tape", after.vault, after.pool, after.path, before.path)
         self._do("move_open_mounts", after.path, before.path)
 
@@ -347,6 +351,7 @@ class TapeDesk(CopyDesk):
         It may have been moved: a record of its own would keep the one that it has from following.
         """
         self._do("set_mounted", at, tape.path)
+        self._change.tapes.append(tape.path)
 
     def forget_restore(self, tape: Tape) -> None:
         """Note that a restore which failed has not begun to write to a tape."""
@@ -373,6 +378,7 @@ class TapeDesk(CopyDesk):
         before = self._need_tape(path)
         if before.locked != locked:
             self._do("set_locked", locked, path)
+            self._change.tapes.append(path)
             told = ("free", "locked")
             self._note(
                 at,

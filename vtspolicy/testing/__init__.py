@@ -4,6 +4,8 @@
 - `vtspolicy.testing.tsm`, `netbackup`, `networker`, `dataprotector`: fakes of those products'
   commands, faithful to what is published of them, each with scenarios (`vtspolicy.testing.acting`);
 - `vtspolicy.testing.host`: a host that sends events and collects notices;
+- `vtspolicy.testing.nonstop`: a host to log on to, with TACL, EMSDIST and MEDIACOM, over Telnet,
+  SSH and plain lines;
 - `vtspolicy.testing.display`: an event as a distributor displays it, wrapped and all;
 - `vtspolicy.testing.ledger`: a ledger in memory, with faults where a test wants them;
 - `vtspolicy.testing.runner`: a runner whose runs end when the test says so;

@@ -39,4 +39,4 @@ def display(
                 line += " " + word
             fresh = False
     lines.append(line)
-    return "".join(f"{each.rstrip(' ')}\n" for each in lines).encode()
+    return "".join(f"{each.rstrip(' ')}\n" for each in lines).encode("utf-8", "surrogateescape")

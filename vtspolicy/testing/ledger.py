@@ -7,6 +7,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, execute
 
+from vtspolicy.changes import Written
 from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.file import migrate
@@ -63,16 +64,16 @@ class MemoryLedger:
 
     def write(
         self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> Deferred[T]:
+    ) -> Deferred[Written[T]]:
         """Run a verb in a transaction of its own."""
 
-        def run() -> T:
+        def run() -> Written[T]:
             self._check()
             if self.before is not None:
                 self.before(verb.__name__)
             self.book.run("BEGIN IMMEDIATE")
             try:
-                answer = verb(self.book, *args, **kwargs)
+                answer = self.book.perform(verb, *args, **kwargs)
             except BaseException:
                 self.book.run("ROLLBACK")
                 self.book.forget()

@@ -9,7 +9,7 @@ from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -60,13 +60,15 @@ def make_site(
     *,
     writable: bool,
     names: Callable[[], Collection[str]] | None = None,
+    threads: Callable[..., Deferred[Any]] = execute,
     reactor: IReactorTime | None = None,
 ) -> "BoundedSite":
     """Return the site to listen with; the verbs are there only when it is writable.
 
     `names` are the host names this server answers to; None means any, as on a UNIX socket.
+    `threads` calls a function where it does not hold up the reactor, and returns its answer.
     """
-    house = House(control=control, ledger=ledger, metrics=metrics)
+    house = House(control=control, ledger=ledger, metrics=metrics, threads=threads)
     root = Root(house, writable=writable, names=names)
     return BoundedSite(root, BoundedRequest, timeout=IDLE, reactor=reactor)
 

@@ -29,7 +29,8 @@ PrintMotd no
 class Sshd:
     """The daemon, and the commands that reach it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
+        """Prepare it; `more` is added to its configuration."""
         self.folder = folder
         (port,) = free_ports(1)
         for key in ("host_key", "client_key"):
@@ -38,7 +39,7 @@ class Sshd:
         host_key = (folder / "host_key.pub").read_text()
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
         configuration = folder / "sshd_config"
-        configuration.write_text(CONFIGURATION.format(port=port, folder=folder))
+        configuration.write_text(CONFIGURATION.format(port=port, folder=folder) + more)
         if os.geteuid() == 0:
             # What the package's start script would have made; sshd of root refuses to go without.
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

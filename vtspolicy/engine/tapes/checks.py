@@ -13,15 +13,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.engine.jobs.programs import Programs
+from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.grammar import Target
 from vtspolicy.jobs import DOUBTED, Job
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.judge import Judgement
 from vtspolicy.rules.rulings import movable, names_a_copy
-from vtspolicy.rules.table import Table
 from vtspolicy.rules.work import Query, Work
 from vtspolicy.tapes import (
     Act,
@@ -65,13 +66,13 @@ CHOSEN = "copy"
 class TapeChecks:
     """Collects what is known of tapes, and asks applications about their copies."""
 
-    ledger: Ledger
+    ledger: EngineLedger
     vaults: Vaults
     clock: IReactorTime
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
-    calls: Calls
+    programs: Programs
     metrics: Metrics
-    table: Callable[[], Table | None] = lambda: None  # the rules in force
+    policy: PolicyInForce
     log: Logger = field(factory=lambda: Logger("vtspolicy.tapes"))
 
     # -- looking
@@ -146,7 +147,7 @@ class TapeChecks:
             wanted=wanted,
             job=job.id if job is not None else None,
             handle=job.values.get(CHOSEN) if job is not None else None,
-            movable=movable(table) if (table := self.table()) is not None else (),
+            movable=movable(self.policy.current.table),
             in_place=work is not None and work.then == "restored" and work.restores_to == "path",
             application=work.application if work is not None and work.then == "restored" else None,
             needs_copy=work is None or work.then != "restored" or names_a_copy(work),
@@ -160,7 +161,7 @@ class TapeChecks:
             if not isinstance(ruling, Ask):
                 return ruling, facts
             answer = Answer(found=Found.UNKNOWN, words="too many copies were asked for")
-            if asked < MOST_ASKED and job.id not in self.calls.cancelled:
+            if asked < MOST_ASKED and job.id not in self.programs.cancelled:
                 answer = await self.ask(job, facts.tape, ruling.copy, ruling.need)
             asked += 1
             facts = evolve(facts, answers={**facts.answers, ruling.copy.id: answer})
@@ -199,7 +200,7 @@ class TapeChecks:
 
     async def _ask(self, job: Job, query: Query, tape: Tape, copy: Copy, need: Proof) -> Answer:
         if need is not Proof.DATA:
-            said = await self.calls.answer(job, query, "gate", {})
+            said = await self.programs.answer(job, query, "gate", {})
         else:
             said = await self._read_back(job, query, tape)
         if said.state != "completed":
@@ -228,12 +229,12 @@ class TapeChecks:
         templates = [*query.run, *query.input]
         ways = [way for way in (TARGET, STAGING) if any(way in each for each in templates)]
         if not ways:
-            return await self.calls.answer(job, query, "read", {})
+            return await self.programs.answer(job, query, "read", {})
         try:
             make = self.vaults.new_target if ways[0] == TARGET else self.vaults.new_staging
             path = await self.in_thread(make, tape, token)
             asking = evolve(job, values={**job.values, ways[0].strip("{}"): path})
-            said = await self.calls.answer(asking, query, "read", {})
+            said = await self.programs.answer(asking, query, "read", {})
             if said.state != "completed":
                 return said
             found = await self.in_thread(self.vaults.brought_digest, tape, token)
@@ -250,7 +251,7 @@ class TapeChecks:
             return Answer(found=Found.UNKNOWN, words="the rule has no query")
         asking = evolve(job, values={**job.values, **of_tape(tape)})
         try:
-            said = await self.calls.answer(asking, query, "verify", readings)
+            said = await self.programs.answer(asking, query, "verify", readings)
         except ExpansionError as error:
             return Answer(found=Found.UNKNOWN, words=str(error))
         if said.state == "completed":
@@ -265,9 +266,8 @@ class TapeChecks:
     def _with_table(self, own: Work | None, copy: Copy) -> Iterator[tuple[Work, Mapping[str, str]]]:
         if own is not None:
             yield own, copy.values
-        table = self.table()
         asked = [] if own is None else [own]
-        for rule in table.rules if table is not None else ():
+        for rule in self.policy.current.table.rules:
             work = rule.work
             if work is None or work.then != "migrated" or work.application != copy.application:
                 continue

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import Job, JobState, RequestState
-from vtspolicy.ledger import Book, Intake, Recorded
+from vtspolicy.ledger import Book, Intake
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.table import Table
@@ -48,8 +48,7 @@ class Proving:
 
     clock: IReactorTime
     checks: TapeChecks
-    take_up: Callable[[Intake, Recorded], None] = lambda *_: None  # lets jobs wait for their turn
-    doubt: Callable[[], str | None] = lambda: None  # why the clock is not to be believed
+    doubt: Callable[[], str | None]  # why the clock is not to be believed
     _asked: dict[int, float] = field(factory=dict)  # copy -> when its proof was last asked for
     _loop: LoopingCall | None = None
     _log: Logger = field(factory=lambda: Logger("vtspolicy.tapes"))
@@ -73,13 +72,12 @@ class Proving:
 
     async def ask_for_due(self) -> None:
         """Record a job for each copy whose proof is older than its rule wants."""
-        table = self.checks.table()
-        if table is None or self.doubt() is not None:
+        if self.doubt() is not None:
             return
         now = self.clock.seconds()
         self._asked = {copy: at for copy, at in self._asked.items() if at > now - AGAIN}
         left = AT_ONCE
-        for work in _repeated(table):
+        for work in _repeated(self.checks.policy.current.table):
             due = await self.checks.ledger.read(
                 Book.copies_due,
                 work.application,
@@ -92,8 +90,7 @@ class Proving:
                 left -= 1
                 self._asked[copy.id] = now
                 intake = _intake(copy, work, now)
-                recorded = await self.checks.ledger.write(Book.record, intake)
-                self.take_up(intake, recorded)
+                await self.checks.ledger.write(Book.record, intake)
 
     async def do(self, job: Job) -> Ending:
         """Prove one copy again; a copy that is lost fails the job."""
