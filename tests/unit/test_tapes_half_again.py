@@ -1,11 +1,12 @@
 """A half-restored tape whose next restore writes nothing: it is half-restored as before."""
 
 import pytest
+from attrs import evolve
 from tape_programs import ERASED, Player
 from tape_sites import TapeSite
 from tape_worlds import TapeWorld
 
-from vtspolicy.tapes import Reason
+from vtspolicy.tapes import Reason, TapeState
 
 HALF = (*ERASED, ("send", "Restore", 0), ("finish", "halfway", "end"))
 
@@ -93,3 +94,45 @@ def test_what_a_host_writes_before_the_run_is_started_is_its_own(make, before):
 
 def last(world):
     return world.ledger.book.requests(limit=1)[0]
+
+
+def left_unseen(make, data):
+    """A restore into the tape whose end was not seen; then the table restores beside it."""
+    world = make(*ERASED, ("send", "Restore", 0))
+    tape = world.tapes[0]
+    tape.path.write_bytes(data(tape.content))
+    play(world, ("finish", "lost", "end"), ("work",))
+    assert record(world).is_left_unknown
+    assert Player(world).do("Restore", 0).state.value == "failed"  # it would write into the tape
+    beside = TapeSite()
+    world.engine.policy.use(evolve(world.site.reader, table=beside.table))
+    beside.remove()
+    return world
+
+
+def test_a_restore_beside_it_ends_that_where_the_same_came_back(make):
+    world = left_unseen(make, lambda content: content)
+    play(world, ("do", "Restore", 0))
+    assert (record(world).state, record(world).restoring) == (TapeState.MIGRATED, None)
+    play(world, ("do", "Erase", 0))
+    assert world.tapes[0].read() == b""
+    play(world, ("do", "Restore", 0))
+    assert world.tapes[0].read() == world.tapes[0].content
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        lambda content: content[:-1],
+        lambda content: content + b"more",
+        lambda content: content[::-1],
+    ],
+)
+def test_a_restore_beside_it_leaves_what_may_be_a_hosts(make, data):
+    world = left_unseen(make, data)
+    there = world.tapes[0].path.read_bytes()
+    request = Player(world).do("Restore", 0)
+    assert (request.state.value, Reason.LEFT_UNKNOWN.words in request.reason) == ("failed", True)
+    assert world.tapes[0].path.read_bytes() == there
+    assert record(world).is_left_unknown
+    assert world.engine.vaults.leftovers("VAULT01") == []

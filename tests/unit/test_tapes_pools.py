@@ -96,3 +96,13 @@ def test_what_comes_back_beside_a_tape_that_was_removed_is_of_its_own_copy(world
     assert last(world) == "completed"
     (copy,) = world.ledger.book.copies_of(str(second.path))
     assert (records(world)[1].held, len(copy.restored)) == (copy.id, 1)
+
+
+def test_a_pool_that_was_emptied_before_its_turn_is_not_copied(world):
+    for _ in range(2):  # the second one waits for the first
+        Player(world).send("archive", 0)
+    for tape in world.tapes:
+        tape.path.unlink()
+    Player(world).work()
+    assert last(world) == "there is no tape in the pool"
+    assert world.ledger.book.requests(limit=1)[0].state.value == "failed"

@@ -63,6 +63,7 @@ class Engine:
         """Take up what an earlier server left: running jobs are adopted, waiting ones wait on."""
         await self.runner.open()
         await self.clock_watch.begin()
+        await self.catalogue.begin()
         await self.recovery.begin_era()
         self.policy.use(self.policy.current)
         await self.recovery.take_up()

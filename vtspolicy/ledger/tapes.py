@@ -415,6 +415,16 @@ class TapeDesk(CopyDesk):
         told = {vault: asdict(features) for vault, features in found.items()}
         self._do("set_meta", "vault_features", json.dumps(told))
 
+    def vault_mounts(self) -> dict[str, str]:
+        """Return where the file systems are mounted that had the tapes, by folders of vaults."""
+        row = self._one("meta", "vault_mounts")
+        found: dict[str, str] = json.loads(row[0]) if row is not None else {}
+        return found
+
+    def keep_vault_mounts(self, mounts: Mapping[str, str]) -> None:
+        """Record where the file systems are mounted that have the tapes."""
+        self._do("set_meta", "vault_mounts", json.dumps(mounts))
+
     def last_cleanup(self) -> str | None:
         """Return the day, as ISO has it, of the last cleanup."""
         row = self._one("meta", "cleanup")

@@ -83,6 +83,7 @@ class Facts:
     handle: str | None = None  # of the copy that an operator chose
     movable: Collection[str] = ()  # applications that can bring a tape back to another place
     in_place: bool = False  # the restore writes into the tape's own file
+    same: bool | None = None  # what is on the tape is what came back; None: nothing came back yet
     was_there: bool = False  # the tape's file, as the restore of it began
     application: str | None = None  # whose program restores it
     needs_copy: bool = True  # the restore names the copy that it brings back
@@ -320,7 +321,11 @@ def _restore(facts: Facts) -> Ruling:
             ruling = _may_overwrite(facts, whole)
             if ruling is not None:
                 return ruling
-    elif tape.is_left_unknown and not tape.is_overridden(facts.now, facts.job):
+    elif (
+        tape.is_left_unknown
+        and (facts.in_place or facts.same is False)
+        and not tape.is_overridden(facts.now, facts.job)
+    ):
         return _refused(Reason.LEFT_UNKNOWN)
     if tape.size:
         unguarded = _why_unguarded(facts)

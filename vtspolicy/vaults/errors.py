@@ -37,6 +37,10 @@ class CannotProbeError(VaultError):
     """A vault in which nothing can be written, so that what it can do is not known."""
 
 
+class NotMountedError(VaultError):
+    """A vault or pool of which the file system that has its tapes is not mounted."""
+
+
 class NoSuchPoolError(VaultError):
     """There is no pool of this name in the vault."""
 

@@ -26,6 +26,7 @@ from vtspolicy.vaults.errors import (
     told,
     trouble,
 )
+from vtspolicy.vaults.mounted import mounts_of, require_mounted, without_moved
 from vtspolicy.vaults.system import FOLDER, System, boot
 
 EMPTY_VAULT = "vault {vault} is empty; is its file system mounted?"
@@ -63,6 +64,7 @@ class Looking:
     def __init__(self, roots: Mapping[str, Path], *, system: System | None = None) -> None:
         self.roots = dict(roots)  # name -> directory; a reload replaces it
         self.system = system or System()
+        self.mounts: dict[str, str] = {}  # where the file systems with tapes are: see `mounted`
         boot()  # read now, and remembered: later there may be no descriptor for it
 
     def find(self, target: Target, known: Sequence[Tape] = ()) -> Found:
@@ -180,7 +182,7 @@ class Looking:
     def pools_of(self, vault: str, passed: list[str] | None = None) -> list[str]:
         """Return the names of the pools of one vault; `passed` is told of what is none."""
         try:
-            with os.scandir(self._root(vault)) as entries:
+            with os.scandir(self._mounted_root(vault)) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError as error:
             raise trouble(error, f"vault {vault} cannot be read") from error
@@ -265,11 +267,17 @@ class Looking:
             raise VaultError(f"there is no vault {vault} on this node")
         return root
 
+    def _mounted_root(self, vault: str) -> Path:
+        """Return a vault's directory. Raises NotMountedError."""
+        root = self._root(vault)
+        require_mounted(self.system, self.mounts, root, f"vault {vault}")
+        return root
+
     @contextmanager
     def root(self, vault: str) -> Iterator[int]:
         """Hold a vault's own folder open; give its descriptor."""
         with told(f"vault {vault} cannot be opened"):
-            folder = self.system.open(self._root(vault), FOLDER)
+            folder = self.system.open(self._mounted_root(vault), FOLDER)
         try:
             yield folder
         finally:
@@ -286,6 +294,9 @@ class Looking:
             self.system.close(pool)
 
     def _below(self, above: int, vault: str, name: str) -> int:
+        require_mounted(
+            self.system, self.mounts, self._root(vault) / name, f"pool {name} of vault {vault}"
+        )
         try:
             return self.system.open(name, FOLDER | os.O_NOFOLLOW, above)
         except FileNotFoundError:
@@ -350,8 +361,11 @@ class Looking:
 class _Held(Looking):
     """Vaults of which the pool that was used last is held open for whoever wants it next."""
 
-    def __init__(self, roots: Mapping[str, Path], *, system: System) -> None:
+    def __init__(
+        self, roots: Mapping[str, Path], mounts: dict[str, str], *, system: System
+    ) -> None:
         super().__init__(roots, system=system)
+        self.mounts = mounts
         self.held = ExitStack()
         self._last: tuple[str, str, int] | None = None  # vault, pool, descriptor
 
@@ -368,7 +382,7 @@ class OneLook:
     """One look at many tapes, for a command each: those of one pool share its opening."""
 
     def __init__(self, vaults: Looking) -> None:
-        self._vaults = _Held(vaults.roots, system=vaults.system)
+        self._vaults = _Held(vaults.roots, vaults.mounts, system=vaults.system)
 
     def __enter__(self) -> Self:
         return self
@@ -384,10 +398,11 @@ class OneLook:
 def look_through(vaults: Looking, known: Collection[Tape]) -> Seen:
     """Return the tapes of all vaults. In a thread.
 
-    A vault without any pool, of which tapes are known, is one that is not mounted: nothing of it is
-    believed to be gone.
+    A vault without any pool, of which tapes are known, is one that is not mounted, and so is one
+    whose mount point has no file system: nothing of it is believed to be gone.
     """
     began = time.monotonic()
+    vaults.mounts = without_moved(vaults.system, vaults.mounts, known)
     tapes: list[Tape] = []
     troubles: list[str] = []
     whole: set[str] = set()
@@ -411,6 +426,9 @@ def look_through(vaults: Looking, known: Collection[Tape]) -> Seen:
         f"{name} is there more than once: {', '.join(where[:5])}"
         for name, where in named_twice(tapes).items()
     ]
+    vaults.mounts = mounts_of(
+        vaults.system, vaults.mounts, [vaults.roots[vault] for vault in whole], tapes
+    )
     return Seen(
         tapes=tuple(tapes),
         vaults=frozenset(whole),

@@ -270,6 +270,24 @@ def is_beginning(file: int, whole: int) -> bool:
     return True
 
 
+def is_same(place: Place, judged: Fingerprint, token: str) -> bool:
+    """Return whether the judged file has what was brought back. Raises ChangedError.
+
+    A beginning of it is not enough: a host may have shortened the tape.
+    """
+    try:
+        with (
+            opened(place, place.private(token, RESTORE), os.O_RDONLY) as new,
+            opened(place, place.name, os.O_RDONLY) as file,
+        ):
+            size = require_judged(place, file, judged).size
+            same = size == place.system.facts(new).st_size and is_beginning(file, new)
+            require_judged(place, file, judged)
+            return same
+    except FileNotFoundError as error:
+        raise ChangedError(f"{place.tape.name} or its restored file is gone") from error
+
+
 def recover(place: Place, token: str) -> None:
     """Complete or undo what a crash has left of the acts of one attempt.
 

@@ -42,6 +42,20 @@ class System:
         """Return what is known of a name; a symbolic link is not followed."""
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
 
+    def mount_point(self, folder: str) -> str | None:
+        """Return where the file system that has a folder is mounted; None when that is not known.
+
+        A folder of the same file system that is mounted again is not told apart from its parent.
+        """
+        try:
+            place = Path(folder).resolve(strict=True)
+            device = place.stat().st_dev
+            while place != place.parent and place.parent.stat().st_dev == device:
+                place = place.parent
+        except OSError:
+            return None
+        return str(place)
+
     def truncate(self, file: int) -> None:
         """Empty a file."""
         os.ftruncate(file, 0)

@@ -387,6 +387,14 @@ class Vaults(Looking):
         with self._place(tape) as place:
             return restores.exchange(place, judged, token)
 
+    def is_same(self, tape: Tape, judged: Fingerprint, token: str) -> bool:
+        """Return whether a tape's file has what was brought back: see `restores.is_same`.
+
+        Raises ChangedError.
+        """
+        with self._place(tape) as place:
+            return restores.is_same(place, judged, token)
+
     def begin_copying(self, tape: Tape, judged: Fingerprint, token: str) -> None:
         """Note that the restored file is about to be copied: see `restores.begin_copying`."""
         with self._place(tape) as place:

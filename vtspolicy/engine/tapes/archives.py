@@ -35,6 +35,9 @@ FUTURE_NS = 5 * 10**9
 GONE = "was moved, removed or emptied while it was copied"
 """Why there is no copy of a tape that had data as its copy began."""
 
+EMPTIED = "there is no tape in the pool"
+"""Why a whole pool is not copied that had tapes as the command came."""
+
 
 @define(kw_only=True)
 class Archives:
@@ -51,8 +54,9 @@ class Archives:
             ]
         except VaultError as error:
             return Ending(state=JobState.FAILED, kind=REFUSED, reason=str(error))
-        if not tapes and "cartridge" in job.values:
-            return Ending(state=JobState.FAILED, kind=REFUSED, reason=Reason.NO_TAPE.told())
+        if not tapes and {"cartridge", "pool"} & job.values.keys():
+            reason = Reason.NO_TAPE.told() if "cartridge" in job.values else EMPTIED
+            return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason)
         refused = [(tape, each) for tape, each in rulings if isinstance(each, Refused)]
         whole_pool = "cartridge" not in job.values
         if refused and (len(refused) == len(rulings) or not whole_pool):

@@ -74,6 +74,10 @@ class Catalogue:
     _loop: LoopingCall | None = None
     _log: Logger = field(factory=lambda: Logger("vtspolicy.tapes"))
 
+    async def begin(self) -> None:
+        """Learn which file systems have the tapes, before anything is done in a vault."""
+        self.vaults.mounts = await self.ledger.read(Book.vault_mounts)
+
     def start(self) -> None:
         """Scan now, in a thread, then watch."""
         self._loop = LoopingCall(self._watch)
@@ -125,7 +129,7 @@ class Catalogue:
         ):
             known += page
 
-        anew = began >= self._due
+        anew, mounts = began >= self._due, self.vaults.mounts
 
         def look() -> tuple[tuple[tuple[str, int], ...], Seen, list[Change]]:
             self._features = _found(self.vaults, anew=anew)
@@ -136,6 +140,8 @@ class Catalogue:
 
         folders, seen, changes = await self.threads(look)
         await self._tell_features()
+        if self.vaults.mounts != mounts:
+            await self.ledger.write(Book.keep_vault_mounts, self.vaults.mounts)
         changed, left = await self._write(changes, actor, first=not known)
         fresh = any(mtime / 1e9 > began - FRESH for _, mtime in folders)
         self._folders = None if fresh or left else folders

@@ -248,7 +248,12 @@ class Restores:
         checks, failed = self.checks, evolve(judgement, state="failed")
         held_until = min(checks.clock.seconds() + HELD_OPEN, until)
         while True:
-            facts = evolve(await checks.facts(tape, job), was_there=plan.there)
+            try:
+                same = await self._is_same(job, tape)
+            except ChangedError:
+                tape = await checks.look_again(tape)
+                continue
+            facts = evolve(await checks.facts(tape, job), was_there=plan.there, same=same)
             ruling, _ = await checks.judged(Act.RESTORE, job, facts)
             if isinstance(ruling, Done):  # by another request; the host may be writing to it
                 return (), evolve(judgement, reason=ruling.words)
@@ -261,6 +266,14 @@ class Restores:
                 whole = evolve(tape, size=taken.size, written=taken.written, seen=taken)
                 return (Brought(tape=whole, file=taken, copy=plan.copy),), judgement
             tape = await checks.look_again(tape)
+
+    async def _is_same(self, job: Job, tape: Tape) -> bool | None:
+        """Return whether what came back is what is on a tape, where that may be a host's."""
+        if not tape.is_left_unknown:
+            return None
+        vaults = self.checks.vaults
+        same: bool = await self.checks.in_thread(vaults.is_same, tape, tape.seen, token_of(job))
+        return same
 
     async def _why_other(
         self, plan: Plan, tape: Tape, digest: Callable[[], str | None]
