@@ -83,15 +83,16 @@ class Event:
     def is_own_notice(self) -> bool:
         """Whether it is one of our notices, shown back to us by a distributor.
 
-        A host may post it again under a subsystem id of its own: the word shows it then. With `-`
-        behind the word it is a command in capitals, which the parser answers: STATUS - 42.
+        A host may post it again under a subsystem id of its own: the word shows it then. STATUS
+        with `-` behind it is the verb in capitals, which the parser answers: STATUS - 42.
         """
         if self.ssid is not None and self.ssid.startswith(OWN_SUBSYSTEM):
             return True
         text = self.command
         if text.startswith("VTSPolicy "):
             word, _, rest = text[len("VTSPolicy ") :].partition(" ")
-            return word in Word.__members__ and not rest.lstrip().startswith("-")
+            in_capitals = word == Word.STATUS.name and rest.lstrip().startswith("-")
+            return word in Word.__members__ and not in_capitals
         return _NOTICE_TEXT.match(text) is not None
 
     @property
