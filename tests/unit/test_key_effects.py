@@ -96,8 +96,8 @@ progress        unit/test_progress.py::test_the_share_is_read_from_the_output_on
 expect          unit/test_rules_judge.py::test_a_success_without_the_expected_count_is_none
 cause           unit/test_rules_outputs.py::test_the_line_that_shows_why_is_the_reason_and_not_the_statistics_after_it
 verify          unit/test_engine_calls_told.py::test_a_verification_that_failed_shows_why_beside_what_the_run_said
-poll            unit/test_following.py::test_a_job_is_polled_by_its_number_quickly_at_first_and_then_as_often_as_the_rule_says
-cancel          unit/test_following.py::test_a_cancelled_job_is_cancelled_in_the_application_at_once
+poll            unit/test_polling.py::test_a_job_is_polled_by_its_number_quickly_at_first_and_then_as_often_as_the_rule_says
+cancel          unit/test_polling.py::test_a_cancelled_job_is_cancelled_in_the_application_at_once
 cancel_input    unit/test_rules_commands.py::test_what_a_queued_application_is_told_is_shown_line_by_line
 handle          unit/test_rules_shipped.py::test_networker_must_name_its_save_time
 ready           unit/test_engine_mounts_closed.py::test_a_mount_request_that_is_open_is_answered
@@ -122,16 +122,16 @@ run             unit/test_rules_input.py::test_all_that_a_queued_application_nee
 outcome         unit/test_rules_judge.py::test_a_table_without_a_default_fails_what_it_does_not_list
 read            unit/test_rules_shipped.py::test_bacula_is_read_whatever_case_its_catalogue_gives_the_columns
 input           unit/test_rules_input.py::test_all_that_a_queued_application_needs_can_be_said_in_the_table
-expect          unit/test_following.py::test_a_success_without_what_is_expected_is_a_failure
+expect          unit/test_polling.py::test_a_success_without_what_is_expected_is_a_failure
 absent          unit/test_rules_input.py::test_a_clear_no_is_distinguished_from_no_answer
 timeout         unit/test_rules_input.py::test_all_that_a_queued_application_needs_can_be_said_in_the_table
 prepare         unit/test_engine_orphans.py::test_what_a_killed_server_asked_is_gone_before_it_is_asked_again
-every           unit/test_following.py::test_a_job_is_polled_by_its_number_quickly_at_first_and_then_as_often_as_the_rule_says
+every           unit/test_polling.py::test_a_job_is_polled_by_its_number_quickly_at_first_and_then_as_often_as_the_rule_says
 running         unit/test_rules_shipped.py::test_states_of_bacula_that_differ_in_case_stay_apart
 completed       unit/test_rules_shipped.py::test_bacula_is_read_whatever_case_its_catalogue_gives_the_columns
-warning         unit/test_following.py::test_a_success_without_what_is_expected_is_a_failure
+warning         unit/test_polling.py::test_a_success_without_what_is_expected_is_a_failure
 find            unit/test_engine_queued.py::test_a_submission_that_was_cancelled_and_was_taken_is_cancelled_there
-patience        unit/test_following.py::test_polls_without_an_answer_are_borne_only_as_long_as_the_rule_says
+patience        unit/test_polling.py::test_polls_without_an_answer_are_borne_only_as_long_as_the_rule_says
 reading:
 pattern         unit/test_rules_shipped.py::test_bacula_is_read_whatever_case_its_catalogue_gives_the_columns
 field           unit/test_rules_shipped.py::test_restic_is_believed_only_when_it_read_the_whole_tape

@@ -2,7 +2,7 @@
 
 import pytest
 from attrs import evolve
-from test_following import READINGS, WORK
+from test_polling import READINGS, WORK
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 
