@@ -27,6 +27,12 @@ OTHER = "other"
 REFUSALS = (Word.REJECTED, Word.DENIED, Word.NORULE)
 """First notices after which a request is over."""
 
+MOUNT_RESULTS = (
+    *("noted", "recalled", "joined", "repeated", "ready", "failed", "closed", "duplicate"),
+    *("unknown", "denied", "unheard", "unread", "esm", "dismounted"),
+)
+"""What can be done about a tape message."""
+
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _JOB_SECONDS = (0.1, 1, 10, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 
@@ -172,6 +178,8 @@ class Metrics:
             self.commands.labels("", result)
         for result in ("taken", "refused"):
             self.reloads.labels(result)
+        for result in MOUNT_RESULTS:
+            self.mounts.labels(result)
 
     @property
     def of_configuration(self) -> tuple[Gauge, ...]:
@@ -217,6 +225,8 @@ class Metrics:
         self._applications = frozenset(applications)
         self._rules = frozenset(name for name, _, _ in known)
         self.know_hosts(self._hosts)
+        for rule in self._rules:
+            self.rule_matches.labels(rule)
         for family in self._families:
             for word in (Word.DENIED, Word.NORULE):
                 self.commands.labels(family, word.name.lower())

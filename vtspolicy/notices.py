@@ -109,7 +109,7 @@ KEY_HELP: Mapping[str, str] = {
     "ref": "the host's own reference, repeated",
     "family": "the family or verb of the command",
     "operation": "its operation",
-    "tape": "the tape or pool",
+    "tape": "the tape or pool; a list of tapes in the first notice only",
     "ok": "how many jobs succeeded",
     "warn": "how many ended with warnings",
     "failed": "how many ended in any other way",

@@ -26,12 +26,12 @@ from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.engine import Engine
 from vtspolicy.engine.assembly import assemble
-from vtspolicy.engine.lanes import THREADS, Lanes
-from vtspolicy.engine.operating import Operator
+from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
+from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire
-from vtspolicy.hosts.listener import Doors
+from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, Link
 from vtspolicy.ledger import Book, Ledger, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
@@ -97,7 +97,7 @@ class Service:
     log: Logger = field(factory=lambda: Logger("vtspolicy.service"))
     ledger: Ledger = field(init=False)
     engine: Engine = field(init=False)
-    doors: Doors = field(init=False)
+    listeners: Listeners = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
     operator: Operator = field(init=False)
@@ -123,7 +123,7 @@ class Service:
             metrics=self.metrics,
             steady=time.monotonic,
             trust=ClockTrust(wall=self.reactor.seconds, boot=boot_time, boot_id=boot_id()),
-            threads=Lanes(
+            threads=VaultThreads(
                 known=lambda: self.engine.vaults.roots,
                 threads=Threads("disk", self.reactor, THREADS).ask,
             ),
@@ -135,7 +135,7 @@ class Service:
             node=configuration.node,
             settle=configuration.settle,
         )
-        self.doors = Doors(
+        self.listeners = Listeners(
             link=link,
             hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
             limit=configuration.connections,
@@ -147,7 +147,7 @@ class Service:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
         self.operator = Operator(
-            engine=self.engine, doors=self.doors, reread=self.reread, started=0.0
+            engine=self.engine, listeners=self.listeners, reread=self.reread, started=0.0
         )
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
@@ -167,7 +167,7 @@ class Service:
         if self._is_over():
             return
         self.operator.begin()
-        await self.doors.open(self.reactor, configuration.listen)
+        await self.listeners.open(self.reactor, configuration.listen)
         self._know_certificates()
         await self._open_web()
         if self._is_over():
@@ -179,7 +179,7 @@ class Service:
         self._certificates_loop.start(DAY).addErrback(self._defect)  # and now
         self._housekeeping.clock = self.reactor
         self._housekeeping.start(HOUSEKEEPING, now=False).addErrback(self._defect)
-        doors = ", ".join(address(port) for port in (*self.doors.ports, *self.ports))
+        doors = ", ".join(address(port) for port in (*self.listeners.ports, *self.ports))
         self.log.info("Ready: {doors}.", action="ready", doors=doors)
         self.notifier.ready(f"Ready: {doors}")
 
@@ -310,8 +310,8 @@ class Service:
             await maybeDeferred(port.stopListening)
         if self.control is not None:
             await self.control.close()
-        await self.doors.close()
-        self.engine.patience.close()
+        await self.listeners.close()
+        self.engine.wait_timeouts.close()
         await hung_up
         await self.ledger.close()
         if self._spool is not None:

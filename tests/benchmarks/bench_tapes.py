@@ -24,8 +24,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from vtspolicy.engine.catalogue import Catalogue
 from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.vaults import Vaults
 

@@ -50,7 +50,7 @@ def _tell_before_the_record() -> None:
 
 def _forget_claims() -> None:
     """A run that an earlier server started is started once more."""
-    from vtspolicy.engine.conduct import Conductor
+    from vtspolicy.engine.jobs.job_runner import JobRunner
     from vtspolicy.runner.spool import Spool
 
     prepare = Spool.prepare
@@ -63,12 +63,12 @@ def _forget_claims() -> None:
         self._conduct(job.id, self._attempt(job, adopt=False))
 
     Spool.prepare = prepare_again  # type: ignore[method-assign]
-    Conductor.resume = resume  # type: ignore[method-assign]
+    JobRunner.resume = resume  # type: ignore[method-assign]
 
 
 def _know_no_event_again() -> None:
     """Events lose their identity."""
-    from vtspolicy.engine import intake
+    from vtspolicy.engine.commands import intake
 
     intake.identity = lambda *_: None
 

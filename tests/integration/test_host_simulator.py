@@ -50,10 +50,10 @@ class Simulator:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.doors = {}
+        self.listeners = {}
         while "Log on as" not in (line := self.process.stdout.readline()):
-            door = json.loads(line)
-            self.doors[door["kind"]] = door
+            listener = json.loads(line)
+            self.listeners[listener["kind"]] = listener
 
     def order(self, text):
         self.process.stdin.write(text + "\n")
@@ -92,11 +92,11 @@ def simulator(keys):
         started.process.communicate()
 
 
-def real_ssh(folder, door, *words, strict="accept-new"):
+def real_ssh(folder, listener, *words, strict="accept-new"):
     """A real ssh that logs on with the key; words that begin with `-` are its own."""
     options = [
         "BatchMode=yes",
-        f"Port={door['port']}",
+        f"Port={listener['port']}",
         f"IdentityFile={folder / 'id'}",
         "IdentitiesOnly=yes",
         f"UserKnownHostsFile={folder / 'known_hosts'}",
@@ -159,41 +159,41 @@ def talk():
 
 
 def test_a_real_ssh_runs_a_command_and_gets_its_status(simulator, keys):
-    door = simulator.doors["ssh"]
-    done = run(real_ssh(keys, door, "tacl -c '#OUTPUT hello'"))
+    listener = simulator.listeners["ssh"]
+    done = run(real_ssh(keys, listener, "tacl -c '#OUTPUT hello'"))
     assert (done.returncode, done.stdout) == (0, "hello\n")
-    assert run(real_ssh(keys, door, "tacl -c NONSENSE")).returncode == 1
-    assert run(real_ssh(keys, door, "ls")).returncode == 127
+    assert run(real_ssh(keys, listener, "tacl -c NONSENSE")).returncode == 1
+    assert run(real_ssh(keys, listener, "ls")).returncode == 127
 
 
 def test_the_fingerprint_that_is_shown_is_the_one_that_ssh_sees(simulator, keys):
-    door = simulator.doors["ssh"]
-    run(real_ssh(keys, door, "tacl -c TIME"))
+    listener = simulator.listeners["ssh"]
+    run(real_ssh(keys, listener, "tacl -c TIME"))
     shown = run([program("ssh-keygen"), "-lf", str(keys / "known_hosts")])
-    assert door["fingerprint"] in shown.stdout
+    assert listener["fingerprint"] in shown.stdout
 
 
 def test_a_changed_host_key_is_refused_by_a_real_ssh(simulator, keys):
-    door = simulator.doors["ssh"]
-    run(real_ssh(keys, door, "tacl -c TIME"))
+    listener = simulator.listeners["ssh"]
+    run(real_ssh(keys, listener, "tacl -c TIME"))
     simulator.stop()
     (keys / "key").unlink()
     words = [
-        f"ssh:{door['port']}",
+        f"ssh:{listener['port']}",
         "--authorized-keys",
         keys / "id.pub",
         "--host-key",
         keys / "key",
     ]
     other = Simulator(keys, *words)
-    done = run(real_ssh(keys, other.doors["ssh"], "tacl -c TIME", strict="yes"))
+    done = run(real_ssh(keys, other.listeners["ssh"], "tacl -c TIME", strict="yes"))
     assert done.returncode == 255
     assert "HOST IDENTIFICATION HAS CHANGED" in done.stderr
     other.stop()
 
 
 def test_a_display_over_a_real_ssh_goes_on_after_the_link_was_cut(simulator, keys, talk):
-    argv = real_ssh(keys, simulator.doors["ssh"], "-s", "tacl")
+    argv = real_ssh(keys, simulator.listeners["ssh"], "-s", "tacl")
     first = talk(argv)
     first.until("1> ")
     first.send(START)
@@ -252,7 +252,7 @@ def test_telnet_over_tls_shows_its_certificate(keys):
     simulator = Simulator(keys, "telnets:0", *words)
     context = ssl.create_default_context(cafile=keys / "cert.pem")
     with (
-        socket.create_connection(("127.0.0.1", simulator.doors["telnets"]["port"])) as link,
+        socket.create_connection(("127.0.0.1", simulator.listeners["telnets"]["port"])) as link,
         context.wrap_socket(link, server_hostname="nsk1") as safe,
     ):
         safe.settimeout(PATIENCE)

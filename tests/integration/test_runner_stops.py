@@ -18,7 +18,7 @@ from test_runner import (
 from twisted.internet import reactor
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.runner import identity, signals
 from vtspolicy.runner.protocol import End
 from vtspolicy.runner.spool import Spool
@@ -274,7 +274,7 @@ class TestWhatAKilledServerHadAsked(RunnerCase):
             await self.has("begun", key)
         await self.runner.start(self.sh("exit 0", key=keys[0]))
         await self.restarted()
-        await Calls(clock=reactor, runner=self.runner, node="n").end_orphans(job)
+        await Programs(clock=reactor, runner=self.runner, node="n").end_orphans(job)
         assert keys_that_run(self.spool) == {run.key for run in theirs}
         assert self.runner.live == ()
 

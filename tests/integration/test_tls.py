@@ -18,7 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ports import free_ports
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
@@ -27,7 +27,7 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 from vtspolicy.config.endpoints import why_no_server
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.hosts.certificates import lets_in_nobody
-from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Doors, _Door, server_endpoint
+from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Listeners, _Door, server_endpoint
 from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
 
@@ -84,14 +84,16 @@ class Authority:
     def _write(path, certificate):
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def certify(self, name):
-        """Write NAME.pem and NAME.key, and return both paths."""
+    def certify(self, name, usage=()):
+        """Write NAME.pem and NAME.key, and return both paths; `usage` is the extended key usage."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         named = self._builder(subject, key).add_extension(
             x509.SubjectAlternativeName([address]), critical=False
         )
+        if usage:
+            named = named.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
         certificate, private = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         self._write(certificate, named.sign(self.key, hashes.SHA256()))
         private.touch(mode=0o600)
@@ -328,6 +330,24 @@ def test_a_certificate_that_signs_no_other_does_not_do_for_the_authority(tmp_pat
         assert "authority.pem holds no certificate of an authority" in said
 
 
+@pytest.mark.parametrize(
+    ("usage", "good"),
+    [
+        ([ExtendedKeyUsageOID.CLIENT_AUTH], False),
+        ([ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.CODE_SIGNING], False),
+        ([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH], True),
+        ([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE], True),
+    ],
+)
+def test_a_certificate_that_is_not_for_servers_is_an_error(tmp_path, usage, good):
+    configuration = site(tmp_path, (-1, 100), (-1, 100))
+    Authority(tmp_path).certify("server", usage)
+    for verb in ("check",) if good else ("check", "serve"):
+        code, said = told_by(verb, configuration)
+        assert ("server.pem is not for TLS servers" in said) is not good
+        assert (code == 2) is not good
+
+
 def test_an_intermediate_authority_lets_in_hosts_and_a_host_that_signed_itself_lets_in_itself(
     tmp_path,
 ):
@@ -469,7 +489,7 @@ def door():
     """A TLS door without a network, and why it refused."""
     clock = Clock()
     refused = []
-    doors = Doors(
+    doors = Listeners(
         link=SimpleNamespace(reactor=clock),
         hosts=tuple,
         limit=2,

@@ -18,7 +18,7 @@ from twisted.logger import globalLogPublisher
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.control import Refused
 from vtspolicy.engine.assembly import assemble
-from vtspolicy.engine.operating import Operator
+from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.events.decoder import decoder
 from vtspolicy.grammar import load_vocabulary
@@ -198,19 +198,19 @@ class Times:
 
     def __init__(self, clock):
         self.clock = clock
-        self.calls = []
+        self.programs = []
 
     def seconds(self):
         return self.clock.seconds()
 
     def callLater(self, delay, function, *args, **kwargs):
-        self.calls = [each for each in self.calls if each.active()]
+        self.programs = [each for each in self.programs if each.active()]
         call = self.clock.callLater(delay, function, *args, **kwargs)
-        self.calls.append(call)
+        self.programs.append(call)
         return call
 
     def getDelayedCalls(self):
-        return [each for each in self.calls if each.active()]
+        return [each for each in self.programs if each.active()]
 
     def crash(self):
         for each in self.getDelayedCalls():
@@ -314,7 +314,7 @@ class World:
         )
         self.operator = Operator(
             engine=self.engine,
-            doors=SimpleNamespace(sessions=self.sessions),
+            listeners=SimpleNamespace(sessions=self.sessions),
             reread=lambda: self.site.reader,
             started=0.0,
         )
@@ -327,7 +327,8 @@ class World:
     def use_threads(self, threads):
         """Let the files be looked at by this from now on; returns what did it before."""
         before = self.engine.threads
-        self.engine.threads = self.engine.conductor.checks.threads = threads
+        for part in (self.engine, self.engine.job_runner.checks, self.engine.cleanup):
+            part.threads = threads
         return before
 
     def prepare(self):

@@ -12,7 +12,7 @@ from tape_programs import ARCHIVED, BACK, ERASED
 from tape_sites import QUEUED, SIZED
 
 from vtspolicy import catalogue
-from vtspolicy.engine.attempt import Attempts
+from vtspolicy.engine.jobs.attempt_runner import AttemptRunner
 from vtspolicy.engine.tapes import archives, before, checks, gate, remains, restores
 from vtspolicy.ledger import tapes as records
 from vtspolicy.ledger.tape_orders import TapeOrderDesk
@@ -150,7 +150,7 @@ def _no_ticks_after_a_restore(patch):
 def _data_is_not_read(patch):
     async def ask(self, job, query, *about):
         query = copy_query(self) or query
-        said = await self.calls.answer(job, query, "gate", {})
+        said = await self.programs.answer(job, query, "gate", {})
         return Answer(found=Found.DATA if said.state == "completed" else Found.ABSENT, words="0")
 
     def copy_query(self):
@@ -197,7 +197,7 @@ def _size_of_the_decision(patch):
     async def as_begun(self, job, plan):
         return job if plan is None else evolve(job, values={**job.values, **plan.values})
 
-    patch.setattr(Attempts, "_as_begun", as_begun)
+    patch.setattr(AttemptRunner, "_as_begun", as_begun)
 
 
 def _lost_copies_count(patch):

@@ -221,3 +221,19 @@ def test_a_site_has_one_cleanup(tmp_path):
     assert policy.hour == 1
     assert len(problems) == 1
     assert "a site has one cleanup" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "warned"),
+    [
+        ("{threshold: 80, dry_run: false}", True),
+        ("{hour: none, threshold: 80}", False),
+        ("{hour: 0}", False),
+    ],
+)
+def test_a_cleanup_that_never_runs_is_a_warning_unless_that_is_said(tmp_path, written, warned):
+    (tmp_path / "rules.yaml").write_text(f"rules: []\ncleanup: {written}\n")
+    _, findings = read_table([tmp_path / "rules.yaml"], vocabulary=shipped())
+    found = ["this cleanup has no hour: it never runs"] if warned else []
+    assert [each.message for each in findings.problems] == found
+    assert not findings.errors

@@ -377,9 +377,47 @@ def test_a_server_is_meant_by_its_name_or_the_first_label_of_it(node, name, mean
         ("format: ems", "hosts: {NSK1: {acknowledge: true}}", "NSK1 cannot acknowledge"),
         ("format: auto", "hosts: {NSK1: {acknowledge: true}}", None),
         ("format: ems, plain: true", "", None),
+        ("format: json", "settle: 1s", "settle has no effect"),
+        ("format: syslog", "settle: 1s", None),
     ],
 )
 def test_a_key_that_has_no_effect_beside_the_others_is_a_warning(site, listener, more, told):
     text = f"listen: [{{endpoint: 'tcp:port=7171:interface=127.0.0.1', {listener}}}]\n{more}\n"
     warnings = load_configuration(write(site, text)).warnings
     assert [each.message[: len(told or "")] for each in warnings] == ([told] if told else [])
+
+
+HOST = "hosts:\n  NSK1: {peers: [10.0.0.9], systems: ['\\NSK1'], "
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("settle: 1ms", "1ms is too short; at least 10ms"),
+        ("settle: 100d", "100d is too long; at most 1m"),
+        ("retention: 0s", "0s is too short; at least 1d"),
+        ("notices_kept: 59m", "59m is too short; at least 1h"),
+        ("output: 0K", "0K is too small; at least 4K"),
+        ("output: 2G", "2G is too large; at most 1G"),
+        ("scan: 1ms", "1ms is too short; at least 1s"),
+        ("scan: 2d", "2d is too long; at most 1d"),
+        (HOST + "keepalive: 1ms}", "1ms is too short; at least 1s, or 0 for off"),
+        (HOST + "keepalive: 1w}", "1w is too long; at most 1d"),
+        (HOST + "mount_delay: 2h}", "2h is too long; at most 1h"),
+    ],
+)
+def test_a_time_or_size_that_could_not_do_what_it_is_for_is_refused(site, line, told):
+    [problem] = problems_of(site, LISTEN + line + "\n")
+    assert problem.endswith(told)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("settle: 10ms", "settle: 60s", "retention: 24h", "notices_kept: 60m", "output: 4K"),
+        *("output: 1024M", "scan: 1s", "scan: 24h"),
+        *(HOST + "keepalive: 0}", HOST + "keepalive: 1s}", HOST + "mount_delay: 0}"),
+    ],
+)
+def test_the_bounds_themselves_are_taken(site, line):
+    load_configuration(write(site, LISTEN + line + "\n"))

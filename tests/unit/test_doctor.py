@@ -78,6 +78,24 @@ def test_a_script_whose_interpreter_is_not_there_fails(site):
     assert "/opt/gone/python" in program["told"]
 
 
+def test_a_program_that_is_named_in_a_rule_is_looked_at_too(site):
+    script = site / "copy"
+    script.write_text("#!/opt/gone/python\n")
+    script.chmod(0o755)
+    (site / "rules.yaml").write_text(
+        "rules:\n"
+        f"  - {{rule: a, when: {{family: DSK}}, run: [{script}, x], verify: [no-such, x]}}\n"
+        f"  - {{rule: b, when: {{family: TSM}}, run: [{script}, '{{path}}'], prepare: ['true']}}\n"
+    )
+    code, told = look(site)
+    assert code == 1
+    (copy,) = found(told, "program copy")
+    assert "names the interpreter /opt/gone/python" in copy["told"]
+    assert "rules.yaml:2" in copy["told"]
+    assert found(told, "program no-such")[0]["grade"] == "failed"
+    assert found(told, "program true")[0]["grade"] == "ok"
+
+
 def test_a_damaged_ledger_fails(site):
     (site / "ledger.db").write_bytes(b"this is no ledger\n" * 1000)
     code, told = look(site)

@@ -6,7 +6,7 @@ from twisted.logger import globalLogPublisher
 
 from vtspolicy.changes import NOTHING, Answered, Change
 from vtspolicy.engine.effects import Effects, EngineLedger
-from vtspolicy.engine.recent import RecentJobs
+from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book, Intake

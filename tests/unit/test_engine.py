@@ -4,7 +4,7 @@ import pytest
 from engines import Fault, Site, World
 from twisted.internet.defer import Deferred
 
-from vtspolicy.engine.attempt import MOST_ATTEMPTS
+from vtspolicy.engine.jobs.attempt_runner import MOST_ATTEMPTS
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from engines import Site, World
 
-from vtspolicy.engine.calls import CALL_KEPT
+from vtspolicy.engine.jobs.programs import CALL_KEPT
 
 RULES = """
 applications:

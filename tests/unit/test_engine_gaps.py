@@ -13,8 +13,9 @@ from engines import Fault, Site, World
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine import intake, recent
-from vtspolicy.engine.room import FULL_PAUSE
+from vtspolicy.engine.commands import intake
+from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
+from vtspolicy.engine.jobs import recent
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.notices import Word
 from vtspolicy.tapes import Reason, TapeState
@@ -288,7 +289,7 @@ def test_an_answer_that_cannot_be_written_keeps_no_job_from_its_turn(world, monk
 def test_a_reload_names_what_it_does_not_change(world):
     before = world.site.configuration
     after = evolve(before, settle=9.0, connections=9, output=9, waiting=9)
-    world.operator.doors = SimpleNamespace(renew=lambda: None)
+    world.operator.listeners = SimpleNamespace(renew=lambda: None)
     world.operator.reread = lambda: evolve(world.site.reader, configuration=after)
     told = []
     world.operator.reload("operator alice").addCallback(told.append)
@@ -298,7 +299,7 @@ def test_a_reload_names_what_it_does_not_change(world):
 
 def test_a_server_keeps_its_name_until_the_next_start_whatever_a_reload_reads(world):
     configuration = evolve(world.site.configuration, node="newname.example.com")
-    world.operator.doors = SimpleNamespace(renew=lambda: None)
+    world.operator.listeners = SimpleNamespace(renew=lambda: None)
     world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
     for _ in range(2):  # and it says so each time
         told = []
@@ -313,7 +314,7 @@ def test_a_server_keeps_its_name_until_the_next_start_whatever_a_reload_reads(wo
 def test_a_job_that_is_cancelled_while_it_waits_is_never_started_from_memory(world):
     """Its place in memory is given up; and were it not, the ledger would refuse its start."""
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
-    conductor = world.engine.conductor
+    conductor = world.engine.job_runner
     waiting = [job.id for job in world.ledger.book.jobs() if job.state is JobState.WAITING]
     assert waiting
     assert set(waiting) <= set(conductor.recent._jobs)
@@ -331,10 +332,10 @@ def test_a_job_that_is_cancelled_while_it_waits_is_never_started_from_memory(wor
 def test_memory_of_waiting_jobs_is_bounded(world, monkeypatch):
     monkeypatch.setattr(recent, "MOST", 2)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
-    assert len(world.engine.conductor.recent._jobs) == 2
+    assert len(world.engine.job_runner.recent._jobs) == 2
     world.work()
     assert world.words()[-1] is Word.COMPLETED
-    assert not world.engine.conductor.recent._jobs
+    assert not world.engine.job_runner.recent._jobs
 
 
 # A reload while tapes are looked at
@@ -366,7 +367,7 @@ def take_away(world, **rights):
     if rights:
         hosts["NSK1"] = evolve(own, **rights)
     configuration = evolve(world.site.configuration, hosts=hosts)
-    world.operator.doors = SimpleNamespace(renew=lambda: None, sessions=())
+    world.operator.listeners = SimpleNamespace(renew=lambda: None, sessions=())
     world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
     world.operator.reload("operator alice")
     for session in world.sessions:

@@ -3,7 +3,7 @@
 import pytest
 from engines import Site
 
-from vtspolicy.engine.intake import Unheard, understand
+from vtspolicy.engine.commands.intake import Unheard, understand
 from vtspolicy.events.event import Event
 
 

@@ -36,7 +36,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.doors = None
+    world.operator.listeners = None
     yield world
     world.close()
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from engines import Site, World
 
-from vtspolicy.engine import conduct
+from vtspolicy.engine.jobs import job_runner
 from vtspolicy.jobs import JobState
 
 RULES = """
@@ -71,6 +71,6 @@ def test_hours_are_looked_at_only_where_a_rule_has_some(world, monkeypatch):
     def never(*_):
         raise AssertionError("asked")
 
-    monkeypatch.setattr(conduct, "next_start", never)
+    monkeypatch.setattr(job_runner, "next_start", never)
     world.send("NSK1", "VTSPolicy DSK 'selective /VAULT01/PAY/P00001'", 1)
     assert world.machine.starts == [MAIN]

@@ -113,3 +113,27 @@ def test_messages_without_a_number_to_answer_by_are_counted(world):
 
     assert (counted(world, "esm"), counted(world, "dismounted")) == (2, 1)
     assert world.words() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["$ZSVR: 0413 MOUNT P0000001 WITH RING", "$ZSVR: 413 MOUNT P00001 WITH RING"],
+)
+def test_a_mount_request_that_cannot_be_read_is_counted_and_logged(world, text):
+    lines = []
+    globalLogPublisher.addObserver(lines.append)
+    try:
+        tell(world, 601, text, 6)
+    finally:
+        globalLogPublisher.removeObserver(lines.append)
+    told = [formatEvent(line) for line in lines if line.get("action") == "refused_input"]
+
+    assert counted(world, "unread") == 1
+    assert f"'{text}' is no mount request of a known form" in told[0]
+    assert world.words() == []
+
+
+def test_other_tape_messages_are_passed_over(world):
+    tell(world, 620, "$ZSVR: 0413 TAPE DRIVE $TAPE0 IS DOWN", 6)
+
+    assert counted(world, "unread") == 0

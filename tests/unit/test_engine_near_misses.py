@@ -6,7 +6,7 @@ import pytest
 from engines import Site, World
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine import intake
+from vtspolicy.engine.commands import intake
 from vtspolicy.events.decoder import decoder
 
 HEADER = b"26-11-22 02:14:09 \\NSK1.$ZBAT SITE.BACKUP.A01 001234 "
@@ -60,6 +60,23 @@ def test_other_letters_are_answered_with_the_right_word(world, before, word):
 
 
 @pytest.mark.parametrize("before", [b"", HEADER])
+@pytest.mark.parametrize("target", [b"42", b"ref=R1"])
+def test_a_verb_in_capitals_that_is_a_word_of_ours_too_is_answered(world, before, target):
+    ((answer, fields),) = answers(world, before + b"VTSPolicy STATUS - " + target + b"\n")
+
+    assert (answer, fields["column"]) == ("REJECTED", 11)
+    assert "did you mean 'Status'?" in fields["reason"].replace('"', "'")
+
+
+@pytest.mark.parametrize("before", [b"", HEADER])
+@pytest.mark.parametrize(
+    "notice", [b"STATUS req=3 jobs=1", b'REJECTED column=11 reason="found -"', b"HEARTBEAT"]
+)
+def test_a_notice_of_ours_that_a_host_posts_again_is_no_command(world, before, notice):
+    assert answers(world, before + b"VTSPolicy " + notice + b"\n") == []
+
+
+@pytest.mark.parametrize("before", [b"", HEADER])
 @pytest.mark.parametrize("blank", [b"\xc2\xa0", b"\xa0", b"\xe2\x80\x87", b"\x1b"])
 def test_a_blank_that_is_none_is_answered_with_its_column(world, before, blank):
     ((answer, fields),) = answers(world, before + b"VTSPolicy" + blank + COMMAND)
@@ -79,6 +96,53 @@ def test_what_is_before_a_header_is_answered_and_logged(world, logged, before):
     assert (answer, fields["column"]) == ("REJECTED", 1)
     assert refused(world, "header") == 1
     assert [line["reason"] for line in logged()] == [fields["reason"]]
+
+
+TAPE = b"\\NSK1.$ZSVR TANDEM.TAPE.D20 "
+SYSLOG = b"<13>1 2026-11-22T02:14:09Z nsk1 ems - - - "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"601 $ZSVR: 0412 MOUNT A00017 ON \\NSK1.$VT1 WITH RING",
+        b"648 $ZSVR: 0412 VOLUME A00017 MOUNTED",
+        b"705 MOUNT ESM A00017 WITH RING",
+    ],
+)
+@pytest.mark.parametrize(
+    "date", [b"22Nov2026 02:14:09 ", b"2026-11-22 02:14:09.12 ", b"26-11-22 02:14:09.12 "]
+)
+def test_a_tape_message_behind_another_date_is_counted_and_logged(world, logged, date, text):
+    assert answers(world, date + TAPE + text + b"\n") == []
+    assert refused(world, "header") == 1
+    assert "is not the header of an event" in logged()[0]["reason"]
+
+
+def test_the_same_where_its_text_is_in_the_next_line(world, logged):
+    event = b"26-11-22 02:14:09.12 " + TAPE + b"601\n     $ZSVR: 0412 MOUNT A00017 WITH RING\n"
+    assert answers(world, event) == []
+    assert refused(world, "header") == 1
+    assert logged()
+
+
+@pytest.mark.parametrize("date", [b"22Nov2026 02:14:09 ", b"26-11-22 02:14:09.12 "])
+def test_the_same_in_syslog(world, logged, date):
+    session = world.connect("NSK1", format="syslog")
+    session.dataReceived(SYSLOG + date + TAPE + b"601 $ZSVR: 0412 MOUNT A00017 WITH RING\n")
+    world.clock.pass_time(1)
+    world.settle()
+
+    assert world.mail["NSK1"].notices == []
+    assert refused(world, "header") == 1
+    assert "is not the header of an event" in logged()[0]["reason"]
+
+
+def test_other_events_behind_another_date_are_passed_over(world, logged):
+    date = b"22Nov2026 02:14:09 \\NSK1.$ZSVR TANDEM.TAPE.D20 "
+    assert answers(world, date + b"620 TAPE DRIVE $ZSVR: is up\n") == []
+    assert answers(world, date.replace(b"22Nov2026", b"26-11-22 9:14") + b"620 UP\n") == []
+    assert logged() == []
 
 
 def test_a_plain_command_right_behind_a_notice_of_ours_is_counted_and_logged(world, logged):

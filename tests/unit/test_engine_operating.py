@@ -25,7 +25,7 @@ def site():
 def world(site):
     world = World(site)
     doors = SimpleNamespace(sessions=(), hold=lambda: None, let_go=lambda: None)
-    world.operator.doors = doors
+    world.operator.listeners = doors
     yield world
     world.close()
 

@@ -3,7 +3,7 @@
 import pytest
 from engines import Site, World
 
-from vtspolicy.engine.calls import Calls
+from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.jobs import JobState
 from vtspolicy.testing.runner import FakeRunner
 
@@ -135,7 +135,7 @@ def test_what_a_killed_server_asked_is_gone_before_it_is_asked_again(world, monk
 
 
 def test_an_orphan_that_an_older_server_left_behind_is_found_beside_later_ones(world, monkeypatch):
-    monkeypatch.setattr(Calls, "end_orphans", lambda *_: succeeded())
+    monkeypatch.setattr(Programs, "end_orphans", lambda *_: succeeded())
     verifying(world)
     world.restart()
     world.restart()
@@ -169,7 +169,7 @@ def test_what_other_jobs_ask_is_left_alone(world):
     assert running(world) == ["000001-1-verify", "000002-1-verify"]
     job = world.ledger.book.job(1)
     world.runner.crash()
-    done = world.engine.conductor.calls._asked(job)
+    done = world.engine.job_runner.programs._asked(job)
     assert list(done) == ["000001-1-verify"]
 
 

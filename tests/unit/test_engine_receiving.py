@@ -9,9 +9,9 @@ from engines import Fault, Site, Wanted, World
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.mounts import Mounts
-from vtspolicy.engine.receiving import MOST_KEPT, MOST_TEXT, Backlog, Kept
-from vtspolicy.engine.room import FULL_PAUSE
+from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
+from vtspolicy.engine.commands.receiving import MOST_KEPT, MOST_TEXT, Backlog, Kept
+from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.events.event import Event
 from vtspolicy.hosts.session import LINGER
 from vtspolicy.jobs import RequestState
@@ -33,7 +33,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.doors = SimpleNamespace(renew=lambda: None, sessions=world.sessions)
+    world.operator.listeners = SimpleNamespace(renew=lambda: None, sessions=world.sessions)
     yield world
     world.close()
     assert not world.violations

@@ -100,7 +100,7 @@ def test_a_job_that_is_cancelled_as_its_hours_are_found_out_keeps_no_lock(world,
 
     world.engine.queue.drain()
     world.send("NSK1", NIGHTLY, 1)
-    world.engine.conductor.recent._jobs.clear()  # so that the job has to be read
+    world.engine.job_runner.recent._jobs.clear()  # so that the job has to be read
     monkeypatch.setattr(world.ledger, "read", answer_late)
     world.engine.queue.resume()
     monkeypatch.undo()

@@ -142,7 +142,7 @@ def test_a_job_that_is_tried_again_in_time_is_not_ended_by_the_time_of_all(world
     world.runner.exit("000001-2")
     world.clock.pass_time(3 * 3600.0)
     assert world.ledger.book.job(1).state is JobState.COMPLETED
-    assert not world.engine.patience._waits
+    assert not world.engine.wait_timeouts._waits
 
 
 @pytest.mark.parametrize(

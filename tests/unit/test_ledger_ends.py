@@ -22,7 +22,7 @@ def book():
     ledger.destroy()
 
 
-def record(book, count):
+def record(book, count, **more):
     event = Event(text="VTSPolicy DSK '/V/P'", time=datetime(2026, 11, 22))  # noqa: DTZ001 - shown
     intake = Intake(
         event=event,
@@ -30,6 +30,7 @@ def record(book, count):
         received=100.0,
         state=RequestState.OPEN,
         jobs=(PlannedJob(work=WORK, values={}, lock=None),) * count,
+        **more,
     )
     return book.record(intake).jobs
 
@@ -104,3 +105,12 @@ def test_jobs_that_had_nothing_to_do_tell_why(book):
     assert book.request(1).reason == "tape P00002 is empty already"
     assert final(book).word is Word.COMPLETED
     assert final(book).fields["reason"] == "tape P00002 is empty already"
+
+
+@pytest.mark.parametrize(
+    ("named", "told"), [("/VAULT01/PAY", "/VAULT01/PAY"), ("A00001 A00002", None), (None, None)]
+)
+def test_the_final_notice_of_several_jobs_names_what_the_command_named(book, named, told):
+    for job in record(book, 2, fields={} if named is None else {"tape": named}):
+        end(book, job, 101.0, JobState.COMPLETED)
+    assert final(book).fields.get("tape") == told

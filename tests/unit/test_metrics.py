@@ -9,8 +9,8 @@ from links import GONE
 from twisted.internet.defer import succeed
 
 from vtspolicy import __version__
-from vtspolicy.engine.receiving import MOST_KEPT
-from vtspolicy.engine.room import FULL_PAUSE
+from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
+from vtspolicy.engine.commands.receiving import MOST_KEPT
 from vtspolicy.hosts.reading import Reading
 from vtspolicy.ledger import Book
 from vtspolicy.metrics import Metrics
@@ -54,7 +54,7 @@ def test_a_metric_keeps_its_name_and_its_labels(name, labels):
 def world():
     site = Site()
     world = World(site)
-    world.operator.doors = SimpleNamespace(sessions=())
+    world.operator.listeners = SimpleNamespace(sessions=())
     yield world
     world.close()
     site.remove()
@@ -107,7 +107,7 @@ rules:
 
 def test_what_a_reload_removes_is_shown_no_more(world):
     site = world.site
-    world.operator.doors = SimpleNamespace(sessions=(), renew=lambda: None)
+    world.operator.listeners = SimpleNamespace(sessions=(), renew=lambda: None)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'", 1)
     of_hosts = ("notices_pending", "notices_oldest_seconds", "host_connected")
     last_event = "host_last_event_timestamp_seconds"
@@ -140,7 +140,7 @@ def last_events(world):
 def test_whatever_a_host_sends_is_a_sign_of_it_and_silence_counts_from_the_start(world):
     began = world.clock.seconds()
     session = world.connect("NSK1", format="ems")
-    world.operator.doors = SimpleNamespace(sessions=[session])
+    world.operator.listeners = SimpleNamespace(sessions=[session])
     world.clock.pass_time(100.0)
     assert last_events(world) == {"NSK1": began, "NSK2": began}
     session.dataReceived(NOISE * 100)
@@ -170,7 +170,7 @@ def paused(world):
 
 def test_a_pause_of_hosts_that_do_not_read_is_counted_while_it_lasts(world):
     sessions = [world.connect(name, format="ems") for name in ("NSK1", "NSK2")]
-    world.operator.doors = SimpleNamespace(sessions=sessions)
+    world.operator.listeners = SimpleNamespace(sessions=sessions)
     so_far = 0.0
     for _ in range(2):
         world.clock.pass_time(5.0)
@@ -191,7 +191,7 @@ def test_a_full_queue_is_a_pause_while_as_much_is_kept_as_may_be(world):
     world.engine.policy.current = evolve(world.site.reader, configuration=configuration)
     world.engine.queue.drain()
     session = world.connect("NSK1", format="ems")
-    world.operator.doors = SimpleNamespace(sessions=[session])
+    world.operator.listeners = SimpleNamespace(sessions=[session])
     archive = b"VTSPolicy DSK 'archive /VAULT01/PAY/P00000'\n"
     session.dataReceived(archive * MOST_KEPT)
     world.clock.pass_time(10.0)
@@ -316,6 +316,9 @@ def test_counters_are_there_before_there_is_anything_to_count(world):
     assert sample(world, "job_retries_total", application="DSK") == 0
     assert sample(world, "events_received_total", host="NSK2") == 0
     assert sample(world, "host_connections_total", host="NSK2") == 0
+    assert sample(world, "rule_matches_total", rule="a pool at once") == 0
+    for result in ("recalled", "failed", "denied", "unknown", "unread", "esm"):
+        assert sample(world, "mount_requests_total", result=result) == 0
     assert world.metrics.registry.get_sample_value("process_start_time_seconds") > 0
 
 

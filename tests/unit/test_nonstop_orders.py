@@ -82,9 +82,9 @@ def test_an_order_that_cannot_be_obeyed_says_why(line, told):
         obey(system(), line)
 
 
-def test_listeners_are_told_what_happens_and_no_password():
+def test_observers_are_told_what_happens_and_no_password():
     at, told = system(freeze_after=1), []
-    at.listeners.append(lambda what, facts: told.append((what, facts)))
+    at.observers.append(lambda what, facts: told.append((what, facts)))
     at.log_on("VTS.EMS", "wrong-secret")
     at.thaw("VTS.EMS")
     typist = logged_on(at)
@@ -106,13 +106,13 @@ def run(*words):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--stdio", "telnet:0"], "opens no doors"),
+        (["--stdio", "telnet:0"], "opens no listeners"),
         (["--logged-on"], "needs --stdio"),
         (["--name", "NSK1"], "begins with"),
         (["--prompt", "{x}> "], "another place"),
         (["--login", "kerberos"], "tacl"),
-        (["rlogin:0"], "is not a door"),
-        (["telnet:port=x"], "is not a door"),
+        (["rlogin:0"], "is not a listener"),
+        (["telnet:port=x"], "is not a listener"),
         (["telnets:0"], "certificate"),
     ],
 )
@@ -125,7 +125,7 @@ def test_wrong_usage_says_what_is_right(words, told):
 
 def test_wrong_usage_is_told_as_json(tmp_path):
     result = run("--json", "rlogin:0")
-    assert "is not a door" in json.loads(result.output)["error"]["message"]
+    assert "is not a listener" in json.loads(result.output)["error"]["message"]
     result = run("--json", "lines:0", "--log", str(tmp_path / "not" / "there"))
     assert result.exit_code == 1
     assert json.loads(result.output)["error"]["hint"] == "name another file"

@@ -10,7 +10,7 @@ from twisted.conch.ssh.connection import SSHConnection
 from twisted.conch.ssh.session import packRequest_pty_req
 from twisted.conch.ssh.transport import SSHClientTransport
 from twisted.conch.ssh.userauth import SSHUserAuthClient
-from twisted.internet.defer import succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.test import iosim
 
@@ -22,6 +22,9 @@ from vtspolicy.testing.nonstop.system import VTS
 HOST_KEY = new_host_key()
 USER_KEY = new_host_key()
 KEYED = Account(user="VTS.KEYED", number=(100, 8), keys=(USER_KEY.public().toString("OPENSSH"),))
+
+
+HESITATES = object()
 
 
 class Login(SSHUserAuthClient):
@@ -41,6 +44,8 @@ class Login(SSHUserAuthClient):
 
     def getPassword(self, prompt=None):
         password, self._password = self._password, None
+        if password is HESITATES:
+            return Deferred()
         return None if password is None else succeed(password.encode())
 
 
@@ -102,7 +107,8 @@ class Client(SSHClientTransport):
 def connect(at=None, *, user="VTS.EMS", **how):
     """A client that has tried to authenticate."""
     at = at or system(accounts=(VTS, KEYED))
-    factory = SshFactory(at, Clock(), None, HOST_KEY)
+    clock = Clock()
+    factory = SshFactory(at, clock, None, HOST_KEY)
     factory.startFactory()
     server = factory.buildProtocol(None)
     client = Client(lambda connection: Login(user, connection, **how))
@@ -114,7 +120,12 @@ def connect(at=None, *, user="VTS.EMS", **how):
     pump = iosim.connect(server, server_side, client, client_side)
     pump.flush()
     return SimpleNamespace(
-        system=at, client=client, pump=pump, server=server, is_in=client.connection.started
+        system=at,
+        client=client,
+        pump=pump,
+        server=server,
+        clock=clock,
+        is_in=client.connection.started,
     )
 
 
@@ -143,6 +154,18 @@ def test_a_wrong_password_does_not_and_is_counted():
     assert at.accounts.is_frozen("VTS.EMS")
     assert not connect(at, password=VTS.password).is_in
     assert not connect(at, user="NOT.THERE", password="x").is_in
+
+
+def test_who_does_not_authenticate_is_cut_off_by_the_clock_of_the_host():
+    there = connect(password=HESITATES)
+    assert not there.server.transport.disconnected
+    there.clock.advance(119)
+    there.pump.flush()
+    assert not there.server.transport.disconnected
+    there.clock.advance(1)
+    there.pump.flush()
+    assert there.server.transport.disconnected
+    assert not there.clock.getDelayedCalls()
 
 
 def test_a_public_key_opens_the_host_for_its_user_alone():

@@ -11,7 +11,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from vtspolicy.config.model import Listen
 from vtspolicy.events.event import Acknowledgement
-from vtspolicy.hosts.listener import RECORDING, STRANGERS, Doors
+from vtspolicy.hosts.listener import RECORDING, STRANGERS, Listeners
 from vtspolicy.hosts.outbox import AGAIN, PAGE, UNDECIDED
 from vtspolicy.hosts.session import CONFIRM, STRANGER_PATIENCE
 from vtspolicy.ledger import LedgerError
@@ -328,7 +328,7 @@ def test_sessions_are_counted_by_host(bench):
 
 def doors(bench, *, limit=1000, hosts=lambda: (a_host(),)):
     refused, counted = [], []
-    doors = Doors(
+    doors = Listeners(
         link=bench.link,
         hosts=hosts,
         limit=limit,

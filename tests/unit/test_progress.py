@@ -6,7 +6,7 @@ from test_following import READINGS, WORK
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 
-from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.jobs.progress import Progress
 from vtspolicy.jobs import Job, JobState
 
 

@@ -94,6 +94,7 @@ RUN = "when: {family: DSK}, run: [cp, '{path}'], verify: none"
         (f"{RUN}, ready: [mount]", "ready has no effect here: it restores nothing"),
         (f"{RUN}, read: {{n: '(.)'}}, handle: n", "handle has no effect here: it makes no copies"),
         (f"{RUN}, timeout: 1h, timeouts: {{silence: 2h}}", "timeouts has no effect here: silence"),
+        (f"{RUN}, timeout: 2h, timeouts: {{total: 1h}}", "timeout has no effect here: total is"),
         ("when: {family: Erase}, then: erased, env: {A: b}", "env has no effect here: it runs no"),
     ],
 )
@@ -111,6 +112,7 @@ def test_a_key_that_has_no_effect_beside_the_others_is_a_warning(tmp_path, rule,
         f"{RUN}, retry: 1",  # where the application repeats
         f"{RUN}, retry: {{attempts: 2, delay: 5m}}",
         f"{RUN}, timeout: none, timeouts: {{silence: 2h}}",
+        f"{RUN}, timeout: 1h, timeouts: {{total: 1h}}",
         f"{RUN}, then: migrated, read: {{n: '(.)'}}, handle: n",
         (
             "when: {family: Restore}, application: DSK, run: [cp, '{target}'], then: restored,"
@@ -132,3 +134,86 @@ def test_nothing_in_a_shipped_table_has_no_effect():
         _, findings = read_table([each], vocabulary=shipped())
         assert [one for one in findings.problems if "no effect" in one.message] == []
     assert len(tables) > 5
+
+
+def warnings(tmp_path, text, *more):
+    path = tmp_path / "rules.yaml"
+    path.write_text(text)
+    _, findings = read_table([path, *more], vocabulary=shipped())
+    assert findings.errors == ()
+    return [str(each).removeprefix(f"{path}:") for each in findings.problems]
+
+
+COPIES = (
+    "rules: [{rule: a, when: {family: DSK}, run: [cp, '{path}'], then: migrated, verify: none}]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("applications", "told"),
+    [
+        ("TSM: {seats: 4}", "1:21: warning: no rule uses the application TSM"),
+        (
+            "DSK: {restore: {timeout: 5m}}",
+            "1:22: warning: restore has no effect in any rule of DSK: none has then: restored",
+        ),
+        (
+            "DSK: {ready: [mount]}",
+            (
+                "1:22: warning: ready has no effect in any rule of DSK: it restores nothing, so"
+                " that no mount waits for it"
+            ),
+        ),
+        (
+            "DSK: {archive: {retry: {delay: 5m}}}",
+            (
+                "1:32: warning: archive.retry has no effect in any rule of DSK: attempts is 1, so"
+                " that nothing is repeated"
+            ),
+        ),
+    ],
+)
+def test_what_no_rule_uses_of_the_applications_is_a_warning(tmp_path, applications, told):
+    assert warnings(tmp_path, f"applications: {{{applications}}}\n{COPIES}") == [told]
+
+
+def test_what_says_something_about_copies_needs_a_rule_that_copies(tmp_path):
+    text = "applications: {DSK: {query: [q, '{handle}'], touches: ctime}}\n"
+    found = warnings(tmp_path, text + COPIES.replace(", then: migrated", ""))
+    assert [each.split(" has ")[0] for each in found] == [
+        "1:22: warning: query",
+        "1:46: warning: touches",
+    ]
+    assert warnings(tmp_path, text + COPIES) == []
+
+
+def test_what_applications_share_is_of_use_if_one_of_them_uses_it(tmp_path):
+    text = """
+x-all: &all {retry: {delay: 5m}, timeout: 1h}
+applications: {DSK: *all, RST: {<<: *all}}
+rules:
+  - {rule: a, when: {family: DSK}, run: [x, "{path}"], retry: 3}
+  - {rule: b, when: {family: RST}, run: [x, "{path}"], retry: {attempts: 2}}
+"""
+    assert warnings(tmp_path, text.replace("{<<: *all}", "*all")) == []
+
+
+def test_a_rule_of_the_site_uses_what_is_shipped_and_the_site_changed(tmp_path):
+    assert warnings(tmp_path, "applications: {DSK: {seats: 2}}\n", SHIPPED / "dsk.yaml") == []
+    assert warnings(tmp_path, "rules: []\n", SHIPPED / "dsk.yaml") == []
+    found = warnings(tmp_path, "applications: {TSM: {seats: 2}}\n", SHIPPED / "dsk.yaml")
+    assert found == ["1:21: warning: no rule uses the application TSM"]
+
+
+def test_days_that_no_hours_name_are_a_warning(tmp_path):
+    text = "calendar: {holidays: [2026-12-25], holiday: [2026-12-26]}\n"
+    text += COPIES.replace("then:", "between: '!holidays 20:00-06:00', then:")
+    assert warnings(tmp_path, text) == [
+        '1:36: warning: no rule\'s between names the days holiday; did you mean "holidays"?'
+    ]
+
+
+def test_days_that_only_an_application_names_are_used(tmp_path):
+    text = "calendar: {payday: [2026-12-25]}\n"
+    text += "applications: {DSK: {between: 'payday 20:00-06:00'}}\n"
+    assert warnings(tmp_path, text + COPIES) == []

@@ -162,12 +162,12 @@ ITS_OWN = {
     ("outbox", "push"): {EFFECTS},
     ("queue", "put"): {EFFECTS},
     ("queue", "withdraw"): {EFFECTS},
-    ("queue", "give_back"): {"engine.conduct"},  # a job's seat and lock, when it is done with them
-    ("queue", "again"): {"engine.conduct"},
+    ("queue", "give_back"): {"engine.jobs.job_runner"},  # a seat and a lock, in the end
+    ("queue", "again"): {"engine.jobs.job_runner"},
     ("queue", "adopt"): {"engine.recovery"},  # what an earlier server left
     ("runs", "stop"): {EFFECTS},
-    ("calls", "stop"): {"engine.conduct"},
-    ("conductor", "stop"): set(),
+    ("programs", "stop"): {"engine.jobs.job_runner"},
+    ("job_runner", "stop"): set(),
     ("_ledger", "write"): {EFFECTS},
 }
 """What is called of which part, and by whom alone."""
@@ -197,6 +197,22 @@ def test_the_engine_writes_the_ledger_in_one_way():
         if name.split(".")[0] == "engine" and name not in {EFFECTS, "engine.assembly"}:
             assert "vtspolicy.ledger.Ledger" not in set(imported(path)), name
     assert "self.ledger.write" not in MODULES["service"].read_text("utf-8")
+
+
+def test_no_part_of_the_engine_knows_another_only_for_its_type():
+    """What is imported for types alone is a circle: the part reaches back to what has made it."""
+    for name, path in MODULES.items():
+        if name.split(".")[0] == "engine":
+            assert "typing.TYPE_CHECKING" not in set(imported(path)), name
+
+
+def test_only_the_assembly_and_the_operators_side_know_all_parts():
+    found = {
+        name
+        for name, path in MODULES.items()
+        if "vtspolicy.engine.engine" in str([*imported(path)])
+    }
+    assert found == {"engine", "engine.assembly", "engine.operators.operating"}
 
 
 POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")

@@ -66,7 +66,7 @@ def test_what_a_host_writes_after_the_end_was_recorded_is_not_taken_for_half_of_
         file.truncate(PAGE)
     world.host.wrote(tape, b"x" * PAGE)
     world.start()
-    put_right(world.engine.conductor.checks)
+    put_right(world.engine.job_runner.checks)
     world.settle()
     assert world.ledger.book.requests(limit=1)[0].state.value == "completed"
     world.check()

@@ -10,7 +10,7 @@ from test_tapes_faults import TapeSite, TapeWorld
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from vtspolicy.engine.cleanup import PAUSE
+from vtspolicy.engine.tapes.cleanup import PAUSE
 from vtspolicy.ledger import Book
 from vtspolicy.notices import Word
 from vtspolicy.rules.cleanup import Policy

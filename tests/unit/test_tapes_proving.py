@@ -30,7 +30,7 @@ def world(site):
 
 
 def look(world):
-    done = Deferred.fromCoroutine(world.engine.conductor.proving.ask_for_due())
+    done = Deferred.fromCoroutine(world.engine.job_runner.proving.ask_for_due())
     world.settle()
     assert done.called
     done.addErrback(lambda failure: failure.raiseException())
@@ -93,7 +93,7 @@ def test_a_proof_says_nothing_of_the_tape_and_touches_it_not(world):
 
 
 def test_no_proof_is_asked_for_while_the_clock_is_doubted(world):
-    world.engine.conductor.proving.doubt = lambda: "it was set"
+    world.engine.job_runner.proving.doubt = lambda: "it was set"
     world.clock.advance(31 * DAY)
     look(world)
     assert proofs(world) == []

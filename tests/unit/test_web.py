@@ -503,8 +503,12 @@ class ControlSocketTests(TestCase):
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
         yield deferToThread(self.client().post, "drain")
         yield deferToThread(self.client().post, "cancel", request=17, reason="wrong tape")
-        [line] = [formatEvent(each) for each in events if each.get("action") == "order"]
-        assert line == f"{ME} asks for /api/v1/cancel {{'request': 17, 'reason': 'wrong tape'}}."
+        yield deferToThread(self.client().post, "scan")
+        lines = [formatEvent(each) for each in events if each.get("action") == "order"]
+        assert lines == [
+            f'{ME} asks for /api/v1/cancel: request=17 reason="wrong tape".',
+            f"{ME} asks for /api/v1/scan.",
+        ]
 
     @inlineCallbacks
     def test_an_order_that_would_wait_for_the_ledger_is_refused(self):

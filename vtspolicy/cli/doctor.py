@@ -17,12 +17,13 @@ import click
 from attrs import asdict, frozen
 
 from vtspolicy import __version__
-from vtspolicy.cli.check import problems_of
+from vtspolicy.cli.check import find_program, problems_of
 from vtspolicy.cli.options import Exit, config_option, configured, json_option, print_json
 from vtspolicy.cli.tables import Column, emit, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.ledger import LedgerError, LedgerMissing, open_book, path_of
+from vtspolicy.rules.check import argument_lists, program_of
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import shortcomings
 from vtspolicy.vaults import VaultError, Vaults
@@ -192,9 +193,7 @@ def _programs(rules: Table | None) -> Iterator[Finding]:
     """Check the programs that the applications name; `check` reports those that are missing."""
     for application in rules.applications.values() if rules is not None else ():
         for name, program in application.programs.items():
-            found = shutil.which(program) or shutil.which(
-                program, path=str(Path(sys.executable).parent)
-            )
+            found = find_program(program)
             used = application.name in _used(rules)
             about = f"program {name}"
             if found is None:
@@ -204,6 +203,26 @@ def _programs(rules: Table | None) -> Iterator[Finding]:
                 grade, told = _interpreted(Path(found))
                 told = f"{told}, of {application.name}"
             yield Finding(about, grade, told)
+    if rules is not None:
+        yield from _written_in_rules(rules)
+
+
+def _written_in_rules(rules: Table) -> Iterator[Finding]:
+    """Check the programs that are named where they are run, each once."""
+    done = {each for one in rules.applications.values() for each in one.programs.values()}
+    for place, argv in argument_lists(rules):
+        program = program_of(argv)
+        if not program or program in done:
+            continue
+        done.add(program)
+        found = find_program(program)
+        where = f"of {Path(place.file).name}:{place.line}"
+        if found is None:
+            told = f"{program}, {where}, is not there, or may not be executed"
+            yield Finding(f"program {program}", Grade.FAILED, told)
+        else:
+            grade, told = _interpreted(Path(found))
+            yield Finding(f"program {Path(program).name}", grade, f"{told}, {where}")
 
 
 def _used(rules: Table | None) -> frozenset[str]:

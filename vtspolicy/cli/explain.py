@@ -201,9 +201,9 @@ def _refusal(site: Site, text: str, around: Circumstances) -> tuple[str, str] | 
     if site.configuration is None:
         return None
     # Not needed for a newcomer's first trial, which has no configuration.
-    from vtspolicy.engine import intake  # noqa: PLC0415
-    from vtspolicy.engine.cleanup import OURSELVES  # noqa: PLC0415
+    from vtspolicy.engine.commands import intake  # noqa: PLC0415
     from vtspolicy.engine.policy import Policy  # noqa: PLC0415
+    from vtspolicy.engine.tapes.cleanup import OURSELVES  # noqa: PLC0415
 
     known = site.configuration.hosts[around.host] if around.host is not None else OURSELVES
     policy = Policy(

@@ -23,10 +23,10 @@ from vtspolicy.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from vtspolicy.testing.nonstop.link import Faults
-    from vtspolicy.testing.nonstop.serving import Door, Keys
+    from vtspolicy.testing.nonstop.serving import Keys, Listener
 
-DOORS = ("telnet:2323", "ssh:2222")
-"""The doors that are opened if none are named."""
+LISTENERS = ("telnet:2323", "ssh:2222")
+"""The listeners that are opened if none are named."""
 
 QUIT = "quit"
 
@@ -66,7 +66,7 @@ class Printer:
 
 
 @click.command("host-simulator")
-@click.argument("doors", nargs=-1)
+@click.argument("listeners", nargs=-1)
 @click.option("--name", default=r"\NSK1", show_default=True, help="The system's name.")
 @click.option("--user", default=VTS.user, show_default=True, help="The account to log on with.")
 @click.option("--password-file", type=_file, help="Its password, in a file; else a known one.")
@@ -98,7 +98,7 @@ class Printer:
 @click.option("--json", "as_json", is_flag=True, help="Print each happening as one JSON object.")
 def host_simulator(
     *,
-    doors: tuple[str, ...],
+    listeners: tuple[str, ...],
     name: str,
     user: str,
     password_file: Path | None,
@@ -121,8 +121,9 @@ def host_simulator(
 ) -> None:
     r"""Simulate a NonStop host to log on to: TACL, EMSDIST, MEDIACOM and FUP.
 
-    DOORS are KIND:PORT on this machine alone, or KIND:port=PORT:interface=ADDRESS. KIND is telnet,
-    telnets (over TLS), ssh or lines; port 0 takes a free one. Without doors: telnet:2323 ssh:2222.
+    LISTENERS are KIND:PORT on this machine alone, or KIND:port=PORT:interface=ADDRESS. KIND is
+    telnet, telnets (over TLS), ssh or lines; port 0 takes a free one. Without listeners they are
+    telnet:2323 and ssh:2222.
 
     It shows what happens. Each line on its standard input is an order: "post TEXT" generates an
     event, "die" cuts all links, "help" shows all orders, "quit" ends it.
@@ -131,8 +132,8 @@ def host_simulator(
     """
     from vtspolicy.testing.nonstop.link import Faults  # noqa: PLC0415 - Twisted, not for --help
 
-    if stdio and doors:
-        raise click.UsageError("--stdio opens no doors: leave them out")
+    if stdio and listeners:
+        raise click.UsageError("--stdio opens no listeners: leave them out")
     if logged_on and not stdio:
         raise click.UsageError("--logged-on needs --stdio; SSH always starts TACL logged on")
     if not name.startswith("\\"):
@@ -157,7 +158,7 @@ def host_simulator(
     if stdio:
         _on_stdio(system, faults, account if logged_on else None)
     printer = Printer(system=system, as_json=as_json)
-    _serve(printer, doors or DOORS, faults, (host_key, cert, key), account)
+    _serve(printer, listeners or LISTENERS, faults, (host_key, cert, key), account)
 
 
 def _account(user: str, password_file: Path | None, authorized_keys: Path | None) -> Account:
@@ -229,36 +230,36 @@ def _deferred(coroutine: Any) -> Any:  # of Twisted, which is not loaded for --h
 
 def _serve(
     printer: Printer,
-    doors: tuple[str, ...],
+    listeners: tuple[str, ...],
     faults: "Faults",
     files: tuple[Path | None, Path | None, Path | None],
     account: Account,
 ) -> None:
-    """Open the doors and obey orders until the end."""
+    """Open the listeners and obey orders until the end."""
     from twisted.internet import reactor  # noqa: PLC0415
     from twisted.internet.defer import Deferred  # noqa: PLC0415
     from twisted.internet.error import CannotListenError  # noqa: PLC0415
     from twisted.internet.task import LoopingCall, react  # noqa: PLC0415
 
     from vtspolicy.testing.nonstop.serving import (  # noqa: PLC0415
-        NoDoorError,
+        ListenerError,
         close,
-        open_doors,
+        listen,
         prepare,
     )
 
     try:
-        keys = _keys(*files, wanted=any(each.startswith("ssh:") for each in doors))
+        keys = _keys(*files, wanted=any(each.startswith("ssh:") for each in listeners))
     except (OSError, ValueError) as error:
         give_up(f"the keys cannot be used: {error}", Exit.USAGE)
     try:
-        plans = prepare(printer.system, reactor, doors, faults=faults, keys=keys)
-    except NoDoorError as error:
+        plans = prepare(printer.system, reactor, listeners, faults=faults, keys=keys)
+    except ListenerError as error:
         give_up(str(error), Exit.USAGE)
 
     async def run() -> None:
         try:
-            opened = await open_doors(plans)
+            opened = await listen(plans)
         except CannotListenError as error:
             hint = "name another port, or 0 for a free one"
             give_up(
@@ -266,7 +267,7 @@ def _serve(
                 Exit.FAILED,
                 hint,
             )
-        printer.system.listeners.append(printer.happened)
+        printer.system.observers.append(printer.happened)
         _greet(printer, opened, keys, account)
         LoopingCall(printer.system.refresh).start(0.1)
         done: Deferred[None] = Deferred(lambda deferred: deferred.callback(None))
@@ -313,17 +314,17 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_EXCL, 0o600)
 
 
-def _greet(printer: Printer, doors: "list[Door]", keys: "Keys", account: Account) -> None:
-    for door in doors:
-        address: Any = door.address  # of TCP: no other door can be opened
+def _greet(printer: Printer, listeners: "list[Listener]", keys: "Keys", account: Account) -> None:
+    for listener in listeners:
+        address: Any = listener.address  # of TCP: no other listener can be opened
         facts: dict[str, object] = {
-            "kind": door.kind,
+            "kind": listener.kind,
             "address": address.host,
             "port": address.port,
         }
-        if door.kind == "ssh":
+        if listener.kind == "ssh":
             facts["fingerprint"] = _fingerprint(keys.host_key)
-        printer.happened("door", facts)
+        printer.happened("listener", facts)
     known = account.password == VTS.password
     told = f" with the password {VTS.password}" if known else ""
     printer.say(f'Log on as {account.user}{told}. Type "help" for orders, "{QUIT}" to end.')

@@ -211,6 +211,9 @@ class _Loader:
         if self.read["web_names"] and self.read["web"] is None:
             place = self.read.key_place("web_names")
             self.findings.add(place, "web_names has no effect without web", warning=True)
+        if "settle" in self.read.given and listen and all(each.format == "json" for each in listen):
+            message = "settle has no effect: no listener takes displays, or syslog"
+            self.findings.add(self.read.key_place("settle"), message, warning=True)
         for read, each in zip(self.read["listen"], listen, strict=True):
             for key in {"plain", "wrapped"} & read.given if each.format == "json" else ():
                 message = f"{key} has no effect here: it is about displays, and format is json"

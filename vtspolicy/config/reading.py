@@ -221,6 +221,11 @@ def number(least: float | None = None, most: float | None = None) -> Read[float]
 Number = TypeVar("Number", int, float)
 
 
+def _out_of_bounds(node: Node, what: str, bound: str, findings: Findings) -> None:
+    written = node.text if isinstance(node, Scalar) else describe(node)
+    findings.add(node, f"{written} is too {what}", bound)
+
+
 def _bounded(
     node: Scalar, value: Number, least: float | None, most: float | None, findings: Findings
 ) -> Number | None:
@@ -266,6 +271,26 @@ def duration(node: Node, findings: Findings) -> float | None:
     return found
 
 
+def duration_within(least: str, most: str = "", *, off: bool = False) -> Read[float]:
+    """Make a reader of durations within bounds, which are written as in a file.
+
+    With `off`, 0 is taken, too.
+    """
+    shortest, longest = seconds(least) or 0.0, seconds(most) or LONGEST_DURATION
+
+    def read(node: Node, findings: Findings) -> float | None:
+        found = duration(node, findings)
+        if found is None or shortest <= found <= longest or (off and found == 0):
+            return found
+        bound = f"at most {most}"
+        if found < shortest:
+            bound = f"at least {least}{', or 0 for off' if off else ''}"
+        _out_of_bounds(node, "short" if found < shortest else "long", bound, findings)
+        return None
+
+    return read
+
+
 def size(node: Node, findings: Findings) -> int | None:
     """A size, in bytes."""
     found = size_in_bytes(node.text) if isinstance(node, Scalar) else None
@@ -273,6 +298,22 @@ def size(node: Node, findings: Findings) -> int | None:
         message = f"a size is expected here, and this is {describe(node)}"
         findings.add(node, message, "a number and none or one of K M G T, as in 10M")
     return found
+
+
+def size_within(least: str, most: str) -> Read[int]:
+    """Make a reader of sizes within bounds, which are written as in a file."""
+    smallest, largest = size_in_bytes(least) or 0, size_in_bytes(most) or 0
+
+    def read(node: Node, findings: Findings) -> int | None:
+        found = size(node, findings)
+        if found is None or smallest <= found <= largest:
+            return found
+        bound = f"at least {least}" if found < smallest else f"at most {most}"
+        what = "small" if found < smallest else "large"
+        _out_of_bounds(node, what, bound, findings)
+        return None
+
+    return read
 
 
 def choice(*allowed: str) -> Read[Any]:

@@ -1,4 +1,4 @@
-"""The engine: wires the line from an event to its notices; the only place that knows every part."""
+"""The engine: what happens when. Its parts are put together in `assembly`."""
 
 from vtspolicy.engine.engine import Engine
 

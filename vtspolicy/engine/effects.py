@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.changes import NOTHING, Change, Written
-from vtspolicy.engine.recent import RecentJobs
+from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job

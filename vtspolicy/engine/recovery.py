@@ -5,8 +5,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from vtspolicy.changes import Change
-from vtspolicy.engine.conduct import Conductor
 from vtspolicy.engine.effects import Effects, EngineLedger, entry
+from vtspolicy.engine.jobs.job_runner import JobRunner
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book
@@ -29,7 +29,7 @@ class Recovery:
     runner: Runner
     queue: Queue
     effects: Effects
-    conductor: Conductor
+    job_runner: JobRunner
     log: Logger = field(factory=lambda: Logger("vtspolicy.engine"))
 
     async def begin_era(self) -> None:
@@ -105,8 +105,8 @@ class Recovery:
                     adopted.append(job)
             after = page[-1].id
         for job in adopted:
-            self.conductor.resume(job)
-        self.queue.open(self.conductor.begin)
+            self.job_runner.resume(job)
+        self.queue.open(self.job_runner.begin)
         self.log.info(
             "Recovered {running} running and {waiting} waiting jobs.",
             action="recovered",

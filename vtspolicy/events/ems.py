@@ -19,6 +19,7 @@ from vtspolicy.events.header import (
     count_headers,
     decode_text,
     find_word,
+    is_acted_on,
     is_command,
     may_be_another,
     may_follow_header,
@@ -241,8 +242,8 @@ class EmsDecoder:
 
     def _misplaced(self, line: bytes) -> None:
         """Refuse a line that would be a command if nothing were before it."""
-        if reason := misplaced_header(line):
-            self._refuse("header", reason, column=1)
+        if found := misplaced_header(line):
+            self._refuse("header", found.reason, column=1, answered=found.answered)
         elif (
             self._open is None
             and not self._shows_headers
@@ -289,13 +290,14 @@ class EmsDecoder:
             return
         self.counted.malformed += 1
         if misread is not None and misread[1]:
-            self._refuse("header", refused_header(misread[0]))
+            told = refused_header(misread[0])
+            self._refuse("header", told, answered=is_command(misread[1]))
 
     def _continue_without(self, event: _Open, text: bytes) -> None:
         self._open = None
-        if is_command(text):
+        if is_acted_on(text):
             self.counted.malformed += self._only_candidates
-            self._refuse("header", refused_header(event.misread))
+            self._refuse("header", refused_header(event.misread), answered=is_command(text))
 
     def _continue(self, event: _Open, text: bytes, blanks: int) -> None:
         if not text:

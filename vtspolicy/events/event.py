@@ -83,13 +83,15 @@ class Event:
     def is_own_notice(self) -> bool:
         """Whether it is one of our notices, shown back to us by a distributor.
 
-        A host may post it again under a subsystem id of its own: the word shows it then.
+        A host may post it again under a subsystem id of its own: the word shows it then. With `-`
+        behind the word it is a command in capitals, which the parser answers: STATUS - 42.
         """
         if self.ssid is not None and self.ssid.startswith(OWN_SUBSYSTEM):
             return True
         text = self.command
         if text.startswith("VTSPolicy "):
-            return text[len("VTSPolicy ") :].split(" ", 1)[0] in Word.__members__
+            word, _, rest = text[len("VTSPolicy ") :].partition(" ")
+            return word in Word.__members__ and not rest.lstrip().startswith("-")
         return _NOTICE_TEXT.match(text) is not None
 
     @property

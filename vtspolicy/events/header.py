@@ -81,16 +81,19 @@ _FOREIGN = re.compile(
     % PROCESS.encode(),
     re.VERBOSE | re.DOTALL,
 )
-# What is where a header should be: fields, no plain words; then a command, or nothing.
+_TAPE_MESSAGE = re.compile(rb"\$ZSVR:|MOUNT[ \t]++ESM[ \t]")
+# What is where a header should be: fields, no plain words; then a command or tape message, or
+# nothing.
 # The fields repeat in an atomic group. Before 3.11.5 `re` does not go back to the end of the last
 # whole turn of a group with a possessive repeat (CPython's issue 106052); Debian 12 has 3.11.2.
 _MISREAD = re.compile(
     rb"""
     (\d\d-\d\d-\d\d [ \t]++ \d\d:\d\d:\d\d \S*+
-        (?> (?: \s++ (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8} ) )
-    (?: \s++ ((?i:VTSPolicy) (?: (?=%b) .*+ )?) | \s*+ ) \Z
+        (?> (?: \s++ (?! %b )
+            (?: [A-Z]{1,4}+ (?!\S) | [A-Za-z]*+ [^A-Za-z\s] \S*+ ) ){1,8} ) )
+    (?: \s++ ((?i:VTSPolicy) (?: (?=%b) .*+ )? | (?: %b ) .*+ ) | \s*+ ) \Z
     """
-    % _ODD,
+    % (_TAPE_MESSAGE.pattern, _ODD, _TAPE_MESSAGE.pattern),
     re.VERBOSE | re.DOTALL,
 )
 # A closing quote at the end, also a typographic one, as UTF-8 and in code page 1252.
@@ -177,19 +180,24 @@ def parse_header(line: bytes) -> tuple[Header, bytes] | None:
 def misread_header(line: bytes) -> tuple[bytes, bytes] | None:
     """Return what is in place of the header and the text after it, of a line without a header.
 
-    None unless the text is a command, or is to follow in the next line. Nothing is ever returned
-    for one of our notices: an answer to it would be shown back again, and so on.
+    None unless the text is a command or tape message, or is to follow in the next line. Nothing is
+    ever returned for one of our notices: an answer to it would be shown back again, and so on.
     """
     match = _MISREAD.match(line)
     if match is None or OWN_SUBSYSTEM.encode() in match[1]:
         return None
     text = match[2] or b""
-    return None if text and not is_command(text) else (match[1], text)
+    return None if text and not is_acted_on(text) else (match[1], text)
 
 
 def is_command(text: bytes) -> bool:
     """Whether a text is a command, and not what one of our notices says."""
     return COMMAND.match(text) is not None and Event(text=decode_text(text)).is_command
+
+
+def is_acted_on(text: bytes) -> bool:
+    """Whether a text is a command, or what the tape server says of a mount."""
+    return _TAPE_MESSAGE.match(text) is not None or is_command(text)
 
 
 def shows_end(text: bytes) -> bool:
@@ -229,27 +237,33 @@ def blanks_after(line: bytes) -> int:
     return len(line.rstrip(b"\r\n")) - len(line.rstrip())
 
 
-def misplaced_header(line: bytes) -> str | None:
-    """Return the reason why a command or tape message is not taken whose header begins too late.
+@frozen(kw_only=True)
+class Misplaced:
+    """A command or tape message whose header is none, or begins too late."""
 
-    None for any other line.
-    """
+    reason: str  # why it is not taken
+    answered: bool  # whether the peer is told; not of the tape messages of a whole display
+
+
+def misplaced_header(line: bytes) -> Misplaced | None:
+    """Return why a command or tape message is not taken, or None for any other line."""
     before = _BEFORE.match(line)
     if before is None:
         foreign = _FOREIGN.match(line)
-        if foreign is None or OWN_SUBSYSTEM.encode() in foreign[1] or not is_command(foreign[2]):
+        if foreign is None or OWN_SUBSYSTEM.encode() in foreign[1] or not is_acted_on(foreign[2]):
             return None
-        return refused_header(foreign[1])
+        return Misplaced(reason=refused_header(foreign[1]), answered=is_command(foreign[2]))
     parsed = parse_header(line[before.end() :])
     if parsed is None:
         return None
     header, text = parsed
     if not header.event(decode_text(text), "ems", range(0)).is_candidate:
         return None
-    return (
+    reason = (
         f"found {printable(before[0])} before the date: an event begins in the first column;"
         " remove what is before it"
     )
+    return Misplaced(reason=reason, answered=True)
 
 
 def odd_before_command(line: bytes) -> bytes | None:

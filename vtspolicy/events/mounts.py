@@ -119,6 +119,11 @@ def read_mount(event: Event) -> MountMessage | None:
     return None
 
 
+def asks_for_mount(event: Event) -> bool:
+    """Whether the number of a tape message says that somebody waits for a tape."""
+    return event.number in _REQUESTS and not event.is_own_notice and _is_tape_subsystem(event)
+
+
 def _is_tape_subsystem(event: Event) -> bool:
     # A display can show a subsystem by its number; which one TAPE has is not known to us, so any
     # number passes (our decision): event number and wording must agree anyway.

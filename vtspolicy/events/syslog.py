@@ -17,6 +17,7 @@ from vtspolicy.events.header import (
     blanks_after,
     decode_text,
     find_word,
+    is_command,
     may_be_another,
     misplaced_header,
     misread_header,
@@ -172,13 +173,14 @@ class SyslogDecoder:
                 self.counted.malformed += 1
                 misread = misread_header(raw)
                 if misread is not None and misread[1]:
-                    self._refuse("header", refused_header(misread[0]))
+                    told = refused_header(misread[0])
+                    self._refuse("header", told, answered=is_command(misread[1]))
                 return
             self._deliver(*parsed, blanks)
         elif COMMAND.match(raw):
             self._deliver(None, raw, blanks)
-        elif reason := misplaced_header(raw):
-            self._refuse("header", reason, column=1)
+        elif found := misplaced_header(raw):
+            self._refuse("header", found.reason, column=1, answered=found.answered)
 
     def _deliver(self, header: Header | None, raw: bytes, blanks: int) -> None:
         own = header is not None and header.is_own
@@ -214,6 +216,8 @@ class SyslogDecoder:
         self.counted.events += 1
         self._refuse("line", f"a line longer than {self.limits.line} bytes: it was skipped")
 
-    def _refuse(self, kind: str, reason: str, *, column: int | None = None) -> None:
+    def _refuse(
+        self, kind: str, reason: str, *, column: int | None = None, answered: bool = True
+    ) -> None:
         self.counted.refuse(kind)
-        self._out.append(Refusal(kind=kind, reason=reason, column=column))
+        self._out.append(Refusal(kind=kind, reason=reason, column=column, answered=answered))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from vtspolicy.config.model import Listen
 
@@ -82,6 +83,18 @@ def lets_in_nobody(certificate: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         return False
     return not usage.key_cert_sign
+
+
+def why_no_server(certificate: x509.Certificate) -> str | None:
+    """Return why hosts do not take this one for a server's, or None. RFC 5280, 4.2.1.12."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return None  # it is for everything
+    good = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    if any(each in usage for each in good):
+        return None
+    return "its extended key usage does not include serverAuth"
 
 
 def _of(certificate: x509.Certificate, key: str, file: Path) -> Validity:

@@ -44,7 +44,7 @@ HANDSHAKES = 100
 
 
 @define(kw_only=True)
-class Doors:
+class Listeners:
     """All listening ports and all sessions that came through them."""
 
     link: Link
@@ -192,29 +192,29 @@ def _owner(hosts: tuple[Host, ...]) -> str:
 class _Door(Factory):
     noisy = False
 
-    def __init__(self, doors: Doors, listen: Listen) -> None:
-        self.doors = doors
+    def __init__(self, listeners: Listeners, listen: Listen) -> None:
+        self.listeners = listeners
         self.listen = listen
 
     def buildProtocol(self, addr: IAddress | None) -> TwistedProtocol | None:
         """Make a session for a peer, or close the door on it."""
         address = getattr(addr, "host", None) or LOCAL
         if self.listen.clients is not None:
-            if not self.doors.has_room():
-                self.doors.log.no_room(address, self.listen.endpoint)
+            if not self.listeners.has_room():
+                self.listeners.log.no_room(address, self.listen.endpoint)
                 return None
-            self.doors.limit_handshakes()
+            self.listeners.limit_handshakes()
             return _Handshake(self, address)
         return self.session(address, None)
 
     def session(self, address: str, certificate: str | None) -> HostSession | None:
         """Make the session of a peer, now that its name is known."""
-        hosts = hosts_of_peer(self.doors.hosts(), address=address, certificate=certificate)
-        if not self.doors.admit(hosts):
-            self.doors.log.no_room(address, self.listen.endpoint)
+        hosts = hosts_of_peer(self.listeners.hosts(), address=address, certificate=certificate)
+        if not self.listeners.admit(hosts):
+            self.listeners.log.no_room(address, self.listen.endpoint)
             return None
         session = HostSession(
-            self.doors.link,
+            self.listeners.link,
             hosts=hosts,
             address=address,
             decoder=decoder(
@@ -222,8 +222,8 @@ class _Door(Factory):
             ),
             certificate=certificate,
         )
-        self.doors.add(session)
-        self.doors.log.opened(session, self.listen.endpoint)
+        self.listeners.add(session)
+        self.listeners.log.opened(session, self.listen.endpoint)
         return session
 
 
@@ -239,7 +239,7 @@ class _Handshake(TwistedProtocol):
 
     def connectionMade(self) -> None:
         """Wait, but not for ever."""
-        doors = self._door.doors
+        doors = self._door.listeners
         doors.handshakes[self] = self._address
         self._patience = doors.link.reactor.callLater(HANDSHAKE, self.give_up)
 
@@ -264,7 +264,7 @@ class _Handshake(TwistedProtocol):
 
     def connectionLost(self, reason: Any = None) -> None:  # Twisted's own signature
         """End the session, if there is one."""
-        waited = self in self._door.doors.handshakes
+        waited = self in self._door.listeners.handshakes
         self._end_wait()
         if self._session is not None:
             self._session.connectionLost(reason)
@@ -274,17 +274,17 @@ class _Handshake(TwistedProtocol):
     def give_up(self) -> None:
         """End the connection: it has waited too long, or others need its place."""
         self._end_wait()
-        self._door.doors.on_refused("handshake")
+        self._door.listeners.on_refused("handshake")
         self._failed(f"it showed no certificate within {HANDSHAKE:g} s, or others needed its place")
         self.transport.abortConnection()  # type: ignore[union-attr]  # TLS over TCP has it
 
     def _failed(self, reason: str) -> None:
         endpoint = self._door.listen.endpoint
-        self._door.doors.on_tls_failure(endpoint)
-        self._door.doors.log.tls_failed(self._address, endpoint, reason)
+        self._door.listeners.on_tls_failure(endpoint)
+        self._door.listeners.log.tls_failed(self._address, endpoint, reason)
 
     def _end_wait(self) -> None:
-        self._door.doors.handshakes.pop(self, None)
+        self._door.listeners.handshakes.pop(self, None)
         if self._patience is not None and self._patience.active():
             self._patience.cancel()
         self._patience = None

@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vtspolicy.config.model import Listen
-from vtspolicy.hosts.certificates import certificates, lets_in_nobody, validities
+from vtspolicy.hosts.certificates import certificates, lets_in_nobody, validities, why_no_server
 
 WORDS = {
     9: "it is not valid yet",
@@ -123,6 +123,9 @@ def tls_context(listen: Listen) -> CertificateOptions:
         raise UnusableFileError("clients", told)
     if key.to_cryptography_key().public_key() != own.public_key():  # type: ignore[union-attr]  # it has one
         raise UnusableFileError("key", f"{listen.key} is not the key of {listen.cert}")
+    if (unfit := why_no_server(own)) is not None:
+        told = f"the certificate in {listen.cert} is not for TLS servers: {unfit}"
+        raise UnusableFileError("cert", told)
     for each in validities(listen):
         wrong = each.wrong(time.time())
         if wrong is not None:

@@ -9,6 +9,7 @@ from vtspolicy.jobs import Job, JobLife, JobState, RequestState, final_word, lif
 from vtspolicy.ledger.desk import present, to_json, told_why
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.fingerprints import looks_of, looks_text
+from vtspolicy.ledger.outbox import notice_of
 from vtspolicy.ledger.reading import JOB_WIDTH
 from vtspolicy.ledger.tape_orders import TapeOrderDesk
 from vtspolicy.notices import Notice, Word
@@ -373,6 +374,7 @@ class JobDesk(TapeOrderDesk):
                 ref=place.ref,
                 family=place.family,
                 operation=place.operation,
+                tape=self._target_of(job.request),
                 ok=ok,
                 warn=warn,
                 failed=place.jobs - ok - warn,
@@ -384,6 +386,12 @@ class JobDesk(TapeOrderDesk):
         return Finished(
             changed=True, job=job, request_state=RequestState[word.name], notices=(notice,)
         )
+
+    def _target_of(self, request: int) -> str | None:
+        """Return the pool or tape that a request names; None for a list, which needs much room."""
+        row = self._one("first_notice_of", request)
+        target = None if row is None else notice_of(row).fields.get("tape")
+        return target if isinstance(target, str) and " " not in target else None
 
     def _why(self, job: Job, place: _Place, word: Word | None) -> str | None:
         """Return why a request ends so: the reason of the first job that ended in the worst way.

@@ -77,11 +77,11 @@ def _broken(table: Table, known: Collection[Problem]) -> Collection[int]:
 
 def _programs(table: Table, find_program: FindProgram) -> Iterator[Problem]:
     reported: set[str] = set()
-    for place, argv in _argument_lists(table):
+    for place, argv in argument_lists(table):
         program = argv[0] if argv else ""
         if not program or program in reported:
             continue
-        name = "".join(text for _, text in parts_of(program))
+        name = program_of(argv)
         if "/" in name and not name.startswith("/"):
             message = f"the program {name} has a path that is not absolute"
             yield place.problem(message, "write the whole path, or the name alone")
@@ -93,7 +93,13 @@ def _programs(table: Table, find_program: FindProgram) -> Iterator[Problem]:
             )
 
 
-def _argument_lists(table: Table) -> Iterator[tuple[Place, tuple[Template, ...]]]:
+def program_of(argv: tuple[Template, ...]) -> str:
+    """Return the program of an argument list; "" if there is none."""
+    return "".join(text for _, text in parts_of(argv[0])) if argv else ""
+
+
+def argument_lists(table: Table) -> Iterator[tuple[Place, tuple[Template, ...]]]:
+    """Yield everything that a table has run, and where that is written."""
     for application in table.applications.values():
         for query in (application.query, application.delete, application.read_back):
             if query is not None:

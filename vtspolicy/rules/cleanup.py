@@ -274,6 +274,13 @@ CLEANUP = keys_of(
 """The keys of `cleanup`."""
 
 
+def check_cleanup(section: Section | None, findings: Findings) -> None:
+    """Warn of a cleanup that never runs though nobody has said so."""
+    if section is not None and "hour" not in section.given:
+        remedy = "hour: 3, or hour: none if only `vtspolicy tapes --verdict` is wanted"
+        findings.add(section.table, "this cleanup has no hour: it never runs", remedy, warning=True)
+
+
 def policy_of(section: Section | None) -> Policy:
     """Return the policy that a section says; none of its values are missing."""
     if section is None:

@@ -263,14 +263,6 @@ def expectations(node: Node, findings: Findings) -> tuple[Expectation, ...] | No
     )
 
 
-def _period(node: Node, findings: Findings) -> float | None:
-    found = reading.duration(node, findings)
-    if found is not None and found < 1:
-        findings.add(node, "copies cannot be proven that often", "at least 1s, as 30d")
-        return None
-    return found
-
-
 PROOF = keys_of(
     Key(
         name="need",
@@ -282,7 +274,7 @@ PROOF = keys_of(
     ),
     Key(
         name="every",
-        read=_period,
+        read=reading.duration_within("1s"),
         type="a duration",
         default_text="only when it is needed",
         help="how often its copies are proven again; only where copies are made",

@@ -30,7 +30,7 @@ from vtspolicy.rules.query_keys import (
     list_or_section,
 )
 
-_optional_duration = or_none(reading.duration)
+_optional_duration = or_none(reading.duration_within("1s"))
 
 TIMEOUTS = keys_of(
     Key(name="waiting", read=_optional_duration, type="a duration", help="until its first start"),

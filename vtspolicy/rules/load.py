@@ -14,12 +14,12 @@ from vtspolicy.config.positions import Table as Tree
 from vtspolicy.config.reading import Findings, Section, section, section_of
 from vtspolicy.grammar.vocabulary import Vocabulary
 from vtspolicy.rules.build import Builder
-from vtspolicy.rules.cleanup import policy_of
+from vtspolicy.rules.cleanup import check_cleanup, policy_of
 from vtspolicy.rules.conditions import is_glob
 from vtspolicy.rules.evidence import check_demands
 from vtspolicy.rules.keys import APPLICATION, RULE, TOP
 from vtspolicy.rules.table import Rule, Table
-from vtspolicy.rules.unused import check_constants
+from vtspolicy.rules.unused import check_applications, check_calendar, check_constants
 from vtspolicy.suggest import did_you_mean
 
 MERGED = frozenset({"env", "places", "programs", "defaults", "archive", "restore"})
@@ -119,15 +119,31 @@ def _table_of(
         },
         findings,
     )
+    cleanup = _cleanup(tops, findings)
+    policy = policy_of(cleanup)
+    if not findings.errors:  # what cannot be read may use what nothing else does
+        _check_use(tops, rules, builder, findings)
+        check_cleanup(cleanup, findings)
     if configuration is not None:
         _check_names(rules, configuration, findings)
     return Table(
         applications={name: each.application for name, each in builder.defaults.items()},
         rules=tuple(rules),
         calendar=calendar,
-        cleanup=policy_of(_cleanup(tops, findings)),
+        cleanup=policy,
         hash="",
     )
+
+
+def _check_use(
+    tops: list[tuple[bool, Section]], rules: list[Rule], builder: Builder, findings: Findings
+) -> None:
+    """Warn of what is defined and used by no rule."""
+    works = [rule.work for rule in rules if rule.work is not None]
+    read = {name: each.read for name, each in builder.defaults.items() if each.read is not None}
+    check_applications(read, works, findings)
+    calendars = (top.table.entries["calendar"].value for _, top in tops if top["calendar"])
+    check_calendar([each.entries for each in calendars if isinstance(each, Tree)], works, findings)
 
 
 def _cleanup(tops: list[tuple[bool, Section]], findings: Findings) -> Section | None:

@@ -50,7 +50,7 @@ CALL = keys_of(
     ),
     Key(
         name="timeout",
-        read=reading.duration,
+        read=reading.duration_within("1s"),
         type="a duration",
         default=300.0,
         default_text="5m",
@@ -99,7 +99,7 @@ POLL = {
     **keys_of(
         Key(
             name="every",
-            read=reading.duration,
+            read=reading.duration_within("100ms"),
             type="a duration",
             default=10.0,
             default_text="10s",
@@ -134,7 +134,7 @@ POLL = {
         ),
         Key(
             name="patience",
-            read=reading.duration,
+            read=reading.duration_within("1s"),
             type="a duration",
             default=1800.0,
             default_text="30m",

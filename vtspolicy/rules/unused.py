@@ -1,8 +1,8 @@
 """Names that nothing uses: a setting that is accepted has an effect."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from vtspolicy.config.positions import Place, Table
+from vtspolicy.config.positions import Entry, Place, Table
 from vtspolicy.config.reading import Findings, Section
 from vtspolicy.rules.places import PROGRAM, is_shipped
 from vtspolicy.rules.work import Retry, Work
@@ -58,6 +58,13 @@ _OF_PROGRAMS = (
 
 def check_effects(read: Section, work: Work, findings: Findings) -> None:
     """Warn of keys of a rule that have no effect beside its others."""
+    why = _without_effect(work)
+    for key in sorted(why.keys() & read.given):
+        findings.add(read.key_place(key), f"{key} has no effect here: {why[key]}", warning=True)
+
+
+def _without_effect(work: Work) -> dict[str, str]:
+    """Return why keys have no effect in a rule that does this."""
     why = {key: "it runs no program" for key in _OF_PROGRAMS if not work.run}
     if work.poll is None:
         why.setdefault("cancel", "it has no poll: a run of its own is stopped by a signal")
@@ -69,8 +76,73 @@ def check_effects(read: Section, work: Work, findings: Findings) -> None:
         why.setdefault("handle", "it makes no copies")
     if work.retry.attempts == 1 and work.retry != Retry():  # `retry: 1` itself has its use
         why["retry"] = "attempts is 1, so that nothing is repeated"
-    silence, attempt = work.limits.silence, work.limits.attempt
+    silence, attempt, total = work.limits.silence, work.limits.attempt, work.limits.total
+    if total is not None and attempt is not None and total < attempt:
+        why["timeout"] = "total is less, and ends all attempts before"
     if silence is not None and attempt is not None and silence >= attempt:
         why["timeouts"] = "silence is not less than timeout, which ends the attempt first"
-    for key in sorted(why.keys() & read.given):
-        findings.add(read.key_place(key), f"{key} has no effect here: {why[key]}", warning=True)
+    return why
+
+
+def check_applications(
+    applications: Mapping[str, Section], works: Collection[Work], findings: Findings
+) -> None:
+    """Warn of applications that no rule uses, and of keys of theirs that change none of its rules.
+
+    What is in a table that comes with the program is left alone, and so is what applications
+    share by an anchor and one of them uses.
+    """
+    useful: set[Place] = set()
+    useless: dict[Place, str] = {}
+    for name, read in applications.items():
+        own: Collection[Work] = [work for work in works if work.application == name]
+        if not own:
+            useless.setdefault(read.table.place, f"no rule uses the application {name}")
+            continue
+        for key, place, why in _keys_of_application(read, own):
+            if why:
+                useless.setdefault(place, f"{key} has no effect in any rule of {name}: {why}")
+            else:
+                useful.add(place)
+    for place, message in useless.items():
+        if place not in useful and not is_shipped(place):
+            findings.add(place, message, warning=True)
+
+
+def _keys_of_application(
+    read: Section, works: Collection[Work]
+) -> Iterator[tuple[str, Place, str]]:
+    """Yield the keys that an application gives its rules, and why they change none, or ""."""
+    layers: list[tuple[str, Section, Collection[Work]]] = [("", read, works)]
+    for key, then in (("archive", "migrated"), ("restore", "restored")):
+        section: Section | None = read[key]
+        fitting: Collection[Work] = [work for work in works if work.then == then]
+        if section is not None and fitting:
+            layers.append((f"{key}.", section, fitting))
+        elif section is not None:
+            yield key, read.key_place(key), f"none has then: {then}"
+    copies = any(work.then == "migrated" for work in works)
+    told_apart = {"archive", "restore"} | (set() if copies else _OF_COPIES)
+    for key in sorted(told_apart & _OF_COPIES & read.given):
+        yield key, read.key_place(key), "none has then: migrated"
+    for prefix, layer, its in layers:
+        reasons = [_without_effect(work) for work in its]
+        for key in sorted(layer.given - told_apart):
+            everywhere = all(key in each for each in reasons)
+            yield prefix + key, layer.key_place(key), reasons[0][key] if everywhere else ""
+
+
+_OF_COPIES = frozenset({"query", "read_back", "touches"})
+"""Keys of an application that say something about the copies that its rules make."""
+
+
+def check_calendar(
+    written: Iterable[Mapping[str, Entry]], works: Iterable[Work], findings: Findings
+) -> None:
+    """Warn of named days that no rule's hours name."""
+    used = {name for work in works for name in work.calendar}
+    for entries in written:
+        for name, entry in entries.items():
+            if name not in used and not is_shipped(entry.key.place):
+                message = f"no rule's between names the days {name}"
+                findings.add(entry.key, message, did_you_mean(name, used), warning=True)

@@ -3,6 +3,7 @@
 import json
 import pwd
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from vtspolicy.control import LONGEST, VERBS, Argument, Verb
@@ -37,6 +38,18 @@ def read_order(verb: Verb, body: bytes) -> dict[str, Value]:
         raise _bad(f"give one of {' and '.join(verb.one_of)}")
     return values
 
+
+def in_words(given: Mapping[str, object]) -> str:
+    """Return the arguments of an order as people write them: `request=17 reason="wrong tape"`."""
+    return " ".join(
+        f"{name}={value if _BARE.fullmatch(str(value)) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in given.items()
+        if value is not None
+    )
+
+
+_BARE = re.compile(r"[^\s\"=]+")
+"""A value that needs no quotes."""
 
 _NAME = re.compile(r"[\w.@\\+-]{1,64}", re.ASCII)
 """A user's name, of a domain too."""

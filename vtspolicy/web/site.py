@@ -29,7 +29,7 @@ from vtspolicy.web.answers import (
     json_answer,
     mistake_answer,
 )
-from vtspolicy.web.orders import actor_of, read_order, verb_of
+from vtspolicy.web.orders import actor_of, in_words, read_order, verb_of
 from vtspolicy.web.pages import PROBES, House, page_of
 
 CONNECTIONS = 64
@@ -142,12 +142,13 @@ class Root(Resource):
     def _note(self, verb: Verb, path: str, actor: str, given: Mapping[str, object]) -> None:
         """Log an order, if its effect has no line that says who gave it."""
         if not verb.logs:
+            said = in_words(given)
             self._log.info(
-                "{by} asks for {path} {given}.",
+                "{by} asks for {path}: {given}." if said else "{by} asks for {path}.",
                 action="order",
                 by=actor,
                 path=path,
-                given={name: value for name, value in given.items() if value is not None},
+                given=said,
             )
 
     def _failed(self, failure: Failure, request: server.Request) -> Answer:

@@ -145,10 +145,10 @@ def _look_after_a_restart() -> None:
     from twisted.internet import reactor
     from twisted.internet.task import deferLater
 
-    from vtspolicy.engine.attempt import Attempts
+    from vtspolicy.engine.jobs.attempt_runner import AttemptRunner
     from vtspolicy.engine.tapes.archives import Archives
 
-    run, made, adopted = Attempts.run, Archives._made, set()
+    run, made, adopted = AttemptRunner.run, Archives._made, set()
 
     async def noted(self: Any, job: Any, key: str, *, adopt: bool) -> Any:
         if adopt:
@@ -169,7 +169,7 @@ def _look_after_a_restart() -> None:
             ended = evolve(ended, before=now, after=now)
         return await made(self, job, tape, began, ended, judged)
 
-    Attempts.run = noted  # type: ignore[method-assign]
+    AttemptRunner.run = noted  # type: ignore[method-assign]
     Archives._made = looked  # type: ignore[method-assign]
 
 

@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.effects import EngineLedger
+from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.grammar import Target
 from vtspolicy.jobs import DOUBTED, Job
@@ -70,7 +70,7 @@ class TapeChecks:
     vaults: Vaults
     clock: IReactorTime
     threads: Callable[..., Deferred[Any]]  # each call has its own type of answer
-    calls: Calls
+    programs: Programs
     metrics: Metrics
     policy: PolicyInForce
     log: Logger = field(factory=lambda: Logger("vtspolicy.tapes"))
@@ -161,7 +161,7 @@ class TapeChecks:
             if not isinstance(ruling, Ask):
                 return ruling, facts
             answer = Answer(found=Found.UNKNOWN, words="too many copies were asked for")
-            if asked < MOST_ASKED and job.id not in self.calls.cancelled:
+            if asked < MOST_ASKED and job.id not in self.programs.cancelled:
                 answer = await self.ask(job, facts.tape, ruling.copy, ruling.need)
             asked += 1
             facts = evolve(facts, answers={**facts.answers, ruling.copy.id: answer})
@@ -200,7 +200,7 @@ class TapeChecks:
 
     async def _ask(self, job: Job, query: Query, tape: Tape, copy: Copy, need: Proof) -> Answer:
         if need is not Proof.DATA:
-            said = await self.calls.answer(job, query, "gate", {})
+            said = await self.programs.answer(job, query, "gate", {})
         else:
             said = await self._read_back(job, query, tape)
         if said.state != "completed":
@@ -229,12 +229,12 @@ class TapeChecks:
         templates = [*query.run, *query.input]
         ways = [way for way in (TARGET, STAGING) if any(way in each for each in templates)]
         if not ways:
-            return await self.calls.answer(job, query, "read", {})
+            return await self.programs.answer(job, query, "read", {})
         try:
             make = self.vaults.new_target if ways[0] == TARGET else self.vaults.new_staging
             path = await self.in_thread(make, tape, token)
             asking = evolve(job, values={**job.values, ways[0].strip("{}"): path})
-            said = await self.calls.answer(asking, query, "read", {})
+            said = await self.programs.answer(asking, query, "read", {})
             if said.state != "completed":
                 return said
             found = await self.in_thread(self.vaults.brought_digest, tape, token)
@@ -251,7 +251,7 @@ class TapeChecks:
             return Answer(found=Found.UNKNOWN, words="the rule has no query")
         asking = evolve(job, values={**job.values, **of_tape(tape)})
         try:
-            said = await self.calls.answer(asking, query, "verify", readings)
+            said = await self.programs.answer(asking, query, "verify", readings)
         except ExpansionError as error:
             return Answer(found=Found.UNKNOWN, words=str(error))
         if said.state == "completed":

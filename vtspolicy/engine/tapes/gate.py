@@ -58,7 +58,7 @@ class DeletionGate:
         judged: list[tuple[Tape, Ruling, Facts]] = []
         for tape in tapes:
             ruling, facts = await self._judged(act, job, tape, at_start.get(tape.path))
-            if job.id in self.checks.calls.cancelled:
+            if job.id in self.checks.programs.cancelled:
                 return Ending(state=JobState.CANCELLED, reason="cancelled before it was begun")
             if isinstance(ruling, Refused):
                 return Ending(state=JobState.FAILED, reason=f"{tape.name}: {ruling.words}")

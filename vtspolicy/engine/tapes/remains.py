@@ -93,7 +93,7 @@ class Remains:
             return
         copies = await self.checks.ledger.read(Book.copies_of, tape.path)
         copy = next((each for each in copies if each.id == plan.copy), None)
-        if copy is not None and copy.lost is None and job.id not in self.checks.calls.cancelled:
+        if copy is not None and copy.lost is None and job.id not in self.checks.programs.cancelled:
             await self.checks.ask(job, tape, copy, Proof.FOUND)
 
     async def _undo_copying(self, job: Job, tape: Tape) -> None:

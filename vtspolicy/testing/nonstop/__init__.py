@@ -5,7 +5,7 @@ as far as a link needs them, and keeps an event log. It speaks Telnet, Telnet ov
 lines, and its own standard input and output. `vtspolicy host-simulator` runs it from the shell.
 
     system = System()
-    doors = await serve(system, reactor, ["telnet:0", "ssh:0"])
+    listeners = await serve(system, reactor, ["telnet:0", "ssh:0"])
     system.post("VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 ref=mine'")
     system.links[-1].hang()
 

@@ -1,11 +1,13 @@
 """TACL's built-in functions and variables, and its own commands, as far as a link needs them.
 
 Documented: `#OUTPUT` (nothing is its result; a text that begins with `/` begins with options),
-`#OUTPUTV`, `#INPUT`, `#SET`, `#PUSH`, `#POP`, the values of `#INFORMAT`, `#MYTERM`, `#IN` and
-`#OUT` (the home terminal), `TIME`, `LOGOFF`, `STOP`, and the messages `Illegal value` and
-`Variable does not exist`. Ours: the options of `#OUTPUT` change nothing; `LOGOUT` is another name
-of `LOGOFF`, as the original sends it; every other function is answered by an error that says that
-it is not simulated; the form of `WHO`.
+`#OUTPUTV`, `#INPUT`, `#SET`, `#PUSH`, `#POP`, the values of `#INFORMAT`, `#IN` and `#OUT` (the
+home terminal), `LOGOFF`, `STOP`, and the messages `Illegal value`, `Variable does not exist` and
+`was not pushed`. The original sends `LOGOUT`.
+
+Ours: `#MYTERM` is the home terminal, too; the options of `#OUTPUT` change nothing; `LOGOUT` and
+`EXIT` are other names of `LOGOFF`; every other function is answered by an error that says that it
+is not simulated; the forms of `TIME` and `WHO`.
 """
 
 from collections.abc import Callable, Mapping

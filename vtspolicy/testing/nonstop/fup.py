@@ -1,8 +1,8 @@
 """FUP: copies lines from the terminal to the collector, where they become events.
 
-Documented: `COPY in, out`; text written plainly to `$0` is `TANDEM.EMS` 512 and is cut at 102
-bytes; Control-Y ends the input; the prompt `-`. Ours: all messages; nothing but COPY from the home
-terminal to `$0` is simulated.
+Documented: text written plainly to `$0`, which is what FUP does, is `TANDEM.EMS` 512 and is cut at
+102 bytes. Ours: `COPY` is how it is asked for, Control-Y ends the input, `-` is the prompt; all
+messages; nothing but COPY from the home terminal to `$0` is simulated.
 """
 
 from vtspolicy.testing.nonstop.console import Console

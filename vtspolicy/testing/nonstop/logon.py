@@ -19,7 +19,7 @@ _EXIT = "EXIT"
 
 
 def say_time(system: System) -> str:
-    """Return the time as `TIME` shows it; the form is documented."""
+    """Return the time as `TIME` shows it before a logon; the form is documented."""
     return f"{system.local(system.settings.now()):%d %b %Y, %H:%M:%S}".upper()
 
 

@@ -1,7 +1,7 @@
-"""Opens the doors of a simulated system.
+"""Opens the listeners of a simulated system.
 
-A door is `KIND:PORT` on this machine alone, or `KIND:` and what Twisted writes behind `tcp:`, as in
-`ssh:port=2222:interface=10.0.0.9`. Kinds are `telnet`, `telnets` (Telnet over TLS), `ssh` and
+A listener is `KIND:PORT` on this machine alone, or `KIND:` and what Twisted writes behind `tcp:`,
+as in `ssh:port=2222:interface=10.0.0.9`. Kinds are `telnet`, `telnets` (Telnet over TLS), `ssh` and
 `lines`. Port 0 takes a free one.
 """
 
@@ -24,21 +24,21 @@ KINDS = ("telnet", "telnets", "ssh", "lines")
 LOOPBACK = "127.0.0.1"
 
 
-class NoDoorError(ValueError):
-    """What was given is not a door; the message says what is."""
+class ListenerError(ValueError):
+    """What was given is not a listener; the message says what is."""
 
 
 @frozen(kw_only=True)
 class Keys:
-    """What the doors show of themselves."""
+    """What the listeners show of themselves."""
 
-    host_key: Any = None  # a conch Key; None: a new one for each door
+    host_key: Any = None  # a conch Key; None: a new one for each listener
     certificate: Any = None  # Twisted's CertificateOptions, for telnets
 
 
 @frozen(kw_only=True)
-class Door:
-    """A door that is open."""
+class Listener:
+    """A listener that is open."""
 
     kind: str
     port: IListeningPort
@@ -50,11 +50,13 @@ class Door:
         return address
 
 
-def read_door(text: str) -> tuple[str, str]:
-    """Return kind and Twisted endpoint of a door. Raises NoDoorError."""
+def read_listener(text: str) -> tuple[str, str]:
+    """Return kind and Twisted endpoint of a listener. Raises ListenerError."""
     kind, _, where = text.partition(":")
     if kind not in KINDS or not where:
-        raise NoDoorError(f'"{text}" is not a door: write one of {", ".join(KINDS)}, and :PORT')
+        raise ListenerError(
+            f'"{text}" is not a listener: write one of {", ".join(KINDS)}, and :PORT'
+        )
     if re.fullmatch(r"[0-9]{1,5}", where):
         where = f"port={where}:interface={LOOPBACK}"
     return kind, f"tcp:{where}"
@@ -63,7 +65,7 @@ def read_door(text: str) -> tuple[str, str]:
 def factory(
     kind: str, system: System, reactor: Any, faults: Faults | None, keys: Keys
 ) -> Factory | TLSMemoryBIOFactory:
-    """Return what makes a session for each connection. Raises NoDoorError."""
+    """Return what makes a session for each connection. Raises ListenerError."""
     if kind == "lines":
         return LineFactory(system, reactor, faults)
     if kind == "ssh":
@@ -74,7 +76,7 @@ def factory(
     if kind == "telnet":
         return telnet
     if keys.certificate is None:
-        raise NoDoorError("telnets needs a certificate and its key")
+        raise ListenerError("telnets needs a certificate and its key")
     return TLSMemoryBIOFactory(
         keys.certificate, isClient=False, wrappedFactory=telnet, clock=reactor
     )
@@ -82,7 +84,7 @@ def factory(
 
 @frozen(kw_only=True)
 class Plan:
-    """A door that can be opened."""
+    """A listener that can be opened."""
 
     kind: str
     endpoint: IStreamServerEndpoint
@@ -92,31 +94,31 @@ class Plan:
 def prepare(
     system: System,
     reactor: Any,  # a whole one
-    doors: Iterable[str],
+    listeners: Iterable[str],
     *,
     faults: Faults | None = None,
     keys: Keys | None = None,
 ) -> list[Plan]:
-    """Read doors. Raises NoDoorError."""
+    """Read listeners. Raises ListenerError."""
     plans = []
-    for text in doors:
-        kind, where = read_door(text)
+    for text in listeners:
+        kind, where = read_listener(text)
         try:
             endpoint = serverFromString(reactor, where)
         except (ValueError, TypeError, LookupError) as error:
-            raise NoDoorError(f'"{text}" is not a door: {error}') from None
+            raise ListenerError(f'"{text}" is not a listener: {error}') from None
         made = factory(kind, system, reactor, faults, keys or Keys())
         plans.append(Plan(kind=kind, endpoint=endpoint, factory=made))
     return plans
 
 
-async def open_doors(plans: Iterable[Plan]) -> list[Door]:
-    """Open doors, all or none. Raises CannotListenError."""
-    opened: list[Door] = []
+async def listen(plans: Iterable[Plan]) -> list[Listener]:
+    """Open listeners, all or none. Raises CannotListenError."""
+    opened: list[Listener] = []
     try:
         for plan in plans:
             port = await plan.endpoint.listen(plan.factory)
-            opened.append(Door(kind=plan.kind, port=port))
+            opened.append(Listener(kind=plan.kind, port=port))
     except BaseException:
         await close(opened)
         raise
@@ -126,16 +128,16 @@ async def open_doors(plans: Iterable[Plan]) -> list[Door]:
 async def serve(
     system: System,
     reactor: Any,  # a whole one
-    doors: Iterable[str],
+    listeners: Iterable[str],
     *,
     faults: Faults | None = None,
     keys: Keys | None = None,
-) -> list[Door]:
-    """Open doors. Raises NoDoorError and CannotListenError."""
-    return await open_doors(prepare(system, reactor, doors, faults=faults, keys=keys))
+) -> list[Listener]:
+    """Open listeners. Raises ListenerError and CannotListenError."""
+    return await listen(prepare(system, reactor, listeners, faults=faults, keys=keys))
 
 
-async def close(doors: list[Door]) -> None:
-    """Close doors; links that are up stay up."""
-    for door in doors:
-        await door.port.stopListening()  # type: ignore[misc]  # a Deferred, or None for a port of memory
+async def close(listeners: list[Listener]) -> None:
+    """Close listeners; links that are up stay up."""
+    for listener in listeners:
+        await listener.port.stopListening()  # type: ignore[misc]  # a Deferred for every real port

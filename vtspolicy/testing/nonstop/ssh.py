@@ -20,6 +20,7 @@ from twisted.conch.interfaces import IConchUser, ISession
 from twisted.conch.ssh.factory import SSHFactory
 from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.session import SSHSession, SSHSessionProcessProtocol
+from twisted.conch.ssh.userauth import SSHUserAuthServer
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import ISSHPrivateKey, IUsernamePassword
 from twisted.cred.error import UnauthorizedLogin
@@ -40,6 +41,9 @@ from vtspolicy.testing.nonstop.system import System
 
 TERMINAL = b"tn6530"
 """How the types of terminals begin that get TACL from a shell request (documented)."""
+
+PATIENCE = 120
+"""Seconds in which somebody has to authenticate (ours)."""
 
 NOT_SIMULATED = b"This is a simulated host without OSS: ask for the subsystem tacl.\r\n"
 
@@ -269,10 +273,22 @@ class _Realm:
         return IConchUser, user, user.logged_out
 
 
+class _Authentication(SSHUserAuthServer):
+    """Authenticates by the clock that the host was given, as all of it does."""
+
+    loginTimeout = PATIENCE  # noqa: N815 - its name in Conch
+    transport: Any  # whose factory is an SshFactory
+
+    def serviceStarted(self) -> None:
+        self.clock = self.transport.factory.clock
+        super().serviceStarted()
+
+
 class SshFactory(SSHFactory):
     """Makes an SSH server for each connection."""
 
     noisy = False
+    services = {**SSHFactory.services, b"ssh-userauth": _Authentication}  # noqa: RUF012 - as Conch's
 
     def __init__(
         self,
@@ -282,6 +298,7 @@ class SshFactory(SSHFactory):
         host_key: Key | None = None,
     ) -> None:
         super().__init__()
+        self.clock = clock
         key = host_key or new_host_key()
         self.publicKeys = {key.sshType(): key.public()}
         self.privateKeys = {key.sshType(): key}

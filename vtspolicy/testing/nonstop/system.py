@@ -39,7 +39,7 @@ MOST_COMMANDS = 10_000
 Filter = Callable[[LoggedEvent], bool]
 """A compiled filter: whether an event passes."""
 
-Listener = Callable[[str, Mapping[str, object]], None]
+Observer = Callable[[str, Mapping[str, object]], None]
 """Told in one word what has happened, and its facts."""
 
 Routine = Callable[[Any, str], Dialogue[str]]
@@ -91,7 +91,7 @@ class System:
         self.processes: set[str] = set()  # names of running processes, which are unique
         self.exposed: list[str] = []  # users whose password was typed on a line that is echoed
         self.commands: deque[str] = deque(maxlen=MOST_COMMANDS)  # that TACL ran, for tests to see
-        self.listeners: list[Listener] = []  # who is told what happens, as people want to see it
+        self.observers: list[Observer] = []  # who is told what happens, as people want to see it
         self._journal = journal or MemoryJournal()
         self._watchers: list[Callable[[LoggedEvent], None]] = []
         self._numbers = count(1)
@@ -137,9 +137,9 @@ class System:
         )
 
     def tell(self, what: str, **facts: object) -> None:
-        """Tell all listeners."""
-        for listener in tuple(self.listeners):
-            listener(what, facts)
+        """Tell all observers."""
+        for observer in tuple(self.observers):
+            observer(what, facts)
 
     def ran(self, command: str) -> None:
         """Remember a command that TACL runs."""

@@ -3,12 +3,13 @@
 Documented: the prompt's growing number; the order of expansion (the element whose closing bracket
 comes first is replaced by its result, and the line is read again from its beginning); errors that
 begin with `*ERROR*`; the result of a function that stands alone is shown below `NAME expanded to:`;
-`?` at the beginning of a line shows an earlier line or begins a directive, `??` begins a text; `!`
-runs an earlier line again; BREAK gives the prompt back and leaves programs running.
+`?` at the beginning of a line shows an earlier line or begins a directive, `??` begins a text;
+BREAK gives the prompt back and leaves programs running.
 
-Ours: most texts of errors; an error drops the rest of its line; an empty line does not make the
-number grow; there is no prompt for the continuation of a line; a `;` is given to the program, and
-for TACL's own commands is only a separator.
+Ours, because no manual at hand says it: `!` runs an earlier line again; most texts of errors; an
+error drops the rest of its line; an empty line does not make the number grow; there is no prompt
+for the continuation of a line; a `;` is given to the program, and for TACL's own commands is only a
+separator.
 """
 
 import re

@@ -1,9 +1,9 @@
 r"""A terminal of the simulated system: bytes become lines, and lines bytes.
 
 A line has at most 239 bytes, and what is longer is cut silently (documented for TACL; here for
-every program). Backspace takes a character back, Control-X the line, and Control-Y at its beginning
-is the end of the file (documented). Control-C and Control-\ are taken for BREAK (ours): they are
-what a Telnet daemon of another system makes of INTERRUPT PROCESS and BREAK.
+every program). Ours: backspace takes a character back, Control-X the line, and Control-Y at its
+beginning is the end of the file; Control-C and Control-\ are taken for BREAK, because they are what
+a Telnet daemon of another system makes of INTERRUPT PROCESS and BREAK.
 """
 
 from collections.abc import Callable

@@ -16,6 +16,9 @@ FROM notices WHERE delivered IS NULL AND host = ? AND id > ? ORDER BY id LIMIT ?
 -- name: notices_of
 SELECT id, host, word, fields, created FROM notices WHERE request = ? ORDER BY id
 
+-- name: first_notice_of
+SELECT id, host, word, fields, created FROM notices WHERE request = ? ORDER BY id LIMIT 1
+
 -- name: deliver_notice
 UPDATE notices SET delivered = ? WHERE id = ? AND delivered IS NULL
 

@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from vtspolicy.engine.calls import Calls
-from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.jobs.programs import Programs
+from vtspolicy.engine.jobs.progress import Progress
 from vtspolicy.jobs import Job
 from vtspolicy.rules.judge import Judgement, PollJudgement, judge_poll
 from vtspolicy.rules.work import Poll, Query
@@ -37,12 +37,12 @@ class Followed:
 
 
 @define(kw_only=True)
-class Follower:
+class QueuedJobPoller:
     """Polls with our own clock, and asks the application to cancel."""
 
     clock: IReactorTime
     steady: Callable[[], float]  # seconds of the monotonic clock
-    calls: Calls
+    programs: Programs
     progress: Progress
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
     _naps: dict[int, Deferred[None]] = field(factory=dict, init=False)  # by job
@@ -57,7 +57,7 @@ class Follower:
         """Ask for the job by our handle: its submission was interrupted, and it may be queued."""
         if poll.find is None:
             return Judgement(state="failed", reason="no query finds a job by its handle")
-        return await self.calls.answer(job, poll.find, "find", readings, aside=True)
+        return await self.programs.answer(job, poll.find, "find", readings, aside=True)
 
     async def follow(
         self,
@@ -103,18 +103,18 @@ class Follower:
             await self._nap(job.id, min(pause, bound - at))
 
     def _why_stop(self, job: Job, until: float | None) -> End | None:
-        if job.id in self.calls.cancelled:
+        if job.id in self.programs.cancelled:
             return End.CANCELLED
         over = until is not None and self.steady() >= until
         return End.TIMEOUT if over else None
 
     async def _poll(self, job: Job, poll: Poll, readings: Mapping[str, str]) -> PollJudgement:
-        said = await self.calls.ask(job, poll.query, "poll", readings, aside=True)
+        said = await self.programs.ask(job, poll.query, "poll", readings, aside=True)
         return judge_poll(
             poll,
             code=said.code,
             output=said.output,
-            values=self.calls.values(job, readings),
+            values=self.programs.values(job, readings),
             kind=said.kind,
         )
 
@@ -124,7 +124,7 @@ class Follower:
         if not work.cancel:
             return True
         query = Query(run=work.cancel, input=work.cancel_input, timeout=60.0)
-        said = await self.calls.ask(job, query, "cancel", readings, aside=True)
+        said = await self.programs.ask(job, query, "cancel", readings, aside=True)
         if said.kind != End.EXITED or said.code != 0:
             self.log.warn(
                 "The application does not take the cancellation of job {job}: {said}",

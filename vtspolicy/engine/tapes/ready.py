@@ -1,6 +1,6 @@
 """Ready programs: what a rule has run when the tape of a mount request is back."""
 
-from vtspolicy.engine.calls import OUTPUT_JUDGED, Calls
+from vtspolicy.engine.jobs.programs import OUTPUT_JUDGED, Programs
 from vtspolicy.events.event import Event
 from vtspolicy.events.mounts import read_mount
 from vtspolicy.jobs import Job, run_key
@@ -14,7 +14,7 @@ PATIENCE = 300.0
 
 
 async def make_ready(
-    calls: Calls, job: Job | None, mount: Mount, event: Event | None
+    programs: Programs, job: Job | None, mount: Mount, event: Event | None
 ) -> str | None:
     """Run the `ready` program of the job that brought a tape back; return why not, or None.
 
@@ -24,7 +24,7 @@ async def make_ready(
         return None
     key = run_key(job.id, max(job.attempt, 1), f"ready{mount.id}")
     message = read_mount(event) if event is not None else None
-    values = {**calls.values(job), "seq": mount.seq, "host": mount.host}
+    values = {**programs.values(job), "seq": mount.seq, "host": mount.host}
     if message is not None and message.drive is not None:
         values["drive"] = message.drive
     try:
@@ -34,16 +34,16 @@ async def make_ready(
     run = Run(
         key=key,
         argv=argv,
-        env=calls.environment(job),
+        env=programs.environment(job),
         job=job.id,
         attempt=job.attempt,
         timeout=PATIENCE,
     )
-    there = calls.runner.folder(key).exists()
-    ended = await calls.run(run, adopt=there, stoppable=False)
+    there = programs.runner.folder(key).exists()
+    ended = await programs.run(run, adopt=there, stoppable=False)
     if ended.kind is End.EXITED and ended.code == 0:
         return None
     how = f"exit code {ended.code}" if ended.kind is End.EXITED else ended.reason or ended.kind
-    output = calls.runner.tail(key, OUTPUT_JUDGED)
+    output = programs.runner.tail(key, OUTPUT_JUDGED)
     how = with_cause(how, job.work.cause, output, went_well=False)
     return f"the tape is back, but its ready program failed: {how}"

@@ -4,7 +4,7 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.complaints import Complaints
+from vtspolicy.engine.commands.denied_log import DeniedLog
 from vtspolicy.log_limit import OTHERS, PEERS, PERIOD, LogLimit
 
 
@@ -22,14 +22,14 @@ def told(lines):
 
 def test_refused_input_brings_a_line_and_then_one_a_minute_with_a_count(lines):
     clock = Clock()
-    complaints = Complaints(LogLimit(clock))
+    denied_log = DeniedLog(LogLimit(clock))
 
     for _ in range(500):
-        complaints.refused("10.0.0.9", "no length")
-    complaints.refused("10.0.0.8", "no length")
+        denied_log.refused("10.0.0.9", "no length")
+    denied_log.refused("10.0.0.8", "no length")
     clock.advance(PERIOD)
     clock.advance(PERIOD)
-    complaints.refused("10.0.0.9", "another reason")
+    denied_log.refused("10.0.0.9", "another reason")
 
     assert told(lines) == [
         ("refused_input", "10.0.0.9", None),
@@ -41,20 +41,20 @@ def test_refused_input_brings_a_line_and_then_one_a_minute_with_a_count(lines):
 
 
 def test_a_denied_command_is_reported_beside_refused_input(lines):
-    complaints = Complaints(LogLimit(Clock()))
+    denied_log = DeniedLog(LogLimit(Clock()))
 
-    complaints.refused("10.0.0.9", "no length")
-    complaints.denied("10.0.0.9", "no peer of a configured host")
+    denied_log.refused("10.0.0.9", "no length")
+    denied_log.denied("10.0.0.9", "no peer of a configured host")
 
     assert [action for action, *_ in told(lines)] == ["refused_input", "unheard"]
 
 
 def test_who_has_many_addresses_does_not_decide_either(lines):
     clock = Clock()
-    complaints = Complaints(LogLimit(clock))
+    denied_log = DeniedLog(LogLimit(clock))
 
     for number in range(10 * PEERS):
-        complaints.refused(f"2001:db8::{number:x}", "no length")
+        denied_log.refused(f"2001:db8::{number:x}", "no length")
     clock.advance(PERIOD)
 
     assert len(lines) == PEERS + 2  # one for each of the first, one for all others, their number

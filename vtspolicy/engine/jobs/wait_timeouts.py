@@ -1,4 +1,4 @@
-"""Patience: jobs that have waited longer than their rule lets them end as timed out."""
+"""Time-outs of waits: jobs that have waited longer than their rule lets them are ended."""
 
 from heapq import heapify, heappop, heappush
 
@@ -21,7 +21,7 @@ STALE = 100
 
 
 @define(kw_only=True)
-class Patience:
+class WaitTimeouts:
     """One timer for all jobs that wait and may not do so for ever."""
 
     clock: IReactorTime

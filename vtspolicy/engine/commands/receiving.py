@@ -12,9 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
-from vtspolicy.engine.complaints import Complaints
-from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.intake import (
+from vtspolicy.engine.commands.denied_log import DeniedLog
+from vtspolicy.engine.commands.intake import (
     Elsewhere,
     Located,
     Understood,
@@ -25,12 +24,13 @@ from vtspolicy.engine.intake import (
     settle_some,
     understand,
 )
-from vtspolicy.engine.locating import Locator
-from vtspolicy.engine.mounts import Mounts
+from vtspolicy.engine.commands.locating import Locator
+from vtspolicy.engine.commands.queue_capacity import QueueCapacity
+from vtspolicy.engine.commands.recording import record, together
+from vtspolicy.engine.commands.requests import reference_of
+from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import Policy, PolicyInForce
-from vtspolicy.engine.recording import record, together
-from vtspolicy.engine.requests import reference_of
-from vtspolicy.engine.room import Room
+from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import VERBS_ON_REQUESTS
 from vtspolicy.hosts.session import HostSession
@@ -125,8 +125,8 @@ class Receiver:
     ledger: EngineLedger
     policy: PolicyInForce
     metrics: Metrics
-    complaints: Complaints
-    room: Room
+    denied_log: DeniedLog
+    capacity: QueueCapacity
     locator: Locator
     mounts: Mounts
     backlogs: dict[HostSession, Backlog] = field(factory=dict)  # of connections that have one
@@ -137,7 +137,7 @@ class Receiver:
         failures: list[Exception] = []  # of some; those beside them are taken all the same
         if session not in self.backlogs:
             commands = await self._take_all(session, commands, failures)
-            if not commands and self.room.is_open(session):
+            if not commands and self.capacity.is_open(session):
                 for each in mounts:
                     await self._take_mount(session, each.event)
                 mounts = []
@@ -254,7 +254,7 @@ class Receiver:
 
     async def _work_off(self, session: HostSession, backlog: Backlog) -> None:
         """Take what is kept as there is room for it."""
-        room, kept = self.room, backlog.kept
+        room, kept = self.capacity, backlog.kept
         missed = False  # its last turn brought nothing: others were faster
         while kept:
             failures: list[Exception] = []
@@ -309,7 +309,7 @@ class Receiver:
         """Answer, count and log input that is not an event; nothing is recorded."""
         name = session.hosts[0].name if session.hosts else ""
         self.metrics.refused.labels(name, refusal.kind).inc()
-        self.complaints.refused(session.address, refusal.reason)
+        self.denied_log.refused(session.address, refusal.reason)
         if not refusal.answered:
             return
         named = {"column": refusal.column, "reason": refusal.reason, "id": refusal.id}
@@ -329,14 +329,14 @@ class Receiver:
         )
         if isinstance(result, Elsewhere):
             self.metrics.commands.labels("", "elsewhere").inc()
-            self.complaints.elsewhere(session.address, result.server)
+            self.denied_log.elsewhere(session.address, result.server)
             return None
         if isinstance(result, Unheard):
             self.metrics.commands.labels("", "unheard").inc()
             named = {"ref": result.ref, "reason": result.reason, "id": event.id}
             fields = {name: value for name, value in named.items() if value}
             session.tell(Notice(word=Word.DENIED, host="", fields=fields, created=received))
-            self.complaints.denied(session.address, result.reason, result.ref)
+            self.denied_log.denied(session.address, result.reason, result.ref)
             return None
         return result
 
@@ -357,7 +357,7 @@ class Receiver:
         in_turn: bool = False,
     ) -> list[Command]:
         """Decide and record commands while there is room; return those for which there is none."""
-        policy, room = self.policy.current, self.room
+        policy, room = self.policy.current, self.capacity
         while commands and (left := room.left(session, in_turn=in_turn)) > 0:
             some = commands[:left]
             located = await self._locate(some)
@@ -407,7 +407,7 @@ class Receiver:
     ) -> None:
         """Record commands and answer them: their transactions share a flush to disk."""
         coming = sum(len(each.jobs) for each in decided if isinstance(each, Intake))
-        self.room.coming += coming
+        self.capacity.coming += coming
         writes = [
             (some, Deferred.fromCoroutine(record(self.ledger, some, session)))
             for some in together(decided)
@@ -421,7 +421,7 @@ class Receiver:
                     took = self.clock.seconds() - command.received
                     self.metrics.commit_seconds.observe(took)
         finally:
-            self.room.coming -= coming
+            self.capacity.coming -= coming
 
 
 def _commands(kept: deque[Kept]) -> Iterator[Kept]:

@@ -7,10 +7,10 @@ from attrs import define, evolve
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 
-from vtspolicy.engine.catalogue import Catalogue
+from vtspolicy.engine.commands.intake import Located, Understood, find
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.intake import Located, Understood, find
 from vtspolicy.engine.policy import PolicyInForce
+from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import TapeChecks, known
 from vtspolicy.grammar import Target
 from vtspolicy.ledger import Book

@@ -1,4 +1,4 @@
-"""Calls of programs for a job: with its values, and with patience while the spool is full."""
+"""The programs that run for a job: with its values, and patiently while the spool is full."""
 
 import os
 import sys
@@ -66,7 +66,7 @@ def program_path() -> str:
 
 
 @define(kw_only=True)
-class Calls:
+class Programs:
     """Makes and awaits the runs of jobs."""
 
     clock: IReactorTime

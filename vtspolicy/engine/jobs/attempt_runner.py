@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
-from vtspolicy.engine.calls import NOTHING_LEFT, OUTPUT_JUDGED, Calls
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.following import NUMBER, Follower
-from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.jobs.polling import NUMBER, QueuedJobPoller
+from vtspolicy.engine.jobs.programs import NOTHING_LEFT, OUTPUT_JUDGED, Programs
+from vtspolicy.engine.jobs.progress import Progress
 from vtspolicy.engine.tapes.archives import Archives
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.plan import Plan
@@ -69,7 +69,7 @@ class _Attempt:
 
 
 @define(kw_only=True)
-class Attempts:
+class AttemptRunner:
     """Makes attempts of jobs."""
 
     clock: IReactorTime
@@ -77,9 +77,9 @@ class Attempts:
     ledger: EngineLedger
     runner: Runner
     checks: TapeChecks
-    calls: Calls
+    programs: Programs
     progress: Progress
-    follower: Follower
+    poller: QueuedJobPoller
     archives: Archives = field(init=False)
     restores: Restores = field(init=False)
     remains: Remains = field(init=False)
@@ -132,12 +132,12 @@ class Attempts:
             if refusal is not None:
                 return refusal
             job = attempt.job
-            self.calls.running[job.id] = key
-        values = self.calls.values(job, readings)
+            self.programs.running[job.id] = key
+        values = self.programs.values(job, readings)
         run = Run(
             key=key,
             argv=expand(job.work.run, values),
-            env=self.calls.environment(job),
+            env=self.programs.environment(job),
             job=job.id,
             attempt=job.attempt,
             timeout=_of_call(job.work, deadline),
@@ -147,7 +147,7 @@ class Attempts:
             tape=self._file_of(job),
         )
         self.progress.watch(job, key)
-        ended = await self.calls.run(run, adopt=adopt, restarted=restarted)
+        ended = await self.programs.run(run, adopt=adopt, restarted=restarted)
         self.progress.forget(job.id)
         if ended.kind is End.UNSTARTED and restarted:
             ended = evolve(ended, kind=End.LOST)  # it is cancelled; it may have been made before
@@ -232,9 +232,9 @@ class Attempts:
         query = job.work.prepare
         if query is None:
             return None
-        found = await self.calls.answer(job, query, "prepare", readings)
+        found = await self.programs.answer(job, query, "prepare", readings)
         if found.state == "failed":
-            state = JobState.CANCELLED if job.id in self.calls.cancelled else JobState.FAILED
+            state = JobState.CANCELLED if job.id in self.programs.cancelled else JobState.FAILED
             reason = f"it could not be prepared: {found.reason}"
             ending = Ending(state=state, kind="unprepared", reason=reason, readings=found.readings)
             return self._again(job, ending)
@@ -259,7 +259,7 @@ class Attempts:
         # What is found after a later attempt may be what an earlier one has left under the handle,
         # of a tape that was written since. Then the copy is made again.
         asks = work.on_interrupt == "retry" and work.verify is not None and job.attempt == 1
-        if ended.kind is End.LOST and asks and job.id not in self.calls.cancelled:
+        if ended.kind is End.LOST and asks and job.id not in self.programs.cancelled:
             return await self._interrupted(attempt, judgement)
         ending = self._unnatural(job, ended, attempt.deadline)
         if ending.state in {JobState.FAILED, JobState.TIMEDOUT}:
@@ -272,7 +272,7 @@ class Attempts:
         job, ended, deadline = attempt.job, attempt.end, attempt.deadline
         readings = judgement.readings
         if NUMBER not in readings:
-            found = await self.follower.find(job, poll, readings)
+            found = await self.poller.find(job, poll, readings)
             if found.absent or found.readings.get(NUMBER) in await self._earlier_numbers(job):
                 ending = self._unnatural(job, ended, deadline)
                 if ended.kind is End.TIMEOUT and not deadline.passed(self.steady()):
@@ -306,7 +306,7 @@ class Attempts:
         job, deadline = attempt.job, attempt.deadline
         attempt.ended = None  # its program has only asked for the work: its end does not count
         await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
-        followed = await self.follower.follow(job, poll, readings, until=deadline.until, stop=stop)
+        followed = await self.poller.follow(job, poll, readings, until=deadline.until, stop=stop)
         self.progress.forget(job.id)
         judgement = followed.judgement
         if followed.end is End.EXITED:
@@ -331,7 +331,7 @@ class Attempts:
             if _is_of_a_pool(job):
                 return self._again(job, await self._proved(attempt, judgement, verified))
             judgement = await self._verify(job, judgement)
-            if judgement.state == "failed" and job.id in self.calls.cancelled:
+            if judgement.state == "failed" and job.id in self.programs.cancelled:
                 return Ending(
                     state=JobState.CANCELLED, reason=judgement.reason, readings=judgement.readings
                 )
@@ -386,7 +386,7 @@ class Attempts:
         query = job.work.verify
         if query is None:
             return judgement
-        found = await self.calls.answer(job, query, "verify", judgement.readings)
+        found = await self.programs.answer(job, query, "verify", judgement.readings)
         if found.state == "completed":
             return evolve(judgement, readings=found.readings)
         return evolve(found, state="failed", reason=f"the copy is not verified: {found.reason}")
@@ -412,7 +412,7 @@ class Attempts:
     def _unnatural(self, job: Job, ended: Ended, deadline: Deadline) -> Ending:
         """Return what the job becomes by a run that did not exit on its own."""
         reason = ended.reason or ended.kind.value
-        gone = ended.kind in {End.UNSTARTED, End.LOST} and job.id in self.calls.cancelled
+        gone = ended.kind in {End.UNSTARTED, End.LOST} and job.id in self.programs.cancelled
         if ended.kind is End.CANCELLED or gone:
             return Ending(state=JobState.CANCELLED, reason=reason)
         if ended.kind in {End.TIMEOUT, End.SILENT}:
@@ -430,7 +430,7 @@ class Attempts:
     def _again(self, job: Job, ending: Ending) -> Ending:
         """Return the ending, or that the job waits for another attempt."""
         end = _ENDS.get(ending.state)
-        if end is None or job.id in self.calls.cancelled:
+        if end is None or job.id in self.programs.cancelled:
             return ending
         now = self.clock.seconds()
         due = next_attempt(

@@ -18,7 +18,7 @@ FULL_PAUSE = 0.25
 
 
 @define(kw_only=True)
-class Room:
+class QueueCapacity:
     """The queue's places that are left for what hosts send.
 
     Connections that wait for room take turns, and each of them is owed one place. What a

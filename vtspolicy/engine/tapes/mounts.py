@@ -17,15 +17,16 @@ from twisted.python.failure import Failure
 
 from vtspolicy.changes import Change
 from vtspolicy.config.model import Host
-from vtspolicy.engine.calls import Calls
-from vtspolicy.engine.catalogue import Catalogue
+from vtspolicy.engine.commands.denied_log import DeniedLog
+from vtspolicy.engine.commands.intake import Located, Understood, settle
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.intake import Located, Understood, settle
+from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.engine.policy import PolicyInForce
-from vtspolicy.engine.ready import make_ready
+from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import TapeChecks, known
+from vtspolicy.engine.tapes.ready import make_ready
 from vtspolicy.events.event import Event, identity
-from vtspolicy.events.mounts import MountMessage, read_mount
+from vtspolicy.events.mounts import MountMessage, asks_for_mount, read_mount
 from vtspolicy.grammar import Command, Target
 from vtspolicy.jobs import Job, Request, RequestState
 from vtspolicy.ledger import Book, Mount, MountState
@@ -35,12 +36,16 @@ from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError, Vaults
+from vtspolicy.visible import visible
 
 PRIORITY = 100
 """The least priority of a restore that a mount waits for."""
 
 LOOK = 10.0
 """Seconds between looks at requests that wait, should a hook have missed their end."""
+
+SHOWN = 80
+"""Characters of a message that could not be read that the log repeats."""
 
 ACTOR = "engine"
 
@@ -86,7 +91,8 @@ class Mounts:
     vaults: Vaults
     catalogue: Catalogue
     checks: TapeChecks
-    calls: Calls  # of `ready` programs
+    programs: Programs  # of `ready` programs
+    denied_log: DeniedLog  # about messages that cannot be read
     _awaited: set[int] = field(factory=set)  # restores that mounts wait for
     _paths: set[str] = field(factory=set)  # of the tapes that they wait for
     _in_hand: set[int] = field(factory=set)  # mounts whose ready program runs
@@ -148,7 +154,7 @@ class Mounts:
         `hosts` says whose the connection is: a reload may change that while a tape is looked for.
         """
         message = read_mount(event)
-        if message is None:
+        if message is None and not asks_for_mount(event):
             return
 
         def whose() -> Host | str:
@@ -157,6 +163,10 @@ class Mounts:
         host = whose()
         if isinstance(host, str):
             self._count("unheard")
+        elif message is None:
+            self._count("unread")
+            told = f"'{visible(event.text[:SHOWN])}' is no mount request of a known form"
+            self.denied_log.refused(address, told)
         elif message.sequence is None:  # there is no number to answer by
             self._count("esm" if message.is_request else message.kind)
         elif message.closes_request:
@@ -404,7 +414,7 @@ class Mounts:
             if wait > 0:
                 self._wake_in(wait)
                 return
-            reason = await make_ready(self.calls, due.job, due.mount, due.event)
+            reason = await make_ready(self.programs, due.job, due.mount, due.event)
         state = MountState.READY if reason is None else MountState.FAILED
         number, now = due.mount.id, self.clock.seconds()
 

@@ -32,7 +32,7 @@ class _Lane:
 
 
 @define(kw_only=True)
-class Lanes:
+class VaultThreads:
     """Calls functions in threads.
 
     What is about a tape or target of one vault goes in the lane of that vault; a tape by its bare

@@ -13,22 +13,13 @@ from twisted.python.failure import Failure
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.control import Refused, Told
-from vtspolicy.engine.by_hand import (
-    Said,
-    Wish,
-    asked,
-    mark,
-    order,
-    refuse_when_full,
-    unlock,
-    withdraw,
-)
 from vtspolicy.engine.engine import Engine
-from vtspolicy.engine.live import live
 from vtspolicy.engine.measures import LEDGER, recall
-from vtspolicy.engine.needs import needs_of
+from vtspolicy.engine.operators.by_hand import Said, Wish, asked, unlock
+from vtspolicy.engine.operators.live import live
+from vtspolicy.engine.operators.needs import needs_of
 from vtspolicy.engine.policy import Policy
-from vtspolicy.hosts.listener import Doors
+from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow
@@ -49,7 +40,7 @@ class Operator:
     """The operators' side of one server; vtspolicy.control.Control."""
 
     engine: Engine
-    doors: Doors
+    listeners: Listeners
     reread: Callable[[], Policy]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch, by the clock as it was then
     begun: float = 0.0  # the same moment in seconds of the monotonic clock
@@ -61,7 +52,7 @@ class Operator:
     def begin(self) -> None:
         """The server works from now on; the history is told if the last one was draining."""
         self.started = self.engine.clock.seconds()
-        self.begun = self.engine.conductor.steady()
+        self.begun = self.engine.job_runner.steady()
         noted = self.engine.ledger.write(_end_drain, self.started)
         noted.addErrback(self._not_noted)
         recall(self.engine.ledger, self.engine.metrics).addErrback(lambda _: None)
@@ -82,7 +73,7 @@ class Operator:
             pid=os.getpid(),
             version=__version__,
             at=engine.clock.seconds(),
-            started=engine.clock.seconds() - (engine.conductor.steady() - self.begun),
+            started=engine.clock.seconds() - (engine.job_runner.steady() - self.begun),
             ready=ready,
             reasons=reasons,
             table=policy.table.hash,
@@ -92,7 +83,7 @@ class Operator:
                 HostStatus(
                     name=name,
                     connections=engine.outbox.sessions(name),
-                    last_event=engine.last_event.get(name),
+                    last_event=engine.activity.last.get(name),
                 )
                 for name in policy.configuration.hosts
             ),
@@ -119,8 +110,8 @@ class Operator:
         reasons = []
         if self.engine.ledger.trouble is not None:
             reasons.append(f"the ledger cannot be written: {self.engine.ledger.trouble}")
-        if self.engine.conductor.calls.trouble is not None:
-            reasons.append(f"programs cannot be started: {self.engine.conductor.calls.trouble}")
+        if self.engine.job_runner.programs.trouble is not None:
+            reasons.append(f"programs cannot be started: {self.engine.job_runner.programs.trouble}")
         if self.unreachable is not None:
             reasons.append(f"the control socket cannot be opened: {self.unreachable}")
         if self.draining:
@@ -148,8 +139,7 @@ class Operator:
             metrics.notices_pending.labels(name).set(waiting.count if waiting else 0)
             metrics.notices_oldest.labels(name).set(now - waiting.oldest if waiting else 0)
             metrics.connected.labels(name).set(engine.outbox.sessions(name))
-            heard = max(engine.last_event.get(name, 0.0), engine.known_since[name])
-            metrics.last_event.labels(name).set(heard)
+            metrics.last_event.labels(name).set(engine.activity.quiet_since(name))
         # An application that does nothing just now is not in the picture of the queue.
         running = dict.fromkeys(engine.policy.current.table.seats, 0)
         for use in engine.queue.snapshot(first=0).applications:
@@ -161,7 +151,7 @@ class Operator:
         metrics.oldest(ages, engine.policy.current.table.seats)
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
         metrics.clock_trusted.set(engine.clock_trust.check() is None)
-        metrics.spool_trouble.set(engine.conductor.calls.trouble is not None)
+        metrics.spool_trouble.set(engine.job_runner.programs.trouble is not None)
         tapes = {each.state: each for each in await engine.ledger.read(Book.tape_counts)}
         for place in TapeState:
             found = tapes.get(place)
@@ -177,20 +167,19 @@ class Operator:
     def live(self, jobs: Sequence[Job]) -> Mapping[int, Live]:
         """Return what only the server knows of those jobs that have not ended, by number."""
         engine = self.engine
-        return live(engine.queue, engine.conductor.progress, jobs, draining=self.draining)
+        return live(engine.queue, engine.job_runner.progress, jobs, draining=self.draining)
 
     def _count_all(self) -> None:
-        for session in self.doors.sessions:
+        for session in self.listeners.sessions:
             self.count(session)
 
     def count(self, session: HostSession) -> None:
         """Add what is new of a session to its hosts' metrics; it counts faster than they."""
         fresh, (heard, waited) = session.new_events(), session.reading.tell()
-        known = self.engine.last_event
         for host in session.hosts:
             self.engine.metrics.events.labels(host.name).inc(fresh)
             if heard is not None:
-                known[host.name] = max(known.get(host.name, 0.0), heard)
+                self.engine.activity.heard(host.name, heard)
         if session.hosts:
             self.engine.metrics.paused.inc(waited)
 
@@ -225,7 +214,7 @@ class Operator:
         return Deferred.fromCoroutine(self._retry(job, actor, reason))
 
     async def _retry(self, job: int, actor: str, reason: str | None) -> Told:
-        refuse_when_full(self.engine)
+        self.engine.by_hand.refuse_when_full()
         try:
             recorded = await self.engine.ledger.write(
                 Book.renew, job, actor, self.engine.clock.seconds(), reason
@@ -261,7 +250,7 @@ class Operator:
         """Take no jobs from hosts, start nothing more; what runs continues to its end."""
         self.log.info("Draining, asked by {by}.", action="drain", by=actor, cause=reason)
         self._note_drain(draining=True, actor=actor, reason=reason)
-        self.draining = self.engine.room.is_draining = True
+        self.draining = self.engine.capacity.is_draining = True
         self.engine.queue.drain()
         return succeed({"running": self.engine.queue.running})
 
@@ -272,7 +261,7 @@ class Operator:
         )
         was_draining = self.draining
         self._note_drain(draining=False, actor=actor, reason=reason)
-        self.draining = self.engine.room.is_draining = False
+        self.draining = self.engine.capacity.is_draining = False
         self.engine.queue.resume()
         return succeed({"waiting": self.engine.queue.waiting, "was_draining": was_draining})
 
@@ -329,7 +318,7 @@ class Operator:
         after = evolve(read, configuration=evolve(read.configuration, **kept))
         engine.policy.use(after)
         self.refused_reload = None
-        self.doors.renew()
+        self.listeners.renew()
         engine.metrics.reloads.labels("taken").inc()
         now = engine.clock.seconds()
         cause = "reload" if reason is None else f"reload: {reason}"
@@ -365,7 +354,7 @@ class Operator:
 
     def withdraw(self, tape: str, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Withdraw an override that no order has used yet. Fails with Refused, UnknownThing."""
-        return Deferred.fromCoroutine(withdraw(self.engine, tape, actor, reason))
+        return Deferred.fromCoroutine(self.engine.by_hand.withdraw(tape, actor, reason))
 
     def order(
         self,
@@ -386,7 +375,7 @@ class Operator:
             to=to,
             reason=reason,
         )
-        return Deferred.fromCoroutine(order(self.engine, text, wish, actor))
+        return Deferred.fromCoroutine(self.engine.by_hand.order(text, wish, actor))
 
     def mark(
         self,
@@ -413,7 +402,7 @@ class Operator:
             began=began,
             reason=reason,
         )
-        return Deferred.fromCoroutine(mark(self.engine, tape, said, actor))
+        return Deferred.fromCoroutine(self.engine.by_hand.mark(tape, said, actor))
 
     def trust_clock(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Trust the clock as it is now, and resume what waited for it. Fails with Refused."""

@@ -17,11 +17,11 @@ from twisted.python.failure import Failure
 
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.config.model import Host
-from vtspolicy.engine.catalogue import Catalogue
+from vtspolicy.engine.commands.intake import Understood
+from vtspolicy.engine.commands.orders import Orders
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.intake import Understood
-from vtspolicy.engine.orders import Orders
 from vtspolicy.engine.policy import PolicyInForce
+from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import CLEANUP, facts_of_page
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, Target

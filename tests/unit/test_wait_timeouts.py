@@ -6,8 +6,8 @@ import pytest
 from attrs import evolve
 
 from vtspolicy.engine.effects import Effects, EngineLedger
-from vtspolicy.engine.patience import Patience
-from vtspolicy.engine.recent import RecentJobs
+from vtspolicy.engine.jobs.recent import RecentJobs
+from vtspolicy.engine.jobs.wait_timeouts import WaitTimeouts
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Book, Ending
@@ -48,7 +48,7 @@ class Ground:
         self.ledger = MemoryLedger()
         self.queue, self.outbox = Queue(), Outbox()
         written = EngineLedger(self.ledger)
-        self.patience = Patience(clock=self.clock, ledger=written)
+        self.wait_timeouts = WaitTimeouts(clock=self.clock, ledger=written)
         self.changes = []
         effects = Effects(
             outbox=self.outbox,
@@ -90,7 +90,7 @@ def ground():
 
 def test_a_job_is_ended_when_its_time_is_over_and_not_before(ground):
     job = ground.job()
-    ground.patience.watch(job)
+    ground.wait_timeouts.watch(job)
     ground.clock.pass_time(59.0)
     assert ground.state(job) is JobState.WAITING
     ground.clock.pass_time(1.5)
@@ -101,11 +101,11 @@ def test_a_job_is_ended_when_its_time_is_over_and_not_before(ground):
 
 def test_a_job_that_was_started_waits_for_its_next_attempt_as_long_as_it_takes(ground):
     job = ground.job()
-    ground.patience.watch(job)
+    ground.wait_timeouts.watch(job)
     ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
-    ground.patience.forget(job.id)
+    ground.wait_timeouts.forget(job.id)
     ground.clock.pass_time(100.0)
-    ground.patience.watch(evolve(job, attempt=1))
+    ground.wait_timeouts.watch(evolve(job, attempt=1))
     ground.clock.pass_time(100.0)
     assert ground.state(job) is JobState.RUNNING
     assert ground.outbox.words == []
@@ -129,7 +129,7 @@ def failed_once(ground):
 
 def test_the_time_of_all_attempts_is_over_when_it_is_whatever_the_next_one_waits_for(ground):
     job = failed_once(ground)
-    ground.patience.watch(job)
+    ground.wait_timeouts.watch(job)
     ground.clock.pass_time(589.0)
     assert ground.state(job) is JobState.WAITING
     ground.clock.pass_time(1.5)
@@ -142,7 +142,7 @@ def test_the_time_of_all_attempts_is_over_when_it_is_whatever_the_next_one_waits
 
 def test_an_attempt_that_has_begun_is_not_ended_by_the_wait_before_it(ground):
     job = failed_once(ground)
-    ground.patience.watch(job)
+    ground.wait_timeouts.watch(job)
     ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
     ground.clock.pass_time(700.0)
     assert ground.state(job) is JobState.RUNNING
@@ -150,28 +150,28 @@ def test_an_attempt_that_has_begun_is_not_ended_by_the_wait_before_it(ground):
     ground.ledger.write(Book.finish_attempt, job.id, 2, again, ground.clock.seconds())
     ground.settle()
     assert ground.state(job) is JobState.WAITING
-    ground.patience.watch(ground.ledger.book.job(job.id))
+    ground.wait_timeouts.watch(ground.ledger.book.job(job.id))
     ground.clock.pass_time(0.1)
     assert ground.state(job) is JobState.TIMEDOUT
 
 
 def test_jobs_that_were_started_are_not_remembered_behind_one_that_waits(ground):
     first = evolve(ground.job(), id=1_000_000)
-    ground.patience.watch(first)
+    ground.wait_timeouts.watch(first)
     for number in range(10_000):
-        ground.patience.watch(evolve(first, id=number))
-        ground.patience.forget(number)
-    assert len(ground.patience._heap) <= 200
-    assert set(ground.patience._waits) == {first.id}
+        ground.wait_timeouts.watch(evolve(first, id=number))
+        ground.wait_timeouts.forget(number)
+    assert len(ground.wait_timeouts._heap) <= 200
+    assert set(ground.wait_timeouts._waits) == {first.id}
 
 
 def test_what_is_swept_out_takes_none_with_it_that_waits(ground):
     jobs = [ground.job() for _ in range(400)]
     for job in jobs:
-        ground.patience.watch(job)
+        ground.wait_timeouts.watch(job)
     for job in jobs[:-3]:
         ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
-        ground.patience.forget(job.id)
+        ground.wait_timeouts.forget(job.id)
     ground.clock.pass_time(61.0)
     assert {ground.state(job) for job in jobs[-3:]} == {JobState.TIMEDOUT}
     assert {ground.state(job) for job in jobs[:-3]} == {JobState.RUNNING}
@@ -179,7 +179,7 @@ def test_what_is_swept_out_takes_none_with_it_that_waits(ground):
 
 def test_a_start_that_was_recorded_in_the_same_instant_wins(ground):
     job = ground.job()
-    ground.patience.watch(job)
+    ground.wait_timeouts.watch(job)
     ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
     ground.clock.pass_time(100.0)
     assert ground.state(job) is JobState.RUNNING
@@ -189,17 +189,17 @@ def test_a_start_that_was_recorded_in_the_same_instant_wins(ground):
 def test_a_wait_that_was_over_while_no_server_ran_ends_at_once(ground):
     job = ground.job()
     ground.clock.pass_time(600.0)
-    ground.patience.watch(job)
+    ground.wait_timeouts.watch(job)
     ground.clock.pass_time(0.1)
     assert ground.state(job) is JobState.TIMEDOUT
 
 
 def test_no_timer_is_left_when_nobody_waits(ground):
     first, second = ground.job(), ground.job()
-    ground.patience.watch(first)
-    ground.patience.watch(second)
-    ground.patience.watch(ground.job(Work(application="DSK", run=("true",))))
-    ground.patience.close()
+    ground.wait_timeouts.watch(first)
+    ground.wait_timeouts.watch(second)
+    ground.wait_timeouts.watch(ground.job(Work(application="DSK", run=("true",))))
+    ground.wait_timeouts.close()
     ground.clock.pass_time(600.0)
     assert ground.state(first) is JobState.WAITING
     assert ground.outbox.words == []
@@ -208,7 +208,7 @@ def test_no_timer_is_left_when_nobody_waits(ground):
 def test_many_that_end_at_once_all_end(ground):
     jobs = [ground.job() for _ in range(250)]
     for job in jobs:
-        ground.patience.watch(job)
+        ground.wait_timeouts.watch(job)
     ground.clock.pass_time(61.0)
     ground.clock.pass_time(1.0)
     assert {ground.state(job) for job in jobs} == {JobState.TIMEDOUT}
@@ -217,5 +217,5 @@ def test_many_that_end_at_once_all_end(ground):
 def test_of_a_job_that_waits_only_the_end_of_that_is_kept(ground):
     """There may be a hundred thousand of them."""
     job = ground.job()
-    ground.patience.watch(job)
-    assert ground.patience._waits == {job.id: job.created + 60.0}
+    ground.wait_timeouts.watch(job)
+    assert ground.wait_timeouts._waits == {job.id: job.created + 60.0}

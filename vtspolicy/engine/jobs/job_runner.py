@@ -10,12 +10,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vtspolicy.engine.attempt import Attempts
-from vtspolicy.engine.calls import Calls
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.following import Follower
-from vtspolicy.engine.progress import Progress
-from vtspolicy.engine.recent import RecentJobs
+from vtspolicy.engine.jobs.attempt_runner import AttemptRunner
+from vtspolicy.engine.jobs.polling import QueuedJobPoller
+from vtspolicy.engine.jobs.programs import Programs
+from vtspolicy.engine.jobs.progress import Progress
+from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.engine.tapes.before import before_attempt
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.gate import DeletionGate
@@ -33,7 +33,7 @@ AGAIN = 60.0
 
 
 @define(kw_only=True)
-class Conductor:
+class JobRunner:
     """Runs jobs that the queue gives it."""
 
     clock: IReactorTime
@@ -43,30 +43,30 @@ class Conductor:
     runner: Runner
     checks: TapeChecks
     recent: RecentJobs
-    calls: Calls  # the programs that run for jobs
+    programs: Programs  # the programs that run for jobs
     proving: Proving  # of copies, again and again
     gate: DeletionGate = field(init=False)
     progress: Progress = field(init=False)  # reports how far they are
-    follower: Follower = field(init=False)  # of jobs that applications queue
-    attempts: Attempts = field(init=False)
+    poller: QueuedJobPoller = field(init=False)  # of jobs that applications queue
+    attempt_runner: AttemptRunner = field(init=False)
     log: Logger = field(factory=lambda: Logger("vtspolicy.jobs"))
     _hands: dict[int, object] = field(factory=dict, init=False)  # job -> who has its seat to free
 
     def __attrs_post_init__(self) -> None:
         self.gate = DeletionGate(checks=self.checks)
         self.progress = Progress(clock=self.clock, ledger=self.ledger, runner=self.runner)
-        self.follower = Follower(
-            clock=self.clock, steady=self.steady, calls=self.calls, progress=self.progress
+        self.poller = QueuedJobPoller(
+            clock=self.clock, steady=self.steady, programs=self.programs, progress=self.progress
         )
-        self.attempts = Attempts(
+        self.attempt_runner = AttemptRunner(
             clock=self.clock,
             steady=self.steady,
             ledger=self.ledger,
             runner=self.runner,
             checks=self.checks,
-            calls=self.calls,
+            programs=self.programs,
             progress=self.progress,
-            follower=self.follower,
+            poller=self.poller,
         )
 
     def begin(self, job: int) -> None:
@@ -76,13 +76,13 @@ class Conductor:
     def resume(self, job: Job) -> None:
         """Continue a job whose attempt an earlier server had started."""
         if job.state is JobState.STOPPING:
-            self.calls.cancelled.add(job.id)
+            self.programs.cancelled.add(job.id)
         self._conduct(job.id, self._attempt(job, adopt=True))
 
     def stop(self, job: int) -> None:
         """Stop a running job's processes; the ledger says already that it is stopping."""
-        self.calls.stop(job)
-        self.follower.wake(job)
+        self.programs.stop(job)
+        self.poller.wake(job)
 
     def _conduct(self, job: int, work: "object") -> None:
         hand = self._hands[job] = object()
@@ -98,8 +98,8 @@ class Conductor:
         self.log.failure("Job {job} cannot continue.", failure, action="job_defect", job=job)
         if self._hands.get(job) is not hand:
             return  # its seat was given back before this happened
-        self.calls.running.pop(job, None)
-        self.calls.forget(job)
+        self.programs.running.pop(job, None)
+        self.programs.forget(job)
         self.progress.forget(job)
         if failure.type is not LedgerError:  # else the ledger is closed: the next server does it
             self.clock.callLater(AGAIN, self._take_up, job, hand)
@@ -117,7 +117,7 @@ class Conductor:
             self._free(job_id, until=job.due)
         else:
             if job.state is JobState.STOPPING:
-                self.calls.cancelled.add(job_id)
+                self.programs.cancelled.add(job_id)
             await self._attempt(job, adopt=True)
 
     def _free(self, job: int, *, until: float | None = None, anew: bool = False) -> None:
@@ -127,7 +127,7 @@ class Conductor:
         """
         del self._hands[job]
         if until is None:
-            self.calls.cancelled.discard(job)
+            self.programs.cancelled.discard(job)
             self.queue.give_back(job)
         else:
             self.queue.again(job, until, anew=anew)
@@ -185,25 +185,25 @@ class Conductor:
 
     async def _attempt(self, job: Job, *, adopt: bool) -> None:
         key = run_key(job.id, job.attempt)
-        self.calls.running[job.id] = key
+        self.programs.running[job.id] = key
         if adopt:
-            await self.calls.end_orphans(job)
+            await self.programs.end_orphans(job)
         if not job.work.run:
             proving = job.work.then == "proven"
             ending = await (self.proving.do(job) if proving else self.gate.do(job))
         else:
-            ending = await self.attempts.run(job, key, adopt=adopt)
+            ending = await self.attempt_runner.run(job, key, adopt=adopt)
         await self._finish(job, ending)
 
     async def _finish(self, job: Job, ending: Ending) -> None:
         now = self.clock.seconds()
         if ending.state is not JobState.COMPLETED:
-            ending = evolve(ending, output=self.calls.told(job.id, ending.output))
-        self.calls.forget(job.id)
+            ending = evolve(ending, output=self.programs.told(job.id, ending.output))
+        self.programs.forget(job.id)
         finished = await self.ledger.write(Book.finish_attempt, job.id, job.attempt, ending, now)
-        self.calls.running.pop(job.id, None)
+        self.programs.running.pop(job.id, None)
         after = finished.job
         if ending.state in {JobState.COMPLETED, JobState.WARNING}:
-            await self.attempts.remains.tidy(job)
+            await self.attempt_runner.remains.tidy(job)
         # Its lock goes last: nothing that follows from its end, and no tidying, meets another job.
         self._free(job.id, until=after.due if after.state is JobState.WAITING else None)

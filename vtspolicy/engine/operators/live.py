@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from vtspolicy.engine.progress import Progress
+from vtspolicy.engine.jobs.progress import Progress
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.queue.protocol import Queue, Why
 from vtspolicy.records import Live

@@ -6,11 +6,11 @@ from datetime import datetime
 from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 
+from vtspolicy.engine.commands.intake import Understood, settle
+from vtspolicy.engine.commands.locating import Locator
+from vtspolicy.engine.commands.refusals import OtherTapesError, require_no_override
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.intake import Understood, settle
-from vtspolicy.engine.locating import Locator
 from vtspolicy.engine.policy import PolicyInForce
-from vtspolicy.engine.refusals import OtherTapesError, require_no_override
 from vtspolicy.ledger import Book, Recorded
 
 

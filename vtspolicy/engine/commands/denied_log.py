@@ -23,7 +23,7 @@ ELSEWHERE = Line(
 
 
 @define
-class Complaints:
+class DeniedLog:
     """Logs the first of a peer at once, and once a minute how many others there were."""
 
     _limit: LogLimit

@@ -4,7 +4,7 @@ from attrs import evolve
 from engines import Site, World, now_at_once
 from twisted.internet.defer import Deferred
 
-from vtspolicy.engine.lanes import AT_ONCE, Lanes
+from vtspolicy.engine.tapes.vault_threads import AT_ONCE, VaultThreads
 from vtspolicy.grammar import Target
 
 
@@ -29,14 +29,14 @@ def target(vault):
 
 def test_a_vault_that_hangs_takes_no_more_threads_than_its_own():
     disks = Disks()
-    lanes = Lanes(known=lambda: ("VAULT09", "VAULT01"), threads=disks)
+    vault_threads = VaultThreads(known=lambda: ("VAULT09", "VAULT01"), threads=disks)
     for _ in range(100):
-        lanes(repr, target("VAULT09"))
+        vault_threads(repr, target("VAULT09"))
     assert len(disks.hung) == AT_ONCE
     answered = []
     for about in (target("VAULT01"), Target(cartridge="A00017")):
-        lanes(lambda about: about, about).addCallback(answered.append)
-    lanes(lambda: "all").addCallback(answered.append)
+        vault_threads(lambda about: about, about).addCallback(answered.append)
+    vault_threads(lambda: "all").addCallback(answered.append)
     assert answered == [target("VAULT01"), Target(cartridge="A00017"), "all"]
 
 
@@ -47,9 +47,9 @@ def test_who_waits_for_a_vault_gets_its_turn_in_order():
         calls.append((Deferred(), args[0].pool))
         return calls[-1][0]
 
-    lanes = Lanes(known=lambda: ("V",), threads=later)
+    vault_threads = VaultThreads(known=lambda: ("V",), threads=later)
     for number in range(AT_ONCE + 2):
-        lanes(repr, Target(vault="V", pool=str(number)))
+        vault_threads(repr, Target(vault="V", pool=str(number)))
     assert len(calls) == AT_ONCE
     calls[0][0].callback(None)
     calls[1][0].callback(None)
@@ -57,11 +57,11 @@ def test_who_waits_for_a_vault_gets_its_turn_in_order():
 
 
 def test_names_that_are_no_vaults_make_no_lanes():
-    lanes = Lanes(known=lambda: ("V",), threads=now_at_once)
+    vault_threads = VaultThreads(known=lambda: ("V",), threads=now_at_once)
     for number in range(50):
-        lanes(repr, target(f"NO{number}"))
-    lanes(repr, target("V"))
-    assert len(lanes._lanes) == 2
+        vault_threads(repr, target(f"NO{number}"))
+    vault_threads(repr, target("V"))
+    assert len(vault_threads._lanes) == 2
 
 
 def test_a_host_whose_vault_hangs_holds_up_no_other_host():
@@ -74,7 +74,7 @@ def test_a_host_whose_vault_hangs_holds_up_no_other_host():
     site.configuration = evolve(site.configuration, vaults=vaults, hosts=hosts)
     site.reader = evolve(site.reader, configuration=site.configuration)
     world = World(site)
-    world.use_threads(Lanes(known=lambda: vaults, threads=Disks()))
+    world.use_threads(VaultThreads(known=lambda: vaults, threads=Disks()))
     for _ in range(20):
         session = world.connect("NSK1", format="ems")
         session.dataReceived(b"VTSPolicy DSK 'archive /VAULT09/PAY'\n")

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from vtspolicy.engine.commands.intake import Understood
+from vtspolicy.engine.commands.requests import answer
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.engine.intake import Understood
-from vtspolicy.engine.requests import answer
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.ledger import Book
 from vtspolicy.ledger.intake import Intake, Recorded

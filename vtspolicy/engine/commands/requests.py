@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from attrs import evolve
 
-from vtspolicy.engine.intake import Understood, refused
+from vtspolicy.engine.commands.intake import Understood, refused
 from vtspolicy.grammar.values import BY_REFERENCE
 from vtspolicy.jobs import JobState, Request, RequestState
 from vtspolicy.ledger import Book

@@ -4,8 +4,8 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from vtspolicy.engine.calls import Said
-from vtspolicy.engine.following import Follower
+from vtspolicy.engine.jobs.polling import QueuedJobPoller
+from vtspolicy.engine.jobs.programs import Said
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.rules.work import Expectation, Poll, Query, Reading, Work
 from vtspolicy.runner.protocol import End
@@ -93,7 +93,9 @@ def application(clock):
 
 @pytest.fixture
 def follower(clock, application):
-    return Follower(clock=clock, steady=clock.steady, calls=application, progress=Reports())
+    return QueuedJobPoller(
+        clock=clock, steady=clock.steady, programs=application, progress=Reports()
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Commands from event to record: understood, located, decided, kept until there is room."""

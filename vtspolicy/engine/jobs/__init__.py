@@ -1,0 +1,1 @@
+"""Jobs from their turn to their end: attempts, their programs, time-outs of waits."""
