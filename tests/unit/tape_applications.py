@@ -131,7 +131,10 @@ class ModelRunner(FakeRunner):
     world = None
 
     def start(self, run):
-        if not self.world.lives_through("run", run.argv[1]):
+        self.world.starting = run
+        lives = self.world.lives_through("run", run.argv[1])
+        self.world.starting = None
+        if not lives:
             return Deferred()
         began = run.key not in self.machine.lives
         watched = super().start(run)

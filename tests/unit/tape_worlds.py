@@ -87,6 +87,7 @@ class TapeWorld(Checks, World):
         self.host = ModelHost(self.tapes)
         self.begun = {}  # job -> (versions, acts) of its tape as its attempt began
         self.acts = 0  # of the host
+        self.starting = None  # a run, just before it begins
         self.remounts = 0  # each gives the vault another device number
         self.went_well = set()  # jobs whose last run's program did all
         self.known_handles = {name: set() for name in NAMES}  # in ledgers that were replaced
@@ -265,11 +266,10 @@ class TapeWorld(Checks, World):
         return scanned
 
     def _runs_of(self, tape, verb):
-        return [
-            each
-            for each in self.machine.running
-            if each.run.argv[1] == verb and tape.name in str(each.run.argv)
-        ]
+        runs = [each.run for each in self.machine.running]
+        if self.starting is not None:  # the last look at the tape is over
+            runs.append(self.starting)
+        return [each for each in runs if each.argv[1] == verb and tape.name in str(each.argv)]
 
     def _restores_in_place(self, tape):
         app = self.application

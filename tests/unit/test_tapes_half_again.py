@@ -136,3 +136,14 @@ def test_a_restore_beside_it_leaves_what_may_be_a_hosts(make, data):
     assert world.tapes[0].path.read_bytes() == there
     assert record(world).is_left_unknown
     assert world.engine.vaults.leftovers("VAULT01") == []
+
+
+def test_what_a_host_wrote_to_it_with_the_old_time_is_not_overwritten(make):
+    world = make(*HALF, ("host", "same_times", 0))
+    assert Player(world).do("archive", 0).state.value == "failed"
+    request = Player(world).do("Restore", 0)
+    assert (request.state.value, Reason.LEFT_UNKNOWN.words in request.reason) == ("failed", True)
+    world.check()
+    assert world.tapes[0].read() == world.tapes[0].content
+    play(world, ("host", "rewrite", 0), ("pass", 5.0), ("do", "archive", 0), ("do", "Erase", 0))
+    assert world.tapes[0].read() == b""

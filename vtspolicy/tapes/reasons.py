@@ -107,10 +107,13 @@ class Reason(Enum):
     LEFT_UNKNOWN = (
         (
             "it is half-restored, and what is on it may be its host's data, because the end of the"
-            " restore was not seen: restore it with an operator's override, or archive it after its"
-            " host has written to it again"
+            " restore was not seen, or the file was changed since: restore it with an operator's"
+            " override, or archive it after its host has written to it again"
         ),
-        "a restore into the tape's own file was interrupted, and its end was not seen",
+        (
+            "a restore into the tape's own file was interrupted, and its end was not seen; or what"
+            " it has left was changed, which may be a touch or a write with the old time"
+        ),
         0,
     )
     GONE_MEANWHILE = (

@@ -100,8 +100,16 @@ class Tape:
 
     @property
     def is_left_unknown(self) -> bool:
-        """Whether what is on it may be a host's: the end of its restore was not seen."""
-        return self.is_half_restored and (self.partial is None or not self.partial_sure)
+        """Whether what is on it may be a host's.
+
+        The end of its restore was not seen; or the file was changed since in a way that may be a
+        touch, or a write that has set the old time again.
+        """
+        if not self.is_half_restored:
+            return False
+        if self.partial is None or self.seen is None or not self.partial_sure:
+            return True
+        return difference(self.partial, self.seen) is not Difference.NONE
 
     @property
     def state(self) -> TapeState:
