@@ -458,10 +458,11 @@ class TapeWorld(Checks, World):
             "forgotten": lambda: evolve(copy, is_known=False),
         }
         app.copies[handle] = kinds[how]()
+        unseen = how == "damaged" and self.site.proof == "found"  # its record is as it was
         for tape in self.tapes:
             on_tape = tape.read() == tape.content
             # A Restore takes the copy by which it was emptied: that was proven then, and not now.
-            if (not on_tape or self._jobs_of(tape)) and copy.claimed == tape.content:
+            if (unseen or not on_tape or self._jobs_of(tape)) and copy.claimed == tape.content:
                 tape.waive("the application has lost it")
 
     def _jobs_of(self, tape):
