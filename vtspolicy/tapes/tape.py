@@ -103,13 +103,14 @@ class Tape:
         """Whether what is on it may be a host's.
 
         The end of its restore was not seen; or the file was changed since in a way that may be a
-        touch, or a write that has set the old time again.
+        touch, or a write that has set the old time again. What 0.1 has recorded cannot tell that.
         """
         if not self.is_half_restored:
             return False
         if self.partial is None or self.seen is None or not self.partial_sure:
             return True
-        return difference(self.partial, self.seen) is not Difference.NONE
+        changed = difference(self.partial, self.seen) is not Difference.NONE
+        return self.partial.is_whole and changed
 
     @property
     def state(self) -> TapeState:
