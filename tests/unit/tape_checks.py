@@ -1,6 +1,7 @@
 """What must hold in a world with tapes, at every moment and of every end that is reported."""
 
 from pathlib import Path
+from posixpath import dirname
 
 from twisted.python.failure import Failure
 
@@ -64,8 +65,11 @@ class Checks:
             return
         result = written.result
         if verb == "start_attempt" and result is not None:
-            versions = {tape.name: tape.version for tape in self.tapes}
-            self.begun[result.job.id] = (versions, self.acts)
+            path = result.job.path or ""
+            looks = [each for at, each in self.looked.items() if at == path or dirname(at) == path]
+            self.begun[result.job.id] = min(
+                [*looks, (self.versions(), self.acts)], key=lambda each: each[1]
+            )
         if verb == "answer":
             # What is asked for after the mount may empty the tape again.
             for notice in written.change.notices:

@@ -87,6 +87,7 @@ class TapeWorld(Checks, World):
         self.host = ModelHost(self.tapes)
         self.begun = {}  # job -> (versions, acts) of its tape as its attempt began
         self.acts = 0  # of the host
+        self.looked = {}  # path -> (versions, acts) when a job that begins looked at it
         self.starting = None  # a run, just before it begins
         self.remounts = 0  # each gives the vault another device number
         self.went_well = set()  # jobs whose last run's program did all
@@ -139,6 +140,10 @@ class TapeWorld(Checks, World):
         look = keeper_look(self, tape, boot())  # as the server has it: numbers are comparable
         return look if self.site.leases else evolve(look, writer=None)
 
+    def versions(self):
+        """How often each tape was written."""
+        return {tape.name: tape.version for tape in self.tapes}
+
     def threads(self, function, *args):
         """What a thread does, at once or later; the host acts before and after it."""
         if self.is_dead:
@@ -153,6 +158,9 @@ class TapeWorld(Checks, World):
         return answer
 
     def _call(self, name, function, args, answer):
+        if name == "_looks":  # at the tapes of a job that is about to begin
+            for tape in args[1]:
+                self.looked[tape.path] = (self.versions(), self.acts)
         try:
             self.moment("thread", name)
             try:
