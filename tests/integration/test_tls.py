@@ -26,7 +26,7 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 
 from vtspolicy.config.endpoints import why_no_server
 from vtspolicy.config.model import Host, Listen
-from vtspolicy.hosts.certificates import lets_in_nobody
+from vtspolicy.hosts.certificates import accepts_no_client
 from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Listeners, _Door, server_endpoint
 from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
@@ -360,9 +360,9 @@ def test_an_intermediate_authority_lets_in_hosts_and_a_host_that_signed_itself_l
         x509.BasicConstraints(ca=False, path_length=None), critical=True
     )
     host, _ = root.certify("host")
-    assert not lets_in_nobody(x509.load_pem_x509_certificate(below.file.read_bytes()))
-    assert not lets_in_nobody(itself.sign(key, hashes.SHA256()))
-    assert lets_in_nobody(x509.load_pem_x509_certificate(host.read_bytes()))
+    assert not accepts_no_client(x509.load_pem_x509_certificate(below.file.read_bytes()))
+    assert not accepts_no_client(itself.sign(key, hashes.SHA256()))
+    assert accepts_no_client(x509.load_pem_x509_certificate(host.read_bytes()))
 
 
 def told_by(verb, configuration):

@@ -64,10 +64,10 @@ def certificates(file: Path) -> list[x509.Certificate]:
     return found
 
 
-def lets_in_nobody(certificate: x509.Certificate) -> bool:
+def accepts_no_client(certificate: x509.Certificate) -> bool:
     """Whether no host's certificate can be valid by this one: it signs none, and is not one itself.
 
-    RFC 5280, 4.2.1.3 and 4.2.1.9, as OpenSSL applies them: whoever signs has `CA:TRUE` and, if it
+    RFC 5280, 4.2.1.3 and 4.2.1.9, as OpenSSL applies them: a signer has `CA:TRUE` and, if it
     has a key usage, `keyCertSign`. A host's certificate that has signed itself lets in that host.
     """
     if certificate.issuer == certificate.subject:

@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vtspolicy.config.model import Listen
-from vtspolicy.hosts.certificates import certificates, lets_in_nobody, validities, why_no_server
+from vtspolicy.hosts.certificates import accepts_no_client, certificates, validities, why_no_server
 
 WORDS = {
     9: "it is not valid yet",
@@ -118,7 +118,7 @@ def tls_context(listen: Listen) -> CertificateOptions:
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, listen.key.read_bytes(), b"")
     with _reading("clients", f"{listen.clients} holds no certificates in PEM, or a broken one"):
         authorities = certificates(listen.clients)
-    if all(map(lets_in_nobody, authorities)):
+    if all(map(accepts_no_client, authorities)):
         told = f"{listen.clients} holds no certificate of an authority: no host's could be valid"
         raise UnusableFileError("clients", told)
     if key.to_cryptography_key().public_key() != own.public_key():  # type: ignore[union-attr]  # it has one
