@@ -215,6 +215,7 @@ class Service:
         if where is not None:
             site = site_of(writable=False, names=self._names)
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
+        await self._open_console()
         site = site_of(writable=True)
         self.control = ControlDoor.open(
             self.reactor,
@@ -223,10 +224,29 @@ class Service:
             self.policy.configuration.control_group,
         )
 
+    async def _open_console(self) -> None:
+        """Open the pages for people, if there are any."""
+        console = self.policy.configuration.console
+        if console is None:
+            return
+        from vtspolicy.web.console.opening import open_console  # noqa: PLC0415  Jinja, OpenSSL
+
+        port = await open_console(
+            self.reactor,
+            console,
+            control=self.operator,
+            ledger=self.ledger,
+            policy=self.engine.policy,
+            names=self._names,
+        )
+        self.ports.append(port)
+
     def _names(self) -> set[str]:
-        """Return the names by which the web endpoint may be asked for."""
+        """Return the names by which the web endpoints may be asked for."""
         configuration = self.engine.policy.current.configuration
         own = {configuration.node, socket.gethostname(), *configuration.web_names}
+        if configuration.console is not None:
+            own |= {*configuration.console.names}
         return own | {name.split(".")[0] for name in own} | {"localhost"}
 
     def look_after_control(self) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from vtspolicy.config.people import Person
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
 
@@ -23,6 +24,17 @@ class Listen:
     key: Path | None = None  # tls: the server's key (PEM)
     cert: Path | None = None  # tls: the server's certificate (PEM)
     clients: Path | None = None  # tls: the authority that must have signed the hosts' certificates
+
+
+@frozen(kw_only=True)
+class Console:
+    """The pages for people."""
+
+    endpoint: str  # a Twisted server endpoint; `tls:` takes the two files below
+    key: Path | None = None  # tls: the server's key (PEM)
+    cert: Path | None = None  # tls: the server's certificate (PEM)
+    people: Path  # the file of who may sign in
+    names: tuple[str, ...] = ()  # by which it may be asked for, beside its own
 
 
 @frozen(kw_only=True)
@@ -52,6 +64,8 @@ class Configuration:
     control_group: str | None = None  # whose members may use the control socket
     web: str | None = None  # a Twisted server endpoint
     web_names: tuple[str, ...] = ()  # by which it may be asked for, beside its own
+    console: Console | None = None
+    people: Mapping[str, Person] = field(factory=dict)  # who may sign in to the console
     vaults: Mapping[str, Path] = field(factory=dict)  # VAULT01 -> its directory
     vaults_without: Mapping[str, frozenset[str]] = field(
         factory=dict

@@ -9,13 +9,14 @@ from vtspolicy.ledger.intake import IntakeDesk
 from vtspolicy.ledger.jobs import JobDesk
 from vtspolicy.ledger.mounts import MountDesk
 from vtspolicy.ledger.outbox import OutboxDesk
+from vtspolicy.ledger.overview import OverviewDesk
 from vtspolicy.ledger.retention import RetentionDesk
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Book(ClockDesk, IntakeDesk, JobDesk, MountDesk, OutboxDesk, RetentionDesk):
+class Book(ClockDesk, IntakeDesk, JobDesk, MountDesk, OutboxDesk, OverviewDesk, RetentionDesk):
     """All verbs. Each does one thing whole, inside a transaction that its caller began.
 
     Times are passed in, in seconds since the epoch. A verb that raises may have written: the caller

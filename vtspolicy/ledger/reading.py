@@ -66,6 +66,18 @@ def _one_of(states: Iterable[JobState] | Iterable[RequestState]) -> str:
     return json.dumps([state.value for state in states])
 
 
+def _names(hosts: Collection[str] | None) -> str | None:
+    return None if hosts is None else json.dumps(sorted(hosts))
+
+
+_JOB_TEXT = (
+    "lower(coalesce(jobs.tape, '') || ' ' || coalesce(requests.ref, '') || ' '"
+    " || coalesce(jobs.reason, ''))"
+)
+_REQUEST_TEXT = "lower(events.text || ' ' || coalesce(requests.reason, ''))"
+"""Where a free text is looked for."""
+
+
 def _about(tape: str | None) -> tuple[str, str | None]:
     """Return the condition for jobs about a tape, or about a pool or vault and what is in it.
 
@@ -192,6 +204,7 @@ class ReadingDesk(Desk):
         *,
         state: JobState | Collection[JobState] | None = None,
         host: str | None = None,
+        hosts: Collection[str] | None = None,
         request: int | None = None,
         tape: str | None = None,
         family: str | None = None,
@@ -200,18 +213,21 @@ class ReadingDesk(Desk):
         application: str | None = None,
         since: float | None = None,
         until: float | None = None,
+        text: str | None = None,
         limit: int = 100,
         before_id: int | None = None,
     ) -> list[Job]:
         """Return the newest jobs that fit every filter given, the newest first.
 
-        `tape` is the name of a tape, a pool or a vault, or a part of such a name. A job fits
-        `since` if it had not ended by then, and `until` if it was asked for before.
+        Of `hosts` one must fit, and `text` is a part of tape, reference or reason. `tape` is the
+        name of a tape, a pool or a vault, or a part of such a name. A job fits `since` if it had
+        not ended by then, and `until` if it was asked for before.
         """
         states = (state,) if isinstance(state, JobState) else tuple(state or ())
         filters = [
             ("jobs.state IN (SELECT value FROM json_each(?))", _one_of(states) if states else None),
             ("jobs.host = ?", host),
+            ("jobs.host IN (SELECT value FROM json_each(?))", _names(hosts)),
             ("jobs.request = ?", request),
             _about(tape),
             ("requests.family = ?", family),
@@ -223,6 +239,10 @@ class ReadingDesk(Desk):
             ),
             ("(jobs.finished IS NULL OR jobs.finished >= ?)", since),
             ("jobs.created < ?", until),
+            (
+                f"instr({_JOB_TEXT}, ?) > 0",
+                None if text is None else text.lower(),
+            ),
         ]
         first = before_id if before_id is not None else 2**62
         tail = f"{_hint(states)} ORDER BY jobs.id DESC"
@@ -251,16 +271,19 @@ class ReadingDesk(Desk):
         *,
         state: RequestState | Collection[RequestState] | None = None,
         host: str | None = None,
+        hosts: Collection[str] | None = None,
         family: str | None = None,
         ref: str | None = None,
         since: float | None = None,
         until: float | None = None,
+        text: str | None = None,
         limit: int = 100,
         before_id: int | None = None,
     ) -> list[Request]:
         """Return the newest requests that fit every filter given, the newest first.
 
-        One fits `since` if it had not ended by then, and `until` if it came before.
+        Of `hosts` one must fit, and `text` is a part of the command or the reason. One fits
+        `since` if it had not ended by then, and `until` if it came before.
         """
         states = (state,) if isinstance(state, RequestState) else tuple(state or ())
         filters = [
@@ -269,10 +292,15 @@ class ReadingDesk(Desk):
                 _one_of(states) if states else None,
             ),
             ("requests.host = ?", host),
+            ("requests.host IN (SELECT value FROM json_each(?))", _names(hosts)),
             ("requests.family = ?", family),
             ("requests.ref = ?", ref),
             ("(requests.finished IS NULL OR requests.finished >= ?)", since),
             ("requests.received < ?", until),
+            (
+                f"instr({_REQUEST_TEXT}, ?) > 0",
+                None if text is None else text.lower(),
+            ),
         ]
         first = before_id if before_id is not None else 2**62
         rows = self._filtered("requests_before", first, filters, "ORDER BY requests.id DESC", limit)

@@ -29,7 +29,7 @@ from vtspolicy.status import HostStatus, RefusedReload, Status
 from vtspolicy.tapes import TapeState
 
 FIXED = (
-    *("node", "listen", "ledger", "spool", "control_group", "web"),
+    *("node", "listen", "ledger", "spool", "control_group", "web", "console"),
     *("connections", "settle", "output"),
 )
 """Keys of the configuration that a reload cannot change: they need a restart."""
