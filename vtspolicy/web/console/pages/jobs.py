@@ -48,7 +48,7 @@ async def several(server: Server, ask: Ask) -> Page:
             "live": live,
             "reasons": reasons(found, live, ask.now),
             "states": [each.value for each in JobState],
-            "hosts": policy.configuration.hosts,
+            "hosts": [each for each in policy.configuration.hosts if ask.sight.sees(each)],
             "applications": policy.table.seats,
             "next": found[-1].id if len(found) == given["limit"] else None,
             "may_order": ask.person.may(Right.ORDER),

@@ -41,7 +41,7 @@ async def several(server: Server, ask: Ask) -> Page:
         about={
             "requests": found,
             "states": [each.value for each in RequestState],
-            "hosts": server.policy().configuration.hosts,
+            "hosts": [each for each in server.policy().configuration.hosts if ask.sight.sees(each)],
             "next": found[-1].id if len(found) == given["limit"] else None,
         },
         rows=[request_row(each) for each in found],

@@ -11,7 +11,7 @@ _SETTINGS = (
 """Settings that are shown; none of them can hold a secret."""
 
 
-async def system(server: Server, _ask: Ask) -> Page:
+async def system(server: Server, ask: Ask) -> Page:
     """Show the state of the server."""
     status = typed(await server.control.status(), Status)
     configuration = server.policy().configuration
@@ -21,7 +21,11 @@ async def system(server: Server, _ask: Ask) -> Page:
         about={
             "status": status,
             "file": configuration.file,
-            "vaults": configuration.vaults,
+            "vaults": {
+                name: path
+                for name, path in configuration.vaults.items()
+                if ask.sight.sees_vault(name, configuration.hosts)
+            },
             "listen": configuration.listen,
             "settings": {name: getattr(configuration, name) for name in _SETTINGS},
         },

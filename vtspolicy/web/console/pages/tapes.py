@@ -8,7 +8,7 @@ from vtspolicy.jobs import Job, Transition
 from vtspolicy.ledger import Book
 from vtspolicy.ledger.tapes import TapeCount
 from vtspolicy.records import plain
-from vtspolicy.tapes import Copy, Tape, TapeState, VaultFeatures
+from vtspolicy.tapes import Copy, Tape, VaultFeatures
 from vtspolicy.web.console.asking import Ask, Page, Server, not_seen
 from vtspolicy.web.console.pages import filters
 
@@ -84,7 +84,7 @@ async def one(server: Server, ask: Ask) -> Page:
             "tape": tape,
             "copies": [
                 {
-                    "copy": each,
+                    "record": each,
                     "proof": PROOFS[each.proof],
                     "missing": what_is_missing(tape, each, features),
                 }
@@ -100,6 +100,3 @@ def _row(tape: Tape) -> dict[str, object]:
     row: dict[str, object] = plain(tape)
     kept = ("vault", "pool", "cartridge", "size", "written", "migrated", "erased", "restored")
     return {"state": tape.state.value} | {key: row[key] for key in kept}
-
-
-STATES = tuple(TapeState)
