@@ -285,7 +285,8 @@ class Service:
 
     def _know_certificates(self) -> None:
         """Keep until when the certificates of the open doors hold: files may change meanwhile."""
-        listeners = [each for each in self.policy.configuration.listen if each.cert is not None]
+        doors = self.policy.configuration.doors.values()
+        listeners = [each for each in doors if each.cert is not None]
         if not listeners:
             return
         from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL

@@ -2,11 +2,13 @@
 
 import http.client
 import re
+import ssl
 import subprocess
 from urllib.parse import quote, urlencode
 
 import pytest
 
+from tests.harness.certificates import Authority
 from tests.harness.night import PASSWORD, Night
 
 JOBS = 12
@@ -109,7 +111,8 @@ def test_a_form_of_another_site_is_refused(night, alice):
 def test_another_name_is_refused(alice):
     for name in ("evil.example", "evil.example:7443", ""):
         assert alice.ask("/jobs", Host=name)[0] == 403
-    assert alice.ask("/jobs", Host="localhost")[0] == 200
+    for name in ("localhost", "backup.example.com:7443"):
+        assert alice.ask("/jobs", Host=name)[0] == 200
 
 
 def test_every_answer_has_a_policy_that_allows_no_script_in_a_page(alice):
@@ -212,3 +215,47 @@ def test_a_hundred_pages_at_once_are_all_answered(night, alice):
         words, input="x\n" * 100, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout.split() == ["200"] * 100
+
+
+def test_with_tls_the_cookie_is_for_this_server_alone(tmp_path):
+    night = Night(tmp_path)
+    (tmp_path / "authority").mkdir()
+    authority = Authority(tmp_path / "authority")
+    cert, key = authority.certify("vts1")
+    text = (tmp_path / "vtspolicy.yaml").read_text()
+    plain = f'endpoint: "tcp:port={night.console}:interface=127.0.0.1"'
+    assert plain in text
+    tls = f'endpoint: "tls:port={night.console}:interface=127.0.0.1", key: {key}, cert: {cert}'
+    (tmp_path / "vtspolicy.yaml").write_text(text.replace(plain, tls))
+    night.start()
+    trust = ssl.create_default_context(cafile=authority.file)
+    trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    connection = http.client.HTTPSConnection("127.0.0.1", night.console, context=trust, timeout=60)
+    form = urlencode({"name": "alice", "password": PASSWORD})
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    connection.request("POST", "/sign-in", form, kind)
+    answer = connection.getresponse()
+    assert answer.status == 303
+    assert re.match(r"__Host-vtspolicy=[^;]+; Path=/; .*; Secure$", answer.headers["Set-Cookie"])
+    assert "max-age" in answer.headers["Strict-Transport-Security"]
+    metrics = night.metrics()
+    assert re.search(rf'certificate_expiry_timestamp_seconds{{file="{cert}"}} [0-9.e+]+', metrics)
+    night.close()
+
+
+@pytest.mark.parametrize("broken", ["cert", "key"])
+def test_a_broken_file_of_its_certificate_is_named_by_check_and_by_the_server(tmp_path, broken):
+    night = Night(tmp_path)
+    (tmp_path / "authority").mkdir()
+    files = dict(zip(("cert", "key"), Authority(tmp_path / "authority").certify("x"), strict=True))
+    files[broken].write_text("nothing")
+    text = (tmp_path / "vtspolicy.yaml").read_text()
+    plain = f'endpoint: "tcp:port={night.console}:interface=127.0.0.1"'
+    tls = f'endpoint: "tls:port={night.console}", key: {files["key"]}, cert: {files["cert"]}'
+    (tmp_path / "vtspolicy.yaml").write_text(text.replace(plain, tls))
+    told = night.run("check", check=False)
+    assert told.returncode == 2
+    assert f"{files[broken]} holds no" in told.stdout + told.stderr
+    served = night.run("serve", check=False)
+    assert served.returncode == 2
+    assert f"{files[broken]} holds no" in served.stderr

@@ -62,7 +62,7 @@ class Night(Site):
         more = (
             "  NSK2: {{peers: [127.0.0.2], vaults: [VAULT02], families: [DSK]}}"
             f'\nconsole: {{{{endpoint: "tcp:port={self.console}:interface=127.0.0.1",'
-            " people: people.yaml}}\nrules:"
+            " people: people.yaml, names: backup.example.com}}\nrules:"
         )
         (root / "VAULT02").mkdir()
         text = CONFIGURATION.replace("rules:", more).replace(

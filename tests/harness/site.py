@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 from tests.harness.ports import free_ports
 from vtspolicy.notices import read_line
@@ -204,6 +205,11 @@ class Site:
 
     def json(self, *words):
         return json.loads(self.run(*words, "--json").stdout)
+
+    def metrics(self):
+        """Return what the server tells Prometheus."""
+        with urlopen(f"http://127.0.0.1:{self.web}/metrics", timeout=PATIENCE) as answer:
+            return answer.read().decode()
 
     def close(self):
         (self.root / "gate").unlink(missing_ok=True)

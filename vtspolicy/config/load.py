@@ -9,7 +9,16 @@ from typing import Any
 from attrs import evolve
 
 from vtspolicy.config.endpoints import kind_of, reaches_beyond
-from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, NOT_BUILT, PREFIX, VAULT
+from vtspolicy.config.keys import (
+    CONSOLE,
+    DEFAULT_FILE,
+    HOST,
+    KEYS,
+    NO_KEYS,
+    NOT_BUILT,
+    PREFIX,
+    VAULT,
+)
 from vtspolicy.config.model import Configuration, Console, Host, Listen
 from vtspolicy.config.overlaps import overlaps
 from vtspolicy.config.people import read_people
@@ -196,6 +205,11 @@ class _Loader:
                 for name, each in read["hosts"].items()
                 for key in each.given
             }
+            | (
+                {f"console.{key}": self.read["console"].place(key) for key in CONSOLE}
+                if console is not None
+                else {}
+            )
             | {
                 f"listen.{number}.{key}": each.place(key)
                 for number, each in enumerate(read["listen"])

@@ -36,6 +36,11 @@ class Console:
     people: Path  # the file of who may sign in
     names: tuple[str, ...] = ()  # by which it may be asked for, beside its own
 
+    @property
+    def door(self) -> Listen:
+        """Its endpoint with the files of its certificate, as a listener has them."""
+        return Listen(endpoint=self.endpoint, key=self.key, cert=self.cert)
+
 
 @frozen(kw_only=True)
 class Host:
@@ -87,6 +92,12 @@ class Configuration:
     places: Mapping[str, Place] = field(
         factory=dict, repr=False, eq=False
     )  # hosts.X.peers, listen.0.key
+
+    @property
+    def doors(self) -> Mapping[str, Listen]:
+        """Every endpoint that may have a certificate, by where its keys are: `listen.0`."""
+        doors = {f"listen.{number}": each for number, each in enumerate(self.listen)}
+        return doors | ({"console": self.console.door} if self.console is not None else {})
 
     def is_this_node(self, name: str) -> bool:
         """Whether `s=NAME` means this machine: see `is_same_node`."""

@@ -9,7 +9,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 
 from vtspolicy.config.endpoints import kind_of
-from vtspolicy.config.model import Console, Listen
+from vtspolicy.config.model import Console
 from vtspolicy.control import Control
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.ledger import Ledger
@@ -48,6 +48,7 @@ def open_console(
         return port
     from vtspolicy.hosts.tls import TLSServerEndpoint, tls_context  # noqa: PLC0415  OpenSSL
 
-    files = Listen(endpoint=console.endpoint, key=console.key, cert=console.cert)
     beneath = serverFromString(reactor, f"tcp:{console.endpoint.removeprefix('tls:')}")
-    return TLSServerEndpoint(beneath=beneath, context=tls_context(files, anybody=True)).listen(site)
+    return TLSServerEndpoint(
+        beneath=beneath, context=tls_context(console.door, anybody=True)
+    ).listen(site)
