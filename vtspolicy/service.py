@@ -168,8 +168,8 @@ class Service:
             return
         self.operator.begin()
         await self.listeners.open(self.reactor, configuration.listen)
-        self._know_certificates()
         await self._open_web()
+        self._know_certificates()
         if self._is_over():
             return
         self.engine.watch()

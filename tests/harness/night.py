@@ -3,7 +3,7 @@
 import subprocess
 
 from tests.harness.ports import free_ports
-from tests.harness.site import CONFIGURATION, PATIENCE, RULES, VTSPOLICY, Site, event
+from tests.harness.site import CONFIGURATION, PATIENCE, RULES, VTSPOLICY, Site, event, wait_for
 
 PASSWORD = "correct horse battery"
 PEOPLE = {
@@ -82,6 +82,10 @@ class Night(Site):
             timeout=PATIENCE,
         )
         return done.stdout
+
+    def start(self):
+        super().start()
+        wait_for(self.console, self)
 
     @property
     def address(self):

@@ -115,6 +115,20 @@ class Link:
         self.socket.close()
 
 
+def wait_for(port, site):
+    """Return once a port of a site's server takes connections."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 5).close()
+        except OSError:
+            assert site.server.poll() is None, site.log
+            assert time.monotonic() < until, site.log
+            time.sleep(0.05)
+        else:
+            return
+
+
 class Site:
     """One site; its server can be started, stopped and killed."""
 
@@ -150,16 +164,7 @@ class Site:
             stderr=log,
         )
         log.close()
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 5).close()
-            except OSError:
-                assert self.server.poll() is None, self.log
-                assert time.monotonic() < until, self.log
-                time.sleep(0.05)
-            else:
-                return
+        wait_for(self.port, self)
 
     def stop(self, how=signal.SIGTERM):
         self.server.send_signal(how)
