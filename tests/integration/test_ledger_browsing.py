@@ -39,7 +39,7 @@ def endless(tx):
 
 def test_what_is_asked_by_others_does_not_hold_up_what_the_engine_asks(pump, opening):
     ledger, go_on = opening(), threading.Event()
-    asked = ledger.browse(lambda _book: go_on.wait(PATIENCE))
+    asked = ledger.browse(lambda _tx: go_on.wait(PATIENCE))
     try:
         pump.ask(ledger.write(RequestRecords.record, an_intake(1)))
         assert len(pump.ask(ledger.read(RequestRecords.find))) == 1

@@ -234,7 +234,7 @@ def test_damage_that_reading_meets_is_reported_and_not_waited_for(path, pump, op
 
 def test_a_commit_of_unknown_outcome_is_looked_up_and_not_repeated(path, pump, opening):
     ledger = opening(path)
-    tx = ledger._writer._book
+    tx = ledger._writer._tx.sql
     run = tx.run
 
     def commit_then_fail(statement):
@@ -280,13 +280,13 @@ def test_a_group_has_one_flush_for_many_verbs(path, pump, opening, monkeypatch):
     monkeypatch.setattr(groups, "LONGEST", 3600.0)  # however slow the machine is
     ledger = opening(path)
     commits = []
-    run = ledger._writer._book.run
+    run = ledger._writer._tx.sql.run
 
     def count(statement):
         commits.extend([statement] if statement == "COMMIT" else [])
         run(statement)
 
-    ledger._writer._book.run = count
+    ledger._writer._tx.sql.run = count
     asked = [ledger.write(RequestRecords.record, an_intake(number)) for number in range(1000)]
     for deferred in asked:
         pump.ask(deferred)
@@ -296,7 +296,7 @@ def test_a_group_has_one_flush_for_many_verbs(path, pump, opening, monkeypatch):
 def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, opening, monkeypatch):
     monkeypatch.setattr(groups, "SLICE", 3600.0)  # one turn does it, however slow the machine is
     ledger = opening(path)
-    run = ledger._writer._book.run
+    run = ledger._writer._tx.sql.run
     flushing, held = threading.Event(), threading.Event()
 
     def hold(statement):
@@ -305,7 +305,7 @@ def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, openin
             held.wait(PATIENCE)
         run(statement)
 
-    ledger._writer._book.run = hold
+    ledger._writer._tx.sql.run = hold
     first = ledger.write(RequestRecords.record, an_intake(1))
     pump.turn()
     assert flushing.wait(PATIENCE)
