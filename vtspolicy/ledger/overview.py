@@ -5,9 +5,15 @@ from collections.abc import Collection
 
 from attrs import frozen
 
+from vtspolicy.changes import ChangeBuilder
 from vtspolicy.jobs import Job, JobState, Request, Transition
-from vtspolicy.ledger.outbox import notice_of
-from vtspolicy.ledger.reading import ReadingDesk, request_of, transition_of
+from vtspolicy.ledger.history import transition_of
+from vtspolicy.ledger.jobs import JobRecords
+from vtspolicy.ledger.notices import notice_of
+from vtspolicy.ledger.part import Part
+from vtspolicy.ledger.requests import request_of
+from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.works import WorkRecords
 from vtspolicy.notices import Notice
 
 
@@ -40,20 +46,29 @@ class Entry:
     line: Transition
 
 
-class OverviewDesk(ReadingDesk):
-    """Verbs for overviews; they change nothing."""
+class Overview(Part):
+    """What people want to see of a night; nothing here changes anything."""
+
+    def __init__(
+        self, sql: Statements, change: ChangeBuilder, jobs: JobRecords, works: WorkRecords
+    ) -> None:
+        super().__init__(sql, change)
+        self._jobs = jobs
+        self._works = works
 
     def results_since(self, since: float) -> dict[JobState, int]:
         """Return how many jobs have ended how since a time."""
         results: dict[JobState, int] = {}
-        rows = self._all("results_since", since, since) + self._all("results_of_live", since)
+        rows = self._sql.all("results_since", since, since) + self._sql.all(
+            "results_of_live", since
+        )
         for state, count in rows:
             results[JobState(state)] = results.get(JobState(state), 0) + count
         return results
 
     def refusals_since(self, since: float, limit: int) -> list[Request]:
         """Return requests that were refused, or failed without a job, the newest first."""
-        return [request_of(row) for row in self._all("refusals_since", since, limit)]
+        return [request_of(row) for row in self._sql.all("refusals_since", since, limit)]
 
     def unrepaired(self, since: float, limit: int) -> list[Job]:
         """Return jobs that ended badly since a time and that nothing made good, the newest first.
@@ -61,11 +76,11 @@ class OverviewDesk(ReadingDesk):
         One is made good when an operator had it run again with success (or that is under way), or
         when a later job did to the same tape what it was to do.
         """
-        return [self._job_of(row) for row in self._all("unrepaired", since, limit)]
+        return [self._jobs.from_row(row) for row in self._sql.all("unrepaired", since, limit)]
 
     def warnings_since(self, since: float, limit: int) -> list[Job]:
         """Return jobs of finished requests that ended with warnings, the newest first."""
-        return [self._job_of(row) for row in self._all("warnings_since", since, limit)]
+        return [self._jobs.from_row(row) for row in self._sql.all("warnings_since", since, limit)]
 
     def runs_since(self, since: float, limit: int) -> list[Run]:
         """Return when jobs ran that had not ended by a time, the last one that began first."""
@@ -73,12 +88,12 @@ class OverviewDesk(ReadingDesk):
             Run(
                 job=number,
                 host=host,
-                application=self._work(work).application,
+                application=self._works.get(work).application,
                 state=JobState(state),
                 started=started,
                 finished=finished,
             )
-            for work, state, started, finished, number, host in self._all(
+            for work, state, started, finished, number, host in self._sql.all(
                 "runs_since", since, since, limit
             )
         ]
@@ -87,7 +102,7 @@ class OverviewDesk(ReadingDesk):
         """Return the notices of a request, in the order in which they were recorded."""
         return [
             Delivery(notice=notice_of(row), delivered=row[5], expired=bool(row[6]))
-            for row in self._all("notices_and_delivery", request_id)
+            for row in self._sql.all("notices_and_delivery", request_id)
         ]
 
     def history_before(
@@ -117,5 +132,5 @@ class OverviewDesk(ReadingDesk):
             ),
         ]
         first = number if number is not None else 2**62
-        rows = self._filtered("history_before", first, filters, "ORDER BY id DESC", limit)
+        rows = self._sql.filtered("history_before", first, filters, "ORDER BY id DESC", limit)
         return [Entry(number=row[8], line=transition_of(row[:8])) for row in rows]

@@ -1,6 +1,6 @@
 """History: who did what, when and why. It is only ever added to."""
 
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Overview
 from vtspolicy.records import plain
 from vtspolicy.web.console.asking import Ask, Page, Server
 from vtspolicy.web.console.pages import filters
@@ -28,7 +28,7 @@ async def history(server: Server, ask: Ask) -> Page:
     is_whole = "*" in ask.person.hosts
     entries = (
         await server.ledger.browse(
-            Book.history_before,
+            Overview.history_before,
             before,
             **given,
             without=_NO_PEOPLE if people_only else (),

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from vtspolicy.cli.spooled import Spooled
 from vtspolicy.config.people import Right
 from vtspolicy.jobs import Attempt, Job, JobState, Transition
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import JobRecords, Transaction
 from vtspolicy.readable import reason_of
 from vtspolicy.records import NOTHING, Live, job_row
 from vtspolicy.web.answers import Mistake
@@ -38,7 +38,7 @@ async def several(server: Server, ask: Ask) -> Page:
     given = filters.read(ask, _FILTERS)
     given["before_id"] = given.pop("before", None)
     given["hosts"] = ask.hosts(policy.configuration.hosts)
-    found = await server.ledger.browse(Book.jobs, **given)
+    found = await server.ledger.browse(JobRecords.find, **given)
     live = server.control.live(found)
     return Page(
         template="jobs.html",
@@ -62,11 +62,16 @@ async def one(server: Server, ask: Ask) -> Page:
     """Show all about one job."""
     number = ask.number("number")
 
-    def look(book: Book) -> tuple[Job, list[Attempt], list[Transition], list[int]]:
-        found = book.job(number)
+    def look(tx: Transaction) -> tuple[Job, list[Attempt], list[Transition], list[int]]:
+        found = tx.jobs.get(number)
         if found is None or not ask.sight.sees(found.host):
             raise not_seen("job", number)
-        return found, book.attempts(number), book.history(f"job {number}"), book.repeats(number)
+        return (
+            found,
+            tx.attempts.of_job(number),
+            tx.history.about(f"job {number}"),
+            tx.jobs.repeats(number),
+        )
 
     found, attempts, history, repeats = await server.ledger.browse(look)
     spooled = Spooled(server.policy().configuration)
@@ -99,7 +104,7 @@ async def one(server: Server, ask: Ask) -> Page:
 async def output(server: Server, ask: Ask) -> Page:
     """Show the end of what a job that runs has written, alone."""
     number = ask.number("number")
-    found = await server.ledger.browse(Book.job, number)
+    found = await server.ledger.browse(JobRecords.get, number)
     if found is None or not ask.sight.sees(found.host):
         raise not_seen("job", number)
     if found.state not in RUNNING:

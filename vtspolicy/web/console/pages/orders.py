@@ -6,7 +6,7 @@ from attrs import evolve, frozen
 
 from vtspolicy.control import Refused
 from vtspolicy.jobs import Job
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import JobRecords, RequestRecords, Transaction
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.web.answers import Mistake
 from vtspolicy.web.console.asking import Ask, Page, Server, not_seen
@@ -19,7 +19,7 @@ MOST = 500
 async def cancel_request(server: Server, ask: Ask) -> str:
     """Cancel all live jobs of a request."""
     number = ask.number("number")
-    found = await server.ledger.read(Book.request, number)
+    found = await server.ledger.read(RequestRecords.get, number)
     if found is None or not ask.sight.sees(found.host):
         raise not_seen("request", number)
     _need_ledger(server)
@@ -30,7 +30,7 @@ async def cancel_request(server: Server, ask: Ask) -> str:
 async def cancel_job(server: Server, ask: Ask) -> str:
     """Cancel one job."""
     number = ask.number("number")
-    found = await server.ledger.read(Book.job, number)
+    found = await server.ledger.read(JobRecords.get, number)
     if found is None or not ask.sight.sees(found.host):
         raise not_seen("job", number)
     _need_ledger(server)
@@ -56,13 +56,13 @@ async def retry(server: Server, ask: Ask) -> Page:
     if len(chosen) > MOST:
         raise Mistake(HTTPStatus.BAD_REQUEST, f"{MOST} jobs at once are the most")
 
-    def look(book: Book) -> list[Candidate]:
+    def look(tx: Transaction) -> list[Candidate]:
         looked = []
         for number in dict.fromkeys(chosen):
-            job = book.job(number)
+            job = tx.jobs.get(number)
             if job is None or not ask.sight.sees(job.host):
                 raise not_seen("job", number)
-            looked.append(Candidate(job=job, why_not=book.why_not_renewed(number)))
+            looked.append(Candidate(job=job, why_not=tx.requests.why_not_renewed(number)))
         return looked
 
     looked = await server.ledger.read(look)

@@ -7,7 +7,7 @@ from vtspolicy.config.people import Right
 from vtspolicy.grammar.caret import diagnose
 from vtspolicy.grammar.command import CommandError
 from vtspolicy.jobs import Job, Request, RequestState, Transition
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import RequestRecords, Transaction
 from vtspolicy.ledger.overview import Delivery
 from vtspolicy.records import request_row
 from vtspolicy.web.answers import Mistake
@@ -34,7 +34,7 @@ async def several(server: Server, ask: Ask) -> Page:
     given = filters.read(ask, _FILTERS)
     given["before_id"] = given.pop("before", None)
     given["hosts"] = ask.hosts(server.policy().configuration.hosts)
-    found = await server.ledger.browse(Book.requests, **given)
+    found = await server.ledger.browse(RequestRecords.find, **given)
     return Page(
         template="requests.html",
         title="Requests",
@@ -54,17 +54,17 @@ async def one(server: Server, ask: Ask) -> Page:
     number = ask.number("number")
 
     def look(
-        book: Book,
+        tx: Transaction,
     ) -> tuple[Request, dict[str, Any], list[Job], list[Transition], list[Delivery]]:
-        found = book.request(number)
+        found = tx.requests.get(number)
         if found is None or not ask.sight.sees(found.host):
             raise not_seen("request", number)
         return (
             found,
-            book.why(number) or {},
-            book.jobs(request=number, limit=JOBS),
-            book.history(f"request {number}"),
-            book.deliveries(number),
+            tx.requests.why(number) or {},
+            tx.jobs.find(request=number, limit=JOBS),
+            tx.history.about(f"request {number}"),
+            tx.overview.deliveries(number),
         )
 
     found, why, jobs, history, deliveries = await server.ledger.browse(look)

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 from vtspolicy.cli.tape_page import PROOFS, what_is_missing
 from vtspolicy.config.people import Right
 from vtspolicy.jobs import Job, Transition
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Transaction
 from vtspolicy.ledger.tapes import TapeCount
 from vtspolicy.records import plain
 from vtspolicy.tapes import Copy, Tape, VaultFeatures
@@ -28,16 +28,16 @@ async def several(server: Server, ask: Ask) -> Page:
     given = filters.read(ask, _FILTERS)
     configuration = server.policy().configuration
 
-    def look(book: Book) -> tuple[list[Tape], list[TapeCount]]:
+    def look(tx: Transaction) -> tuple[list[Tape], list[TapeCount]]:
         if (name := given.get("name")) is not None:
-            return book.tapes_named(name.upper()), book.tape_counts()
-        found = book.tapes(
+            return tx.tapes.named(name.upper()), tx.tapes.counts()
+        found = tx.tapes.find(
             vault=given.get("vault"),
             pool=given.get("pool"),
             after=given.get("after", ""),
             limit=given["limit"],
         )
-        return found, book.tape_counts()
+        return found, tx.tapes.counts()
 
     found, counts = await server.ledger.browse(look)
     seen = [each for each in found if ask.sight.sees_vault(each.vault, configuration.hosts)]
@@ -67,14 +67,20 @@ async def one(server: Server, ask: Ask) -> Page:
     configuration = server.policy().configuration
 
     def look(
-        book: Book,
+        tx: Transaction,
     ) -> tuple[Tape, list[Copy], list[Transition], list[Job], VaultFeatures]:
-        known = [each for each in book.tapes_named(cartridge) if each.name == name]
+        known = [each for each in tx.tapes.named(cartridge) if each.name == name]
         if not known or not ask.sight.sees_vault(vault, configuration.hosts):
             raise not_seen("tape", name)
-        features = book.vault_features().get(vault, VaultFeatures())
-        jobs = book.jobs(tape=name, limit=JOBS, hosts=ask.hosts(configuration.hosts))
-        return known[0], book.copies_of(known[0].path), book.history(f"tape {name}"), jobs, features
+        features = tx.meta.vault_features().get(vault, VaultFeatures())
+        jobs = tx.jobs.find(tape=name, limit=JOBS, hosts=ask.hosts(configuration.hosts))
+        return (
+            known[0],
+            tx.copies.of_tape(known[0].path),
+            tx.history.about(f"tape {name}"),
+            jobs,
+            features,
+        )
 
     tape, copies, history, jobs, features = await server.ledger.browse(look)
     return Page(

@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from vtspolicy.config.people import Right
 from vtspolicy.jobs import Job, JobState, Request
-from vtspolicy.ledger import Book, Mount
+from vtspolicy.ledger import Mount, Transaction
 from vtspolicy.ledger.overview import Run
 from vtspolicy.readable import moment_of, words_first
 from vtspolicy.records import typed
@@ -75,18 +75,18 @@ async def tonight(server: Server, ask: Ask) -> Page | str:
     since: float = given.get("since") or evening or ask.now - DAY
 
     def look(
-        book: Book,
+        tx: Transaction,
     ) -> tuple[
         dict[JobState, int], list[Job], list[Job], list[Request], list[Job], list[Mount], list[Run]
     ]:
         return (
-            book.results_since(since),
-            book.unrepaired(since, LOOKED_AT),
-            book.warnings_since(since, LOOKED_AT),
-            book.refusals_since(since, LOOKED_AT),
-            book.jobs(state=RUNNING, limit=SHOWN),
-            book.open_mounts(),
-            book.runs_since(ask.now - DAY, RUNS),
+            tx.overview.results_since(since),
+            tx.overview.unrepaired(since, LOOKED_AT),
+            tx.overview.warnings_since(since, LOOKED_AT),
+            tx.overview.refusals_since(since, LOOKED_AT),
+            tx.jobs.find(state=RUNNING, limit=SHOWN),
+            tx.mounts.open(),
+            tx.overview.runs_since(ask.now - DAY, RUNS),
         )
 
     results, bad, warned, refused, running, mounts, runs = await server.ledger.browse(look)
