@@ -238,6 +238,8 @@ def test_with_tls_the_cookie_is_for_this_server_alone(tmp_path):
     assert answer.status == 303
     assert re.match(r"__Host-vtspolicy=[^;]+; Path=/; .*; Secure$", answer.headers["Set-Cookie"])
     assert "max-age" in answer.headers["Strict-Transport-Security"]
+    answer.close()
+    connection.close()
     metrics = night.metrics()
     assert re.search(rf'certificate_expiry_timestamp_seconds{{file="{cert}"}} [0-9.e+]+', metrics)
     night.close()
