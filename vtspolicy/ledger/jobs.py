@@ -212,12 +212,6 @@ class JobRecords(Part):
         """Return the jobs that run this one again, at first hand, the first one first."""
         return [int(row[0]) for row in self._sql.all("repeats", job_id)]
 
-    def failed_since(self, since: float) -> tuple[int, int]:
-        """Return how many jobs, and requests without any, have failed since, not repeated."""
-        return int(self._sql.need("failed_since", since)[0]), int(
-            self._sql.need("failed_alone", since)[0]
-        )
-
     def oldest(self, now: float) -> dict[tuple[str, str], float]:
         """Return the ages of the oldest live jobs, in seconds, by state and application."""
         ages: dict[tuple[str, str], float] = {}

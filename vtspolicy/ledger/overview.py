@@ -56,6 +56,12 @@ class Overview(Part):
         self._jobs = jobs
         self._works = works
 
+    def failed_since(self, since: float) -> tuple[int, int]:
+        """Return how many jobs, and requests without any, have failed since, not repeated."""
+        return int(self._sql.need("failed_since", since)[0]), int(
+            self._sql.need("failed_alone", since)[0]
+        )
+
     def results_since(self, since: float) -> dict[JobState, int]:
         """Return how many jobs have ended how since a time."""
         results: dict[JobState, int] = {}
