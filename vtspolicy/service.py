@@ -33,6 +33,7 @@ from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.ledger import Ledger, Retention, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
@@ -97,6 +98,7 @@ class Service:
     log: Logger = field(factory=lambda: Logger("vtspolicy.service"))
     ledger: Ledger = field(init=False)
     engine: Engine = field(init=False)
+    sessions: Sessions = field(init=False)  # of all host links
     listeners: Listeners = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
@@ -135,19 +137,22 @@ class Service:
             node=configuration.node,
             settle=configuration.settle,
         )
-        self.listeners = Listeners(
+        self.sessions = Sessions(
             link=link,
             hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
+            on_count=self._count_session,
+        )
+        self.listeners = Listeners(
+            sessions=self.sessions,
             limit=configuration.connections,
             on_refused=lambda reason: self.metrics.connections_refused.labels(reason).inc(),
-            on_count=self._count_session,
             on_tls_failure=lambda endpoint: self.metrics.tls_failures.labels(endpoint).inc(),
         )
         for listen in configuration.listen:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
         self.operator = Operator(
-            engine=self.engine, listeners=self.listeners, reread=self.reread, started=0.0
+            engine=self.engine, sessions=self.sessions, reread=self.reread, started=0.0
         )
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
@@ -332,6 +337,7 @@ class Service:
         if self.control is not None:
             await self.control.close()
         await self.listeners.close()
+        await self.sessions.close()
         self.engine.wait_timeouts.close()
         await hung_up
         await self.ledger.close()

@@ -28,6 +28,8 @@ from vtspolicy.config.endpoints import why_no_server
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.hosts.certificates import accepts_no_client
 from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Listeners, _Door, server_endpoint
+from vtspolicy.hosts.peers import ConnectingPeer
+from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
 
@@ -438,13 +440,8 @@ def door():
     """A TLS door without a network, and why it refused."""
     clock = Clock()
     refused = []
-    doors = Listeners(
-        link=SimpleNamespace(reactor=clock),
-        hosts=tuple,
-        limit=2,
-        on_refused=refused.append,
-        on_count=lambda *_: None,
-    )
+    sessions = Sessions(link=SimpleNamespace(reactor=clock), hosts=tuple, on_count=lambda *_: None)
+    doors = Listeners(sessions=sessions, limit=2, on_refused=refused.append)
     file = Path("unused.pem")
     listen = Listen(endpoint="tls:port=1", key=file, cert=file, clients=file)
     return SimpleNamespace(door=_Door(doors, listen), doors=doors, clock=clock, refused=refused)
@@ -480,16 +477,17 @@ class Taken:
 
     def __init__(self, name):
         self.hosts = (Host(name=name),)
+        self.peer = ConnectingPeer(address="192.0.2.1")
 
 
 def test_a_door_whose_places_are_taken_begins_no_handshake(door):
-    door.doors.sessions.update(Taken(f"NSK{nth}") for nth in range(door.doors.limit))
+    door.doors.sessions.all.update(Taken(f"NSK{nth}") for nth in range(door.doors.limit))
     assert knock(door) is None
     assert door.refused == ["full"]
 
 
 def test_a_door_begins_a_handshake_where_a_host_has_several_places(door):
-    door.doors.sessions.update(Taken("NSK1") for _ in range(door.doors.limit))
+    door.doors.sessions.all.update(Taken("NSK1") for _ in range(door.doors.limit))
     assert knock(door) is not None
 
 
