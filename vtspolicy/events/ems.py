@@ -30,6 +30,7 @@ from vtspolicy.events.header import (
     printable,
     refused_cut,
     refused_header,
+    shape,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
@@ -96,7 +97,6 @@ class EmsDecoder:
         self._out: list[Item] = []
         self._lines = Lines(
             limit=self.limits.line,
-            counted=self.counted,
             run=self._search if only_candidates else self._every,
             too_long=self._too_long,
         )
@@ -108,7 +108,6 @@ class EmsDecoder:
 
     def feed(self, data: bytes) -> list[Item]:
         """Take the next bytes."""
-        self.counted.bytes += len(data)
         if b"\0" in data or b"\a" in data:
             data = data.translate(None, _UNPRINTED)
         self._lines.feed(data)
@@ -149,16 +148,17 @@ class EmsDecoder:
     # Whole lines
 
     def _every(self, data: bytes, start: int, stop: int) -> None:
-        self.counted.events += count_headers(data, start, stop)
         for line in data[start : stop - 1].split(b"\n"):
             self._line(line)
-            self._shows_headers |= DATE.match(line) is not None
+            is_header = DATE.match(line) is not None
+            self.counted.events += is_header
+            self._shows_headers |= is_header
 
     def _search(self, data: bytes, start: int, stop: int) -> None:
         """Show `_line` every line that can begin or continue a candidate, and no other."""
-        headers = count_headers(data, start, stop)
+        searched = shape(data)
+        headers = count_headers(searched, start, stop)
         self.counted.events += headers
-        lower = data.lower()
         looked = position = start  # lines before it are done with
         while position < stop:
             if self._open is not None:
@@ -166,14 +166,14 @@ class EmsDecoder:
                 self._line(data[position:end])
                 position = end + 1
                 continue
-            hit = find_word(lower, position, stop)
+            hit = find_word(searched, position, stop)
             if hit < 0:
                 break
             begin = data.rfind(b"\n", position, hit) + 1 or position
             end = data.find(b"\n", hit, stop)
             line = data[begin:end]
             if headers and not self._shows_headers:
-                self._shows_headers = count_headers(data, looked, begin) > 0
+                self._shows_headers = count_headers(searched, looked, begin) > 0
                 looked = begin
             if not STAMP.match(line) and may_follow_header(line):
                 self._line_without_text_before(data, position, begin)

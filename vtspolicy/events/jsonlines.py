@@ -135,14 +135,12 @@ class JsonDecoder:
         self._out: list[Item] = []
         self._lines = Lines(
             limit=self.limits.json_line,
-            counted=self.counted,
             run=self._search if only_candidates else self._every,
             too_long=self._too_long,
         )
 
     def feed(self, data: bytes) -> list[Item]:
         """Take the next bytes."""
-        self.counted.bytes += len(data)
         if b"\0" in data or b"\a" in data:
             data = data.translate(None, b"\0\a")
         self._lines.feed(data)

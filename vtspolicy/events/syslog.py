@@ -76,7 +76,6 @@ class SyslogDecoder:
 
     def feed(self, data: bytes) -> list[Item]:
         """Take the next bytes."""
-        self.counted.bytes += len(data)
         if self._framing is None:
             data = (self._begin + data).lstrip(b" \t\r\n\0\a")
             if _MARK.startswith(data):
@@ -121,7 +120,7 @@ class SyslogDecoder:
                 refuse=lambda reason: self._refuse("frame", reason),
                 shows_end=lambda message: shows_end(message.translate(None, _UNPRINTED)),
             )
-        return Lines(limit=limit, counted=self.counted, run=self._run, too_long=self._too_long)
+        return Lines(limit=limit, run=self._run, too_long=self._too_long)
 
     # The two framings
 
@@ -143,7 +142,6 @@ class SyslogDecoder:
             self._message(data[begin : position - 1])
 
     def _frames(self, data: bytes, messages: list[tuple[int, int]]) -> None:
-        self.counted.lines += len(messages)
         self.counted.events += len(messages)
         hidden = b"\0" in data or b"\a" in data  # perhaps in the middle of a word
         if self._only_candidates and not hidden and find_word(data.lower(), 0, len(data)) < 0:
