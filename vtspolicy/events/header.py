@@ -322,6 +322,18 @@ def count_headers(shaped: bytes, start: int, stop: int) -> int:
     )
 
 
+def text_event(header: Header | None, raw: bytes, blanks: int, wire: str) -> Event:
+    """Return the event of a text; without a header, a plain command.
+
+    `blanks` is how many may have been at its end. The text's bytes are read by `decode_text`.
+    """
+    text = decode_text(raw)
+    lengths = range(len(raw), len(raw) + blanks + 1)
+    if header is not None:
+        return header.event(text, wire, lengths)
+    return Event(text=text, wire="plain", lengths=lengths)
+
+
 def decode_text(raw: bytes) -> str:
     """Return the characters of one event: UTF-8 where it is valid, else Windows-1252."""
     try:
