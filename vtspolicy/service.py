@@ -33,7 +33,7 @@ from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, Link
-from vtspolicy.ledger import Book, Ledger, path_of
+from vtspolicy.ledger import Ledger, Retention, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.cases import failed_cases
@@ -334,7 +334,7 @@ class Service:
     def _forget_some(self, now: float) -> Deferred[int]:
         before = now - self.engine.policy.current.configuration.retention
         spared = self.engine.clock_trust.spared(before)
-        return self.engine.ledger.write(Book.prune, before, PRUNED_AT_ONCE, spared)
+        return self.engine.ledger.write(Retention.prune, before, PRUNED_AT_ONCE, spared)
 
     async def _expire_notices(self, now: float) -> None:
         configuration = self.engine.policy.current.configuration

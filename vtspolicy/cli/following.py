@@ -31,11 +31,11 @@ def follow_job(configuration: Configuration, number: int, ask: Ask, *, as_json: 
     """
     shown = _Shown(Spooled(configuration), as_json=as_json)
     while True:
-        with reading(configuration) as book:
-            job = book.job(number)
+        with reading(configuration) as tx:
+            job = tx.jobs.get(number)
             if job is None:
                 give_up(f"there is no job {number}", Exit.FAILED)
-            history = book.history(f"job {number}")
+            history = tx.history.about(f"job {number}")
         live = ask(configuration, [job]).get(number, NOTHING)
         shown.show(job, history, live)
         if not job.state.is_live:

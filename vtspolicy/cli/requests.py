@@ -54,8 +54,8 @@ def requests(
     This reads the ledger; the server need not run. `vtspolicy why N` explains one decision.
     """
     configuration = places(config)
-    with reading(configuration) as book:
-        found = book.requests(state=[RequestState(each) for each in state], limit=limit, **given)
+    with reading(configuration) as tx:
+        found = tx.requests.find(state=[RequestState(each) for each in state], limit=limit, **given)
     if not found:
         filters.refuse_unknown(configuration, given)
     if as_json:
