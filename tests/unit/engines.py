@@ -21,7 +21,7 @@ from vtspolicy.engine.assembly import assemble
 from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.grammar import load_vocabulary
-from vtspolicy.hosts.session import Link
+from vtspolicy.hosts.session import SessionServices
 from vtspolicy.jobs import JobState
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import read_line
@@ -304,7 +304,7 @@ class World:
             trust=self.trust,
         )
         self.prepare()
-        self.link = Link(
+        self.link = SessionServices(
             reactor=self.times,
             engine=self.engine,
             outbox=self.engine.outbox,
