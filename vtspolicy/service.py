@@ -34,7 +34,7 @@ from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, SessionServices
 from vtspolicy.hosts.sessions import Sessions
-from vtspolicy.ledger import Book, Ledger, path_of
+from vtspolicy.ledger import Ledger, Retention, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.cases import failed_cases
@@ -173,8 +173,8 @@ class Service:
             return
         self.operator.begin()
         await self.listeners.open(self.reactor, configuration.listen)
-        self._know_certificates()
         await self._open_web()
+        self._know_certificates()
         if self._is_over():
             return
         self.engine.watch()
@@ -220,6 +220,7 @@ class Service:
         if where is not None:
             site = site_of(writable=False, names=self._names)
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
+        await self._open_console()
         site = site_of(writable=True)
         self.control = ControlDoor.open(
             self.reactor,
@@ -228,10 +229,29 @@ class Service:
             self.policy.configuration.control_group,
         )
 
+    async def _open_console(self) -> None:
+        """Open the pages for people, if there are any."""
+        console = self.policy.configuration.console
+        if console is None:
+            return
+        from vtspolicy.web.console.opening import open_console  # noqa: PLC0415  Jinja, OpenSSL
+
+        port = await open_console(
+            self.reactor,
+            console,
+            control=self.operator,
+            ledger=self.ledger,
+            policy=self.engine.policy,
+            names=self._names,
+        )
+        self.ports.append(port)
+
     def _names(self) -> set[str]:
-        """Return the names by which the web endpoint may be asked for."""
+        """Return the names by which the web endpoints may be asked for."""
         configuration = self.engine.policy.current.configuration
         own = {configuration.node, socket.gethostname(), *configuration.web_names}
+        if configuration.console is not None:
+            own |= {*configuration.console.names}
         return own | {name.split(".")[0] for name in own} | {"localhost"}
 
     def look_after_control(self) -> None:
@@ -270,7 +290,8 @@ class Service:
 
     def _know_certificates(self) -> None:
         """Keep until when the certificates of the open doors hold: files may change meanwhile."""
-        listeners = [each for each in self.policy.configuration.listen if each.cert is not None]
+        doors = self.policy.configuration.doors.values()
+        listeners = [each for each in doors if each.cert is not None]
         if not listeners:
             return
         from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
@@ -340,7 +361,7 @@ class Service:
     def _forget_some(self, now: float) -> Deferred[int]:
         before = now - self.engine.policy.current.configuration.retention
         spared = self.engine.clock_trust.spared(before)
-        return self.engine.ledger.write(Book.prune, before, PRUNED_AT_ONCE, spared)
+        return self.engine.ledger.write(Retention.prune, before, PRUNED_AT_ONCE, spared)
 
     async def _expire_notices(self, now: float) -> None:
         configuration = self.engine.policy.current.configuration

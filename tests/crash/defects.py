@@ -29,8 +29,8 @@ def _tell_before_the_record() -> None:
     verb: Any = groups._Verb
     work, fire = verb.work, verb.fire
 
-    def work_and_fire(self: Any, book: Any) -> None:
-        work(self, book)
+    def work_and_fire(self: Any, tx: Any) -> None:
+        work(self, tx)
         if not self.deferred.called:
             self.deferred.callback(self.answer)
 

@@ -14,7 +14,7 @@ from vtspolicy.hosts import wires
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.peers import ConnectingPeer
 from vtspolicy.hosts.session import HostSession, SessionServices
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import NoticeRecords
 from vtspolicy.notices import Notice, Word, read_line
 from vtspolicy.testing.clock import TestClock
 from vtspolicy.testing.ledger import MemoryLedger
@@ -146,7 +146,7 @@ class Bench:
             word=word, host=host, fields={"req": request, **fields}, created=self.clock.seconds()
         )
         added = []
-        self.ledger.write(Book.add_notice, notice).addCallback(added.append)
+        self.ledger.write(NoticeRecords.add, notice).addCallback(added.append)
         return added[0].result
 
     def push(self, *args, origin=None, **kwargs):
@@ -155,5 +155,5 @@ class Bench:
 
     def pending(self, host="NSK1"):
         """What the ledger keeps for a host: (word, request)."""
-        found = self.ledger.book.pending_notices(host)
+        found = self.ledger.tx.notices.pending(host)
         return [(notice.word.name, notice.fields["req"]) for notice in found]

@@ -12,7 +12,7 @@ from vtspolicy import __version__
 from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.commands.receiving import MOST_KEPT
 from vtspolicy.hosts.read_activity import ReadActivity
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import NoticeRecords
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rules.load import load_table
@@ -74,7 +74,7 @@ def test_notices_that_wait_are_counted_by_host_with_the_age_of_the_oldest(world)
     assert waiting(world, "NSK1") == (0, 0)
     for seconds in (90.0, 30.0):
         notice = Notice(word=Word.COMPLETED, host="NSK1", created=world.clock.seconds())
-        world.ledger.write(Book.add_notice, notice)
+        world.ledger.write(NoticeRecords.add, notice)
         world.clock.pass_time(seconds)
     assert waiting(world, "NSK1") == (2, 120.0)
     assert waiting(world, "NSK2") == (0, 0)
@@ -299,7 +299,7 @@ def test_results_are_counted_by_host_and_by_application(world):
     end_run(world, 12)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/SECRET'", 1)
     world.send("NSK1", "VTSPolicy DSK 'archve /VAULT01/PAY'", 2)
-    world.retry(world.ledger.book.job(1))
+    world.retry(world.ledger.tx.jobs.get(1))
     end_run(world, 0)
     for result in ("failed", "denied", "rejected", "completed"):
         assert sample(world, "request_results_total", result=result, host="NSK1") == 1, result
@@ -360,7 +360,7 @@ def test_the_last_copy_of_the_ledger_is_known(world, tmp_path):
     world.settle()
     at = world.clock.seconds()
     assert sample(world, "ledger_backup_timestamp_seconds") == at
-    line = world.ledger.book.history("ledger")[-1]
+    line = world.ledger.tx.history.about("ledger")[-1]
     assert (line.actor, line.at) == ("operator alice", at)
 
 

@@ -70,7 +70,7 @@ def test_a_host_that_shows_its_event_again_gets_the_final_notice_there(world):
     world.acknowledge("NSK2")
     words = [notice.word.name for notice in world.mail["NSK2"].notices]
     assert words == ["DUPLICATE", "ACCEPTED", "STARTED", "COMPLETED"]
-    assert world.ledger.book.pending_notices("NSK2") == []
+    assert world.ledger.tx.notices.pending("NSK2") == []
 
 
 @pytest.mark.parametrize("answer", [Word.DUPLICATE, Word.STATUS])
