@@ -25,14 +25,14 @@ from vtspolicy.hosts.delivery import Delivery, StreamDelivery
 from vtspolicy.hosts.peers import Peer
 from vtspolicy.hosts.presence import Presence
 from vtspolicy.hosts.read_activity import ReadActivity
-from vtspolicy.hosts.session_life import session_life
+from vtspolicy.hosts.session_life import session_core
 from vtspolicy.hosts.session_log import CUT, MADE_WAY
 from vtspolicy.hosts.timers import Timer
 from vtspolicy.hosts.wires import Wire
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.log_limit import LogLimit
 from vtspolicy.notices import Notice, Word
-from vtspolicy.sessions import Pause, SessionState
+from vtspolicy.sessions import Pause, SessionState, life
 
 
 class Engine(TypingProtocol):
@@ -113,7 +113,8 @@ class HostSession(Protocol):
         self._presence = Presence(
             services.reactor, lambda: self._pauses <= {Pause.SLOW}, self._vanished
         )
-        self._life = session_life(self)
+        self._core = session_core(self)
+        self._life = life(self._core)
 
     def __repr__(self) -> str:
         names = ",".join(host.name for host in self.hosts) or "stranger"
@@ -159,7 +160,7 @@ class HostSession(Protocol):
             self._presence.watch(self.transport)
         self._delivery.begin(self, self.transport)  # type: ignore[arg-type]  # a transport has it
         self.state = self._life.connect()
-        self._life.identified()
+        self._core.data.identified()
         self._steer()
         if self.hosts:
             self._services.outbox.attach(self)
@@ -200,7 +201,7 @@ class HostSession(Protocol):
     def serve(self, hosts: tuple[Host, ...]) -> None:
         """Be these hosts from now on: the configuration has changed."""
         self._services.outbox.serve(self, hosts)
-        self._life.identified()
+        self._core.data.identified()
 
     def close(self) -> None:
         """End the connection; what is written still goes out, if the peer reads it in time."""
@@ -251,7 +252,7 @@ class HostSession(Protocol):
             self._services.outbox.ready(self)  # what the host has missed can be put into its format
         self._take(items)
         self._await_rest()
-        self._life.active()
+        self._core.data.active()
 
     def _await_rest(self) -> None:
         """Give an open event its time from now on; none passes for it while nothing is read."""
@@ -352,7 +353,7 @@ class HostSession(Protocol):
     def tell(self, notice: Notice) -> None:
         """Send a notice; the outbox learns when it has been delivered."""
         self._delivery.tell(notice)
-        self._life.active()
+        self._core.data.active()
 
     def acknowledge(self, ids: tuple[int, ...]) -> None:
         """The peer says itself which notices it has got."""

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.config.model import Host
 from vtspolicy.hosts.timers import Timer
-from vtspolicy.sessions import SessionCore, SessionData, SessionLife, SessionState, life
+from vtspolicy.sessions import SessionCore, SessionData, SessionState
 
 STRANGER_PATIENCE = 30.0
 """Seconds that a peer which is no configured host may stay."""
@@ -121,11 +121,11 @@ _STATES: dict[SessionState, Callable[[Timed], SessionData]] = {
 }
 
 
-def session_life(session: Timed) -> SessionLife:
-    """Return the life of a session; in each state it has what that state needs."""
+def session_core(session: Timed) -> SessionCore:
+    """Return a session as its life sees it: in each state it has what that state needs."""
 
-    def enter(state: SessionState) -> SessionData:
-        make = _STATES.get(state)
-        return SessionData() if make is None else make(session)
+    def make(state: SessionState) -> SessionData:
+        of_state = _STATES.get(state)
+        return SessionData() if of_state is None else of_state(session)
 
-    return life(SessionCore(enter))
+    return SessionCore(make)
