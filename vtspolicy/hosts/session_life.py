@@ -20,6 +20,18 @@ FAREWELL = 60.0
 """Seconds that a peer may take to read its last notices, once its connection is being closed."""
 
 
+_NOT_ENDED = (SessionState.OPEN, SessionState.HALF_CLOSED)
+
+TIMERS = (
+    # states                       seconds            what follows
+    (_NOT_ENDED, "`keepalive`", "a heartbeat to an idle host"),
+    (_NOT_ENDED, STRANGER_PATIENCE, "the end, for a peer that is no configured host"),
+    ((SessionState.HALF_CLOSED,), LINGER, "the end, though answers may be missing"),
+    ((SessionState.CLOSING,), FAREWELL, "the cut, though the last notices may not have been read"),
+)
+"""The timers of the states, to be read as a table."""
+
+
 class Timed(Protocol):
     """What the states need of their session."""
 
