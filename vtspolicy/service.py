@@ -31,7 +31,7 @@ from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import HostSession, SessionServices
 from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.ledger import Ledger, Retention, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
@@ -129,7 +129,7 @@ class Service:
                 threads=Threads("disk", self.reactor, THREADS).ask,
             ),
         )
-        link = Link(
+        services = SessionServices(
             reactor=self.reactor,
             engine=self.engine,
             outbox=self.engine.outbox,
@@ -137,7 +137,7 @@ class Service:
             settle=configuration.settle,
         )
         self.sessions = Sessions(
-            link=link,
+            services=services,
             hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
             on_count=self._count_session,
         )

@@ -20,7 +20,7 @@ from vtspolicy.control import Refused
 from vtspolicy.engine.assembly import assemble, assemble_operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.grammar import load_vocabulary
-from vtspolicy.hosts.session import Link
+from vtspolicy.hosts.session import SessionServices
 from vtspolicy.jobs import JobState
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import read_line
@@ -303,7 +303,7 @@ class World:
             trust=self.trust,
         )
         self.prepare()
-        self.link = Link(
+        self.link = SessionServices(
             reactor=self.times,
             engine=self.engine,
             outbox=self.engine.outbox,

@@ -11,7 +11,7 @@ from twisted.internet.defer import succeed
 from vtspolicy import __version__
 from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.commands.receiving import MOST_KEPT
-from vtspolicy.hosts.reading import Reading
+from vtspolicy.hosts.read_activity import ReadActivity
 from vtspolicy.ledger import NoticeRecords
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
@@ -211,11 +211,11 @@ def test_a_full_queue_is_a_pause_while_as_much_is_kept_as_may_be(world):
 
 
 def test_a_clock_that_is_set_back_takes_nothing_from_a_pause(world):
-    reading = Reading(SimpleNamespace(seconds=iter((100.0, 130.0, 130.0, 10.0)).__next__))
+    reading = ReadActivity(SimpleNamespace(seconds=iter((100.0, 130.0, 130.0, 10.0)).__next__))
     reading.pause()
-    assert reading.tell() == (None, 30.0)
+    assert reading.report() == (None, 30.0)
     reading.resume()
-    assert reading.tell() == (None, 0.0)
+    assert reading.report() == (None, 0.0)
 
 
 # What alarms look at

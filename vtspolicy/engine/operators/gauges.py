@@ -52,7 +52,7 @@ class Gauges:
 
     def count(self, session: HostSession) -> None:
         """Add what is new of a session to its hosts' metrics; it counts faster than they."""
-        fresh, (heard, waited) = session.new_events(), session.reading.tell()
+        fresh, (heard, waited) = session.new_events(), session.reading.report()
         for host in session.hosts:
             self.metrics.events.labels(host.name).inc(fresh)
             if heard is not None:
