@@ -22,7 +22,7 @@ FLOORS = (
     # 3 engine, and what may be asked of it
     "control engine",
     # 4 doors
-    "__main__ cli client service starting web",
+    "__main__ cli client exit_codes service starting web",
 )
 """The modules of each floor, from the ground up. Imports go down, or stay on their floor."""
 
