@@ -2,21 +2,43 @@
 
 from collections.abc import Mapping
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from vtspolicy.engine.commands.intake import Understood, refused
 from vtspolicy.grammar.values import BY_REFERENCE
 from vtspolicy.jobs import JobState, Request, RequestState
 from vtspolicy.ledger import Transaction
 from vtspolicy.ledger.errors import NoSuchRow
+from vtspolicy.ledger.large_requests import LAST
 from vtspolicy.ledger.requests import Recorded
 
 
-def answer(tx: Transaction, understood: Understood) -> Recorded:
-    """Record a Status or Cancel command and carry it out, in one transaction."""
-    request = _own_request(tx, understood)
+@frozen
+class BeingCancelled:
+    """A request of many jobs, some of which were cancelled: the Cancel itself comes last."""
+
+    request: int
+    jobs: int  # that were live before
+    below: int  # where the next slice ends: jobs from this number on are done with
+
+
+def answer(
+    tx: Transaction, understood: Understood, begun: BeingCancelled | None = None
+) -> Recorded | BeingCancelled:
+    """Record a Status or Cancel command and carry it out, in one transaction.
+
+    The Cancel of a request of many jobs needs several: call this again with what it returns. The
+    command is recorded and answered by the last of them. Until then nothing was promised, and the
+    jobs that were cancelled stay so.
+
+    Raises BeingRecorded.
+    """
+    request = tx.requests.get(begun.request) if begun is not None else _own_request(tx, understood)
+    if request is None:
+        raise NoSuchRow("request", begun.request if begun is not None else 0)
     if isinstance(request, str):
         return tx.requests.record(refused(understood, RequestState.DENIED, request))
+    tx.large.require_accepted(request.id)
     if understood.command.operation == "status":
         intake = refused(understood, RequestState.ANSWERED, None)
         fields = dict(status_fields(request))
@@ -24,18 +46,24 @@ def answer(tx: Transaction, understood: Understood) -> Recorded:
             del fields["req"]
             fields["reason"] = f"request {request.id}: {fields['reason']}"
         return tx.requests.record(evolve(intake, fields=fields))
-    end, reason = _cancellation(request)
+    live = begun.jobs if begun is not None else request.live
+    end, reason = _cancellation(request, live)
     intake = refused(understood, RequestState.OPEN, reason, end=end)
+    actor, at = f"host {understood.host.name}", understood.received
+    if begun is not None or not tx.events.is_known(intake.event, intake.digest):
+        below = begun.below if begun is not None else LAST
+        if some := tx.large.cancel_some(request.id, actor, at, below=below):
+            return BeingCancelled(request.id, live, some[0].id)
     recorded = tx.requests.record(intake)
     if not recorded.duplicate:
-        tx.requests.cancel(request.id, f"host {understood.host.name}", understood.received)
+        tx.requests.cancel(request.id, actor, at)
     return recorded
 
 
-def _cancellation(request: Request) -> tuple[JobState, str]:
+def _cancellation(request: Request, live: int) -> tuple[JobState, str]:
     """Return how a Cancel of a request ends, and why: what had ended otherwise is not cancelled."""
-    if request.live:
-        jobs = "1 job" if request.live == 1 else f"{request.live} jobs"
+    if live:
+        jobs = "1 job" if live == 1 else f"{live} jobs"
         return JobState.COMPLETED, f"request {request.id}: {jobs} being cancelled"
     if request.state is RequestState.CANCELLED:
         return JobState.COMPLETED, f"request {request.id} was cancelled already"

@@ -23,10 +23,12 @@ from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import (
+    BeingRecorded,
     Cancelled,
     CopyRecords,
     History,
     JobRecords,
+    LargeRequests,
     LedgerError,
     MountRecords,
     NoSuchRow,
@@ -34,6 +36,7 @@ from vtspolicy.ledger import (
     TapeRecords,
     Transaction,
 )
+from vtspolicy.ledger.large_requests import LAST
 from vtspolicy.records import Live, plain
 from vtspolicy.rules.steps import outline
 from vtspolicy.status import HostStatus, RefusedReload, Status
@@ -209,14 +212,22 @@ class Operator:
     ) -> Told:
         ledger, now = self.engine.ledger, self.engine.clock.seconds()
         done: Cancelled
+        ended: list[int] = []
         if job is not None:
             done = await ledger.write(JobRecords.cancel, job, actor, now, reason)
         elif request is not None:
+            below, cancel = LAST, LargeRequests.cancel_some
+            try:
+                while some := await ledger.write(cancel, request, actor, now, reason, below=below):
+                    below = some[0].id
+                    ended[:0] = [each.id for each in some]
+            except BeingRecorded as error:
+                raise Refused(f"{error}; try again in a moment") from error
             done = await ledger.write(RequestRecords.cancel, request, actor, now, reason)
         else:
             raise ValueError("a request or a job must be named")
         return {
-            "ended": [each.id for each in done.ended],
+            "ended": [*(each.id for each in done.ended), *ended],
             "stopping": [each.id for each in done.running],
         }
 
