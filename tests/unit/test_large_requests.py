@@ -5,11 +5,11 @@ from datetime import datetime
 import pytest
 from attrs import evolve
 from engines import Fault, Site, World
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
 from vtspolicy.changes import Change
-from vtspolicy.engine.commands import recording
+from vtspolicy.engine.commands import receiving, recording
 from vtspolicy.engine.commands.intake import Understood
 from vtspolicy.engine.effects import PUT_AT_ONCE, Effects, EngineLedger
 from vtspolicy.engine.jobs.recent import RecentJobs
@@ -146,6 +146,35 @@ def test_a_cancel_that_is_shown_again_leaves_a_newer_request_of_that_name_alone(
         JobState.WAITING,
         JobState.RUNNING,
     }
+
+
+def test_very_many_tapes_are_decided_in_a_thread_by_the_rules_of_the_moment(world, monkeypatch):
+    monkeypatch.setattr(receiving, "SLICE", 1)
+    thread = []
+
+    def threads(function, *args):
+        if function.__name__ != "settle_all":
+            return execute(function, *args)
+        done = Deferred()
+        thread.append(lambda: execute(function, *args).chainDeferred(done))
+        return done
+
+    world.use_threads(threads)
+    world.send("NSK1", POOL)
+    assert len(thread) == 1
+    assert not told(world, Word.ACCEPTED)
+
+    changed = evolve(world.site.reader)
+    world.engine.policy.use(changed)
+    thread[0]()
+    world.settle()
+    assert len(thread) == 2
+    assert not told(world, Word.ACCEPTED)
+
+    thread[1]()
+    world.settle()
+    (accepted,) = told(world, Word.ACCEPTED)
+    assert accepted.fields["jobs"] == 3
 
 
 # What others ask for between two slices

@@ -18,7 +18,7 @@ from vtspolicy.ledger.requests import Intake, Recorded, RequestRecords
 from vtspolicy.ledger.statements import Statements
 from vtspolicy.rules.decision import PlannedJob
 
-SLICE = 500
+SLICE = 250
 """Jobs that are recorded or cancelled at once: some milliseconds."""
 
 LAST = 2**62
