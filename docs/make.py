@@ -22,6 +22,7 @@ from vtspolicy.config.keys import DEFAULT_FILE, PREFIX, SECTIONS
 from vtspolicy.config.keys import KEYS as CONFIGURATION_KEYS
 from vtspolicy.config.reading import REQUIRED, Key
 from vtspolicy.control import VERBS, Control
+from vtspolicy.hosts import session_life
 from vtspolicy.log_actions import ACTIONS, MORE
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules import case_file, cleanup, conditions, facts, forms, keys, places, query_keys
@@ -412,6 +413,14 @@ def life_cycles_page() -> str:
         *_life(jobs.TRANSITIONS, jobs.JobLife),
         "## A connection of a host",
         *_life(sessions.TRANSITIONS, sessions.SessionLife),
+        "Each state has its own timers, which end with it.",
+        table(
+            ("state", "after seconds", "what follows"),
+            (
+                (", ".join(map(str, states)), str(seconds).removesuffix(".0"), follows)
+                for states, seconds, follows in session_life.TIMERS
+            ),
+        ),
         "Meanwhile its input may have to wait, for one or several of these reasons: "
         + ", ".join(_code(str(pause)) for pause in sessions.Pause)
         + ".",

@@ -119,7 +119,7 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "made_way": Action(
         "warn",
-        "a connection was ended: its host has most of all, and another one came",
+        "an idle connection was closed: its host has most, another host needs one",
         "address",
         limited=True,
     ),
@@ -129,10 +129,10 @@ ACTIONS: Mapping[str, Action] = {
         "address text",
         limited=True,
     ),
-    "vanished": Action("warn", "a peer does not answer any more", "address"),
+    "vanished": Action("warn", "a peer no longer answers, and its connection is ended", "address"),
     "not_recorded": Action("warn", "input came too late before a stop", "address why"),
     "receive_failed": Action("critical", "the program failed at a peer's input", "address"),
-    "door_not_closed": Action("critical", "a listener could not be closed"),
+    "door_not_closed": Action("critical", "a listener could not be closed; the stop goes on"),
     "outbox_closed": Action("warn", "notices wait for the next server"),
     "outbox_failed": Action("critical", "the program failed to handle notices"),
     "notices_expired": Action(
@@ -173,6 +173,8 @@ ACTIONS: Mapping[str, Action] = {
     "vault_busy": Action("warn", "a vault does not answer; it is asked again"),
     "vault_features": Action("warn", "what a vault cannot do, and what is refused there", "line"),
     # operators
+    "sign_in": Action("info", "somebody has signed in to the console", "by peer"),
+    "sign_in_refused": Action("warn", "a sign-in to the console was refused", "name peer cause"),
     "order": Action("info", "somebody gave an order that no other line tells", "by path given"),
     "order_refused": Action("warn", "an order was refused", "by path cause"),
     "drain": Action("info", "a drain begins", "by cause"),

@@ -24,15 +24,15 @@ from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.clocks import bear_steps, boot_time
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
-from vtspolicy.engine import Engine
-from vtspolicy.engine.assembly import assemble
+from vtspolicy.engine.assembly import Assembly, assemble, assemble_operator
 from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import HostSession, SessionServices
+from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.ledger import Ledger, Retention, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
@@ -96,7 +96,8 @@ class Service:
     reread: Callable[[], Policy]  # reads all files again, for a reload
     log: Logger = field(factory=lambda: Logger("vtspolicy.service"))
     ledger: Ledger = field(init=False)
-    engine: Engine = field(init=False)
+    engine: Assembly = field(init=False)
+    sessions: Sessions = field(init=False)  # of all host links
     listeners: Listeners = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
@@ -128,27 +129,28 @@ class Service:
                 threads=Threads("disk", self.reactor, THREADS).ask,
             ),
         )
-        link = Link(
+        services = SessionServices(
             reactor=self.reactor,
             engine=self.engine,
             outbox=self.engine.outbox,
             node=configuration.node,
             settle=configuration.settle,
         )
-        self.listeners = Listeners(
-            link=link,
+        self.sessions = Sessions(
+            services=services,
             hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
+            on_count=self._count_session,
+        )
+        self.listeners = Listeners(
+            sessions=self.sessions,
             limit=configuration.connections,
             on_refused=lambda reason: self.metrics.connections_refused.labels(reason).inc(),
-            on_count=self._count_session,
             on_tls_failure=lambda endpoint: self.metrics.tls_failures.labels(endpoint).inc(),
         )
         for listen in configuration.listen:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
-        self.operator = Operator(
-            engine=self.engine, listeners=self.listeners, reread=self.reread, started=0.0
-        )
+        self.operator = assemble_operator(self.engine, sessions=self.sessions, reread=self.reread)
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
         self._housekeeping = LoopingCall(
@@ -168,8 +170,8 @@ class Service:
             return
         self.operator.begin()
         await self.listeners.open(self.reactor, configuration.listen)
-        self._know_certificates()
         await self._open_web()
+        self._know_certificates()
         if self._is_over():
             return
         self.engine.watch()
@@ -215,6 +217,7 @@ class Service:
         if where is not None:
             site = site_of(writable=False, names=self._names)
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
+        await self._open_console()
         site = site_of(writable=True)
         self.control = ControlDoor.open(
             self.reactor,
@@ -223,30 +226,49 @@ class Service:
             self.policy.configuration.control_group,
         )
 
+    async def _open_console(self) -> None:
+        """Open the pages for people, if there are any."""
+        console = self.policy.configuration.console
+        if console is None:
+            return
+        from vtspolicy.web.console.opening import open_console  # noqa: PLC0415  Jinja, OpenSSL
+
+        port = await open_console(
+            self.reactor,
+            console,
+            control=self.operator,
+            ledger=self.ledger,
+            policy=self.engine.policy,
+            names=self._names,
+        )
+        self.ports.append(port)
+
     def _names(self) -> set[str]:
-        """Return the names by which the web endpoint may be asked for."""
+        """Return the names by which the web endpoints may be asked for."""
         configuration = self.engine.policy.current.configuration
         own = {configuration.node, socket.gethostname(), *configuration.web_names}
+        if configuration.console is not None:
+            own |= {*configuration.console.names}
         return own | {name.split(".")[0] for name in own} | {"localhost"}
 
     def look_after_control(self) -> None:
         """Open the control socket again if it was removed, alone or with the spool's folder."""
         if self.control is None or not self.control.is_lost:
-            self.operator.unreachable = None
+            self.operator.state.unreachable = None
             return
         try:
             self._occupy_again()
             self.control = self.control.renew()
         except (OSError, CannotListenError, SpoolError) as error:
-            if self.operator.unreachable is None:
+            if self.operator.state.unreachable is None:
                 self.log.error(
                     "The control socket is gone and cannot be opened; it is tried again: {error}.",
                     action="control_lost",
                     error=str(error),
                 )
-            self.operator.unreachable = str(error)
+            self.operator.state.unreachable = str(error)
         else:
-            self.operator.unreachable = None
+            self.operator.state.unreachable = None
             self.log.warn(
                 "The control socket was removed; {path} is opened again.",
                 action="control_renewed",
@@ -265,7 +287,8 @@ class Service:
 
     def _know_certificates(self) -> None:
         """Keep until when the certificates of the open doors hold: files may change meanwhile."""
-        listeners = [each for each in self.policy.configuration.listen if each.cert is not None]
+        doors = self.policy.configuration.doors.values()
+        listeners = [each for each in doors if each.cert is not None]
         if not listeners:
             return
         from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
@@ -311,6 +334,7 @@ class Service:
         if self.control is not None:
             await self.control.close()
         await self.listeners.close()
+        await self.sessions.close()
         self.engine.wait_timeouts.close()
         await hung_up
         await self.ledger.close()
@@ -365,7 +389,7 @@ class Service:
             )
 
     def _count_session(self, session: HostSession, change: int) -> None:
-        self.operator.count(session)
+        self.operator.gauges.count(session)
         for host in session.hosts:
             self.metrics.connected.labels(host.name).inc(change)
             self.metrics.connections.labels(host.name).inc(max(change, 0))

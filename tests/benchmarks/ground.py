@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.ports import free_ports
+from tests.harness.ports import free_ports
 from vtspolicy.runner.spool import Spool
 
 TAPES = 100

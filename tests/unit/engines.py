@@ -11,18 +11,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from attrs import define, evolve, field, frozen
-from links import GONE, Wire
+from links import GONE, Wire, a_session
 from twisted.internet.defer import Deferred, execute
 from twisted.logger import globalLogPublisher
 
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.control import Refused
-from vtspolicy.engine.assembly import assemble
-from vtspolicy.engine.operators.operating import Operator
+from vtspolicy.engine.assembly import assemble, assemble_operator
 from vtspolicy.engine.policy import Policy
-from vtspolicy.events.decoder import decoder
 from vtspolicy.grammar import load_vocabulary
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import SessionServices
 from vtspolicy.jobs import JobState
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import read_line
@@ -305,24 +303,28 @@ class World:
             trust=self.trust,
         )
         self.prepare()
-        self.link = Link(
+        self.link = SessionServices(
             reactor=self.times,
             engine=self.engine,
             outbox=self.engine.outbox,
             node=self.site.configuration.node,
             settle=0.2,
         )
-        self.operator = Operator(
-            engine=self.engine,
-            listeners=SimpleNamespace(sessions=self.sessions),
+        self.operator = assemble_operator(
+            self.engine,
+            sessions=SimpleNamespace(all=self.sessions, renew=lambda: None),
             reread=lambda: self.site.reader,
-            started=0.0,
         )
         started = Deferred.fromCoroutine(self.engine.start())
         self.settle()
         if not self.ledger.dead:
             assert started.called
             assert started.result is None, started.result
+
+    def use_sessions(self, *, all=(), renew=lambda: None):  # noqa: A002 (that of the sessions)
+        """Let the operator's side know these sessions of hosts."""
+        sessions = SimpleNamespace(all=all, renew=renew)
+        self.operator.gauges.sessions = self.operator.reloading.sessions = sessions
 
     def use_threads(self, threads):
         """Let the files be looked at by this from now on; returns what did it before."""
@@ -366,12 +368,7 @@ class World:
     # The hosts
 
     def connect(self, host, *, format="json", arrives=True):  # noqa: A002 (the configuration's)
-        session = HostSession(
-            self.link,
-            hosts=(self.site.configuration.hosts[host],),
-            address="10.0.0.9",
-            decoder=decoder(format),
-        )
+        session = a_session(self.link, self.site.configuration.hosts[host], format=format)
         session.makeConnection(HostWire(self, host, arrives=arrives))
         self.sessions.append(session)
         self.settle()
@@ -385,7 +382,7 @@ class World:
     def of(self, host, format="json"):  # noqa: A002
         """The newest live session of a host, made if there is none."""
         for session in reversed(self.sessions):
-            known = session.hosts[0].name == host and session.wire == format
+            known = session.hosts[0].name == host and session.wire.format == format
             if known and session.is_live and session.transport.reads:
                 return session
         return self.connect(host, format=format)
@@ -418,7 +415,7 @@ class World:
     def acknowledge(self, host):
         """The host says what it has got."""
         for session in list(self.sessions):
-            if session.hosts[0].name != host or session.wire != "json":
+            if session.hosts[0].name != host or session.wire.format != "json":
                 continue
             if session.transport.arrives:
                 numbers = [n.number for n in self.mail[host].notices if n.number is not None]

@@ -1,7 +1,6 @@
 """What hosts send while the server drains, or its queue is full: kept in order, or answered."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
@@ -13,7 +12,7 @@ from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.commands.receiving import MOST_KEPT, MOST_TEXT, Backlog, Kept
 from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.events.event import Event
-from vtspolicy.hosts.session import LINGER
+from vtspolicy.hosts.session_life import LINGER
 from vtspolicy.jobs import RequestState
 from vtspolicy.notices import Word
 from vtspolicy.sessions import SessionState
@@ -33,7 +32,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.listeners = SimpleNamespace(renew=lambda: None, sessions=world.sessions)
+    world.use_sessions(renew=lambda: None, all=world.sessions)
     yield world
     world.close()
     assert not world.violations
@@ -556,7 +555,7 @@ def test_a_right_that_is_taken_away_meanwhile_is_gone(world):
     hosts = dict(world.site.configuration.hosts)
     hosts["NSK1"] = evolve(hosts["NSK1"], families=())
     configuration = evolve(world.site.configuration, hosts=hosts)
-    world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
+    world.operator.reloading.reread = lambda: evolve(world.site.reader, configuration=configuration)
     world.operator.reload(ALICE)
     session.serve((hosts["NSK1"],))
     world.settle()

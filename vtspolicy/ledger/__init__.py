@@ -25,6 +25,7 @@ from vtspolicy.ledger.large_requests import LargeRequests
 from vtspolicy.ledger.meta import Meta
 from vtspolicy.ledger.mounts import Mount, MountRecords, MountState
 from vtspolicy.ledger.notices import NoticeRecords, Pending
+from vtspolicy.ledger.overview import Overview
 from vtspolicy.ledger.protocol import Ledger
 from vtspolicy.ledger.requests import Intake, Recorded, RequestRecords
 from vtspolicy.ledger.retention import Retention
@@ -64,6 +65,7 @@ __all__ = [
     "MountState",
     "NoSuchRow",
     "NoticeRecords",
+    "Overview",
     "Pending",
     "QuestionTooLong",
     "Recorded",

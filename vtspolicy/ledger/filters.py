@@ -22,6 +22,19 @@ def one_of(states: Iterable[JobState] | Iterable[RequestState]) -> str:
     return json.dumps([state.value for state in states])
 
 
+def among(names: Collection[str] | None) -> str | None:
+    """Return names as the text of a JSON array; None for no condition."""
+    return None if names is None else json.dumps(sorted(names))
+
+
+JOB_TEXT = (
+    "lower(coalesce(jobs.tape, '') || ' ' || coalesce(requests.ref, '') || ' '"
+    " || coalesce(jobs.reason, ''))"
+)
+REQUEST_TEXT = "lower(events.text || ' ' || coalesce(requests.reason, ''))"
+"""Where a free text is looked for."""
+
+
 def about_tape(tape: str | None) -> tuple[str, str | None]:
     """Return the condition for jobs about a tape, or about a pool or vault and what is in it.
 

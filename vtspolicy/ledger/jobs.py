@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 from vtspolicy.changes import ChangeBuilder
 from vtspolicy.jobs import CHANGING, Job, JobState, RequestState, final_word, follow, life
 from vtspolicy.ledger.errors import NoSuchRow
-from vtspolicy.ledger.filters import about_tape, hint_for, one_of
+from vtspolicy.ledger.filters import JOB_TEXT, about_tape, among, hint_for, one_of
 from vtspolicy.ledger.fingerprints import looks_text
 from vtspolicy.ledger.history import History, cancelled_by
 from vtspolicy.ledger.notices import NoticeRecords, notice_of, present
@@ -165,6 +165,7 @@ class JobRecords(Part):
         *,
         state: JobState | Collection[JobState] | None = None,
         host: str | None = None,
+        hosts: Collection[str] | None = None,
         request: int | None = None,
         tape: str | None = None,
         family: str | None = None,
@@ -173,18 +174,21 @@ class JobRecords(Part):
         application: str | None = None,
         since: float | None = None,
         until: float | None = None,
+        text: str | None = None,
         limit: int = 100,
         before_id: int | None = None,
     ) -> list[Job]:
         """Return the newest jobs that fit every filter given, the newest first.
 
-        `tape` is the name of a tape, a pool or a vault, or a part of such a name. A job fits
-        `since` if it had not ended by then, and `until` if it was asked for before.
+        Of `hosts` one must fit, and `text` is a part of tape, reference or reason. `tape` is the
+        name of a tape, a pool or a vault, or a part of such a name. A job fits `since` if it had
+        not ended by then, and `until` if it was asked for before.
         """
         states = (state,) if isinstance(state, JobState) else tuple(state or ())
         filters = [
             ("jobs.state IN (SELECT value FROM json_each(?))", one_of(states) if states else None),
             ("jobs.host = ?", host),
+            ("jobs.host IN (SELECT value FROM json_each(?))", among(hosts)),
             ("jobs.request = ?", request),
             about_tape(tape),
             ("requests.family = ?", family),
@@ -196,6 +200,7 @@ class JobRecords(Part):
             ),
             ("(jobs.finished IS NULL OR jobs.finished >= ?)", since),
             ("jobs.created < ?", until),
+            (f"instr({JOB_TEXT}, ?) > 0", None if text is None else text.lower()),
         ]
         first = before_id if before_id is not None else 2**62
         tail = f"{hint_for(states)} ORDER BY jobs.id DESC"
@@ -205,12 +210,6 @@ class JobRecords(Part):
     def repeats(self, job_id: int) -> list[int]:
         """Return the jobs that run this one again, at first hand, the first one first."""
         return [int(row[0]) for row in self._sql.all("repeats", job_id)]
-
-    def failed_since(self, since: float) -> tuple[int, int]:
-        """Return how many jobs, and requests without any, have failed since, not repeated."""
-        queries = "failed_since", "failed_alone"
-        jobs, alone = (int(self._sql.need(query, since)[0]) for query in queries)
-        return jobs, alone
 
     def oldest(self, now: float) -> dict[tuple[str, str], float]:
         """Return the ages of the oldest live jobs, in seconds, by state and application."""

@@ -11,7 +11,7 @@ from vtspolicy.events.event import Event
 from vtspolicy.jobs import Job, JobState, Request, RequestState, final_word
 from vtspolicy.ledger.errors import BeingRecorded, LedgerError, NoSuchRow
 from vtspolicy.ledger.events import EventRecords, event_row, time_text
-from vtspolicy.ledger.filters import one_of
+from vtspolicy.ledger.filters import REQUEST_TEXT, among, one_of
 from vtspolicy.ledger.history import ASKED, History, cancelled_by, told_why
 from vtspolicy.ledger.jobs import Cancelled, JobRecords
 from vtspolicy.ledger.notices import NoticeRecords, notice_row, present
@@ -137,16 +137,19 @@ class RequestRecords(Part):
         *,
         state: RequestState | Collection[RequestState] | None = None,
         host: str | None = None,
+        hosts: Collection[str] | None = None,
         family: str | None = None,
         ref: str | None = None,
         since: float | None = None,
         until: float | None = None,
+        text: str | None = None,
         limit: int = 100,
         before_id: int | None = None,
     ) -> list[Request]:
         """Return the newest requests that fit every filter given, the newest first.
 
-        One fits `since` if it had not ended by then, and `until` if it came before.
+        Of `hosts` one must fit, and `text` is a part of the command or the reason. One fits
+        `since` if it had not ended by then, and `until` if it came before.
         """
         states = (state,) if isinstance(state, RequestState) else tuple(state or ())
         filters = [
@@ -155,10 +158,12 @@ class RequestRecords(Part):
                 one_of(states) if states else None,
             ),
             ("requests.host = ?", host),
+            ("requests.host IN (SELECT value FROM json_each(?))", among(hosts)),
             ("requests.family = ?", family),
             ("requests.ref = ?", ref),
             ("(requests.finished IS NULL OR requests.finished >= ?)", since),
             ("requests.received < ?", until),
+            (f"instr({REQUEST_TEXT}, ?) > 0", None if text is None else text.lower()),
         ]
         first = before_id if before_id is not None else 2**62
         rows = self._sql.filtered(
@@ -288,8 +293,7 @@ class RequestRecords(Part):
     ) -> tuple[Job, ...]:
         """Record some of the jobs of a request that was begun."""
         first = self._numbers.given().get("jobs", 0) + 1
-        numbered = enumerate(planned, first)
-        jobs = tuple(self._job(intake, request, number, each) for number, each in numbered)
+        jobs = tuple(self._job(intake, request, n, each) for n, each in enumerate(planned, first))
         self._sql.do_all("record_jobs", [self._job_row(job) for job in jobs])
         return jobs
 
@@ -303,15 +307,11 @@ class RequestRecords(Part):
         """Record the notices about requests, numbered after `notice`, and what has changed."""
         recorded = []
         for intake, each in zip(intakes, begun, strict=True):
+            words = _told(intake, each.request, _end(intake))
+            host, at = intake.host, intake.received
             told = tuple(
-                Notice(
-                    word=word,
-                    host=intake.host,
-                    fields=fields,
-                    id=notice + place,
-                    created=intake.received,
-                )
-                for place, (word, fields) in enumerate(_told(intake, each.request, _end(intake)), 1)
+                Notice(word=word, host=host, fields=fields, id=number, created=at)
+                for number, (word, fields) in enumerate(words, notice + 1)
             )
             notice += len(told)
             recorded.append(evolve(each, notices=told))

@@ -40,7 +40,6 @@ from vtspolicy.ledger.large_requests import SLICE
 from vtspolicy.ledger.requests import Intake
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
-from vtspolicy.rights import hosts_of_peer
 from vtspolicy.sessions import SessionState
 
 MOST_KEPT = 200
@@ -301,11 +300,11 @@ class Receiver:
     # What hosts may say
 
     def _hosts_now(self, session: HostSession) -> tuple[Host, ...]:
-        """Return whose a connection is now; the doors renew only those that are there."""
+        """Return whose a connection is now; a reload renews only live ones."""
         if session.state is not SessionState.CLOSED:
             return session.hosts
         hosts = self.policy.current.configuration.hosts.values()
-        return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
+        return session.peer.hosts_among(hosts)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
         """Answer, count and log input that is not an event; nothing is recorded."""
