@@ -244,6 +244,7 @@ def assemble(
     )
     measures = Measures(clock=clock, metrics=metrics)
     effects = Effects(
+        clock=clock,
         outbox=outbox,
         queue=queue,
         recent=recent,
