@@ -148,7 +148,7 @@ class LedgerStore:
 def assemble(
     *,
     clock: IReactorTime,
-    policy: Policy,
+    policy: PolicyInForce,
     ledger: Ledger,
     runner: Runner,
     metrics: Metrics,
@@ -161,8 +161,7 @@ def assemble(
     `steady` is a monotonic clock, and `trust` compares another one with `clock`. Without them
     `clock` itself is taken as monotonic.
     """
-    configuration = policy.configuration
-    in_force = PolicyInForce(policy)
+    configuration = policy.current.configuration
     written = EngineLedger(ledger)
     outbox = Outbox(clock, LedgerStore(written, clock))
     journal = Journal(clock=clock, limit=LogLimit(clock))
@@ -180,7 +179,7 @@ def assemble(
         threads=threads,
         programs=programs,
         metrics=metrics,
-        policy=in_force,
+        policy=policy,
     )
     job_runner = JobRunner(
         clock=clock,
@@ -197,23 +196,23 @@ def assemble(
         clock=clock,
         ledger=written,
         vaults=vaults,
-        policy=in_force,
+        policy=policy,
         running=programs.running,
         threads=threads,
     )
     locator = Locator(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         vaults=vaults,
         catalogue=catalogue,
         checks=checks,
     )
-    orders = Orders(clock=clock, ledger=written, policy=in_force, locator=locator)
+    orders = Orders(clock=clock, ledger=written, policy=policy, locator=locator)
     cleanup = Cleanup(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         queue=queue,
         vaults=vaults,
         catalogue=catalogue,
@@ -224,7 +223,7 @@ def assemble(
     by_hand = ManualOrders(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         queue=queue,
         vaults=vaults,
         catalogue=catalogue,
@@ -235,7 +234,7 @@ def assemble(
     mounts = Mounts(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         metrics=metrics,
         vaults=vaults,
         catalogue=catalogue,
@@ -254,11 +253,11 @@ def assemble(
     written.on_change(effects.apply)
     activity = HostActivity(clock=clock)
     for part in (_Seats(queue), _Roots(vaults), activity, measures):
-        in_force.subscribe(part.use)
-    capacity = QueueCapacity(clock=clock, queue=queue, policy=in_force)
+        policy.subscribe(part.use)
+    capacity = QueueCapacity(clock=clock, queue=queue, policy=policy)
     return Assembly(
         clock=clock,
-        policy=in_force,
+        policy=policy,
         ledger=written,
         queue=queue,
         runner=runner,
@@ -269,7 +268,7 @@ def assemble(
         recovery=Recovery(
             clock=clock,
             ledger=written,
-            policy=in_force,
+            policy=policy,
             runner=runner,
             queue=queue,
             effects=effects,
@@ -286,7 +285,7 @@ def assemble(
         receiver=Receiver(
             clock=clock,
             ledger=written,
-            policy=in_force,
+            policy=policy,
             metrics=metrics,
             denied_log=denied_log,
             capacity=capacity,
