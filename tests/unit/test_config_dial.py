@@ -96,7 +96,7 @@ def test_check_warns_if_a_password_crosses_a_plain_link(site, endpoint, plain):
     told = site.told(TELNET.replace("telnet:10.0.0.10", endpoint) + "}")
     assert len(told) == plain
     if plain:
-        assert told[0].startswith("site.yaml:1:25: warning: ")
+        assert told[0].startswith("site.yaml:1:26: warning: ")
         assert "the password of VTS.EMS crosses the network as it is" in told[0]
         assert not site.findings.errors
 

@@ -27,6 +27,7 @@ class LinkState(StrEnum):
 class Cause(StrEnum):
     """Why a link was lost."""
 
+    UNUSABLE = "unusable"  # a file of ours, as the key, cannot be used
     UNREACHABLE = "unreachable"  # the connection could not be made, or its host was not who it is
     REFUSED = "refused"  # the host did not accept user, password or key
     NO_PROMPT = "no prompt"  # an expected prompt did not come

@@ -205,11 +205,16 @@ class Login:
         """Seconds in which the host has to show what is expected now."""
         return self._dialogue.steps[self._at].within
 
+    @property
+    def prompt(self) -> str:
+        """The last line that the host shows."""
+        return self._shown.rpartition("\n")[2]
+
     def take(self, text: str) -> Answer | None:
         """Take what the host shows; return what to do, or None: wait for more."""
         self._shown = (self._shown + text)[-TAIL:]
         if self._has_sent_password and re.search(self._dialogue.refused, self._shown):
-            return Refused(f"the host did not accept {self._user}: {self._what_came()}")
+            return Refused(f"the host did not accept {self._user}: {self.what_came()}")
         step = self._reached()
         if step is None:
             return None
@@ -240,9 +245,9 @@ class Login:
     def timed_out(self) -> NoPrompt:
         """Return what to say when nothing more has come in time."""
         expected = " or ".join(visible(step.expect) for step in self._expected())
-        return NoPrompt(f"expected {expected} within {self.within:g} s; {self._what_came()}")
+        return NoPrompt(f"expected {expected} within {self.within:g} s; {self.what_came()}")
 
-    def _what_came(self) -> str:
+    def what_came(self) -> str:
         """Return the end of what the host has shown, visible and without the password."""
         shown = self._shown
         if self._password:
