@@ -1,7 +1,9 @@
 """A simulated system that can be called without sockets, and what its callers are given."""
 
+from datetime import UTC, datetime
 from functools import partial
 
+from attrs import evolve
 from simulated_terminals import system
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError as NobodyThere
@@ -11,6 +13,8 @@ from twisted.test import iosim
 from vtspolicy.config.model import Dial
 from vtspolicy.hosts.dial.connect import open_terminal
 from vtspolicy.hosts.dial.conversation import Conversation
+from vtspolicy.hosts.dial.dialer import Dialer
+from vtspolicy.hosts.dial.resumption import Resumption
 from vtspolicy.links.distributor import OVERLAP, TEMPLATE
 from vtspolicy.links.login import DIALOGUES
 from vtspolicy.testing.nonstop.lines import LineFactory
@@ -25,9 +29,11 @@ FACTORIES = {"lines": LineFactory, "telnet": TelnetFactory}
 class Network:
     """What connects the callers with one system."""
 
-    def __init__(self, at=None, *, key=HOST_KEY, **settings):
+    def __init__(self, at=None, *, key=HOST_KEY, clock=None, **settings):
+        if clock is not None:
+            settings.setdefault("now", lambda: datetime.fromtimestamp(clock.seconds(), UTC))
         self.system = at or system(**settings)
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.key = key
         self.pumps = []
         self.is_down = False
@@ -126,3 +132,84 @@ def outcome(network, coroutine, seconds=0):
     network.run(seconds)
     assert found, "it waits"
     return getattr(found[0], "value", found[0])
+
+
+class Site:
+    """A whole server without processes that calls one simulated host."""
+
+    def __init__(self, world, folder, *, network=None, dials=None, **settings):
+        self.world, self.folder = world, folder
+        self.clock = world.clock
+        more = {key: settings.pop(key) for key in list(settings) if key in DIALS}
+        self.network = network or Network(clock=world.clock, **settings)
+        self.system = self.network.system
+        self.dials = dials or (a_dial(folder, **more),)
+        self.states = []
+        self.sessions = []
+        self.call()
+
+    def call(self):
+        """A server begins to call."""
+        self.dialer = Dialer(
+            shared=self.world.link,
+            open_terminal=self.network.open,
+            resumption=Resumption(self.folder / "links"),
+            register=self.sessions.append,
+            on_state=lambda _host, state: self.states.append(state),
+            chance=lambda: 0.5,
+        )
+        self.dialer.start(self.configuration)
+        self.run(3)
+
+    @property
+    def configuration(self):
+        return evolve(self.world.site.configuration, dial=self.dials)
+
+    @property
+    def link(self):
+        return self.dialer.links["NSK1"]
+
+    @property
+    def state(self):
+        return self.link.link.state
+
+    def run(self, seconds=0.0, step=0.25):
+        self.network.settle()
+        left = seconds
+        while left > 0:
+            self.clock.pass_time(min(step, left))
+            left -= step
+            self.network.settle()
+        self.clock.settle()
+        self.network.settle()
+
+    def post(self, *texts):
+        """Events of the host."""
+        for text in texts:
+            self.system.post(text)
+        self.run()
+
+    @property
+    def notices(self):
+        """The texts of our notices that are events of the host."""
+        return [each.text for each in self.system.events if each.process == "$VTSR"]
+
+    @property
+    def words(self):
+        return [text.split(" ")[1] for text in self.notices]
+
+    def finish(self):
+        """All runs end well."""
+        for key in self.world.runner.watched:
+            self.world.runner.exit(key)
+        self.run(10)
+
+    def pending(self):
+        return self.world.ledger.book.pending_notices("NSK1")
+
+    def requests(self):
+        book = self.world.ledger.book
+        return [book.request(number) for number in range(1, 100_000) if book.request(number)]
+
+
+DIALS = ("protocol", "password", "filters", "reply", "overlap", "login", "distributor", "process")

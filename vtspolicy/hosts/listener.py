@@ -94,7 +94,7 @@ class Listeners:
         """Take the hosts as they are configured now, on connections that are there too."""
         known = self.hosts()
         for session in list(self.sessions):
-            hosts = hosts_of_peer(known, address=session.address, certificate=session.certificate)
+            hosts = session.whose(known)
             was_known = bool(session.hosts)
             self.on_count(session, -1)
             session.serve(hosts)

@@ -1,7 +1,7 @@
 """One connection of a host: bytes in, items out to the engine; notices in, bytes out."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol as TypingProtocol
 
@@ -35,6 +35,7 @@ from vtspolicy.hosts.session_log import CUT, MADE_WAY
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.log_limit import LogLimit
 from vtspolicy.notices import Notice, Word, ems_line, json_line
+from vtspolicy.rights import hosts_of_peer
 from vtspolicy.sessions import Pause, SessionState, life
 
 STRANGER_PATIENCE = 30.0
@@ -141,8 +142,7 @@ class HostSession(Protocol):
         self._timers: dict[str, IDelayedCall] = {}
 
     def __repr__(self) -> str:
-        names = ",".join(host.name for host in self.hosts) or "stranger"
-        return f"<HostSession {names} {self.address} {self.state}>"
+        return f"<HostSession {[host.name for host in self.hosts]} {self.address} {self.state}>"
 
     @property
     def wire(self) -> str | None:
@@ -169,6 +169,10 @@ class HostSession(Protocol):
         events = self._decoder.counted.events
         fresh, self._counted = events - self._counted, events
         return fresh
+
+    def whose(self, hosts: Iterable[Host]) -> tuple[Host, ...]:
+        """Return those of these hosts whose connection it is."""
+        return hosts_of_peer(hosts, address=self.address, certificate=self.certificate)
 
     # Life
 
@@ -383,8 +387,8 @@ class HostSession(Protocol):
         # Who has to acknowledge by number needs the number, though it may not have spoken yet.
         in_json = self.wire == "json" or (self.wire is None and self._must_acknowledge)
         form = json_line if in_json else ems_line
-        at = local_time(notice.created)
         if self.transport is not None:
+            at = local_time(notice.created)
             self.transport.write(form(notice, node=self._link.node, at=at))
         if notice.id is not None:
             self._unconfirmed[notice.id] = None

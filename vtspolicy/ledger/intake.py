@@ -120,6 +120,8 @@ class IntakeDesk(ReadingDesk):
 
     def _record_duplicate(self, intake: Intake) -> Recorded:
         first = int(self._need("first_event", time_text(intake.event), intake.digest)[0])
+        if intake.event.replayed:
+            return Recorded(request=first, duplicate=True)
         known = self.request(first)
         ended = known is not None and known.state is not RequestState.OPEN
         fields = present(

@@ -152,9 +152,9 @@ class Display:
 def prompt_pattern(prompt: str) -> re.Pattern[str]:
     """Return what matches a prompt like this one, alone on the last line of a text.
 
-    Its number may be another. The group `prompt` is the prompt.
+    Its number may be another.
     """
-    return re.compile(rf"(?:\A|\n) *(?P<prompt>{_any_number(prompt.strip())} *)\Z")
+    return re.compile(rf"(?:\A|\n) *{_any_number(prompt.strip())} *\Z")
 
 
 def _any_number(prompt: str) -> str:

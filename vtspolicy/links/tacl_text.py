@@ -47,8 +47,16 @@ SHORTEST = 150
 ROUTINE = "VTSREPLY"
 """The routine of the host kit: it reads lines of text, and posts each as an event."""
 
+ROUTINE_PROMPT = "VTSREPLY>"
+"""The prompt at which a routine reads each line."""
+
 MOST_NUMBERS = 4
 """Digits of a notice's number."""
+
+
+def routine_pattern(tacl: re.Pattern[str]) -> re.Pattern[str]:
+    """Return what matches the routine's prompt alone on the last line, or that of TACL."""
+    return re.compile(rf"(?:\A|\n) *{re.escape(ROUTINE_PROMPT)} *\Z|{tacl.pattern}")
 
 
 def is_template(reply: str) -> bool:
@@ -86,6 +94,24 @@ def command_line(template: str, notice: Notice) -> str:
     frame = [each.replace("{number}", str(notice.word.number)) for each in (before, behind)]
     room = _room(frame)
     return escaped(text(notice, limit=room, measure=lambda line: len(escaped(line)))).join(frame)
+
+
+_ESCAPES = re.compile(r"~(==|[\[\]{}|~])")
+
+
+def seen_as(posted: str) -> str:
+    """Return a text in the form in which it is compared with what a display shows.
+
+    Displays wrap at blanks, and what a host makes of other characters than ASCII is not known.
+    """
+    return re.sub(r"[^!-~]*[^ -~][^!-~]*", "?", " ".join(posted.split()))
+
+
+def posted_text(template: str, line: str, notice: Notice) -> str:
+    """Return the text that `line`, which `command_line` made, gives an event."""
+    before, behind = _parts(template)
+    frame = [each.replace("{number}", str(notice.word.number)) for each in (before, behind)]
+    return _ESCAPES.sub(r"\1", line[len(frame[0]) : len(line) - len(frame[1])])
 
 
 def _parts(template: str) -> tuple[str, str]:

@@ -147,28 +147,30 @@ class Conversation:
         if typed_password and len(password) >= ECHO_LENGTH and password in text:
             self.echoes_password = True
 
-    async def command(self, line: str, *, within: float = COMMAND) -> str:
-        """Type a line; return what comes before the next prompt, without its echo."""
+    async def command(
+        self, line: str, *, prompts: re.Pattern[str] | None = None, within: float = COMMAND
+    ) -> str:
+        """Type a line; return what comes before the next prompt, without its echo.
+
+        `prompts` are others than that of TACL, which stand alone on their line, too.
+        """
         self._came.clear()
         self._type(line)
-        return await self.until_prompt(prompt_pattern(self.prompt), line, within)
-
-    async def until_prompt(self, prompt: re.Pattern[str], typed: str, within: float) -> str:
-        """Return what comes before a prompt, which stands alone on its line."""
+        pattern = prompts or prompt_pattern(self.prompt)
         deadline = self._clock.seconds() + within
         text = ""
         while True:
             if not await self._something(deadline):
                 came = self.hide(text)[-SHOWN:] or "nothing came"
+                verb = line.split(" ", maxsplit=1)[0]
                 raise LinkError(
-                    Cause.NO_PROMPT, f"no prompt within {within:g} s behind {typed}; came: {came}"
+                    Cause.NO_PROMPT, f"no prompt within {within:g} s behind {verb}; came: {came}"
                 )
             text = (text + self._take())[-KEPT:]
-            match = prompt.search(text)
+            match = pattern.search(text)
             if match is not None:
-                self.prompt = match["prompt"]
-                before = text[: match.start("prompt")].strip("\r\n ")
-                return before.removeprefix(typed).strip("\r\n ")
+                self.prompt = match[0].strip()
+                return text[: match.start()].strip("\r\n ").removeprefix(line).strip("\r\n ")
 
     def hand_over(self, line: str, receiver: Receiver) -> None:
         """Type a line; what comes from now on is the receiver's."""
@@ -215,7 +217,7 @@ class Conversation:
 
     def _type(self, line: str) -> None:
         if self._terminal is not None and self._error is None:
-            self._terminal.type(line.encode())
+            self._terminal.type(line.encode("utf-8", "replace"))
 
     def _take(self) -> str:
         text = self._came.decode("utf-8", "replace").replace("\r", "").replace("\0", "")
