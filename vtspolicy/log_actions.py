@@ -143,6 +143,7 @@ ACTIONS: Mapping[str, Action] = {
         "host cause",
         limited=True,
     ),
+    "link_restarted": Action("info", "an operator has a link opened anew", "host by why"),
     "link_defect": Action("critical", "the program failed at a link to a dialled host", "host"),
     "password_shown": Action(
         "warn", "a host shows the password as it is typed", "host user", limited=True

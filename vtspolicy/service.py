@@ -30,6 +30,9 @@ from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
 from vtspolicy.grammar import load_vocabulary
+from vtspolicy.hosts.dial.connect import open_terminal
+from vtspolicy.hosts.dial.dialer import Dialer
+from vtspolicy.hosts.dial.resumption import Resumption
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, Link
@@ -65,6 +68,9 @@ PRUNED_AT_ONCE = 100
 DAY = 86400.0
 """Seconds between warnings of certificates that expire."""
 
+LINKS = "links"
+"""The folder in the spool that has what is kept of links to dialled hosts."""
+
 RUNS_KEPT = 7 * 86400.0
 """Seconds that the folder of an ended run is kept."""
 
@@ -98,6 +104,7 @@ class Service:
     ledger: Ledger = field(init=False)
     engine: Engine = field(init=False)
     listeners: Listeners = field(init=False)
+    dialer: Dialer = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
     operator: Operator = field(init=False)
@@ -146,8 +153,20 @@ class Service:
         for listen in configuration.listen:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
+        self.dialer = Dialer(
+            shared=link,
+            open_terminal=partial(open_terminal, self.reactor),
+            resumption=Resumption(configuration.spool / LINKS),
+            register=self.listeners.add,
+            on_state=self.metrics.link_in,
+        )
+        self.engine.policy.subscribe(lambda policy: self.dialer.renew(policy.configuration))
         self.operator = Operator(
-            engine=self.engine, listeners=self.listeners, reread=self.reread, started=0.0
+            engine=self.engine,
+            listeners=self.listeners,
+            dialer=self.dialer,
+            reread=self.reread,
+            started=0.0,
         )
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
@@ -168,6 +187,7 @@ class Service:
             return
         self.operator.begin()
         await self.listeners.open(self.reactor, configuration.listen)
+        self.dialer.start(configuration)
         self._know_certificates()
         await self._open_web()
         if self._is_over():
@@ -310,7 +330,9 @@ class Service:
             await maybeDeferred(port.stopListening)
         if self.control is not None:
             await self.control.close()
+        self.dialer.call_no_more()
         await self.listeners.close()
+        self.dialer.close()
         self.engine.wait_timeouts.close()
         await hung_up
         await self.ledger.close()

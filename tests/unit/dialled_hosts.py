@@ -141,6 +141,8 @@ class Site:
         self.world, self.folder = world, folder
         self.clock = world.clock
         more = {key: settings.pop(key) for key in list(settings) if key in DIALS}
+        if "host_filters" in settings:
+            settings["filters"] = settings.pop("host_filters")
         self.network = network or Network(clock=world.clock, **settings)
         self.system = self.network.system
         self.dials = dials or (a_dial(folder, **more),)
@@ -188,6 +190,26 @@ class Site:
         for text in texts:
             self.system.post(text)
         self.run()
+
+    def cut(self):
+        """All connections break."""
+        for link in tuple(self.system.links):
+            link.die()
+        self.run()
+
+    @property
+    def window(self):
+        """The terminal of the display."""
+        return self.system.links[0].session.console.window
+
+    @property
+    def failures(self):
+        """Wrong passwords of the account in a row."""
+        return self.system.accounts.failures("VTS.EMS")
+
+    def ran(self, word):
+        """How often TACL ran this."""
+        return sum(each.split(" ")[0] == word for each in self.system.commands)
 
     @property
     def notices(self):

@@ -62,7 +62,8 @@ class DialLoader:
         if host is None or written is None or read["user"] is None:
             return None
         if host not in self._hosts:
-            remedy = did_you_mean(host, self._hosts) or f"hosts: {', '.join(self._hosts)}"
+            known = f"hosts: {', '.join(self._hosts)}" if self._hosts else ""
+            remedy = did_you_mean(host, self._hosts) or known or "configure it under hosts"
             message = f"{host} is dialled, and it is not a configured host"
             self._findings.add(read.place("host"), message, remedy)
         protocol, address = self._endpoint(read, written)

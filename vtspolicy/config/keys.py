@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from vtspolicy.config import reading
+from vtspolicy.config.dial_keys import DIAL, STEP
 from vtspolicy.config.endpoints import (
     LOCAL,
     SERVER_KINDS,
@@ -245,6 +246,14 @@ KEYS = keys_of(
         help="where hosts connect",
     ),
     Key(
+        name="dial",
+        read=reading.items(reading.section_of(DIAL, "a link"), single=True),
+        type="a list of links",
+        default=(),
+        default_text="none",
+        help="the hosts that this server calls; one link to each",
+    ),
+    Key(
         name="ledger",
         read=_ledger,
         type="a URL",
@@ -388,10 +397,6 @@ KEYS = keys_of(
 """The keys of the configuration file."""
 
 NOT_BUILT: Mapping[str, tuple[str, str]] = {
-    "dial": (
-        "this version does not call hosts",
-        "hosts connect to this server: configure `listen`",
-    ),
     "console": (
         "this version has no console",
         "`web` has metrics, health and the interface for programs; orders are commands",
@@ -440,6 +445,8 @@ def option_table() -> tuple[Option, ...]:
 SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "": KEYS,
     "listen": LISTEN,
+    "dial": DIAL,
+    "login": STEP,
     "vaults": VAULT,
     "hosts": HOST,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
+from vtspolicy.config.dial import DialLoader
 from vtspolicy.config.endpoints import kind_of
 from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, NOT_BUILT, PREFIX, VAULT
 from vtspolicy.config.model import Configuration, Host, Listen
@@ -161,7 +162,7 @@ class _Loader:
         vaults, vaults_without = self._vaults()
         hosts = self._hosts(vaults)
         listen = tuple(self._listen(each) for each in read["listen"])
-        if "listen" not in read.given:
+        if not read.given & {"listen", "dial"}:
             self.findings.add(
                 read.table.place,
                 "no listener is configured, so no command can arrive",
@@ -170,8 +171,12 @@ class _Loader:
             )
         self._without_effect(listen)
         rules = self._files("rules")
+        dial = DialLoader(self.findings, self._file_of_link, self.read["hosts"]).make(
+            self.read["dial"]
+        )
         return Configuration(
             file=file,
+            dial=dial,
             node=read["node"] or socket.gethostname(),
             listen=listen,
             ledger=self._ledger(),
@@ -211,7 +216,8 @@ class _Loader:
         if self.read["web_names"] and self.read["web"] is None:
             place = self.read.key_place("web_names")
             self.findings.add(place, "web_names has no effect without web", warning=True)
-        if "settle" in self.read.given and listen and all(each.format == "json" for each in listen):
+        takes_displays = self.read["dial"] or not all(each.format == "json" for each in listen)
+        if "settle" in self.read.given and listen and not takes_displays:
             message = "settle has no effect: no listener takes displays, or syslog"
             self.findings.add(self.read.key_place("settle"), message, warning=True)
         for read, each in zip(self.read["listen"], listen, strict=True):
@@ -242,6 +248,9 @@ class _Loader:
         except OSError as error:
             self.findings.add(node, f"{path} cannot be used: {error.strerror}")
         return path
+
+    def _file_of_link(self, node: Node | Place, written: str, secret: bool) -> Path:
+        return self._file("dial", node, written, secret=secret)
 
     def _files(self, key: str) -> tuple[Path, ...]:
         found = []

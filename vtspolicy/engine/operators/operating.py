@@ -12,20 +12,21 @@ from twisted.python.failure import Failure
 
 from vtspolicy import __version__
 from vtspolicy.config.problems import ConfigurationError
-from vtspolicy.control import Refused, Told
+from vtspolicy.control import Refused, Told, UnknownThing
 from vtspolicy.engine.engine import Engine
 from vtspolicy.engine.measures import LEDGER, recall
 from vtspolicy.engine.operators.by_hand import Said, Wish, asked, unlock
 from vtspolicy.engine.operators.live import live
 from vtspolicy.engine.operators.needs import needs_of
 from vtspolicy.engine.policy import Policy
+from vtspolicy.hosts.dial.dialer import Dialer
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow
 from vtspolicy.records import Live, plain
 from vtspolicy.rules.steps import outline
-from vtspolicy.status import HostStatus, RefusedReload, Status
+from vtspolicy.status import HostStatus, LinkStatus, RefusedReload, Status
 from vtspolicy.tapes import TapeState
 
 FIXED = (
@@ -41,6 +42,7 @@ class Operator:
 
     engine: Engine
     listeners: Listeners
+    dialer: Dialer | None = None
     reread: Callable[[], Policy]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch, by the clock as it was then
     begun: float = 0.0  # the same moment in seconds of the monotonic clock
@@ -84,6 +86,7 @@ class Operator:
                     name=name,
                     connections=engine.outbox.sessions(name),
                     last_event=engine.activity.last.get(name),
+                    link=self._link(name),
                 )
                 for name in policy.configuration.hosts
             ),
@@ -104,6 +107,21 @@ class Operator:
         needs = await needs_of(engine.ledger, status)
         told: Told = plain(evolve(status, needs=needs))
         return told
+
+    def _link(self, host: str) -> LinkStatus | None:
+        """Return the state of the link to a dialled host."""
+        dialled = self.dialer.links.get(host) if self.dialer is not None else None
+        if dialled is None:
+            return None
+        link = dialled.link
+        return LinkStatus(
+            state=link.state.value,
+            since=link.since,
+            endpoint=dialled.dial.endpoint,
+            error=link.error,
+            due=link.due,
+            last_event=link.last_event,
+        )
 
     def ready(self) -> tuple[bool, tuple[str, ...]]:
         """Whether new commands can be taken and carried out, and why not."""
@@ -407,6 +425,19 @@ class Operator:
     def trust_clock(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Trust the clock as it is now, and resume what waited for it. Fails with Refused."""
         return Deferred.fromCoroutine(self.engine.clock_watch.restore(actor, reason))
+
+    def restart_link(self, host: str, actor: str, reason: str | None = None) -> Deferred[Told]:
+        """End the link to a dialled host and open it anew. Fails with UnknownThing."""
+        if self.dialer is None or not self.dialer.restart(host):
+            raise UnknownThing(f"{host} is not a host that is dialled")
+        self.log.info(
+            "The link to {host} is restarted by {by}.",
+            action="link_restarted",
+            host=host,
+            by=actor,
+            why=reason,
+        )
+        return succeed({"host": host})
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger while all goes on. Fails with Refused."""

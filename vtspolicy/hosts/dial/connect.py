@@ -1,5 +1,6 @@
 """Opens a terminal on a host: the transport that a link's settings ask for."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,9 @@ def _endpoint(reactor: Any, dial: Dial) -> IStreamClientEndpoint:  # a whole rea
     plain = HostnameEndpoint(reactor, host, port, timeout=CONNECTING)
     if dial.protocol != "telnets":
         return plain
+    if sys.modules.get("OpenSSL", sys) is None:
+        words = "the server was started without any TLS: restart it to open this link"
+        raise LinkError(Cause.UNUSABLE, words)
     return wrapClientTLS(_tls(host, dial.authority), plain)
 
 

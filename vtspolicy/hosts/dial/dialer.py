@@ -33,7 +33,7 @@ DOWN = Line(
 STOPPED = Line(
     action="link_stopped",
     format="The link to {host} is stopped: {cause}. Once its password or key is right, restart it:"
-    " vtspolicy hosts {host} --restart.",
+    " vtspolicy restart-link {host}.",
     more="{count} more times within a minute the link to {peer} was stopped.",
 )
 
@@ -110,6 +110,11 @@ class Dialer:
     def states(self) -> Mapping[str, Link]:
         """Return the links by their hosts."""
         return {name: each.link for name, each in self.links.items()}
+
+    def call_no_more(self) -> None:
+        """Open no link any more; those that are up stay up."""
+        for link in self.links.values():
+            link.call_no_more()
 
     def close(self) -> None:
         """End all links; what they brought was recorded before."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -96,11 +97,15 @@ class DialledHost:
         else:
             self._fail(LinkError(Cause.RESTARTED, "the link was restarted"))
 
-    def close(self) -> None:
-        """End the link; it is not opened again."""
+    def call_no_more(self) -> None:
+        """Do not open the link again once it has ended."""
         self._is_closed = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+
+    def close(self) -> None:
+        """End the link; it is not opened again."""
+        self.call_no_more()
         self._fail(LinkError(Cause.RESTARTED, "the server does not call this host any more"))
         self.answers.close()
         if self.link.state is not LinkState.STOPPED:
@@ -200,14 +205,15 @@ class DialledHost:
         if terminal is None or conversation.is_over:
             return LinkError(Cause.ENDED, "the host has ended the connection")
         self.register(session)
-        session.begin(terminal, self._closed_here)
+        session.begin(terminal, partial(self._closed_here, session))
         conversation.hand_over(line, reader.take)
         reader.begin()
         return await over
 
-    def _closed_here(self) -> None:
+    def _closed_here(self, session: DialledSession) -> None:
         """The session has ended itself: what came in could not be recorded, or the server stops."""
-        self._fail(LinkError(Cause.ENDED, "the server has ended the link"))
+        if session is self.session:
+            self._fail(LinkError(Cause.ENDED, "the server has ended the link"))
 
     def _show(self, lines: bytes, before: datetime | None) -> None:
         self._heartbeat.seen()
