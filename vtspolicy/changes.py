@@ -69,6 +69,14 @@ class ChangeBuilder:
     mounts: list[int] = field(factory=list)
     tapes: list[str] = field(factory=list)
 
+    def clear(self) -> None:
+        """Begin anew."""
+        for part in (
+            *(self.answered, self.notices, self.waiting, self.started, self.retried, self.ended),
+            *(self.stopping, self.requests, self.mounts, self.tapes),
+        ):
+            part.clear()
+
     def change(self) -> Change:
         """Return what was collected."""
         if not (

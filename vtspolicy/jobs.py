@@ -1,7 +1,8 @@
 """Requests, jobs and attempts: their records, their life cycle, and how a request ends."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol
 
 from attrs import field, frozen
@@ -109,6 +110,41 @@ def life(state: JobState) -> JobLife:
     An input that TRANSITIONS does not have for the state raises `automat.NoTransition`.
     """
     return _MACHINE(None, _STATES[state])
+
+
+_HAPPENINGS: dict[JobState, Callable[[JobLife], JobState]] = {
+    JobState.WAITING: lambda job: job.retry(),
+    JobState.COMPLETED: lambda job: job.complete(),
+    JobState.WARNING: lambda job: job.warn(),
+    JobState.FAILED: lambda job: job.fail(),
+    JobState.TIMEDOUT: lambda job: job.time_out(),
+    JobState.INTERRUPTED: lambda job: job.interrupt(),
+}
+
+CHANGING = frozenset({"erased", "deleted", "restored"})
+"""What a job does to the data of its tapes, other than reading it."""
+
+_STOPPED = (JobState.WAITING, JobState.TIMEDOUT, JobState.CANCELLED)
+
+
+@lru_cache
+def follow(before: JobState, ending: JobState, *, over: bool = True) -> JobState:
+    """Return the state that follows when an attempt, or a wait, ends as `ending`.
+
+    A job that is being stopped is not tried again: every end that its run did not reach on its own
+    is a cancellation, but not where it may still run in its application (`over` is false). What the
+    life cycle does not have raises `automat.NoTransition`; a state that is not an end ValueError.
+    """
+    current = life(before)
+    gone = ending in _STOPPED or (ending is JobState.INTERRUPTED and over)
+    if before is JobState.STOPPING and gone:
+        return current.stopped()
+    if ending is JobState.CANCELLED:
+        after = current.cancel()
+        return life(after).stopped() if after.is_live else after
+    if ending not in _HAPPENINGS:
+        raise ValueError(f"nothing ends as {ending.value}")
+    return _HAPPENINGS[ending](current)
 
 
 class RequestState(StrEnum):

@@ -30,13 +30,12 @@ from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
 from vtspolicy.grammar import load_vocabulary
-from vtspolicy.hosts.dial.connect import open_terminal
-from vtspolicy.hosts.dial.dialer import Dialer
-from vtspolicy.hosts.dial.resumption import Resumption
+from vtspolicy.hosts.dial.dialer import Dialer, dialer_of
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, Link
-from vtspolicy.ledger import Book, Ledger, path_of
+from vtspolicy.hosts.sessions import Sessions
+from vtspolicy.ledger import Ledger, Retention, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.cases import failed_cases
@@ -67,9 +66,6 @@ PRUNED_AT_ONCE = 100
 
 DAY = 86400.0
 """Seconds between warnings of certificates that expire."""
-
-LINKS = "links"
-"""The folder in the spool that has what is kept of links to dialled hosts."""
 
 RUNS_KEPT = 7 * 86400.0
 """Seconds that the folder of an ended run is kept."""
@@ -103,6 +99,7 @@ class Service:
     log: Logger = field(factory=lambda: Logger("vtspolicy.service"))
     ledger: Ledger = field(init=False)
     engine: Engine = field(init=False)
+    sessions: Sessions = field(init=False)  # of all host links
     listeners: Listeners = field(init=False)
     dialer: Dialer = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
@@ -142,32 +139,28 @@ class Service:
             node=configuration.node,
             settle=configuration.settle,
         )
-        self.listeners = Listeners(
+        self.sessions = Sessions(
             link=link,
             hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
+            on_count=self._count_session,
+        )
+        self.listeners = Listeners(
+            sessions=self.sessions,
             limit=configuration.connections,
             on_refused=lambda reason: self.metrics.connections_refused.labels(reason).inc(),
-            on_count=self._count_session,
             on_tls_failure=lambda endpoint: self.metrics.tls_failures.labels(endpoint).inc(),
         )
         for listen in configuration.listen:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
-        self.dialer = Dialer(
-            shared=link,
-            open_terminal=partial(open_terminal, self.reactor),
-            resumption=Resumption(configuration.spool / LINKS),
-            register=self.listeners.add,
-            on_state=self.metrics.link_in,
+        self.dialer = dialer_of(
+            self.reactor, link, self.sessions, configuration.spool, self.metrics.link_in
         )
         self.engine.policy.subscribe(lambda policy: self.dialer.renew(policy.configuration))
         self.operator = Operator(
-            engine=self.engine,
-            listeners=self.listeners,
-            dialer=self.dialer,
-            reread=self.reread,
-            started=0.0,
+            engine=self.engine, sessions=self.sessions, reread=self.reread, started=0.0
         )
+        self.operator.dialer = self.dialer
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
         self._housekeeping = LoopingCall(
@@ -188,8 +181,8 @@ class Service:
         self.operator.begin()
         await self.listeners.open(self.reactor, configuration.listen)
         self.dialer.start(configuration)
-        self._know_certificates()
         await self._open_web()
+        self._know_certificates()
         if self._is_over():
             return
         self.engine.watch()
@@ -235,6 +228,7 @@ class Service:
         if where is not None:
             site = site_of(writable=False, names=self._names)
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
+        await self._open_console()
         site = site_of(writable=True)
         self.control = ControlDoor.open(
             self.reactor,
@@ -243,10 +237,29 @@ class Service:
             self.policy.configuration.control_group,
         )
 
+    async def _open_console(self) -> None:
+        """Open the pages for people, if there are any."""
+        console = self.policy.configuration.console
+        if console is None:
+            return
+        from vtspolicy.web.console.opening import open_console  # noqa: PLC0415  Jinja, OpenSSL
+
+        port = await open_console(
+            self.reactor,
+            console,
+            control=self.operator,
+            ledger=self.ledger,
+            policy=self.engine.policy,
+            names=self._names,
+        )
+        self.ports.append(port)
+
     def _names(self) -> set[str]:
-        """Return the names by which the web endpoint may be asked for."""
+        """Return the names by which the web endpoints may be asked for."""
         configuration = self.engine.policy.current.configuration
         own = {configuration.node, socket.gethostname(), *configuration.web_names}
+        if configuration.console is not None:
+            own |= {*configuration.console.names}
         return own | {name.split(".")[0] for name in own} | {"localhost"}
 
     def look_after_control(self) -> None:
@@ -285,7 +298,8 @@ class Service:
 
     def _know_certificates(self) -> None:
         """Keep until when the certificates of the open doors hold: files may change meanwhile."""
-        listeners = [each for each in self.policy.configuration.listen if each.cert is not None]
+        doors = self.policy.configuration.doors.values()
+        listeners = [each for each in doors if each.cert is not None]
         if not listeners:
             return
         from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
@@ -332,6 +346,7 @@ class Service:
             await self.control.close()
         self.dialer.call_no_more()
         await self.listeners.close()
+        await self.sessions.close()
         self.dialer.close()
         self.engine.wait_timeouts.close()
         await hung_up
@@ -356,7 +371,7 @@ class Service:
     def _forget_some(self, now: float) -> Deferred[int]:
         before = now - self.engine.policy.current.configuration.retention
         spared = self.engine.clock_trust.spared(before)
-        return self.engine.ledger.write(Book.prune, before, PRUNED_AT_ONCE, spared)
+        return self.engine.ledger.write(Retention.prune, before, PRUNED_AT_ONCE, spared)
 
     async def _expire_notices(self, now: float) -> None:
         configuration = self.engine.policy.current.configuration

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from vtspolicy.ledger.reading import Pending
+from vtspolicy.ledger.notices import Pending
 from vtspolicy.queue.protocol import Snapshot
 
 

@@ -19,7 +19,17 @@ from twisted.internet.defer import Deferred
 
 from vtspolicy.events.event import Event, identity
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Book, Ending, Intake
+from vtspolicy.ledger import (
+    AttemptRecords,
+    Ending,
+    Intake,
+    JobRecords,
+    MountRecords,
+    NoticeRecords,
+    RequestRecords,
+    Retention,
+    Transaction,
+)
 from vtspolicy.ledger.file import open_file
 from vtspolicy.ledger.groups import GROUP
 from vtspolicy.ledger.sqlite import SqliteLedger
@@ -127,13 +137,17 @@ def through_the_writer(path, first, count):
         pump.until(lambda: len(answers) == count)
         return count / (time.perf_counter() - start), answers
 
-    records, recorded = rate(lambda: [ledger.write(Book.record, each) for each in intakes])
+    records, recorded = rate(
+        lambda: [ledger.write(RequestRecords.record, each) for each in intakes]
+    )
     jobs = [each.result.jobs[0].id for each in recorded]
-    starts, _ = rate(lambda: [ledger.write(Book.start_attempt, job, 2e9) for job in jobs])
-    ends, _ = rate(lambda: [ledger.write(Book.finish_attempt, job, 1, DONE, 2e9) for job in jobs])
-    pending = pump.ask(ledger.read(Book.pending_notices, "NSK1", 0, 10**6))
+    starts, _ = rate(lambda: [ledger.write(JobRecords.start_attempt, job, 2e9) for job in jobs])
+    ends, _ = rate(
+        lambda: [ledger.write(JobRecords.finish_attempt, job, 1, DONE, 2e9) for job in jobs]
+    )
+    pending = pump.ask(ledger.read(NoticeRecords.pending, "NSK1", 0, 10**6))
     numbers = [notice.id for notice in pending]
-    pump.ask(ledger.write(Book.delivered, numbers, 2e9))
+    pump.ask(ledger.write(NoticeRecords.deliver, numbers, 2e9))
     pump.ask(Deferred.fromCoroutine(ledger.close()))
     return {"records": records, "starts": starts, "ends": ends}
 
@@ -147,7 +161,7 @@ def alone(path, count):
     for number in range(count):
         intake = an_intake(10**8 + number)
         start = time.perf_counter()
-        pump.ask(ledger.write(Book.record, intake))
+        pump.ask(ledger.write(RequestRecords.record, intake))
         taken.append((time.perf_counter() - start) * 1000)
     pump.ask(Deferred.fromCoroutine(ledger.close()))
     taken.sort()
@@ -168,16 +182,16 @@ _COPIES = {
 def fill(path, count):
     """Write finished jobs, as they are after their notices were delivered.
 
-    One is made by the book's own verbs, the others are copies of its rows.
+    One is made by the tx's own verbs, the others are copies of its rows.
     """
     connection = open_file(path)
     connection.execute("PRAGMA synchronous = OFF")
-    book = Book(connection)
-    book.run("BEGIN IMMEDIATE")
-    (job,) = book.record(an_intake(2 * 10**8)).jobs
-    book.start_attempt(job.id, 2000.0)
-    book.finish_attempt(job.id, 1, DONE, 2001.0)
-    book.delivered([each.id for each in book.pending_notices("NSK1")], 2002.0)
+    tx = Transaction(connection)
+    tx.sql.run("BEGIN IMMEDIATE")
+    (job,) = tx.requests.record(an_intake(2 * 10**8)).jobs
+    tx.jobs.start_attempt(job.id, 2000.0)
+    tx.jobs.finish_attempt(job.id, 1, DONE, 2001.0)
+    tx.notices.deliver([each.id for each in tx.notices.pending("NSK1")], 2002.0)
     for table, changed in _COPIES.items():
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         into = ", ".join(f'"{name}"' for name in names)
@@ -188,7 +202,7 @@ def fill(path, count):
             (count - 1,),
         )
     connection.execute("UPDATE tallies SET n = ? WHERE state = 'completed'", (count,))
-    book.run("COMMIT")
+    tx.sql.run("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
@@ -199,11 +213,11 @@ def start_up(path):
     pump = Pump()
     ledger = SqliteLedger(path, pump)
     pump.ask(Deferred.fromCoroutine(ledger.open()))
-    pump.ask(ledger.read(Book.live_jobs))
-    pump.ask(ledger.read(Book.live_attempts))
-    pump.ask(ledger.read(Book.pending_notices, "NSK1"))
-    pump.ask(ledger.read(Book.open_mounts))
-    pump.ask(ledger.read(Book.counts))
+    pump.ask(ledger.read(JobRecords.live))
+    pump.ask(ledger.read(AttemptRecords.live))
+    pump.ask(ledger.read(NoticeRecords.pending, "NSK1"))
+    pump.ask(ledger.read(MountRecords.open))
+    pump.ask(ledger.read(Transaction.counts))
     taken = (time.perf_counter() - start) * 1000
     pump.ask(Deferred.fromCoroutine(ledger.close()))
     return taken
@@ -217,7 +231,7 @@ def pruning(path):
     longest, removed, begin = 0.0, 0, time.perf_counter()
     for _ in range(50):
         start = time.perf_counter()
-        removed += pump.ask(ledger.write(Book.prune, 1e9, 100)).result
+        removed += pump.ask(ledger.write(Retention.prune, 1e9, 100)).result
         longest = max(longest, (time.perf_counter() - start) * 1000)
     rate = removed / (time.perf_counter() - begin)
     pump.ask(Deferred.fromCoroutine(ledger.close()))

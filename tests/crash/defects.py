@@ -29,8 +29,8 @@ def _tell_before_the_record() -> None:
     verb: Any = groups._Verb
     work, fire = verb.work, verb.fire
 
-    def work_and_fire(self: Any, book: Any) -> None:
-        work(self, book)
+    def work_and_fire(self: Any, tx: Any) -> None:
+        work(self, tx)
         if not self.deferred.called:
             self.deferred.callback(self.answer)
 
@@ -82,8 +82,8 @@ def _believe_that_notices_arrive() -> None:
     def tell_and_confirm(self: Any, notice: Any) -> None:
         tell(self, notice)
         if notice.id is not None:
-            self._unconfirmed.pop(notice.id, None)
-            self._confirm([notice.id])
+            self._delivery._unconfirmed.pop(notice.id, None)
+            self.delivered([notice.id])
 
     HostSession.tell = tell_and_confirm  # type: ignore[method-assign]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ledger_ground import Pump
 from twisted.internet.defer import Deferred
 
-from vtspolicy.ledger import Book, open_book
+from vtspolicy.ledger import Transaction, open_ledger
 from vtspolicy.ledger import __file__ as package
 from vtspolicy.ledger.sqlite import SqliteLedger
 
@@ -25,7 +25,7 @@ def start(path):
     pump = Pump()
     ledger = SqliteLedger(path, pump)
     pump.ask(Deferred.fromCoroutine(ledger.open()))
-    pump.ask(ledger.write(Book.begin_era, now=0.0))
+    pump.ask(ledger.write(Transaction.begin_serving, now=0.0))
 
 
 def killed_at(line, path):
@@ -47,8 +47,8 @@ def killed_at(line, path):
 
 def whole(path):
     start(path)
-    with open_book(path) as book:
-        book.uid()
+    with open_ledger(path) as tx:
+        tx.meta.uid()
 
 
 def apart(work, *arguments):

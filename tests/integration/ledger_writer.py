@@ -9,7 +9,7 @@ import sys
 from ledger_ground import Pump, an_intake
 from twisted.internet.defer import Deferred
 
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import RequestRecords
 from vtspolicy.ledger.sqlite import SqliteLedger
 
 
@@ -55,7 +55,7 @@ def add(ledger, number, waiting):
         say("confirmed", number, written.result.request)
 
     waiting.add(number)
-    ledger.write(Book.record, an_intake(number)).addCallback(confirmed)
+    ledger.write(RequestRecords.record, an_intake(number)).addCallback(confirmed)
 
 
 main()

@@ -7,7 +7,7 @@ import pytest
 from ledger_ground import PATIENCE, Pump, an_intake
 from twisted.internet.defer import Deferred
 
-from vtspolicy.ledger import Book, LedgerError, QuestionTooLong, sqlite
+from vtspolicy.ledger import LedgerError, QuestionTooLong, RequestRecords, sqlite
 from vtspolicy.ledger.sqlite import SqliteLedger
 
 ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
@@ -33,21 +33,21 @@ def opening(pump, tmp_path):
         pump.ask(Deferred.fromCoroutine(ledger.close()))
 
 
-def endless(book):
-    return book._connection.execute(ENDLESS).fetchone()
+def endless(tx):
+    return tx.sql.connection.execute(ENDLESS).fetchone()
 
 
 def test_what_is_asked_by_others_does_not_hold_up_what_the_engine_asks(pump, opening):
     ledger, go_on = opening(), threading.Event()
-    asked = ledger.browse(lambda _book: go_on.wait(PATIENCE))
+    asked = ledger.browse(lambda _tx: go_on.wait(PATIENCE))
     try:
-        pump.ask(ledger.write(Book.record, an_intake(1)))
-        assert len(pump.ask(ledger.read(Book.requests))) == 1
+        pump.ask(ledger.write(RequestRecords.record, an_intake(1)))
+        assert len(pump.ask(ledger.read(RequestRecords.find))) == 1
         assert not asked.called
     finally:
         go_on.set()
     assert pump.ask(asked) is True
-    assert len(pump.ask(ledger.browse(Book.requests))) == 1
+    assert len(pump.ask(ledger.browse(RequestRecords.find))) == 1
 
 
 def test_a_question_that_takes_too_long_is_given_up_and_the_next_one_is_answered(
@@ -57,16 +57,16 @@ def test_a_question_that_takes_too_long_is_given_up_and_the_next_one_is_answered
     ledger = opening()
     with pytest.raises(QuestionTooLong, match=r"searched for 0\.05 s"):
         pump.ask(ledger.browse(endless))
-    assert pump.ask(ledger.browse(Book.requests)) == []
+    assert pump.ask(ledger.browse(RequestRecords.find)) == []
 
 
 def test_a_question_under_way_does_not_hold_up_the_end(pump, opening, monkeypatch):
     monkeypatch.setattr(sqlite, "PATIENCE", 10 * PATIENCE)
     ledger, begun = opening(), threading.Event()
 
-    def look(book):
+    def look(tx):
         begun.set()
-        return endless(book)
+        return endless(tx)
 
     asked = [ledger.browse(look), ledger.browse(look)]
     assert begun.wait(PATIENCE)
@@ -78,12 +78,12 @@ def test_a_question_under_way_does_not_hold_up_the_end(pump, opening, monkeypatc
 
 def test_nothing_is_opened_for_others_before_they_ask(pump, opening, tmp_path):
     ledger = opening()
-    pump.ask(ledger.read(Book.requests))
+    pump.ask(ledger.read(RequestRecords.find))
 
     def opened():
         there = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.exists()]
         return there.count(str(tmp_path / "ledger.db"))
 
     before = opened()
-    pump.ask(ledger.browse(Book.requests))
+    pump.ask(ledger.browse(RequestRecords.find))
     assert opened() == before + 1

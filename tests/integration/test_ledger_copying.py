@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from vtspolicy.ledger import LedgerError, file, open_book
+from vtspolicy.ledger import LedgerError, file, open_ledger
 from vtspolicy.ledger.file import ABANDONED, copy, make
 
 PATIENCE = 120.0
@@ -27,8 +27,8 @@ def target(tmp_path):
 
 
 def whole(path):
-    with open_book(path) as book, closing(sqlite3.connect(path)) as connection:
-        return book.uid() and connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with open_ledger(path) as tx, closing(sqlite3.connect(path)) as connection:
+        return tx.meta.uid() and connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_two_that_are_made_at_once_are_both_made(source, target, monkeypatch):

@@ -15,7 +15,6 @@ from twisted.internet.defer import Deferred
 
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import (
-    Book,
     LedgerDamaged,
     LedgerError,
     LedgerInUse,
@@ -23,8 +22,9 @@ from vtspolicy.ledger import (
     LedgerNotLocal,
     LedgerTooNew,
     LedgerTooOld,
+    RequestRecords,
     groups,
-    open_book,
+    open_ledger,
     path_of,
 )
 from vtspolicy.ledger.sql import migrations
@@ -105,7 +105,7 @@ def test_a_ledger_where_no_wal_can_be_had_is_refused_by_name(path, opening, monk
         with pytest.raises(LedgerNotLocal, match=r"ledger\.db: .*`delete`.*a local file system"):
             opening(path)
     monkeypatch.undo()
-    with open_book(path, readonly=False):
+    with open_ledger(path, readonly=False):
         pass
     opening(path)
 
@@ -126,16 +126,16 @@ def test_a_kill_at_any_instant_loses_nothing_that_was_confirmed(path, pump, open
 
     ledger = opening(path)
     for number, request in promised.items():
-        again = pump.ask(ledger.write(Book.record, an_intake(number))).result
+        again = pump.ask(ledger.write(RequestRecords.record, an_intake(number))).result
         assert (again.duplicate, again.request) == (True, request)
-    with open_book(path) as book:
-        assert book._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert book._connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    with open_ledger(path) as tx:
+        assert tx.sql.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert tx.sql.connection.execute("PRAGMA foreign_key_check").fetchall() == []
         whole = "SELECT count(*) FROM requests WHERE live = 1 AND id IN (SELECT request FROM jobs)"
-        requests = book._connection.execute("SELECT count(*) FROM requests").fetchone()
-        assert book._connection.execute(whole).fetchone() == requests
+        requests = tx.sql.connection.execute("SELECT count(*) FROM requests").fetchone()
+        assert tx.sql.connection.execute(whole).fetchone() == requests
         told = "SELECT count(*) FROM notices WHERE word = 1001"
-        assert book._connection.execute(told).fetchone() == requests
+        assert tx.sql.connection.execute(told).fetchone() == requests
 
 
 # -- the disk
@@ -161,7 +161,7 @@ def test_a_disk_that_can_not_grow_is_waited_for_and_nothing_is_lost(path, pump, 
     promised = confirmed([*lines, *rest.splitlines(keepends=True)])
     assert len(promised) >= 40
     ledger = opening(path)
-    requests = pump.ask(ledger.read(Book.requests, limit=10_000))
+    requests = pump.ask(ledger.read(RequestRecords.find, limit=10_000))
     assert sorted(request.id for request in requests) == sorted(promised.values())
 
 
@@ -170,12 +170,12 @@ def test_a_full_ledger_continues_when_there_is_room_again(path, pump, opening):
     told = []
     ledger.on_trouble(told.append)
 
-    def limit(book, pages):
-        book.run(f"PRAGMA max_page_count = {pages}")
+    def limit(tx, pages):
+        tx.sql.run(f"PRAGMA max_page_count = {pages}")
 
     pages = ledger._writer._connection.execute("PRAGMA page_count").fetchone()[0]
     pump.ask(ledger.write(limit, pages + 3))
-    asked = [ledger.write(Book.record, an_intake(number)) for number in range(200)]
+    asked = [ledger.write(RequestRecords.record, an_intake(number)) for number in range(200)]
     pump.until(lambda: told)
     assert "full" in ledger.trouble
     assert 0 < ledger.backlog <= 200
@@ -195,10 +195,10 @@ def test_a_ledger_that_another_process_locks_is_waited_for(path, pump, opening):
     ledger.on_trouble(told.append)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    asked = ledger.write(Book.record, an_intake(1))
+    asked = ledger.write(RequestRecords.record, an_intake(1))
     pump.until(lambda: told)
     assert "locked" in ledger.trouble
-    assert pump.ask(ledger.read(Book.requests)) == [], "reading goes on"
+    assert pump.ask(ledger.read(RequestRecords.find)) == [], "reading goes on"
     other.execute("ROLLBACK")
     other.close()
     assert not pump.ask(asked).result.duplicate
@@ -207,23 +207,23 @@ def test_a_ledger_that_another_process_locks_is_waited_for(path, pump, opening):
 
 def test_what_can_not_be_read_for_a_while_is_read_afterwards(path, pump, opening):
     ledger = opening(path)
-    pump.ask(ledger.write(Book.record, an_intake(1)))
+    pump.ask(ledger.write(RequestRecords.record, an_intake(1)))
     tries = []
 
-    def read(book):
-        tries.append(book)
+    def read(tx):
+        tries.append(tx)
         if len(tries) < 3:
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorcode = sqlite3.SQLITE_IOERR
             raise error
-        return book.requests()
+        return tx.requests.find()
 
     assert len(pump.ask(ledger.read(read))) == 1
     assert len(tries) == 3
 
 
 def test_damage_that_reading_meets_is_reported_and_not_waited_for(path, pump, opening):
-    def read(book):
+    def read(tx):
         error = sqlite3.DatabaseError("database disk image is malformed")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
@@ -234,21 +234,21 @@ def test_damage_that_reading_meets_is_reported_and_not_waited_for(path, pump, op
 
 def test_a_commit_of_unknown_outcome_is_looked_up_and_not_repeated(path, pump, opening):
     ledger = opening(path)
-    book = ledger._writer._book
-    run = book.run
+    tx = ledger._writer._tx.sql
+    run = tx.run
 
     def commit_then_fail(statement):
         run(statement)
         if statement == "COMMIT":
-            book.run = run
+            tx.run = run
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
             raise error
 
-    book.run = commit_then_fail
+    tx.run = commit_then_fail
     plain = an_intake(1, digest=None)  # nothing but the ledger itself would notice the repetition
-    recorded = pump.ask(ledger.write(Book.record, plain)).result
-    assert [each.id for each in pump.ask(ledger.read(Book.requests))] == [recorded.request]
+    recorded = pump.ask(ledger.write(RequestRecords.record, plain)).result
+    assert [each.id for each in pump.ask(ledger.read(RequestRecords.find))] == [recorded.request]
 
 
 def test_closing_in_trouble_fails_what_waits_instead_of_waiting_for_ever(path, pump, opening):
@@ -257,7 +257,7 @@ def test_closing_in_trouble_fails_what_waits_instead_of_waiting_for_ever(path, p
     ledger.on_trouble(told.append)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    asked = ledger.write(Book.record, an_intake(1))
+    asked = ledger.write(RequestRecords.record, an_intake(1))
     pump.until(lambda: told)
     closing = Deferred.fromCoroutine(ledger.close())
     with pytest.raises(LedgerError, match="closed in trouble"):
@@ -268,26 +268,26 @@ def test_closing_in_trouble_fails_what_waits_instead_of_waiting_for_ever(path, p
 
 def test_closing_writes_what_waits(path, pump, opening):
     ledger = opening(path)
-    asked = [ledger.write(Book.record, an_intake(number)) for number in range(3000)]
+    asked = [ledger.write(RequestRecords.record, an_intake(number)) for number in range(3000)]
     closing = Deferred.fromCoroutine(ledger.close())
     pump.ask(closing)
     assert [pump.ask(deferred).result.duplicate for deferred in asked] == [False] * 3000
-    with open_book(path) as book:
-        assert book.counts().jobs[JobState.WAITING] == 3000
+    with open_ledger(path) as tx:
+        assert tx.counts().jobs[JobState.WAITING] == 3000
 
 
 def test_a_group_has_one_flush_for_many_verbs(path, pump, opening, monkeypatch):
     monkeypatch.setattr(groups, "LONGEST", 3600.0)  # however slow the machine is
     ledger = opening(path)
     commits = []
-    run = ledger._writer._book.run
+    run = ledger._writer._tx.sql.run
 
     def count(statement):
         commits.extend([statement] if statement == "COMMIT" else [])
         run(statement)
 
-    ledger._writer._book.run = count
-    asked = [ledger.write(Book.record, an_intake(number)) for number in range(1000)]
+    ledger._writer._tx.sql.run = count
+    asked = [ledger.write(RequestRecords.record, an_intake(number)) for number in range(1000)]
     for deferred in asked:
         pump.ask(deferred)
     assert len(commits) == 1
@@ -296,7 +296,7 @@ def test_a_group_has_one_flush_for_many_verbs(path, pump, opening, monkeypatch):
 def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, opening, monkeypatch):
     monkeypatch.setattr(groups, "SLICE", 3600.0)  # one turn does it, however slow the machine is
     ledger = opening(path)
-    run = ledger._writer._book.run
+    run = ledger._writer._tx.sql.run
     flushing, held = threading.Event(), threading.Event()
 
     def hold(statement):
@@ -305,11 +305,11 @@ def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, openin
             held.wait(PATIENCE)
         run(statement)
 
-    ledger._writer._book.run = hold
-    first = ledger.write(Book.record, an_intake(1))
+    ledger._writer._tx.sql.run = hold
+    first = ledger.write(RequestRecords.record, an_intake(1))
     pump.turn()
     assert flushing.wait(PATIENCE)
-    second = ledger.write(Book.record, an_intake(2))
+    second = ledger.write(RequestRecords.record, an_intake(2))
     assert (first.called, second.called) == (False, False), "nothing is told before it is flushed"
     held.set()
     assert pump.ask(first).result.request < pump.ask(second).result.request
@@ -324,23 +324,23 @@ def test_a_file_that_is_no_ledger_is_named_and_left_as_it_is(path, pump, opening
     with pytest.raises(LedgerDamaged, match=r"ledger\.db: the ledger is damaged.*backup-ledger"):
         opening(path)
     assert path.read_bytes() == before
-    with pytest.raises(LedgerDamaged), open_book(path) as book:
-        book.uid()
+    with pytest.raises(LedgerDamaged), open_ledger(path) as tx:
+        tx.meta.uid()
 
 
 @pytest.mark.parametrize("where", ["cut", "overwritten", "jobs"])
 def test_a_damaged_ledger_is_named_and_left_as_it_is(path, pump, opening, where):
     ledger = opening(path)
     for number in range(300):
-        ledger.write(Book.record, an_intake(number))
+        ledger.write(RequestRecords.record, an_intake(number))
     pump.ask(Deferred.fromCoroutine(ledger.close()))
     whole = path.read_bytes()
     if where == "cut":
         path.write_bytes(whole[: len(whole) // 2])
     elif where == "jobs":  # the root of that table alone
-        with open_book(path) as book:
+        with open_ledger(path) as tx:
             find = "SELECT rootpage - 1 FROM sqlite_master WHERE name = 'jobs'"
-            start = 4096 * book._connection.execute(find).fetchone()[0]
+            start = 4096 * tx.sql.connection.execute(find).fetchone()[0]
         path.write_bytes(whole[:start] + b"\xff" * 4096 + whole[start + 4096 :])
     else:  # the roots of the tables
         path.write_bytes(whole[:4096] + b"\xff" * 40960 + whole[45056:])
@@ -356,7 +356,7 @@ def test_a_ledger_of_a_newer_program_is_refused(path, opening):
     other.close()
     with pytest.raises(LedgerTooNew):
         opening(path)
-    with pytest.raises(LedgerTooNew), open_book(path):
+    with pytest.raises(LedgerTooNew), open_ledger(path):
         pass
 
 
@@ -366,11 +366,11 @@ def test_a_ledger_of_an_earlier_version_is_not_read_before_a_server_has_brought_
     other = sqlite3.connect(path)
     other.executescript(migrations("sqlite")[1] + "PRAGMA user_version = 1;")
     other.close()
-    with pytest.raises(LedgerTooOld, match="Start `vtspolicy serve`"), open_book(path):
+    with pytest.raises(LedgerTooOld, match="Start `vtspolicy serve`"), open_ledger(path):
         pass
     opening(path)
-    with open_book(path) as book:
-        assert book.jobs() == []
+    with open_ledger(path) as tx:
+        assert tx.jobs.find() == []
 
 
 # -- in use, and beside the server
@@ -394,38 +394,38 @@ def test_the_lock_dies_with_the_server(path, opening, writer):
 
 def test_a_ledger_is_read_while_its_server_writes_and_when_there_is_none(path, pump, opening):
     ledger = opening(path)
-    recorded = pump.ask(ledger.write(Book.record, an_intake(1))).result
-    with open_book(path) as book:
-        pump.ask(ledger.write(Book.record, an_intake(2)))
-        assert [each.id for each in book.requests()] == [recorded.request], "one moment"
+    recorded = pump.ask(ledger.write(RequestRecords.record, an_intake(1))).result
+    with open_ledger(path) as tx:
+        pump.ask(ledger.write(RequestRecords.record, an_intake(2)))
+        assert [each.id for each in tx.requests.find()] == [recorded.request], "one moment"
     pump.ask(Deferred.fromCoroutine(ledger.close()))
-    with open_book(f"sqlite://{path}") as book:
-        assert len(book.requests()) == 2
+    with open_ledger(f"sqlite://{path}") as tx:
+        assert len(tx.requests.find()) == 2
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            book.record(an_intake(3))
+            tx.requests.record(an_intake(3))
 
 
 def test_a_ledger_is_changed_from_beside_only_while_no_server_has_it(path, pump, opening):
     ledger = opening(path)
-    with pytest.raises(LedgerInUse), open_book(path, readonly=False):
+    with pytest.raises(LedgerInUse), open_ledger(path, readonly=False):
         pass
     pump.ask(Deferred.fromCoroutine(ledger.close()))
-    with open_book(path, readonly=False) as book:
-        book.record(an_intake(1))
+    with open_ledger(path, readonly=False) as tx:
+        tx.requests.record(an_intake(1))
 
     def half():
-        with open_book(path, readonly=False) as book:
-            book.record(an_intake(2))
+        with open_ledger(path, readonly=False) as tx:
+            tx.requests.record(an_intake(2))
             raise KeyError
 
     with pytest.raises(KeyError):
         half()
-    with open_book(path) as book:
-        assert len(book.requests()) == 1
+    with open_ledger(path) as tx:
+        assert len(tx.requests.find()) == 1
 
 
 def test_a_ledger_that_is_not_there_is_not_made_by_looking_at_it(path):
-    with pytest.raises(LedgerMissing, match="there is no ledger"), open_book(path):
+    with pytest.raises(LedgerMissing, match="there is no ledger"), open_ledger(path):
         pass
     assert not path.exists()
 
@@ -448,15 +448,17 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path, opening):
 
 def test_a_copy_made_while_others_write_is_one_moment_and_whole(tmp_path, path, pump, opening):
     ledger = opening(path)
-    asked = [ledger.write(Book.record, an_intake(number)) for number in range(4000)]
+    asked = [ledger.write(RequestRecords.record, an_intake(number)) for number in range(4000)]
     pump.ask(asked[1000])
     copying = ledger.backup(tmp_path / "copy.db")
-    asked += [ledger.write(Book.record, an_intake(number)) for number in range(4000, 8000)]
+    asked += [
+        ledger.write(RequestRecords.record, an_intake(number)) for number in range(4000, 8000)
+    ]
     pump.ask(copying)
-    with open_book(tmp_path / "copy.db") as book:
-        assert book._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        count = book.counts().jobs[JobState.WAITING]
+    with open_ledger(tmp_path / "copy.db") as tx:
+        assert tx.sql.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        count = tx.counts().jobs[JobState.WAITING]
         assert 1000 < count <= 8000
-        assert book.pending_notices("NSK1", limit=1)
+        assert tx.notices.pending("NSK1", limit=1)
     assert sorted(each.name for each in tmp_path.iterdir() if "copy" in each.name) == ["copy.db"]
     pump.ask(asked[-1])

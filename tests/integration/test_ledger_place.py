@@ -13,12 +13,13 @@ from ledger_ground import PATIENCE, Pump, an_intake
 from twisted.internet.defer import Deferred
 
 from vtspolicy.ledger import (
-    Book,
     LedgerDamaged,
     LedgerError,
     LedgerLost,
     LedgerMissing,
-    open_book,
+    Meta,
+    RequestRecords,
+    open_ledger,
 )
 from vtspolicy.ledger.file import copy
 from vtspolicy.ledger.place import mark_of
@@ -62,7 +63,7 @@ def killed(tmp_path, path, pump):
     ledger = SqliteLedger(served, pump)
     pump.ask(Deferred.fromCoroutine(ledger.open()))
     for number in range(COMMANDS):
-        pump.ask(ledger.write(Book.record, an_intake(number)))
+        pump.ask(ledger.write(RequestRecords.record, an_intake(number)))
     for end in ENDS:
         shutil.copy(f"{served}{end}", f"{path}{end}")
     pump.ask(Deferred.fromCoroutine(ledger.close()))
@@ -79,7 +80,7 @@ def lying(path):
 
 
 def commands(ledger, pump):
-    return len(pump.ask(ledger.read(Book.requests, limit=1000)))
+    return len(pump.ask(ledger.read(RequestRecords.find, limit=1000)))
 
 
 # -- something is left
@@ -132,7 +133,7 @@ def test_no_new_ledger_is_made_where_anything_of_one_is_left(killed, opening, ha
 def test_looking_at_an_emptied_ledger_leaves_its_wal(tmp_path, killed, harm):
     harm(killed)
     before = lying(killed)
-    with pytest.raises(LedgerLost), open_book(killed):
+    with pytest.raises(LedgerLost), open_ledger(killed):
         pass
     with pytest.raises(LedgerLost):
         copy(killed, tmp_path / "copy.db")
@@ -194,7 +195,7 @@ def test_a_copy_that_is_restored_beside_the_wal_of_the_lost_one_is_reported(
 def test_an_older_copy_of_the_same_ledger_is_taken(tmp_path, path, pump, opening):
     ledger = opening(path)
     pump.ask(ledger.backup(tmp_path / "copy.db"))
-    pump.ask(ledger.write(Book.record, an_intake(1)))
+    pump.ask(ledger.write(RequestRecords.record, an_intake(1)))
     pump.ask(Deferred.fromCoroutine(ledger.close()))
     shutil.copy(tmp_path / "copy.db", path)
     assert commands(opening(path), pump) == 0
@@ -219,8 +220,8 @@ def test_the_ledger_of_another_site_is_not_taken_until_that_is_said(tmp_path, pa
 def test_a_new_ledgers_file_is_whole_by_itself(tmp_path, path, opening):
     opening(path)
     shutil.copy(path, tmp_path / "alone.db")
-    with open_book(tmp_path / "alone.db") as book:
-        assert book.uid() == mark_of(path)
+    with open_ledger(tmp_path / "alone.db") as tx:
+        assert tx.meta.uid() == mark_of(path)
 
 
 def test_a_ledger_that_is_a_link_is_made_where_the_link_leads(tmp_path, path, opening):
@@ -235,15 +236,15 @@ def test_the_lock_shows_the_process_and_the_ledger(path, pump, opening):
     ledger = opening(path)
     lines = beside(path, ".lock").read_text().splitlines()
     assert lines[0].strip() == str(os.getpid())
-    assert lines[1] == f"ledger {pump.ask(ledger.read(Book.uid))}"
+    assert lines[1] == f"ledger {pump.ask(ledger.read(Meta.uid))}"
 
 
 def test_a_ledger_that_was_never_marked_is_marked_by_its_next_start(path, pump, opening):
     pump.ask(Deferred.fromCoroutine(opening(path).close()))
     beside(path, ".lock").write_text("123\n")
     opening(path)
-    with open_book(path) as book:
-        assert mark_of(path) == book.uid()
+    with open_ledger(path) as tx:
+        assert mark_of(path) == tx.meta.uid()
 
 
 def test_a_first_start_that_is_killed_at_any_line_is_followed_by_a_good_one(tmp_path):
@@ -271,7 +272,7 @@ def test_a_first_start_on_a_full_disk_leaves_nothing_and_the_next_one_is_good(pa
     )
     assert "cannot be opened" in told.stderr
     assert [each.name for each in path.parent.iterdir()] == ["ledger.db.lock"]
-    with pytest.raises(LedgerMissing), open_book(path):
+    with pytest.raises(LedgerMissing), open_ledger(path):
         pass
     opening(path)
 
@@ -289,7 +290,7 @@ def test_a_first_start_on_a_full_disk_leaves_nothing_and_the_next_one_is_good(pa
 )
 def test_nothing_is_confirmed_once_the_file_is_gone(path, pump, opening, end, told_as):
     ledger = opening(path)
-    pump.ask(ledger.write(Book.record, an_intake(1)))
+    pump.ask(ledger.write(RequestRecords.record, an_intake(1)))
     told = []
     ledger.on_trouble(told.append)
     if end == "removed":
@@ -299,7 +300,7 @@ def test_nothing_is_confirmed_once_the_file_is_gone(path, pump, opening, end, to
         beside(path, ".copy").replace(path)
     else:
         empty(path)
-    asked = ledger.write(Book.record, an_intake(2))
+    asked = ledger.write(RequestRecords.record, an_intake(2))
     pump.until(lambda: told)
     for _ in range(10):
         pump.turn()
@@ -313,11 +314,11 @@ def test_nothing_is_confirmed_once_the_file_is_gone(path, pump, opening, end, to
 
 def test_what_stood_in_the_wal_of_a_removed_file_is_left(path, pump, opening):
     ledger = opening(path)
-    pump.ask(ledger.write(Book.record, an_intake(1)))
+    pump.ask(ledger.write(RequestRecords.record, an_intake(1)))
     shutil.copy(path, f"{path}.old")
     path.unlink()
     before = beside(path, "-wal").read_bytes()
-    asked = ledger.write(Book.record, an_intake(2))
+    asked = ledger.write(RequestRecords.record, an_intake(2))
     closing_ledger = Deferred.fromCoroutine(ledger.close())
     with pytest.raises(LedgerError):
         pump.ask(asked)
@@ -332,7 +333,7 @@ def test_a_file_that_gets_its_name_back_continues(path, pump, opening):
     told = []
     ledger.on_trouble(told.append)
     path.rename(f"{path}.away")
-    asked = ledger.write(Book.record, an_intake(1))
+    asked = ledger.write(RequestRecords.record, an_intake(1))
     pump.until(lambda: told)
     assert "removed or renamed" in ledger.trouble
     beside(path, ".away").rename(path)
@@ -365,7 +366,7 @@ def test_a_ledger_that_another_program_has_for_itself_is_waited_for(path, pump, 
     held.close()
     pump.ask(opened)
     assert ledger.trouble is None
-    pump.ask(ledger.write(Book.record, an_intake(1)))
+    pump.ask(ledger.write(RequestRecords.record, an_intake(1)))
     pump.ask(Deferred.fromCoroutine(ledger.close()))
 
 

@@ -15,8 +15,15 @@ from twisted.trial.unittest import TestCase
 
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import RequestState
-from vtspolicy.ledger import Book, Intake, open_book
-from vtspolicy.ledger.desk import BEGINNING
+from vtspolicy.ledger import (
+    AttemptRecords,
+    Intake,
+    JobRecords,
+    RequestRecords,
+    Transaction,
+    open_ledger,
+)
+from vtspolicy.ledger.numbers import BEGINNING
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
@@ -56,12 +63,14 @@ class PutBack(TestCase):
     async def _serve(self, path, *, newest, jobs):
         ledger = SqliteLedger(path, reactor)
         await ledger.open()
-        await ledger.write(Book.begin_era, newest, now=MIDDAY)
+        await ledger.write(Transaction.begin_serving, newest, now=MIDDAY)
         recorded = [
-            (await ledger.write(Book.record, evolve(INTAKE, received=float(n)))).result.jobs[0]
+            (
+                await ledger.write(RequestRecords.record, evolve(INTAKE, received=float(n)))
+            ).result.jobs[0]
             for n in range(jobs)
         ]
-        read = [await ledger.read(Book.job, job.id) for job in recorded]
+        read = [await ledger.read(JobRecords.get, job.id) for job in recorded]
         assert [job.handle for job in read] == [job.handle for job in recorded]
         await ledger.close()
         return recorded
@@ -159,8 +168,8 @@ class PutBack(TestCase):
         await ledger.backup(Path(copy))
         await ledger.close()
         shutil.copy(copy, path)
-        with open_book(path, readonly=False) as book:
-            book.uid()
+        with open_ledger(path, readonly=False) as tx:
+            tx.meta.uid()
         ledger = SqliteLedger(path, reactor)
         await ledger.open()
         await ledger.close()  # a start that came to nothing
@@ -190,12 +199,12 @@ class PutBack(TestCase):
         path, copy = self._places()
         ledger = await self._open(path)
         (job,) = (await self._record(ledger)).jobs
-        await ledger.write(Book.start_attempt, job.id, 2.0, (), "this boot")
+        await ledger.write(JobRecords.start_attempt, job.id, 2.0, (), "this boot")
         await ledger.backup(Path(copy))
         await ledger.close()
         for expected in ("this boot", "unknown"):
             ledger = await self._open(path)
-            (attempt,) = await ledger.read(Book.attempts, job.id)
+            (attempt,) = await ledger.read(AttemptRecords.of_job, job.id)
             assert attempt.boot == expected
             await ledger.close()
             shutil.copy(copy, path)
@@ -203,8 +212,8 @@ class PutBack(TestCase):
     async def _open(self, path, newest=0, now=MIDDAY):
         ledger = SqliteLedger(path, reactor)
         await ledger.open()
-        await ledger.write(Book.begin_era, newest, now=now)
+        await ledger.write(Transaction.begin_serving, newest, now=now)
         return ledger
 
     async def _record(self, ledger):
-        return (await ledger.write(Book.record, INTAKE)).result
+        return (await ledger.write(RequestRecords.record, INTAKE)).result

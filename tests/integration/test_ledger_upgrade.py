@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vtspolicy.ledger import open_book
+from vtspolicy.ledger import open_ledger
 from vtspolicy.ledger.file import connect, migrate, open_file
 from vtspolicy.ledger.sql import migrations
 from vtspolicy.tapes import Proof
@@ -44,9 +44,9 @@ def schema(ledger):
 def upgraded(ledger):
     """Convert a ledger; return its tapes by name, and the copies of each by name."""
     open_file(ledger).close()
-    with open_book(ledger) as book:
-        tapes = {tape.cartridge: tape for tape in book.tapes()}
-        copies = {name: book.copies_of(tape.path) for name, tape in tapes.items()}
+    with open_ledger(ledger) as tx:
+        tapes = {tape.cartridge: tape for tape in tx.tapes.find()}
+        copies = {name: tx.copies.of_tape(tape.path) for name, tape in tapes.items()}
     return tapes, copies
 
 

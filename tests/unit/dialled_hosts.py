@@ -15,6 +15,7 @@ from vtspolicy.hosts.dial.connect import open_terminal
 from vtspolicy.hosts.dial.conversation import Conversation
 from vtspolicy.hosts.dial.dialer import Dialer
 from vtspolicy.hosts.dial.resumption import Resumption
+from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.links.distributor import OVERLAP, TEMPLATE
 from vtspolicy.links.login import DIALOGUES
 from vtspolicy.testing.nonstop.lines import LineFactory
@@ -147,7 +148,12 @@ class Site:
         self.system = self.network.system
         self.dials = dials or (a_dial(folder, **more),)
         self.states = []
-        self.sessions = []
+        self.sessions = Sessions(
+            link=world.link,
+            hosts=lambda: tuple(self.configuration.hosts.values()),
+            on_count=lambda _session, _change: None,
+        )
+        self.hosts = dict(world.site.configuration.hosts)
         self.call()
 
     def call(self):
@@ -156,7 +162,7 @@ class Site:
             shared=self.world.link,
             open_terminal=self.network.open,
             resumption=Resumption(self.folder / "links"),
-            register=self.sessions.append,
+            register=self.sessions.add,
             on_state=lambda _host, state: self.states.append(state),
             chance=lambda: 0.5,
         )
@@ -165,7 +171,7 @@ class Site:
 
     @property
     def configuration(self):
-        return evolve(self.world.site.configuration, dial=self.dials)
+        return evolve(self.world.site.configuration, dial=self.dials, hosts=self.hosts)
 
     @property
     def link(self):
@@ -227,11 +233,11 @@ class Site:
         self.run(10)
 
     def pending(self):
-        return self.world.ledger.book.pending_notices("NSK1")
+        return self.world.ledger.tx.notices.pending("NSK1")
 
     def requests(self):
-        book = self.world.ledger.book
-        return [book.request(number) for number in range(1, 100_000) if book.request(number)]
+        get = self.world.ledger.tx.requests.get
+        return [request for number in range(1, 1000) if (request := get(number)) is not None]
 
 
 DIALS = ("protocol", "password", "filters", "reply", "overlap", "login", "distributor", "process")

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from attrs import define, evolve, field, frozen
-from links import GONE, Wire
+from links import GONE, Wire, a_session
 from twisted.internet.defer import Deferred, execute
 from twisted.logger import globalLogPublisher
 
@@ -20,9 +20,8 @@ from vtspolicy.control import Refused
 from vtspolicy.engine.assembly import assemble
 from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
-from vtspolicy.events.decoder import decoder
 from vtspolicy.grammar import load_vocabulary
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import Link
 from vtspolicy.jobs import JobState
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import read_line
@@ -314,7 +313,7 @@ class World:
         )
         self.operator = Operator(
             engine=self.engine,
-            listeners=SimpleNamespace(sessions=self.sessions),
+            sessions=SimpleNamespace(all=self.sessions),
             reread=lambda: self.site.reader,
             started=0.0,
         )
@@ -366,12 +365,7 @@ class World:
     # The hosts
 
     def connect(self, host, *, format="json", arrives=True):  # noqa: A002 (the configuration's)
-        session = HostSession(
-            self.link,
-            hosts=(self.site.configuration.hosts[host],),
-            address="10.0.0.9",
-            decoder=decoder(format),
-        )
+        session = a_session(self.link, self.site.configuration.hosts[host], format=format)
         session.makeConnection(HostWire(self, host, arrives=arrives))
         self.sessions.append(session)
         self.settle()
@@ -385,7 +379,7 @@ class World:
     def of(self, host, format="json"):  # noqa: A002
         """The newest live session of a host, made if there is none."""
         for session in reversed(self.sessions):
-            known = session.hosts[0].name == host and session.wire == format
+            known = session.hosts[0].name == host and session.wire.format == format
             if known and session.is_live and session.transport.reads:
                 return session
         return self.connect(host, format=format)
@@ -418,7 +412,7 @@ class World:
     def acknowledge(self, host):
         """The host says what it has got."""
         for session in list(self.sessions):
-            if session.hosts[0].name != host or session.wire != "json":
+            if session.hosts[0].name != host or session.wire.format != "json":
                 continue
             if session.transport.arrives:
                 numbers = [n.number for n in self.mail[host].notices if n.number is not None]
@@ -444,13 +438,13 @@ class World:
         self.settle()
 
     def note_cancel(self, host, request):
-        for job in self.ledger.book.jobs(request=request):
+        for job in self.ledger.tx.jobs.find(request=request):
             if job.state.is_live and host in {None, job.host}:
                 self.cancelled.add(job.id)
 
     def retry(self, job):
         """An operator has a job that ended run again."""
-        event = self.ledger.book.event_of(job.request)
+        event = self.ledger.tx.events.get(job.request)
         self.renewed.add((event.time, event.text))
         told = self.operator.retry(job.id, "operator alice")
         told.addErrback(lambda failure: failure.trap(Wanted, Refused))
@@ -465,7 +459,7 @@ class World:
         """
         alike = [
             each.id
-            for each in self.ledger.book.pending_notices(host)
+            for each in self.ledger.tx.notices.pending(host)
             if each.word is notice.word
             and each.fields.get("req") == notice.fields.get("req")
             and notice.number in {None, each.id}
@@ -479,7 +473,7 @@ class World:
     def running_jobs(self):
         """Jobs whose application runs on the machine now; a query that verifies is none."""
         keys = {life.run.key: life.run.job for life in self.machine.running}
-        return [self.ledger.book.job(job) for key, job in keys.items() if key.count("-") == 1]
+        return [self.ledger.tx.jobs.get(job) for key, job in keys.items() if key.count("-") == 1]
 
     def check(self):
         """Nothing went wrong; seats and locks, by what runs on the machine."""
@@ -491,7 +485,7 @@ class World:
             assert len(taken) <= seats, f"{application}: {taken}"
         for life in self.machine.running:
             told = life.stopped is not None or life.run.key not in self.runner.watched
-            state = self.ledger.book.job(life.run.job).state
+            state = self.ledger.tx.jobs.get(life.run.job).state
             assert told or state is not JobState.STOPPING, f"{life.run.key} was not told to stop"
         locks = [job.lock for job in jobs]
         for number, one in enumerate(locks):
@@ -518,7 +512,7 @@ class World:
             self.check()
             for host in self.mail:
                 self.acknowledge(host)
-            if not self.ledger.book.live_jobs():
+            if not self.ledger.tx.jobs.live():
                 break
             self.clock.pass_time(600.0)
         self.clock.pass_time(1.0)
@@ -541,26 +535,26 @@ class World:
                 self.settle()
         for session in self.sessions:
             if session.is_live:
-                waiting = self.ledger.book.pending_notices(session.hosts[0].name)
+                waiting = self.ledger.tx.notices.pending(session.hosts[0].name)
                 assert waiting == [], f"{session} was not told"
 
     def check_end(self):
         """Promises 2 and 3, when nothing is left to do."""
-        book = self.ledger.book
+        tx = self.ledger.tx
         assert self.violations == []
-        assert book.live_jobs() == []
+        assert tx.jobs.live() == []
         assert self.engine.queue.running == self.engine.queue.waiting == 0
         for host, mail in self.mail.items():
-            requests = book.requests(host=host, limit=10_000)
-            self.check_finals(mail, {each.id for each in requests if is_open(book, each)})
-            assert book.pending_notices(host) == []
+            requests = tx.requests.find(host=host, limit=10_000)
+            self.check_finals(mail, {each.id for each in requests if is_open(tx, each)})
+            assert tx.notices.pending(host) == []
             for numbers in mail.order.values():
                 assert numbers == sorted(numbers), "one notice overtook another"
-            events = [book.event_of(each.id) for each in requests]
+            events = [tx.events.get(each.id) for each in requests]
             seen = [(each.time, each.text) for each in events if each.time is not None]
             seen = [each for each in seen if each not in self.renewed]
             assert len(set(seen)) == len(seen), "an event became two requests"
-        for job in book.jobs(limit=10_000):
+        for job in tx.jobs.find(limit=10_000):
             self.check_runs(job)
 
     def check_finals(self, mail, accepted):
@@ -570,7 +564,7 @@ class World:
             accepted, 1
         )
         for number, (word,) in finals.items():
-            jobs = self.ledger.book.jobs(request=number)
+            jobs = self.ledger.tx.jobs.find(request=number)
             if jobs:
                 ends = {job.state.name for job in jobs}
                 assert word.name == next(each for each in WORST_FIRST if each in ends)
@@ -637,9 +631,9 @@ def may_repeat(job, ended):
 WORST_FIRST = ("FAILED", "TIMEDOUT", "INTERRUPTED", "CANCELLED", "WARNING", "COMPLETED")
 
 
-def is_open(book, request):
+def is_open(tx, request):
     """Whether a request was accepted: by the first notice about it, whatever became of it."""
-    return any(notice.word.name == "ACCEPTED" for notice in book.notices_of(request.id))
+    return any(notice.word.name == "ACCEPTED" for notice in tx.notices.of_request(request.id))
 
 
 def overlap(one, other):

@@ -12,7 +12,7 @@ class Checks:
     """The model's own account of what is on the tapes, and in copies: part of a world."""
 
     def handles(self, tape):
-        rows = self.ledger.book._connection.execute(
+        rows = self.ledger.tx.sql.connection.execute(
             "SELECT handle FROM copies WHERE cartridge = ?", (tape.name,)
         )
         return {row[0] for row in rows} | self.known_handles[tape.name]

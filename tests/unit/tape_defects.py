@@ -14,9 +14,8 @@ from tape_sites import QUEUED, SIZED
 from vtspolicy import catalogue
 from vtspolicy.engine.jobs.attempt_runner import AttemptRunner
 from vtspolicy.engine.tapes import archives, before, checks, gate, remains, restores
+from vtspolicy.ledger import CopyRecords, TapeOrders, TapeRecords
 from vtspolicy.ledger import tapes as records
-from vtspolicy.ledger.tape_orders import TapeOrderDesk
-from vtspolicy.ledger.tapes import TapeDesk
 from vtspolicy.tapes import Allowed, Answer, Difference, Found, copies, tape
 from vtspolicy.tapes import fingerprint as prints
 from vtspolicy.vaults import Vaults, acts, files
@@ -80,12 +79,12 @@ def _any_mark_restored(patch):
         return Allowed(copy=facts.copies[0])
 
     patch.setattr(judge, "_mark_restored", other)
-    note = TapeDesk.note_restored
+    note = CopyRecords.note_restored
 
     def sure(self, copy, file, at, *, sure=True):
         note(self, copy, file, at)
 
-    patch.setattr(TapeDesk, "note_restored", sure)
+    patch.setattr(CopyRecords, "note_restored", sure)
 
 
 def _any_mark_migrated(patch):
@@ -201,7 +200,7 @@ def _size_of_the_decision(patch):
 
 
 def _lost_copies_count(patch):
-    patch.setattr(TapeDesk, "lose_copy", lambda *_: False)
+    patch.setattr(CopyRecords, "lose", lambda *_: False)
 
 
 def _absent_is_found(patch):
@@ -216,15 +215,15 @@ def _absent_is_found(patch):
 
 def _half_a_restore_is_whole(patch):
     patch.setattr(tape.Tape, "is_half_restored", property(lambda _: False))
-    patch.setattr(TapeDesk, "keep_partial", lambda *_: None)
-    patch.setattr(TapeDesk, "begin_restore", lambda *_: None)
+    patch.setattr(TapeRecords, "keep_partial", lambda *_: None)
+    patch.setattr(TapeRecords, "begin_restore", lambda *_: None)
 
 
 def _half_is_forgotten(patch):
     """A restore that writes nothing leaves a tape that counts as whole."""
 
     async def forget(self, plan, tape):
-        await self.checks.ledger.write(TapeDesk.forget_restore, tape)
+        await self.checks.ledger.write(TapeRecords.forget_restore, tape)
 
     patch.setattr(remains.Remains, "_leave_as_it_was", forget)
 
@@ -240,7 +239,7 @@ def _written_while_copied(patch):
 
 def _override_for_ever(patch):
     patch.setattr(tape.Tape, "is_overridden", lambda self, *_: self.override is not None)
-    patch.setattr(TapeOrderDesk, "end_override", lambda *_: None)
+    patch.setattr(TapeOrders, "end_override", lambda *_: None)
 
 
 def _refuses_all(patch):

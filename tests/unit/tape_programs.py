@@ -10,7 +10,7 @@ from tape_worlds import Armed
 from twisted.internet.defer import Deferred
 
 from vtspolicy.engine.tapes.proving import _intake
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import RequestRecords
 
 HOURS = 3 * 3600.0
 
@@ -167,7 +167,7 @@ class Player:
         world = self.world
         request = world.command(world.text(verb, world.tapes[number]))
         self.work()
-        return None if request is None else world.ledger.book.request(request)
+        return None if request is None else world.ledger.tx.requests.get(request)
 
     def send(self, verb, number):
         self.world.command(self.world.text(verb, self.world.tapes[number]))
@@ -186,7 +186,7 @@ class Player:
                 world.release()
             elif world.finish():
                 continue
-            elif world.is_dead or not world.ledger.book.live_jobs():
+            elif world.is_dead or not world.ledger.tx.jobs.live():
                 return
             else:
                 world.pass_time(0.1)
@@ -277,7 +277,7 @@ class Player:
     def retry(self, number):
         world = self.world
         world.ready()
-        ended = [each for each in world.ledger.book.jobs() if not each.state.is_live]
+        ended = [each for each in world.ledger.tx.jobs.find() if not each.state.is_live]
         if ended:
             job = ended[number % len(ended)]
             world.said(world.operator.retry(job.id, "operator alice"))
@@ -285,7 +285,7 @@ class Player:
     def cancel(self, number):
         world = self.world
         world.ready()
-        live = world.ledger.book.live_jobs()
+        live = world.ledger.tx.jobs.live()
         if live:
             job = live[number % len(live)]
             world.said(world.operator.cancel(job.request, None, "operator alice"))
@@ -319,9 +319,9 @@ class Player:
         world.ready()
         rules = world.engine.policy.current.table.rules
         work = next(rule.work for rule in rules if rule.work.then == "migrated")
-        for copy in world.ledger.book.copies_of(str(world.tapes[number].path)):
+        for copy in world.ledger.tx.copies.of_tape(str(world.tapes[number].path)):
             intake = _intake(copy, work, world.clock.seconds())
-            world.engine.ledger.write(Book.record, intake)
+            world.engine.ledger.write(RequestRecords.record, intake)
         world.settle()
 
     def slow(self, count):
@@ -335,7 +335,7 @@ class Player:
         world = self.world
         world.ready()
         one = world.tapes[number]
-        copies = world.ledger.book.copies_of(str(one.path))
+        copies = world.ledger.tx.copies.of_tape(str(one.path))
         if copies:
             handle = copies[which % len(copies)].handle
             world.order(f"VTSPolicy Restore - {one.name}", copy=handle)
@@ -400,12 +400,12 @@ class Ending:
             world.pass_time(120.0)
             world.engine.mounts.check()
             world.settle()
-            if not world.ledger.book.live_jobs() and not world.running(questions=False):
+            if not world.ledger.tx.jobs.live() and not world.running(questions=False):
                 break
         else:
-            raise AssertionError(f"there is no end of {world.ledger.book.live_jobs()}")
+            raise AssertionError(f"there is no end of {world.ledger.tx.jobs.live()}")
         world.said(world.operator.trust_clock("operator alice"))
-        assert world.ledger.book.tapes_locked() == []
+        assert world.ledger.tx.tapes.locked() == []
 
     def bring_back(self, player, number, one):
         """What the host last wrote comes back by one Restore."""
@@ -420,11 +420,11 @@ class Ending:
             if world.site.in_place and moved:
                 one.waive("it was moved, and can be brought back to its old place only")
                 return
-            record = world.ledger.book.tape(str(one.path))
+            record = world.ledger.tx.tapes.get(str(one.path))
             if world.site.in_place and record is not None and record.is_left_unknown:
                 world.order(f"VTSPolicy Restore - {one.name}", override="nobody saw its end")
                 player.work()
-                request = world.ledger.book.requests(limit=1)[0]
+                request = world.ledger.tx.requests.find(limit=1)[0]
             else:
                 request = player.do("Restore", number)
             found = [path.read_bytes() for path in (one.path, *others) if path.exists()]
@@ -434,7 +434,7 @@ class Ending:
             path.unlink(missing_ok=True)
 
     def _copies(self, one):
-        return self.world.ledger.book.copies_of(str(one.path))
+        return self.world.ledger.tx.copies.of_tape(str(one.path))
 
     def live(self, player, number, one):
         """A whole tape is archived, emptied and brought back, each by one command."""
@@ -468,7 +468,7 @@ class Ending:
         data = one.read()
         if not data or data != one.content or not one.guarded:
             return False
-        record = self.world.ledger.book.tape(str(one.path))
+        record = self.world.ledger.tx.tapes.get(str(one.path))
         if record is not None and record.is_left_unknown:
             return False  # until its host writes, in a way that can be told from a touch
         return one.path.stat().st_mtime_ns <= time.time_ns()
@@ -479,7 +479,7 @@ class Ending:
 
     def is_known_once(self, one):
         """Whether no scan has missed that it was moved, while a job had it."""
-        return len(self.world.ledger.book.tapes_named(one.name)) == 1
+        return len(self.world.ledger.tx.tapes.named(one.name)) == 1
 
     def perturb(self, number, one):
         """What must not matter."""

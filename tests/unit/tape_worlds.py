@@ -268,7 +268,7 @@ class TapeWorld(Checks, World):
         for _ in range(5):
             if not (scanned.called or self.is_dead):
                 self.release()
-        if not self.ledger.book.live_jobs():  # else a job may have kept it from being written
+        if not self.ledger.tx.jobs.live():  # else a job may have kept it from being written
             self.unseen = {name: set() for name in NAMES}
         scanned.addErrback(lambda failure: None if self.is_dead else failure)
         return scanned
@@ -288,7 +288,7 @@ class TapeWorld(Checks, World):
         """A host's command; returns the request's number, or None."""
         self.ready()
         self.event += 1
-        before = self.ledger.book.requests(limit=1)
+        before = self.ledger.tx.requests.find(limit=1)
         at = datetime.fromtimestamp(1_795_300_000 + self.event, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         line = {
             "time": at,
@@ -300,7 +300,7 @@ class TapeWorld(Checks, World):
         }
         self.of("NSK1").dataReceived(json.dumps(line).encode() + b"\n")
         self.settle()
-        found = self.ledger.book.requests(limit=1)
+        found = self.ledger.tx.requests.find(limit=1)
         return found[0].id if found and found != before else None
 
     def text(self, verb, tape):
@@ -425,7 +425,7 @@ class TapeWorld(Checks, World):
         return True
 
     def _is_queued(self, run):
-        job = self.ledger.book.job(run.job)
+        job = self.ledger.tx.jobs.get(run.job)
         return job is not None and job.work.poll is not None
 
     def _do_work(self, argv, job, how, when, key):
@@ -474,7 +474,7 @@ class TapeWorld(Checks, World):
                 tape.waive("the application has lost it")
 
     def _jobs_of(self, tape):
-        return [each for each in self.ledger.book.live_jobs() if is_about(each, tape)]
+        return [each for each in self.ledger.tx.jobs.live() if is_about(each, tape)]
 
     # Ledgers that are restored
 
@@ -488,10 +488,10 @@ class TapeWorld(Checks, World):
         for tape in self.tapes:
             self.known_handles[tape.name] |= self.handles(tape)
         self.die()
-        connection = self.ledger.book._connection
+        connection = self.ledger.tx.sql.connection
         connection.deserialize(self.backup_image)
         connection.execute("INSERT INTO meta (key, value) VALUES ('put_back', '1')")
-        self.ledger.book.forget()
+        self.ledger.tx.forget()
         self.was_put_back = True
         self.begun.clear()
         self.start()

@@ -17,16 +17,17 @@ from vtspolicy.cli.control import cancel, drain, release_lock, reload, trust_clo
 from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.retry import retry
 from vtspolicy.cli.status import status
-from vtspolicy.cli.tables import Column, clock, duration, instant, recent, table
+from vtspolicy.cli.tables import Column, clock, instant, recent, table
 from vtspolicy.cli.tape_orders import restore
 from vtspolicy.cli.why import why
 from vtspolicy.client import SOCKET, reachable
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Book, Ending, Intake, open_book
+from vtspolicy.ledger import Ending, Intake, JobRecords, RequestRecords, open_ledger
 from vtspolicy.ledger.file import open_file
-from vtspolicy.ledger.reading import Pending
+from vtspolicy.ledger.notices import Pending
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Why
+from vtspolicy.readable import duration
 from vtspolicy.records import plain
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
@@ -56,8 +57,8 @@ class Site:
         open_file(self.ledger).close()
 
     def write(self, verb, *args, **given):
-        with open_book(self.ledger, readonly=False) as book:
-            return verb(book, *args, **given)
+        with open_ledger(self.ledger, readonly=False) as tx:
+            return tx.ask(verb, *args, **given)
 
     def run(self, command, *arguments, env=None):
         given = ["--config", str(self.config), *map(str, arguments)]
@@ -125,13 +126,13 @@ class Site:
             "why": json.dumps(trace),
             "jobs": planned,
         }
-        return self.write(Book.record, Intake(**(known | more)))
+        return self.write(RequestRecords.record, Intake(**(known | more)))
 
     def start(self, number, at=BEGAN + 5):
-        self.write(Book.start_attempt, number, at)
+        self.write(JobRecords.start_attempt, number, at)
 
     def finish(self, number, state=JobState.COMPLETED, *, attempt=1, at=BEGAN + 125, **more):
-        self.write(Book.finish_attempt, number, attempt, Ending(state=state, **more), at)
+        self.write(JobRecords.finish_attempt, number, attempt, Ending(state=state, **more), at)
 
 
 @pytest.fixture
@@ -371,7 +372,7 @@ def test_a_job_that_is_not_there_is_a_failure(site):
 def test_times_are_the_same_in_the_terminals_json_and_in_that_of_the_web(site):
     site.record()
     _, told = site.run_json(job, 1)
-    assert told["created"] == plain(site.write(Book.job, 1))["created"]
+    assert told["created"] == plain(site.write(JobRecords.get, 1))["created"]
     assert told["created"].endswith("+00:00")
 
 

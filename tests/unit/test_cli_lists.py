@@ -22,7 +22,7 @@ from vtspolicy.cli.times import moment_of
 from vtspolicy.cli.why import why
 from vtspolicy.client import Client, Unreachable
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import AttemptRecords, RequestRecords, TapeRecords
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Reading, Work
 from vtspolicy.tapes import Tape
@@ -229,7 +229,7 @@ def test_a_repeated_job_names_what_it_repeats_and_who_asked(site):
     site.record(ref="R1")
     site.start(1)
     site.finish(1, JobState.FAILED, code=12)
-    site.write(Book.renew, 1, "operator alice", BEGAN + 200, "the pool has room again")
+    site.write(RequestRecords.renew, 1, "operator alice", BEGAN + 200, "the pool has room again")
     shown = site.run(job, 2).stdout
     assert "repeats      job 1, asked for by operator alice" in shown
     _, told = site.run_json(job, 2)
@@ -243,7 +243,7 @@ def test_a_job_is_followed_to_its_end(site, monkeypatch):
     site.record()
 
     def pass_time(_seconds):
-        if not site.write(Book.attempts, 1):
+        if not site.write(AttemptRecords.of_job, 1):
             site.start(1)
         else:
             site.finish(1, JobState.WARNING, code=4, reason="exit code 4")
@@ -302,7 +302,7 @@ def test_a_server_that_ends_meanwhile_hides_no_job_that_is_done_again(site, serv
 
 def test_a_dry_run_shows_which_jobs_can_be_run_again_and_why_others_cannot(site):
     failed(site, 3)
-    site.write(Book.renew, 2, "operator alice", BEGAN + 200)
+    site.write(RequestRecords.renew, 2, "operator alice", BEGAN + 200)
     site.start(4)
     site.finish(4, at=BEGAN + 300)
     code, told = site.run_json(retry, "--state", "failed", "--since", "1d", "--dry-run")
@@ -456,7 +456,7 @@ def test_a_table_of_tapes_is_limited_and_json_is_whole(site, monkeypatch):
     names = [f"A{number:05}" for number in range(4)]
     for name in names:
         path = f"/VAULT01/PAY/{name}"
-        site.write(Book.save_tape, Tape(vault="VAULT01", pool="PAY", cartridge=name, path=path))
+        site.write(TapeRecords.save, Tape(vault="VAULT01", pool="PAY", cartridge=name, path=path))
     monkeypatch.setattr(cli_tapes, "TABLE", 3)
 
     def shown(*options):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtspolicy.clock_trust import FINE, IDLE, NOT_YET, REMEMBERED, STEADY, STEP, ClockTrust, span
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import ClockRecords, History
 from vtspolicy.testing.clock import MIDDAY
 from vtspolicy.testing.ledger import MemoryLedger
 
@@ -27,7 +27,7 @@ class Computer:
 
     def begin(self):
         self.trust = ClockTrust(wall=self.wall, boot=self.boot, boot_id=f"boot {self.boots}")
-        kept = self.ledger.book.clock()
+        kept = self.ledger.tx.clock.get()
         self.trust.on_change = self.unwritten.append
         self.trust.begin(kept.record, kept.newest)
 
@@ -41,14 +41,14 @@ class Computer:
     def write(self):
         """Put on the disk what was asked for."""
         for change in self.unwritten:
-            self.ledger.write(Book.keep_clock, change)
+            self.ledger.write(ClockRecords.keep, change)
         self.unwritten.clear()
 
     def record(self):
         """Do what leaves a time in the ledger, behind all that was to be written before it."""
         self.write()
         at = self.wall()
-        self.ledger.write(Book.add_history, "x", None, "y", cause="", actor="engine", at=at)
+        self.ledger.write(History.add, "x", None, "y", cause="", actor="engine", at=at)
 
     def restart(self):
         self.write()

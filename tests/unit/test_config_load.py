@@ -110,7 +110,7 @@ def test_what_is_not_given_is_as_the_table_of_keys_says(site):
 
 
 def test_every_key_of_the_table_is_a_field_and_every_field_a_key():
-    own = {"file", "warnings", "places", "whole", "vaults_without"}
+    own = {"file", "warnings", "places", "whole", "vaults_without", "people"}
     assert set(KEYS) == {each.name for each in Configuration.__attrs_attrs__} - own
 
 
@@ -275,25 +275,6 @@ def test_a_password_that_others_can_read_is_refused(site):
     [problem] = problems_of(site, text)
     assert problem.startswith("vtspolicy.yaml:1:")
     assert "nsk1.pw holds a secret and can be read by others" in problem
-
-
-NOT_BUILT = {
-    "console": ("{endpoint: 'tls:port=7443'}", "orders are commands"),
-}
-
-
-@pytest.mark.parametrize("key", NOT_BUILT)
-@pytest.mark.parametrize("way", ["file", "environment", "command line"])
-def test_what_is_not_built_is_refused_with_what_to_do_instead(site, key, way):
-    written, remedy = NOT_BUILT[key]
-    text = LISTEN + (f"{key}: {written}\n" if way == "file" else "")
-    options = {
-        "environment": {"environ": {f"VTSPOLICY_{key.upper()}": written}},
-        "command line": {"overrides": {key: written}},
-    }.get(way, {})
-    [problem] = problems_of(site, text, **options)
-    assert remedy in problem
-    assert "this version" in problem
 
 
 def test_a_ledger_in_postgresql_is_refused_without_its_password(site):

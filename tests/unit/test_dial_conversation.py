@@ -131,6 +131,7 @@ def test_a_key_that_the_host_does_not_know_is_refused(tmp_path):
         (USER_KEY.public().toString("OPENSSH"), "is a public key"),
         (USER_KEY.toString("OPENSSH", passphrase="x"), "passphrase"),
     ],
+    ids=["empty", "rubbish", "public", "locked"],
 )
 def test_a_key_file_that_cannot_be_used_is_named(text, told, tmp_path):
     (tmp_path / "id").write_bytes(text)

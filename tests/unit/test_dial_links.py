@@ -302,11 +302,11 @@ def test_a_reload_changes_only_links_whose_settings_changed(site):
     up = here.link
     here.dialer.renew(here.configuration)
     assert here.link is up
-    hosts = dict(here.configuration.hosts)
-    hosts["NSK1"] = evolve(hosts["NSK1"], families=())
-    here.dialer.renew(evolve(here.configuration, hosts=hosts))
+    here.hosts["NSK1"] = evolve(here.hosts["NSK1"], families=())
+    here.dialer.renew(here.configuration)
+    here.sessions.renew()
     assert here.link is up
-    assert up.session.hosts == (hosts["NSK1"],)
+    assert up.session.session.hosts == (here.hosts["NSK1"],)
     assert up.link.state is LinkState.READING
     here.dialer.renew(evolve(here.configuration, dial=(evolve(here.dials[0], overlap=5.0),)))
     here.run(5)

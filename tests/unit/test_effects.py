@@ -9,7 +9,7 @@ from vtspolicy.engine.effects import Effects, EngineLedger
 from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Book, Intake
+from vtspolicy.ledger import History, Intake, JobRecords, NoticeRecords, RequestRecords
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
@@ -95,8 +95,8 @@ def result(deferred):
 
 def started(ledger, jobs):
     """The numbers of jobs of one request; the first of them runs."""
-    recorded = result(ledger.write(Book.record, intake(jobs)))
-    ledger.write(Book.start_attempt, recorded.jobs[0].id, 2.0)
+    recorded = result(ledger.write(RequestRecords.record, intake(jobs)))
+    ledger.write(JobRecords.start_attempt, recorded.jobs[0].id, 2.0)
     return [job.id for job in recorded.jobs]
 
 
@@ -104,9 +104,9 @@ def test_a_change_is_applied_in_one_order(parts, ledger):
     running, waiting = started(ledger, 2)
     parts.did.clear()
 
-    def all_kinds(book):
-        book.cancel_request(1, "operator alice", 3.0)
-        book.record(intake())
+    def all_kinds(tx):
+        tx.requests.cancel(1, "operator alice", 3.0)
+        tx.requests.record(intake())
 
     ledger.write(all_kinds)
     assert parts.did == [
@@ -126,9 +126,9 @@ def test_what_fails_keeps_nothing_else_from_being_done(parts, ledger, broken):
     seen = []
     globalLogPublisher.addObserver(seen.append)
 
-    def all_kinds(book):
-        cancelled = book.cancel_request(1, "operator alice", 3.0)
-        book.record(intake(2))
+    def all_kinds(tx):
+        cancelled = tx.requests.cancel(1, "operator alice", 3.0)
+        tx.requests.record(intake(2))
         return cancelled
 
     cancelled = result(ledger.write(all_kinds))
@@ -144,12 +144,12 @@ def test_what_fails_keeps_nothing_else_from_being_done(parts, ledger, broken):
 def test_who_asked_gets_the_notices_about_its_own_commands_only(parts, ledger):
     session = Session()
     started(ledger, 1)
-    other = result(ledger.write(Book.record, intake()))
+    other = result(ledger.write(RequestRecords.record, intake()))
     parts.did.clear()
 
-    def cancel(book):
-        book.record(intake())
-        book.cancel_request(other.request, "host NSK1", 3.0)
+    def cancel(tx):
+        tx.requests.record(intake())
+        tx.requests.cancel(other.request, "host NSK1", 3.0)
 
     ledger.write_for(session, cancel)
     pushed = [each for what, *rest in parts.did if what == "push" for each in rest]
@@ -160,7 +160,7 @@ def test_a_session_that_could_not_be_answered_fails(parts, ledger):
     """What waits for it in the ledger comes on its next connection."""
     session = Session()
     parts.fails.add("push")
-    assert result(ledger.write_for(session, Book.record, intake())).request == 1
+    assert result(ledger.write_for(session, RequestRecords.record, intake())).request == 1
     (failure,) = session.failures
     assert failure.check(KeyError)
     assert ("put", 1) in parts.did
@@ -170,28 +170,26 @@ def test_what_is_written_while_a_change_is_applied_is_applied_behind_it(parts, l
     order = []
 
     def start(job):
-        written = ledger.write(Book.start_attempt, job, 2.0)
+        written = ledger.write(JobRecords.start_attempt, job, 2.0)
         written.addCallback(lambda _: order.append((job, len(parts.did))))
 
     parts.on_put = start
-    result(ledger.write(Book.record, intake(2)))
+    result(ledger.write(RequestRecords.record, intake(2)))
     assert [what for what, *_ in parts.did] == ["push", "put", "put", "changed", *["changed"] * 2]
     assert order == [(1, 5), (2, 6)]  # each result behind its own effects, in order
 
 
 def test_a_job_that_waits_is_kept_until_its_turn_or_its_end(effects, ledger):
-    jobs = result(ledger.write(Book.record, intake(2))).jobs
+    jobs = result(ledger.write(RequestRecords.record, intake(2))).jobs
     assert effects.recent.take(jobs[0].id) == jobs[0]
     assert effects.recent.take(jobs[0].id) is None
-    ledger.write(Book.cancel_job, jobs[1].id, "operator alice", 2.0)
+    ledger.write(JobRecords.cancel, jobs[1].id, "operator alice", 2.0)
     assert effects.recent.take(jobs[1].id) is None
 
 
 def test_a_write_that_nobody_has_to_act_on_does_nothing(parts, ledger):
-    assert result(ledger.write(Book.delivered, [17], 1.0)) == 0
-    assert result(ledger.write(Book.add_history, "x", None, "y", cause="", actor="z", at=1.0)) is (
-        None
-    )
+    assert result(ledger.write(NoticeRecords.deliver, [17], 1.0)) == 0
+    assert result(ledger.write(History.add, "x", None, "y", cause="", actor="z", at=1.0)) is (None)
     assert parts.did == []
 
 
@@ -228,6 +226,6 @@ def test_a_job_that_was_cancelled_before_its_second_attempt_has_its_run_time(wor
     (life,) = world.machine.running
     world.runner.exit(life.run.key, 9)
     world.settle()
-    assert world.ledger.book.job(1).state is JobState.WAITING
+    assert world.ledger.tx.jobs.get(1).state is JobState.WAITING
     world.cancel_by_operator(1)
     assert seconds(world, "cancelled") == pytest.approx(5.0, abs=0.1)

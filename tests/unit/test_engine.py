@@ -138,7 +138,7 @@ def test_a_query_that_verifies_is_asked_again_by_the_next_server(world):
 def test_a_job_that_an_operator_has_run_again_is_accepted_before_it_is_started(world):
     world.send("NSK2", "VTSPolicy DSK 'archive /VAULT01/ONE'")
     world.runner.exit("000001-1", 9)
-    world.retry(world.ledger.book.job(1))
+    world.retry(world.ledger.tx.jobs.get(1))
     assert words(world, "NSK2")[-2:] == ["ACCEPTED", "STARTED"]
 
 
@@ -151,4 +151,4 @@ def test_a_run_that_is_lost_again_and_again_ends_interrupted(world):
         "ACCEPTED",
         "INTERRUPTED",
     ]
-    assert len(world.ledger.book.attempts(1)) == MOST_ATTEMPTS
+    assert len(world.ledger.tx.attempts.of_job(1)) == MOST_ATTEMPTS

@@ -58,7 +58,7 @@ def answer(world, key, code, output):
 
 
 def attempt(world, job=1):
-    return world.ledger.book.attempts(job)[-1]
+    return world.ledger.tx.attempts.of_job(job)[-1]
 
 
 def test_a_preparation_that_failed_shows_why(world):

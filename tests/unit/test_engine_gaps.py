@@ -122,11 +122,11 @@ def test_a_restore_after_such_a_crash_is_known_to_be_under_way(world):
     world.ledger.fault = Fault(2, "after")
     world.send("NSK1", "VTSPolicy Restore - P00001", 5)
     world.restart()
-    (tape,) = world.ledger.book.tapes_named("P00001")
+    (tape,) = world.ledger.tx.tapes.named("P00001")
     assert tape.restoring is not None
     world.work()
     assert world.path("P00001").read_bytes() == b"tape"
-    (tape,) = world.ledger.book.tapes_named("P00001")
+    (tape,) = world.ledger.tx.tapes.named("P00001")
     assert tape.state is TapeState.MIGRATED
 
 
@@ -143,9 +143,9 @@ def test_a_tape_that_is_emptied_while_its_copy_waits_is_not_copied(world):
     world.path("P00001").write_bytes(b"")
     world.work()
     assert world.words()[-3:] == [Word.COMPLETED, Word.COMPLETED, Word.FAILED]
-    (tape,) = world.ledger.book.tapes_named("P00001")
+    (tape,) = world.ledger.tx.tapes.named("P00001")
     assert tape.handle == copied
-    assert world.ledger.book.job(3).reason == Reason.EMPTY.words
+    assert world.ledger.tx.jobs.get(3).reason == Reason.EMPTY.words
 
 
 def test_a_mount_that_comes_while_others_are_looked_at_is_not_forgotten(world, monkeypatch):
@@ -175,10 +175,10 @@ def test_a_mount_that_comes_while_others_are_looked_at_is_not_forgotten(world, m
     world.clock.pass_time(30.0)
     world.settle()
     assert world.words().count(Word.MOUNTREADY) == 2
-    assert world.ledger.book.open_mounts() == []
+    assert world.ledger.tx.mounts.open() == []
 
 
-@pytest.mark.parametrize("verb", ["job", "known", "tapes_before"])
+@pytest.mark.parametrize("verb", ["JobRecords.get", "known", "AttemptRecords.tapes_before"])
 def test_a_ledger_that_cannot_be_read_for_a_while_costs_no_seat_and_no_end(
     world, monkeypatch, verb
 ):
@@ -186,7 +186,7 @@ def test_a_ledger_that_cannot_be_read_for_a_while_costs_no_seat_and_no_end(
     read = world.ledger.read
 
     def fails(asked, *args):
-        if asked.__name__ == verb:
+        if asked.__qualname__ == verb:
             return fail(sqlite3.OperationalError("disk I/O error"))
         return read(asked, *args)
 
@@ -202,7 +202,7 @@ def test_a_ledger_that_cannot_be_read_for_a_while_costs_no_seat_and_no_end(
         world.work()
     assert world.words()[-1] is Word.COMPLETED
     assert len(world.machine.starts) == len(set(world.machine.starts))
-    assert {each.number for each in world.ledger.book.attempts(1)} == {1}
+    assert {each.number for each in world.ledger.tx.attempts.of_job(1)} == {1}
     assert world.violations
     world.violations.clear()
 
@@ -240,7 +240,7 @@ def test_a_command_that_cannot_be_decided_does_not_hold_back_those_beside_it(wor
         "VTSPolicy Erase - P00001",
         "VTSPolicy DSK 'archive /VAULT01/PAY/P00002'",
     )
-    assert [job.tape for job in world.ledger.book.jobs()] == [
+    assert [job.tape for job in world.ledger.tx.jobs.find()] == [
         "/VAULT01/PAY/P00002",
         "/VAULT01/PAY/P00000",
     ]
@@ -289,7 +289,7 @@ def test_an_answer_that_cannot_be_written_keeps_no_job_from_its_turn(world, monk
 def test_a_reload_names_what_it_does_not_change(world):
     before = world.site.configuration
     after = evolve(before, settle=9.0, connections=9, output=9, waiting=9)
-    world.operator.listeners = SimpleNamespace(renew=lambda: None)
+    world.operator.sessions = SimpleNamespace(renew=lambda: None)
     world.operator.reread = lambda: evolve(world.site.reader, configuration=after)
     told = []
     world.operator.reload("operator alice").addCallback(told.append)
@@ -299,7 +299,7 @@ def test_a_reload_names_what_it_does_not_change(world):
 
 def test_a_server_keeps_its_name_until_the_next_start_whatever_a_reload_reads(world):
     configuration = evolve(world.site.configuration, node="newname.example.com")
-    world.operator.listeners = SimpleNamespace(renew=lambda: None)
+    world.operator.sessions = SimpleNamespace(renew=lambda: None)
     world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
     for _ in range(2):  # and it says so each time
         told = []
@@ -315,7 +315,7 @@ def test_a_job_that_is_cancelled_while_it_waits_is_never_started_from_memory(wor
     """Its place in memory is given up; and were it not, the ledger would refuse its start."""
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
     conductor = world.engine.job_runner
-    waiting = [job.id for job in world.ledger.book.jobs() if job.state is JobState.WAITING]
+    waiting = [job.id for job in world.ledger.tx.jobs.find() if job.state is JobState.WAITING]
     assert waiting
     assert set(waiting) <= set(conductor.recent._jobs)
     kept = dict(conductor.recent._jobs)
@@ -367,7 +367,7 @@ def take_away(world, **rights):
     if rights:
         hosts["NSK1"] = evolve(own, **rights)
     configuration = evolve(world.site.configuration, hosts=hosts)
-    world.operator.listeners = SimpleNamespace(renew=lambda: None, sessions=())
+    world.operator.sessions = SimpleNamespace(renew=lambda: None, all=())
     world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
     world.operator.reload("operator alice")
     for session in world.sessions:
@@ -403,7 +403,7 @@ def test_a_right_is_gone_too_for_a_connection_that_is_gone(world, slow):
     take_away(world, families=())
     slow()
     assert world.machine.starts == []
-    assert [each.state for each in world.ledger.book.requests()] == [RequestState.DENIED]
+    assert [each.state for each in world.ledger.tx.requests.find()] == [RequestState.DENIED]
 
 
 @pytest.mark.parametrize("rights", [{"vaults": ()}, {"systems": ("\\OTHER",)}, {}])
@@ -524,10 +524,10 @@ def hang_up(world, session):
 def test_what_came_in_whole_is_recorded_before_a_stop_and_when_its_connection_is_gone(narrow, end):
     session = narrow.connect("NSK1", format="ems")
     burst(narrow, session)
-    assert len(narrow.ledger.book.requests()) == 1
+    assert len(narrow.ledger.tx.requests.find()) == 1
     end(narrow, session)
     narrow.clock.pass_time(FULL_PAUSE)
-    assert len(narrow.ledger.book.requests()) == 5
+    assert len(narrow.ledger.tx.requests.find()) == 5
     assert not session.is_busy
 
 

@@ -64,7 +64,7 @@ def test_after_a_first_attempt_its_copy_is_looked_for(world):
     world.runner.exit("000001-1-verify", 0)
     world.settle()
     assert world.machine.starts == ["000001-1", "000001-1-verify"]
-    assert world.ledger.book.job(1).state is JobState.COMPLETED
+    assert world.ledger.tx.jobs.get(1).state is JobState.COMPLETED
 
 
 def test_after_a_later_attempt_the_copy_that_an_earlier_one_has_left_is_not_taken_for_it(world):
@@ -91,5 +91,5 @@ def test_a_queued_job_of_an_earlier_attempt_is_not_followed_for_a_later_one(worl
             world.runner.exit(life.run.key, 0, "state T\n")
     world.settle()
     world.clock.pass_time(1.0)
-    assert world.ledger.book.job(1).state is state
+    assert world.ledger.tx.jobs.get(1).state is state
     assert ("000001-3" in world.machine.starts) == (number == 77)

@@ -36,7 +36,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.listeners = None
+    world.operator.sessions = None
     yield world
     world.close()
 
@@ -190,7 +190,7 @@ def test_a_host_does_not_decide_how_much_is_logged_of_what_it_may_not(world, lin
 def test_who_had_a_job_run_again_is_reported(world, lines):
     world.send("NSK1", NIGHT)
     run_out(world, 0)
-    world.retry(world.ledger.book.job(1))
+    world.retry(world.ledger.tx.jobs.get(1))
     again = about(lines, "request_accepted")[-1]
     assert (again["by"], again["again"], again["req"], again["ref"]) == (
         "operator alice",
@@ -199,4 +199,4 @@ def test_who_had_a_job_run_again_is_reported(world, lines):
         None,
     )
     assert about(lines, "job_started")[-1]["repeats"] == 1
-    assert world.ledger.book.job(2).state is JobState.RUNNING
+    assert world.ledger.tx.jobs.get(2).state is JobState.RUNNING

@@ -66,7 +66,7 @@ class Night(RuleBasedStateMachine):
 
     @property
     def requests(self):
-        return self.world.ledger.book.requests(limit=10)
+        return self.world.ledger.tx.requests.find(limit=10)
 
     # What hosts do
 
@@ -162,7 +162,7 @@ class Night(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def retry(self, which):
-        ended = [job for job in self.world.ledger.book.jobs(limit=6) if not job.state.is_live]
+        ended = [job for job in self.world.ledger.tx.jobs.find(limit=6) if not job.state.is_live]
         if ended:
             self.world.retry(ended[which % len(ended)])
 

@@ -63,8 +63,8 @@ def test_no_preparation_of_a_run_that_may_have_been_made_gets_round_on_interrupt
         world.runner.exit(life.run.key, 1)
     world.clock.pass_time(200.0, 10.0)
     assert world.machine.starts == starts
-    assert world.ledger.book.job(1).state is JobState.INTERRUPTED
-    assert "nothing is left of its run" in world.ledger.book.job(1).reason
+    assert world.ledger.tx.jobs.get(1).state is JobState.INTERRUPTED
+    assert "nothing is left of its run" in world.ledger.tx.jobs.get(1).reason
 
 
 def test_hours_are_looked_at_only_where_a_rule_has_some(world, monkeypatch):

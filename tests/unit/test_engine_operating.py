@@ -24,8 +24,8 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    doors = SimpleNamespace(sessions=(), hold=lambda: None, let_go=lambda: None)
-    world.operator.listeners = doors
+    doors = SimpleNamespace(all=(), hold=lambda: None, let_go=lambda: None)
+    world.operator.sessions = doors
     yield world
     world.close()
 
@@ -45,7 +45,7 @@ def test_a_drain_and_its_end_stand_in_the_history_once_each(world):
         if verb == "resume":
             assert answer["was_draining"] == (actor == BOB)
         world.clock.pass_time(1.0)
-    lines = world.ledger.book.history("server")
+    lines = world.ledger.tx.history.about("server")
     assert [(line.before, line.after, line.actor) for line in lines] == [
         ("working", "draining", ALICE),
         ("draining", "working", BOB),
@@ -58,13 +58,15 @@ def test_a_drain_that_a_restart_ended_is_in_the_history_as_ended_once(world):
     world.restart()
     world.operator.begin()
     world.operator.begin()
-    lines = [(line.before, line.after, line.actor) for line in world.ledger.book.history("server")]
+    lines = [
+        (line.before, line.after, line.actor) for line in world.ledger.tx.history.about("server")
+    ]
     assert lines == [("working", "draining", ALICE), ("draining", "working", "engine")]
 
 
 def test_a_start_after_no_drain_leaves_no_line(world):
     world.operator.begin()
-    assert world.ledger.book.history("server") == []
+    assert world.ledger.tx.history.about("server") == []
 
 
 def test_a_drain_does_not_wait_for_a_ledger_that_takes_no_writes(world, monkeypatch):
@@ -94,7 +96,7 @@ def test_a_full_queue_takes_no_order_and_no_retry_either(world):
         assert isinstance(answer, Refused)
         assert "the queue is full: 3 jobs wait, and `waiting` allows 3" in str(answer)
     assert world.engine.queue.waiting == 3
-    assert len(world.ledger.book.requests()) == 4
+    assert len(world.ledger.tx.requests.find()) == 4
     world.engine.queue.resume()
     world.settle()
     assert said(world, world.operator.retry(1, ALICE))["job"] == 5
@@ -117,26 +119,26 @@ def test_a_job_that_is_being_run_again_is_not_run_again_beside_that(world):
     world.settle()
     assert said(world, world.operator.retry(1, ALICE))["job"] == 4
     assert "as job 4" in str(said(world, world.operator.retry(1, ALICE)))
-    live = [job.id for job in world.ledger.book.jobs(state=JobState.RUNNING)]
+    live = [job.id for job in world.ledger.tx.jobs.find(state=JobState.RUNNING)]
     assert live == [4]
 
 
 def test_an_order_keeps_its_reason_in_the_history_and_tells_the_host(world):
     world.send("NSK1", ORDER)
     said(world, world.operator.cancel(1, None, ALICE, "the wrong pool"))
-    (job,) = world.ledger.book.jobs()
+    (job,) = world.ledger.tx.jobs.find()
     assert job.reason == "cancelled by operator alice: the wrong pool"
     final = [each for each in world.mail["NSK1"].notices if each.word.is_final]
     assert final[0].fields["reason"] == job.reason
     said(world, world.operator.retry(1, BOB, "the right one"))
     said(world, world.operator.drain(BOB, "upgrade"))
-    assert world.ledger.book.history("job 1")[-1].cause.endswith("as job 2: the right one")
-    assert world.ledger.book.history("server")[-1].cause.endswith(": upgrade")
+    assert world.ledger.tx.history.about("job 1")[-1].cause.endswith("as job 2: the right one")
+    assert world.ledger.tx.history.about("server")[-1].cause.endswith(": upgrade")
 
 
 def test_the_server_shows_why_jobs_wait_and_how_far_they_are(world):
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'")
-    jobs = world.ledger.book.jobs()
+    jobs = world.ledger.tx.jobs.find()
     known = world.operator.live(jobs)
     waiting = next(job for job in jobs if job.state is JobState.WAITING)
     assert (known[waiting.id].waits_for, known[waiting.id].place) == ("seat", 1)

@@ -155,7 +155,7 @@ def test_a_job_is_reported_as_cancelled_when_no_question_of_any_server_is_left(w
     orphan = verifying(world)
     world.restart()
     world.cancel_by_operator(1)
-    assert world.ledger.book.job(1).state is JobState.CANCELLED
+    assert world.ledger.tx.jobs.get(1).state is JobState.CANCELLED
     assert running(world) == []
     assert world.machine.lives[orphan].ended is not None
 
@@ -167,7 +167,7 @@ def test_what_other_jobs_ask_is_left_alone(world):
         world.runner.exit(key)
     world.settle()
     assert running(world) == ["000001-1-verify", "000002-1-verify"]
-    job = world.ledger.book.job(1)
+    job = world.ledger.tx.jobs.get(1)
     world.runner.crash()
     done = world.engine.job_runner.programs._asked(job)
     assert list(done) == ["000001-1-verify"]
@@ -185,7 +185,7 @@ def test_a_run_that_cannot_be_stopped_keeps_nobody_from_being_told_or_stopped(wo
 
     monkeypatch.setattr(world.runner, "stop", refuse)
     world.cancel_by_host("NSK2", 1, 2)
-    states = [world.ledger.book.job(job).state for job in (1, 2, 3)]
+    states = [world.ledger.tx.jobs.get(job).state for job in (1, 2, 3)]
     assert states == [JobState.STOPPING, JobState.CANCELLED, JobState.CANCELLED]
     assert world.sessions[-1].is_live
     assert len(world.violations) == 1  # it is a defect, and logged as one

@@ -114,7 +114,7 @@ class QueuedWorld(World):
 
     @property
     def job(self):
-        return self.ledger.book.job(1)
+        return self.ledger.tx.jobs.get(1)
 
     @property
     def final(self):
@@ -161,7 +161,7 @@ def test_a_job_that_continues_in_its_application_is_never_reported_as_cancelled(
     reason = world.final.fields["reason"]
     assert reason.startswith("cancelled by host NSK2; the application's job 77 was to be cancelled")
     assert reason.endswith("is still in state R")
-    assert world.ledger.book.request(1).reason == reason
+    assert world.ledger.tx.requests.get(1).reason == reason
 
 
 def test_a_job_of_which_nothing_is_heard_is_never_reported_as_cancelled(world):

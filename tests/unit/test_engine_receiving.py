@@ -13,7 +13,7 @@ from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.commands.receiving import MOST_KEPT, MOST_TEXT, Backlog, Kept
 from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.events.event import Event
-from vtspolicy.hosts.session import LINGER
+from vtspolicy.hosts.session_life import LINGER
 from vtspolicy.jobs import RequestState
 from vtspolicy.notices import Word
 from vtspolicy.sessions import SessionState
@@ -33,7 +33,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.listeners = SimpleNamespace(renew=lambda: None, sessions=world.sessions)
+    world.operator.sessions = SimpleNamespace(renew=lambda: None, all=world.sessions)
     yield world
     world.close()
     assert not world.violations
@@ -83,7 +83,7 @@ def named(operation, ref, tape="P00000"):
 
 def requests(world):
     """The references of all requests in the ledger, as they were recorded."""
-    return [each.ref for each in reversed(world.ledger.book.requests())]
+    return [each.ref for each in reversed(world.ledger.tx.requests.find())]
 
 
 def told(world):
@@ -133,7 +133,7 @@ def test_what_would_make_jobs_is_taken_in_its_order_when_the_drain_ends(world):
     for name in "abc":
         tell(world, session, named("archive", name), named("selective", name.upper()))
     world.clock.pass_time(60.0)
-    assert world.ledger.book.requests() == []
+    assert world.ledger.tx.requests.find() == []
     assert session.kept == 6
     resume(world)
     assert requests(world) == ["a", "A", "b", "B", "c", "C"]
@@ -158,7 +158,7 @@ def test_a_question_about_a_command_that_is_kept_comes_after_it(world, verb):
     tell(world, session, f"{verb} - ref=kept")
     assert told(world) == [("DENIED", "host NSK1 has no request ref=other")]
     resume(world)
-    assert [each.operation for each in reversed(world.ledger.book.requests())] == [
+    assert [each.operation for each in reversed(world.ledger.tx.requests.find())] == [
         verb.lower(),
         "archive",
         verb.lower(),
@@ -205,9 +205,9 @@ def test_what_is_refused_under_the_name_of_a_kept_command_comes_after_it(world):
     session = world.connect("NSK1", format="ems")
     drain(world)
     tell(world, session, named("archive", "same"), "NBU 'archive /VAULT01/PAY ref=same'")
-    assert world.ledger.book.requests() == []
+    assert world.ledger.tx.requests.find() == []
     resume(world)
-    states = [each.state for each in reversed(world.ledger.book.requests())]
+    states = [each.state for each in reversed(world.ledger.tx.requests.find())]
     assert states == [RequestState.OPEN, RequestState.NORULE]
 
 
@@ -216,7 +216,7 @@ def test_a_tape_that_is_not_there_is_looked_for_again_when_the_drain_ends(world)
     session = world.connect("NSK1", format="ems")
     drain(world)
     tell(world, session, "Erase - P00009 ref=new")
-    assert world.ledger.book.requests() == []
+    assert world.ledger.tx.requests.find() == []
     path.write_bytes(b"tape")
     resume(world)
     path.unlink()
@@ -237,10 +237,10 @@ def test_acknowledgements_are_taken_during_a_drain(world):
         event = json.dumps({**line, "text": f"VTSPolicy {text}"}).encode()
         session.dataReceived(event + b"\n")
         world.settle()
-    (notice,) = world.ledger.book.pending_notices("NSK2")
+    (notice,) = world.ledger.tx.notices.pending("NSK2")
     session.dataReceived(json.dumps({"ack": [notice.id]}).encode() + b"\n")
     world.settle()
-    assert world.ledger.book.pending_notices("NSK2") == []
+    assert world.ledger.tx.notices.pending("NSK2") == []
     assert session.kept == 1
 
 
@@ -342,7 +342,7 @@ def test_a_stop_takes_what_waits_behind_a_full_backlog(world):
     assert session.kept == MOST_KEPT
     world.engine.unwatch()
     world.clock.pass_time(FULL_PAUSE)
-    assert len(world.ledger.book.requests(limit=1000)) == MOST_KEPT + 3
+    assert len(world.ledger.tx.requests.find(limit=1000)) == MOST_KEPT + 3
     assert not session.is_busy
 
 
@@ -434,7 +434,7 @@ def test_all_that_wait_are_taken_at_once_when_there_is_room_for_all(world):
     for name in range(50):
         tell(world, world.connect("NSK1", format="ems"), named("archive", f"r{name}"))
     resume(world)
-    assert len(world.ledger.book.requests(limit=1000)) == 50
+    assert len(world.ledger.tx.requests.find(limit=1000)) == 50
 
 
 def test_a_connection_does_not_wait_for_another_to_look_when_there_is_room_for_both(world):
@@ -589,8 +589,8 @@ def test_a_right_that_is_given_while_tapes_are_looked_at_brings_nothing_before_i
     assert late
     waiting = 2 if text.startswith("DSK") else 1
     assert session.kept == waiting
-    assert world.ledger.book.jobs() == []
-    assert len(world.ledger.book.requests()) == 2 - waiting
+    assert world.ledger.tx.jobs.find() == []
+    assert len(world.ledger.tx.requests.find()) == 2 - waiting
 
 
 def test_a_right_that_is_taken_away_while_another_command_is_recorded_is_gone(world, monkeypatch):

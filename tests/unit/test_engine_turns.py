@@ -7,7 +7,7 @@ from attrs import evolve
 from engines import Fault, Site, World
 
 from vtspolicy.jobs import JobState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import JobRecords
 from vtspolicy.rules.load import load_table
 from vtspolicy.testing.runner import FakeRunner
 
@@ -92,7 +92,7 @@ def test_a_job_that_is_cancelled_as_its_hours_are_found_out_keeps_no_lock(world,
 
     def answer_late(verb, *args):
         answer = read(verb, *args)
-        if verb is not Book.job:
+        if verb is not JobRecords.get:
             return answer
         answer.pause()
         late.append(answer)
@@ -117,7 +117,7 @@ def test_when_a_job_may_start_is_recorded_with_it(world):
     at(world, 12)
     world.send("NSK1", NIGHTLY, 1)
     at(world, 20)
-    job = world.ledger.book.job(1)
+    job = world.ledger.tx.jobs.get(1)
     assert job.state is JobState.RUNNING
     assert datetime.fromtimestamp(job.due).astimezone().hour == 20
 
@@ -200,7 +200,7 @@ def test_the_history_names_the_jobs_that_a_lock_was_taken_from(world):
         world.settle()
     world.restart()
     assert running(world) == [1, 2, 3]
-    lines = world.ledger.book.history("lock the robot")
+    lines = world.ledger.tx.history.about("lock the robot")
     assert [line.cause for line in lines] == [
         "an operator asked for it; taken from job 1",
         "an operator asked for it; taken from job 2",
@@ -212,7 +212,7 @@ def test_a_lock_that_no_job_holds_is_not_released_and_leaves_no_trace(world):
     world.operator.release_lock("the robot", "operator alice").addCallback(told.append)
     world.settle()
     assert told == [{"lock": "the robot", "released": False}]
-    assert world.ledger.book.history("lock the robot") == []
+    assert world.ledger.tx.history.about("lock the robot") == []
 
 
 def test_after_a_restart_a_running_job_is_shown_since_its_start(world):
@@ -237,14 +237,14 @@ def power_fails(world, key):
 
 
 def states(world, job=1):
-    return [attempt.state for attempt in world.ledger.book.attempts(job)]
+    return [attempt.state for attempt in world.ledger.tx.attempts.of_job(job)]
 
 
 def test_a_run_of_which_a_power_failure_left_nothing_is_not_made_again(world):
     world.send("NSK1", SEVERAL, 1)
     power_fails(world, "000001-1")
-    assert world.ledger.book.job(1).state is JobState.INTERRUPTED
-    assert "nothing is left of its run" in world.ledger.book.job(1).reason
+    assert world.ledger.tx.jobs.get(1).state is JobState.INTERRUPTED
+    assert "nothing is left of its run" in world.ledger.tx.jobs.get(1).reason
     assert world.machine.starts == ["000001-1"]
 
 
@@ -271,10 +271,10 @@ def test_a_run_without_a_folder_may_have_been_made_where_the_spool_was_emptied(w
     world.runner.forget("000001-1")
     world.machine.ledger = None
     world.start()
-    assert world.ledger.book.job(1).state is JobState.INTERRUPTED
-    assert "nothing is left of its run" in world.ledger.book.job(1).reason
+    assert world.ledger.tx.jobs.get(1).state is JobState.INTERRUPTED
+    assert "nothing is left of its run" in world.ledger.tx.jobs.get(1).reason
     assert world.machine.starts == ["000001-1", "000002-1"]
-    assert world.machine.ledger == world.ledger.book.uid()
+    assert world.machine.ledger == world.ledger.tx.meta.uid()
 
 
 def start_without_mark(world):
@@ -287,7 +287,7 @@ def start_without_mark(world):
 
 def test_a_ledger_and_a_spool_of_before_the_marks_belong_together(world):
     world.send("NSK1", SEVERAL, 1)  # its spool is full, or it is still prepared
-    world.ledger.book._connection.execute("DELETE FROM meta WHERE key = 'spool_mark'")
+    world.ledger.tx.sql.connection.execute("DELETE FROM meta WHERE key = 'spool_mark'")
     start_without_mark(world)
     assert world.machine.starts == ["000001-1", "000001-1"]
     assert states(world) == [None]
@@ -316,10 +316,10 @@ def test_what_was_doubted_is_doubted_by_the_next_server_too(world):
     world.machine.ledger = None
     world.ledger.fault = Fault(at=len(world.ledger.verbs) + 2, how="before")
     world.start()
-    assert world.ledger.book.job(1).state is JobState.RUNNING
+    assert world.ledger.tx.jobs.get(1).state is JobState.RUNNING
     world.ledger.fault = None
     world.restart()
-    assert world.ledger.book.job(1).state is JobState.INTERRUPTED
+    assert world.ledger.tx.jobs.get(1).state is JobState.INTERRUPTED
     assert world.machine.starts == ["000001-1"]
 
 
@@ -339,12 +339,12 @@ def test_a_run_that_was_lost_is_repeated_where_retry_names_it_and_no_oftener_tha
     world.send("NSK1", REPEATED, 1)
     world.runner.lose("000001-1")
     world.settle()
-    assert world.ledger.book.job(1).state is JobState.WAITING
+    assert world.ledger.tx.jobs.get(1).state is JobState.WAITING
     world.clock.pass_time(300.0)
     assert world.machine.starts == ["000001-1", "000001-2"]
     world.runner.exit("000001-2")
     world.settle()
-    assert world.ledger.book.job(1).state is JobState.COMPLETED
+    assert world.ledger.tx.jobs.get(1).state is JobState.COMPLETED
 
 
 def test_no_attempt_begins_when_the_time_of_all_is_over(world):
@@ -356,7 +356,7 @@ def test_no_attempt_begins_when_the_time_of_all_is_over(world):
     world.engine.queue.resume()
     world.settle()
     assert world.machine.starts == ["000001-1"]
-    job = world.ledger.book.job(1)
+    job = world.ledger.tx.jobs.get(1)
     assert (job.state, job.reason) == (
         JobState.TIMEDOUT,
         "all attempts together took longer than 600 s",

@@ -91,10 +91,10 @@ def shown(world, seconds=None):
 def until_ended(world, job):
     """Let time pass, minute by minute, until the job has ended; return what the clock shows."""
     for _ in range(20 * 60):
-        if not world.ledger.book.job(job).state.is_live:
+        if not world.ledger.tx.jobs.get(job).state.is_live:
             break
         world.clock.pass_time(60.0)
-    return shown(world, world.ledger.book.job(job).finished)
+    return shown(world, world.ledger.tx.jobs.get(job).finished)
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -109,7 +109,7 @@ def test_the_time_of_all_attempts_ends_while_the_next_one_waits_for_its_hours(wo
         world.restart()
         world.connect("NSK1")
     assert until_ended(world, 1) == "2026-06-01 07:00"
-    job, other = world.ledger.book.job(1), world.ledger.book.job(2)
+    job, other = world.ledger.tx.jobs.get(1), world.ledger.tx.jobs.get(2)
     assert (job.state, job.reason) == (JobState.TIMEDOUT, TOTAL)
     assert shown(world, other.started) == "2026-06-01 07:00"
     assert world.mail["NSK1"].finals[1] == [Word.TIMEDOUT]
@@ -125,9 +125,9 @@ def test_the_time_of_all_attempts_ends_while_the_seat_is_taken(world, restarts):
     world.settle()
     if restarts:
         world.restart()
-    assert world.ledger.book.job(2).state is JobState.RUNNING
+    assert world.ledger.tx.jobs.get(2).state is JobState.RUNNING
     assert until_ended(world, 1) == "2026-06-01 14:00"
-    assert world.ledger.book.job(1).reason == TOTAL
+    assert world.ledger.tx.jobs.get(1).reason == TOTAL
     assert world.engine.queue.waiting == 0
     world.runner.exit("000002-1")
     world.settle()
@@ -141,7 +141,7 @@ def test_a_job_that_is_tried_again_in_time_is_not_ended_by_the_time_of_all(world
     world.clock.pass_time(301.0)
     world.runner.exit("000001-2")
     world.clock.pass_time(3 * 3600.0)
-    assert world.ledger.book.job(1).state is JobState.COMPLETED
+    assert world.ledger.tx.jobs.get(1).state is JobState.COMPLETED
     assert not world.engine.wait_timeouts._waits
 
 
@@ -160,10 +160,10 @@ def test_hours_are_those_of_the_clock_on_the_wall_also_when_it_is_changed_before
     set_to(world, sent)
     world.send("NSK1", AT_FOUR, 1)
     turns = []
-    while world.ledger.book.job(1).state is JobState.WAITING:
-        turns.append(world.ledger.book.job(1).due)
+    while world.ledger.tx.jobs.get(1).state is JobState.WAITING:
+        turns.append(world.ledger.tx.jobs.get(1).due)
         world.clock.pass_time(1800.0)
-    assert shown(world, world.ledger.book.job(1).started) == start
+    assert shown(world, world.ledger.tx.jobs.get(1).started) == start
     assert [shown(world, due) for due in set(turns)] == [start]
     world.runner.exit("000001-1")
     world.settle()

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from vtspolicy.events.event import Event, identity
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Ending, Intake
+from vtspolicy.ledger import Ending, Intake, JobRecords, RequestRecords
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
 from vtspolicy.tapes import Tape
@@ -34,7 +34,7 @@ class Ledger(RuleBasedStateMachine):
     @initialize()
     def begin(self):
         self.ledger = MemoryLedger()
-        self.book = self.ledger.book
+        self.tx = self.ledger.tx
         self.clock = 1000.0
         self.events = {}  # minute -> request
         self.jobs = {}  # request -> its jobs
@@ -61,7 +61,7 @@ class Ledger(RuleBasedStateMachine):
         tape = Tape(vault="V", pool="P", cartridge="A", path="/V/P/A")
         plan = PlannedJob(work=WORK, values={}, lock=None, tape=tape)
         recorded = self.do(
-            type(self.book).record,
+            RequestRecords.record,
             Intake(
                 event=event,
                 host="NSK1",
@@ -79,7 +79,7 @@ class Ledger(RuleBasedStateMachine):
             self.jobs[recorded.request] = [job.id for job in recorded.jobs]
             self.state.update((job.id, "live") for job in recorded.jobs)
 
-    @rule(verb=st.sampled_from(["record", "start_attempt", "finish_attempt", "cancel_job"]))
+    @rule(verb=st.sampled_from(["record", "start_attempt", "finish_attempt", "cancel"]))
     def fail_next(self, verb):
         def once(name):
             if name == verb:
@@ -92,7 +92,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(number=NUMBER)
     def start(self, number):
         job = self.pick(number)
-        started = self.do(type(self.book).start_attempt, job, self.clock)
+        started = self.do(JobRecords.start_attempt, job, self.clock)
         if started is not None:
             self.attempts.append((job, started.job.attempt))
 
@@ -107,13 +107,13 @@ class Ledger(RuleBasedStateMachine):
     def stop_and_finish(self, number, state, over):
         job = self.pick(number)
         self.start(number)
-        self.note(self.do(type(self.book).cancel_job, job, "operator", self.clock))
-        if self.book.job(job).attempt:
-            self.end(job, self.book.job(job).attempt, state, over, False)
+        self.note(self.do(JobRecords.cancel, job, "operator", self.clock))
+        if self.tx.jobs.get(job).attempt:
+            self.end(job, self.tx.jobs.get(job).attempt, state, over, False)
 
     def end(self, job, attempt, state, over, twice):
         ending = Ending(state=state, due=self.clock + 5.0, over=over, reason=f"end {self.clock}")
-        finished = self.do(type(self.book).finish_attempt, job, attempt, ending, self.clock)
+        finished = self.do(JobRecords.finish_attempt, job, attempt, ending, self.clock)
         if finished is None:
             return
         if finished.changed:
@@ -130,26 +130,26 @@ class Ledger(RuleBasedStateMachine):
             else:
                 assert told == ending.reason
         if twice:
-            again = self.book.finish_attempt(job, attempt, ending, self.clock)
+            again = self.tx.jobs.finish_attempt(job, attempt, ending, self.clock)
             assert not again.changed
             assert again.notices == ()
 
     @precondition(lambda self: self.state)
     @rule(number=NUMBER)
     def cancel_job(self, number):
-        self.note(self.do(type(self.book).cancel_job, self.pick(number), "operator", self.clock))
+        self.note(self.do(JobRecords.cancel, self.pick(number), "operator", self.clock))
 
     @precondition(lambda self: self.jobs)
     @rule(number=NUMBER)
     def cancel_request(self, number):
         request = sorted(self.jobs)[number % len(self.jobs)]
-        self.note(self.do(type(self.book).cancel_request, request, "operator", self.clock))
+        self.note(self.do(RequestRecords.cancel, request, "operator", self.clock))
 
     @precondition(lambda self: self.state)
     @rule(number=NUMBER, state=st.sampled_from([JobState.TIMEDOUT, JobState.FAILED]))
     def end_waiting(self, number, state):
         job = self.pick(number)
-        ended = self.do(type(self.book).end_job, job, state, "too late", self.clock)
+        ended = self.do(JobRecords.end, job, state, "too late", self.clock)
         if ended is not None and not ended.job.state.is_live:
             self.state[job] = "ended"
 
@@ -177,15 +177,15 @@ class Ledger(RuleBasedStateMachine):
             return
         for request, jobs in self.jobs.items():
             ended = all(self.state[job] == "ended" for job in jobs)
-            finals = [each for each in self.book.notices_of(request) if each.word.is_final]
+            finals = [each for each in self.tx.notices.of_request(request) if each.word.is_final]
             assert len(finals) == ended
-            row = self.book.request(request)
+            row = self.tx.requests.get(request)
             assert row.live == sum(self.state[job] == "live" for job in jobs)
             assert (row.finished is not None) == ended
             assert (row.state is RequestState.OPEN) == (not ended)
             assert row.ok + row.warn + row.failed == len(jobs) - row.live
             self.the_reason_is_that_of_the_worst(row, finals)
-        counts = self.book.counts().jobs
+        counts = self.tx.counts().jobs
         assert sum(counts.values()) == len(self.state)
         live = sum(count for state, count in counts.items() if state.is_live)
         assert live == sum(state == "live" for state in self.state.values())
@@ -196,7 +196,9 @@ class Ledger(RuleBasedStateMachine):
         Of several jobs it is told with the tape. A job that is completed has a reason where there
         was nothing to do: here each has one.
         """
-        ends = sorted(self.book.jobs(request=row.id), key=lambda job: (job.finished or 0.0, job.id))
+        ends = sorted(
+            self.tx.jobs.find(request=row.id), key=lambda job: (job.finished or 0.0, job.id)
+        )
         if row.finished is None or not ends:
             return
         for state in WORST_FIRST:

@@ -8,10 +8,11 @@ import pytest
 
 from vtspolicy import ledger
 from vtspolicy.jobs import JobState
-from vtspolicy.ledger.book import Book
+from vtspolicy.ledger import Transaction
 from vtspolicy.ledger.errors import LedgerTooNew
 from vtspolicy.ledger.file import migrate
 from vtspolicy.ledger.sql import migrations, parse, queries
+from vtspolicy.ledger.statements import Statements
 
 FRAGMENTS = re.compile(r"_columns$")
 
@@ -65,7 +66,7 @@ def test_jobs_that_went_wrong_are_found_without_walking_over_the_others(connecti
     migrate(connection, ":memory:")
     seen = []
     connection.set_trace_callback(seen.append)
-    Book(connection).jobs(state=JobState.FAILED)
+    Transaction(Statements(connection)).jobs.find(state=JobState.FAILED)
     connection.set_trace_callback(None)
     plan = connection.execute(f"EXPLAIN QUERY PLAN {seen[-1]}").fetchall()
     assert "jobs_bad" in plan[0][3]

@@ -12,7 +12,7 @@ from vtspolicy import __version__
 from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.commands.receiving import MOST_KEPT
 from vtspolicy.hosts.reading import Reading
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import NoticeRecords
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rules.load import load_table
@@ -54,7 +54,7 @@ def test_a_metric_keeps_its_name_and_its_labels(name, labels):
 def world():
     site = Site()
     world = World(site)
-    world.operator.listeners = SimpleNamespace(sessions=())
+    world.operator.sessions = SimpleNamespace(all=())
     yield world
     world.close()
     site.remove()
@@ -74,7 +74,7 @@ def test_notices_that_wait_are_counted_by_host_with_the_age_of_the_oldest(world)
     assert waiting(world, "NSK1") == (0, 0)
     for seconds in (90.0, 30.0):
         notice = Notice(word=Word.COMPLETED, host="NSK1", created=world.clock.seconds())
-        world.ledger.write(Book.add_notice, notice)
+        world.ledger.write(NoticeRecords.add, notice)
         world.clock.pass_time(seconds)
     assert waiting(world, "NSK1") == (2, 120.0)
     assert waiting(world, "NSK2") == (0, 0)
@@ -107,7 +107,7 @@ rules:
 
 def test_what_a_reload_removes_is_shown_no_more(world):
     site = world.site
-    world.operator.listeners = SimpleNamespace(sessions=(), renew=lambda: None)
+    world.operator.sessions = SimpleNamespace(all=(), renew=lambda: None)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'", 1)
     of_hosts = ("notices_pending", "notices_oldest_seconds", "host_connected")
     last_event = "host_last_event_timestamp_seconds"
@@ -140,7 +140,7 @@ def last_events(world):
 def test_whatever_a_host_sends_is_a_sign_of_it_and_silence_counts_from_the_start(world):
     began = world.clock.seconds()
     session = world.connect("NSK1", format="ems")
-    world.operator.listeners = SimpleNamespace(sessions=[session])
+    world.operator.sessions = SimpleNamespace(all=[session])
     world.clock.pass_time(100.0)
     assert last_events(world) == {"NSK1": began, "NSK2": began}
     session.dataReceived(NOISE * 100)
@@ -170,7 +170,7 @@ def paused(world):
 
 def test_a_pause_of_hosts_that_do_not_read_is_counted_while_it_lasts(world):
     sessions = [world.connect(name, format="ems") for name in ("NSK1", "NSK2")]
-    world.operator.listeners = SimpleNamespace(sessions=sessions)
+    world.operator.sessions = SimpleNamespace(all=sessions)
     so_far = 0.0
     for _ in range(2):
         world.clock.pass_time(5.0)
@@ -191,7 +191,7 @@ def test_a_full_queue_is_a_pause_while_as_much_is_kept_as_may_be(world):
     world.engine.policy.current = evolve(world.site.reader, configuration=configuration)
     world.engine.queue.drain()
     session = world.connect("NSK1", format="ems")
-    world.operator.listeners = SimpleNamespace(sessions=[session])
+    world.operator.sessions = SimpleNamespace(all=[session])
     archive = b"VTSPolicy DSK 'archive /VAULT01/PAY/P00000'\n"
     session.dataReceived(archive * MOST_KEPT)
     world.clock.pass_time(10.0)
@@ -299,7 +299,7 @@ def test_results_are_counted_by_host_and_by_application(world):
     end_run(world, 12)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/SECRET'", 1)
     world.send("NSK1", "VTSPolicy DSK 'archve /VAULT01/PAY'", 2)
-    world.retry(world.ledger.book.job(1))
+    world.retry(world.ledger.tx.jobs.get(1))
     end_run(world, 0)
     for result in ("failed", "denied", "rejected", "completed"):
         assert sample(world, "request_results_total", result=result, host="NSK1") == 1, result
@@ -360,7 +360,7 @@ def test_the_last_copy_of_the_ledger_is_known(world, tmp_path):
     world.settle()
     at = world.clock.seconds()
     assert sample(world, "ledger_backup_timestamp_seconds") == at
-    line = world.ledger.book.history("ledger")[-1]
+    line = world.ledger.tx.history.about("ledger")[-1]
     assert (line.actor, line.at) == ("operator alice", at)
 
 

@@ -23,7 +23,7 @@ WITHOUT_REASON = {
 
 
 def causes(world, subject):
-    return [line.cause for line in world.ledger.book.history(subject)]
+    return [line.cause for line in world.ledger.tx.history.about(subject)]
 
 
 def test_every_order_takes_a_reason():
@@ -70,7 +70,7 @@ def test_an_order_keeps_its_reason_in_the_history_of_its_request(world, text, st
     told = order(world, text, reason=WHY)
     (line,) = [
         line
-        for line in world.ledger.book.history(f"request {told['request']}")
+        for line in world.ledger.tx.history.about(f"request {told['request']}")
         if line.cause == f"an operator asked for it: {WHY}"
     ]
     assert (line.actor, line.after) == (ALICE, state)
@@ -97,7 +97,7 @@ def test_a_withdrawn_override_keeps_its_reason(world):
     world.engine.queue.drain()
     order(world, ERASE, override="tested by hand")
     said(world, world.operator.withdraw("P00001", ALICE, WHY))
-    last = world.ledger.book.history(TAPE)[-1]
+    last = world.ledger.tx.history.about(TAPE)[-1]
     assert (last.actor, last.cause) == (ALICE, f"an operator asked for it: {WHY}")
 
 

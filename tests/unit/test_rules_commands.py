@@ -143,7 +143,7 @@ def test_the_same_for_people(site):
 def test_what_the_ledger_knows_of_a_tapes_copy_counts(site):
     from attrs import evolve
 
-    from vtspolicy.ledger import open_book
+    from vtspolicy.ledger import open_ledger
     from vtspolicy.ledger.file import open_file
     from vtspolicy.rules.facts import tape_of
 
@@ -160,8 +160,8 @@ def test_what_the_ledger_knows_of_a_tapes_copy_counts(site):
     open_file(site / "ledger.db").close()
     facts = "/VAULT01/PAYROLL/A00017 erased handle=7-1"
     tape = tape_of(facts, at=datetime.now(), roots={"VAULT01": site / "VAULT01"})  # noqa: DTZ005
-    with open_book(f"sqlite://{site}/ledger.db", readonly=False) as book:
-        book.save_tape(evolve(tape, size=0))
+    with open_ledger(f"sqlite://{site}/ledger.db", readonly=False) as tx:
+        tx.tapes.save(evolve(tape, size=0))
     after = site_explain(site, *question)
     assert "x 7-1" in after.output, after.output
     assert "tapes as their files and the ledger say now" in after.output

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vtspolicy.grammar import shipped
-from vtspolicy.ledger.desk import work_of, work_text
+from vtspolicy.ledger.works import work_of, work_text
 from vtspolicy.rules.check import Surroundings, check_table
 from vtspolicy.rules.load import load_table
 from vtspolicy.rules.work import Work

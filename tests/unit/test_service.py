@@ -14,7 +14,7 @@ from vtspolicy.clocks import bear_steps
 from vtspolicy.engine.assembly import assemble
 from vtspolicy.hosts.certificates import Validity
 from vtspolicy.jobs import JobState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import History, NoticeRecords
 from vtspolicy.notices import Notice, Word
 from vtspolicy.records import moment
 from vtspolicy.service import HOUSEKEEPING, RUNS_KEPT, Service
@@ -127,7 +127,7 @@ def missed(world, host="NSK1", count=1):
             fields={"req": 100 + request},
             created=world.clock.seconds(),
         )
-        world.ledger.write(Book.add_notice, notice)
+        world.ledger.write(NoticeRecords.add, notice)
 
 
 def trusted(service):
@@ -148,7 +148,7 @@ def test_notices_that_nobody_took_expire_and_are_counted_and_told_by_host(world,
     world.clock.rightNow += 3 * DAY
     service = serve()
     world.clock.pass_time(HOUSEKEEPING + 1)
-    left = [len(world.ledger.book.pending_notices(host)) for host in ("NSK1", "NSK2", "ONCE")]
+    left = [len(world.ledger.tx.notices.pending(host)) for host in ("NSK1", "NSK2", "ONCE")]
     assert left == [0, 1, 0]
     warnings = {each["host"]: each["count"] for each in told("notices_expired")}
     assert warnings == {"NSK1": 3, "NSK2": 1, "ONCE": 2}
@@ -176,10 +176,10 @@ def test_a_clock_that_is_wrong_at_the_start_costs_no_notice(world, serve, told):
     world.clock.pass_time(10 * HOUSEKEEPING, 10)
     clock.set(-8 * DAY)  # the time server was found at last
     world.clock.pass_time(10 * HOUSEKEEPING, 10)
-    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    assert len(world.ledger.tx.notices.pending("NSK1")) == 1
     assert told("notices_expired") == []
     world.clock.pass_time(7 * DAY, DAY / 4)
-    assert world.ledger.book.pending_notices("NSK1") == []
+    assert world.ledger.tx.notices.pending("NSK1") == []
 
 
 def test_a_month_in_which_no_server_ran_is_believed_after_a_steady_day(world, serve, told):
@@ -190,9 +190,9 @@ def test_a_month_in_which_no_server_ran_is_believed_after_a_steady_day(world, se
     serve(clock)
     assert len(told("clock_held_back")) == 1
     world.clock.pass_time(DAY - 100, 100)
-    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    assert len(world.ledger.tx.notices.pending("NSK1")) == 1
     world.clock.pass_time(200 + HOUSEKEEPING, 10)
-    assert world.ledger.book.pending_notices("NSK1") == []
+    assert world.ledger.tx.notices.pending("NSK1") == []
 
 
 def test_a_clock_that_jumps_ahead_for_a_while_forgets_nothing(world, serve, told):
@@ -207,9 +207,9 @@ def test_a_clock_that_jumps_ahead_for_a_while_forgets_nothing(world, serve, told
     for step in (200 * DAY, -200 * DAY):
         clock.set(step)
         world.clock.pass_time(3 * HOUSEKEEPING, 10)
-    assert [each.id for each in world.ledger.book.requests()] == [1]
+    assert [each.id for each in world.ledger.tx.requests.find()] == [1]
     assert len(world.machine.lives) == 1
-    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    assert len(world.ledger.tx.notices.pending("NSK1")) == 1
     reasons = [each["cause"] for each in told("clock_doubted")]
     assert reasons == ["it was set forward by 200 days", "it was set back by 200 days"]
     assert trusted(service) == 0
@@ -228,19 +228,19 @@ def test_what_came_by_a_clock_that_was_behind_is_kept_as_if_it_came_when_that_en
     service.engine.runner.exit(world.machine.running[0].run.key)
     world.clock.pass_time(HOUSEKEEPING, 10)
     clock.set(200 * DAY)
-    (request,) = world.ledger.book.requests()
+    (request,) = world.ledger.tx.requests.find()
     assert request.finished < world.clock.seconds() - 199 * DAY
-    pending = len(world.ledger.book.pending_notices("NSK1"))
+    pending = len(world.ledger.tx.notices.pending("NSK1"))
     assert pending > 0
     service.operator.trust_clock("operator alice")
     world.clock.pass_time(6 * DAY, DAY / 4)
-    assert len(world.ledger.book.pending_notices("NSK1")) == pending
+    assert len(world.ledger.tx.notices.pending("NSK1")) == pending
     world.clock.pass_time(2 * DAY, DAY / 4)
-    assert world.ledger.book.pending_notices("NSK1") == []
+    assert world.ledger.tx.notices.pending("NSK1") == []
     world.clock.pass_time(81 * DAY, DAY)
-    assert len(world.ledger.book.requests()) == 1
+    assert len(world.ledger.tx.requests.find()) == 1
     world.clock.pass_time(2 * DAY, DAY)
-    assert world.ledger.book.requests() == []
+    assert world.ledger.tx.requests.find() == []
 
 
 def test_an_operator_who_trusts_the_clock_lets_go_what_it_makes_old(world, serve):
@@ -249,13 +249,13 @@ def test_an_operator_who_trusts_the_clock_lets_go_what_it_makes_old(world, serve
     service = serve(clock)
     clock.set(8 * DAY)
     world.clock.pass_time(10 * HOUSEKEEPING, 10)
-    assert len(world.ledger.book.pending_notices("NSK1")) == 1
+    assert len(world.ledger.tx.notices.pending("NSK1")) == 1
     order = service.operator.trust_clock("operator alice", "set by NTP")
     assert order.result == {"at": moment(world.clock.seconds())}
     world.clock.pass_time(2 * HOUSEKEEPING, 10)
-    assert world.ledger.book.pending_notices("NSK1") == []
-    lines = [(each.after, each.actor) for each in world.ledger.book.history("clock")]
-    assert world.ledger.book.history("clock")[-1].cause == "operator alice said so: set by NTP"
+    assert world.ledger.tx.notices.pending("NSK1") == []
+    lines = [(each.after, each.actor) for each in world.ledger.tx.history.about("clock")]
+    assert world.ledger.tx.history.about("clock")[-1].cause == "operator alice said so: set by NTP"
     assert lines == [("not trusted", "engine"), ("trusted", "operator alice")]
     again = service.operator.trust_clock("operator alice")
     again.addErrback(lambda failure: failure.value)
@@ -303,24 +303,24 @@ def test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed(wo
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/ONE/O00000 ref=x'")
     world.runner.exit(world.machine.running[0].run.key)
     world.clock.pass_time(10.0)
-    assert world.ledger.book.pending_notices("NSK1") == []
+    assert world.ledger.tx.notices.pending("NSK1") == []
     serve()
     world.clock.pass_time(HOUSEKEEPING + RUNS_KEPT / 2, 1000.0)
     assert len(world.machine.lives) == 1
     world.clock.pass_time(RUNS_KEPT, DAY / 4)
     assert world.machine.lives == {}
-    assert len(world.ledger.book.requests()) == 1
+    assert len(world.ledger.tx.requests.find()) == 1
     world.clock.pass_time(90 * DAY, DAY)
     world.clock.pass_time(10.0)
-    assert world.ledger.book.requests() == []
+    assert world.ledger.tx.requests.find() == []
 
 
 def test_a_stop_starts_nothing_and_judges_no_end_from_its_first_moment(world, serve):
     world.send("NSK1", ORDER)
     service = serve()
-    runner, doors, starts = service.engine.runner, service.listeners, list(world.machine.starts)
+    runner, doors, starts = service.engine.runner, service.sessions, list(world.machine.starts)
     assert runner.watched == ("000001-1",)
-    doors.sessions.add(Still(doors.sessions))
+    doors.all.add(Still(doors.all))
     stopped = Deferred.fromCoroutine(service.stop())
     give(service.operator, ORDER.replace("O00000", "O00001"))
     world.clock.pass_time(1.0, 0.1)
@@ -328,17 +328,17 @@ def test_a_stop_starts_nothing_and_judges_no_end_from_its_first_moment(world, se
     runner.kill("000001-1", 15)  # as all that runs is told to end when its session is
     world.clock.pass_time(10.0, 0.1)
     assert stopped.called
-    states = [world.ledger.book.job(number).state for number in (1, 2)]
+    states = [world.ledger.tx.jobs.get(number).state for number in (1, 2)]
     assert states == [JobState.RUNNING, JobState.WAITING]
     assert world.machine.starts == starts
 
 
 def test_a_start_tells_the_history_that_a_drain_has_ended(world, serve):
     told = ("server", "working", "draining")
-    world.ledger.write(Book.add_history, *told, cause="", actor="operator alice", at=1.0)
+    world.ledger.write(History.add, *told, cause="", actor="operator alice", at=1.0)
     serve()
     world.clock.pass_time(1.0)
-    line = world.ledger.book.history("server")[-1]
+    line = world.ledger.tx.history.about("server")[-1]
     assert (line.before, line.after, line.actor) == ("draining", "working", "engine")
 
 
@@ -351,7 +351,7 @@ def test_housekeeping_that_fails_is_told_of_and_tried_again(world, serve, told, 
         world.clock.pass_time(HOUSEKEEPING + 1)
     assert len(told("housekeeping_failed")) == 1
     world.clock.pass_time(HOUSEKEEPING)
-    assert world.ledger.book.pending_notices("NSK1") == []
+    assert world.ledger.tx.notices.pending("NSK1") == []
 
 
 def test_a_certificate_is_warned_about_once_a_day_from_thirty_days_before_its_end(

@@ -35,7 +35,7 @@ def world():
 
 
 def ended(world):
-    return world.ledger.book.requests(limit=1)[0]
+    return world.ledger.tx.requests.find(limit=1)[0]
 
 
 def test_a_tape_is_archived_and_brought_back_there_and_not_emptied(world):

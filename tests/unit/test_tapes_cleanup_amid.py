@@ -28,7 +28,7 @@ def test_it_is_not_emptied_by_the_copy_that_was_made_since(world):
     world.write("rewrite", 0)
     world.pass_time(1.0)
     player.work()
-    states = [(each.work.then, each.state.value) for each in world.ledger.book.jobs()]
+    states = [(each.work.then, each.state.value) for each in world.ledger.tx.jobs.find()]
     assert ("erased", "failed") in states
     assert tape.read() == tape.content
     player.cleanup()

@@ -65,7 +65,7 @@ class CopyingWorld(TapeWorld):
 
     def end(self):
         """How the newest request ended."""
-        return self.ledger.book.requests(limit=1)[0].state
+        return self.ledger.tx.requests.find(limit=1)[0].state
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ BEGUN = (("send", "archive", 0),)
 
 
 def last(world):
-    return world.ledger.book.requests(limit=1)[0]
+    return world.ledger.tx.requests.find(limit=1)[0]
 
 
 def copies(world):
-    return world.ledger.book.all_copies()
+    return world.ledger.tx.copies.by_path()
 
 
 @pytest.mark.parametrize("how", ["move", "remove", "empty"])

@@ -68,7 +68,7 @@ def test_what_a_host_writes_after_the_end_was_recorded_is_not_taken_for_half_of_
     world.start()
     put_right(world.engine.job_runner.checks)
     world.settle()
-    assert world.ledger.book.requests(limit=1)[0].state.value == "completed"
+    assert world.ledger.tx.requests.find(limit=1)[0].state.value == "completed"
     world.check()
     assert tape.read() == b"x" * PAGE
     assert world.engine.vaults.leftovers("VAULT01") == []

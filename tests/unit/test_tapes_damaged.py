@@ -41,11 +41,11 @@ class DamagedWorld(TapeWorld):
 
     @property
     def last(self):
-        return self.ledger.book.requests(limit=1)[0]
+        return self.ledger.tx.requests.find(limit=1)[0]
 
     @property
     def all_copies(self):
-        return self.ledger.book.copies_of(str(self.path))
+        return self.ledger.tx.copies.of_tape(str(self.path))
 
     def damage(self, copy):
         self.copies[copy.handle] = b"tqpe"
@@ -138,7 +138,7 @@ def test_a_copy_that_is_not_lost_is_written_to_a_file_before_one_that_is(world, 
     emptied(world, ARCHIVE, ARCHIVE)
     newest, older = world.all_copies
     for copy in (newest, older)[:lost]:
-        world.ledger.book.lose_copy(copy, world.clock.seconds(), "it is gone")
+        world.ledger.tx.copies.lose(copy, world.clock.seconds(), "it is gone")
     chosen = older if lost == 1 else newest
     given = {"tapes": None, "override": None, "copy": None, "actor": "operator alice"}
     world.operator.order(text=RESTORE, to=str(tmp_path / "seen"), **given)

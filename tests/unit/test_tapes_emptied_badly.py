@@ -57,8 +57,8 @@ def test_its_older_copy_is_not_brought_back_unasked(world, monkeypatch, verb, ca
     player.work()
     assert (last(world).id, tape.read()) == (before, left)
     player.scan()
-    assert world.ledger.book.tape(str(tape.path)).state is not TapeState.ERASED
+    assert world.ledger.tx.tapes.get(str(tape.path)).state is not TapeState.ERASED
 
 
 def last(world):
-    return world.ledger.book.requests(limit=1)[0]
+    return world.ledger.tx.requests.find(limit=1)[0]

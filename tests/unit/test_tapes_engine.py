@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
 from vtspolicy.engine.tapes.cleanup import PAUSE
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import TapeRecords
 from vtspolicy.notices import Word
 from vtspolicy.rules.cleanup import Policy
 from vtspolicy.tapes import TapeState
@@ -44,7 +44,7 @@ def scan(world):
 
 
 def states(world):
-    return {tape.name: tape.state for tape in world.ledger.book.tapes()}
+    return {tape.name: tape.state for tape in world.ledger.tx.tapes.find()}
 
 
 def archived(world):
@@ -59,7 +59,7 @@ def test_the_first_scan_writes_one_line_and_a_second_nothing(world):
         "O00000 is there more than once: /VAULT01/OLD/O00000, /VAULT01/ONE/O00000",
     )
     assert scan(world).changed == 0
-    (line,) = world.ledger.book.history("catalogue")
+    (line,) = world.ledger.tx.history.about("catalogue")
     assert (line.after, line.actor) == ("9 tapes", "operator alice")
 
 
@@ -88,7 +88,7 @@ def test_names_that_are_not_utf8_stop_no_scan_and_are_reported(world):
     world.path.unlink()  # the vault was looked through whole all the same
     assert (scan(world).changed, world.tape().state) == (1, TapeState.DELETED)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY'", 1)
-    assert [job.tape for job in world.ledger.book.jobs()] == [
+    assert [job.tape for job in world.ledger.tx.jobs.find()] == [
         "/VAULT01/PAY/P00002",
         "/VAULT01/PAY/P00000",
     ]
@@ -135,10 +135,10 @@ def test_a_move_that_a_running_job_kept_from_the_records_is_seen_later(world):
     world.path.rename(there)
     folders["changed"] = 2
     world.clock.pass_time(30.0, 5.0)
-    assert world.ledger.book.tape(str(there)) is None
+    assert world.ledger.tx.tapes.get(str(there)) is None
     world.work()
     world.clock.pass_time(30.0, 5.0)
-    assert world.ledger.book.tape(str(there)).handle is not None
+    assert world.ledger.tx.tapes.get(str(there)).handle is not None
     there.unlink()
 
 
@@ -179,9 +179,9 @@ def test_a_cleanup_empties_what_has_its_copy_and_nothing_else(world):
     assert world.tape().state is TapeState.ERASED
     full = [path for path in world.site.root.glob("VAULT01/*/*") if path.stat().st_size]
     assert len(full) == 8
-    (request,) = world.ledger.book.requests(family="Erase")
+    (request,) = world.ledger.tx.requests.find(family="Erase")
     assert (request.host, request.state.value) == ("", "completed")
-    assert world.ledger.book.history(f"request {request.id}")[0].actor == "cleanup"
+    assert world.ledger.tx.history.about(f"request {request.id}")[0].actor == "cleanup"
 
 
 def test_a_dry_run_only_tells(world):
@@ -190,7 +190,7 @@ def test_a_dry_run_only_tells(world):
     done = clean(world, dry_run=True)
     assert [tape.name for tape in done.erased] == ["/VAULT01/PAY/P00001"]
     assert world.path.read_bytes() == b"tape"
-    assert "dry run" in world.ledger.book.history("cleanup")[0].after
+    assert "dry run" in world.ledger.tx.history.about("cleanup")[0].after
 
 
 def test_a_cleanup_asks_the_application_and_believes_it(world):
@@ -199,7 +199,7 @@ def test_a_cleanup_asks_the_application_and_believes_it(world):
     world.copies.clear()
     clean(world)
     assert world.path.read_bytes() == b"tape"
-    (request,) = world.ledger.book.requests(family="Erase")
+    (request,) = world.ledger.tx.requests.find(family="Erase")
     assert "does not find its copy" in request.reason
 
 
@@ -211,7 +211,7 @@ def test_a_cleanup_obeys_the_rules(world, site):
     world.engine.policy.current = evolve(world.engine.policy.current, table=table)
     clean(world)
     assert world.path.read_bytes() == b"tape"
-    assert world.ledger.book.requests(family="Erase")[0].state.value == "norule"
+    assert world.ledger.tx.requests.find(family="Erase")[0].state.value == "norule"
 
 
 def test_a_cleanup_runs_once_a_day_also_after_a_restart(world):
@@ -232,11 +232,11 @@ def test_a_cleanup_runs_once_a_day_also_after_a_restart(world):
     due()
     world.restart()
     due()
-    assert len(world.ledger.book.history("cleanup")) == 1
-    assert len(world.ledger.book.requests(family="Erase")) == 1
+    assert len(world.ledger.tx.history.about("cleanup")) == 1
+    assert len(world.ledger.tx.requests.find(family="Erase")) == 1
     world.clock.pass_time(86400.0, 43200.0)
     due()
-    assert len(world.ledger.book.history("cleanup")) == 2
+    assert len(world.ledger.tx.history.about("cleanup")) == 2
 
 
 def put_clock_forward(world):
@@ -249,7 +249,7 @@ def test_a_cleanup_does_not_begin_by_a_clock_that_is_not_trusted(world):
     world.clock.pass_time(15 * 86400.0, 86400.0)
     put_clock_forward(world)
     assert clean(world).looked_at == 0
-    assert world.ledger.book.last_cleanup() is None  # it is done today if trust comes back
+    assert world.ledger.tx.meta.last_cleanup() is None  # it is done today if trust comes back
     assert world.path.read_bytes() == b"tape"
     assert world.engine.clock_trust.restore("operator alice")
     assert len(clean(world).erased) == 1
@@ -258,12 +258,12 @@ def test_a_cleanup_does_not_begin_by_a_clock_that_is_not_trusted(world):
 def test_a_cleanup_ends_when_the_clock_is_set(world):
     done = many_archived(world)
     world.clock.pass_time(60.0)
-    asked = len(world.ledger.book.requests(family="Erase"))
+    asked = len(world.ledger.tx.requests.find(family="Erase"))
     put_clock_forward(world)
     world.engine.queue.resume()
     world.work()
     world.clock.pass_time(PAUSE)
-    assert len(done.result.erased) == asked == len(world.ledger.book.requests(family="Erase"))
+    assert len(done.result.erased) == asked == len(world.ledger.tx.requests.find(family="Erase"))
 
 
 def test_an_order_to_erase_does_not_wait_for_the_clock(world):
@@ -311,9 +311,9 @@ def test_a_cleanup_leaves_half_of_the_places_to_the_hosts(world):
 
 def test_what_changed_while_a_cleanup_waited_is_left_to_the_next_one(world):
     done = many_archived(world)
-    first = {job.path for job in world.ledger.book.jobs(family="Erase")}
-    mounted, *others = (each for each in world.ledger.book.tapes() if each.path not in first)
-    world.ledger.write(Book.set_mounted, mounted, world.clock.seconds())
+    first = {job.path for job in world.ledger.tx.jobs.find(family="Erase")}
+    mounted, *others = (each for each in world.ledger.tx.tapes.find() if each.path not in first)
+    world.ledger.write(TapeRecords.set_mounted, mounted, world.clock.seconds())
     world.engine.queue.resume()
     while not done.called:
         world.work()
@@ -336,7 +336,7 @@ def test_a_cleanup_that_waits_ends_with_the_server_and_with_its_rules(world, end
     assert len(done.result.erased) == 3
     world.engine.queue.resume()
     world.work()
-    assert len(world.ledger.book.requests(family="Erase")) == 3
+    assert len(world.ledger.tx.requests.find(family="Erase")) == 3
 
 
 def test_hostile_names_in_mounts_lead_nowhere(world):
@@ -347,7 +347,7 @@ def test_hostile_names_in_mounts_lead_nowhere(world):
         world.clock.pass_time(0.3)
     world.settle()
     assert world.violations == []
-    assert world.ledger.book.requests() == []
+    assert world.ledger.tx.requests.find() == []
     assert world.words() == []
 
 
@@ -360,7 +360,7 @@ def test_a_host_without_the_vault_recalls_nothing(world):
     session = world.of("NSK1")
     session.hosts = (stranger,)
     world.mount()
-    assert world.ledger.book.open_mounts() == []
+    assert world.ledger.tx.mounts.open() == []
     assert world.path.stat().st_size == 0
     assert Word.MOUNTREADY not in world.words()
 

@@ -86,7 +86,7 @@ class TapeWorld(World):
         self.settle()
 
     def tape(self):
-        return self.ledger.book.tape(str(self.path))
+        return self.ledger.tx.tapes.get(str(self.path))
 
     def words(self, host="NSK1"):
         return [notice.word for notice in self.mail[host].notices]
@@ -136,7 +136,7 @@ def came_to_its_end(world):
     assert world.path.read_bytes() == b"tape"
     tape = world.tape()
     assert (tape.state, tape.locked) == (TapeState.MIGRATED, False)
-    assert world.ledger.book.open_mounts() == []
+    assert world.ledger.tx.mounts.open() == []
 
 
 def writes_of(site):
@@ -155,7 +155,7 @@ def test_a_tape_is_whole_again_whatever_write_the_server_dies_at(site, how):
         world.ledger.fault = Fault(at, how)
         play(world)
         came_to_its_end(world)
-        sent = world.ledger.book._connection.execute(
+        sent = world.ledger.tx.sql.connection.execute(
             "SELECT count(*) FROM notices WHERE word = ?", (Word.MOUNTREADY.value,)
         ).fetchone()
         assert sent == (1,), f"write {at}"
@@ -350,7 +350,7 @@ def test_a_cancelled_restore_is_told_to_who_waits_for_the_tape(world):
     steps = list(life_of_a_tape(world))
     for step in steps[:-1]:
         step()
-    world.cancel_by_operator(world.ledger.book.open_mounts()[0].request)
+    world.cancel_by_operator(world.ledger.tx.mounts.open()[0].request)
     world.engine.mounts.check()
     world.settle()
     assert Word.MOUNTFAILED in world.words()
@@ -383,8 +383,8 @@ def test_requests_of_two_hosts_share_one_restore_and_are_both_answered(world):
     for step in list(life_of_a_tape(world))[:-1]:
         step()
     world.mount("0999", minute=31, host="NSK2")
-    assert len(world.ledger.book.requests(family="Restore")) == 1
-    assert len(world.ledger.book.open_mounts()) == 2
+    assert len(world.ledger.tx.requests.find(family="Restore")) == 1
+    assert len(world.ledger.tx.mounts.open()) == 2
     assert world.tape().locked
     world.work()
     assert Word.MOUNTREADY in world.words("NSK1")

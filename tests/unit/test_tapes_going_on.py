@@ -26,7 +26,7 @@ def world():
 
 
 def last(world):
-    return world.ledger.book.requests(limit=1)[0]
+    return world.ledger.tx.requests.find(limit=1)[0]
 
 
 def test_what_it_writes_later_is_not_taken_for_a_hosts(world):
@@ -46,4 +46,4 @@ def test_an_empty_tape_can_be_restored_by_another_command(world):
     tape, player = world.tapes[0], Player(world)
     assert player.do("Restore", 0).state.value == "completed"
     assert tape.read() == tape.content
-    assert world.ledger.book.tape(str(tape.path)).restoring is None
+    assert world.ledger.tx.tapes.get(str(tape.path)).restoring is None

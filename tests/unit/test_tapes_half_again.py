@@ -33,7 +33,7 @@ def play(world, *steps):
 
 
 def record(world):
-    return world.ledger.book.tape(str(world.tapes[0].path))
+    return world.ledger.tx.tapes.get(str(world.tapes[0].path))
 
 
 def is_left_alone(world):
@@ -93,7 +93,7 @@ def test_what_a_host_writes_before_the_run_is_started_is_its_own(make, before):
 
 
 def last(world):
-    return world.ledger.book.requests(limit=1)[0]
+    return world.ledger.tx.requests.find(limit=1)[0]
 
 
 def left_unseen(make, data):

@@ -25,7 +25,7 @@ def play(world, *steps):
 
 
 def record(world, number):
-    return world.ledger.book.tape(str(world.tapes[number].path))
+    return world.ledger.tx.tapes.get(str(world.tapes[number].path))
 
 
 def test_its_copies_are_what_they_were_and_it_comes_back(world):
@@ -34,7 +34,7 @@ def test_its_copies_are_what_they_were_and_it_comes_back(world):
     world.write("rewrite", 1)
     world.pass_time(5.0)
     play(world, ("do", "archive", 0))
-    request = world.ledger.book.requests(limit=1)[0]
+    request = world.ledger.tx.requests.find(limit=1)[0]
     assert request.state.value == "warning"
     assert "T00001 is not copied: it is half-restored" in request.reason
     assert (record(world, 0).is_half_restored, record(world, 0).held) == (True, before[0])
@@ -47,5 +47,5 @@ def test_what_its_host_writes_to_it_is_copied(world):
     world.write("rewrite", 0)
     world.pass_time(5.0)
     play(world, ("do", "archive", 0), ("do", "Erase", 0), ("do", "Restore", 0))
-    assert world.ledger.book.requests(limit=1)[0].state.value == "completed"
+    assert world.ledger.tx.requests.find(limit=1)[0].state.value == "completed"
     assert world.tapes[0].read() == world.tapes[0].content

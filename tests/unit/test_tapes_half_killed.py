@@ -50,11 +50,11 @@ def dies_within_a_write(world):
 
 
 def record(world):
-    return world.ledger.book.tape(str(world.tapes[0].path))
+    return world.ledger.tx.tapes.get(str(world.tapes[0].path))
 
 
 def last(world):
-    return world.ledger.book.requests(limit=1)[0]
+    return world.ledger.tx.requests.find(limit=1)[0]
 
 
 def test_it_is_half_restored_and_nothing_private_is_left(world):

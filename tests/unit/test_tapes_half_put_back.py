@@ -29,7 +29,7 @@ def put_back(world, spool):
 
 
 def record(world):
-    return world.ledger.book.tape(str(world.tapes[0].path))
+    return world.ledger.tx.tapes.get(str(world.tapes[0].path))
 
 
 @pytest.mark.parametrize("spool", [True, False])
@@ -41,7 +41,7 @@ def test_a_write_of_its_host_ends_that_it_is_half_restored(world, how, spool):
     play(world, ("host", "rewrite", 0), ("pass", 5.0))
     for verb in ("archive", "Erase", "Restore"):
         play(world, ("do", verb, 0))
-        request = world.ledger.book.requests(limit=1)[0]
+        request = world.ledger.tx.requests.find(limit=1)[0]
         assert request.state.value == "completed", f"{verb}: {request.reason}"
     assert world.tapes[0].read() == world.tapes[0].content
 

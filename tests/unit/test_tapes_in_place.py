@@ -36,13 +36,13 @@ def bring_the_first_back(world):
     given = {"tapes": None, "override": None, "to": None, "actor": "operator alice"}
     world.operator.order(text="VTSPolicy Restore - P00001", copy=world.first, **given)
     world.settle()
-    return world.ledger.book.requests(limit=1)[0].id
+    return world.ledger.tx.requests.find(limit=1)[0].id
 
 
 def test_another_copy_is_written_onto_a_tape_that_nobody_has_open(world):
     number = bring_the_first_back(world)
     world.work()
-    assert world.ledger.book.request(number).state.value == "completed"
+    assert world.ledger.tx.requests.get(number).state.value == "completed"
     assert world.path.read_bytes() == b"tape"
 
 
@@ -50,7 +50,7 @@ def test_a_tape_that_a_process_has_open_is_not_written_onto(world):
     with world.path.open("r+b") as file:
         number = bring_the_first_back(world)
         world.work()
-        assert Reason.IN_USE.words in world.ledger.book.request(number).reason
+        assert Reason.IN_USE.words in world.ledger.tx.requests.get(number).reason
         file.seek(0, 2)
         file.write(b" and more")
     assert world.path.read_bytes() == b"second and more"
@@ -61,12 +61,12 @@ def test_a_tape_that_was_opened_while_its_copy_was_looked_for_is_not_written_ont
     assert world.machine.running  # the application is asked for the copy that is on the tape
     with world.path.open("r+b"):
         world.work()
-    assert Reason.IN_USE.words in world.ledger.book.request(number).reason
+    assert Reason.IN_USE.words in world.ledger.tx.requests.get(number).reason
 
 
 def test_a_tape_that_was_written_while_its_copy_was_looked_for_is_not_written_onto(world):
     number = bring_the_first_back(world)
     world.path.write_bytes(b"third")
     world.work()
-    assert world.ledger.book.request(number).state.value == "failed"
+    assert world.ledger.tx.requests.get(number).state.value == "failed"
     assert world.path.read_bytes() == b"third"

@@ -27,7 +27,7 @@ class ForgetfulWorld(TapeWorld):
         self.send("NSK1", text, number)
         self.clock.pass_time(10.0)
         self.work()
-        return self.ledger.book.requests(limit=1)[0]
+        return self.ledger.tx.requests.find(limit=1)[0]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def copied_twice_and_emptied(world):
     """Two copies of the same data; the application forgets the newer one after the erase."""
     for number, text in enumerate((ARCHIVE, ARCHIVE, "VTSPolicy Erase - P00001"), 1):
         assert world.ask(text, number).state is RequestState.COMPLETED
-    newer, older = world.ledger.book.copies_of(str(world.path))
+    newer, older = world.ledger.tx.copies.of_tape(str(world.path))
     assert world.copies[newer.handle] == world.copies[older.handle] == b"tape"
     world.forgotten.add(newer.handle)
     return newer, older
@@ -52,7 +52,7 @@ def copied_twice_and_emptied(world):
 def test_the_next_restore_brings_the_other_copy_back(world):
     newer, older = copied_twice_and_emptied(world)
     assert world.ask("VTSPolicy Restore - P00001", 4).state is RequestState.FAILED
-    lost, kept = world.ledger.book.copies_of(str(world.path))
+    lost, kept = world.ledger.tx.copies.of_tape(str(world.path))
     assert (lost.id, lost.lost is None) == (newer.id, False)
     assert (kept.id, kept.lost) == (older.id, None)
     assert world.ask("VTSPolicy Restore - P00001", 5).state is RequestState.COMPLETED
@@ -63,4 +63,4 @@ def test_a_failure_that_is_no_clear_no_makes_no_copy_lost(world):
     copied_twice_and_emptied(world)
     world.answers = False
     assert world.ask("VTSPolicy Restore - P00001", 4).state is RequestState.FAILED
-    assert [each.lost for each in world.ledger.book.copies_of(str(world.path))] == [None, None]
+    assert [each.lost for each in world.ledger.tx.copies.of_tape(str(world.path))] == [None, None]

@@ -26,11 +26,11 @@ def play(world, *steps):
 
 
 def record(world):
-    return world.ledger.book.tape(str(world.tapes[0].path))
+    return world.ledger.tx.tapes.get(str(world.tapes[0].path))
 
 
 def last(world):
-    return world.ledger.book.requests(limit=1)[0]
+    return world.ledger.tx.requests.find(limit=1)[0]
 
 
 @pytest.mark.parametrize("scanned", [True, False])

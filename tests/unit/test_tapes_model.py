@@ -657,11 +657,11 @@ some_facts = st.builds(
 def test_the_ledger_counts_a_tape_by_the_state_that_it_has(tape):
     ledger = MemoryLedger()
     try:
-        ledger.book.save_tape(tape)
-        (counted,) = ledger.book.tape_counts()
+        ledger.tx.tapes.save(tape)
+        (counted,) = ledger.tx.tapes.counts()
         assert counted.state is tape.state
         assert (counted.count, counted.size, counted.freed) == (1, tape.size or 0, tape.freed)
-        assert ledger.book.tape(tape.path) == tape
+        assert ledger.tx.tapes.get(tape.path) == tape
     finally:
         ledger.destroy()
 
@@ -808,43 +808,43 @@ def test_names_in_two_places_are_found():
 
 
 @pytest.fixture
-def book():
+def tx():
     ledger = MemoryLedger()
-    yield ledger.book
+    yield ledger.tx
     ledger.destroy()
 
 
-def test_a_change_that_a_job_overtook_is_not_written(book):
-    book.save_tape(WRITTEN)
+def test_a_change_that_a_job_overtook_is_not_written(tx):
+    tx.tapes.save(WRITTEN)
     found = changes([WRITTEN], [at("PAY", 0, 9.0)])
-    book.save_tape(MIGRATED)
-    assert book.apply_changes(found, 500.0) == 0
-    assert book.tape(MIGRATED.path) == MIGRATED
+    tx.tapes.save(MIGRATED)
+    assert tx.tapes.apply_changes(found, 500.0) == 0
+    assert tx.tapes.get(MIGRATED.path) == MIGRATED
 
 
-def test_the_copies_of_a_moved_tape_follow_it_and_prove_it_still(book):
-    copy = book.add_copy(a_copy(WRITTEN, began=6.0))
-    book.save_tape(migrated(WRITTEN, copy))
-    (change,) = changes(book.tapes(), [at("LEDGER", changed=90.0)])
-    assert book.apply_changes([change], 500.0) == 1
-    assert book.tape("/v/PAY/A00017") is None
-    there = book.tape("/v/LEDGER/A00017")
+def test_the_copies_of_a_moved_tape_follow_it_and_prove_it_still(tx):
+    copy = tx.copies.add(a_copy(WRITTEN, began=6.0))
+    tx.tapes.save(migrated(WRITTEN, copy))
+    (change,) = changes(tx.tapes.find(), [at("LEDGER", changed=90.0)])
+    assert tx.tapes.apply_changes([change], 500.0) == 1
+    assert tx.tapes.get("/v/PAY/A00017") is None
+    there = tx.tapes.get("/v/LEDGER/A00017")
     assert there.handle == "H1"
-    assert book.copies_of("/v/PAY/A00017") == []
-    (moved,) = book.copies_of("/v/LEDGER/A00017")
+    assert tx.copies.of_tape("/v/PAY/A00017") == []
+    (moved,) = tx.copies.of_tape("/v/LEDGER/A00017")
     assert (moved.pool, moved.source) == ("LEDGER", "/v/PAY/A00017")
     ruling = judge(Act.ERASE, facts(there, moved, movable=("DSK",)))
     assert asked(ruling) == (moved, Proof.FOUND)
-    (line,) = book.history("tape /VAULT01/LEDGER/A00017")
+    (line,) = tx.history.about("tape /VAULT01/LEDGER/A00017")
     assert line.cause.startswith("moved by others")
 
 
-def test_retention_removes_old_lines_about_tapes_but_never_an_operators(book):
-    book.save_tape(WRITTEN)
-    book.set_locked(WRITTEN.path, True, "engine", 10.0, "a mount")
-    book.set_locked(WRITTEN.path, False, "engine", 900.0, "a mount")
-    book.set_override(WRITTEN, "a trial", "operator alice", 11.0)
-    assert book.prune(500.0) == 1
-    assert book.prune(500.0) == 0
-    left = [(line.at, line.actor) for line in book.history(f"tape {WRITTEN.name}")]
+def test_retention_removes_old_lines_about_tapes_but_never_an_operators(tx):
+    tx.tapes.save(WRITTEN)
+    tx.tapes.set_locked(WRITTEN.path, True, "engine", 10.0, "a mount")
+    tx.tapes.set_locked(WRITTEN.path, False, "engine", 900.0, "a mount")
+    tx.orders.set_override(WRITTEN, "a trial", "operator alice", 11.0)
+    assert tx.retention.prune(500.0) == 1
+    assert tx.retention.prune(500.0) == 0
+    left = [(line.at, line.actor) for line in tx.history.about(f"tape {WRITTEN.name}")]
     assert left == [(900.0, "engine"), (11.0, "operator alice")]  # as they were recorded

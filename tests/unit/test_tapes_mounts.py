@@ -52,7 +52,7 @@ def test_a_tape_that_is_asked_for_while_its_copy_is_looked_for_is_not_emptied(wo
     end(world)
     assert world.path.read_bytes() == b"tape"
     assert answers(world) == [Word.MOUNTREADY]
-    assert world.ledger.book.request(2).state is RequestState.FAILED
+    assert world.ledger.tx.requests.get(2).state is RequestState.FAILED
     assert (world.tape().state, world.tape().locked) == (TapeState.MIGRATED, False)
 
 
@@ -78,13 +78,13 @@ def test_mounts_and_locks_are_looked_at_again_before_each_act(
     world, monkeypatch, verb, late, reason
 ):
     """All tapes of a job are judged before the first is emptied: what was judged can be old."""
-    write, book = world.ledger.write, world.ledger.book
+    write, tx = world.ledger.write, world.ledger.tx
 
     def meanwhile(verb, *args, **more):
         if verb.__name__ == "prove_copy":
             now = world.clock.seconds() + 1.0
             if late == "mount":
-                book.record_mount(
+                tx.mounts.record(
                     event=Event(text="MOUNT P00001", wire="plain"),
                     host="NSK1",
                     digest=None,
@@ -94,14 +94,14 @@ def test_mounts_and_locks_are_looked_at_again_before_each_act(
                     path=str(world.path),
                 )
             else:
-                book.set_locked(str(world.path), True, "operator alice", now)
+                tx.tapes.set_locked(str(world.path), True, "operator alice", now)
         return write(verb, *args, **more)
 
     monkeypatch.setattr(world.ledger, "write", meanwhile)
     begin(world, f"VTSPolicy {verb} - P00001", 2)
     world.work()
     assert world.path.read_bytes() == b"tape"
-    request = world.ledger.book.request(2)
+    request = world.ledger.tx.requests.get(2)
     assert (request.state, reason.words in request.reason) == (RequestState.FAILED, True)
 
 
@@ -116,7 +116,7 @@ def test_a_restore_that_is_cancelled_while_it_waits_ends_its_mount_at_once(world
     emptied(world)
     world.engine.queue.drain()
     world.mount()
-    (mount,) = world.ledger.book.open_mounts()
+    (mount,) = world.ledger.tx.mounts.open()
     world.engine.mounts.watch()
     world.cancel_by_operator(mount.request)
     assert answers(world) == [Word.MOUNTFAILED]  # no second has passed
@@ -128,7 +128,7 @@ def test_a_restore_whose_only_job_is_cancelled_ends_its_mount_at_once_too(world)
     emptied(world)
     world.engine.queue.drain()
     world.mount()
-    (job,) = world.ledger.book.live_jobs()
+    (job,) = world.ledger.tx.jobs.live()
     world.operator.cancel(None, job.id, "operator alice")
     world.settle()
     assert answers(world) == [Word.MOUNTFAILED]
@@ -190,4 +190,4 @@ def test_a_tape_that_is_moved_before_its_host_is_answered_is_ready_and_unlocked(
     world.settle()
     end(world)
     assert answers(world) == [Word.MOUNTREADY]
-    assert (world.ledger.book.tapes_locked(), len(world.mounted)) == ([], 1)
+    assert (world.ledger.tx.tapes.locked(), len(world.mounted)) == ([], 1)

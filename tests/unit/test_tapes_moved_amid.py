@@ -15,7 +15,7 @@ def worlds(worlds):
 
 
 def last(world):
-    return world.ledger.book.requests(limit=1)[0]
+    return world.ledger.tx.requests.find(limit=1)[0]
 
 
 def files(world):
@@ -42,7 +42,7 @@ def test_nothing_appears_where_an_empty_tape_was_before_it_was_moved(worlds, pla
 def test_a_later_attempt_of_the_same_job_knows_it_too(worlds):
     steps = (*BEGUN, ("host", "move", 0), ("finish", "lost", "end"), ("work",))
     world = worlds(steps)
-    assert len(world.ledger.book.attempts(world.ledger.book.jobs()[0].id)) == 2
+    assert len(world.ledger.tx.attempts.of_job(world.ledger.tx.jobs.find()[0].id)) == 2
     assert last(world).state.value == "failed"
     assert files(world) == ["B/T00001"]
 

@@ -58,9 +58,9 @@ def mark(world, tape="P00001", state="migrated", **more):
 def test_an_order_is_recorded_as_the_operators(world):
     told = order(world, "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'")
     assert (told["word"], told["jobs"]) == ("ACCEPTED", 1)
-    request = world.ledger.book.request(told["request"])
+    request = world.ledger.tx.requests.get(told["request"])
     assert request.host == ""
-    assert world.ledger.book.history(f"request {request.id}")[0].actor == ALICE
+    assert world.ledger.tx.history.about(f"request {request.id}")[0].actor == ALICE
     world.work()
     assert world.tape().state is TapeState.MIGRATED
 
@@ -92,7 +92,7 @@ def test_an_order_that_is_none_is_refused(world, text, reason):
     answer = order(world, text)
     assert isinstance(answer, Refused)
     assert reason in str(answer)
-    assert world.ledger.book.requests() == []
+    assert world.ledger.tx.requests.find() == []
 
 
 def test_an_order_about_another_tape_than_the_operator_named_is_refused(world):
@@ -177,7 +177,7 @@ def erase(world, minute=9):
     """A host asks for it; returns how that ended."""
     world.send("NSK1", "VTSPolicy Erase - P00001", minute)
     world.work()
-    return world.ledger.book.requests(family="Erase")[0]
+    return world.ledger.tx.requests.find(family="Erase")[0]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_mark_proves_only_what_it_says(world, more, doubt):
     given = {**more, "began": began(world)} if more.get("began") else more
     told = mark(world, **given)
     assert told["doubt"] is None if doubt is None else told["doubt"].startswith(doubt)
-    (copy,) = world.ledger.book.copies_of(str(world.path))
+    (copy,) = world.ledger.tx.copies.of_tape(str(world.path))
     assert (copy.proof, copy.doubt, copy.by_us) == (Proof.RECORDED, told["doubt"], False)
     ended = erase(world)
     if doubt is None:
@@ -230,7 +230,7 @@ def test_the_handle_of_a_mark_has_to_be_found(world):
     ended = erase(world)
     assert (ended.state.value, "does not find its copy H" in ended.reason) == ("failed", True)
     assert world.path.read_bytes() == b"tape"
-    assert world.ledger.book.copies_of(str(world.path))[0].lost is not None
+    assert world.ledger.tx.copies.of_tape(str(world.path))[0].lost is not None
 
 
 def test_a_mark_proves_nothing_of_what_is_written_after_it(world):
@@ -274,7 +274,7 @@ def test_a_late_mark_of_an_emptied_tape_does_not_hide_the_copy_that_has_its_data
     assert erase(world, 2).state.value == "completed"
     assert mark(world, handle="NIGHTLY", size=4)["state"] == "erased"
     assert world.tape().handle == ours
-    assert world.ledger.book.copies_of(str(world.path))[0].handle == "NIGHTLY"
+    assert world.ledger.tx.copies.of_tape(str(world.path))[0].handle == "NIGHTLY"
     world.send("NSK1", "VTSPolicy Restore - P00001", 3)
     world.work()
     assert world.path.read_bytes() == b"tape"
@@ -284,7 +284,7 @@ def test_an_override_of_an_empty_tape_overrules_nothing(world):
     world.path.write_bytes(b"")
     told = order(world, ERASE, override="why not")
     world.work()
-    request = world.ledger.book.request(told["request"])
+    request = world.ledger.tx.requests.get(told["request"])
     assert (request.state.value, Reason.EMPTY_ALREADY.words in request.reason) == (
         "completed",
         True,
@@ -295,10 +295,10 @@ def test_an_override_of_an_empty_tape_overrules_nothing(world):
 def test_an_override_empties_what_no_copy_proves_and_is_used_up(world):
     told = order(world, ERASE, override="tested by hand")
     world.work()
-    assert world.ledger.book.request(told["request"]).state.value == "completed"
+    assert world.ledger.tx.requests.get(told["request"]).state.value == "completed"
     assert world.path.read_bytes() == b""
     assert (world.tape().state, world.tape().override) == (TapeState.SCRATCH, None)
-    causes = [line.cause for line in world.ledger.book.history("tape /VAULT01/PAY/P00001")]
+    causes = [line.cause for line in world.ledger.tx.history.about("tape /VAULT01/PAY/P00001")]
     assert any("tested by hand" in cause for cause in causes)
     world.path.write_bytes(b"new!")
     assert erase(world).state.value == "failed"
@@ -313,7 +313,7 @@ def test_an_override_belongs_to_its_order_alone(world):
     world.settle()
     world.work()
     by_host, by_operator = sorted(
-        world.ledger.book.requests(family="Erase"), key=lambda each: each.id
+        world.ledger.tx.requests.find(family="Erase"), key=lambda each: each.id
     )
     assert (by_host.host, by_host.state.value) == ("NSK1", "failed")
     assert by_operator.state.value == "completed"
@@ -325,11 +325,11 @@ def test_a_second_order_with_an_override_takes_no_other_orders_away(world):
     refused = order(world, "VTSPolicy Delete - P00001", override="tested again")
     assert isinstance(refused, Refused)
     assert f"of request {first['request']} has an override of it already" in str(refused)
-    assert [each.id for each in world.ledger.book.requests()] == [first["request"]]
+    assert [each.id for each in world.ledger.tx.requests.find()] == [first["request"]]
     world.engine.queue.resume()
     world.settle()
     world.work()
-    assert world.ledger.book.request(first["request"]).state.value == "completed"
+    assert world.ledger.tx.requests.get(first["request"]).state.value == "completed"
     assert world.path.read_bytes() == b""
 
 
@@ -342,7 +342,7 @@ def test_the_reason_of_an_order_says_nothing_of_anothers_override(world):
     world.settle()
     world.work()
     by_host, by_operator = sorted(
-        world.ledger.book.requests(family="Erase"), key=lambda each: each.id
+        world.ledger.tx.requests.find(family="Erase"), key=lambda each: each.id
     )
     assert "an operator allowed" not in by_host.reason
     assert "it was written after that" in by_operator.reason
@@ -356,7 +356,7 @@ def test_an_override_can_be_given_again_after_it_was_withdrawn(world):
     world.engine.queue.resume()
     world.settle()
     world.work()
-    one, other = (world.ledger.book.request(each["request"]) for each in (first, second))
+    one, other = (world.ledger.tx.requests.get(each["request"]) for each in (first, second))
     assert (one.state.value, other.state.value) == ("failed", "completed")
     assert "an operator allowed" not in one.reason
     assert world.path.read_bytes() == b""
@@ -388,7 +388,7 @@ def test_an_override_ends_before_its_order_comes_to_its_turn(world, what):
     world.engine.queue.resume()
     world.settle()
     world.work()
-    assert world.ledger.book.requests(family="Erase")[0].state.value == "failed"
+    assert world.ledger.tx.requests.find(family="Erase")[0].state.value == "failed"
     assert world.path.read_bytes() == before
 
 
@@ -406,7 +406,7 @@ def test_a_wish_that_a_command_cannot_have_is_refused(world, text, wish, problem
     answer = order(world, text, **wish)
     assert isinstance(answer, Refused)
     assert problem in str(answer)
-    assert world.ledger.book.requests() == []
+    assert world.ledger.tx.requests.find() == []
 
 
 def test_no_file_is_written_into_a_vault_beside_its_tapes(world):
@@ -426,17 +426,17 @@ def two_copies(world):
         world.clock.pass_time(6.0)  # what was just written is left alone for a moment
         world.work()
     assert erase(world).state.value == "completed"
-    return [copy.handle for copy in world.ledger.book.copies_of(str(world.path))]
+    return [copy.handle for copy in world.ledger.tx.copies.of_tape(str(world.path))]
 
 
 def test_the_newest_content_comes_back_unless_an_operator_chooses(world):
     newest, oldest = two_copies(world)
     told = order(world, "VTSPolicy Restore - P00001", copy="H77")
     world.work()
-    assert "it has no copy H77" in world.ledger.book.request(told["request"]).reason
+    assert "it has no copy H77" in world.ledger.tx.requests.get(told["request"]).reason
     told = order(world, "VTSPolicy Restore - P00001", copy=oldest)
     world.work()
-    assert world.ledger.book.request(told["request"]).state.value == "completed"
+    assert world.ledger.tx.requests.get(told["request"]).state.value == "completed"
     assert world.path.read_bytes() == b"old!"
     assert world.tape().handle == oldest
     assert erase(world, 10).state.value == "completed"

@@ -29,8 +29,8 @@ def test_what_was_on_the_tape_is_not_said_to_be_in_a_copy(world, verb, killed):
     assert world.is_dead is killed
     world.ready()
     player.work()
-    assert world.ledger.book.requests(limit=1)[0].state.value == "completed"
-    assert world.ledger.book.tape(str(tape.path)).rewritten is not None
+    assert world.ledger.tx.requests.find(limit=1)[0].state.value == "completed"
+    assert world.ledger.tx.tapes.get(str(tape.path)).rewritten is not None
     assert not tape.read()
 
 
@@ -48,7 +48,7 @@ def test_an_override_that_expires_while_no_server_runs_proves_nothing():
     world.start()
     player.work()
     world.check()
-    assert world.ledger.book.requests(limit=1)[0].state.value == "failed"
+    assert world.ledger.tx.requests.find(limit=1)[0].state.value == "failed"
     assert tape.read() == tape.content
     world.close()
     site.remove()

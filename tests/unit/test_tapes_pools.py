@@ -46,12 +46,12 @@ def world():
 
 
 def last(world):
-    request = world.ledger.book.requests(limit=1)[0]
+    request = world.ledger.tx.requests.find(limit=1)[0]
     return request.state.value if request.state.value == "completed" else request.reason
 
 
 def records(world):
-    return [world.ledger.book.tape(str(tape.path)) for tape in world.tapes]
+    return [world.ledger.tx.tapes.get(str(tape.path)) for tape in world.tapes]
 
 
 def test_the_sum_and_size_of_a_pools_copy_are_those_of_none_of_its_tapes(world):
@@ -61,7 +61,7 @@ def test_the_sum_and_size_of_a_pools_copy_are_those_of_none_of_its_tapes(world):
     Player(world).do("Restore", 0)
     assert last(world) == "completed"
     assert world.tapes[0].read() == world.tapes[0].content
-    (copy,) = world.ledger.book.copies_of(str(world.tapes[0].path))
+    (copy,) = world.ledger.tx.copies.of_tape(str(world.tapes[0].path))
     assert (copy.size, copy.digest, copy.lost) == (None, None, None)
 
 
@@ -94,7 +94,7 @@ def test_what_comes_back_beside_a_tape_that_was_removed_is_of_its_own_copy(world
     second.path.write_bytes(second.content)
     world._exit(run.key, 0, "restored\n")
     assert last(world) == "completed"
-    (copy,) = world.ledger.book.copies_of(str(second.path))
+    (copy,) = world.ledger.tx.copies.of_tape(str(second.path))
     assert (records(world)[1].held, len(copy.restored)) == (copy.id, 1)
 
 
@@ -105,4 +105,4 @@ def test_a_pool_that_was_emptied_before_its_turn_is_not_copied(world):
         tape.path.unlink()
     Player(world).work()
     assert last(world) == "there is no tape in the pool"
-    assert world.ledger.book.requests(limit=1)[0].state.value == "failed"
+    assert world.ledger.tx.requests.find(limit=1)[0].state.value == "failed"

@@ -37,11 +37,11 @@ def look(world):
 
 
 def proofs(world):
-    return [job for job in world.ledger.book.jobs() if job.work.then == "proven"]
+    return [job for job in world.ledger.tx.jobs.find() if job.work.then == "proven"]
 
 
 def copy_of(world):
-    (copy,) = world.ledger.book.copies_of(str(world.path))
+    (copy,) = world.ledger.tx.copies.of_tape(str(world.path))
     return copy
 
 
@@ -74,7 +74,7 @@ def test_a_copy_that_is_lost_fails_its_proof_is_reported_and_counted(world):
     assert job.reason.startswith("the copy is lost")
     assert copy_of(world).lost is not None
     assert any(event.get("action") == "copy_lost" for event in logged)
-    assert world.ledger.book.unproven_tapes() == 1
+    assert world.ledger.tx.copies.unproven_tapes() == 1
     world.clock.advance(31 * DAY)
     look(world)
     assert len(proofs(world)) == 1  # what is lost is not asked for again

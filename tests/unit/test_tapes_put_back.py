@@ -66,7 +66,7 @@ class TapeWorld(World):
         """Ask for it; return how it ended."""
         self.send("NSK1", f"VTSPolicy Erase - {TAPE}", minute)
         self.work()
-        return self.ledger.book.requests(family="Erase")[0]
+        return self.ledger.tx.requests.find(family="Erase")[0]
 
     def rewrite(self):
         """The host uses the tape again."""
@@ -74,23 +74,23 @@ class TapeWorld(World):
         os.utime(self.path, (1.5e9, 1.5e9))  # a time in the future would make any copy doubtful
 
     def backup(self):
-        return self.ledger.book._connection.serialize()
+        return self.ledger.tx.sql.connection.serialize()
 
     def put_back(self, image, fault=None):
         self.kill()
-        connection = self.ledger.book._connection
+        connection = self.ledger.tx.sql.connection
         connection.deserialize(image)
         connection.execute("INSERT INTO meta (key, value) VALUES ('put_back', '1')")
-        self.ledger.book.forget()
+        self.ledger.tx.forget()
         self.ledger.verbs.clear()
         self.ledger.fault = fault
         self.start()
 
     def job(self, number):
-        return self.ledger.book.job(number)
+        return self.ledger.tx.jobs.get(number)
 
     def tape(self):
-        return self.ledger.book.tape(str(self.path))
+        return self.ledger.tx.tapes.get(str(self.path))
 
     @property
     def runs(self):
@@ -191,7 +191,7 @@ def test_a_run_under_way_in_the_copy_is_judged_by_what_its_keeper_saw(world):
     world.put_back(image)
     world.work()
     assert world.job(1).state is JobState.COMPLETED
-    (copy,) = world.ledger.book.copies_of(str(world.path))
+    (copy,) = world.ledger.tx.copies.of_tape(str(world.path))
     assert (copy.after.size, copy.doubt) == (4, None)
     assert copy.after.written != 1.5e9
     assert world.tape().state is TapeState.WRITTEN
@@ -207,7 +207,7 @@ def test_a_run_under_way_whose_keeper_saw_nothing_is_judged_by_the_tape_now(worl
     image = world.backup()
     world.work()
     assert world.job(1).state is JobState.COMPLETED
-    (copy,) = world.ledger.book.copies_of(str(world.path))
+    (copy,) = world.ledger.tx.copies.of_tape(str(world.path))
     assert copy.doubt == "its keeper did not see the tape as it was copied"
     world.rewrite()
     world.put_back(image)
@@ -231,7 +231,7 @@ def test_what_was_written_after_a_restore_is_not_taken_for_the_copy(world):
     world.rewrite()
     world.put_back(image)
     world.work()
-    assert world.ledger.book.requests(family="Restore")[0].state.value == "warning"
+    assert world.ledger.tx.requests.find(family="Restore")[0].state.value == "warning"
     assert world.tape().state is TapeState.WRITTEN
     assert world.erase(4).state.value == "failed"
     world.send("NSK1", f"VTSPolicy Restore - {TAPE}", 5)
@@ -248,7 +248,7 @@ def test_what_was_written_after_a_restore_whose_folder_is_gone_is_not_overwritte
     world.runner.forget(key)
     world.put_back(image)
     world.work()
-    assert world.ledger.book.requests(family="Restore")[0].state.value == "failed"
+    assert world.ledger.tx.requests.find(family="Restore")[0].state.value == "failed"
     for minute in (5, 6, 7):
         world.send("NSK1", f"VTSPolicy Restore - {TAPE}", minute)
         world.work()
@@ -281,17 +281,17 @@ def test_what_half_a_restore_left_that_nobody_saw_is_overwritten_by_an_operators
     world.runner.forget(key)
     world.start()
     world.work()
-    (request,) = world.ledger.book.requests(family="Restore")
+    (request,) = world.ledger.tx.requests.find(family="Restore")
     assert (request.state.value, Reason.LEFT_UNKNOWN.words in request.reason) == ("failed", True)
     assert world.path.read_bytes() == b"ta"
     assert world.tape().state is TapeState.ERASED
     assert world.erase(4).state.value == "failed"
     world.archive(TAPE, 5)
     world.work()
-    assert world.ledger.book.requests(limit=1)[0].state.value == "failed"
+    assert world.ledger.tx.requests.find(limit=1)[0].state.value == "failed"
     world.order(f"VTSPolicy Restore - {TAPE}", override="nobody used it since")
     world.work()
-    assert world.ledger.book.requests(family="Restore")[0].state.value == "completed"
+    assert world.ledger.tx.requests.find(family="Restore")[0].state.value == "completed"
     assert world.path.read_bytes() == b"tape"
     assert (world.tape().state, world.tape().override) == (TapeState.MIGRATED, None)
 
@@ -326,5 +326,5 @@ def test_what_half_a_restore_left_as_its_keeper_saw_it_is_overwritten(world):
     assert world.erase(4).state.value == "failed"
     world.send("NSK1", f"VTSPolicy Restore - {TAPE}", 5)
     world.work()
-    assert world.ledger.book.requests(family="Restore")[0].state.value == "completed"
+    assert world.ledger.tx.requests.find(family="Restore")[0].state.value == "completed"
     assert world.path.read_bytes() == b"tape"

@@ -14,7 +14,7 @@ def worlds(worlds, request):
 
 
 def ended(world):
-    return world.ledger.book.requests(limit=1)[0]
+    return world.ledger.tx.requests.find(limit=1)[0]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def world():
 def ordered(world, text):
     world.order(text)
     Player(world).work()
-    request = world.ledger.book.requests(limit=1)[0]
+    request = world.ledger.tx.requests.find(limit=1)[0]
     return request.state.value if request.state.value == "completed" else request.reason
 
 
@@ -33,7 +33,7 @@ def test_an_erased_tape_comes_back_before_and_after_a_scan(world):
     assert ordered(world, "VTSPolicy Restore - T00001") == "completed"
     assert tape.read() == tape.content
     Player(world).scan()
-    assert world.ledger.book.tape(str(tape.path)).vault == "VAULT02"
+    assert world.ledger.tx.tapes.get(str(tape.path)).vault == "VAULT02"
     assert ordered(world, "VTSPolicy Erase - T00001") == "completed"
     assert ordered(world, "VTSPolicy Restore - T00001") == "completed"
     assert tape.read() == tape.content
@@ -42,7 +42,7 @@ def test_an_erased_tape_comes_back_before_and_after_a_scan(world):
 def test_a_copied_tape_is_emptied_once_it_was_scanned(world):
     Player(world).scan()
     tape = world.tapes[1]
-    record = world.ledger.book.tape(str(tape.path))
+    record = world.ledger.tx.tapes.get(str(tape.path))
     assert (record.vault, record.has_copy) == ("VAULT02", True)
     assert ordered(world, "VTSPolicy Erase - T00002") == "completed"
     assert tape.read() == b""

@@ -55,7 +55,7 @@ def worlds(worlds, request):
 
 def restored_after_the_newest_copy_is_lost(world):
     tape, player = world.tapes[0], Player(world)
-    newest = world.ledger.book.copies_of(str(tape.path))[0]
+    newest = world.ledger.tx.copies.of_tape(str(tape.path))[0]
     world.application.copies[newest.handle].is_known = False
     assert player.do("Restore", 0).state.value == "failed"
     return player.do("Restore", 0)
@@ -70,7 +70,7 @@ def test_the_copy_from_which_the_copied_file_was_brought_back_is_as_good(worlds)
 def test_a_copy_that_was_made_while_the_tape_was_open_is_not(worlds):
     open_while_copied = (("host", "hold", 0), *ARCHIVED, ("host", "close", 0))
     world = worlds((*open_while_copied, *ERASED))
-    assert world.ledger.book.copies_of(str(world.tapes[0].path))[1].doubt is not None
+    assert world.ledger.tx.copies.of_tape(str(world.tapes[0].path))[1].doubt is not None
     request = restored_after_the_newest_copy_is_lost(world)
     assert request.state.value == "failed"
     assert "does not have its copy" in request.reason

@@ -27,7 +27,7 @@ def comes_back(world):
     content = tape.content
     tape.path.write_bytes(b"")
     play(world, ("scan",), ("do", "Restore", 0))
-    assert world.ledger.book.requests(limit=1)[0].state.value == "completed"
+    assert world.ledger.tx.requests.find(limit=1)[0].state.value == "completed"
     return tape.read() == content
 
 
@@ -41,7 +41,7 @@ def marked_late(world):
 
 def test_a_mark_without_the_time_of_its_copy(world):
     handle = marked_late(world)
-    copies = world.ledger.book.copies_of(str(world.tapes[0].path))
+    copies = world.ledger.tx.copies.of_tape(str(world.tapes[0].path))
     assert copies[0].handle == handle
     assert copies[0].doubt is not None
     assert comes_back(world)
@@ -50,8 +50,8 @@ def test_a_mark_without_the_time_of_its_copy(world):
 def test_a_copy_of_a_tape_that_is_open_for_writing(world):
     play(world, *ARCHIVED, ("host", "hold", 0), ("send", "archive", 0))
     play(world, ("finish", "well", "torn"), ("host", "close", 0))
-    held = world.ledger.book.tape(str(world.tapes[0].path)).held
-    copies = world.ledger.book.copies_of(str(world.tapes[0].path))
+    held = world.ledger.tx.tapes.get(str(world.tapes[0].path)).held
+    copies = world.ledger.tx.copies.of_tape(str(world.tapes[0].path))
     assert [each.doubt is None for each in copies] == [False, True]
     assert held == copies[1].id
     assert comes_back(world)
@@ -60,7 +60,7 @@ def test_a_copy_of_a_tape_that_is_open_for_writing(world):
 def test_it_does_once_the_sure_one_is_lost(world):
     play(world, *ARCHIVED, ("damage", 0, "forgotten"), ("do", "Erase", 0))
     play(world, ("host", "hold", 0), ("do", "archive", 0), ("host", "close", 0))
-    copies = world.ledger.book.copies_of(str(world.tapes[0].path))
+    copies = world.ledger.tx.copies.of_tape(str(world.tapes[0].path))
     assert copies[1].lost is not None
-    assert world.ledger.book.tape(str(world.tapes[0].path)).held == copies[0].id
+    assert world.ledger.tx.tapes.get(str(world.tapes[0].path)).held == copies[0].id
     assert comes_back(world)

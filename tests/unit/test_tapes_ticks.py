@@ -33,7 +33,7 @@ def test_what_is_written_in_the_second_of_a_marks_copy_is_not_emptied(worlds):
         *(("mark", 0, True, True), ("do", "Erase", 0)),
     ]
     world = worlds(steps)
-    (copy,) = world.ledger.book.copies_of(str(world.tapes[0].path))
+    (copy,) = world.ledger.tx.copies.of_tape(str(world.tapes[0].path))
     assert "same time" in copy.doubt
     assert world.tapes[0].read() == world.tapes[0].content
 

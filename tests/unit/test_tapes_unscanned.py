@@ -42,7 +42,7 @@ def test_a_mark_finds_its_record(world):
     tape = world.tapes[0]
     told = world.mark(tape, "migrated", handle="OWN", size=10)
     assert told["state"] == "erased"
-    assert len(world.ledger.book.copies_of(str(tape.path))) == 2
+    assert len(world.ledger.tx.copies.of_tape(str(tape.path))) == 2
 
 
 def test_its_copy_is_kept_where_a_job_keeps_its_record_from_following():
@@ -63,5 +63,5 @@ def test_an_archive_by_its_full_name_adds_to_its_copies(world):
     world.write("rewrite", 0)
     world.pass_time(5.0)
     assert player.do("archive", 0).state.value == "completed"
-    assert [each.path for each in world.ledger.book.tapes_named(tape.name)] == [str(tape.path)]
-    assert len(world.ledger.book.copies_of(str(tape.path))) == 2
+    assert [each.path for each in world.ledger.tx.tapes.named(tape.name)] == [str(tape.path)]
+    assert len(world.ledger.tx.copies.of_tape(str(tape.path))) == 2

@@ -41,7 +41,7 @@ def ask(world, text, number):
     world.send("NSK1", text, number)
     world.clock.pass_time(10.0)
     world.work()
-    return world.ledger.book.requests(limit=1)[0].state.value
+    return world.ledger.tx.requests.find(limit=1)[0].state.value
 
 
 def test_a_whole_tape_stays_whole(world):
@@ -53,7 +53,7 @@ def test_a_whole_tape_stays_whole(world):
     world.operator.order(text="VTSPolicy Restore - P00001", copy=first, **given)
     world.settle()
     world.work()
-    assert "has a quote" in world.ledger.book.requests(limit=1)[0].reason
+    assert "has a quote" in world.ledger.tx.requests.find(limit=1)[0].reason
     assert world.path.read_bytes() == b"second"
     assert world.tape().state is TapeState.MIGRATED
     assert ask(world, "VTSPolicy Erase - P00001", 3) == "completed"

@@ -42,9 +42,9 @@ def test_a_move_does_not_make_it_sure(world, verb):
 
 def test_a_rename_of_ours_does_not_make_it_sure(world):
     path = world.tapes[0].path
-    before = world.ledger.book.tape(str(path)).seen
+    before = world.ledger.tx.tapes.get(str(path)).seen
     path.rename(path.with_name("aside"))
     path.with_name("aside").rename(path)
-    seen = world.engine.vaults.look(world.ledger.book.tape(str(path)))
-    world.ledger.book.note_renamed(seen, before, world.clock.seconds())
+    seen = world.engine.vaults.look(world.ledger.tx.tapes.get(str(path)))
+    world.ledger.tx.tapes.note_renamed(seen, before, world.clock.seconds())
     assert refused(world, "Erase")

@@ -10,8 +10,8 @@ from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.engine.jobs.wait_timeouts import WaitTimeouts
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Book, Ending
-from vtspolicy.ledger.intake import Intake
+from vtspolicy.ledger import Ending, JobRecords, RequestRecords
+from vtspolicy.ledger.requests import Intake
 from vtspolicy.notices import Word
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Limits, Work
@@ -69,7 +69,7 @@ class Ground:
             jobs=(PlannedJob(work=work, values={}, lock=None),),
         )
         recorded = []
-        self.ledger.write(Book.record, intake).addCallback(recorded.append)
+        self.ledger.write(RequestRecords.record, intake).addCallback(recorded.append)
         self.settle()
         (job,) = recorded[0].result.jobs
         return job
@@ -78,7 +78,7 @@ class Ground:
         self.clock.pass_time(0.0)
 
     def state(self, job):
-        return self.ledger.book.job(job.id).state
+        return self.ledger.tx.jobs.get(job.id).state
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_job_is_ended_when_its_time_is_over_and_not_before(ground):
 def test_a_job_that_was_started_waits_for_its_next_attempt_as_long_as_it_takes(ground):
     job = ground.job()
     ground.wait_timeouts.watch(job)
-    ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+    ground.ledger.write(JobRecords.start_attempt, job.id, ground.clock.seconds())
     ground.wait_timeouts.forget(job.id)
     ground.clock.pass_time(100.0)
     ground.wait_timeouts.watch(evolve(job, attempt=1))
@@ -118,10 +118,12 @@ FAILED = Ending(state=JobState.WAITING, code=1, due=1e10)
 def failed_once(ground):
     """A job whose first attempt has failed, ten seconds after its start."""
     job = ground.job(TOTAL)
-    ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+    ground.ledger.write(JobRecords.start_attempt, job.id, ground.clock.seconds())
     ground.clock.pass_time(10.0)
     done = []
-    written = ground.ledger.write(Book.finish_attempt, job.id, 1, FAILED, ground.clock.seconds())
+    written = ground.ledger.write(
+        JobRecords.finish_attempt, job.id, 1, FAILED, ground.clock.seconds()
+    )
     written.addCallback(done.append)
     ground.settle()
     return done[0].result.job
@@ -134,7 +136,9 @@ def test_the_time_of_all_attempts_is_over_when_it_is_whatever_the_next_one_waits
     assert ground.state(job) is JobState.WAITING
     ground.clock.pass_time(1.5)
     assert ground.state(job) is JobState.TIMEDOUT
-    assert ground.ledger.book.job(job.id).reason == "all attempts together took longer than 600 s"
+    assert (
+        ground.ledger.tx.jobs.get(job.id).reason == "all attempts together took longer than 600 s"
+    )
     assert ground.outbox.words == [Word.TIMEDOUT]
     assert ground.queue.withdrawn == [job.id]
     assert [change.requests for change in ground.changes] == [(job.request,)]
@@ -143,14 +147,14 @@ def test_the_time_of_all_attempts_is_over_when_it_is_whatever_the_next_one_waits
 def test_an_attempt_that_has_begun_is_not_ended_by_the_wait_before_it(ground):
     job = failed_once(ground)
     ground.wait_timeouts.watch(job)
-    ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+    ground.ledger.write(JobRecords.start_attempt, job.id, ground.clock.seconds())
     ground.clock.pass_time(700.0)
     assert ground.state(job) is JobState.RUNNING
     again = evolve(FAILED, state=JobState.WAITING)
-    ground.ledger.write(Book.finish_attempt, job.id, 2, again, ground.clock.seconds())
+    ground.ledger.write(JobRecords.finish_attempt, job.id, 2, again, ground.clock.seconds())
     ground.settle()
     assert ground.state(job) is JobState.WAITING
-    ground.wait_timeouts.watch(ground.ledger.book.job(job.id))
+    ground.wait_timeouts.watch(ground.ledger.tx.jobs.get(job.id))
     ground.clock.pass_time(0.1)
     assert ground.state(job) is JobState.TIMEDOUT
 
@@ -170,7 +174,7 @@ def test_what_is_swept_out_takes_none_with_it_that_waits(ground):
     for job in jobs:
         ground.wait_timeouts.watch(job)
     for job in jobs[:-3]:
-        ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+        ground.ledger.write(JobRecords.start_attempt, job.id, ground.clock.seconds())
         ground.wait_timeouts.forget(job.id)
     ground.clock.pass_time(61.0)
     assert {ground.state(job) for job in jobs[-3:]} == {JobState.TIMEDOUT}
@@ -180,7 +184,7 @@ def test_what_is_swept_out_takes_none_with_it_that_waits(ground):
 def test_a_start_that_was_recorded_in_the_same_instant_wins(ground):
     job = ground.job()
     ground.wait_timeouts.watch(job)
-    ground.ledger.write(Book.start_attempt, job.id, ground.clock.seconds())
+    ground.ledger.write(JobRecords.start_attempt, job.id, ground.clock.seconds())
     ground.clock.pass_time(100.0)
     assert ground.state(job) is JobState.RUNNING
     assert ground.queue.withdrawn == []

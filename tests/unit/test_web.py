@@ -24,7 +24,7 @@ from vtspolicy.config.problems import ConfigurationError, Problem
 from vtspolicy.control import VERBS
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Book, Ending, Intake, QuestionTooLong
+from vtspolicy.ledger import Ending, Intake, JobRecords, QuestionTooLong, RequestRecords
 from vtspolicy.metrics import Metrics
 from vtspolicy.records import Live
 from vtspolicy.rules.decision import PlannedJob
@@ -132,7 +132,7 @@ class WebCase(TestCase):
         return code, json.loads(text)
 
     def record(self, **more):
-        return self.successResultOf(self.ledger.write(Book.record, intake(**more))).result
+        return self.successResultOf(self.ledger.write(RequestRecords.record, intake(**more))).result
 
 
 class HealthTests(WebCase):
@@ -216,7 +216,7 @@ class ReadingTests(WebCase):
     def test_jobs_are_found_by_state_and_host(self):
         self.record()
         self.record(text="VTSPolicy DSK '/VAULT01/PAYROLL/A00018'", host="NSK2")
-        self.ledger.write(Book.cancel_job, 1, "operator alice", NIGHT)
+        self.ledger.write(JobRecords.cancel, 1, "operator alice", NIGHT)
         for query, expected in (
             ("state=cancelled", [1]),
             ("state=waiting", [2]),
@@ -229,9 +229,9 @@ class ReadingTests(WebCase):
     @inlineCallbacks
     def test_a_job_is_shown_with_times_as_iso_and_never_with_secrets(self):
         self.record()
-        self.ledger.write(Book.start_attempt, 1, NIGHT + 1)
+        self.ledger.write(JobRecords.start_attempt, 1, NIGHT + 1)
         ending = Ending(state=JobState.FAILED, code=12, reason="exit code 12", output="no media\n")
-        self.ledger.write(Book.finish_attempt, 1, 1, ending, NIGHT + 2.5)
+        self.ledger.write(JobRecords.finish_attempt, 1, 1, ending, NIGHT + 2.5)
         code, _, text = yield self.ask("/api/v1/jobs/1")
         assert code == 200
         assert b"secret-of-the-site" not in text

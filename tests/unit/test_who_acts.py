@@ -17,7 +17,7 @@ from vtspolicy import client
 from vtspolicy.cli.status import status
 from vtspolicy.config.problems import ConfigurationError, Problem
 from vtspolicy.engine.operators.needs import STUCK, needs_of
-from vtspolicy.ledger.reading import Pending
+from vtspolicy.ledger.notices import Pending
 from vtspolicy.status import ClockStatus, Status
 from vtspolicy.web.door import ControlDoor
 from vtspolicy.web.orders import actor_of
@@ -124,7 +124,7 @@ def test_a_refused_reload_is_shown_until_another_one_is_taken(world):
             ]
         )
 
-    world.operator.listeners.renew = lambda: None
+    world.operator.sessions.renew = lambda: None
     world.operator.reread = broken
     told(world, world.operator.reload(ALICE))
     shown = told(world, world.operator.status())
@@ -145,7 +145,7 @@ def test_a_failed_job_needs_a_person_until_it_is_run_again(world):
     world.runner.exit(world.machine.running[0].run.key, 12)
     world.settle()
     assert needs(world) == [FAILED_JOB]
-    world.retry(world.ledger.book.job(1))
+    world.retry(world.ledger.tx.jobs.get(1))
     assert needs(world) == []
 
 
@@ -182,7 +182,7 @@ def test_what_needs_a_person_says_for_how_long_and_what_ends_it(world):
 
 
 def test_a_drain_needs_a_person(world):
-    world.operator.listeners.hold = lambda: None
+    world.operator.sessions.hold = lambda: None
     told(world, world.operator.drain(ALICE))
     assert needs(world) == ["not ready: the server is draining; `vtspolicy drain --end` ends that"]
 

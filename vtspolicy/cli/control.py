@@ -142,11 +142,11 @@ def cancel(
 
 def _live_jobs(configuration: Configuration, request: int) -> int:
     """Return how many jobs of a request have not ended; 0 if the ledger cannot be read here."""
-    from vtspolicy.ledger import LedgerError, open_book  # noqa: PLC0415 - not needed for --help
+    from vtspolicy.ledger import LedgerError, open_ledger  # noqa: PLC0415 - not needed for --help
 
     try:
-        with open_book(configuration.ledger, readonly=True) as book:
-            found = book.request(request)
+        with open_ledger(configuration.ledger, readonly=True) as tx:
+            found = tx.requests.get(request)
             return found.live if found is not None else 0
     except (LedgerError, sqlite3.Error, OSError):
         return 0

@@ -22,7 +22,7 @@ from vtspolicy.cli.options import Exit, config_option, configured, json_option, 
 from vtspolicy.cli.tables import Column, emit, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
-from vtspolicy.ledger import LedgerError, LedgerMissing, open_book, path_of
+from vtspolicy.ledger import LedgerError, LedgerMissing, open_ledger, path_of
 from vtspolicy.rules.check import argument_lists, program_of
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import shortcomings
@@ -159,8 +159,8 @@ def _vaults(configuration: Configuration) -> Iterator[Finding]:
 def _ledger(configuration: Configuration) -> Iterator[Finding]:
     path = path_of(configuration.ledger)
     try:
-        with open_book(configuration.ledger) as book:
-            live = sum(book.counts().jobs.values())
+        with open_ledger(configuration.ledger) as tx:
+            live = sum(tx.counts().jobs.values())
         yield Finding("ledger", Grade.OK, f"{path}: {live} jobs, {_free(path.parent)}")
     except LedgerMissing:
         yield _writable("ledger", path.parent, "there is none yet; the server makes it")

@@ -258,19 +258,19 @@ def _known(configuration: Configuration, tapes: tuple[Tape, ...]) -> tuple[tuple
     """The tapes, with what the ledger knows of their copies, if it can be asked."""
     # Not needed for a newcomer's first trial, which has no ledger.
     from vtspolicy.engine.tapes.checks import known  # noqa: PLC0415
-    from vtspolicy.ledger import LedgerError, open_book  # noqa: PLC0415
+    from vtspolicy.ledger import LedgerError, open_ledger  # noqa: PLC0415
 
     try:
-        with open_book(configuration.ledger, readonly=True) as book:
+        with open_ledger(configuration.ledger, readonly=True) as tx:
             now = time.time()
             facts = tuple(
                 Facts(
                     tape=tape,
-                    copies=tuple(book.copies_of(tape.path)),
+                    copies=tuple(tx.copies.of_tape(tape.path)),
                     now=now,
                     accepted=configuration.vaults_without.get(tape.vault, frozenset()),
                 )
-                for tape in known(book, tapes, now)
+                for tape in known(tx, tapes, now)
             )
             return facts, "tapes as their files and the ledger say now"
     except (LedgerError, sqlite3.Error, OSError, ValueError) as error:

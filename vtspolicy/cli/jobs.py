@@ -10,7 +10,7 @@ import click
 from attrs import frozen
 
 from vtspolicy.cli import filters
-from vtspolicy.cli.job_table import history_table, job_table, reason_of
+from vtspolicy.cli.job_table import history_table, job_table
 from vtspolicy.cli.options import (
     Exit,
     Number,
@@ -25,11 +25,11 @@ from vtspolicy.cli.spooled import Spooled
 from vtspolicy.cli.tables import (
     Column,
     clock,
-    duration,
     emit,
     instant,
     pairs,
     quoted,
+    recent,
     table,
     visible_lines,
     zone,
@@ -37,10 +37,11 @@ from vtspolicy.cli.tables import (
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.jobs import Attempt, Job, JobState, Transition
+from vtspolicy.readable import duration, reason_of
 from vtspolicy.records import NOTHING, Live, job_page, job_row, typed
 
 if TYPE_CHECKING:
-    from vtspolicy.ledger import Book
+    from vtspolicy.ledger import Transaction
 
 LINES = 20
 """Lines of an output that are shown."""
@@ -78,8 +79,8 @@ def jobs(*, config: Path, as_json: bool, state: tuple[str, ...], limit: int, **g
     A running server adds why jobs wait, their places, and how far those are that run.
     """
     configuration = places(config)
-    with reading(configuration) as book:
-        found = book.jobs(state=[JobState(each) for each in state], limit=limit, **given)
+    with reading(configuration) as tx:
+        found = tx.jobs.find(state=[JobState(each) for each in state], limit=limit, **given)
     if not found:
         filters.refuse_unknown(configuration, given)
     known = live_of(configuration, found)
@@ -123,13 +124,13 @@ def job(*, config: Path, as_json: bool, follow: bool, number: int) -> None:
         from vtspolicy.cli.following import follow_job  # noqa: PLC0415 - for this option only
 
         raise SystemExit(follow_job(configuration, number, live_of, as_json=as_json))
-    with reading(configuration) as book:
-        found = book.job(number)
+    with reading(configuration) as tx:
+        found = tx.jobs.get(number)
         if found is None:
             give_up(f"there is no job {number}", Exit.FAILED)
-        attempts = book.attempts(number)
-        history = book.history(f"job {number}")
-        again = Again.of(book, found)
+        attempts = tx.attempts.of_job(number)
+        history = tx.history.about(f"job {number}")
+        again = Again.of(tx, found)
     spool = Spooled(configuration)
     argv, as_run = spool.argv(found)
     output = spool.outputs(found) if found.state in RUNNING else {}
@@ -159,11 +160,11 @@ class Again:
     repeated_by: tuple[int, ...]  # the jobs that run it again
 
     @classmethod
-    def of(cls, book: "Book", job: Job) -> "Again":
+    def of(cls, tx: "Transaction", job: Job) -> "Again":
         """Return what the ledger knows of a job."""
-        lines = book.history(f"request {job.request}")
+        lines = tx.history.about(f"request {job.request}")
         return cls(
-            asked_by=lines[0].actor if lines else None, repeated_by=tuple(book.repeats(job.id))
+            asked_by=lines[0].actor if lines else None, repeated_by=tuple(tx.jobs.repeats(job.id))
         )
 
 
@@ -172,7 +173,7 @@ def _about(job: Job, again: Again, live: Live) -> str:
     repeats = f"job {job.repeats}, asked for by {again.asked_by}" if job.repeats else None
     about = pairs(
         (
-            ("reason", reason_of(job, time.time(), live)),
+            ("reason", reason_of(job, time.time(), live, at=recent)),
             ("repeats", repeats),
             ("repeated by", ", ".join(f"job {each}" for each in again.repeated_by) or None),
             ("host", job.host),

@@ -45,11 +45,11 @@ def backup_ledger(*, config: Path, as_json: bool, file: Path) -> None:
 
 def _copy(configuration: Configuration, target: Path) -> None:
     """Copy it ourselves: no server runs. One that starts meanwhile disturbs nothing."""
-    from vtspolicy.ledger import LedgerError, open_book, path_of  # noqa: PLC0415 - see --help
+    from vtspolicy.ledger import LedgerError, open_ledger, path_of  # noqa: PLC0415 - see --help
     from vtspolicy.ledger.file import copy  # noqa: PLC0415
 
     try:
-        with open_book(configuration.ledger):  # says what is wrong with it, if anything is
+        with open_ledger(configuration.ledger):  # says what is wrong with it, if anything is
             copy(path_of(configuration.ledger), target)
     except LedgerError as error:
         give_up(str(error), Exit.FAILED)

@@ -19,7 +19,7 @@ from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.visible import visible_lines
 
 if TYPE_CHECKING:
-    from vtspolicy.ledger import Book
+    from vtspolicy.ledger import Transaction
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,13 +106,13 @@ def places(config: Path) -> Configuration:
 
 
 @contextmanager
-def reading(configuration: Configuration) -> Iterator["Book"]:
+def reading(configuration: Configuration) -> Iterator["Transaction"]:
     """Open the ledger to read from, whether a server runs or not; end the program if it cannot."""
-    from vtspolicy.ledger import LedgerError, open_book  # noqa: PLC0415 - not needed for --help
+    from vtspolicy.ledger import LedgerError, open_ledger  # noqa: PLC0415 - not needed for --help
 
     try:
-        with open_book(configuration.ledger, readonly=True) as book:
-            yield book
+        with open_ledger(configuration.ledger, readonly=True) as tx:
+            yield tx
     except LedgerError as error:
         give_up(str(error), Exit.FAILED)
     except PermissionError as error:

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from vtspolicy.cli import filters
-from vtspolicy.cli.job_table import words_first
 from vtspolicy.cli.options import (
     Number,
     config_option,
@@ -21,7 +20,6 @@ from vtspolicy.cli.tables import (
     UNBOUNDED,
     Column,
     dated,
-    duration,
     emit,
     ending,
     table,
@@ -29,6 +27,7 @@ from vtspolicy.cli.tables import (
     zone,
 )
 from vtspolicy.jobs import Request, RequestState
+from vtspolicy.readable import duration, words_first
 from vtspolicy.records import request_row
 
 
@@ -54,8 +53,8 @@ def requests(
     This reads the ledger; the server need not run. `vtspolicy why N` explains one decision.
     """
     configuration = places(config)
-    with reading(configuration) as book:
-        found = book.requests(state=[RequestState(each) for each in state], limit=limit, **given)
+    with reading(configuration) as tx:
+        found = tx.requests.find(state=[RequestState(each) for each in state], limit=limit, **given)
     if not found:
         filters.refuse_unknown(configuration, given)
     if as_json:

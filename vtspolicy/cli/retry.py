@@ -37,7 +37,8 @@ from vtspolicy.visible import visible
 
 if TYPE_CHECKING:
     from vtspolicy.config.model import Configuration
-    from vtspolicy.ledger import Book
+    from vtspolicy.ledger import Transaction
+
 
 BAD = (JobState.FAILED, JobState.TIMEDOUT, JobState.INTERRUPTED)
 """States of jobs that a filter means if it names none."""
@@ -89,10 +90,10 @@ def retry(
         _one(client, job[0], reason, as_json=as_json)
         return
     wanted = [JobState(each) for each in state] or list(BAD)
-    with reading(configuration) as book:
-        found = _named(book, job) if job else book.jobs(state=wanted, limit=filters.MOST, **given)
+    with reading(configuration) as tx:
+        found = _named(tx, job) if job else tx.jobs.find(state=wanted, limit=filters.MOST, **given)
         # In the order in which they were asked for first: a tape may occur several times.
-        chosen = [_look(book, each, by_name=bool(job)) for each in sorted(found, key=_number)]
+        chosen = [_look(tx, each, by_name=bool(job)) for each in sorted(found, key=_number)]
     if not chosen:
         _nothing(configuration, given, as_json=as_json)
         return
@@ -120,22 +121,22 @@ def _number(job: Job) -> int:
     return job.id
 
 
-def _named(book: "Book", numbers: Sequence[int]) -> list[Job]:
+def _named(tx: "Transaction", numbers: Sequence[int]) -> list[Job]:
     found = []
     for number in dict.fromkeys(numbers):
-        job = book.job(number)
+        job = tx.jobs.get(number)
         if job is None:
             give_up(f"there is no job {number}; nothing was done", Exit.FAILED)
         found.append(job)
     return found
 
 
-def _look(book: "Book", job: Job, *, by_name: bool) -> Chosen:
-    refusal = book.why_not_renewed(job.id)
-    repeats = book.repeats(job.id)
+def _look(tx: "Transaction", job: Job, *, by_name: bool) -> Chosen:
+    refusal = tx.requests.why_not_renewed(job.id)
+    repeats = tx.jobs.repeats(job.id)
     is_repeated = bool(repeats) and not by_name
     if refusal is None and is_repeated:
-        last = book.job(repeats[-1])
+        last = tx.jobs.get(repeats[-1])
         state = last.state.value if last is not None else "not known"
         refusal = f"job {job.id} was run again already, as job {repeats[-1]}: {state}"
     return Chosen(job=job, refusal=refusal, is_repeated=is_repeated)

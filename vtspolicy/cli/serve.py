@@ -134,7 +134,7 @@ def _leave_out_tls(configuration: Configuration) -> None:
     Twisted loads it wherever it is installed, and does without it where it is not. A reload opens
     no doors; a link with TLS that it adds says that the server has to be restarted.
     """
-    endpoints = [each.endpoint for each in configuration.listen]
+    endpoints = [each.endpoint for each in configuration.doors.values()]
     endpoints += [each.endpoint for each in configuration.dial]
     if not any(kind_of(each) in {"tls", "telnets"} for each in endpoints):
         sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]  # None: not to be had

@@ -16,12 +16,14 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, size, table
+from vtspolicy.cli.tables import Column, clock, emit, pairs, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.jobs import Job
-from vtspolicy.ledger.reading import Counts, Pending
+from vtspolicy.ledger.notices import Pending
+from vtspolicy.ledger.transaction import Counts
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place
+from vtspolicy.readable import duration, size
 from vtspolicy.records import job_row, plain, typed
 from vtspolicy.status import ClockStatus, HostStatus, LinkStatus, RefusedReload, Status
 from vtspolicy.visible import visible
@@ -74,9 +76,9 @@ def status(*, config: Path, as_json: bool, check: bool) -> None:
 
 def _without_server(configuration: Configuration, error: str, *, as_json: bool) -> None:
     try:
-        with reading(configuration) as book:
-            counts = book.counts()
-            live = book.live_jobs(limit=LIVE)
+        with reading(configuration) as tx:
+            counts = tx.counts()
+            live = tx.jobs.live(limit=LIVE)
     except SystemExit:  # the ledger cannot be read either; that has been said
         return
     if as_json:

@@ -311,8 +311,8 @@ def _follow(configuration: Configuration, number: int, timeout: float | None) ->
     until = None if timeout is None else time.monotonic() + timeout
     look = FIRST_LOOK
     while True:
-        with reading(configuration) as book:
-            request = book.request(number)
+        with reading(configuration) as tx:
+            request = tx.requests.get(number)
         if request is not None and request.state is not RequestState.OPEN:
             return request
         left = look if until is None else until - time.monotonic()

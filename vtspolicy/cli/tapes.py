@@ -81,10 +81,10 @@ def tapes(
             click.echo(visible(trouble), err=True)
     wanted = {tape_name(configuration, each) for each in names}
     evidence = verdict or unproven or len(names) == 1
-    with reading(configuration) as book:
-        known = book.tapes(vault=vault, pool=pool)
-        copies = book.all_copies() if evidence else {}
-        features = book.vault_features() if evidence else {}
+    with reading(configuration) as tx:
+        known = tx.tapes.find(vault=vault, pool=pool)
+        copies = tx.copies.by_path() if evidence else {}
+        features = tx.meta.vault_features() if evidence else {}
 
     def features_of(tape: Tape) -> VaultFeatures:
         return features.get(tape.vault, VaultFeatures())

@@ -40,13 +40,13 @@ def why(*, config: Path, as_json: bool, number: int) -> None:
 
     Also for what was rejected or denied. Read from the ledger: no server need run.
     """
-    with reading(places(config)) as book:
-        found = book.request(number)
+    with reading(places(config)) as tx:
+        found = tx.requests.get(number)
         if found is None:
             give_up(f"there is no request {number}", Exit.FAILED)
-        kept = book.why(number)
-        jobs = book.jobs(request=number, limit=JOBS)
-        history = book.history(f"request {number}")
+        kept = tx.requests.why(number)
+        jobs = tx.jobs.find(request=number, limit=JOBS)
+        history = tx.history.about(f"request {number}")
     trace: Trace = kept or {}
     if as_json:
         print_json({"request": request_page(found, jobs, history), "why": trace or None})

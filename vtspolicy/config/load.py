@@ -9,10 +9,19 @@ from typing import Any
 from attrs import evolve
 
 from vtspolicy.config.dial import DialLoader
-from vtspolicy.config.endpoints import kind_of
-from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, NOT_BUILT, PREFIX, VAULT
-from vtspolicy.config.model import Configuration, Host, Listen
+from vtspolicy.config.endpoints import kind_of, reaches_beyond
+from vtspolicy.config.keys import (
+    CONSOLE,
+    DEFAULT_FILE,
+    HOST,
+    KEYS,
+    NO_KEYS,
+    PREFIX,
+    VAULT,
+)
+from vtspolicy.config.model import Configuration, Console, Host, Listen
 from vtspolicy.config.overlaps import overlaps
+from vtspolicy.config.people import read_people
 from vtspolicy.config.positions import (
     Entry,
     Node,
@@ -80,22 +89,11 @@ def read_configuration(
     place = Place(file=str(path))
     if isinstance(root, Table) or root is None:
         root = Table(place=place, entries={**(root.entries if root else {}), **changed})
-    root = _without_the_unbuilt(root, findings)
     read = section(root, KEYS, findings, what="the configuration", place=place)
     loader = _Loader(read, Path(path).absolute().parent, frozenset(changed), findings)
     loader.absent_vaults = absent_vaults
     configuration = loader.make(str(path))
     return evolve(configuration, warnings=findings.problems), findings
-
-
-def _without_the_unbuilt(root: Node, findings: Findings) -> Node:
-    """Refuse the keys of later versions: what is accepted has an effect."""
-    if not isinstance(root, Table):
-        return root
-    for key in NOT_BUILT.keys() & root.entries.keys():
-        findings.add(root.entries[key].key, *NOT_BUILT[key])
-    kept = {name: each for name, each in root.entries.items() if name not in NOT_BUILT}
-    return evolve(root, entries=kept)
 
 
 def _overridden(
@@ -116,9 +114,6 @@ def _overridden(
     changed: dict[str, Entry] = {}
     for key, file, value, is_variable in given:
         place = Place(file=file)
-        if key in NOT_BUILT:
-            findings.add(place, *NOT_BUILT[key])
-            continue
         if key not in KEYS:
             message = f'the configuration has no key "{key}"'
             findings.add(place, message, did_you_mean(key, KEYS), warning=is_variable)
@@ -174,6 +169,7 @@ class _Loader:
         dial = DialLoader(self.findings, self._file_of_link, self.read["hosts"]).make(
             self.read["dial"]
         )
+        console = self._console()
         return Configuration(
             file=file,
             dial=dial,
@@ -184,6 +180,8 @@ class _Loader:
             control_group=read["control_group"],
             web=read["web"],
             web_names=tuple(read["web_names"]),
+            console=console,
+            people=read_people(console.people, self.findings) if console is not None else {},
             vaults=vaults,
             vaults_without=vaults_without,
             hosts=hosts,
@@ -197,6 +195,11 @@ class _Loader:
                 for name, each in read["hosts"].items()
                 for key in each.given
             }
+            | (
+                {f"console.{key}": self.read["console"].place(key) for key in CONSOLE}
+                if console is not None
+                else {}
+            )
             | {
                 f"listen.{number}.{key}": each.place(key)
                 for number, each in enumerate(read["listen"])
@@ -387,6 +390,32 @@ class _Loader:
                 )
         kept = {key: read[key] for key in ("format", "wrapped", "plain")}
         return Listen(endpoint=endpoint, **kept, **files)
+
+    def _console(self) -> Console | None:
+        read: Section | None = self.read["console"]
+        if read is None:
+            return None
+        endpoint, files = read["endpoint"] or "", {}
+        is_tls = kind_of(endpoint) == "tls"
+        if endpoint and not is_tls and reaches_beyond(endpoint):
+            message = "passwords would cross the network as they are: a console needs TLS"
+            remedy = "write tls:port=... with key and cert, or interface=127.0.0.1"
+            self.findings.add(read.place("endpoint"), message, remedy)
+        for name in ("key", "cert"):
+            if is_tls and read[name] is None:
+                message = f"a tls endpoint needs {name}"
+                remedy = f"{name}: {LISTEN_FILES[name]}"
+                self.findings.add(read.place("endpoint"), message, remedy)
+            elif endpoint and not is_tls and read[name] is not None:
+                message = f"{name} is for tls endpoints only"
+                self.findings.add(read.key_place(name), message, "write tls:port=...")
+            elif read[name] is not None:
+                place, secret = read.place(name), name == "key"
+                files[name] = self._file("console", place, read[name], secret=secret)
+        if read["people"] is None:
+            return None
+        people = self._file("console", read.place("people"), read["people"], secret=True)
+        return Console(endpoint=endpoint, people=people, names=tuple(read["names"]), **files)
 
     def _ledger(self) -> str:
         ledger: str = self.read["ledger"]

@@ -32,7 +32,7 @@ from vtspolicy.engine.tapes.cleanup import Cleanup
 from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.hosts.outbox import Outbox
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Ledger, NoticeRecords
 from vtspolicy.log_limit import LogLimit
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
@@ -51,11 +51,11 @@ class LedgerStore:
 
     def pending(self, host: str, after: int, limit: int) -> Deferred[list[Notice]]:
         """Return undelivered notices of a host with numbers above `after`."""
-        return self.ledger.read(Book.pending_notices, host, after, limit)
+        return self.ledger.read(NoticeRecords.pending, host, after, limit)
 
     def delivered(self, ids: Sequence[int]) -> Deferred[int]:
         """Note that these have arrived."""
-        return self.ledger.write(Book.delivered, ids, self.clock.seconds())
+        return self.ledger.write(NoticeRecords.deliver, ids, self.clock.seconds())
 
 
 def assemble(

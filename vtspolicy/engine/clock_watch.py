@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from vtspolicy.clock_trust import Change, ClockTrust, span
 from vtspolicy.control import Refused, Told
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import ClockRecords
 from vtspolicy.metrics import Metrics
 from vtspolicy.records import moment
 from vtspolicy.status import ClockStatus
@@ -42,7 +42,7 @@ class ClockWatch:
 
     async def begin(self) -> None:
         """Continue with what the last server kept, before anything else is written."""
-        kept = await self.ledger.read(Book.clock)
+        kept = await self.ledger.read(ClockRecords.get)
         self.trust.on_change = self._changed
         self.trust.begin(kept.record, kept.newest)
         self.metrics.clock_trusted.set(self.trust.reason is None)
@@ -99,7 +99,7 @@ class ClockWatch:
 
     def _changed(self, change: Change) -> None:
         """Keep a change: the ledger writes in order, so nothing is removed before this is kept."""
-        self._keeping = self.ledger.write(Book.keep_clock, change).addErrback(self._not_kept)
+        self._keeping = self.ledger.write(ClockRecords.keep, change).addErrback(self._not_kept)
         self.metrics.clock_trusted.set(change.trusted)
         if change.cause is None:
             return

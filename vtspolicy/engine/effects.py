@@ -19,7 +19,7 @@ from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import Ledger, Scope
 from vtspolicy.queue.protocol import Entry, Queue
 
 P = ParamSpec("P")
@@ -123,7 +123,7 @@ class EngineLedger:
         return self._ledger.trouble
 
     def write(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that writes; its result is on the disk, and its change applied, as it comes.
 
@@ -134,7 +134,7 @@ class EngineLedger:
     def write_for(
         self,
         asker: HostSession,
-        verb: Callable[Concatenate[Book, P], T],
+        verb: Callable[Concatenate[Scope, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
@@ -142,13 +142,13 @@ class EngineLedger:
         return self._ledger.write(verb, *args, **kwargs).addCallback(self._written, asker)
 
     def read(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that only reads, on what is committed."""
         return self._ledger.read(verb, *args, **kwargs)
 
     def browse(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that only reads, and may ask anything."""
         return self._ledger.browse(verb, *args, **kwargs)

@@ -7,7 +7,7 @@ from twisted.internet.interfaces import IReactorTime
 from vtspolicy.changes import Answered, Change
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import Policy
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Transaction
 from vtspolicy.metrics import REFUSALS, Metrics
 
 
@@ -72,9 +72,9 @@ def recall(ledger: EngineLedger, metrics: Metrics) -> Deferred[None]:
     Nothing waits for that. Should it take too long, those times are reported when they come again.
     """
 
-    def look(book: Book) -> tuple[list[tuple[str, str, str, float]], float | None]:
-        copies = book.history(LEDGER)
-        return book.successes(), copies[-1].at if copies else None
+    def look(tx: Transaction) -> tuple[list[tuple[str, str, str, float]], float | None]:
+        copies = tx.history.about(LEDGER)
+        return tx.jobs.successes(), copies[-1].at if copies else None
 
     def take(found: tuple[list[tuple[str, str, str, float]], float | None]) -> None:
         successes, copied = found

@@ -9,8 +9,8 @@ from vtspolicy.engine.effects import Effects, EngineLedger, entry
 from vtspolicy.engine.jobs.job_runner import JobRunner
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book
-from vtspolicy.ledger.desk import Era
+from vtspolicy.ledger import AttemptRecords, JobRecords, Meta, Transaction
+from vtspolicy.ledger.transaction import Serving
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.steps import outline
 from vtspolicy.runner.protocol import Runner, WrongSpoolError
@@ -39,7 +39,7 @@ class Recovery:
         server, or the ledger was restored, that a run has no folder says nothing. A ledger that
         has not kept what it said is one of before there were marks.
         """
-        ledger, marked = await self.ledger.read(Book.uid), self.runner.ledger
+        ledger, marked = await self.ledger.read(Meta.uid), self.runner.ledger
         if marked not in {None, ledger}:  # runs are found by the numbers of their jobs
             spool = self.policy.current.configuration.spool
             raise WrongSpoolError(
@@ -47,16 +47,16 @@ class Recovery:
                 " each needs a spool of its own. To go on without what ran there, first move the"
                 " folder away"
             )
-        kept = await self.ledger.read(Book.spool_mark)
+        kept = await self.ledger.read(Meta.spool_mark)
         newest, now, table = self.runner.newest(), self.clock.seconds(), self.policy.current.table
         is_own = (marked or "") in {ledger, kept or ""}
 
-        def begin_era(book: Book) -> Era:
-            book.keep_rule_table(table.hash, outline(table))
-            return book.begin_era(newest, now=now, is_own_spool=is_own)
+        def begin_era(tx: Transaction) -> Serving:
+            tx.meta.keep_rule_table(table.hash, outline(table))
+            return tx.begin_serving(newest, now=now, is_own_spool=is_own)
 
         era = await self.ledger.write(begin_era)
-        if era.put_back:
+        if era.restored:
             self.log.warn(
                 "The ledger was restored from a copy: what came after it is not known. The next"
                 " request is {first}, behind all that were given since the copy.{more}",
@@ -74,7 +74,7 @@ class Recovery:
                 action="doubted",
                 doubted=era.doubted,
                 why="the ledger was restored"
-                if era.put_back
+                if era.restored
                 else "the spool does not say that it belongs to this ledger",
             )
         try:
@@ -87,14 +87,14 @@ class Recovery:
                 error=str(error),
             )
         if (mark := self.runner.ledger or "") != kept:
-            await self.ledger.write(Book.keep_spool_mark, mark)
+            await self.ledger.write(Meta.keep_spool_mark, mark)
 
     async def take_up(self) -> None:
         """Adopt the jobs that run, let the others wait on, and open the queue."""
-        under_way = await self.ledger.read(Book.under_way)
+        under_way = await self.ledger.read(AttemptRecords.under_way)
         after = 0
         adopted: list[Job] = []
-        while page := await self.ledger.read(Book.live_jobs, after, PAGE):
+        while page := await self.ledger.read(JobRecords.live, after, PAGE):
             waiting = tuple(job for job in page if job.state is JobState.WAITING)
             self.effects.apply(Change(waiting=waiting))
             for job in page:

@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 
 from vtspolicy.clock_trust import Between
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,13 +17,13 @@ class Store(Protocol):
     """What expiry needs of a ledger."""
 
     def read(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that only reads."""
         ...
 
     def write(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that writes."""
         ...
@@ -38,18 +38,18 @@ async def expire(
     Returns how many, by host; the ledger is not written when there are none. One call takes some
     thousands at most, the next call continues.
     """
-    waiting = (await ledger.read(Book.counts)).pending
+    waiting = (await ledger.read(Transaction.counts)).pending
     if not any(each.oldest < before for each in waiting):
         return {}
     return await ledger.write(_expire, before, at, spared)
 
 
-def _expire(book: Book, before: float, at: float, spared: Sequence[Between]) -> dict[str, int]:
+def _expire(tx: Transaction, before: float, at: float, spared: Sequence[Between]) -> dict[str, int]:
     """Expire notices in one transaction: what the counts differ by afterwards has expired."""
-    waited = _waiting(book)
-    book.expire_notices(before, at, spared)
-    return dict(waited - _waiting(book))
+    waited = _waiting(tx)
+    tx.notices.expire(before, at, spared)
+    return dict(waited - _waiting(tx))
 
 
-def _waiting(book: Book) -> Counter[str]:
-    return Counter({each.host: each.count for each in book.counts().pending})
+def _waiting(tx: Transaction) -> Counter[str]:
+    return Counter({each.host: each.count for each in tx.counts().pending})

@@ -1,7 +1,8 @@
 """The ledger: what was asked, decided, run and answered, on the disk before it is answered."""
 
-from vtspolicy.ledger.book import Book
-from vtspolicy.ledger.desk import ASKED, told_why
+from vtspolicy.ledger.attempts import AttemptRecords
+from vtspolicy.ledger.clock import ClockRecords
+from vtspolicy.ledger.copies import CopyRecords
 from vtspolicy.ledger.errors import (
     LedgerDamaged,
     LedgerError,
@@ -15,21 +16,35 @@ from vtspolicy.ledger.errors import (
     NoSuchRow,
     QuestionTooLong,
 )
-from vtspolicy.ledger.file import open_book, path_of
-from vtspolicy.ledger.intake import Intake, Recorded
-from vtspolicy.ledger.jobs import Cancelled, Ending, Finished
-from vtspolicy.ledger.mounts import Mount, MountState
+from vtspolicy.ledger.events import EventRecords
+from vtspolicy.ledger.file import open_ledger, path_of
+from vtspolicy.ledger.history import ASKED, History, told_why
+from vtspolicy.ledger.jobs import Cancelled, Ending, Finished, JobRecords
+from vtspolicy.ledger.meta import Meta
+from vtspolicy.ledger.mounts import Mount, MountRecords, MountState
+from vtspolicy.ledger.notices import NoticeRecords, Pending
+from vtspolicy.ledger.overview import Overview
 from vtspolicy.ledger.protocol import Ledger
-from vtspolicy.ledger.reading import Counts, Pending
+from vtspolicy.ledger.requests import Intake, Recorded, RequestRecords
+from vtspolicy.ledger.retention import Retention
+from vtspolicy.ledger.tape_orders import TapeOrders
+from vtspolicy.ledger.tapes import TapeRecords
+from vtspolicy.ledger.transaction import Counts, Scope, Serving, Transaction
+from vtspolicy.ledger.works import WorkRecords
 
 __all__ = [
     "ASKED",
-    "Book",
+    "AttemptRecords",
     "Cancelled",
+    "ClockRecords",
+    "CopyRecords",
     "Counts",
     "Ending",
+    "EventRecords",
     "Finished",
+    "History",
     "Intake",
+    "JobRecords",
     "Ledger",
     "LedgerDamaged",
     "LedgerError",
@@ -40,13 +55,25 @@ __all__ = [
     "LedgerNotLocal",
     "LedgerTooNew",
     "LedgerTooOld",
+    "Meta",
     "Mount",
+    "MountRecords",
     "MountState",
     "NoSuchRow",
+    "NoticeRecords",
+    "Overview",
     "Pending",
     "QuestionTooLong",
     "Recorded",
-    "open_book",
+    "RequestRecords",
+    "Retention",
+    "Scope",
+    "Serving",
+    "TapeOrders",
+    "TapeRecords",
+    "Transaction",
+    "WorkRecords",
+    "open_ledger",
     "path_of",
     "told_why",
 ]

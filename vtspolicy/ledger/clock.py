@@ -5,8 +5,11 @@ import json
 from attrs import frozen
 from cattrs.preconf.json import make_converter
 
+from vtspolicy.changes import ChangeBuilder
 from vtspolicy.clock_trust import STEP, Change, ClockRecord
-from vtspolicy.ledger.desk import Desk
+from vtspolicy.ledger.history import History
+from vtspolicy.ledger.part import Part
+from vtspolicy.ledger.statements import Statements
 
 _CONVERTER = make_converter()
 
@@ -22,16 +25,20 @@ class KeptClock:
     newest: float | None  # when the newest entry was made, seconds since the epoch
 
 
-class ClockDesk(Desk):
-    """Verbs about the clock."""
+class ClockRecords(Part):
+    """The state of the clock."""
 
-    def clock(self) -> KeptClock:
+    def __init__(self, sql: Statements, change: ChangeBuilder, history: History) -> None:
+        super().__init__(sql, change)
+        self._history = history
+
+    def get(self) -> KeptClock:
         """Return what is kept of the clock.
 
         Of each table the entry that was made last counts, with any time. One that was ahead of the
         clock when that was trusted again does not.
         """
-        row, known = self._one("meta", "clock"), self._one("meta", "clock_ahead")
+        row, known = self._sql.one("meta", "clock"), self._sql.one("meta", "clock_ahead")
         wrong = set(json.loads(str(known[0]))) if known is not None else set()
         times = [time for time in self._newest_times() if time not in wrong]
         return KeptClock(
@@ -39,16 +46,16 @@ class ClockDesk(Desk):
             newest=max(times, default=None),
         )
 
-    def keep_clock(self, change: Change) -> None:
+    def keep(self, change: Change) -> None:
         """Record a changed state of the clock; a `cause` goes to the history."""
-        self._do("set_meta", "clock", _CONVERTER.dumps(change.record))
+        self._sql.do("set_meta", "clock", _CONVERTER.dumps(change.record))
         if change.cause is None:
             return
         if change.trusted:
             ahead = [time for time in self._newest_times() if time > change.at + STEP]
-            self._do("set_meta", "clock_ahead", json.dumps(ahead))
+            self._sql.do("set_meta", "clock_ahead", json.dumps(ahead))
         after = "trusted" if change.trusted else "not trusted"
-        self._note(change.at, None, after, change.cause, change.actor, subject=SUBJECT)
+        self._history.note(change.at, None, after, change.cause, change.actor, subject=SUBJECT)
 
     def _newest_times(self) -> list[float]:
-        return [float(time) for (time,) in self._all("newest_times") if time is not None]
+        return [float(time) for (time,) in self._sql.all("newest_times") if time is not None]

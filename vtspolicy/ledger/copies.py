@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from vtspolicy.ledger.desk import Row, Value, to_json
+from vtspolicy.changes import ChangeBuilder
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.fingerprints import fingerprint_of, fingerprint_text
-from vtspolicy.ledger.reading import ReadingDesk
+from vtspolicy.ledger.history import History
+from vtspolicy.ledger.part import Part
+from vtspolicy.ledger.statements import Row, Statements, Value, to_json
+from vtspolicy.ledger.works import WorkRecords
 from vtspolicy.rules.work import Work
 from vtspolicy.tapes import Copy, Fingerprint, Proof, Restored
 
@@ -29,38 +32,47 @@ def _copy_row(copy: Copy) -> tuple[Value, ...]:
     )
 
 
-class CopyDesk(ReadingDesk):
-    """Verbs about copies."""
+class CopyRecords(Part):
+    """Copies."""
 
-    def copies_of(self, path: str) -> list[Copy]:
+    def __init__(
+        self, sql: Statements, change: ChangeBuilder, works: WorkRecords, history: History
+    ) -> None:
+        super().__init__(sql, change)
+        self._works = works
+        self._history = history
+
+    def of_tape(self, path: str) -> list[Copy]:
         """Return the copies of a tape, the newest first."""
-        rows = self._all("copies_of", path, path, MOST_COPIES)
+        rows = self._sql.all("copies_of", path, path, MOST_COPIES)
         copies = []
         for row in rows:
-            restored = [_restored(*each) for each in self._all("restored_of", row[0])]
+            restored = [_restored(*each) for each in self._sql.all("restored_of", row[0])]
             copies.append(self._copy_of(row, restored))
         return copies
 
-    def all_copies(self, after: str = "", until: str = "\U0010ffff") -> dict[str, list[Copy]]:
+    def by_path(self, after: str = "", until: str = "\U0010ffff") -> dict[str, list[Copy]]:
         """Return the copies of tapes by path, the newest first, for paths after one and up to one.
 
         A list of tapes is read page by page; this is for one page of it.
         """
         restored: dict[int, list[Restored]] = defaultdict(list)
-        for number, *each in self._all("all_restored", after, until):
+        for number, *each in self._sql.all("all_restored", after, until):
             restored[number].append(_restored(*each))
         copies: dict[str, list[Copy]] = defaultdict(list)
-        for row in self._all("all_copies", after, until):
+        for row in self._sql.all("all_copies", after, until):
             copy = self._copy_of(row, restored.get(row[0], []))
             copies[copy.path].append(copy)
         return copies
 
-    def copy(self, number: int) -> Copy | None:
+    def get(self, number: int) -> Copy | None:
         """Return one copy by its number in the ledger."""
-        row = self._one("copy", number)
+        row = self._sql.one("copy", number)
         if row is None:
             return None
-        return self._copy_of(row, [_restored(*each) for each in self._all("restored_of", number)])
+        return self._copy_of(
+            row, [_restored(*each) for each in self._sql.all("restored_of", number)]
+        )
 
     def _copy_of(self, row: Row, restored: Sequence[Restored]) -> Copy:
         """Return a copy from copy_columns."""
@@ -95,42 +107,43 @@ class CopyDesk(ReadingDesk):
             restored=tuple(restored),
         )
 
-    def work_of_copy(self, copy: Copy) -> Work | None:
+    def work_of(self, copy: Copy) -> Work | None:
         """Return the work that made a copy, with its queries; None when no job made it."""
-        return None if copy.work is None else self._work(copy.work)
+        return None if copy.work is None else self._works.get(copy.work)
 
-    def copies_due(self, application: str, before: float, limit: int) -> list[Copy]:
+    def due(self, application: str, before: float, limit: int) -> list[Copy]:
         """Return copies with the last content of tapes that were last proven before a time."""
         return [
-            self._copy_of(row, ()) for row in self._all("copies_due", application, before, limit)
+            self._copy_of(row, ())
+            for row in self._sql.all("copies_due", application, before, limit)
         ]
 
     def unproven_tapes(self) -> int:
         """Return of how many migrated or erased tapes the copy was never found, or is lost."""
-        return int(self._need("unproven_tapes")[0])
+        return int(self._sql.need("unproven_tapes")[0])
 
-    def add_copy(self, copy: Copy) -> Copy:
+    def add(self, copy: Copy) -> Copy:
         """Record a copy; returns it with its number."""
-        return evolve(copy, id=int(self._need("add_copy", *_copy_row(copy))[0]))
+        return evolve(copy, id=int(self._sql.need("add_copy", *_copy_row(copy))[0]))
 
     def note_proof(self, copy: Copy, proof: Proof, at: float, *, digest: str | None = None) -> None:
         """Note that a copy was proven again, without saying anything of a tape."""
-        self._do("prove_copy", proof.value, at, digest, copy.id)
+        self._sql.do("prove_copy", proof.value, at, digest, copy.id)
         self._change.tapes.append(copy.path)
 
-    def lose_copy(self, copy: Copy, at: float, reason: str) -> bool:
+    def lose(self, copy: Copy, at: float, reason: str) -> bool:
         """Note that an application does not have a copy any more; False: that is known already."""
-        if not self._do("lose_copy", at, copy.id):
+        if not self._sql.do("lose_copy", at, copy.id):
             return False
         self._change.tapes.append(copy.path)
         subject = f"tape /{copy.vault}/{copy.pool}/{copy.cartridge}"
         told = f"copy {copy.handle} of {copy.application}: {reason}"
-        self._note(at, "copied", "copy lost", told, "engine", subject=subject)
+        self._history.note(at, "copied", "copy lost", told, "engine", subject=subject)
         return True
 
     def note_restored(self, copy: int, file: Fingerprint, at: float, *, sure: bool = True) -> None:
         """Note a file that has the content of a copy: a restore brought it back, or it moved."""
-        self._do("add_restored", copy, at, fingerprint_text(file), sure)
+        self._sql.do("add_restored", copy, at, fingerprint_text(file), sure)
 
 
 def _restored(at: float, fingerprint: str, sure: int) -> Restored:

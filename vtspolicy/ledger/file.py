@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import (
     LedgerDamaged,
     LedgerError,
@@ -29,6 +28,8 @@ from vtspolicy.ledger.place import (
     recognize,
 )
 from vtspolicy.ledger.sql import migrations
+from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.transaction import Transaction
 from vtspolicy.private import make_folder, make_private
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -258,7 +259,7 @@ def path_of(url: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def open_book(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator[Book]:
+def open_ledger(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator[Transaction]:
     """Open a ledger beside its server, or without one, for the time of a `with`.
 
     What is read is one moment of the ledger. With `readonly=False` all is one transaction, undone
@@ -281,7 +282,7 @@ def open_book(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterator
                 raise LedgerTooOld(str(path), found, known)
             connection.execute("BEGIN" if readonly else "BEGIN IMMEDIATE")
             connection.execute("SELECT 1 FROM meta").fetchone()  # the moment is chosen here
-            yield Book(connection)
+            yield Transaction(Statements(connection))
             connection.execute("ROLLBACK" if readonly else "COMMIT")
     except sqlite3.DatabaseError as error:
         if is_damage(error):

@@ -19,9 +19,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import LedgerError, LedgerMoved
 from vtspolicy.ledger.file import open_file, reopen_file, result_code
+from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.transaction import Transaction
 from vtspolicy.threads import Reactor, Threads
 
 T = TypeVar("T")
@@ -60,28 +61,28 @@ class _Verb:
 
     __slots__ = ("answer", "deferred", "failed", "run")
 
-    def __init__(self, run: Callable[[Book], object]) -> None:
+    def __init__(self, run: Callable[[Transaction], object]) -> None:
         self.run = run
         self.deferred: Deferred[Any] = Deferred()  # each verb has its own type of answer
         self.answer: object = None
         self.failed = False
 
-    def work(self, book: Book) -> None:
+    def work(self, tx: Transaction) -> None:
         self.failed = False
-        self.answer = self.run(book)
+        self.answer = self.run(tx)
 
-    def work_apart(self, book: Book) -> None:
+    def work_apart(self, tx: Transaction) -> None:
         """Work in a savepoint: what it raises takes back its own part and no other's."""
-        book.run("SAVEPOINT verb")
+        tx.sql.run("SAVEPOINT verb")
         try:
-            self.work(book)
+            self.work(tx)
         except Exception as error:
             if is_trouble(error):
                 raise
             self.fail(error)
-            book.run("ROLLBACK TO verb")
-            book.forget()
-        book.run("RELEASE verb")
+            tx.sql.run("ROLLBACK TO verb")
+            tx.forget()
+        tx.sql.run("RELEASE verb")
 
     def fail(self, error: BaseException) -> None:
         self.failed = True
@@ -105,7 +106,7 @@ class GroupWriter:
         self._connection: sqlite3.Connection | None = open_file(path)
         there = path.stat()
         self._file = (there.st_dev, there.st_ino)  # the one that is open, under any name
-        self._book = Book(self._connection)
+        self._tx = Transaction(Statements(self._connection))
         self._flusher = Threads("ledger-flush", reactor)
         self._waiting: deque[_Verb] = deque()
         self._group: list[_Verb] = []
@@ -123,14 +124,14 @@ class GroupWriter:
     @property
     def uid(self) -> str:
         """Which ledger it is."""
-        return self._book.uid()
+        return self._tx.meta.uid()
 
     @property
     def backlog(self) -> int:
         """How many verbs wait, or are under way."""
         return len(self._waiting) + len(self._group)
 
-    def add(self, run: Callable[[Book], T]) -> Deferred[T]:
+    def add(self, run: Callable[[Transaction], T]) -> Deferred[T]:
         """Have a verb run; its answer is on the disk when it comes."""
         verb = _Verb(run)
         if self._closed is not None:
@@ -167,35 +168,35 @@ class GroupWriter:
         try:
             if not self._begun:
                 self._look()
-            book = self._open_book()
+            tx = self._open_transaction()
             if not self._begun:
                 # When a commit failed it is not known whether it reached the disk. Therefore each
                 # group leaves its name in its own transaction, and is looked for before it is
                 # tried again.
-                if self._flushed and book.last_batch() == self._name:
+                if self._flushed and tx.meta.last_batch() == self._name:
                     self._done()
                     return
-                self._begin(book)
-            if not self._slice(book):
+                self._begin(tx)
+            if not self._slice(tx):
                 self._reactor.callLater(0, self._turn)
                 return
-            book.mark_batch(self._name)
+            tx.meta.mark_batch(self._name)
         except (sqlite3.Error, LedgerError, OSError) as error:
             self._trouble(error)
             return
         self._flushed = True
-        flushed = self._flusher.ask(lambda: book.run("COMMIT"))
+        flushed = self._flusher.ask(lambda: tx.sql.run("COMMIT"))
         flushed.addCallbacks(lambda _none: self._done(), lambda why: self._trouble(why.value))
 
-    def _begin(self, book: Book) -> None:
-        book.run("BEGIN IMMEDIATE")
+    def _begin(self, tx: Transaction) -> None:
+        tx.sql.run("BEGIN IMMEDIATE")
         self._begun = True
         self._run = 0
         self._worked = 0.0
         if not self._group:
             self._name = uuid.uuid4().hex
 
-    def _slice(self, book: Book) -> bool:
+    def _slice(self, tx: Transaction) -> bool:
         """Run some verbs; answers whether the transaction has all that it shall have."""
         began = now = perf_counter()
         while now - began < SLICE:
@@ -206,18 +207,18 @@ class GroupWriter:
                 self._group.append(self._waiting.popleft())
             verb = self._group[self._run]
             if self._apart:
-                verb.work_apart(book)
+                verb.work_apart(tx)
             else:
                 try:
-                    verb.work(book)
+                    verb.work(tx)
                 except Exception as error:
                     if is_trouble(error):
                         raise
                     # Rare, and so paid for only now: the group again, each verb in a savepoint.
                     self._apart = True
-                    book.run("ROLLBACK")
-                    book.forget()
-                    self._begin(book)
+                    tx.sql.run("ROLLBACK")
+                    tx.forget()
+                    self._begin(tx)
                     continue
             self._run += 1
             now = perf_counter()
@@ -261,7 +262,7 @@ class GroupWriter:
     def _undo(self, error: BaseException) -> None:
         """Roll back; after an error of the device begin with a new connection."""
         self._begun = False
-        self._book.forget()
+        self._tx.forget()
         if self._connection is None:
             return
         try:
@@ -288,11 +289,11 @@ class GroupWriter:
         if there.st_size == 0:
             raise LedgerMoved(str(self._path), "the file was emptied")
 
-    def _open_book(self) -> Book:
+    def _open_transaction(self) -> Transaction:
         if self._connection is None:
             self._connection = reopen_file(self._path)
-            self._book = Book(self._connection)
-        return self._book
+            self._tx = Transaction(Statements(self._connection))
+        return self._tx
 
     def _drop(self) -> None:
         if self._connection is not None:

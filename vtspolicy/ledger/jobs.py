@@ -1,28 +1,30 @@
 """Jobs from their start to their end, and the one final notice of each request."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+import json
+import sys
+from collections.abc import Collection, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
-from vtspolicy.jobs import Job, JobLife, JobState, RequestState, final_word, life
-from vtspolicy.ledger.desk import present, to_json, told_why
+from vtspolicy.changes import ChangeBuilder
+from vtspolicy.jobs import CHANGING, Job, JobState, RequestState, final_word, follow, life
 from vtspolicy.ledger.errors import NoSuchRow
-from vtspolicy.ledger.fingerprints import looks_of, looks_text
-from vtspolicy.ledger.outbox import notice_of
-from vtspolicy.ledger.reading import JOB_WIDTH
-from vtspolicy.ledger.tape_orders import TapeOrderDesk
+from vtspolicy.ledger.filters import JOB_TEXT, about_tape, among, hint_for, one_of
+from vtspolicy.ledger.fingerprints import looks_text
+from vtspolicy.ledger.history import History, cancelled_by
+from vtspolicy.ledger.notices import NoticeRecords, notice_of, present
+from vtspolicy.ledger.numbers import Numbers
+from vtspolicy.ledger.part import Part
+from vtspolicy.ledger.statements import Row, Statements, to_json
+from vtspolicy.ledger.tape_orders import TapeOrders
+from vtspolicy.ledger.tapes import TapeRecords
+from vtspolicy.ledger.works import WorkRecords
 from vtspolicy.notices import Notice, Word
 from vtspolicy.tapes import Look, Outcome, Tape
 
-_HAPPENINGS: dict[JobState, Callable[[JobLife], JobState]] = {
-    JobState.WAITING: lambda job: job.retry(),
-    JobState.COMPLETED: lambda job: job.complete(),
-    JobState.WARNING: lambda job: job.warn(),
-    JobState.FAILED: lambda job: job.fail(),
-    JobState.TIMEDOUT: lambda job: job.time_out(),
-    JobState.INTERRUPTED: lambda job: job.interrupt(),
-}
+JOB_WIDTH = 22
+"""How many columns job_columns has: what else a query has comes after them."""
+
 
 _COUNTED = (
     *(JobState.COMPLETED, JobState.WARNING, JobState.FAILED),
@@ -30,10 +32,6 @@ _COUNTED = (
 )
 """In the order of the columns that settle_request answers."""
 
-CHANGING = frozenset({"erased", "deleted", "restored"})
-"""What a job does to the data of its tapes, other than reading it."""
-
-_STOPPED = (JobState.WAITING, JobState.TIMEDOUT, JobState.CANCELLED)
 _UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
 
 
@@ -50,26 +48,6 @@ class _Place:
     jobs: int
     live: int
     ends: Mapping[JobState, int]
-
-
-@lru_cache
-def follow(before: JobState, ending: JobState, *, over: bool = True) -> JobState:
-    """Return the state that follows when an attempt, or a wait, ends as `ending`.
-
-    A job that is being stopped is not tried again: every end that its run did not reach on its own
-    is a cancellation, but not where it may still run in its application (`over` is false). What the
-    life cycle does not have raises `automat.NoTransition`; a state that is not an end ValueError.
-    """
-    current = life(before)
-    gone = ending in _STOPPED or (ending is JobState.INTERRUPTED and over)
-    if before is JobState.STOPPING and gone:
-        return current.stopped()
-    if ending is JobState.CANCELLED:
-        after = current.cancel()
-        return life(after).stopped() if after.is_live else after
-    if ending not in _HAPPENINGS:
-        raise ValueError(f"nothing ends as {ending.value}")
-    return _HAPPENINGS[ending](current)
 
 
 @frozen(kw_only=True)
@@ -115,8 +93,147 @@ class Cancelled:
     notices: tuple[Notice, ...] = ()  # the final one, when no job is left
 
 
-class JobDesk(TapeOrderDesk):
-    """Verbs that move jobs."""
+class JobRecords(Part):
+    """Jobs."""
+
+    def __init__(
+        self,
+        sql: Statements,
+        change: ChangeBuilder,
+        *,
+        numbers: Numbers,
+        works: WorkRecords,
+        notices: NoticeRecords,
+        history: History,
+        tapes: TapeRecords,
+        orders: TapeOrders,
+    ) -> None:
+        super().__init__(sql, change)
+        self._numbers = numbers
+        self._works = works
+        self._notices = notices
+        self._history = history
+        self._tapes = tapes
+        self._orders = orders
+
+    def from_row(self, row: Row) -> Job:
+        """Return a job from job_columns. A hundred thousand may wait: equal words are shared."""
+        values = {sys.intern(key): value for key, value in json.loads(row[4]).items()}
+        return Job(
+            id=row[0],
+            request=row[1],
+            host=sys.intern(row[2]),
+            work=self._works.get(row[3]),
+            values=values,
+            rule=sys.intern(row[5]),
+            lock=row[6],
+            priority=row[7],
+            handle=self._numbers.handle(row[1], row[0]),
+            state=JobState(row[8]),
+            tape=row[9],
+            path=row[10],
+            attempt=row[11],
+            due=row[12],
+            created=row[13],
+            started=row[14],
+            finished=row[15],
+            code=row[16],
+            reason=row[17],
+            notify_all=bool(row[18]),
+            repeats=row[19],
+            ref=row[20],
+            family=None if row[21] is None else sys.intern(row[21]),
+        )
+
+    def need(self, job_id: int) -> Job:
+        """Return a job. Raises NoSuchRow."""
+        job = self.get(job_id)
+        if job is None:
+            raise NoSuchRow("job", job_id)
+        return job
+
+    def get(self, job_id: int) -> Job | None:
+        """Return a job, or None."""
+        row = self._sql.one("job", job_id)
+        return self.from_row(row) if row else None
+
+    def live(self, after_id: int = 0, limit: int = 1000) -> list[Job]:
+        """Return jobs that have not ended, by number: pages for the start of a server."""
+        return [self.from_row(row) for row in self._sql.all("live_jobs", after_id, limit)]
+
+    def find(
+        self,
+        *,
+        state: JobState | Collection[JobState] | None = None,
+        host: str | None = None,
+        hosts: Collection[str] | None = None,
+        request: int | None = None,
+        tape: str | None = None,
+        family: str | None = None,
+        ref: str | None = None,
+        rule: str | None = None,
+        application: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        text: str | None = None,
+        limit: int = 100,
+        before_id: int | None = None,
+    ) -> list[Job]:
+        """Return the newest jobs that fit every filter given, the newest first.
+
+        Of `hosts` one must fit, and `text` is a part of tape, reference or reason. `tape` is the
+        name of a tape, a pool or a vault, or a part of such a name. A job fits `since` if it had
+        not ended by then, and `until` if it was asked for before.
+        """
+        states = (state,) if isinstance(state, JobState) else tuple(state or ())
+        filters = [
+            ("jobs.state IN (SELECT value FROM json_each(?))", one_of(states) if states else None),
+            ("jobs.host = ?", host),
+            ("jobs.host IN (SELECT value FROM json_each(?))", among(hosts)),
+            ("jobs.request = ?", request),
+            about_tape(tape),
+            ("requests.family = ?", family),
+            ("requests.ref = ?", ref),
+            ("jobs.rule = ?", rule),
+            (
+                "jobs.work IN (SELECT id FROM works WHERE json_extract(body, '$.application') = ?)",
+                application,
+            ),
+            ("(jobs.finished IS NULL OR jobs.finished >= ?)", since),
+            ("jobs.created < ?", until),
+            (f"instr({JOB_TEXT}, ?) > 0", None if text is None else text.lower()),
+        ]
+        first = before_id if before_id is not None else 2**62
+        tail = f"{hint_for(states)} ORDER BY jobs.id DESC"
+        rows = self._sql.filtered("jobs_before", first, filters, tail, limit)
+        return [self.from_row(row) for row in rows]
+
+    def repeats(self, job_id: int) -> list[int]:
+        """Return the jobs that run this one again, at first hand, the first one first."""
+        return [int(row[0]) for row in self._sql.all("repeats", job_id)]
+
+    def oldest(self, now: float) -> dict[tuple[str, str], float]:
+        """Return the ages of the oldest live jobs, in seconds, by state and application."""
+        ages: dict[tuple[str, str], float] = {}
+        for state, work, since in self._sql.all("oldest_jobs"):
+            key = state, self._works.get(work).application
+            ages[key] = max(ages.get(key, 0.0), now - since)
+        return ages
+
+    def counts(self) -> dict[JobState, int]:
+        """Return how many jobs there are of each state, live and finished."""
+        jobs = dict.fromkeys(JobState, 0)
+        for query in ("live_counts", "finished_counts"):
+            for state, number in self._sql.all(query):
+                jobs[JobState(state)] = number
+        return jobs
+
+    def successes(self) -> list[tuple[str, str, str, float]]:
+        """Return application, host and rule of completed jobs, and when the last of each ended."""
+        return [
+            (self._works.get(work).application, host, rule, at)
+            for work, host, rule, at in self._sql.all("successes")
+        ]
 
     def start_attempt(
         self,
@@ -132,11 +249,11 @@ class JobDesk(TapeOrderDesk):
         `boot` names this start of the machine.
         None when the job does not wait any more: nothing was recorded, and nothing may be run.
         """
-        row = self._one("start_job", at, job_id)
+        row = self._sql.one("start_job", at, job_id)
         if row is None:
             return None
-        job = self._job_of(row)
-        self._do("start_attempt", job_id, job.attempt, at, looks_text(before or {}), boot)
+        job = self.from_row(row)
+        self._sql.do("start_attempt", job_id, job.attempt, at, looks_text(before or {}), boot)
         self._move(at, job, JobState.WAITING, f"attempt {job.attempt}", "engine")
         self._change.started.append(job)
         if not job.notify_all:
@@ -148,15 +265,8 @@ class JobDesk(TapeOrderDesk):
     def is_changed_now(self, tape: Tape) -> bool:
         """Whether a job that runs just now empties, removes or restores a tape, or its pool."""
         pool = tape.path.rpartition("/")[0]
-        rows = self._all("jobs_on_tape", tape.path, tape.path, pool)
-        return any(self._job_of(row).work.then in CHANGING for row in rows)
-
-    def note_readings(self, job_id: int, attempt: int, readings: Mapping[str, str]) -> bool:
-        """Keep what the output of an attempt under way showed; False when it has ended.
-
-        A queued application's own job number is kept so before anything relies on it.
-        """
-        return self._do("note_readings", to_json(readings), job_id, attempt) > 0
+        rows = self._sql.all("jobs_on_tape", tape.path, tape.path, pool)
+        return any(self.from_row(row).work.then in CHANGING for row in rows)
 
     def tell_progress(self, job_id: int, attempt: int, percent: int, at: float) -> list[Notice]:
         """Put PROGRESS into the outbox for who wants it; nothing once the attempt is over."""
@@ -164,23 +274,6 @@ class JobDesk(TapeOrderDesk):
         if not job.notify_all or job.state is not JobState.RUNNING or job.attempt != attempt:
             return []
         return [self._tell(Word.PROGRESS, job, place, at, attempt=attempt, pct=percent)]
-
-    def tapes_before(self, job_id: int, attempt: int) -> dict[str, Look]:
-        """Return how each tape was, by its path, when an attempt started."""
-        row = self._one("tapes_before", job_id, attempt)
-        if row is None or row[0] is None:
-            return {}
-        vault = self._need_job(job_id).values.get("vault", "")
-        return looks_of(row[0], vault=vault, at=row[1])
-
-    def note_plan(self, job_id: int, attempt: int, plan: str) -> bool:
-        """Keep, as JSON, what was found out as an attempt began; False when it has ended."""
-        return self._do("note_plan", plan, job_id, attempt) > 0
-
-    def plan(self, job_id: int, attempt: int) -> str | None:
-        """Return what `note_plan` kept; None for nothing."""
-        row = self._one("plan", job_id, attempt)
-        return None if row is None else row[0]
 
     def finish_attempt(
         self, job_id: int, attempt: int, ending: Ending, at: float, notify_all: bool | None = None
@@ -192,11 +285,11 @@ class JobDesk(TapeOrderDesk):
         """
         before, place = self._place(job_id)
         if attempt != before.attempt or before.state not in _UNDER_WAY:
-            if not self._one("attempt", job_id, attempt):
+            if not self._sql.one("attempt", job_id, attempt):
                 raise NoSuchRow("attempt", f"{job_id}-{attempt}")
             return Finished(changed=False, job=before)
         state = follow(before.state, ending.state, over=ending.over)
-        self._do(
+        self._sql.do(
             "finish_attempt",
             *(at, ending.kind, ending.code, ending.signal, state.value, ending.reason),
             *(ending.output, to_json(ending.readings), job_id, attempt),
@@ -214,11 +307,13 @@ class JobDesk(TapeOrderDesk):
             code=ending.code,
             reason=reason,
         )
-        self._do("move_job", state.value, job.due, job.finished, job.code, job.reason, job_id)
+        self._sql.do("move_job", state.value, job.due, job.finished, job.code, job.reason, job_id)
         self._move(at, job, before.state, reason or ending.kind or "", "engine")
-        self.mark_tapes(evolve(job, attempt=attempt), ending.outcomes, at, readings=ending.readings)
+        self._tapes.mark(
+            evolve(job, attempt=attempt), ending.outcomes, at, readings=ending.readings
+        )
         if state is not JobState.WAITING:
-            self.end_override(job, at)
+            self._orders.end_override(job, at)
             self._change.ended.append(job)
         if state is JobState.WAITING:
             self._change.retried.append(job)
@@ -230,7 +325,7 @@ class JobDesk(TapeOrderDesk):
             return Finished(changed=True, job=job, notices=notices)
         return self._settle(job, place, at)
 
-    def end_job(
+    def end(
         self, job_id: int, state: JobState, reason: str, at: float, actor: str = "engine"
     ) -> Finished:
         """End a job that waits, without an attempt: TIMEDOUT, FAILED or CANCELLED.
@@ -242,46 +337,39 @@ class JobDesk(TapeOrderDesk):
             return Finished(changed=False, job=before)
         after = follow(JobState.WAITING, state)
         job = evolve(before, state=after, finished=at, reason=reason)
-        self._do("move_job", after.value, job.due, at, job.code, reason, job_id)
+        self._sql.do("move_job", after.value, job.due, at, job.code, reason, job_id)
         self._move(at, job, before.state, reason, actor)
         self._change.ended.append(job)
-        self.end_override(job, at)
+        self._orders.end_override(job, at)
         return self._settle(job, place, at)
 
-    def postpone_job(self, job_id: int, due: float) -> bool:
+    def postpone(self, job_id: int, due: float) -> bool:
         """Set when a waiting job may start; False when it does not wait."""
-        return self._do("postpone_job", due, job_id) > 0
+        return self._sql.do("postpone_job", due, job_id) > 0
 
-    def cancel_job(
-        self, job_id: int, actor: str, at: float, reason: str | None = None
-    ) -> Cancelled:
+    def cancel(self, job_id: int, actor: str, at: float, reason: str | None = None) -> Cancelled:
         """Cancel a job: a waiting one ends, a running one is to be stopped by the caller."""
-        cause = _cancelled(actor, reason)
-        job = self._need_job(job_id)
+        cause = cancelled_by(actor, reason)
+        job = self.need(job_id)
         if job.state is JobState.WAITING:
-            finished = self.end_job(job_id, JobState.CANCELLED, cause, at, actor)
+            finished = self.end(job_id, JobState.CANCELLED, cause, at, actor)
             return Cancelled(ended=(finished.job,), notices=finished.notices)
         return Cancelled(running=self._stop([job], cause, actor, at))
 
-    def cancel_request(
-        self, request_id: int, actor: str, at: float, reason: str | None = None
-    ) -> Cancelled:
-        """Cancel all live jobs of a request. NoSuchRow when there is no such request.
+    def cancel_all(self, request_id: int, cause: str, actor: str, at: float) -> Cancelled:
+        """Cancel all live jobs of a request.
 
         Those that wait, ten thousand of a pool maybe, end by a few statements for all of them.
         """
-        if self.request(request_id) is None:
-            raise NoSuchRow("request", request_id)
-        cause = _cancelled(actor, reason)
-        under_way = [self._job_of(row) for row in self._all("jobs_under_way", request_id)]
+        under_way = [self.from_row(row) for row in self._sql.all("jobs_under_way", request_id)]
         running = self._stop(under_way, cause, actor, at)
         after = follow(JobState.WAITING, JobState.CANCELLED).value
-        self._do("note_waiting", at, after, cause, actor, request_id)
-        rows = self._all("end_waiting", after, at, cause, request_id)
-        ended = tuple(sorted((self._job_of(row) for row in rows), key=lambda job: job.id))
+        self._sql.do("note_waiting", at, after, cause, actor, request_id)
+        rows = self._sql.all("end_waiting", after, at, cause, request_id)
+        ended = tuple(sorted((self.from_row(row) for row in rows), key=lambda job: job.id))
         self._change.ended += ended
         for job in ended:
-            self.end_override(job, at)
+            self._orders.end_override(job, at)
         if not ended:
             return Cancelled(running=running)
         last, place = self._place(ended[-1].id)
@@ -294,7 +382,7 @@ class JobDesk(TapeOrderDesk):
         for job in jobs:
             if job.state is JobState.RUNNING:
                 stopping = evolve(job, state=life(job.state).cancel(), reason=cause)
-                self._do("stop_job", stopping.state.value, cause, job.id)
+                self._sql.do("stop_job", stopping.state.value, cause, job.id)
                 self._move(at, stopping, job.state, cause, actor)
                 running.append(stopping)
             elif job.state is JobState.STOPPING:
@@ -303,14 +391,16 @@ class JobDesk(TapeOrderDesk):
         return tuple(running)
 
     def _move(self, at: float, job: Job, before: JobState, cause: str, actor: str) -> None:
-        self._note(at, before.value, job.state.value, cause, actor, request=job.request, job=job.id)
+        self._history.note(
+            at, before.value, job.state.value, cause, actor, request=job.request, job=job.id
+        )
 
     def _place(self, job_id: int) -> tuple[Job, _Place]:
-        row = self._one("job_and_request", job_id)
+        row = self._sql.one("job_and_request", job_id)
         if row is None:
             raise NoSuchRow("job", job_id)
         ref, family, operation, event_id, received, jobs, live, again, *ends = row[JOB_WIDTH:]
-        return self._job_of(row), _Place(
+        return self.from_row(row), _Place(
             ref=ref,
             again=again,
             family=family,
@@ -337,16 +427,16 @@ class JobDesk(TapeOrderDesk):
             **more,
             id=place.event_id,
         )
-        return self._post(word, job.host, at, fields, job.request)
+        return self._notices.post(word, job.host, at, fields, job.request)
 
     def _settle(self, job: Job, place: _Place, at: float, count: int = 1) -> Finished:
         """Count an ended job, or several, for its request; the last brings the final notice."""
-        self._do("count_job", count, job.state.value)
+        self._sql.do("count_job", count, job.state.value)
         ends = {**place.ends, job.state: place.ends[job.state] + count}
         live = place.live - count
         word = None if live else final_word(ends)
         reason = self._why(job, place, word)
-        self._do(
+        self._sql.do(
             "settle_request",
             *(live, *ends.values(), None if word is None else RequestState[word.name].value),
             *(None if word is None else at, reason, job.request),
@@ -382,14 +472,14 @@ class JobDesk(TapeOrderDesk):
                 reason=reason,
                 id=place.event_id,
             )
-            notice = self._post(word, job.host, at, fields, job.request)
+            notice = self._notices.post(word, job.host, at, fields, job.request)
         return Finished(
             changed=True, job=job, request_state=RequestState[word.name], notices=(notice,)
         )
 
     def _target_of(self, request: int) -> str | None:
         """Return the pool or tape that a request names; None for a list, which needs much room."""
-        row = self._one("first_notice_of", request)
+        row = self._sql.one("first_notice_of", request)
         target = None if row is None else notice_of(row).fields.get("tape")
         return target if isinstance(target, str) and " " not in target else None
 
@@ -402,13 +492,8 @@ class JobDesk(TapeOrderDesk):
             return None
         if place.jobs == 1:
             return job.reason
-        row = self._one("first_reason", job.request, JobState[word.name].value)
+        row = self._sql.one("first_reason", job.request, JobState[word.name].value)
         if row is None:
             return None
         reason, tape = row
         return reason if tape is None or tape in reason else f"{tape}: {reason}"
-
-
-def _cancelled(actor: str, reason: str | None) -> str:
-    """Return the reason of a job that somebody cancelled."""
-    return told_why(f"cancelled by {actor}", reason)

@@ -4,9 +4,14 @@ from enum import StrEnum
 
 from attrs import evolve, frozen
 
+from vtspolicy.changes import ChangeBuilder
 from vtspolicy.events.event import Event
-from vtspolicy.ledger.desk import Desk, Row, present
 from vtspolicy.ledger.errors import NoSuchRow
+from vtspolicy.ledger.events import EventRecords
+from vtspolicy.ledger.history import History
+from vtspolicy.ledger.notices import NoticeRecords, present
+from vtspolicy.ledger.part import Part
+from vtspolicy.ledger.statements import Row, Statements
 from vtspolicy.notices import Notice, Word
 
 
@@ -52,10 +57,23 @@ def mount_of(row: Row) -> Mount:
     )
 
 
-class MountDesk(Desk):
-    """Verbs about mounts."""
+class MountRecords(Part):
+    """Mounts."""
 
-    def record_mount(
+    def __init__(
+        self,
+        sql: Statements,
+        change: ChangeBuilder,
+        events: EventRecords,
+        notices: NoticeRecords,
+        history: History,
+    ) -> None:
+        super().__init__(sql, change)
+        self._events = events
+        self._notices = notices
+        self._history = history
+
+    def record(
         self,
         *,
         event: Event,
@@ -73,11 +91,11 @@ class MountDesk(Desk):
 
         A mount that is only NOTED is closed at once.
         """
-        number = self._record_event(event, host, digest, received, actor=f"host {host}")
+        number = self._events.record(event, host, digest, received, actor=f"host {host}")
         if number is None:
             return None
         closed = received if state is MountState.NOTED else None
-        self._do(
+        self._sql.do(
             "record_mount",
             *(number, host, seq, volume, path, request, state.value, reason, received, closed),
         )
@@ -95,50 +113,50 @@ class MountDesk(Desk):
             closed=closed,
         )
 
-    def mount(self, mount_id: int) -> Mount:
+    def get(self, mount_id: int) -> Mount:
         """Return one mount. Raises NoSuchRow."""
-        row = self._one("mount", mount_id)
+        row = self._sql.one("mount", mount_id)
         if row is None:
             raise NoSuchRow("mount", mount_id)
         return mount_of(row)
 
-    def open_mounts(self, host: str | None = None, seq: str | None = None) -> list[Mount]:
+    def open(self, host: str | None = None, seq: str | None = None) -> list[Mount]:
         """Return mounts that are owed an answer; of one host's request when both are given."""
         if host is not None and seq is not None:
-            return [mount_of(row) for row in self._all("open_mount", host, seq)]
-        return [mount_of(row) for row in self._all("open_mounts")]
+            return [mount_of(row) for row in self._sql.all("open_mount", host, seq)]
+        return [mount_of(row) for row in self._sql.all("open_mounts")]
 
-    def open_mounts_of(self, path: str) -> list[Mount]:
+    def open_for(self, path: str) -> list[Mount]:
         """Return mounts of one tape that are owed an answer."""
-        return [mount_of(row) for row in self._all("open_mounts_of", path)]
+        return [mount_of(row) for row in self._sql.all("open_mounts_of", path)]
 
     def is_mounted_since(self, path: str, request: int) -> bool:
         """Whether a host asked for a tape after a request was recorded; no clock matters."""
-        return self._one("mounted_since", path, request) is not None
+        return self._sql.one("mounted_since", path, request) is not None
 
-    def open_mount_counts(self) -> tuple[int, float | None]:
+    def open_counts(self) -> tuple[int, float | None]:
         """Return how many mounts are owed an answer, and since when the oldest."""
-        count, oldest = self._need("open_mount_counts")
+        count, oldest = self._sql.need("open_mount_counts")
         return int(count), oldest
 
-    def answer_mount(
+    def answer(
         self, mount_id: int, state: MountState, at: float, *, tape: str, reason: str | None = None
     ) -> tuple[Notice, ...]:
         """Close a mount as READY or FAILED with a notice; nothing when it is closed already."""
-        moved = self.move_mount(mount_id, state, at, reason=reason)
+        moved = self.move(mount_id, state, at, reason=reason)
         if moved is None:
             return ()
         word = Word.MOUNTREADY if state is MountState.READY else Word.MOUNTFAILED
-        row = self._one("event_of", mount_id)
+        row = self._sql.one("event_of", mount_id)
         fields = present(
             seq=moved.seq,
             tape=tape,  # no req: several hosts may share the restore
             reason=reason,
             id=row[10] if row is not None else None,
         )
-        return (self._post(word, moved.host, at, fields),)
+        return (self._notices.post(word, moved.host, at, fields),)
 
-    def move_mount(
+    def move(
         self,
         mount_id: int,
         state: MountState,
@@ -148,12 +166,12 @@ class MountDesk(Desk):
         request: int | None = None,
     ) -> Mount | None:
         """Move an open mount on; None when it is closed already. All but RESTORING close it."""
-        before = self.mount(mount_id)
+        before = self.get(mount_id)
         closed = None if state is MountState.RESTORING else at
-        if not self._do("move_mount", state.value, reason, request, closed, mount_id):
+        if not self._sql.do("move_mount", state.value, reason, request, closed, mount_id):
             return None
         self._change.mounts.append(mount_id)
-        self._note(
+        self._history.note(
             at, before.state.value, state.value, reason or "", "engine", subject=f"mount {mount_id}"
         )
         return evolve(

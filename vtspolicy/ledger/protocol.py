@@ -7,14 +7,14 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 
 from vtspolicy.changes import Written
-from vtspolicy.ledger.book import Book
+from vtspolicy.ledger.transaction import Scope
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Ledger(Protocol):
-    """Runs verbs of the book: `ledger.read(Book.job, 17)` answers a Deferred[Job | None].
+    """Runs verbs of the tx: `ledger.read(Transaction.job, 17)` answers a Deferred[Job | None].
 
     Who writes gets what changed beside the result, and has to see to what follows from it. In a
     server that is vtspolicy.engine.effects, for all others.
@@ -41,7 +41,7 @@ class Ledger(Protocol):
         """Write what waits, then close."""
 
     def write(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[Written[T]]:
         """Run a verb that writes; its result and its change are on the disk when they come.
 
@@ -50,7 +50,7 @@ class Ledger(Protocol):
         """
 
     def read(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that only reads, on what is committed.
 
@@ -59,7 +59,7 @@ class Ledger(Protocol):
         """
 
     def browse(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb as `read` does, for somebody who may ask anything.
 

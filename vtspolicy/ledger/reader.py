@@ -11,10 +11,11 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import LedgerError, QuestionTooLong
 from vtspolicy.ledger.file import connect, is_damage, result_code
 from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, is_trouble
+from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.transaction import Transaction
 from vtspolicy.threads import Reactor, Threads
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ class Reader:
         self._thread: Threads | None = Threads(name, reactor)
         self._connection: sqlite3.Connection | None = None
 
-    def ask(self, question: Callable[[Book], T]) -> Deferred[T]:
+    def ask(self, question: Callable[[Transaction], T]) -> Deferred[T]:
         """Answer a question. What keeps the disk from being read for a while is waited for.
 
         Fails with QuestionTooLong, with the sqlite3.DatabaseError of damage, and with LedgerError
@@ -79,19 +80,19 @@ class Reader:
 
     # -- in the thread
 
-    def _read(self, question: Callable[[Book], T]) -> T:
+    def _read(self, question: Callable[[Transaction], T]) -> T:
         """Answer on one moment of the ledger; after an error of SQLite connect again."""
         if self._is_given_up():
             raise LedgerError("the ledger is closed")
         if self._connection is None:
             self._connection = self._connect()
-            self._book = Book(self._connection)
+            self._tx = Transaction(Statements(self._connection))
         try:
             self._connection.execute("BEGIN")
             try:
                 if self._longest is not None:
                     self._until = monotonic() + self._longest
-                return question(self._book)
+                return question(self._tx)
             finally:
                 self._until = math.inf
                 self._connection.execute("ROLLBACK")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from vtspolicy.clock_trust import Between
-from vtspolicy.ledger.desk import Desk
+from vtspolicy.ledger.part import Part
 
 JOBS_AT_ONCE = 2000
 """Jobs after which a step removes no further request: one of a large pool can have many."""
@@ -15,8 +15,8 @@ LOOKED_AT = 2000
 _OF_A_REQUEST = ("prune_attempts", "prune_jobs", "prune_notices", "prune_transitions")
 
 
-class RetentionDesk(Desk):
-    """The verb that removes."""
+class Retention(Part):
+    """Removes what is old."""
 
     def prune(self, before: float, limit: int = 20, spared: Sequence[Between] = ()) -> int:
         """Remove up to `limit` requests that finished before `before`, with all that is theirs.
@@ -34,26 +34,26 @@ class RetentionDesk(Desk):
         milliseconds, if they are small; a large one ends the step.
         """
         found, jobs, doubtful = [], 0, json.dumps(spared)
-        for number, count in self._all("prunable", before, doubtful, LOOKED_AT, limit):
+        for number, count in self._sql.all("prunable", before, doubtful, LOOKED_AT, limit):
             if jobs >= JOBS_AT_ONCE:
                 break
             found.append(number)
             jobs += count
         if found:
-            self._do("allow_pruning")
+            self._sql.do("allow_pruning")
             for number in found:
-                self._do("uncount_jobs", number)
+                self._sql.do("uncount_jobs", number)
                 for query in _OF_A_REQUEST:
-                    self._do(query, number)
-                self._do("forget_mounts_request", number)
-                self._do("prune_request", number)
-                self._do("prune_event", number)
-            self._do("end_pruning")
-        mounts = self._all("prune_mounts", before, doubtful, limit)
+                    self._sql.do(query, number)
+                self._sql.do("forget_mounts_request", number)
+                self._sql.do("prune_request", number)
+                self._sql.do("prune_event", number)
+            self._sql.do("end_pruning")
+        mounts = self._sql.all("prune_mounts", before, doubtful, limit)
         for (number,) in mounts:
-            self._do("prune_event", number)
-        self._do("allow_pruning")
-        lines = self._do("prune_lines", before, doubtful, limit)
-        self._do("end_pruning")
-        self._do("prune_rule_tables")
+            self._sql.do("prune_event", number)
+        self._sql.do("allow_pruning")
+        lines = self._sql.do("prune_lines", before, doubtful, limit)
+        self._sql.do("end_pruning")
+        self._sql.do("prune_rule_tables")
         return max(len(found), len(mounts), lines)

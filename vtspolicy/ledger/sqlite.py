@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
 from vtspolicy.changes import Written
-from vtspolicy.ledger.book import Book
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.file import copy, result_code
 from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, GroupWriter
 from vtspolicy.ledger.place import ServerLock
 from vtspolicy.ledger.reader import Reader
+from vtspolicy.ledger.transaction import Scope, Transaction
 from vtspolicy.threads import Reactor, Threads
 
 P = ParamSpec("P")
@@ -129,24 +129,24 @@ class SqliteLedger:
         self._unlock()
 
     def write(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[Written[T]]:
         """Run a verb that writes; its result and its change are on the disk when they come."""
         if self._writer is None:
             return fail(LedgerError("the ledger is not open"))
-        return self._writer.add(lambda book: book.perform(verb, *args, **kwargs))
+        return self._writer.add(lambda tx: tx.perform(verb, *args, **kwargs))
 
     def read(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that only reads, on what is committed, in the reader's thread."""
-        return _ask(self._reader, lambda book: verb(book, *args, **kwargs))
+        return _ask(self._reader, lambda tx: tx.ask(verb, *args, **kwargs))
 
     def browse(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb as `read` does, beside all that is read; QuestionTooLong after PATIENCE."""
-        return _ask(self._browser, lambda book: verb(book, *args, **kwargs))
+        return _ask(self._browser, lambda tx: tx.ask(verb, *args, **kwargs))
 
     def backup(self, path: Path) -> Deferred[None]:
         """Make a consistent copy in a thread of its own, while the server runs."""
@@ -167,7 +167,7 @@ class SqliteLedger:
             self._lock = None
 
 
-def _ask(reader: Reader | None, question: Callable[[Book], T]) -> Deferred[T]:
+def _ask(reader: Reader | None, question: Callable[[Transaction], T]) -> Deferred[T]:
     if reader is None:
         return fail(LedgerError("the ledger is closed"))
     return reader.ask(question)

@@ -3,14 +3,31 @@
 from attrs import evolve
 
 from vtspolicy import tapes as model
+from vtspolicy.changes import ChangeBuilder
 from vtspolicy.jobs import Job
-from vtspolicy.ledger.desk import told_why
-from vtspolicy.ledger.tapes import TapeDesk
+from vtspolicy.ledger.copies import CopyRecords
+from vtspolicy.ledger.history import History, told_why
+from vtspolicy.ledger.part import Part
+from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.tapes import TapeRecords
 from vtspolicy.tapes import Copy, Difference, Tape, TapeState
 
 
-class TapeOrderDesk(TapeDesk):
-    """Verbs about what operators say of tapes."""
+class TapeOrders(Part):
+    """What operators say of tapes."""
+
+    def __init__(
+        self,
+        sql: Statements,
+        change: ChangeBuilder,
+        tapes: TapeRecords,
+        copies: CopyRecords,
+        history: History,
+    ) -> None:
+        super().__init__(sql, change)
+        self._tapes = tapes
+        self._copies = copies
+        self._history = history
 
     def mark_copied(
         self,
@@ -27,22 +44,22 @@ class TapeOrderDesk(TapeDesk):
         With `emptied` the tape was empty already when that was said: the copy after which it was
         emptied stays the one that is brought back.
         """
-        known = self.tape(tape.path) or tape
+        known = self._tapes.get(tape.path) or tape
         there = model.with_file(known, tape)
-        after = model.copied(there, self.add_copy(copy), at=at, held=self._held(known))
+        after = model.copied(there, self._copies.add(copy), at=at, held=self._tapes.held(known))
         if emptied and self._comes_back(known):
             after = there
         elif emptied:
             after = evolve(after, copied_size=copy.size, copied_written=None, erased=at)
-        self.save_tape(after)
+        self._tapes.save(after)
         cause = told_why(f"migrated by {copy.application} itself, handle {copy.handle}", reason)
         subject = f"tape {after.name}"
-        self._note(at, known.state.value, after.state.value, cause, actor, subject=subject)
+        self._history.note(at, known.state.value, after.state.value, cause, actor, subject=subject)
         return after
 
     def _comes_back(self, tape: Tape) -> bool:
         """Whether a copy of what was last on an emptied tape is known, and not doubted or lost."""
-        held = self._held(tape)
+        held = self._tapes.held(tape)
         doubted = tape.doubted is not None or tape.state is not TapeState.ERASED
         return held is not None and held.lost is None and not doubted
 
@@ -53,17 +70,17 @@ class TapeOrderDesk(TapeDesk):
 
         Its end was not seen: only reading back the copy's data will prove the file.
         """
-        known = self.tape(tape.path) or tape
+        known = self._tapes.get(tape.path) or tape
         there = model.held_by(model.with_file(known, tape), copy)
         after = there
         if tape.seen is not None:
             if copy.difference(tape.seen)[0] is Difference.WRITTEN:
-                self.note_restored(copy.id, tape.seen, at, sure=False)
+                self._copies.note_restored(copy.id, tape.seen, at, sure=False)
             after = model.restored(there, tape.seen, at=at)
-        self.save_tape(after)
+        self._tapes.save(after)
         cause = told_why(f"restored by {copy.application} itself", reason)
         subject = f"tape {after.name}"
-        self._note(at, known.state.value, after.state.value, cause, actor, subject=subject)
+        self._history.note(at, known.state.value, after.state.value, cause, actor, subject=subject)
         return after
 
     def set_override(
@@ -81,7 +98,7 @@ class TapeOrderDesk(TapeDesk):
         It holds for the tape as its file is now, for the order whose `job` is given, and for a day.
         `cause` is why it is forbidden again, for the history.
         """
-        before = self._need_tape(tape.path)
+        before = self._tapes.need(tape.path)
         after = model.without_override(before)
         if reason is not None:
             there = model.looked_at(before, tape, at=at)
@@ -92,9 +109,9 @@ class TapeOrderDesk(TapeDesk):
                 override_seen=tape.seen,
                 override_job=job,
             )
-        self.save_tape(after)
+        self._tapes.save(after)
         told = ("guarded", "overridden")
-        self._note(
+        self._history.note(
             at,
             told[before.override is not None],
             told[reason is not None],
@@ -108,6 +125,6 @@ class TapeOrderDesk(TapeDesk):
         """End what an operator allowed for the order of a job: that has ended, used or not."""
         if job.work.then not in {"erased", "deleted", "restored"} or job.path is None:
             return
-        tape = self.tape(job.path)
+        tape = self._tapes.get(job.path)
         if tape is not None and tape.has_override_for(job.id):
             self.set_override(tape, None, "engine", at)

@@ -1,17 +1,20 @@
-"""The catalogue of virtual tapes in the ledger, and the copies of each."""
+"""The catalogue of virtual tapes in the ledger."""
 
-import json
 from collections.abc import Iterable, Mapping
 
-from attrs import asdict, evolve, frozen
+from attrs import evolve, frozen
 
 from vtspolicy import tapes as model
 from vtspolicy.catalogue import Change
+from vtspolicy.changes import ChangeBuilder
 from vtspolicy.jobs import Job
-from vtspolicy.ledger.copies import CopyDesk
-from vtspolicy.ledger.desk import Row, Value
+from vtspolicy.ledger.copies import CopyRecords
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.fingerprints import fingerprint_of, fingerprint_text
+from vtspolicy.ledger.history import History
+from vtspolicy.ledger.part import Part
+from vtspolicy.ledger.statements import Row, Statements, Value
+from vtspolicy.ledger.works import WorkRecords
 from vtspolicy.tapes import (
     Brought,
     Copied,
@@ -23,7 +26,6 @@ from vtspolicy.tapes import (
     Proof,
     Tape,
     TapeState,
-    VaultFeatures,
     difference,
 )
 
@@ -106,15 +108,28 @@ def _marks(tape: Tape) -> tuple[Value, ...]:
     return (*_file_facts(tape), tape.migrated, tape.erased, tape.restored, tape.held)
 
 
-class TapeDesk(CopyDesk):
-    """Verbs about tapes."""
+class TapeRecords(Part):
+    """Tapes, by the paths of their files."""
 
-    def tape(self, path: str) -> Tape | None:
+    def __init__(
+        self,
+        sql: Statements,
+        change: ChangeBuilder,
+        copies: CopyRecords,
+        works: WorkRecords,
+        history: History,
+    ) -> None:
+        super().__init__(sql, change)
+        self._copies = copies
+        self._works = works
+        self._history = history
+
+    def get(self, path: str) -> Tape | None:
         """Return what is known of the tape whose file is `path` (resolved), or None."""
-        row = self._one("tape", path)
+        row = self._sql.one("tape", path)
         return tape_of(row) if row else None
 
-    def tapes(
+    def find(
         self,
         *,
         vault: str | None = None,
@@ -125,23 +140,27 @@ class TapeDesk(CopyDesk):
     ) -> list[Tape]:
         """Return tapes by path, those that fit every filter given, after the path `after`."""
         filters = [("vault = ?", vault), ("pool = ?", pool), ("handle = ?", handle)]
-        rows = self._filtered("tapes", after, filters, "ORDER BY path", limit)
+        rows = self._sql.filtered("tapes", after, filters, "ORDER BY path", limit)
         return [tape_of(row) for row in rows]
 
-    def tapes_named(self, cartridge: str) -> list[Tape]:
+    def named(self, cartridge: str) -> list[Tape]:
         """Return the tapes of this name: more than one is a name that commands must not use."""
-        return [tape_of(row) for row in self._all("tapes_named", cartridge)]
+        return [tape_of(row) for row in self._sql.all("tapes_named", cartridge)]
 
-    def tapes_locked(self) -> list[Tape]:
+    def locked(self) -> list[Tape]:
         """Return the tapes that a process, or a mount, has locked."""
-        return [tape_of(row) for row in self._all("tapes_locked")]
+        return [tape_of(row) for row in self._sql.all("tapes_locked")]
 
-    def tape_counts(self) -> list[TapeCount]:
+    def counts(self) -> list[TapeCount]:
         """Return how many tapes there are of each state, and how many bytes."""
         return [
             TapeCount(state=TapeState(state), count=count, size=size, freed=freed)
-            for state, count, size, freed in self._all("tape_counts")
+            for state, count, size, freed in self._sql.all("tape_counts")
         ]
+
+    def lost(self) -> int:
+        """Return of how many tapes the last content is in a copy that its application has lost."""
+        return int(self._sql.need("lost_tapes")[0])
 
     def prove_copy(
         self, tape: Tape, copy: Copy, proof: Proof, at: float, *, digest: str | None = None
@@ -150,16 +169,16 @@ class TapeDesk(CopyDesk):
 
         `tape` is as its file is now. Returns its record as it is then.
         """
-        self._do("prove_copy", proof.value, at, digest, copy.id)
+        self._sql.do("prove_copy", proof.value, at, digest, copy.id)
         proved = evolve(copy, proof=proof, proved=at)
-        known = model.with_file(self.tape(tape.path) or tape, tape)
+        known = model.with_file(self.get(tape.path) or tape, tape)
         after = model.held_by(known, proved)
-        self.save_tape(after)
+        self.save(after)
         return after
 
-    def save_tape(self, tape: Tape) -> None:
+    def save(self, tape: Tape) -> None:
         """Write all that is known of a tape."""
-        self._do("save_tape", *_tape_row(tape))
+        self._sql.do("save_tape", *_tape_row(tape))
         self._change.tapes.append(tape.path)
 
     def apply_changes(
@@ -193,23 +212,23 @@ class TapeDesk(CopyDesk):
                 applied += 1
                 state = before.state.value if before is not None else None
                 if told is not None:
-                    self._note(
+                    self._history.note(
                         *(at, state, after.state.value, told, actor), subject=f"tape {after.name}"
                     )
         # Changes that are not in the history may be thousands: no query for each of them.
         for query, rows in (("add_tape", added), ("write_tape", written)):
             if rows:
-                applied += self._connection.executemany(self._sql[query], rows).rowcount
+                applied += self._sql.do_all(query, rows)
         return applied
 
     def _apply(self, change: Change, at: float) -> bool:
         """Write one change, if its record is still as the scan had read it."""
         before, after = change.before, change.after
-        if self.tape(after.path if before is None else before.path) != before:
+        if self.get(after.path if before is None else before.path) != before:
             return False
         if before is not None and (before.path, before.vault) != (after.path, after.vault):
             self._follow_move(before, after, at)
-        self.save_tape(after)
+        self.save(after)
         return True
 
     def _follow_move(self, before: Tape, after: Tape, at: float) -> None:
@@ -224,10 +243,10 @@ class TapeDesk(CopyDesk):
             found, moved = difference(there, after.seen), before.path != after.path
             if found is Difference.NONE or (moved and found is Difference.TOUCHED):
                 self._note_same(before.path, before.seen, after.seen, at)
-        self._do("move_copies", after.vault, after.pool, after.path, before.path)
+        self._sql.do("move_copies", after.vault, after.pool, after.path, before.path)
         self._change.tapes.append(before.path)
-        self._do("move_tape", after.vault, after.pool, after.path, before.path)
-        self._do("move_open_mounts", after.path, before.path)
+        self._sql.do("move_tape", after.vault, after.pool, after.path, before.path)
+        self._sql.do("move_open_mounts", after.path, before.path)
 
     def note_renamed(self, tape: Tape, before: Fingerprint, at: float) -> None:
         """Note that this program renamed a tape and gave it its name back; `before` it was so.
@@ -238,19 +257,19 @@ class TapeDesk(CopyDesk):
         if tape.seen is None or difference(before, tape.seen) is Difference.WRITTEN:
             return
         self._note_same(tape.path, before, tape.seen, at)
-        known = model.with_file(self.tape(tape.path) or tape, tape)
+        known = model.with_file(self.get(tape.path) or tape, tape)
         if known.kept is not None and difference(known.kept, before) is Difference.NONE:
             known = evolve(known, kept=tape.seen)
-        self.save_tape(known)
+        self.save(known)
 
     def _note_same(self, path: str, before: Fingerprint, after: Fingerprint, at: float) -> None:
         """Let the copies of a file count for it after a rename; none is surer than it was."""
-        for copy in self.copies_of(path):
+        for copy in self._copies.of_tape(path):
             found, sure = copy.difference(before)
             if copy.lost is None and found is Difference.NONE:
-                self.note_restored(copy.id, after, at, sure=sure)
+                self._copies.note_restored(copy.id, after, at, sure=sure)
 
-    def mark_tapes(
+    def mark(
         self,
         job: Job,
         outcomes: Iterable[Outcome],
@@ -260,7 +279,7 @@ class TapeDesk(CopyDesk):
     ) -> None:
         """Write into the catalogue what a job has done to its tapes; `readings` its output had."""
         for outcome in outcomes:
-            record = self.tape(outcome.tape.path)
+            record = self.get(outcome.tape.path)
             if record is None and isinstance(outcome, Emptied) and not outcome.tape.size:
                 continue  # it may have been moved here: its record is elsewhere
             known = record or outcome.tape
@@ -269,23 +288,25 @@ class TapeDesk(CopyDesk):
                     after = self._copied(job, outcome, known, at, readings or {})
                 case Brought():
                     if outcome.copy is not None:
-                        self.note_restored(outcome.copy, outcome.file, at, sure=outcome.sure)
-                        copy = self.copy(outcome.copy)
+                        self._copies.note_restored(
+                            outcome.copy, outcome.file, at, sure=outcome.sure
+                        )
+                        copy = self._copies.get(outcome.copy)
                         known = known if copy is None else model.held_by(known, copy)
                     there = model.restored(known, outcome.file, at=at)
                     after = model.looked_at(there, outcome.tape, at=at)
                 case Emptied():
                     there = model.with_file(known, outcome.tape)
-                    copy = None if outcome.copy is None else self.copy(outcome.copy)
+                    copy = None if outcome.copy is None else self._copies.get(outcome.copy)
                     if copy is not None:  # somebody may have marked another one meanwhile
                         there = model.held_by(there, copy)
                     after = model.emptied(there, at=at, file=outcome.file, proven=outcome.proven)
-            self.save_tape(after)
+            self.save(after)
             cause = f"job {job.id}: {job.work.then}"
             is_ours = known.has_override_for(job.id)
             if is_ours and isinstance(outcome, Emptied) and not outcome.proven:
                 cause += f", by an operator's word: {known.override}"
-            self._note(
+            self._history.note(
                 *(at, known.state.value, after.state.value, cause, "engine"),
                 subject=f"tape {after.name}",
             )
@@ -295,22 +316,26 @@ class TapeDesk(CopyDesk):
     ) -> Tape:
         run = {"req": str(job.request), "job": str(job.id), "attempt": str(job.attempt)}
         values = {**readings, **run, "handle": job.handle, **job.values, **outcome.copy.values}
-        copy = self.add_copy(
-            evolve(outcome.copy, job=job.id, work=self._work_id(job.work), values=values)
+        copy = self._copies.add(
+            evolve(outcome.copy, job=job.id, work=self._works.number(job.work), values=values)
         )
         there = model.with_file(known, outcome.tape)
-        held = self._held(known)
+        held = self.held(known)
         return model.copied(there, copy, at=at, known=outcome.known, held=held)
 
-    def _held(self, tape: Tape) -> Copy | None:
+    def held(self, tape: Tape) -> Copy | None:
         """Return the copy that has a tape's last known content, if there is one."""
-        return None if tape.held is None else self.copy(tape.held)
+        return None if tape.held is None else self._copies.get(tape.held)
+
+    def unsee(self) -> None:
+        """Let no record be believed before its tape is looked at again."""
+        self._sql.do("unsee_tapes")
 
     def begin_restore(self, tapes: Iterable[Tape], at: float) -> None:
         """Note, before any of it is overwritten, that tapes are being restored in place."""
         for each in tapes:
-            known = self.tape(each.path) or each
-            self.save_tape(evolve(known, restoring=known.restoring or at, partial=None))
+            known = self.get(each.path) or each
+            self.save(evolve(known, restoring=known.restoring or at, partial=None))
 
     def keep_partial(self, left: Iterable[Tape], *, sure: bool = True) -> None:
         """Note what a restore that failed has left, so that a later write is distinguished from it.
@@ -318,12 +343,12 @@ class TapeDesk(CopyDesk):
         Not `sure` is what was only seen some time after the restore's end.
         """
         for each in left:
-            known = self.tape(each.path)
+            known = self.get(each.path)
             if known is not None and known.restoring is not None:
                 there = model.with_file(known, each)
                 restoring = known.restoring if each.size else None  # nothing was left: it is empty
                 left_there = evolve(there, partial=each.seen, partial_sure=sure)
-                self.save_tape(evolve(left_there, restoring=restoring))
+                self.save(evolve(left_there, restoring=restoring))
 
     def end_restore(self, tapes: Iterable[Tape], at: float) -> None:
         """Note that a restore ended well, and that others may have written to its tapes since.
@@ -331,56 +356,60 @@ class TapeDesk(CopyDesk):
         What is not as it was copied counts as written: it is neither emptied nor overwritten.
         """
         for each in tapes:
-            known = self.tape(each.path) or each
+            known = self.get(each.path) or each
             there = evolve(known, restoring=None, partial=None)
             after = model.looked_at(there, each, at=at)
-            self.save_tape(after)
+            self.save(after)
             cause = "restored before the ledger was restored"
             subject = f"tape {after.name}"
-            self._note(at, known.state.value, after.state.value, cause, "engine", subject=subject)
+            self._history.note(
+                at, known.state.value, after.state.value, cause, "engine", subject=subject
+            )
 
     def note_unproven(self, tape: Tape, at: float) -> None:
         """Note that a tape was emptied by an operator's word, and no copy has what was on it."""
-        known = self.tape(tape.path)
+        known = self.get(tape.path)
         if known is not None and tape.size and known.rewritten is None:
-            self.save_tape(evolve(known, rewritten=at))
+            self.save(evolve(known, rewritten=at))
 
     def set_mounted(self, tape: Tape, at: float) -> None:
         """Note that a host has asked for a tape; of one that no scan has seen it is not noted.
 
         It may have been moved: a record of its own would keep the one that it has from following.
         """
-        self._do("set_mounted", at, tape.path)
+        self._sql.do("set_mounted", at, tape.path)
         self._change.tapes.append(tape.path)
 
     def forget_restore(self, tape: Tape) -> None:
         """Note that a restore which failed has not begun to write to a tape."""
-        known = self.tape(tape.path)
+        known = self.get(tape.path)
         if known is not None and known.restoring is not None:
-            self.save_tape(evolve(known, restoring=None, partial=None))
+            self.save(evolve(known, restoring=None, partial=None))
 
     def leave_to_host(self, tape: Tape, at: float) -> None:
         """Note that a host has written to a tape while a restore of it that failed was under way.
 
         What is on it counts as written: no restore may overwrite it. `tape` is as its file is.
         """
-        known = self.tape(tape.path)
+        known = self.get(tape.path)
         if known is None or known.restoring is None:
             return
         after = model.looked_at(evolve(known, restoring=None, partial=None), tape, at=at)
-        self.save_tape(after)
+        self.save(after)
         cause = "a host has written to it while it was restored"
         subject = f"tape {after.name}"
-        self._note(at, known.state.value, after.state.value, cause, "engine", subject=subject)
+        self._history.note(
+            at, known.state.value, after.state.value, cause, "engine", subject=subject
+        )
 
     def set_locked(self, path: str, locked: bool, actor: str, at: float, reason: str = "") -> Tape:
         """Note that a process uses a tape, or does not any more."""
-        before = self._need_tape(path)
+        before = self.need(path)
         if before.locked != locked:
-            self._do("set_locked", locked, path)
+            self._sql.do("set_locked", locked, path)
             self._change.tapes.append(path)
             told = ("free", "locked")
-            self._note(
+            self._history.note(
                 at,
                 told[before.locked],
                 told[locked],
@@ -394,49 +423,19 @@ class TapeDesk(CopyDesk):
         """Write what the files of tapes say, as `apply_changes` does, but not into the history."""
         changed = 0
         for each in tapes:
-            known = self.tape(each.path)
+            known = self.get(each.path)
             if known is None:
-                self.save_tape(each)
+                self.save(each)
             elif model.is_same_file(known, each) and not known.unseen and known.seen == each.seen:
                 continue
             else:
-                self.save_tape(model.looked_at(known, each, at=at))
+                self.save(model.looked_at(known, each, at=at))
             changed += 1
         return changed
 
-    def vault_features(self) -> dict[str, VaultFeatures]:
-        """Return what the server has found its vaults can do, by their names."""
-        row = self._one("meta", "vault_features")
-        found = json.loads(row[0]) if row is not None else {}
-        return {vault: VaultFeatures(**features) for vault, features in found.items()}
-
-    def keep_vault_features(self, found: Mapping[str, VaultFeatures]) -> None:
-        """Record what the server's vaults can do, for commands that run without a server."""
-        told = {vault: asdict(features) for vault, features in found.items()}
-        self._do("set_meta", "vault_features", json.dumps(told))
-
-    def vault_mounts(self) -> dict[str, str]:
-        """Return where the file systems are mounted that had the tapes, by folders of vaults."""
-        row = self._one("meta", "vault_mounts")
-        found: dict[str, str] = json.loads(row[0]) if row is not None else {}
-        return found
-
-    def keep_vault_mounts(self, mounts: Mapping[str, str]) -> None:
-        """Record where the file systems are mounted that have the tapes."""
-        self._do("set_meta", "vault_mounts", json.dumps(mounts))
-
-    def last_cleanup(self) -> str | None:
-        """Return the day, as ISO has it, of the last cleanup."""
-        row = self._one("meta", "cleanup")
-        return None if row is None else str(row[0])
-
-    def begin_cleanup(self, day: str, told: str, at: float, actor: str) -> None:
-        """Note that the cleanup of a day has begun, and what it found."""
-        self._do("set_meta", "cleanup", day)
-        self._note(at, None, told, f"cleanup of {day}", actor, subject="cleanup")
-
-    def _need_tape(self, path: str) -> Tape:
-        tape = self.tape(path)
+    def need(self, path: str) -> Tape:
+        """Return a tape. Raises NoSuchRow."""
+        tape = self.get(path)
         if tape is None:
             raise NoSuchRow("tape", path)
         return tape

@@ -1,4 +1,4 @@
-"""A ledger in memory: the same book, its answers at once, and faults where a test wants them."""
+"""A ledger in memory: the same operations, answers at once, and faults where a test wants them."""
 
 import sqlite3
 from collections.abc import Callable
@@ -8,9 +8,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 from twisted.internet.defer import Deferred, execute
 
 from vtspolicy.changes import Written
-from vtspolicy.ledger.book import Book
+from vtspolicy.ledger import Scope, Transaction
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.file import migrate
+from vtspolicy.ledger.statements import Statements
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class MemoryLedger:
             migrate(self._connection, ":memory:")
         else:
             self._connection.deserialize(image)
-        self.book = Book(self._connection)  # for looking at it without a Deferred
+        self.tx = Transaction(Statements(self._connection))  # for looking at it without a Deferred
         self._open = True
 
     @property
@@ -63,7 +64,7 @@ class MemoryLedger:
         self._open = False
 
     def write(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[Written[T]]:
         """Run a verb in a transaction of its own."""
 
@@ -71,31 +72,31 @@ class MemoryLedger:
             self._check()
             if self.before is not None:
                 self.before(verb.__name__)
-            self.book.run("BEGIN IMMEDIATE")
+            self.tx.sql.run("BEGIN IMMEDIATE")
             try:
-                answer = self.book.perform(verb, *args, **kwargs)
+                answer = self.tx.perform(verb, *args, **kwargs)
             except BaseException:
-                self.book.run("ROLLBACK")
-                self.book.forget()
+                self.tx.sql.run("ROLLBACK")
+                self.tx.forget()
                 raise
-            self.book.run("COMMIT")
+            self.tx.sql.run("COMMIT")
             return answer
 
         return execute(run)
 
     def read(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that only reads."""
 
         def run() -> T:
             self._check()
-            return verb(self.book, *args, **kwargs)
+            return self.tx.ask(verb, *args, **kwargs)
 
         return execute(run)
 
     def browse(
-        self, verb: Callable[Concatenate[Book, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run a verb that only reads; there is nothing here that it could hold up."""
         return self.read(verb, *args, **kwargs)

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from vtspolicy.control import Control
 from vtspolicy.jobs import Attempt, Job, JobState, RequestState, Transition
-from vtspolicy.ledger import Book, Ledger
+from vtspolicy.ledger import JobRecords, Ledger, RequestRecords, Transaction
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.metrics import CONTENT_TYPE, Metrics
 from vtspolicy.records import NOTHING, job_page, job_row, plain, request_page, request_row
@@ -79,7 +79,7 @@ async def status(house: House, _given: Given) -> Answer:
 
 async def jobs(house: House, given: Given) -> Answer:
     """Jobs, the newest first."""
-    found = await house.ledger.browse(Book.jobs, **_filters(given))
+    found = await house.ledger.browse(JobRecords.find, **_filters(given))
     live = house.control.live(found)
     return _list("jobs", [job_row(job, live.get(job.id, NOTHING)) for job in found], given)
 
@@ -88,8 +88,8 @@ async def live(house: House, given: Given) -> Answer:
     """What only the server knows of jobs that have not ended: why they wait, how far they are."""
     numbers: Sequence[int] = given.get("jobs", ())
 
-    def look(book: Book) -> list[Job]:
-        return [found for number in numbers if (found := book.job(number)) is not None]
+    def look(tx: Transaction) -> list[Job]:
+        return [found for number in numbers if (found := tx.jobs.get(number)) is not None]
 
     known = house.control.live(await house.ledger.browse(look))
     return json_answer({"live": {str(number): plain(each) for number, each in known.items()}})
@@ -98,11 +98,11 @@ async def live(house: House, given: Given) -> Answer:
 async def job(house: House, given: Given) -> Answer:
     """All about one job."""
 
-    def look(book: Book, number: int) -> tuple[Job, list[Attempt], list[Transition]]:
-        found = book.job(number)
+    def look(tx: Transaction, number: int) -> tuple[Job, list[Attempt], list[Transition]]:
+        found = tx.jobs.get(number)
         if found is None:
             raise NoSuchRow("job", number)
-        return found, book.attempts(number), book.history(f"job {number}")
+        return found, tx.attempts.of_job(number), tx.history.about(f"job {number}")
 
     found, attempts, history = await house.ledger.browse(look, given["number"])
     known = house.control.live([found]).get(found.id, NOTHING)
@@ -111,19 +111,19 @@ async def job(house: House, given: Given) -> Answer:
 
 async def requests(house: House, given: Given) -> Answer:
     """Requests, the newest first."""
-    found = await house.ledger.browse(Book.requests, **_filters(given))
+    found = await house.ledger.browse(RequestRecords.find, **_filters(given))
     return _list("requests", [request_row(request) for request in found], given)
 
 
 async def request(house: House, given: Given) -> Answer:
     """All about one request, with the newest of its jobs."""
 
-    def look(book: Book, number: int) -> dict[str, Any]:
-        found = book.request(number)
+    def look(tx: Transaction, number: int) -> dict[str, Any]:
+        found = tx.requests.get(number)
         if found is None:
             raise NoSuchRow("request", number)
-        newest = book.jobs(request=number, limit=MOST)
-        return request_page(found, newest, book.history(f"request {number}"))
+        newest = tx.jobs.find(request=number, limit=MOST)
+        return request_page(found, newest, tx.history.about(f"request {number}"))
 
     return json_answer(await house.ledger.browse(look, given["number"]))
 
@@ -131,11 +131,11 @@ async def request(house: House, given: Given) -> Answer:
 async def why(house: House, given: Given) -> Answer:
     """Why a command was decided so."""
 
-    def look(book: Book, number: int) -> dict[str, Any]:
-        found = book.request(number)
+    def look(tx: Transaction, number: int) -> dict[str, Any]:
+        found = tx.requests.get(number)
         if found is None:
             raise NoSuchRow("request", number)
-        return {"request": request_row(found), "why": book.why(number)}
+        return {"request": request_row(found), "why": tx.requests.why(number)}
 
     return json_answer(await house.ledger.browse(look, given["number"]))
 

@@ -176,7 +176,7 @@ def _look_after_a_restart() -> None:
 def _prove_after_the_act() -> None:
     """Which copy has what was on the tape is written down when the tape is empty already."""
     from vtspolicy.engine.tapes.gate import DeletionGate
-    from vtspolicy.ledger import Book
+    from vtspolicy.ledger import TapeRecords
 
     act = DeletionGate._act
 
@@ -189,7 +189,7 @@ def _prove_after_the_act() -> None:
             return getattr(self.ledger, name)
 
         def write(self, verb: Any, *args: Any, **kwargs: Any) -> Any:
-            if verb is Book.prove_copy:
+            if verb is TapeRecords.prove_copy:
                 self.kept.append((verb, args, kwargs))
                 return succeed(None)
             return self.ledger.write(verb, *args, **kwargs)

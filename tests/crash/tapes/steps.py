@@ -23,11 +23,14 @@ ACTS = tuple(f"vtspolicy.vaults.{name}" for name in ("acts", "restores", "bringi
 DEEP = 8
 """How many callers are looked at."""
 
-RECORDS = (
-    *("prove_copy", "note_plan", "begin_restore", "finish_attempt"),
-    *("keep_partial", "forget_restore", "end_restore", "start_attempt"),
-)
-"""The verbs of the ledger that are counted."""
+RECORDS = {
+    "TapeRecords": (
+        *("prove_copy", "begin_restore", "keep_partial", "forget_restore", "end_restore"),
+    ),
+    "AttemptRecords": ("note_plan",),
+    "JobRecords": ("start_attempt", "finish_attempt"),
+}
+"""The operations of the ledger that are counted, by the part of a transaction."""
 
 
 def arm(kind: str, at: int) -> Callable[[Path], None]:
@@ -78,18 +81,19 @@ def _is_an_act(frame: Any) -> bool:
 
 
 def _in_evidence(fuse: Fuse) -> None:
-    from vtspolicy.ledger import Book
+    from vtspolicy import ledger
     from vtspolicy.ledger.sqlite import SqliteLedger
 
     counted = set()
-    for name in RECORDS:
-        function = getattr(Book, name)
+    for each, name in [(each, name) for each, names in RECORDS.items() for name in names]:
+        part = getattr(ledger, each)
+        function = getattr(part, name)
 
         def around(*args: Any, _function: Any = function, **kwargs: Any) -> Any:
             return fuse.around(lambda: _function(*args, **kwargs))
 
-        setattr(Book, name, wraps(function)(around))
-        counted.add(getattr(Book, name))
+        setattr(part, name, wraps(function)(around))
+        counted.add(getattr(part, name))
     write: Any = SqliteLedger.write
 
     def written(answer: Any) -> Any:

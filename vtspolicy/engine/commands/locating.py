@@ -13,7 +13,7 @@ from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import TapeChecks, known
 from vtspolicy.grammar import Target
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Transaction
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import OneLook, Vaults
 
@@ -76,14 +76,14 @@ class Locator:
             if target.cartridge is not None
         }
 
-        def named(book: Book) -> dict[str, list[Tape]]:
-            return {name: book.tapes_named(name) for name in names}
+        def named(tx: Transaction) -> dict[str, list[Tape]]:
+            return {name: tx.tapes.named(name) for name in names}
 
         return await self.ledger.read(named) if names else {}
 
 
-def _with_records(book: Book, located: Sequence[Located], now: float) -> list[Located]:
+def _with_records(tx: Transaction, located: Sequence[Located], now: float) -> list[Located]:
     return [
-        evolve(each, found=evolve(each.found, tapes=known(book, each.found.tapes, now)))
+        evolve(each, found=evolve(each.found, tapes=known(tx, each.found.tapes, now)))
         for each in located
     ]

@@ -11,7 +11,7 @@ from vtspolicy.engine.commands.locating import Locator
 from vtspolicy.engine.commands.refusals import OtherTapesError, require_no_override
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import PolicyInForce
-from vtspolicy.ledger import Book, Recorded
+from vtspolicy.ledger import Recorded, Transaction
 
 
 @define(kw_only=True)
@@ -49,14 +49,14 @@ class Orders:
             jobs = (evolve(job, values={**job.values, **values}) for job in intake.jobs)
             intake = evolve(intake, jobs=tuple(jobs))
 
-        def record(book: Book) -> Recorded:
+        def record(tx: Transaction) -> Recorded:
             if override is not None and len(intake.jobs) == 1:
-                require_no_override(book, tapes[0])
-            recorded = book.record(intake)
+                require_no_override(tx, tapes[0])
+            recorded = tx.requests.record(intake)
             if override is not None and len(recorded.jobs) == 1:
                 by, at = command.actor or "operator", self.clock.seconds()
-                book.save_files(tapes, at)
-                book.set_override(tapes[0], override, by, at, job=recorded.jobs[0].id)
+                tx.tapes.save_files(tapes, at)
+                tx.orders.set_override(tapes[0], override, by, at, job=recorded.jobs[0].id)
             return recorded
 
         return await self.ledger.write(record)

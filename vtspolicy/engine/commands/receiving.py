@@ -35,7 +35,7 @@ from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import VERBS_ON_REQUESTS
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import RequestState
-from vtspolicy.ledger.intake import Intake
+from vtspolicy.ledger.requests import Intake
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.sessions import SessionState
@@ -302,7 +302,7 @@ class Receiver:
         if session.state is not SessionState.CLOSED:
             return session.hosts
         hosts = self.policy.current.configuration.hosts.values()
-        return session.whose(hosts)
+        return session.peer.hosts_among(hosts)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
         """Answer, count and log input that is not an event; nothing is recorded."""

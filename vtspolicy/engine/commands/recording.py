@@ -8,8 +8,8 @@ from vtspolicy.engine.commands.intake import Understood
 from vtspolicy.engine.commands.requests import answer
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.hosts.session import HostSession
-from vtspolicy.ledger import Book
-from vtspolicy.ledger.intake import Intake, Recorded
+from vtspolicy.ledger import RequestRecords
+from vtspolicy.ledger.requests import Intake, Recorded
 
 TOGETHER = 50
 """Commands that one verb records at most: some milliseconds, so that others can write between."""
@@ -49,7 +49,7 @@ async def record(
         if isinstance(first, Understood):
             return [await ledger.write_for(session, answer, first)]
         intakes = [each for each in some if isinstance(each, Intake)]
-        return [*await ledger.write_for(session, Book.record_all, intakes)]
+        return [*await ledger.write_for(session, RequestRecords.record_all, intakes)]
     except Exception as error:  # noqa: BLE001 - it is the answer
         if len(some) == 1:
             return [error]

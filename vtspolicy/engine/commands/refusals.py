@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from vtspolicy.jobs import Job
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Transaction
 from vtspolicy.tapes import Tape
 
 
@@ -24,14 +24,14 @@ class OverriddenAlreadyError(Exception):
         )
 
 
-def require_no_override(book: Book, tape: Tape) -> None:
+def require_no_override(tx: Transaction, tape: Tape) -> None:
     """Raise OverriddenAlreadyError where an order that has not ended has one for a tape.
 
     A tape has room for one, and each belongs to one order.
     """
-    known = book.tape(tape.path)
+    known = tx.tapes.get(tape.path)
     if known is None or known.override is None or known.override_job is None:
         return
-    job = book.job(known.override_job)
+    job = tx.jobs.get(known.override_job)
     if job is not None and job.state.is_live:
         raise OverriddenAlreadyError(tape.name, job)

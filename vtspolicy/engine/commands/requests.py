@@ -7,28 +7,28 @@ from attrs import evolve
 from vtspolicy.engine.commands.intake import Understood, refused
 from vtspolicy.grammar.values import BY_REFERENCE
 from vtspolicy.jobs import JobState, Request, RequestState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Transaction
 from vtspolicy.ledger.errors import NoSuchRow
-from vtspolicy.ledger.intake import Recorded
+from vtspolicy.ledger.requests import Recorded
 
 
-def answer(book: Book, understood: Understood) -> Recorded:
+def answer(tx: Transaction, understood: Understood) -> Recorded:
     """Record a Status or Cancel command and carry it out, in one transaction."""
-    request = _own_request(book, understood)
+    request = _own_request(tx, understood)
     if isinstance(request, str):
-        return book.record(refused(understood, RequestState.DENIED, request))
+        return tx.requests.record(refused(understood, RequestState.DENIED, request))
     if understood.command.operation == "status":
         intake = refused(understood, RequestState.ANSWERED, None)
         fields = dict(status_fields(request))
         if reference_of(understood) is not None:  # what is asked by name has a number of its own
             del fields["req"]
             fields["reason"] = f"request {request.id}: {fields['reason']}"
-        return book.record(evolve(intake, fields=fields))
+        return tx.requests.record(evolve(intake, fields=fields))
     end, reason = _cancellation(request)
     intake = refused(understood, RequestState.OPEN, reason, end=end)
-    recorded = book.record(intake)
+    recorded = tx.requests.record(intake)
     if not recorded.duplicate:
-        book.cancel_request(request.id, f"host {understood.host.name}", understood.received)
+        tx.requests.cancel(request.id, f"host {understood.host.name}", understood.received)
     return recorded
 
 
@@ -66,14 +66,14 @@ def reference_of(understood: Understood) -> str | None:
     return text.removeprefix(BY_REFERENCE) if text.startswith(BY_REFERENCE) else None
 
 
-def _own_request(book: Book, understood: Understood) -> Request | str:
+def _own_request(tx: Transaction, understood: Understood) -> Request | str:
     text = understood.command.keywords.get("request", "")
     reference = reference_of(understood)
     try:
         if reference is not None:
-            request = book.request_by_ref(understood.host.name, reference)
+            request = tx.requests.by_ref(understood.host.name, reference)
         else:
-            request = book.request(int(text)) if text.isdigit() and len(text) < 19 else None
+            request = tx.requests.get(int(text)) if text.isdigit() and len(text) < 19 else None
     except NoSuchRow:
         request = None
     if request is None or request.host != understood.host.name:

@@ -16,7 +16,7 @@ from vtspolicy.engine.tapes.plan import Plan
 from vtspolicy.engine.tapes.remains import Remains
 from vtspolicy.engine.tapes.restores import REFUSED, Restores
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import AttemptRecords
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.expand import ExpansionError, expand, expand_input
 from vtspolicy.rules.judge import Judgement, judge
@@ -111,10 +111,12 @@ class AttemptRunner:
         job = attempt.job
         began, readings, restarted = self.clock.seconds(), {}, False
         if adopt:
-            earlier = (await self.ledger.read(Book.attempts, job.id))[-1]
+            earlier = (await self.ledger.read(AttemptRecords.of_job, job.id))[-1]
             began, readings = earlier.started, dict(earlier.readings)
             restarted = earlier.boot not in {None, self.runner.boot}
-            attempt.plan = Plan.of_json(await self.ledger.read(Book.plan, job.id, job.attempt))
+            attempt.plan = Plan.of_json(
+                await self.ledger.read(AttemptRecords.plan, job.id, job.attempt)
+            )
         attempt.deadline = deadline = self._deadline(job, began)
         job = attempt.job = await self._as_begun(job, attempt.plan)
         if job.work.poll is not None and NUMBER in readings:
@@ -180,7 +182,7 @@ class AttemptRunner:
             return evolve(job, values={**job.values, **plan.values})
         if job.work.then != "migrated" or "cartridge" not in job.values:
             return job
-        before = await self.ledger.read(Book.tapes_before, job.id, job.attempt)
+        before = await self.ledger.read(AttemptRecords.tapes_before, job.id, job.attempt)
         for look in before.values():
             if look.fingerprint is not None:
                 return evolve(job, values={**job.values, "size": str(look.fingerprint.size)})
@@ -240,7 +242,7 @@ class AttemptRunner:
             return self._again(job, ending)
         if found.readings:
             readings.update(found.readings)
-            await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
+            await self.ledger.write(AttemptRecords.note_readings, job.id, job.attempt, readings)
         return None
 
     async def _after_run(self, attempt: "_Attempt", judgement: Judgement, output: str) -> Ending:
@@ -291,7 +293,7 @@ class AttemptRunner:
 
         They have the same handle, and hold the tape as it was then.
         """
-        attempts = await self.ledger.read(Book.attempts, job.id)
+        attempts = await self.ledger.read(AttemptRecords.of_job, job.id)
         earlier = (each.readings for each in attempts if each.number < job.attempt)
         return {readings[NUMBER] for readings in earlier if NUMBER in readings}
 
@@ -305,7 +307,7 @@ class AttemptRunner:
         """Follow the application's job to its end; its number is kept before anything else."""
         job, deadline = attempt.job, attempt.deadline
         attempt.ended = None  # its program has only asked for the work: its end does not count
-        await self.ledger.write(Book.note_readings, job.id, job.attempt, readings)
+        await self.ledger.write(AttemptRecords.note_readings, job.id, job.attempt, readings)
         followed = await self.poller.follow(job, poll, readings, until=deadline.until, stop=stop)
         self.progress.forget(job.id)
         judgement = followed.judgement

@@ -21,7 +21,7 @@ from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.gate import DeletionGate
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.jobs import DOUBTED, Job, JobState, run_key
-from vtspolicy.ledger import Book, LedgerError
+from vtspolicy.ledger import JobRecords, LedgerError
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.hours import LOCAL, next_start
@@ -110,7 +110,7 @@ class JobRunner:
 
     async def _go_on(self, job_id: int) -> None:
         """Do with a job what its state in the ledger asks for."""
-        job = await self.ledger.read(Book.job, job_id)
+        job = await self.ledger.read(JobRecords.get, job_id)
         if job is None or not job.state.is_live:
             self._free(job_id)
         elif job.state is JobState.WAITING:
@@ -134,7 +134,7 @@ class JobRunner:
 
     async def _first(self, job_id: int) -> None:
         # What was decided stays so; whether it still waits is asked when its start is recorded.
-        job = self.recent.take(job_id) or await self.ledger.read(Book.job, job_id)
+        job = self.recent.take(job_id) or await self.ledger.read(JobRecords.get, job_id)
         if job is None or job.state is not JobState.WAITING:
             self._free(job_id)
             return
@@ -154,13 +154,13 @@ class JobRunner:
             await self._give_up(job, JobState.TIMEDOUT, reason)
             return
         if due > now:
-            waits = await self.ledger.write(Book.postpone_job, job_id, due)
+            waits = await self.ledger.write(JobRecords.postpone, job_id, due)
             # One that was cancelled meanwhile must not keep its lock until then.
             self._free(job_id, until=due if waits else None, anew=True)
             return
         before, boot = await self._before(job)
         started = await self.ledger.write(
-            Book.start_attempt, job_id, self.clock.seconds(), before, boot
+            JobRecords.start_attempt, job_id, self.clock.seconds(), before, boot
         )
         if started is None:
             self._free(job_id)
@@ -180,7 +180,7 @@ class JobRunner:
 
     async def _give_up(self, job: Job, state: JobState, reason: str) -> None:
         """End a job that waits and must not start."""
-        await self.ledger.write(Book.end_job, job.id, state, reason, self.clock.seconds())
+        await self.ledger.write(JobRecords.end, job.id, state, reason, self.clock.seconds())
         self._free(job.id)
 
     async def _attempt(self, job: Job, *, adopt: bool) -> None:
@@ -200,7 +200,9 @@ class JobRunner:
         if ending.state is not JobState.COMPLETED:
             ending = evolve(ending, output=self.programs.told(job.id, ending.output))
         self.programs.forget(job.id)
-        finished = await self.ledger.write(Book.finish_attempt, job.id, job.attempt, ending, now)
+        finished = await self.ledger.write(
+            JobRecords.finish_attempt, job.id, job.attempt, ending, now
+        )
         self.programs.running.pop(job.id, None)
         after = finished.job
         if ending.state in {JobState.COMPLETED, JobState.WARNING}:

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.jobs import Job, run_key
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import JobRecords
 from vtspolicy.rules.progress import PERCENT, percent_of, progress_readings, read_progress
 from vtspolicy.runner.protocol import Runner
 
@@ -77,7 +77,7 @@ class Progress:
         if not job.notify_all or percent == before or now - at < EVERY:
             return
         self._told[job.id] = (now, percent)
-        written = self.ledger.write(Book.tell_progress, job.id, job.attempt, percent, now)
+        written = self.ledger.write(JobRecords.tell_progress, job.id, job.attempt, percent, now)
         written.addErrback(self._failed, job.id)
 
     def _failed(self, failure: Failure, job: int) -> None:

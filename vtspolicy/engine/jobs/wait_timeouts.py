@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from vtspolicy.changes import Change
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Transaction
 from vtspolicy.ledger.jobs import Finished
 
 AT_ONCE = 100
@@ -118,16 +118,16 @@ def end_of_wait(job: Job) -> float | None:
     return None if limits.total is None or job.started is None else job.started + limits.total
 
 
-def end_wait(book: Book, job_id: int, until: float, at: float) -> Finished | None:
+def end_wait(tx: Transaction, job_id: int, until: float, at: float) -> Finished | None:
     """End a job that still waits as timed out; None when it may wait on, or is gone.
 
     Its first start ends the wait that `waiting` limits. `total` counts over all attempts.
     """
-    job = book.job(job_id)
+    job = tx.jobs.get(job_id)
     if job is None or job.state is not JobState.WAITING or end_of_wait(job) != until:
         return None
     limits = job.work.limits
     reason = f"it waited longer than {limits.waiting or 0.0:g} s"
     if job.attempt:
         reason = f"all attempts together took longer than {limits.total or 0.0:g} s"
-    return book.end_job(job_id, JobState.TIMEDOUT, reason, at)
+    return tx.jobs.end(job_id, JobState.TIMEDOUT, reason, at)

@@ -18,7 +18,15 @@ from vtspolicy.engine.tapes.cleanup import OURSELVES
 from vtspolicy.events.event import COMMAND_TEXT, Event
 from vtspolicy.grammar import VERBS_ON_REQUESTS, Target
 from vtspolicy.grammar.values import TYPES
-from vtspolicy.ledger import ASKED, Book, Recorded, told_why
+from vtspolicy.ledger import (
+    ASKED,
+    Recorded,
+    RequestRecords,
+    TapeOrders,
+    TapeRecords,
+    Transaction,
+    told_why,
+)
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.suggest import did_you_mean
 from vtspolicy.tapes import Act, Allowed, Copy, Done, Mark, Tape, judge
@@ -103,7 +111,7 @@ class ManualOrders:
             raise Refused(result.reason)
         if not isinstance(result, Understood):
             intake = evolve(result, actor=actor, asked=wish.reason)
-            recorded: Recorded = await self.ledger.write(Book.record, intake)
+            recorded: Recorded = await self.ledger.write(RequestRecords.record, intake)
             return _told(recorded)
         verb = result.command.operation
         if verb in VERBS_ON_REQUESTS:
@@ -156,7 +164,7 @@ class ManualOrders:
             raise Refused(f"{found.name}: nothing is overruled")
         at = self.clock.seconds()
         cause = asked(reason)
-        await self.ledger.write(Book.set_override, found, None, actor, at, cause=cause)
+        await self.ledger.write(TapeOrders.set_override, found, None, actor, at, cause=cause)
         return {"tape": found.name}
 
     async def mark(self, tape: str, said: Said, actor: str) -> Told:
@@ -184,12 +192,14 @@ class ManualOrders:
             raise Refused(f"{found.name}: {ruling.words if isinstance(ruling, NOT_SO) else act}")
         at = self.clock.seconds()
 
-        def note(book: Book) -> Tape:
+        def note(tx: Transaction) -> Tape:
             if ruling.copy is not None:
-                return book.mark_back(found, ruling.copy, actor=actor, at=at, reason=said.reason)
+                return tx.orders.mark_back(
+                    found, ruling.copy, actor=actor, at=at, reason=said.reason
+                )
             copy = _copy_of(found, said, ruling, began)
             empty = not found.size
-            return book.mark_copied(
+            return tx.orders.mark_copied(
                 found, copy, actor=actor, at=at, emptied=empty, reason=said.reason
             )
 
@@ -216,7 +226,7 @@ class ManualOrders:
     async def _find(self, text: str) -> Tape:
         """Return the tape of a name, as commands have it, of a bare name, or of a file's path."""
         target = self._target(text)
-        records = await self.ledger.read(Book.tapes_named, target.cartridge or "")
+        records = await self.ledger.read(TapeRecords.named, target.cartridge or "")
         try:
             found = await self.checks.in_thread(self.vaults.find, target, records)
         except VaultError as error:
@@ -294,10 +304,10 @@ def asked(reason: str | None) -> str:
     return told_why(ASKED, reason)
 
 
-def unlock(book: Book, lock: str, actor: str, at: float, cause: str) -> bool:
+def unlock(tx: Transaction, lock: str, actor: str, at: float, cause: str) -> bool:
     """Unlock a tape, named as in commands or by its path; False when it is not locked."""
-    for tape in book.tapes_locked():
+    for tape in tx.tapes.locked():
         if lock in {tape.name, tape.path}:
-            book.set_locked(tape.path, False, actor, at, cause)
+            tx.tapes.set_locked(tape.path, False, actor, at, cause)
             return True
     return False

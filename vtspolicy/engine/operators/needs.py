@@ -1,7 +1,7 @@
 """What a person has to do something about: the one list behind `vtspolicy status --check`."""
 
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Overview, TapeRecords
 from vtspolicy.links.life import LinkState
 from vtspolicy.status import Status
 
@@ -14,8 +14,8 @@ STUCK = 3600.0
 
 async def needs_of(ledger: EngineLedger, status: Status) -> tuple[str, ...]:
     """Return what of a server needs a person, in words; nothing when all is well."""
-    jobs, alone = await ledger.read(Book.failed_since, status.at - FAILED_FOR)
-    lost = await ledger.read(Book.lost_tapes)
+    jobs, alone = await ledger.read(Overview.failed_since, status.at - FAILED_FOR)
+    lost = await ledger.read(TapeRecords.lost)
     found = [f"not ready: {reason}" for reason in status.reasons]
     if status.refused_reload is not None:
         refused = status.refused_reload

@@ -20,17 +20,28 @@ from vtspolicy.engine.operators.live import live
 from vtspolicy.engine.operators.needs import needs_of
 from vtspolicy.engine.policy import Policy
 from vtspolicy.hosts.dial.dialer import Dialer
-from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession
+from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book, Cancelled, LedgerError, NoSuchRow
+from vtspolicy.ledger import (
+    Cancelled,
+    CopyRecords,
+    History,
+    JobRecords,
+    LedgerError,
+    MountRecords,
+    NoSuchRow,
+    RequestRecords,
+    TapeRecords,
+    Transaction,
+)
 from vtspolicy.records import Live, plain
 from vtspolicy.rules.steps import outline
 from vtspolicy.status import HostStatus, LinkStatus, RefusedReload, Status
 from vtspolicy.tapes import TapeState
 
 FIXED = (
-    *("node", "listen", "ledger", "spool", "control_group", "web"),
+    *("node", "listen", "ledger", "spool", "control_group", "web", "console"),
     *("connections", "settle", "output"),
 )
 """Keys of the configuration that a reload cannot change: they need a restart."""
@@ -41,7 +52,7 @@ class Operator:
     """The operators' side of one server; vtspolicy.control.Control."""
 
     engine: Engine
-    listeners: Listeners
+    sessions: Sessions
     dialer: Dialer | None = None
     reread: Callable[[], Policy]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch, by the clock as it was then
@@ -66,9 +77,9 @@ class Operator:
     async def _status(self) -> Told:
         self._count_all()
         engine, policy = self.engine, self.engine.policy.current
-        counts = await engine.ledger.read(Book.counts)
-        tapes = await engine.ledger.read(Book.tape_counts)
-        restores, restores_since = await engine.ledger.read(Book.open_mount_counts)
+        counts = await engine.ledger.read(Transaction.counts)
+        tapes = await engine.ledger.read(TapeRecords.counts)
+        restores, restores_since = await engine.ledger.read(MountRecords.open_counts)
         ready, reasons = self.ready()
         status = Status(
             node=policy.configuration.node,
@@ -142,8 +153,8 @@ class Operator:
         """Bring the gauges up to date that nothing else keeps so."""
         engine, metrics = self.engine, self.engine.metrics
         self._count_all()
-        counts = await engine.ledger.read(Book.counts)
-        ages = await engine.ledger.read(Book.oldest_jobs, engine.clock.seconds())
+        counts = await engine.ledger.read(Transaction.counts)
+        ages = await engine.ledger.read(JobRecords.oldest, engine.clock.seconds())
         for state in JobState:
             metrics.jobs.labels(state.value).set(counts.jobs.get(state, 0))
         now = engine.clock.seconds()
@@ -170,15 +181,15 @@ class Operator:
         metrics.ledger_trouble.set(engine.ledger.trouble is not None)
         metrics.clock_trusted.set(engine.clock_trust.check() is None)
         metrics.spool_trouble.set(engine.job_runner.programs.trouble is not None)
-        tapes = {each.state: each for each in await engine.ledger.read(Book.tape_counts)}
+        tapes = {each.state: each for each in await engine.ledger.read(TapeRecords.counts)}
         for place in TapeState:
             found = tapes.get(place)
             metrics.tapes.labels(place.value).set(found.count if found else 0)
             metrics.tapes_bytes.labels(place.value).set(found.size if found else 0)
         metrics.tapes_freed.set(sum(each.freed for each in tapes.values()))
         metrics.tape_troubles.set(len(engine.catalogue.troubles))
-        metrics.copies_unproven.set(await engine.ledger.read(Book.unproven_tapes))
-        restores, since = await engine.ledger.read(Book.open_mount_counts)
+        metrics.copies_unproven.set(await engine.ledger.read(CopyRecords.unproven_tapes))
+        restores, since = await engine.ledger.read(MountRecords.open_counts)
         metrics.restores_waiting.set(restores)
         metrics.restores_oldest.set(now - since if since is not None else 0)
 
@@ -188,7 +199,7 @@ class Operator:
         return live(engine.queue, engine.job_runner.progress, jobs, draining=self.draining)
 
     def _count_all(self) -> None:
-        for session in self.listeners.sessions:
+        for session in self.sessions.all:
             self.count(session)
 
     def count(self, session: HostSession) -> None:
@@ -217,9 +228,9 @@ class Operator:
         ledger, now = self.engine.ledger, self.engine.clock.seconds()
         done: Cancelled
         if job is not None:
-            done = await ledger.write(Book.cancel_job, job, actor, now, reason)
+            done = await ledger.write(JobRecords.cancel, job, actor, now, reason)
         elif request is not None:
-            done = await ledger.write(Book.cancel_request, request, actor, now, reason)
+            done = await ledger.write(RequestRecords.cancel, request, actor, now, reason)
         else:
             raise ValueError("a request or a job must be named")
         return {
@@ -235,7 +246,7 @@ class Operator:
         self.engine.by_hand.refuse_when_full()
         try:
             recorded = await self.engine.ledger.write(
-                Book.renew, job, actor, self.engine.clock.seconds(), reason
+                RequestRecords.renew, job, actor, self.engine.clock.seconds(), reason
             )
         except NoSuchRow:
             raise
@@ -251,10 +262,10 @@ class Operator:
         queue, now = self.engine.queue, self.engine.clock.seconds()
         holders = queue.holders(lock)
 
-        def note(book: Book) -> bool:
-            unlocked = unlock(book, lock, actor, now, asked(reason))
+        def note(tx: Transaction) -> bool:
+            unlocked = unlock(tx, lock, actor, now, asked(reason))
             if holders or unlocked:
-                book.release_lock(lock, holders, actor=actor, at=now, reason=reason)
+                tx.attempts.release_lock(lock, holders, actor=actor, at=now, reason=reason)
             return unlocked
 
         # Asked for and done in one turn: meanwhile the lock could become another job's. The ledger
@@ -293,7 +304,7 @@ class Operator:
         before, after = ("working", "draining") if draining else ("draining", "working")
         cause, at = asked(reason), self.engine.clock.seconds()
         noted = self.engine.ledger.write(
-            Book.add_history, "server", before, after, cause=cause, actor=actor, at=at
+            History.add, "server", before, after, cause=cause, actor=actor, at=at
         )
         noted.addErrback(self._not_noted)
 
@@ -336,15 +347,15 @@ class Operator:
         after = evolve(read, configuration=evolve(read.configuration, **kept))
         engine.policy.use(after)
         self.refused_reload = None
-        self.listeners.renew()
+        self.sessions.renew()
         engine.metrics.reloads.labels("taken").inc()
         now = engine.clock.seconds()
         cause = "reload" if reason is None else f"reload: {reason}"
 
-        def keep(book: Book) -> None:
-            book.keep_rule_table(after.table.hash, outline(after.table))
+        def keep(tx: Transaction) -> None:
+            tx.meta.keep_rule_table(after.table.hash, outline(after.table))
             hashes = (before.table.hash, after.table.hash)
-            book.add_history("table", *hashes, cause=cause, actor=actor, at=now)
+            tx.history.add("table", *hashes, cause=cause, actor=actor, at=now)
 
         await engine.ledger.write(keep)  # before all that the table decides
         self.log.info(
@@ -451,16 +462,16 @@ class Operator:
         at = self.engine.clock.seconds()
         self.engine.metrics.ledger_backup.set(at)
         noted = self.engine.ledger.write(
-            Book.add_history, LEDGER, None, "copied", cause=f"to {path}", actor=actor, at=at
+            History.add, LEDGER, None, "copied", cause=f"to {path}", actor=actor, at=at
         )
         noted.addErrback(self._not_noted)
         self.log.info("Ledger copied to {path} for {by}.", action="backup", path=path, by=actor)
         return {"path": path}
 
 
-def _end_drain(book: Book, at: float) -> None:
+def _end_drain(tx: Transaction, at: float) -> None:
     """Note that a drain has ended with the server that was asked for it."""
-    lines = book.history("server")
+    lines = tx.history.about("server")
     if lines and lines[-1].after == "draining":
         cause = "the server was started anew"
-        book.add_history("server", "draining", "working", cause=cause, actor="engine", at=at)
+        tx.history.add("server", "draining", "working", cause=cause, actor="engine", at=at)

@@ -8,7 +8,7 @@ from attrs import define, evolve
 from vtspolicy.engine.tapes.checks import TapeChecks, sha256
 from vtspolicy.engine.tapes.restores import REFUSED, SINCE
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import AttemptRecords
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.judge import Judgement
 from vtspolicy.runner.protocol import Ended
@@ -79,7 +79,7 @@ class Archives:
         except VaultError as error:
             reason = f"the tape is gone: {error}"
             return (), evolve(judgement, state="failed", reason=reason)
-        before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
+        before = await self.checks.ledger.read(AttemptRecords.tapes_before, job.id, job.attempt)
         if tapes and not before:
             reason = _unrecorded(tapes, job, judgement)
             return (), evolve(judgement, state="warning", reason=reason)

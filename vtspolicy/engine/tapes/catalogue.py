@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from vtspolicy.catalogue import Change, compare
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import PolicyInForce
-from vtspolicy.ledger import Book, LedgerError
+from vtspolicy.ledger import History, LedgerError, Meta, TapeRecords, Transaction
 from vtspolicy.tapes import Tape, VaultFeatures, shortcomings
 from vtspolicy.vaults import Seen, VaultError, Vaults, look_through
 
@@ -76,7 +76,7 @@ class Catalogue:
 
     async def begin(self) -> None:
         """Learn which file systems have the tapes, before anything is done in a vault."""
-        self.vaults.mounts = await self.ledger.read(Book.vault_mounts)
+        self.vaults.mounts = await self.ledger.read(Meta.vault_mounts)
 
     def start(self) -> None:
         """Scan now, in a thread, then watch."""
@@ -125,7 +125,7 @@ class Catalogue:
         began = self.clock.seconds()
         known: list[Tape] = []
         while page := await self.ledger.read(
-            Book.tapes, after=known[-1].path if known else "", limit=PAGE
+            TapeRecords.find, after=known[-1].path if known else "", limit=PAGE
         ):
             known += page
 
@@ -141,7 +141,7 @@ class Catalogue:
         folders, seen, changes = await self.threads(look)
         await self._tell_features()
         if self.vaults.mounts != mounts:
-            await self.ledger.write(Book.keep_vault_mounts, self.vaults.mounts)
+            await self.ledger.write(Meta.keep_vault_mounts, self.vaults.mounts)
         changed, left = await self._write(changes, actor, first=not known)
         fresh = any(mtime / 1e9 > began - FRESH for _, mtime in folders)
         self._folders = None if fresh or left else folders
@@ -170,7 +170,7 @@ class Catalogue:
         self.shortcomings = told
         if self._features != self._noted:
             self._noted = self._features
-            await self.ledger.write(Book.keep_vault_features, self._features)
+            await self.ledger.write(Meta.keep_vault_features, self._features)
 
     async def _write(
         self, changes: Sequence[Change], actor: str, *, first: bool
@@ -181,12 +181,14 @@ class Catalogue:
         """
         changed, left, at = 0, 0, self.clock.seconds()
 
-        def apply(book: Book, part: Sequence[Change], running: Collection[int]) -> tuple[int, int]:
-            jobs = [job for number in running if (job := book.job(number)) is not None]
+        def apply(
+            tx: Transaction, part: Sequence[Change], running: Collection[int]
+        ) -> tuple[int, int]:
+            jobs = [job for number in running if (job := tx.jobs.get(number)) is not None]
             taken = {job.path or job.values.get("path", "") for job in jobs}
             free = [each for each in part if not _is_taken(each, taken)]
             moved = sum(_is_move(each) and each not in free for each in part)
-            return book.apply_changes(free, at, actor=actor, silent=first), moved
+            return tx.tapes.apply_changes(free, at, actor=actor, silent=first), moved
 
         for begin in range(0, len(changes), AT_ONCE):
             part = changes[begin : begin + AT_ONCE]
@@ -195,7 +197,7 @@ class Catalogue:
         if first and changed:
             told = f"{changed} tapes"
             await self.ledger.write(
-                Book.add_history, "catalogue", None, told, cause="first scan", actor=actor, at=at
+                History.add, "catalogue", None, told, cause="first scan", actor=actor, at=at
             )
         return changed, left
 

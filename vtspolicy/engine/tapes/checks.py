@@ -18,7 +18,7 @@ from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.grammar import Target
 from vtspolicy.jobs import DOUBTED, Job
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import AttemptRecords, CopyRecords, TapeRecords, Transaction
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules.expand import ExpansionError
 from vtspolicy.rules.judge import Judgement
@@ -122,7 +122,7 @@ class TapeChecks:
         if error.renamed is not None and tape.seen is not None:
             there = evolve(tape, seen=error.renamed)
             now = self.clock.seconds()
-            await self.ledger.write(Book.note_renamed, there, tape.seen, now)
+            await self.ledger.write(TapeRecords.note_renamed, there, tape.seen, now)
 
     # -- facts
 
@@ -168,7 +168,7 @@ class TapeChecks:
 
     async def is_doubted(self, job: Job) -> bool:
         """Whether the run of an attempt may have been made before the ledger was restored."""
-        return (await self.ledger.read(Book.attempts, job.id))[-1].boot == DOUBTED
+        return (await self.ledger.read(AttemptRecords.of_job, job.id))[-1].boot == DOUBTED
 
     # -- asking
 
@@ -260,7 +260,7 @@ class TapeChecks:
 
     async def _works(self, copy: Copy) -> list[tuple[Work, Mapping[str, str]]]:
         """The work that made a copy, then those of the rules in force for its application."""
-        own = await self.ledger.read(Book.work_of_copy, copy)
+        own = await self.ledger.read(CopyRecords.work_of, copy)
         return list(self._with_table(own, copy))
 
     def _with_table(self, own: Work | None, copy: Copy) -> Iterator[tuple[Work, Mapping[str, str]]]:
@@ -279,7 +279,7 @@ class TapeChecks:
     async def lose(self, copy: Copy, words: str) -> None:
         """Mark a copy lost; `words` say how that was seen."""
         now = self.clock.seconds()
-        if await self.ledger.write(Book.lose_copy, copy, now, words):
+        if await self.ledger.write(CopyRecords.lose, copy, now, words):
             self.metrics.copies_lost.labels(copy.application).inc()
             self.log.error(
                 "{application} has lost copy {handle} of {tape}: {said}. It counts as no copy from"
@@ -292,10 +292,10 @@ class TapeChecks:
             )
 
 
-def _on_record(book: Book, tape: Tape, job: Job | None) -> tuple[tuple[Copy, ...], bool]:
+def _on_record(tx: Transaction, tape: Tape, job: Job | None) -> tuple[tuple[Copy, ...], bool]:
     """Return a tape's copies, and whether a host asked for it after a job was asked for."""
-    wanted = job is not None and book.is_mounted_since(tape.path, job.request)
-    return tuple(book.copies_of(tape.path)), wanted
+    wanted = job is not None and tx.mounts.is_mounted_since(tape.path, job.request)
+    return tuple(tx.copies.of_tape(tape.path)), wanted
 
 
 def _chosen(job: Job | None) -> int | None:
@@ -324,10 +324,10 @@ _NOTHING = Fingerprint(vault="", size=-1, mtime_ns=None)
 _CALLED = {Proof.DATA: "read_back", Proof.FOUND: "query or verify", Proof.RECORDED: "query"}
 
 
-def facts_of_page(book: Book, after: str, limit: int) -> list[tuple[Tape, list[Copy]]]:
+def facts_of_page(tx: Transaction, after: str, limit: int) -> list[tuple[Tape, list[Copy]]]:
     """Return the tapes behind a path, with their copies: what a verdict about each is made of."""
-    tapes = book.tapes(after=after, limit=limit)
-    copies = book.all_copies(after, tapes[-1].path) if tapes else {}
+    tapes = tx.tapes.find(after=after, limit=limit)
+    copies = tx.copies.by_path(after, tapes[-1].path) if tapes else {}
     return [(tape, copies.get(tape.path, [])) for tape in tapes]
 
 
@@ -378,11 +378,11 @@ def of_tape(tape: Tape) -> dict[str, str]:
     return values | ({} if tape.size is None else {"size": str(tape.size)})
 
 
-def known(book: Book, tapes: tuple[Tape, ...], at: float) -> tuple[Tape, ...]:
+def known(tx: Transaction, tapes: tuple[Tape, ...], at: float) -> tuple[Tape, ...]:
     """Return tapes with what the ledger knows of them and what their files say."""
     merged = []
     for tape in tapes:
-        record = book.tape(tape.path)
+        record = tx.tapes.get(tape.path)
         if record is None:
             merged.append(tape)
         else:

@@ -25,7 +25,7 @@ from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import CLEANUP, facts_of_page
 from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, Target
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import Meta, TapeRecords
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.cleanup import Fullness, Policy, Verdict, plan
 from vtspolicy.rules.rulings import movable
@@ -100,7 +100,7 @@ class Cleanup:
         if policy.hour is None or now.hour != policy.hour or self._doubt() is not None:
             return
         today = now.date().isoformat()
-        if await self.ledger.read(Book.last_cleanup) != today:
+        if await self.ledger.read(Meta.last_cleanup) != today:
             await self.run(today)
 
     async def run(self, day: str) -> Done:
@@ -122,7 +122,7 @@ class Cleanup:
         words = "would be emptied (dry run)" if policy.dry_run else "are to be emptied"
         told = f"{len(chosen)} of {len(judged)} tapes {words}, {done.size} bytes"
         now = self.clock.seconds()
-        await self.ledger.write(Book.begin_cleanup, day, told, now, ACTOR)
+        await self.ledger.write(Meta.begin_cleanup, day, told, now, ACTOR)
         self._log.info("Cleanup: {told}.", action="cleanup", told=told)
         if policy.dry_run:
             return done
@@ -150,7 +150,7 @@ class Cleanup:
                 told = "Cleanup ended before its time: {left} tapes are left to the next one."
                 self._log.info(told, action="cleanup_ended", left=left)
                 break
-            known = await self.ledger.read(Book.tape, tape.path)
+            known = await self.ledger.read(TapeRecords.get, tape.path)
             if known == tape and self._doubt() is None:
                 await self._erase(tape)
                 asked.append(tape)

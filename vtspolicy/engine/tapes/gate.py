@@ -6,7 +6,7 @@ from attrs import define, evolve
 
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import AttemptRecords, TapeRecords, Transaction
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.tapes import (
     Act,
@@ -52,7 +52,7 @@ class DeletionGate:
         tapes = await self.checks.look(job)
         if not tapes:
             return Ending(state=JobState.FAILED, reason="there is no such tape")
-        at_start = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
+        at_start = await self.checks.ledger.read(AttemptRecords.tapes_before, job.id, job.attempt)
         if act is Act.DELETE:
             tapes = await self._undo(job, tapes, at_start)
         judged: list[tuple[Tape, Ruling, Facts]] = []
@@ -103,7 +103,7 @@ class DeletionGate:
                 continue
             if before is not None and before.fingerprint is not None:
                 now = checks.clock.seconds()
-                await checks.ledger.write(Book.note_renamed, tape, before.fingerprint, now)
+                await checks.ledger.write(TapeRecords.note_renamed, tape, before.fingerprint, now)
         return await checks.look(job)
 
     async def _judged(
@@ -135,7 +135,7 @@ class DeletionGate:
             # First: a server that is killed now finds which copy has what was on the tape.
             digest = facts.answers[ruling.copy.id].words if ruling.proof is Proof.DATA else None
             await checks.ledger.write(
-                Book.prove_copy, tape, ruling.copy, ruling.proof, facts.now, digest=digest
+                TapeRecords.prove_copy, tape, ruling.copy, ruling.proof, facts.now, digest=digest
             )
         again = judge(act, await self._anew(job, facts))
         if not isinstance(again, Allowed):
@@ -166,7 +166,7 @@ class DeletionGate:
             emptied = True  # for all that is known
         if emptied:
             now = self.checks.clock.seconds()
-            await self.checks.ledger.write(Book.note_unproven, tape, now)
+            await self.checks.ledger.write(TapeRecords.note_unproven, tape, now)
 
     async def _anew(self, job: Job, facts: Facts) -> Facts:
         """Return the facts with what the ledger says of mounts, locks and overrides just now.
@@ -175,8 +175,8 @@ class DeletionGate:
         """
         now, tape = self.checks.clock.seconds(), facts.tape
 
-        def look(book: Book) -> tuple[Tape | None, bool]:
-            return book.tape(tape.path), book.is_mounted_since(tape.path, job.request)
+        def look(tx: Transaction) -> tuple[Tape | None, bool]:
+            return tx.tapes.get(tape.path), tx.mounts.is_mounted_since(tape.path, job.request)
 
         record, wanted = await self.checks.ledger.read(look)
         if record is None:

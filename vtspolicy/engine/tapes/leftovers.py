@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.grammar import Target
 from vtspolicy.jobs import JobState
-from vtspolicy.ledger import Book, LedgerError
+from vtspolicy.ledger import LedgerError, Transaction
 from vtspolicy.tapes import Tape
 from vtspolicy.vaults import VaultError, Vaults
 
@@ -63,17 +63,17 @@ def _leftovers(target: Target, vaults: Vaults) -> list[tuple[str, str, str]]:
     )
 
 
-def _is_over(book: Book, handle: str, request: str, job: str) -> bool:
+def _is_over(tx: Transaction, handle: str, request: str, job: str) -> bool:
     """Whether a job was one of this ledger, and has ended."""
-    if book.handle(int(request), int(job)) != handle:
+    if tx.numbers.handle(int(request), int(job)) != handle:
         return False
-    known = book.job(int(job))
+    known = tx.jobs.get(int(job))
     return known is None or not known.state.is_live
 
 
-def _went_well(book: Book, job: str) -> bool:
+def _went_well(tx: Transaction, job: str) -> bool:
     """Whether the tape is as a job has left it, and what is on it now is its host's."""
-    known = book.job(int(job))
+    known = tx.jobs.get(int(job))
     return known is not None and known.state in {JobState.COMPLETED, JobState.WARNING}
 
 

@@ -29,8 +29,8 @@ from vtspolicy.events.event import Event, identity
 from vtspolicy.events.mounts import MountMessage, asks_for_mount, read_mount
 from vtspolicy.grammar import Command, Target
 from vtspolicy.jobs import Job, Request, RequestState
-from vtspolicy.ledger import Book, Mount, MountState
-from vtspolicy.ledger.intake import Intake
+from vtspolicy.ledger import Mount, MountRecords, MountState, TapeRecords, Transaction
+from vtspolicy.ledger.requests import Intake
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
 from vtspolicy.rights import host_of_event, why_not_tapes
@@ -106,8 +106,8 @@ class Mounts:
     async def start(self) -> None:
         """Take up the requests that an earlier server left; free tapes that no host waits for."""
 
-        def look(book: Book) -> tuple[list[Mount], list[Tape]]:
-            return book.open_mounts(), book.tapes_locked()
+        def look(tx: Transaction) -> tuple[list[Mount], list[Tape]]:
+            return tx.mounts.open(), tx.tapes.locked()
 
         left, locked = await self.ledger.read(look)
         self._await(left)
@@ -115,7 +115,7 @@ class Mounts:
             if all(each.path != tape.path for each in left):
                 now = self.clock.seconds()
                 told = "no host waits for it any more"
-                await self.ledger.write(Book.set_locked, tape.path, False, ACTOR, now, told)
+                await self.ledger.write(TapeRecords.set_locked, tape.path, False, ACTOR, now, told)
 
     def watch(self) -> None:
         """Answer what is due now, and look again from time to time."""
@@ -220,16 +220,16 @@ class Mounts:
         now = self.clock.seconds()
         record_mount = _recorder(event, host, tape, seq, now)
 
-        def note(book: Book) -> str | None:
-            known = book.tape(tape.path)
+        def note(tx: Transaction) -> str | None:
+            known = tx.tapes.get(tape.path)
             emptied = known is not None and bool(tape.size) and not known.size
             has_copy = known is not None and known.handle is not None
-            if has_copy and (emptied or book.is_changed_now(tape)):
+            if has_copy and (emptied or tx.jobs.is_changed_now(tape)):
                 return None
-            mount = record_mount(book, reason=reason)
+            mount = record_mount(tx.mounts, reason=reason)
             if mount is None:
                 return "duplicate"
-            book.set_mounted(tape, now)
+            tx.tapes.set_mounted(tape, now)
             return "noted"
 
         return await self.ledger.write(note)
@@ -241,16 +241,14 @@ class Mounts:
         now = self.clock.seconds()
         record_mount = _recorder(event, host, tape, seq, now)
 
-        def record(book: Book) -> tuple[Notice, ...] | str:
-            if book.is_changed_now(tape):
+        def record(tx: Transaction) -> tuple[Notice, ...] | str:
+            if tx.jobs.is_changed_now(tape):
                 return "changed"
-            mount = record_mount(book, state=MountState.RESTORING)
+            mount = record_mount(tx.mounts, state=MountState.RESTORING)
             if mount is None:
                 return "duplicate"
-            book.set_mounted(tape, now)
-            return book.answer_mount(
-                mount.id, MountState.FAILED, now, tape=tape.name, reason=reason
-            )
+            tx.tapes.set_mounted(tape, now)
+            return tx.mounts.answer(mount.id, MountState.FAILED, now, tape=tape.name, reason=reason)
 
         refused = await self.ledger.write(record)
         if isinstance(refused, str):
@@ -268,7 +266,7 @@ class Mounts:
 
     async def _find(self, volume: str) -> Tape:
         """Return the tape of this name. Raises VaultError when there is none, or more than one."""
-        records = await self.ledger.read(Book.tapes_named, volume)
+        records = await self.ledger.read(TapeRecords.named, volume)
         looking = self.checks.in_thread
         found = await looking(self.vaults.find, Target(cartridge=volume), records)
         await self.catalogue.follow(found.tapes, records)
@@ -282,23 +280,25 @@ class Mounts:
         intake = self._restore_of(host, tape, now)
         record_mount = _recorder(event, host, tape, seq, now)
 
-        def record(book: Book) -> Opened:
-            others = book.open_mounts_of(tape.path)
+        def record(tx: Transaction) -> Opened:
+            others = tx.mounts.open_for(tape.path)
             again = [each for each in others if (each.host, each.seq) == (host.name, seq)]
             if again:
                 reason = f"it repeats mount {again[0].id}"
-                noted = record_mount(book, reason=reason)
+                noted = record_mount(tx.mounts, reason=reason)
                 return Opened(result="repeated" if noted else "duplicate")
-            mount = record_mount(book, state=MountState.RESTORING)
+            mount = record_mount(tx.mounts, state=MountState.RESTORING)
             if mount is None:
                 return Opened(result="duplicate")
-            book.set_mounted(tape, now)
-            book.set_locked(tape.path, True, ACTOR, now, f"mount {seq} of {host.name} waits for it")
+            tx.tapes.set_mounted(tape, now)
+            tx.tapes.set_locked(
+                tape.path, True, ACTOR, now, f"mount {seq} of {host.name} waits for it"
+            )
             joined = next((each.request for each in others if each.request is not None), None)
             result = "joined"
             if joined is None:
-                result, joined = "recalled", book.record(intake).request
-            book.move_mount(mount.id, MountState.RESTORING, now, request=joined)
+                result, joined = "recalled", tx.requests.record(intake).request
+            tx.mounts.move(mount.id, MountState.RESTORING, now, request=joined)
             return Opened(result=result, mount=evolve(mount, request=joined))
 
         opened = await self.ledger.write(record)
@@ -346,16 +346,16 @@ class Mounts:
             "rejected": "the host's operator rejected it",
         }
 
-        def close(book: Book) -> list[Mount]:
+        def close(tx: Transaction) -> list[Mount]:
             closed = []
-            for mount in book.open_mounts(host.name, message.sequence):
-                asked = book.event_of(mount.id)
+            for mount in tx.mounts.open(host.name, message.sequence):
+                asked = tx.events.get(mount.id)
                 # The host uses its numbers again: an old event that is shown again closes nothing.
                 older = asked and asked.time and event.time and event.time < asked.time
                 if not message.names(mount.volume) or older:
                     continue
-                book.move_mount(mount.id, MountState.CLOSED, now, reason=told[message.kind])
-                _unlock(book, mount, now)
+                tx.mounts.move(mount.id, MountState.CLOSED, now, reason=told[message.kind])
+                _unlock(tx, mount, now)
                 closed.append(mount)
             return closed
 
@@ -385,16 +385,16 @@ class Mounts:
         self._log.failure("Mounts cannot be answered.", failure, action="mounts_failed")
 
     async def _check(self) -> None:
-        def look(book: Book) -> list[Due]:
+        def look(tx: Transaction) -> list[Due]:
             due = []
-            for mount in book.open_mounts():
-                request = book.request(mount.request) if mount.request is not None else None
-                jobs = book.jobs(request=request.id, limit=100) if request is not None else []
+            for mount in tx.mounts.open():
+                request = tx.requests.get(mount.request) if mount.request is not None else None
+                jobs = tx.jobs.find(request=request.id, limit=100) if request is not None else []
                 job = next((each for each in jobs if each.path == mount.path), None)
                 if len(jobs) == 1:  # the tape may have been moved since
                     job = jobs[0]
-                event = book.event_of(mount.id)
-                tape = book.tape(mount.path) if mount.path is not None else None
+                event = tx.events.get(mount.id)
+                tape = tx.tapes.get(mount.path) if mount.path is not None else None
                 due.append(Due(mount=mount, request=request, job=job, event=event, tape=tape))
             return due
 
@@ -418,12 +418,12 @@ class Mounts:
         state = MountState.READY if reason is None else MountState.FAILED
         number, now = due.mount.id, self.clock.seconds()
 
-        def answer(book: Book) -> None:
-            mount = book.mount(number)  # its tape may have been moved since
-            tape = book.tape(mount.path) if mount.path is not None else None
+        def answer(tx: Transaction) -> None:
+            mount = tx.mounts.get(number)  # its tape may have been moved since
+            tape = tx.tapes.get(mount.path) if mount.path is not None else None
             name = tape.name if tape is not None else mount.volume
-            book.answer_mount(mount.id, state, now, tape=name, reason=reason)
-            _unlock(book, mount, now)
+            tx.mounts.answer(mount.id, state, now, tape=name, reason=reason)
+            _unlock(tx, mount, now)
 
         await self.ledger.write(answer)
         mount = due.mount
@@ -475,19 +475,19 @@ def _why_not_back(due: Due) -> str | None:
     return request.reason or state or f"its restore ended as {request.state.value}"
 
 
-def _unlock(book: Book, mount: Mount, at: float) -> None:
+def _unlock(tx: Transaction, mount: Mount, at: float) -> None:
     """Unlock the tape of a mount that was answered, when no other mount waits for it."""
-    if mount.path is None or book.open_mounts_of(mount.path) or book.tape(mount.path) is None:
+    if mount.path is None or tx.mounts.open_for(mount.path) or tx.tapes.get(mount.path) is None:
         return
-    book.set_locked(mount.path, False, ACTOR, at, f"mount {mount.seq} of {mount.host} is over")
+    tx.tapes.set_locked(mount.path, False, ACTOR, at, f"mount {mount.seq} of {mount.host} is over")
 
 
 def _recorder(
     event: Event, host: Host, tape: Tape, seq: str, now: float
 ) -> Callable[..., Mount | None]:
-    """Return what records a mount request in a book, with its `state` or `reason`."""
+    """Return what records a mount request in a tx, with its `state` or `reason`."""
     return partial(
-        Book.record_mount,
+        MountRecords.record,
         event=event,
         host=host.name,
         digest=identity(host.name, event),

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import Job, JobState, RequestState
-from vtspolicy.ledger import Book, Intake
+from vtspolicy.ledger import CopyRecords, Intake, RequestRecords
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.table import Table
@@ -79,7 +79,7 @@ class Proving:
         left = AT_ONCE
         for work in _repeated(self.checks.policy.current.table):
             due = await self.checks.ledger.read(
-                Book.copies_due,
+                CopyRecords.due,
                 work.application,
                 now - (work.every or 0.0),
                 left + len(self._asked),
@@ -90,12 +90,12 @@ class Proving:
                 left -= 1
                 self._asked[copy.id] = now
                 intake = _intake(copy, work, now)
-                await self.checks.ledger.write(Book.record, intake)
+                await self.checks.ledger.write(RequestRecords.record, intake)
 
     async def do(self, job: Job) -> Ending:
         """Prove one copy again; a copy that is lost fails the job."""
         checks, now = self.checks, self.clock.seconds()
-        copy = await checks.ledger.read(Book.copy, int(job.values[COPY]))
+        copy = await checks.ledger.read(CopyRecords.get, int(job.values[COPY]))
         if copy is None or copy.lost is not None:
             return Ending(state=JobState.FAILED, reason="the copy is not there any more")
         try:
@@ -106,7 +106,7 @@ class Proving:
         if answer.found in {Found.FOUND, Found.DATA}:
             proof = Proof.DATA if answer.found is Found.DATA else Proof.FOUND
             digest = answer.words if proof is Proof.DATA else None
-            await checks.ledger.write(Book.note_proof, copy, proof, now, digest=digest)
+            await checks.ledger.write(CopyRecords.note_proof, copy, proof, now, digest=digest)
             return Ending(state=JobState.COMPLETED, code=0)
         lost = "the copy is lost" if answer.found is Found.ABSENT else "it is not proven"
         return Ending(state=JobState.FAILED, reason=f"{lost}: {answer.words or 'other data'}")

@@ -6,7 +6,7 @@ from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.gate import token_of
 from vtspolicy.engine.tapes.plan import Plan
 from vtspolicy.jobs import Job
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import AttemptRecords, CopyRecords, TapeRecords
 from vtspolicy.runner.protocol import Ended
 from vtspolicy.tapes import Difference, Fingerprint, Proof, Tape, difference
 from vtspolicy.vaults import Half, VaultError, Whose
@@ -49,7 +49,7 @@ class Remains:
         """Undo what was noted for a run in place that a killed server has not started."""
         if plan.way != "path":
             return
-        before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
+        before = await self.checks.ledger.read(AttemptRecords.tapes_before, job.id, job.attempt)
         try:
             tapes = await self.checks.look(job)
         except VaultError:
@@ -60,7 +60,7 @@ class Remains:
                 await self._leave_as_it_was(plan, tape)
             elif tape.size:
                 await self.checks.ledger.write(
-                    Book.leave_to_host, tape, self.checks.clock.seconds()
+                    TapeRecords.leave_to_host, tape, self.checks.clock.seconds()
                 )
 
     async def tidy(self, job: Job) -> None:
@@ -91,7 +91,7 @@ class Remains:
         """Ask whether the copy is still there: if not, the next restore takes another one."""
         if plan is None:
             return
-        copies = await self.checks.ledger.read(Book.copies_of, tape.path)
+        copies = await self.checks.ledger.read(CopyRecords.of_tape, tape.path)
         copy = next((each for each in copies if each.id == plan.copy), None)
         if copy is not None and copy.lost is None and job.id not in self.checks.programs.cancelled:
             await self.checks.ask(job, tape, copy, Proof.FOUND)
@@ -106,25 +106,25 @@ class Remains:
         there = await checks.look_again(tape)
         if left is not None and left.file is not None:
             there = evolve(there, size=left.file.size, written=left.file.written, seen=left.file)
-            await checks.ledger.write(Book.keep_partial, (there,))
+            await checks.ledger.write(TapeRecords.keep_partial, (there,))
         elif not there.size:
-            await checks.ledger.write(Book.forget_restore, there)
+            await checks.ledger.write(TapeRecords.forget_restore, there)
         elif left is not None and left.whose is Whose.UNKNOWN:
-            await checks.ledger.write(Book.keep_partial, (there,), sure=False)
+            await checks.ledger.write(TapeRecords.keep_partial, (there,), sure=False)
         elif left is not None:  # a host's, or written by one after nothing was left
-            await checks.ledger.write(Book.leave_to_host, there, checks.clock.seconds())
+            await checks.ledger.write(TapeRecords.leave_to_host, there, checks.clock.seconds())
 
     async def _leave_as_it_was(self, plan: Plan | None, tape: Tape) -> None:
         """Note that nothing was written to a tape: a half-restored one is half-restored still."""
         if plan is None or tape.path not in plan.halves:
-            await self.checks.ledger.write(Book.forget_restore, tape)
+            await self.checks.ledger.write(TapeRecords.forget_restore, tape)
         elif (sure := plan.halves[tape.path]) is not None:
-            await self.checks.ledger.write(Book.keep_partial, (tape,), sure=sure)
+            await self.checks.ledger.write(TapeRecords.keep_partial, (tape,), sure=sure)
 
     async def _keep_partial(
         self, job: Job, plan: Plan | None, tapes: tuple[Tape, ...], ended: Ended | None
     ) -> None:
-        before = await self.checks.ledger.read(Book.tapes_before, job.id, job.attempt)
+        before = await self.checks.ledger.read(AttemptRecords.tapes_before, job.id, job.attempt)
         look = ended.after if ended is not None and len(tapes) == 1 else None
         if await self.checks.is_doubted(job):
             look = None  # there may have been later attempts, before the ledger was restored
@@ -146,9 +146,9 @@ class Remains:
             else:
                 unsure.append(tape)
         if left:
-            await self.checks.ledger.write(Book.keep_partial, tuple(left))
+            await self.checks.ledger.write(TapeRecords.keep_partial, tuple(left))
         if unsure:
-            await self.checks.ledger.write(Book.keep_partial, tuple(unsure), sure=False)
+            await self.checks.ledger.write(TapeRecords.keep_partial, tuple(unsure), sure=False)
 
 
 def _is_untouched(before: Fingerprint | None, now: Fingerprint | None) -> bool:

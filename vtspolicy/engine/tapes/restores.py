@@ -11,7 +11,7 @@ from vtspolicy.engine.tapes.checks import TO, TapeChecks, about, of_tape
 from vtspolicy.engine.tapes.gate import token_of
 from vtspolicy.engine.tapes.plan import Plan
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import Book
+from vtspolicy.ledger import AttemptRecords, CopyRecords, TapeRecords, Transaction
 from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.judge import Judgement
 from vtspolicy.runner.protocol import Ended
@@ -106,10 +106,10 @@ class Restores:
     async def _note_begin(self, job: Job, tapes: tuple[Tape, ...], plan: Plan) -> Plan:
         now = self.checks.clock.seconds()
 
-        def note(book: Book) -> Plan:
-            book.note_plan(job.id, job.attempt, plan.to_json())
+        def note(tx: Transaction) -> Plan:
+            tx.attempts.note_plan(job.id, job.attempt, plan.to_json())
             if plan.way == "path":
-                book.begin_restore(tapes, now)
+                tx.tapes.begin_restore(tapes, now)
             return plan
 
         return await self.checks.ledger.write(note)
@@ -118,7 +118,7 @@ class Restores:
         """Return the plan of a run that version 0.1 began: by its handle, into the tape itself."""
         copies: list[Copy] = []
         if job.path is not None and "cartridge" in job.values:
-            copies = await self.checks.ledger.read(Book.copies_of, job.path)
+            copies = await self.checks.ledger.read(CopyRecords.of_tape, job.path)
         handle = job.values.get("handle")
         copy = next((each for each in copies if each.handle == handle), None)
         return Plan(way="path", copy=copy.id if copy is not None else None, size=None, values={})
@@ -126,7 +126,7 @@ class Restores:
     async def _was_there(self, job: Job) -> bool:
         """Whether the tape's file was there as an earlier attempt of a job began."""
         for attempt in range(1, job.attempt):
-            text = await self.checks.ledger.read(Book.plan, job.id, attempt)
+            text = await self.checks.ledger.read(AttemptRecords.plan, job.id, attempt)
             plan = Plan.of_json(text)
             if plan is not None and plan.way != "path" and plan.there:
                 return True
@@ -170,7 +170,9 @@ class Restores:
             reason_told = f"{tape.name}: {refusal}"
             return Ending(state=JobState.FAILED, kind=REFUSED, reason=reason_told)
         plan = evolve(await self._plan(job, (tape,), copy), to=to)
-        await self.checks.ledger.write(Book.note_plan, job.id, job.attempt, plan.to_json())
+        await self.checks.ledger.write(
+            AttemptRecords.note_plan, job.id, job.attempt, plan.to_json()
+        )
         return plan
 
     async def _plan(self, job: Job, tapes: tuple[Tape, ...], copy: Copy | None) -> Plan:
@@ -238,7 +240,7 @@ class Restores:
         if other is not None:
             return (), evolve(failed, reason=f"{tape.name}: {other}")
         came = evolve(plan, came=asdict(file))
-        await checks.ledger.write(Book.note_plan, job.id, job.attempt, came.to_json())
+        await checks.ledger.write(AttemptRecords.note_plan, job.id, job.attempt, came.to_json())
         return await self._put_in_place(job, plan, tape, judgement, until)
 
     async def _put_in_place(
@@ -283,7 +285,7 @@ class Restores:
         The SHA-256 of what was copied is known where the application reported it, or where the
         copy was read back. A copy that brings back other data is marked lost.
         """
-        copies = await self.checks.ledger.read(Book.copies_of, tape.path)
+        copies = await self.checks.ledger.read(CopyRecords.of_tape, tape.path)
         copy = next((each for each in copies if each.id == plan.copy), None)
         if copy is None or copy.digest is None:
             return None
@@ -350,7 +352,7 @@ class Restores:
         checks, token = self.checks, token_of(job)
         # The note first: where there is none, what is on a half-restored tape was not copied there.
         await checks.in_thread(checks.vaults.begin_copying, tape, tape.seen, token)
-        await checks.ledger.write(Book.begin_restore, (tape,), checks.clock.seconds())
+        await checks.ledger.write(TapeRecords.begin_restore, (tape,), checks.clock.seconds())
         there: Fingerprint = await checks.in_thread(checks.vaults.copy_into, tape, tape.seen, token)
         return there
 
@@ -407,7 +409,7 @@ class Restores:
     ) -> tuple[tuple[Outcome, ...], Judgement]:
         """Note tapes that were brought back so long ago that their host may have used them."""
         others = [tape.name for tape in tapes if not tape.is_as_copied]
-        await self.checks.ledger.write(Book.end_restore, tapes, self.checks.clock.seconds())
+        await self.checks.ledger.write(TapeRecords.end_restore, tapes, self.checks.clock.seconds())
         if not others:
             return (), judgement
         reason = f"{SINCE}, and what is on {' '.join(others)} now need not be what was brought back"

@@ -1,7 +1,10 @@
 """All hosts that this program calls: opened together, changed by a reload, closed together."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from random import random
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.task import LoopingCall
@@ -9,11 +12,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Configuration, Dial
-from vtspolicy.hosts.dial.connect import Open
+from vtspolicy.hosts.dial.connect import Open, open_terminal
 from vtspolicy.hosts.dial.link import DialledHost
 from vtspolicy.hosts.dial.resumption import Resumption
-from vtspolicy.hosts.dial.session import DialledSession
+from vtspolicy.hosts.session import HostSession
 from vtspolicy.hosts.session import Link as Shared
+from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.links.life import Link, LinkState
 from vtspolicy.log_limit import Line
 
@@ -37,6 +41,26 @@ STOPPED = Line(
     more="{count} more times within a minute the link to {peer} was stopped.",
 )
 
+LINKS = "links"
+"""The folder in the spool that has what is kept of links to dialled hosts."""
+
+
+def dialer_of(
+    reactor: Any,  # a whole one
+    shared: Shared,
+    sessions: Sessions,
+    spool: Path,
+    on_state: Callable[[str, LinkState | None], None],
+) -> "Dialer":
+    """Return what calls hosts over the network."""
+    return Dialer(
+        shared=shared,
+        open_terminal=partial(open_terminal, reactor),
+        resumption=Resumption(spool / LINKS),
+        register=sessions.add,
+        on_state=on_state,
+    )
+
 
 @define(kw_only=True)
 class Dialer:
@@ -45,7 +69,7 @@ class Dialer:
     shared: Shared
     open_terminal: Open
     resumption: Resumption
-    register: Callable[[DialledSession], None]
+    register: Callable[[HostSession, str], None]
     on_state: Callable[[str, LinkState | None], None] = lambda *_: None  # None: not called any more
     chance: Callable[[], float] = random  # spreads the tries of many links
     links: dict[str, DialledHost] = field(factory=dict)  # by host

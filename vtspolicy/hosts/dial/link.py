@@ -18,8 +18,9 @@ from vtspolicy.hosts.dial.conversation import Conversation
 from vtspolicy.hosts.dial.display import DisplayReader
 from vtspolicy.hosts.dial.heartbeat import Heartbeat
 from vtspolicy.hosts.dial.resumption import Resumption
-from vtspolicy.hosts.dial.session import DialledSession
+from vtspolicy.hosts.dial.session import DisplaySession
 from vtspolicy.hosts.dial.terminal import LinkError
+from vtspolicy.hosts.session import HostSession
 from vtspolicy.hosts.session import Link as Shared
 from vtspolicy.links.distributor import Display, start_line
 from vtspolicy.links.life import REFUSED_WAIT, Cause, Link, LinkState
@@ -43,10 +44,10 @@ class DialledHost:
     open_terminal: Open
     resumption: Resumption
     chance: Callable[[], float]  # from 0 to 1
-    register: Callable[[DialledSession], None]  # told of each session that begins
+    register: Callable[[HostSession, str], None]  # told of each session that begins, and where
     on_changed: Callable[["DialledHost"], None] = lambda _: None  # its state is another
     link: Link = field(init=False)
-    session: DialledSession | None = None
+    session: DisplaySession | None = None
     answers: Answers = field(init=False)
     _heartbeat: Heartbeat = field(init=False)
     _conversation: Conversation | None = None  # the display's
@@ -112,10 +113,8 @@ class DialledHost:
             self._set(self.link.stopped(self._now))
 
     def serve(self, host: Host) -> None:
-        """Take the host's rights as they are configured now; the link stays up."""
+        """Take the host as it is configured now; its session is renewed with all others."""
         self.host = host
-        if self.session is not None:
-            self.session.serve((host,))
         if self._heartbeat.every != host.keepalive:
             self._heartbeat.every = host.keepalive
             if self.link.state is LinkState.READING:
@@ -180,10 +179,10 @@ class DialledHost:
             last_event=resumed,
             overlap=self.dial.overlap,
         )
-        session = self.session = DialledSession(
+        session = self.session = DisplaySession(
             self.shared,
+            dial=self.dial,
             host=self.host,
-            address=self.dial.endpoint,
             answers=self.answers,
             shown_until=self._shown_until,
             began=host_time if resumed is not None else None,
@@ -204,13 +203,13 @@ class DialledHost:
         conversation.on_ended = self._fail
         if terminal is None or conversation.is_over:
             return LinkError(Cause.ENDED, "the host has ended the connection")
-        self.register(session)
+        self.register(session.session, self.dial.endpoint)
         session.begin(terminal, partial(self._closed_here, session))
         conversation.hand_over(line, reader.take)
         reader.begin()
         return await over
 
-    def _closed_here(self, session: DialledSession) -> None:
+    def _closed_here(self, session: DisplaySession) -> None:
         """The session has ended itself: what came in could not be recorded, or the server stops."""
         if session is self.session:
             self._fail(LinkError(Cause.ENDED, "the server has ended the link"))
@@ -241,7 +240,7 @@ class DialledHost:
         if self._reader is not None:
             self._reader.end()
         session, self.session = self.session, None
-        if session is not None and session.transport is not None:
+        if session is not None:
             session.end()
         self._reader = None
 
@@ -252,7 +251,7 @@ class DialledHost:
 
     def _arrived(self, ids: list[int]) -> None:
         if self.session is not None:
-            self.session.acknowledge(tuple(ids))
+            self.session.delivery.arrived(ids)
 
     def _post_heartbeat(self) -> None:
         self.answers.put(Notice(word=Word.HEARTBEAT, host=self.host.name, created=self._now))

@@ -3,22 +3,24 @@
 What it is told does not go out on the same way: a second session posts it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from attrs import evolve
+from attrs import define, evolve, field
 from twisted.internet.error import ConnectionLost
-from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from vtspolicy.config.model import Host
-from vtspolicy.events.decoder import decoder
+from vtspolicy.config.model import Dial, Host
+from vtspolicy.events.decoder import Decoder, decoder
 from vtspolicy.events.event import Event, Item
+from vtspolicy.events.limits import Counted
+from vtspolicy.hosts.delivery import Told, Transport
 from vtspolicy.hosts.dial.answers import Answers
 from vtspolicy.hosts.dial.terminal import Terminal
+from vtspolicy.hosts.peers import DialledPeer
 from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.wires import Wire
 from vtspolicy.notices import Notice
-from vtspolicy.sessions import Pause
 
 MOST_ON_THEIR_WAY = 200
 """Notices that are posted and not seen, or wait to be posted; the rest wait in the ledger."""
@@ -26,12 +28,52 @@ MOST_ON_THEIR_WAY = 200
 CUT = Failure(ConnectionLost())
 
 
+@define
+class _RepeatsMarked:
+    """A decoder that marks events which a display may show again."""
+
+    _decoder: Decoder
+    _until: datetime | None  # of the events that may be repeats, the host's time
+
+    @property
+    def wire(self) -> str | None:
+        """The format."""
+        return self._decoder.wire
+
+    @property
+    def counted(self) -> Counted:
+        """What went through so far."""
+        return self._decoder.counted
+
+    @property
+    def pending(self) -> bool:
+        """Whether an event waits for its continuation."""
+        return self._decoder.pending
+
+    def feed(self, data: bytes) -> list[Item]:
+        """Take the next bytes."""
+        return [self._marked(each) for each in self._decoder.feed(data)]
+
+    def settle(self) -> list[Item]:
+        """Return what is open."""
+        return [self._marked(each) for each in self._decoder.settle()]
+
+    def close(self) -> list[Item]:
+        """Return what is left."""
+        return self._decoder.close()
+
+    def _marked(self, item: Item) -> Item:
+        if self._until is None or not isinstance(item, Event) or item.time is None:
+            return item
+        return evolve(item, replayed=True) if item.time <= self._until else item
+
+
+@define
 class _Display:
     """What the session takes for its transport: it steers the reading, and ends the link."""
 
-    def __init__(self, terminal: Terminal, hang_up: Callable[[], None]) -> None:
-        self._terminal = terminal
-        self.loseConnection = self.abortConnection = hang_up
+    _terminal: Terminal
+    _hang_up: Callable[[], None]
 
     def pauseProducing(self) -> None:
         """Take nothing more from the host."""
@@ -41,16 +83,76 @@ class _Display:
         """Take what comes again."""
         self._terminal.resume()
 
+    def loseConnection(self) -> None:
+        """End the link."""
+        self._hang_up()
 
-class DialledSession(HostSession):
+    def abortConnection(self) -> None:
+        """End the link."""
+        self._hang_up()
+
+
+@define(eq=False)
+class PostedDelivery:
+    """Notices are posted by another session; they have arrived when the display shows them."""
+
+    _answers: Answers
+    _is_replaying: Callable[[], bool]
+    sends_heartbeats: bool = False  # they go through the host
+    is_waiting: bool = False
+    _session: Told | None = None
+    _under_way: dict[int, None] = field(factory=dict)  # in their order
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more notice may be under way."""
+        return len(self._under_way) < MOST_ON_THEIR_WAY
+
+    def begin(self, session: Told, transport: Transport) -> None:
+        """The session is connected."""
+        self._session = session
+
+    def tell(self, notice: Notice) -> None:
+        """Have a notice posted. What is in no ledger is not said again about a repeat."""
+        if notice.id is not None:
+            self._under_way[notice.id] = None
+        elif self._is_replaying():
+            return
+        self._answers.put(notice)
+
+    def arrived(self, ids: Sequence[int]) -> None:
+        """The display has shown these."""
+        known = [each for each in ids if each in self._under_way]
+        for each in known:
+            del self._under_way[each]
+        if known and self._session is not None:
+            self._session.delivered(known)
+
+    def acknowledge(self, ids: Sequence[int]) -> None:
+        """Nothing: a display acknowledges none."""
+
+    def take_back(self) -> list[int]:
+        """Return what is under way: it is due on another link."""
+        ids = list(self._under_way)
+        self._under_way.clear()
+        return ids
+
+    def look(self) -> None:
+        """Nothing: the display shows it by itself."""
+
+    def end(self) -> None:
+        """Nothing runs here."""
+
+
+class DisplaySession:
     """One display of one host, from the distributor's start to its end."""
 
     def __init__(
         self,
         link: Link,
         *,
+        dial: Dial,
         host: Host,
-        address: str,
         answers: Answers,
         shown_until: datetime | None,
         began: datetime | None,
@@ -60,85 +162,42 @@ class DialledSession(HostSession):
         Events up to `shown_until` may have been shown before; those up to `began`, the host's time
         at the start, may have been recorded by an earlier server.
         """
-        super().__init__(link, hosts=(host,), address=address, decoder=decoder("ems", plain=False))
         self.recorded_until: datetime | None = None  # the time of events that need not come again
-        self._answers = answers
+        self.delivery = PostedDelivery(answers, self._is_replaying)
         self._shown_until = shown_until
-        self._repeats_until: datetime | None = max(filter(None, (shown_until, began)), default=None)
         self._reached: datetime | None = None  # the time of events that were handed over
+        repeats_until = max(filter(None, (shown_until, began)), default=None)
+        decoded = _RepeatsMarked(decoder("ems", plain=False), repeats_until)
+        self.session = HostSession(
+            link,
+            peer=DialledPeer(host=host.name, address=dial.endpoint),
+            hosts=(host,),
+            wire=Wire(decoder=decoded, shows_again=True),
+            delivery=self.delivery,
+        )
+        self.session.on_recorded = self._note_recorded
 
     def begin(self, terminal: Terminal, hang_up: Callable[[], None]) -> None:
         """The distributor was started."""
         # What is used of a transport; Twisted's method has no types.
-        self.makeConnection(_Display(terminal, hang_up))  # type: ignore[no-untyped-call]
+        self.session.makeConnection(_Display(terminal, hang_up))  # type: ignore[no-untyped-call]
 
     def show(self, lines: bytes, before: datetime | None) -> None:
         """Take lines of the display; `before` is the time of the last event before them."""
         self._reached = before
-        self.dataReceived(lines)
+        self.session.dataReceived(lines)
         self._note_recorded()
 
     def end(self) -> None:
         """The display is gone: an event that is open is shown again by the next one."""
-        self.connectionLost(CUT)
-
-    def whose(self, hosts: Iterable[Host]) -> tuple[Host, ...]:
-        """Return the host that was called, as it is configured now."""
-        names = {host.name for host in self.hosts}
-        return tuple(host for host in hosts if host.name in names)
-
-    # HostSession
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The display is gone; it was never the host that ended it in good order."""
-        super().connectionLost(CUT)
-
-    def _take(self, items: list[Item]) -> None:
-        super()._take([self._marked(each) for each in items])
-
-    def _marked(self, item: Item) -> Item:
-        until = self._repeats_until
-        if until is None or not isinstance(item, Event) or item.time is None or item.time > until:
-            return item
-        return evolve(item, replayed=True)
-
-    def _drop(self, items: list[Item]) -> None:
-        """Nothing: what was cut is shown again."""
-
-    def _recorded(self, _: None) -> None:
-        super()._recorded(None)
-        self._note_recorded()
+        if self.session.transport is not None:
+            self.session.connectionLost(CUT)
 
     def _note_recorded(self) -> None:
         """What was handed over is recorded, if nothing waits."""
-        idle = Pause.RECORDING not in self._pauses and not self._batches and not self.kept
-        if idle and self.is_live:
+        if self.session.has_recorded_all and self.session.is_live:
             self.recorded_until = self._reached
 
-    @property
-    def can_take(self) -> bool:
-        """Whether it may be given a notice now."""
-        return self.is_live and len(self._unconfirmed) < MOST_ON_THEIR_WAY
-
-    def tell(self, notice: Notice) -> None:
-        """Have a notice posted. What is in no ledger is not said again about a repeat."""
-        if notice.id is None and self._is_replaying:
-            return
-        if notice.id is not None:
-            self._unconfirmed[notice.id] = None
-        self._answers.put(notice)
-
-    @property
     def _is_replaying(self) -> bool:
         until = self._shown_until
         return until is not None and (self._reached is None or self._reached <= until)
-
-    @property
-    def _must_acknowledge(self) -> bool:
-        """The display shows what has arrived."""
-        return True
-
-    def _arm(self, name: str) -> None:
-        """The heartbeat goes through the host, and is the link's."""
-        if name != "keepalive":
-            super()._arm(name)

@@ -20,19 +20,19 @@ def content(cartridge):
     return f"{cartridge} ".encode() * 1000
 
 
-def unpack(folder):
-    """Unpack the released program; it is run by the Python of the tests."""
-    with tarfile.open(FIXTURES / "vtspolicy-0.1.tar.xz") as archive:
+def unpack(folder, name="vtspolicy-0.1"):
+    """Unpack an earlier program; it is run by the Python of the tests."""
+    with tarfile.open(FIXTURES / f"{name}.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     return folder
 
 
 class Program:
-    """The released program."""
+    """An earlier program; the released one unless another is named."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, name="vtspolicy-0.1"):
         self.words = [sys.executable, "-P", "-m", "vtspolicy"]
-        self.environment = os.environ | {"PYTHONPATH": str(unpack(folder))}
+        self.environment = os.environ | {"PYTHONPATH": str(unpack(folder, name))}
 
     def run(self, site, *words):
         """Run one of its commands on a site."""

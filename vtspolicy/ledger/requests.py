@@ -1,26 +1,27 @@
-"""Commands as they come in: event, request, jobs and the first notice in one transaction."""
+"""Requests: commands as they come in, with event, jobs and first notice in one transaction."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from attrs import evolve, field, frozen
 
-from vtspolicy.changes import Answered
+from vtspolicy.changes import Answered, ChangeBuilder
 from vtspolicy.events.event import Event
-from vtspolicy.jobs import Job, JobState, RequestState, final_word
-from vtspolicy.ledger.desk import (
-    ASKED,
-    Row,
-    event_row,
-    notice_row,
-    present,
-    time_text,
-    to_json,
-    told_why,
-)
-from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.ledger.reading import ReadingDesk
+from vtspolicy.jobs import Job, JobState, Request, RequestState, final_word
+from vtspolicy.ledger.errors import LedgerError, NoSuchRow
+from vtspolicy.ledger.events import EventRecords, event_row, time_text
+from vtspolicy.ledger.filters import REQUEST_TEXT, among, one_of
+from vtspolicy.ledger.history import ASKED, History, cancelled_by, told_why
+from vtspolicy.ledger.jobs import Cancelled, JobRecords
+from vtspolicy.ledger.notices import NoticeRecords, notice_row, present
+from vtspolicy.ledger.numbers import Numbers
+from vtspolicy.ledger.part import Part
+from vtspolicy.ledger.statements import Row, Statements, to_json
+from vtspolicy.ledger.works import WorkRecords
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rules.decision import PlannedJob
+from vtspolicy.rules.steps import with_steps
 from vtspolicy.tapes import Tape
 
 _FIRST_WORD = {
@@ -70,8 +71,125 @@ class Recorded:
     notices: tuple[Notice, ...] = ()  # the first, and the final one when it ended at once
 
 
-class IntakeDesk(ReadingDesk):
-    """Verbs that make requests."""
+def request_of(row: Row) -> Request:
+    """Return a request from request_columns."""
+    return Request(
+        id=row[0],
+        host=row[1],
+        received=row[2],
+        text=row[3],
+        state=RequestState(row[4]),
+        family=row[5],
+        operation=row[6],
+        ref=row[7],
+        event_id=row[8],
+        rule=row[9],
+        table=row[10],
+        reason=row[11],
+        jobs=row[12],
+        live=row[13],
+        ok=row[14],
+        warn=row[15],
+        failed=row[16],
+        finished=row[17],
+        again=row[18],
+    )
+
+
+class RequestRecords(Part):
+    """Requests."""
+
+    def __init__(
+        self,
+        sql: Statements,
+        change: ChangeBuilder,
+        *,
+        events: EventRecords,
+        jobs: JobRecords,
+        works: WorkRecords,
+        numbers: Numbers,
+        notices: NoticeRecords,
+        history: History,
+    ) -> None:
+        super().__init__(sql, change)
+        self._events = events
+        self._jobs = jobs
+        self._works = works
+        self._numbers = numbers
+        self._notices = notices
+        self._history = history
+
+    def get(self, request_id: int) -> Request | None:
+        """Return a request, or None."""
+        row = self._sql.one("request", request_id)
+        return request_of(row) if row else None
+
+    def by_ref(self, host: str, ref: str) -> Request | None:
+        """Return the newest request to which a host gave this reference, or None.
+
+        Commands about requests do not count: they may have one, too.
+        """
+        row = self._sql.one("request_by_ref", ref, host)
+        return request_of(row) if row else None
+
+    def find(
+        self,
+        *,
+        state: RequestState | Collection[RequestState] | None = None,
+        host: str | None = None,
+        hosts: Collection[str] | None = None,
+        family: str | None = None,
+        ref: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        text: str | None = None,
+        limit: int = 100,
+        before_id: int | None = None,
+    ) -> list[Request]:
+        """Return the newest requests that fit every filter given, the newest first.
+
+        Of `hosts` one must fit, and `text` is a part of the command or the reason. One fits
+        `since` if it had not ended by then, and `until` if it came before.
+        """
+        states = (state,) if isinstance(state, RequestState) else tuple(state or ())
+        filters = [
+            (
+                "requests.state IN (SELECT value FROM json_each(?))",
+                one_of(states) if states else None,
+            ),
+            ("requests.host = ?", host),
+            ("requests.host IN (SELECT value FROM json_each(?))", among(hosts)),
+            ("requests.family = ?", family),
+            ("requests.ref = ?", ref),
+            ("(requests.finished IS NULL OR requests.finished >= ?)", since),
+            ("requests.received < ?", until),
+            (f"instr({REQUEST_TEXT}, ?) > 0", None if text is None else text.lower()),
+        ]
+        first = before_id if before_id is not None else 2**62
+        rows = self._sql.filtered(
+            "requests_before", first, filters, "ORDER BY requests.id DESC", limit
+        )
+        return [request_of(row) for row in rows]
+
+    def live(self, after_id: int = 0, limit: int = 1000) -> list[Request]:
+        """Return requests with a live job, by number."""
+        return [request_of(row) for row in self._sql.all("live_requests", after_id, limit)]
+
+    def why(self, request_id: int) -> dict[str, Any] | None:
+        """Return how a request was decided, as JSON's types; None when that was not kept."""
+        text = self._kept_why(request_id)
+        if text is None or self._sql.one("request", request_id) is None:
+            raise NoSuchRow("request", request_id)
+        if not text:
+            return None
+        trace = json.loads(text)
+        kept = self._sql.one("rule_table", trace["table"]) if trace.get("table") else None
+        return with_steps(trace, kept[0] if kept else None)
+
+    def _kept_why(self, request_id: int) -> str | None:
+        """The JSON that was recorded of how a request was decided: "" for none, None without it."""
+        row = self._sql.one("why", request_id)
+        return None if row is None else row[0] or ""
 
     def record(self, intake: Intake) -> Recorded:
         """Record a command: once for each identity, with its jobs and its first notice.
@@ -86,7 +204,7 @@ class IntakeDesk(ReadingDesk):
         Each table takes its rows by one statement, and the numbers are given here: only this
         connection gives any.
         """
-        given: dict[str, int] = dict(self._all("numbers_given"))
+        given: dict[str, int] = self._numbers.given()
         if not self._record_events(intakes, given.get("events", 0) + 1):
             if len(intakes) == 1:
                 return [self._record_duplicate(intakes[0])]
@@ -110,19 +228,19 @@ class IntakeDesk(ReadingDesk):
             for place, intake in enumerate(intakes)
         ]
         if len(rows) == 1:
-            return self._do("record_events", *rows[0]) == 1
-        self.run("SAVEPOINT events")
-        complete = self._do_all("record_events", rows) == len(rows)
+            return self._sql.do("record_events", *rows[0]) == 1
+        self._sql.run("SAVEPOINT events")
+        complete = self._sql.do_all("record_events", rows) == len(rows)
         if not complete:
-            self.run("ROLLBACK TO events")
-        self.run("RELEASE events")
+            self._sql.run("ROLLBACK TO events")
+        self._sql.run("RELEASE events")
         return complete
 
     def _record_duplicate(self, intake: Intake) -> Recorded:
-        first = int(self._need("first_event", time_text(intake.event), intake.digest)[0])
+        first = int(self._sql.need("first_event", time_text(intake.event), intake.digest)[0])
         if intake.event.replayed:
             return Recorded(request=first, duplicate=True)
-        known = self.request(first)
+        known = self.get(first)
         ended = known is not None and known.state is not RequestState.OPEN
         fields = present(
             req=first,
@@ -132,7 +250,7 @@ class IntakeDesk(ReadingDesk):
             reason=known.state.value if known is not None and ended else None,
             id=_event_id(intake),
         )
-        notice = self._post(Word.DUPLICATE, intake.host, intake.received, fields, first)
+        notice = self._notices.post(Word.DUPLICATE, intake.host, intake.received, fields, first)
         self._change.answered.append(
             Answered(notices=(notice,), family=intake.family or "", rule=None, actor=intake.actor)
         )
@@ -168,10 +286,10 @@ class IntakeDesk(ReadingDesk):
             job += len(begun)
             notice += len(told)
             recorded.append(Recorded(request=number, duplicate=False, jobs=begun, notices=told))
-        self._do_all("record_requests", requests)
+        self._sql.do_all("record_requests", requests)
         if jobs:
-            self._do_all("record_jobs", jobs)
-        self._do_all(
+            self._sql.do_all("record_jobs", jobs)
+        self._sql.do_all(
             "record_notices",
             [notice_row(notice, each.request) for each in recorded for notice in each.notices],
         )
@@ -186,7 +304,7 @@ class IntakeDesk(ReadingDesk):
                 state = intake.state.value
                 cause = told_why(ASKED, intake.asked)
                 at, by = intake.received, _actor(intake)
-                self._note(at, state, state, cause, by, request=each.request)
+                self._history.note(at, state, state, cause, by, request=each.request)
         return recorded
 
     def _job(self, intake: Intake, request: int, number: int, planned: PlannedJob) -> Job:
@@ -200,7 +318,7 @@ class IntakeDesk(ReadingDesk):
             rule=intake.rule or "",
             lock=planned.lock,
             priority=planned.priority,
-            handle=self.handle(request, number),
+            handle=self._numbers.handle(request, number),
             state=JobState.WAITING,
             tape=tape.name if tape is not None else planned.pool,
             path=tape.path if tape is not None else None,
@@ -213,14 +331,22 @@ class IntakeDesk(ReadingDesk):
 
     def _job_row(self, job: Job) -> Row:
         return (
-            *(job.id, job.request, job.host, self._work_id(job.work), to_json(job.values)),
+            *(job.id, job.request, job.host, self._works.number(job.work), to_json(job.values)),
             *(job.rule, job.lock, job.priority, job.notify_all, "waiting", job.tape, job.path),
             *(job.created, job.repeats),
         )
 
+    def cancel(
+        self, request_id: int, actor: str, at: float, reason: str | None = None
+    ) -> Cancelled:
+        """Cancel all live jobs of a request. NoSuchRow when there is no such request."""
+        if self.get(request_id) is None:
+            raise NoSuchRow("request", request_id)
+        return self._jobs.cancel_all(request_id, cancelled_by(actor, reason), actor, at)
+
     def why_not_renewed(self, job_id: int) -> str | None:
         """Return why a job cannot be run again now; None if it can."""
-        old = self._need_job(job_id)
+        old = self._jobs.need(job_id)
         if old.state.is_live:
             return f"job {job_id} is {old.state}; only one that has ended is run again"
         again = self._live_renewal(job_id)
@@ -238,9 +364,9 @@ class IntakeDesk(ReadingDesk):
         refusal = self.why_not_renewed(job_id)
         if refusal is not None:
             raise LedgerError(refusal)
-        old = self._need_job(job_id)
-        request = self.request(old.request)
-        event = evolve(self.event_of(old.request) or Event(text=""), id=None)
+        old = self._jobs.need(job_id)
+        request = self.get(old.request)
+        event = evolve(self._events.get(old.request) or Event(text=""), id=None)
         first = request.again if request and request.again is not None else old.request
         intake = Intake(
             event=event,
@@ -262,18 +388,13 @@ class IntakeDesk(ReadingDesk):
         recorded = self.record(intake)  # it has no identity
         cause = told_why(f"job {job_id} is run again as job {recorded.jobs[0].id}", reason)
         state = old.state.value
-        self._note(at, state, state, cause, actor, request=old.request, job=job_id)
-        self._note(at, "open", "open", cause, actor, request=recorded.request)
+        self._history.note(at, state, state, cause, actor, request=old.request, job=job_id)
+        self._history.note(at, "open", "open", cause, actor, request=recorded.request)
         return recorded
-
-    def keep_rule_table(self, digest: str, rules: str) -> None:
-        """Keep what decides in the table that is in use from now on: see rules.steps.outline."""
-        self._do("replace_rule_tables", digest)
-        self._do("keep_rule_table", digest, rules)
 
     def _live_renewal(self, job_id: int) -> int | None:
         """Return a live job of the same work, among all that repeat the same first job; or None."""
-        row = self._one("live_renewal", job_id)
+        row = self._sql.one("live_renewal", job_id)
         return None if row is None else int(row[0])
 
 
