@@ -236,8 +236,8 @@ class Site:
         return self.world.ledger.tx.notices.pending("NSK1")
 
     def requests(self):
-        get = self.world.ledger.tx.requests.get
-        return [request for number in range(1, 1000) if (request := get(number)) is not None]
+        """All requests; the newest first."""
+        return list(self.world.ledger.tx.requests.find(limit=100_000))
 
 
 DIALS = ("protocol", "password", "filters", "reply", "overlap", "login", "distributor", "process")
