@@ -256,16 +256,19 @@ class Answers:
         tacl = prompt_pattern(conversation.prompt)
         routine = routine_pattern(tacl)
         shown = await conversation.command(line, prompts=routine)
+        self._look_for_routine(conversation, shown)
         for posting in some:
-            if conversation.prompt != ROUTINE_PROMPT:
-                came = conversation.hide(shown) or "nothing came"
-                raise LinkError(
-                    Cause.NO_PROMPT, f"{self.dial.reply} does not read lines; came: {came[:200]}"
-                )
             shown = await self._type(conversation, posting, plain_line(posting.notice), routine)
+            self._look_for_routine(conversation, shown)
         shown = await conversation.command("", prompts=tacl)
         _look_for_error(line, conversation.hide(shown))
         self._returned(some)
+
+    def _look_for_routine(self, conversation: Conversation, shown: str) -> None:
+        """Raise LinkError if the routine does not read the next line: TACL would."""
+        if conversation.prompt != ROUTINE_PROMPT:
+            came = conversation.hide(shown)[:200] or "nothing came"
+            raise LinkError(Cause.NO_PROMPT, f"{self.dial.reply} reads no line; came: {came}")
 
     async def _type(
         self,
