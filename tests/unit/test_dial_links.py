@@ -359,3 +359,38 @@ def test_the_password_is_in_nothing_that_is_kept_or_told(site):
     told += map(repr, [here.world.metrics.render(), *here.requests(), *here.notices])
     for secret in ("not-this-one", VTS.password):
         assert not any(secret in each for each in told)
+
+
+# Two servers
+
+
+def test_two_servers_call_one_host_and_each_does_and_answers_its_own(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "TestClock", lambda: world.clock)
+    files = engines.Site()
+    files.configuration = evolve(files.configuration, node="vts2.example.com")
+    files.reader = evolve(files.reader, configuration=files.configuration)
+    other = engines.World(files)
+    try:
+        folders = [tmp_path / "1", tmp_path / "2"]
+        for each in folders:
+            each.mkdir()
+        first = Site(world, folders[0])
+        second = Site(other, folders[1], network=first.network)
+        assert (first.state, second.state) == (LinkState.READING, LinkState.READING)
+        for node in ("vts1", "vts2"):
+            first.post(f"VTSPolicy DSK 'archive /VAULT01/PAY/P00000 ref={node} s={node}'")
+            first.run(5)
+        first.cut()
+        first.run(60)
+        for here, node in ((first, "vts1"), (second, "vts2")):
+            assert [each.ref for each in here.requests()] == [node]
+            assert not here.pending()
+        assert len(first.notices) == 2
+        assert {" ref=vts1 " in text: "node=vts1" in text for text in first.notices} == {
+            True: True,
+            False: False,
+        }
+    finally:
+        other.close()
+        files.remove()
+    assert not other.violations
