@@ -148,6 +148,12 @@ ACTIONS: Mapping[str, Action] = {
     "password_shown": Action(
         "warn", "a host shows the password as it is typed", "host user", limited=True
     ),
+    "mounts_missed": Action(
+        "info",
+        "the list of pending mounts of a dialled host shows what no event did",
+        "host count",
+        limited=True,
+    ),
     "answer_failed": Action(
         "warn",
         "notices cannot be posted on a dialled host; tried again",

@@ -60,6 +60,7 @@ filters         unit/test_dial_links.py::test_the_distributor_has_the_name_and_f
 distributor     unit/test_dial_links.py::test_a_distributor_that_does_not_start_is_told_and_tried_again
 overlap         unit/test_dial_links.py::test_a_display_begins_again_before_the_last_event
 reply           unit/test_dial_links.py::test_answers_are_posted_by_a_command_of_the_site
+poll            unit/test_dial_mounts.py::test_a_mount_that_no_event_has_told_is_found_in_the_list
 login:
 expect          unit/test_config_dial.py::test_a_site_writes_its_own_dialogue
 send            unit/test_config_dial.py::test_a_site_writes_its_own_dialogue

@@ -84,7 +84,16 @@ class DialLoader:
             **{
                 name: read[name]
                 for name in (
-                    *("user", "command", "process", "filters", "distributor", "overlap", "reply"),
+                    *(
+                        "user",
+                        "command",
+                        "process",
+                        "filters",
+                        "distributor",
+                        "overlap",
+                        "reply",
+                        "poll",
+                    ),
                 )
             },
         )

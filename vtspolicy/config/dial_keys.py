@@ -164,5 +164,13 @@ DIAL = keys_of(
         help="posts a notice: the name of a routine that reads lines of text from the terminal,"
         " or a command of the site with {text} and perhaps {number}",
     ),
+    Key(
+        name="poll",
+        read=reading.duration_within("1m", "1d", off=True),
+        type="a duration of 1m to 1d, or 0",
+        default=600.0,
+        default_text="10m",
+        help="how often the host is asked for its pending mounts, by MEDIACOM; 0 is never",
+    ),
 )
 """The keys of one link."""

@@ -48,6 +48,7 @@ class Dial:
     distributor: str  # the template of its line
     overlap: float  # seconds before the last event that are shown again
     reply: str  # the routine or the template that posts a notice
+    poll: float = 600.0  # seconds between looks at the host's pending mounts; 0 is never
 
     @property
     def is_plain(self) -> bool:

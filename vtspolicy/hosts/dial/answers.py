@@ -21,6 +21,7 @@ from vtspolicy.hosts.dial.conversation import Conversation
 from vtspolicy.hosts.dial.terminal import LinkError
 from vtspolicy.links.distributor import prompt_pattern
 from vtspolicy.links.life import Cause, back_off
+from vtspolicy.links.pending_mounts import LIST
 from vtspolicy.links.tacl_text import (
     ROUTINE_PROMPT,
     command_line,
@@ -38,6 +39,9 @@ AS_TEXT = "#SET #INFORMAT PLAIN"
 
 TOGETHER = 50
 """Notices that are posted by one run of a routine."""
+
+LISTING = 60.0
+"""Seconds in which the list of pending mounts has to be there."""
 
 LINGER = 5.0
 """Seconds that a session stays for more to say: a logon takes longer than a notice."""
@@ -106,6 +110,8 @@ class Answers:
     converse: Callable[[], Conversation]  # a new terminal
     limit: LogLimit
     arrived: Callable[[list[int]], None] = lambda _: None
+    listed: Callable[[str], None] = lambda _: None  # given the host's list of pending mounts
+    _list_due: bool = False  # the host is to be asked for it
     _waiting: deque[_Posting] = field(factory=deque)
     _posted: dict[str, _Posting] = field(factory=dict)  # by what the display will show
     _wanted: Deferred[None] | None = None  # fires when there is more to say, or it is too late
@@ -125,7 +131,7 @@ class Answers:
 
     def close(self) -> None:
         """The display is gone; what was not posted comes again with the next one."""
-        self.is_open = False
+        self.is_open = self._list_due = False
         self._waiting.clear()
         for timer in (self._timer, self._look):
             if timer is not None and timer.active():
@@ -152,6 +158,16 @@ class Answers:
         self._wake()
         self._plan()
 
+    def ask_for_list(self) -> None:
+        """Ask the host for its pending mounts."""
+        self._list_due = True
+        self._wake()
+        self._plan()
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._waiting) or self._list_due
+
     def seen(self, text: str) -> bool:
         """The display shows one of our notices; returns whether it was ours to post."""
         posting = self._posted.pop(seen_as(text), None)
@@ -176,7 +192,7 @@ class Answers:
 
     def _plan(self) -> None:
         """Begin a session if there is something to say, or plan one."""
-        if not self._waiting or not self.is_open or self._work is not None or self._timer:
+        if not self._has_work or not self.is_open or self._work is not None or self._timer:
             return
         wait = self.account.logon_due()
         if self._failures:
@@ -185,7 +201,7 @@ class Answers:
 
     def _begin(self) -> None:
         self._timer = None
-        if not self.is_open or not self._waiting:
+        if not self.is_open or not self._has_work:
             return
         if self.account.logon_due() > 0:  # the display was refused meanwhile
             self._plan()
@@ -201,8 +217,11 @@ class Answers:
             self.account.let_in(conversation)
             if not is_template(self.dial.reply):
                 await conversation.command(AS_TEXT)
-            while self.is_open and (self._waiting or await self._more()):
+            while self.is_open and (self._has_work or await self._more()):
                 await self._post(conversation)
+                if self._list_due:
+                    self._list_due = False
+                    self.listed(await conversation.command(LIST, within=LISTING))
             self._failures = 0
             await conversation.log_off()
         except LinkError as error:
@@ -228,7 +247,7 @@ class Answers:
         await self._wanted
         if timer.active():
             timer.cancel()
-        return bool(self._waiting)
+        return self._has_work
 
     def _wake(self) -> None:
         wanted, self._wanted = self._wanted, None

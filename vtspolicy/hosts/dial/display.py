@@ -66,14 +66,19 @@ class DisplayReader:
         self._look_for_own(lines)
         self.show(lines, before)
 
+    @property
+    def host_now(self) -> datetime | None:
+        """What the host's clock shows now; None if it does not tell."""
+        if self.host_time is None:
+            return None
+        return self.host_time + timedelta(seconds=max(self.clock.seconds() - self.since, 0))
+
     def _note_time(self) -> None:
         shown = self.display.last
         if shown is None:
             return
-        if self.host_time is not None:
-            passed = timedelta(seconds=max(self.clock.seconds() - self.since, 0))
-            if shown > self.host_time + passed + AHEAD:
-                return
+        if self.host_now is not None and shown > self.host_now + AHEAD:
+            return
         self.last = shown
 
     def _look_for_own(self, lines: bytes) -> None:

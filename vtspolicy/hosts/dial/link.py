@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Dial, Host
+from vtspolicy.events.event import Item
 from vtspolicy.hosts.dial.answers import Answers
 from vtspolicy.hosts.dial.connect import Open
 from vtspolicy.hosts.dial.conversation import Conversation
@@ -24,6 +25,7 @@ from vtspolicy.hosts.session import HostSession
 from vtspolicy.hosts.session import Link as Shared
 from vtspolicy.links.distributor import Display, start_line
 from vtspolicy.links.life import REFUSED_WAIT, Cause, Link, LinkState
+from vtspolicy.links.pending_mounts import PendingMounts, read_list
 from vtspolicy.log_limit import Line
 from vtspolicy.notices import Notice, Word
 
@@ -32,6 +34,18 @@ PASSWORD_SHOWN = Line(
     format="{host} shows the password of {user} as it is typed.",
     more="{count} more times within a minute {peer} has shown a password.",
 )
+
+MOUNTS_MISSED = Line(
+    action="mounts_missed",
+    format="{count} mount requests of {host} have come or gone without an event that was seen.",
+    more="{count} more times within a minute mount requests of {peer} had no event.",
+)
+
+FIRST_POLL = 60.0
+"""Seconds from the display's start until the host is first asked for its pending mounts."""
+
+ANY_SYSTEM = r"\HOST"
+"""Stands in events of ours for the system of a host whose systems are not configured."""
 
 
 @define(kw_only=True)
@@ -56,6 +70,8 @@ class DialledHost:
     _timer: IDelayedCall | None = None
     _secret: bytes = field(default=b"", repr=False)  # what was last tried, as a digest
     _refused_at: float | None = None
+    _mounts: PendingMounts = field(factory=PendingMounts)
+    _poll: IDelayedCall | None = None  # until the host is asked for its pending mounts
     _shown_until: datetime | None = None  # the latest event that any display has shown
     _is_closed: bool = False
     log: Logger = field(factory=lambda: Logger("vtspolicy.hosts"))
@@ -71,6 +87,7 @@ class DialledHost:
             converse=self._new_conversation,
             limit=self.shared.limit,
             arrived=self._arrived,
+            listed=self._listed,
         )
         self._heartbeat = Heartbeat(
             clock=clock,
@@ -186,6 +203,7 @@ class DialledHost:
             answers=self.answers,
             shown_until=self._shown_until,
             began=host_time if resumed is not None else None,
+            on_mount=self._mounts.note,
         )
         reader = self._reader = DisplayReader(
             clock=clock,
@@ -232,9 +250,12 @@ class DialledHost:
         self._set(self.link.started(self._now))
         self._heartbeat.start()
         self.answers.open()
+        self._poll_later(min(self.dial.poll, FIRST_POLL))
 
     def _end_display(self) -> None:
         self._heartbeat.stop()
+        if self._poll is not None and self._poll.active():
+            self._poll.cancel()
         self.answers.close()
         self._over = None
         if self._reader is not None:
@@ -243,6 +264,31 @@ class DialledHost:
         if session is not None:
             session.end()
         self._reader = None
+
+    # Pending mounts
+
+    def _poll_later(self, seconds: float) -> None:
+        if self.dial.poll:
+            self._poll = self.shared.reactor.callLater(seconds, self._ask)
+
+    def _ask(self) -> None:
+        self.answers.ask_for_list()
+        self._poll_later(self.dial.poll)
+
+    def _listed(self, shown: str) -> None:
+        """Do what events have not told: requests that are new, and requests that are gone."""
+        listed = read_list(shown)
+        if listed is None or self.session is None or self._reader is None:
+            return
+        now = self._reader.host_now or self._reader.last
+        if now is None:
+            return
+        system = self.host.systems[0] if self.host.systems else ANY_SYSTEM
+        events: list[Item] = [*self._mounts.compare(listed, now, system)]
+        if events:
+            about = {"host": self.dial.host, "count": len(events)}
+            self.shared.limit.write(self.log.info, MOUNTS_MISSED, self.dial.host, **about)
+            self.session.session.insert(events)
 
     # What is posted
 

@@ -14,6 +14,7 @@ from vtspolicy.config.model import Dial, Host
 from vtspolicy.events.decoder import Decoder, decoder
 from vtspolicy.events.event import Event, Item
 from vtspolicy.events.limits import Counted
+from vtspolicy.events.mounts import MountMessage, read_mount
 from vtspolicy.hosts.delivery import Told, Transport
 from vtspolicy.hosts.dial.answers import Answers
 from vtspolicy.hosts.dial.terminal import Terminal
@@ -34,6 +35,7 @@ class _RepeatsMarked:
 
     _decoder: Decoder
     _until: datetime | None  # of the events that may be repeats, the host's time
+    _on_mount: Callable[[MountMessage], None]
 
     @property
     def wire(self) -> str | None:
@@ -63,6 +65,8 @@ class _RepeatsMarked:
         return self._decoder.close()
 
     def _marked(self, item: Item) -> Item:
+        if isinstance(item, Event) and item.is_mount and (message := read_mount(item)) is not None:
+            self._on_mount(message)
         if self._until is None or not isinstance(item, Event) or item.time is None:
             return item
         return evolve(item, replayed=True) if item.time <= self._until else item
@@ -156,18 +160,20 @@ class DisplaySession:
         answers: Answers,
         shown_until: datetime | None,
         began: datetime | None,
+        on_mount: Callable[[MountMessage], None],
     ) -> None:
         """Prepare it.
 
         Events up to `shown_until` may have been shown before; those up to `began`, the host's time
-        at the start, may have been recorded by an earlier server.
+        at the start, may have been recorded by an earlier server. `on_mount` is told of the tape
+        messages.
         """
         self.recorded_until: datetime | None = None  # the time of events that need not come again
         self.delivery = PostedDelivery(answers, self._is_replaying)
         self._shown_until = shown_until
         self._reached: datetime | None = None  # the time of events that were handed over
         repeats_until = max(filter(None, (shown_until, began)), default=None)
-        decoded = _RepeatsMarked(decoder("ems", plain=False), repeats_until)
+        decoded = _RepeatsMarked(decoder("ems", plain=False), repeats_until, on_mount)
         self.session = HostSession(
             link,
             peer=DialledPeer(host=host.name, address=dial.endpoint),
