@@ -1,6 +1,6 @@
 """What dashboards watch: every metric of the program, in one table.
 
-Label values come from the configuration, never from what a host sends (DESIGN.md 9).
+Label values come from the configuration, never from what a host sends.
 """
 
 from collections.abc import Iterable, Mapping

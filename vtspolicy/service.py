@@ -24,8 +24,7 @@ from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.clocks import bear_steps, boot_time
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
-from vtspolicy.engine import Engine
-from vtspolicy.engine.assembly import assemble
+from vtspolicy.engine.assembly import Assembly, assemble, assemble_operator
 from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
 from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
@@ -33,7 +32,7 @@ from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.dial.dialer import Dialer, dialer_of
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import HostSession, SessionServices
 from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.ledger import Ledger, Retention, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
@@ -98,7 +97,7 @@ class Service:
     reread: Callable[[], Policy]  # reads all files again, for a reload
     log: Logger = field(factory=lambda: Logger("vtspolicy.service"))
     ledger: Ledger = field(init=False)
-    engine: Engine = field(init=False)
+    engine: Assembly = field(init=False)
     sessions: Sessions = field(init=False)  # of all host links
     listeners: Listeners = field(init=False)
     dialer: Dialer = field(init=False)
@@ -132,7 +131,7 @@ class Service:
                 threads=Threads("disk", self.reactor, THREADS).ask,
             ),
         )
-        link = Link(
+        services = SessionServices(
             reactor=self.reactor,
             engine=self.engine,
             outbox=self.engine.outbox,
@@ -140,7 +139,7 @@ class Service:
             settle=configuration.settle,
         )
         self.sessions = Sessions(
-            link=link,
+            services=services,
             hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
             on_count=self._count_session,
         )
@@ -154,13 +153,12 @@ class Service:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
         self.dialer = dialer_of(
-            self.reactor, link, self.sessions, configuration.spool, self.metrics.link_in
+            self.reactor, services, self.sessions, configuration.spool, self.metrics.link_in
         )
         self.engine.policy.subscribe(lambda policy: self.dialer.renew(policy.configuration))
-        self.operator = Operator(
-            engine=self.engine, sessions=self.sessions, reread=self.reread, started=0.0
+        self.operator = assemble_operator(
+            self.engine, sessions=self.sessions, reread=self.reread, dialer=self.dialer
         )
-        self.operator.dialer = self.dialer
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
         self._housekeeping = LoopingCall(
@@ -265,21 +263,21 @@ class Service:
     def look_after_control(self) -> None:
         """Open the control socket again if it was removed, alone or with the spool's folder."""
         if self.control is None or not self.control.is_lost:
-            self.operator.unreachable = None
+            self.operator.state.unreachable = None
             return
         try:
             self._occupy_again()
             self.control = self.control.renew()
         except (OSError, CannotListenError, SpoolError) as error:
-            if self.operator.unreachable is None:
+            if self.operator.state.unreachable is None:
                 self.log.error(
                     "The control socket is gone and cannot be opened; it is tried again: {error}.",
                     action="control_lost",
                     error=str(error),
                 )
-            self.operator.unreachable = str(error)
+            self.operator.state.unreachable = str(error)
         else:
-            self.operator.unreachable = None
+            self.operator.state.unreachable = None
             self.log.warn(
                 "The control socket was removed; {path} is opened again.",
                 action="control_renewed",
@@ -402,7 +400,7 @@ class Service:
             )
 
     def _count_session(self, session: HostSession, change: int) -> None:
-        self.operator.count(session)
+        self.operator.gauges.count(session)
         for host in session.hosts:
             self.metrics.connected.labels(host.name).inc(change)
             self.metrics.connections.labels(host.name).inc(max(change, 0))

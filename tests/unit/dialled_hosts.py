@@ -149,7 +149,7 @@ class Site:
         self.dials = dials or (a_dial(folder, **more),)
         self.states = []
         self.sessions = Sessions(
-            link=world.link,
+            services=world.link,
             hosts=lambda: tuple(self.configuration.hosts.values()),
             on_count=lambda _session, _change: None,
         )

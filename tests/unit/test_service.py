@@ -11,7 +11,7 @@ from twisted.logger import globalLogPublisher
 
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.clocks import bear_steps
-from vtspolicy.engine.assembly import assemble
+from vtspolicy.engine.assembly import assemble, assemble_operator
 from vtspolicy.hosts.certificates import Validity
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import History, NoticeRecords
@@ -106,7 +106,9 @@ def serve(world, monkeypatch):
             trust=clock
             and ClockTrust(wall=world.clock.seconds, boot=clock.steady, boot_id=clock.boot_id),
         )
-        service.operator.engine = service.engine
+        service.operator = assemble_operator(
+            service.engine, sessions=service.sessions, reread=service.reread
+        )
         services.append(service)
         started = Deferred.fromCoroutine(service.start())
         world.settle()

@@ -13,13 +13,14 @@ from attrs import evolve, frozen
 
 from vtspolicy.cli.explained import render
 from vtspolicy.cli.language import as_data
-from vtspolicy.cli.options import Exit, give_up, json_option, print_json
+from vtspolicy.cli.options import give_up, json_option, print_json
 from vtspolicy.cli.tables import width
 from vtspolicy.config.keys import DEFAULT_FILE, PREFIX
 from vtspolicy.config.load import SHIPPED, load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.events.event import Event
+from vtspolicy.exit_codes import Exit
 from vtspolicy.grammar import (
     VERBS_ON_REQUESTS,
     Command,

@@ -9,7 +9,6 @@ import click
 
 from vtspolicy.cli.job_table import history_table, job_table
 from vtspolicy.cli.options import (
-    Exit,
     Number,
     config_option,
     give_up,
@@ -19,6 +18,7 @@ from vtspolicy.cli.options import (
     reading,
 )
 from vtspolicy.cli.tables import Column, emit, instant, pairs, paragraph, table, width
+from vtspolicy.exit_codes import Exit
 from vtspolicy.grammar.caret import diagnose
 from vtspolicy.grammar.command import CommandError
 from vtspolicy.jobs import Job, Request, Transition

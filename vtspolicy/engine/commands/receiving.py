@@ -298,7 +298,7 @@ class Receiver:
     # What hosts may say
 
     def _hosts_now(self, session: HostSession) -> tuple[Host, ...]:
-        """Return whose a connection is now; the doors renew only those that are there."""
+        """Return whose a connection is now; a reload renews only live ones."""
         if session.state is not SessionState.CLOSED:
             return session.hosts
         hosts = self.policy.current.configuration.hosts.values()

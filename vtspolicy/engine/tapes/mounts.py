@@ -103,7 +103,7 @@ class Mounts:
 
     # -- life
 
-    async def start(self) -> None:
+    async def take_up(self) -> None:
         """Take up the requests that an earlier server left; free tapes that no host waits for."""
 
         def look(tx: Transaction) -> tuple[list[Mount], list[Tape]]:
@@ -117,7 +117,7 @@ class Mounts:
                 told = "no host waits for it any more"
                 await self.ledger.write(TapeRecords.set_locked, tape.path, False, ACTOR, now, told)
 
-    def watch(self) -> None:
+    def start(self) -> None:
         """Answer what is due now, and look again from time to time."""
         self._loop = LoopingCall(self._look)
         self._loop.clock = self.clock

@@ -15,8 +15,7 @@ from vtspolicy.config.model import Configuration, Dial
 from vtspolicy.hosts.dial.connect import Open, open_terminal
 from vtspolicy.hosts.dial.link import DialledHost
 from vtspolicy.hosts.dial.resumption import Resumption
-from vtspolicy.hosts.session import HostSession
-from vtspolicy.hosts.session import Link as Shared
+from vtspolicy.hosts.session import HostSession, SessionServices
 from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.links.life import Link, LinkState
 from vtspolicy.log_limit import Line
@@ -47,7 +46,7 @@ LINKS = "links"
 
 def dialer_of(
     reactor: Any,  # a whole one
-    shared: Shared,
+    shared: SessionServices,
     sessions: Sessions,
     spool: Path,
     on_state: Callable[[str, LinkState | None], None],
@@ -66,7 +65,7 @@ def dialer_of(
 class Dialer:
     """Calls every host that the configuration says."""
 
-    shared: Shared
+    shared: SessionServices
     open_terminal: Open
     resumption: Resumption
     register: Callable[[HostSession, str], None]

@@ -21,8 +21,7 @@ from vtspolicy.hosts.dial.heartbeat import Heartbeat
 from vtspolicy.hosts.dial.resumption import Resumption
 from vtspolicy.hosts.dial.session import DisplaySession
 from vtspolicy.hosts.dial.terminal import LinkError
-from vtspolicy.hosts.session import HostSession
-from vtspolicy.hosts.session import Link as Shared
+from vtspolicy.hosts.session import HostSession, SessionServices
 from vtspolicy.links.distributor import Display, start_line
 from vtspolicy.links.life import REFUSED_WAIT, Cause, Link, LinkState
 from vtspolicy.links.pending_mounts import PendingMounts, read_list
@@ -52,7 +51,7 @@ ANY_SYSTEM = r"\HOST"
 class DialledHost:
     """Calls one host, again and again, until it is closed."""
 
-    shared: Shared  # what all sessions of the server share
+    shared: SessionServices  # what all sessions of the server share
     dial: Dial
     host: Host
     open_terminal: Open

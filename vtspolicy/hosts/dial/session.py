@@ -19,7 +19,7 @@ from vtspolicy.hosts.delivery import Told, Transport
 from vtspolicy.hosts.dial.answers import Answers
 from vtspolicy.hosts.dial.terminal import Terminal
 from vtspolicy.hosts.peers import DialledPeer
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import HostSession, SessionServices
 from vtspolicy.hosts.wires import Wire
 from vtspolicy.notices import Notice
 
@@ -153,7 +153,7 @@ class DisplaySession:
 
     def __init__(
         self,
-        link: Link,
+        services: SessionServices,
         *,
         dial: Dial,
         host: Host,
@@ -175,7 +175,7 @@ class DisplaySession:
         repeats_until = max(filter(None, (shown_until, began)), default=None)
         decoded = _RepeatsMarked(decoder("ems", plain=False), repeats_until, on_mount)
         self.session = HostSession(
-            link,
+            services,
             peer=DialledPeer(host=host.name, address=dial.endpoint),
             hosts=(host,),
             wire=Wire(decoder=decoded, shows_again=True),

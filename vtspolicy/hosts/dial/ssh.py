@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
 from zope.interface import implementer
 
-from vtspolicy.hosts.arrival import keep_alive
+from vtspolicy.hosts.connection_state import keep_alive
 from vtspolicy.hosts.dial.terminal import LinkError, Screen, cut, steer
 from vtspolicy.links.life import Cause
 from vtspolicy.visible import visible

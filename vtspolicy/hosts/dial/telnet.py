@@ -10,7 +10,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vtspolicy.hosts.arrival import keep_alive
+from vtspolicy.hosts.connection_state import keep_alive
 from vtspolicy.hosts.dial.terminal import TELNET_END, LinkError, Screen, cut, steer
 from vtspolicy.links.life import Cause
 

@@ -5,7 +5,7 @@ from typing import Protocol as TypingProtocol
 from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import Protocol
 
-from vtspolicy.hosts.arrival import keep_alive
+from vtspolicy.hosts.connection_state import keep_alive
 from vtspolicy.links.life import Cause
 
 TELNET_END = b"\r\n"
