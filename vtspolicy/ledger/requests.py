@@ -238,6 +238,8 @@ class RequestRecords(Part):
 
     def _record_duplicate(self, intake: Intake) -> Recorded:
         first = int(self._sql.need("first_event", time_text(intake.event), intake.digest)[0])
+        if intake.event.replayed:
+            return Recorded(request=first, duplicate=True)
         if self._sql.one("unfinished", first) is not None:
             raise BeingRecorded(first)
         known = self.get(first)
