@@ -342,3 +342,20 @@ def test_behind_a_real_telnet_daemon_people_log_on(tmp_path):
     finally:
         client.close()
         telnetd.stop()
+
+
+def test_the_self_test_of_the_host_kit_passes_in_the_simulator():
+    kit = Path(__file__).parents[2] / "deploy" / "host"
+    libraries = [f"--library={kit / name}" for name in ("vtslib.tacl", "vtstest.tacl")]
+    with subprocess.Popen(
+        [*SIMULATE, "--stdio", "--logged-on", *libraries],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdin.write("VTSTEST\n")
+        process.stdin.flush()
+        lines = iter(process.stdout.readline, "")
+        shown = next(line for line in lines if line.startswith(("VTSTEST passed", "VTSTEST FAIL")))
+        process.communicate(timeout=PATIENCE)
+    assert shown == "VTSTEST passed\n"

@@ -85,6 +85,13 @@ class Printer:
 @click.option(
     "--filter", "filters", type=_file, multiple=True, help="A filter table, under the file's name."
 )
+@click.option(
+    "--library",
+    "libraries",
+    type=_file,
+    multiple=True,
+    help="A file of TACL routines, loaded for everybody who logs on.",
+)
 @click.option("--log", type=_new_file, help="Keep the event log in this file, for later runs too.")
 @click.option("--host-key", type=_new_file, help="The SSH host key; made if it is not there.")
 @click.option("--cert", type=_file, help="The certificate of telnets (PEM).")
@@ -109,6 +116,7 @@ def host_simulator(
     no_echo: bool,
     events: Path | None,
     filters: tuple[Path, ...],
+    libraries: tuple[Path, ...],
     log: Path | None,
     host_key: Path | None,
     cert: Path | None,
@@ -140,6 +148,7 @@ def host_simulator(
     if not name.startswith("\\"):
         raise click.UsageError(f'"{name}" is not a system\'s name, which begins with \\, as \\NSK1')
     account = _account(user, password_file, authorized_keys)
+    loaded = {f"$SYSTEM.VTS.{each.stem.upper()}": each for each in libraries}
     settings = Settings(
         name=name,
         accounts=(account,),
@@ -147,6 +156,8 @@ def host_simulator(
         prompt=_prompt(prompt),
         echo=not no_echo,
         filters={each.name.upper(): filter_table(each.read_text("utf-8")) for each in filters},
+        files={name: each.read_text("utf-8") for name, each in loaded.items()},
+        taclcstm=tuple(f"LOAD /KEEP 1/ {name}" for name in loaded),
     )
     try:
         journal = MemoryJournal() if log is None else FileJournal(log)

@@ -2,8 +2,8 @@
 
 Documented: `#OUTPUT` (nothing is its result; a text that begins with `/` begins with options),
 `#OUTPUTV`, `#INPUT`, `#SET`, `#PUSH`, `#POP`, the values of `#INFORMAT`, `#IN` and `#OUT` (the
-home terminal), `LOGOFF`, `STOP`, and the messages `Illegal value`, `Variable does not exist` and
-`was not pushed`. The original sends `LOGOUT`.
+home terminal), `LOGOFF`, `STOP`, and the messages `Illegal value`, `Variable does not exist`,
+`was not pushed` and `Non-existent`, which is no error. The original sends `LOGOUT`.
 
 Ours: `#MYTERM` is the home terminal, too; the options of `#OUTPUT` change nothing; `LOGOUT` and
 `EXIT` are other names of `LOGOFF`; every other function is answered by an error that says that it
@@ -115,9 +115,12 @@ def _time(tacl: Tacl, _rest: str) -> str:
 def _stop(tacl: Tacl, rest: str) -> str:
     name = rest.strip().upper()
     running = [each for each in tacl.console.processes if name in ("", each.name)]
-    if not running:
-        raise TaclError(f"Process {name} does not exist" if name else "No process to stop")
-    running[-1].stop()
+    if running:
+        running[-1].stop()
+    elif name:
+        tacl.console.show(f"Non-existent {name}")
+    else:
+        raise TaclError("No process to stop")
     return ""
 
 

@@ -76,6 +76,8 @@ class Settings:
     filters: Mapping[str, Filter] = field(factory=dict)  # by file name, in upper case
     files: Mapping[str, str] = field(factory=dict)  # libraries that TACL can load, by full names
     # in upper case
+    taclcstm: tuple[str, ...] = ()  # lines that TACL obeys when somebody has logged on, as it does
+    # with those of the user's file TACLCSTM (documented)
     routines: Mapping[str, "Routine"] = field(factory=dict)  # a site's own, by name in upper case
     nothing_pending: str = ""  # what MEDIACOM prints below its header without requests: not known
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
@@ -143,10 +145,11 @@ class System:
         for observer in tuple(self.observers):
             observer(what, facts)
 
-    def ran(self, command: str) -> None:
-        """Remember a command that TACL runs."""
+    def ran(self, command: str, *, in_routine: bool = False) -> None:
+        """Remember a command that TACL runs; observers are not told of those in routines."""
         self.commands.append(command)
-        self.tell("command", text=command)
+        if not in_routine:
+            self.tell("command", text=command)
 
     def watch(self, watcher: Callable[[LoggedEvent], None]) -> Callable[[], None]:
         """Tell a function of every event from now on; returns how to end that."""

@@ -93,6 +93,8 @@ class Tacl:
 
     def run(self) -> Dialogue[None]:
         """Read and obey lines until the user logs off."""
+        for line in self.console.system.settings.taclcstm:
+            yield from self.obey_command(line)
         while True:
             try:
                 yield from self._next()
@@ -271,7 +273,8 @@ class Tacl:
             raise TaclError(f"{STATEMENTS} statements were run without a wait")
         name, rest = found[1].upper(), text[found.end() :]
         # A password that somebody typed on this line is not kept.
-        self.console.system.ran(name if name == "LOGON" else shown(text.strip()))
+        typed = name if name == "LOGON" else shown(text.strip())
+        self.console.system.ran(typed, in_routine=bool(self.calls))
         if name in self.variables:
             level = self.variables.top(name)
             if isinstance(level, Routine):
