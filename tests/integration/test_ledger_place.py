@@ -21,9 +21,9 @@ from vtspolicy.ledger import (
     RequestRecords,
     open_ledger,
 )
-from vtspolicy.ledger.file import copy
-from vtspolicy.ledger.place import mark_of
 from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.ledger.sqlite.copies import copy
+from vtspolicy.ledger.sqlite.preflight import mark_of
 
 HERE = Path(__file__).parent
 ENDS = ("", "-wal", "-shm", ".lock")

@@ -1,6 +1,9 @@
 """The numbers of requests, jobs and notices, and the handles of copies: each is given once."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
+
+from attrs import frozen
 
 from vtspolicy.changes import ChangeBuilder
 from vtspolicy.ledger.part import Part
@@ -19,6 +22,19 @@ _LEFT_OUT = 100
 """Seconds' worth of numbers that are left out where the clock is behind what the copy has given."""
 
 
+@frozen(kw_only=True)
+class Given:
+    """Numbers that nobody else gets, by table. They need not follow one another without a gap."""
+
+    events: Sequence[int]
+    jobs: Sequence[int]
+    notices: Sequence[int]
+
+
+def _behind(last: int, count: int) -> Sequence[int]:
+    return range(last + 1, last + 1 + count)
+
+
 class Numbers(Part):
     """Gives numbers and handles."""
 
@@ -30,9 +46,18 @@ class Numbers(Part):
         """Forget the names of the eras."""
         self._eras.clear()
 
-    def given(self) -> dict[str, int]:
+    def give(self, *, events: int, jobs: int, notices: int) -> Given:
+        """Give so many numbers for each table, in this transaction; unused ones are given again."""
+        last = self._given()
+        return Given(
+            events=_behind(last.get("events", 0), events),
+            jobs=_behind(last.get("jobs", 0), jobs),
+            notices=_behind(last.get("notices", 0), notices),
+        )
+
+    def _given(self) -> dict[str, int]:
         """Return the last number that each table has given."""
-        return dict(self._sql.all("numbers_given"))
+        return {row["name"]: row["last"] for row in self._sql.all("numbers_given")}
 
     def handle(self, request: int, job: int) -> str:
         """Return the handle of the copy that a job makes.
@@ -41,20 +66,22 @@ class Numbers(Part):
         server that opens it begins an era with a name of its own.
         """
         if not self._eras:
-            self._eras = [(int(first), str(name)) for first, name in self._sql.all("eras")]
+            self._eras = [(int(row["first"]), str(row["name"])) for row in self._sql.all("eras")]
         era = bisect_right(self._eras, (job, "~")) - 1
         return f"vts-{self._eras[era][1]}-{request}-{job}"
 
     def begin_serving(self, newest_job: int, *, now: float, restored: bool) -> int:
         """Continue above all numbers that were given; returns the number of the next request."""
         self._sql.do("reserve_numbers")
-        given = self.given()
+        given = self._given()
         if restored:
             for name, rate in RATES.items():
                 safe = int(rate * (now - BEGINNING))
                 given[name] = safe if safe > given[name] else given[name] + rate * _LEFT_OUT
         given["jobs"] = max(given["jobs"], newest_job)
-        self._sql.do_all("go_on_behind", [(number, name) for name, number in given.items()])
-        self._sql.do("begin_era", given["jobs"] + 1)
+        self._sql.do_all(
+            "go_on_behind", [{"name": name, "last": last} for name, last in given.items()]
+        )
+        self._sql.do("begin_era", first=given["jobs"] + 1)
         self._eras.clear()
         return given["events"] + 1

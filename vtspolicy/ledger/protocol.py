@@ -54,8 +54,8 @@ class Ledger(Protocol):
     ) -> Deferred[T]:
         """Run a verb that only reads, on what is committed.
 
-        What keeps the disk from being read for a while is waited for. Of damage the answer is the
-        sqlite3.DatabaseError.
+        What keeps the disk from being read for a while is waited for. Of damage the answer is
+        LedgerUnreadable.
         """
 
     def browse(

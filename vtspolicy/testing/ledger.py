@@ -1,6 +1,5 @@
 """A ledger in memory: the same operations, answers at once, and faults where a test wants them."""
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -10,8 +9,9 @@ from twisted.internet.defer import Deferred, execute
 from vtspolicy.changes import Written
 from vtspolicy.ledger import Scope, Transaction
 from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.ledger.file import migrate
-from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.sqlite.copies import write_out
+from vtspolicy.ledger.sqlite.database_file import in_memory
+from vtspolicy.ledger.sqlite.statements import SqliteStatements
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,12 +32,9 @@ class MemoryLedger:
         self.backlog = 0  # tests may set it
         self._trouble: str | None = None
         self._listeners: list[Callable[[str | None], object]] = []
-        self._connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
-        if image is None:
-            migrate(self._connection, ":memory:")
-        else:
-            self._connection.deserialize(image)
-        self.tx = Transaction(Statements(self._connection))  # for looking at it without a Deferred
+        self._connection = in_memory(image)
+        self._sql = SqliteStatements(self._connection)
+        self.tx = Transaction(self._sql)  # for looking at it without a Deferred
         self._open = True
 
     @property
@@ -72,14 +69,14 @@ class MemoryLedger:
             self._check()
             if self.before is not None:
                 self.before(verb.__name__)
-            self.tx.sql.run("BEGIN IMMEDIATE")
+            self._sql.run("BEGIN IMMEDIATE")
             try:
                 answer = self.tx.perform(verb, *args, **kwargs)
             except BaseException:
-                self.tx.sql.run("ROLLBACK")
+                self._sql.run("ROLLBACK")
                 self.tx.forget()
                 raise
-            self.tx.sql.run("COMMIT")
+            self._sql.run("COMMIT")
             return answer
 
         return execute(run)
@@ -103,15 +100,7 @@ class MemoryLedger:
 
     def backup(self, path: Path) -> Deferred[None]:
         """Write all of it into a file."""
-
-        def run() -> None:
-            target = sqlite3.connect(path)
-            try:
-                self._connection.backup(target)
-            finally:
-                target.close()
-
-        return execute(run)
+        return execute(write_out, self._connection, path)
 
     def image(self) -> bytes:
         """Return all that is in it."""

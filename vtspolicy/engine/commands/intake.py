@@ -21,7 +21,7 @@ from vtspolicy.grammar import (
 )
 from vtspolicy.grammar.values import CUT_AT
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger.requests import Intake
+from vtspolicy.requests import Intake
 from vtspolicy.rights import host_of_event, why_not_command, why_not_tapes
 from vtspolicy.rules.decision import (
     Circumstances,

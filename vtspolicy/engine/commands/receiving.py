@@ -35,9 +35,9 @@ from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
 from vtspolicy.grammar import VERBS_ON_REQUESTS
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import RequestState
-from vtspolicy.ledger.requests import Intake
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
+from vtspolicy.requests import Intake
 from vtspolicy.rights import hosts_of_peer
 from vtspolicy.sessions import SessionState
 

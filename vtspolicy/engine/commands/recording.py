@@ -9,7 +9,8 @@ from vtspolicy.engine.commands.requests import answer
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.ledger import RequestRecords
-from vtspolicy.ledger.requests import Intake, Recorded
+from vtspolicy.ledger.requests import Recorded
+from vtspolicy.requests import Intake
 
 TOGETHER = 50
 """Commands that one verb records at most: some milliseconds, so that others can write between."""

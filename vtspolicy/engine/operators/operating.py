@@ -1,7 +1,6 @@
 """What operators do with a running server: look, cancel, retry, drain, reload, free a lock."""
 
 import os
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -426,7 +425,7 @@ class Operator:
     async def _backup(self, path: str, actor: str) -> Told:
         try:
             await self.engine.ledger.backup(Path(path))
-        except (LedgerError, sqlite3.Error, OSError) as error:
+        except (LedgerError, OSError) as error:
             raise Refused(f"the ledger cannot be copied to {path}: {error}") from error
         at = self.engine.clock.seconds()
         self.engine.metrics.ledger_backup.set(at)

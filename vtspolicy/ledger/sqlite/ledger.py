@@ -10,18 +10,17 @@ from twisted.logger import Logger
 
 from vtspolicy.changes import Written
 from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.ledger.file import copy, result_code
-from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, GroupWriter
-from vtspolicy.ledger.place import ServerLock
-from vtspolicy.ledger.reader import Reader
+from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY
+from vtspolicy.ledger.sqlite.copies import copy
+from vtspolicy.ledger.sqlite.faults import is_held
+from vtspolicy.ledger.sqlite.group_commit import GroupCommit
+from vtspolicy.ledger.sqlite.preflight import ServerLock
+from vtspolicy.ledger.sqlite.reader import Reader
 from vtspolicy.ledger.transaction import Scope, Transaction
 from vtspolicy.threads import Reactor, Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-"""Another program has the file for itself, for a while."""
 
 BROWSED = 1000
 """KiB of the file that are kept in memory for who browses."""
@@ -41,7 +40,7 @@ class SqliteLedger:
         self._trouble: str | None = None
         self._listeners: list[Callable[[str | None], object]] = []
         self._lock: ServerLock | None = None
-        self._writer: GroupWriter | None = None
+        self._writer: GroupCommit | None = None
         self._reader: Reader | None = None  # the engine's
         self._browser: Reader | None = None  # of all others: what they ask must not hold it up
         self._pause: Deferred[None] | None = None  # of a start that waits for another program
@@ -85,13 +84,13 @@ class SqliteLedger:
             self.path, self._reactor, "ledger-browser", cache=BROWSED, longest=PATIENCE
         )
 
-    async def _open_writer(self) -> GroupWriter:
+    async def _open_writer(self) -> GroupCommit:
         delay = FIRST_DELAY
         while True:
             try:
-                writer = GroupWriter(self.path, self._reactor, self._tell)
+                writer = GroupCommit(self.path, self._reactor, self._tell)
             except sqlite3.Error as error:
-                if result_code(error) not in _HELD:
+                if not is_held(error):
                     raise
                 if self._trouble is None:
                     _log.critical(
