@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-TESTS ?= tests/unit tests/integration tests/acceptance
+TESTS ?= tests/unit tests/integration tests/acceptance tests/browser
 # Files of tests that run at once: most of their time they wait for programs and for clocks.
 WORKERS ?= 4
 

@@ -1,6 +1,7 @@
 """A text of the language turned into a Command, or into the error that explains it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import evolve
 from pyparsing import ParseException
@@ -8,7 +9,7 @@ from pyparsing import ParseException
 from vtspolicy.grammar.command import Command, Target
 from vtspolicy.grammar.diagnosis import bytes_sent, explain
 from vtspolicy.grammar.loading import shipped
-from vtspolicy.grammar.syntax import grammar_of
+from vtspolicy.grammar.syntax import application_tokens, grammar_of
 from vtspolicy.grammar.values import (
     BY_REFERENCE,
     CUT_AT,
@@ -54,9 +55,8 @@ def _match(text: str, vocabulary: Vocabulary, *, may_be_cut: bool) -> Command | 
     """Return the Command, or None for a text that is not right: why, is asked elsewhere."""
     if len(text) > LONGEST_TEXT:
         return None
-    try:
-        tokens = grammar_of(vocabulary).parse_string(text).as_list()
-    except ParseException:
+    tokens = _tokens(text, vocabulary)
+    if tokens is None:
         return None
     head, *rest = tokens
     family = vocabulary.families[head[0]]
@@ -96,6 +96,17 @@ def _match(text: str, vocabulary: Vocabulary, *, may_be_cut: bool) -> Command | 
         ref=ref,
         warnings=warnings,
     )
+
+
+def _tokens(text: str, vocabulary: Vocabulary) -> list[Any] | None:  # tuples, some with None
+    """Return what the grammar makes of a text; None for one that does not match."""
+    tokens = application_tokens(text, vocabulary)
+    if tokens is not None:
+        return tokens
+    try:
+        return grammar_of(vocabulary).parse_string(text).as_list()
+    except ParseException:
+        return None
 
 
 def _take(pairs: Sequence[tuple[str, str]], family: Family, keywords: dict[str, str]) -> bool:

@@ -6,6 +6,7 @@ checked against the vocabulary after the match; why a text does not match is fou
 vtspolicy.grammar.diagnosis.
 """
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -27,6 +28,10 @@ FINISH = rf"{BLANK}*+\Z"
 END_OF_WORD = rf"(?={BLANK}|['\"]|\Z)"
 PART = rf"(?!-|\.{{1,2}}(?:/|{END_OF_WORD})){PART_CHARACTER}{{1,{LONGEST_PART}}}+"
 """The name of a pool or tape; a `/` or the end of the word must follow."""
+NAME = r"[A-Za-z][A-Za-z0-9_-]*+"
+VALUE = r"[!#-&(-<>-~]++"
+PAIR_WORDS = rf"{BLANK}++({NAME}){EQUALS}({VALUE}){END_OF_WORD}"
+END = rf"{BLANK}*+['\"]{FINISH}"
 
 
 def _terminal(pattern: str, name: str) -> ParserElement:
@@ -39,10 +44,29 @@ def _one_of(words: Iterable[str]) -> str:
     return "|".join(sorted(words, key=lambda word: (-len(word), word))) or "(?!)"
 
 
-PAIR = _terminal(
-    rf"{BLANK}++([A-Za-z][A-Za-z0-9_-]*+){EQUALS}([!#-&(-<>-~]++){END_OF_WORD}",
-    "keyword=value",
-)
+def _names(vocabulary: Vocabulary, takes: str) -> str:
+    return _one_of(f.name for f in vocabulary.families.values() if f.takes == takes)
+
+
+def _head(vocabulary: Vocabulary) -> str:
+    """Return the pattern of what is before the path: its groups are the family and the quote.
+
+    One pair of quotes and none between them: once this has matched, END finds the right one.
+    """
+    quoted = rf"(['\"])(?=[^'\"]*+\2{FINISH})"
+    return rf"{START}({_names(vocabulary, 'path')}){BLANK}++{quoted}{BLANK}*+"
+
+
+def _target(vocabulary: Vocabulary) -> str:
+    """Return the pattern of operation and path: one group for each of its four parts."""
+    operations = {word for family in vocabulary.applications for word in family.operations}
+    return (
+        rf"(?:({_one_of(operations)}){BLANK}++)?"
+        rf"/({VAULT_PART.pattern}+)/({PART})(?:/({PART}))?{END_OF_WORD}"
+    )
+
+
+PAIR = _terminal(PAIR_WORDS, "keyword=value")
 TAPE = _terminal(rf"{BLANK}++({PART}){END_OF_WORD}(?!{BLANK}*+=)", "tape")
 
 
@@ -55,25 +79,14 @@ def grammar_of(vocabulary: Vocabulary) -> ParserElement:
     the number and the reference of a request in the first tuple, one of them None; every pair
     of a keyword and its value follows as (name, value).
     """
-
-    def names(takes: str) -> str:
-        return _one_of(f.name for f in vocabulary.families.values() if f.takes == takes)
-
-    operations = {word for family in vocabulary.applications for word in family.operations}
-    # One pair of quotes and none between them: once this has matched, END finds the right one.
-    quoted = rf"(['\"])(?=[^'\"]*+\2{FINISH})"
-    head = _terminal(rf"{START}({names('path')}){BLANK}++{quoted}{BLANK}*+", "VTSPolicy FAMILY '")
-    target = _terminal(
-        rf"(?:({_one_of(operations)}){BLANK}++)?"
-        rf"/({VAULT_PART.pattern}+)/({PART})(?:/({PART}))?{END_OF_WORD}",
-        "[operation] /VAULTxx/pool[/cartridge]",
-    )
-    end = Regex(rf"{BLANK}*+['\"]{FINISH}").leave_whitespace().suppress().set_name("'")
+    head = _terminal(_head(vocabulary), "VTSPolicy FAMILY '")
+    target = _terminal(_target(vocabulary), "[operation] /VAULTxx/pool[/cartridge]")
+    end = Regex(END).leave_whitespace().suppress().set_name("'")
     application = head + target + PAIR[...] + end
 
-    tapes_verb = _terminal(rf"{START}({names('tapes')}){BLANK}++-", "VTSPolicy VERB -")
+    tapes_verb = _terminal(rf"{START}({_names(vocabulary, 'tapes')}){BLANK}++-", "VTSPolicy VERB -")
     request_verb = _terminal(
-        rf"{START}({names('request')}){BLANK}++-{BLANK}++"
+        rf"{START}({_names(vocabulary, 'request')}){BLANK}++-{BLANK}++"
         rf"(?:({REQUEST.pattern})|ref{EQUALS}({REFERENCE.pattern.pattern})){END_OF_WORD}",
         "VTSPolicy VERB - request",
     )
@@ -83,3 +96,30 @@ def grammar_of(vocabulary: Vocabulary) -> ParserElement:
     # Tabs stay what they are: columns are counted in the text as it was sent.
     grammar: ParserElement = (application | verb).leave_whitespace()
     return grammar.parse_with_tabs()
+
+
+_PAIRS = re.compile(PAIR_WORDS)
+
+
+@lru_cache(maxsize=16)
+def _application_of(vocabulary: Vocabulary) -> re.Pattern[str]:
+    """Return one regular expression for `VTSPolicy FAMILY '...'`: the grammar's terminals in a row.
+
+    As in the grammar, what a terminal has matched is never matched in another way: the groups
+    are atomic.
+    """
+    pairs = rf"((?>(?:{BLANK}++{NAME}{EQUALS}{VALUE}{END_OF_WORD})*))"
+    return re.compile(rf"(?>{_head(vocabulary)})(?>{_target(vocabulary)}){pairs}{END}")
+
+
+def application_tokens(text: str, vocabulary: Vocabulary) -> list[tuple[str | None, ...]] | None:
+    """Return what the grammar makes of a command for an application, in a fraction of its time.
+
+    Nearly all commands are such. None for any other text, right or wrong: ask the grammar.
+    """
+    match = _application_of(vocabulary).match(text)
+    if match is None:
+        return None
+    family, quote, operation, vault, pool, cartridge, _ = match.groups()
+    pairs = _PAIRS.findall(text, *match.span(7))
+    return [(family, quote), (operation, vault, pool, cartridge), *pairs]

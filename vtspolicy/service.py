@@ -33,6 +33,7 @@ from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.ledger import Ledger, Retention, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.metrics import Metrics
@@ -97,6 +98,7 @@ class Service:
     log: Logger = field(factory=lambda: Logger("vtspolicy.service"))
     ledger: Ledger = field(init=False)
     engine: Engine = field(init=False)
+    sessions: Sessions = field(init=False)  # of all host links
     listeners: Listeners = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
@@ -135,19 +137,22 @@ class Service:
             node=configuration.node,
             settle=configuration.settle,
         )
-        self.listeners = Listeners(
+        self.sessions = Sessions(
             link=link,
             hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
+            on_count=self._count_session,
+        )
+        self.listeners = Listeners(
+            sessions=self.sessions,
             limit=configuration.connections,
             on_refused=lambda reason: self.metrics.connections_refused.labels(reason).inc(),
-            on_count=self._count_session,
             on_tls_failure=lambda endpoint: self.metrics.tls_failures.labels(endpoint).inc(),
         )
         for listen in configuration.listen:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
         self.operator = Operator(
-            engine=self.engine, listeners=self.listeners, reread=self.reread, started=0.0
+            engine=self.engine, sessions=self.sessions, reread=self.reread, started=0.0
         )
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
@@ -168,8 +173,8 @@ class Service:
             return
         self.operator.begin()
         await self.listeners.open(self.reactor, configuration.listen)
-        self._know_certificates()
         await self._open_web()
+        self._know_certificates()
         if self._is_over():
             return
         self.engine.watch()
@@ -215,6 +220,7 @@ class Service:
         if where is not None:
             site = site_of(writable=False, names=self._names)
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
+        await self._open_console()
         site = site_of(writable=True)
         self.control = ControlDoor.open(
             self.reactor,
@@ -223,10 +229,29 @@ class Service:
             self.policy.configuration.control_group,
         )
 
+    async def _open_console(self) -> None:
+        """Open the pages for people, if there are any."""
+        console = self.policy.configuration.console
+        if console is None:
+            return
+        from vtspolicy.web.console.opening import open_console  # noqa: PLC0415  Jinja, OpenSSL
+
+        port = await open_console(
+            self.reactor,
+            console,
+            control=self.operator,
+            ledger=self.ledger,
+            policy=self.engine.policy,
+            names=self._names,
+        )
+        self.ports.append(port)
+
     def _names(self) -> set[str]:
-        """Return the names by which the web endpoint may be asked for."""
+        """Return the names by which the web endpoints may be asked for."""
         configuration = self.engine.policy.current.configuration
         own = {configuration.node, socket.gethostname(), *configuration.web_names}
+        if configuration.console is not None:
+            own |= {*configuration.console.names}
         return own | {name.split(".")[0] for name in own} | {"localhost"}
 
     def look_after_control(self) -> None:
@@ -265,7 +290,8 @@ class Service:
 
     def _know_certificates(self) -> None:
         """Keep until when the certificates of the open doors hold: files may change meanwhile."""
-        listeners = [each for each in self.policy.configuration.listen if each.cert is not None]
+        doors = self.policy.configuration.doors.values()
+        listeners = [each for each in doors if each.cert is not None]
         if not listeners:
             return
         from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
@@ -311,6 +337,7 @@ class Service:
         if self.control is not None:
             await self.control.close()
         await self.listeners.close()
+        await self.sessions.close()
         self.engine.wait_timeouts.close()
         await hung_up
         await self.ledger.close()

@@ -1,15 +1,19 @@
 """The life of a host's connection, and what may keep its input waiting meanwhile."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
+from attrs import frozen
 from automat import TypeMachineBuilder
-from automat._typed import TypedState, TypeMachine  # the names for annotations
+from automat._typed import TypedDataState, TypeMachine  # the names for annotations
 
 
 class SessionState(StrEnum):
     """Where a connection is in its life."""
 
+    NEW = "new"  # it is not connected yet
     OPEN = "open"  # both sides may send
     HALF_CLOSED = "half-closed"  # the peer sends no more; it stays for its answers
     CLOSING = "closing"  # we have ended it: what is written still goes out, nothing more is said
@@ -24,8 +28,32 @@ class Pause(StrEnum):
     HELD = "held"  # the server stops
 
 
+class SessionData:
+    """What a connection has in one state of its life, such as timers: nothing, in this class."""
+
+    def active(self) -> None:
+        """Something was received or sent."""
+
+    def identified(self) -> None:
+        """It is known which hosts the peer is, or they have changed."""
+
+    def leave(self) -> None:
+        """The connection is in another state: nothing may be left of this one."""
+
+
+@frozen
+class SessionCore:
+    """A connection, as far as its life needs it."""
+
+    enter: Callable[[SessionState], SessionData] = lambda _: SessionData()
+    # makes what it has in a state, when it comes there
+
+
 class SessionLife(Protocol):
-    """What can happen to a connection; each answers the state that follows."""
+    """What can happen to a connection; each answers the state after it, if there is one."""
+
+    def connect(self) -> SessionState:
+        """It is there: both sides may send."""
 
     def end_input(self) -> SessionState:
         """The peer sends no more."""
@@ -36,9 +64,18 @@ class SessionLife(Protocol):
     def lose(self) -> SessionState:
         """It is gone, whichever side ended it."""
 
+    def active(self) -> None:
+        """Something was received or sent."""
+
+    def identified(self) -> None:
+        """It is known which hosts the peer is, or they have changed."""
+
 
 TRANSITIONS = (
     # state                     what happens           state after
+    (SessionState.NEW, SessionLife.connect, SessionState.OPEN),
+    (SessionState.NEW, SessionLife.close, SessionState.CLOSED),
+    (SessionState.NEW, SessionLife.lose, SessionState.CLOSED),
     (SessionState.OPEN, SessionLife.end_input, SessionState.HALF_CLOSED),
     (SessionState.OPEN, SessionLife.close, SessionState.CLOSING),
     (SessionState.OPEN, SessionLife.lose, SessionState.CLOSED),
@@ -54,22 +91,54 @@ TRANSITIONS = (
 """The life cycle of a connection, to be read as a table; what is not in it cannot happen."""
 
 
-def _session_machine() -> (
-    "tuple[TypeMachine[SessionLife, object], dict[SessionState, TypedState[SessionLife, object]]]"
-):
-    builder = TypeMachineBuilder(SessionLife, object)
-    states = {each: builder.state(each.value) for each in SessionState}
+State = TypedDataState[SessionLife, SessionCore, SessionData, []]
+
+
+def _session_machine() -> "tuple[TypeMachine[SessionLife, SessionCore], dict[SessionState, State]]":
+    builder = TypeMachineBuilder(SessionLife, SessionCore)
+    builder.state("before its life")  # Automat's own first state has no data
+    states: dict[SessionState, State] = {
+        each: builder.state(each.value, partial(_enter, each)) for each in SessionState
+    }
     for before, happening, after in TRANSITIONS:
-        states[before].upon(happening).to(states[after]).returns(after)
+        # mypy sees only that both have data, not that it is of one kind.
+        states[before].upon(happening).to(states[after])(partial(_follow, before, after))
+    for state in states.values():
+        state.upon(SessionLife.active).loop()(_active)
+        state.upon(SessionLife.identified).loop()(_identified)
     return builder.build(), states
+
+
+def _enter(state: SessionState, _life: SessionLife, core: SessionCore) -> SessionData:
+    return core.enter(state)
+
+
+def _follow(
+    before: SessionState,
+    after: SessionState,
+    _life: SessionLife,
+    _core: SessionCore,
+    data: SessionData,
+) -> SessionState:
+    if after is not before:
+        data.leave()
+    return after
+
+
+def _active(_life: SessionLife, _core: SessionCore, data: SessionData) -> None:
+    data.active()
+
+
+def _identified(_life: SessionLife, _core: SessionCore, data: SessionData) -> None:
+    data.identified()
 
 
 _MACHINE, _STATES = _session_machine()
 
 
-def life(state: SessionState = SessionState.OPEN) -> SessionLife:
-    """Return the life of a connection that is in `state`.
+def life(core: SessionCore | None = None, state: SessionState = SessionState.NEW) -> SessionLife:
+    """Return the life of a connection that is in `state`; without `core` it has no data.
 
     An input that TRANSITIONS does not have for the state raises `automat.NoTransition`.
     """
-    return _MACHINE(None, _STATES[state])
+    return _MACHINE(core or SessionCore(), _STATES[state], partial(_enter, state))

@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import VTSPOLICY
-from ports import free_ports
+
+from tests.harness.ports import free_ports
+from tests.harness.site import VTSPOLICY
 
 ROOT = Path(__file__).parents[2]
 

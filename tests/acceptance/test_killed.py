@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE, event
 
+from tests.harness.site import PATIENCE, event
 from vtspolicy.runner import identity, keeper
 from vtspolicy.runner.link import PROGRAM
 

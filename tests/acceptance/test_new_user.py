@@ -6,7 +6,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import PATIENCE, VTSPOLICY, event
+
+from tests.harness.site import PATIENCE, VTSPOLICY, event
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 ref=one'"
 

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE, VTSPOLICY, Site, event
+
+from tests.harness.site import PATIENCE, VTSPOLICY, Site, event
 
 RULES = """
 applications:

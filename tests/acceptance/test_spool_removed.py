@@ -3,7 +3,7 @@
 import shutil
 import time
 
-from conftest import PATIENCE
+from tests.harness.site import PATIENCE
 
 
 def in_time(true):

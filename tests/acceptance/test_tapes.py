@@ -7,7 +7,8 @@ from datetime import datetime
 from urllib.request import urlopen
 
 import pytest
-from conftest import PATIENCE, event
+
+from tests.harness.site import PATIENCE, event
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 r=14,d ref=copy'"
 

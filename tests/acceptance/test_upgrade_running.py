@@ -6,9 +6,9 @@ import time
 from contextlib import closing
 
 import pytest
-from conftest import PATIENCE, Site, event
-from released import Program
 
+from tests.harness.released import Program
+from tests.harness.site import PATIENCE, Site, event
 from vtspolicy.ledger.sql import migrations
 
 CONFIGURATION = r"""

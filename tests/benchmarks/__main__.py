@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from . import accept, crowd, latency, memory, others, rules, run, start, stream
+from . import accept, crowd, growth, latency, memory, others, rules, run, start, stream
 from .ground import fsyncs
 from .size import QUICK, Size
 from .table import Line, as_json, as_text, machine, percentile
@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, Measure] = {
     "crowd": crowd.measure,
     "grammar": others.grammar,
     "disk": others.disk,
+    "growth": growth.measure,  # last: files were removed, which slows down the making of others
 }
 
 

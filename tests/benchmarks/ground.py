@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.ports import free_ports
+from tests.harness.ports import free_ports
 from vtspolicy.runner.spool import Spool
 
 TAPES = 100
@@ -26,10 +26,12 @@ ledger: sqlite:///{ledger}
 spool: {root}/spool
 vaults: {{VAULT01: {root}/VAULT01}}
 connections: 2000
-hosts:
-  NSK1: {{peers: [127.0.0.1], systems: ['\NSK1'], vaults: [VAULT01], families: [DSK]}}
-  NSK2: {{peers: [127.0.0.2], systems: ['\NSK2'], vaults: [VAULT01], families: [DSK]}}
 rules: [rules.yaml]
+hosts:
+  NSK1: {{peers: [127.0.0.1], systems: ['\NSK1'], vaults: [VAULT01], families: [DSK, Cancel]}}
+  NSK2: {{peers: [127.0.0.2], systems: ['\NSK2'], vaults: [VAULT01], families: [DSK]}}
+"""
+HOST = r"""  H{number}: {{peers: [10.1.{high}.{low}], systems: ['\H{number}'], vaults: [VAULT01]}}
 """
 
 RULES = """
@@ -99,10 +101,19 @@ class Link:
 class Server:
     """One server with its site; `with` starts it and leaves nothing behind."""
 
-    def __init__(self, root: Path, ledger: Path | None = None, *, rules: str = RULES) -> None:
+    def __init__(
+        self,
+        root: Path,
+        ledger: Path | None = None,
+        *,
+        rules: str = RULES,
+        hosts: int = 0,  # more than the two that send
+        web: bool = False,
+    ) -> None:
         self.root = root
         self.ledger = ledger or root / "ledger.db"
-        self.port, self.unwrapped = free_ports(2)
+        self.port, self.unwrapped, self.web = free_ports(3)
+        self.has_web = web
         self.process: subprocess.Popen[bytes] | None = None
         for pool in ("RUN", "HELD", "DENIED"):
             (root / "VAULT01" / pool).mkdir(parents=True, exist_ok=True)
@@ -111,6 +122,9 @@ class Server:
         written = CONFIGURATION.format(
             root=root, ledger=self.ledger, port=self.port, unwrapped=self.unwrapped
         )
+        for number in range(hosts):
+            written += HOST.format(number=number, high=number // 250, low=number % 250)
+        written += f'web: "tcp:port={self.web}:interface=127.0.0.1"\n' if web else ""
         (root / "vtspolicy.yaml").write_text(written)
         (root / "rules.yaml").write_text(rules)
 
@@ -131,15 +145,25 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
+        self._reach(self.port)
+        seconds = time.perf_counter() - begun
+        for port in (self.unwrapped, *([self.web] if self.has_web else [])):
+            self._reach(port)
+        return seconds
+
+    def _reach(self, port: int) -> None:
+        """Wait until a port answers."""
+        begun = time.perf_counter()
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 5).close()
+                socket.create_connection(("127.0.0.1", port), 5).close()
             except OSError:
-                if self.process.poll() is not None or time.perf_counter() - begun > PATIENCE:
+                ended = self.process is None or self.process.poll() is not None
+                if ended or time.perf_counter() - begun > PATIENCE:
                     raise RuntimeError((self.root / "server.log").read_text()) from None
                 time.sleep(0.002)
             else:
-                return time.perf_counter() - begun
+                return
 
     def stop(self) -> None:
         """End the server, then what it left running; the keeper ends by itself."""

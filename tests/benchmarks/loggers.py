@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tests.ports import free_ports
+from tests.harness.ports import free_ports
 
 from .ground import NOISE, PATIENCE
 from .peers import NotInstalled, cache, program, running

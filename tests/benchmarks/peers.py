@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.ports import free_ports
+from tests.harness.ports import free_ports
 
 from .ground import PATIENCE
 

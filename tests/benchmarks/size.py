@@ -23,6 +23,9 @@ class Size:
     bad: int = 100  # of them, slow or silent
     crowd_rate: int = 200  # commands a second over all the others
     crowd_seconds: float = 5.0
+    tapes: int = 100_000  # in two pools, each with a command
+    hosts: int = 1000
+    notices: int = 50_000  # that wait for one host
     texts: int = 200  # for the grammar
     tape_mib: int = 1024  # for the disk archive
 
@@ -44,6 +47,9 @@ QUICK = Size(
     bad=10,
     crowd_rate=100,
     crowd_seconds=0.5,
+    tapes=200,
+    hosts=20,
+    notices=500,
     texts=20,
     tape_mib=8,
 )

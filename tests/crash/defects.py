@@ -82,8 +82,8 @@ def _believe_that_notices_arrive() -> None:
     def tell_and_confirm(self: Any, notice: Any) -> None:
         tell(self, notice)
         if notice.id is not None:
-            self._unconfirmed.pop(notice.id, None)
-            self._confirm([notice.id])
+            self._delivery._unconfirmed.pop(notice.id, None)
+            self.delivered([notice.id])
 
     HostSession.tell = tell_and_confirm  # type: ignore[method-assign]
 

@@ -113,9 +113,9 @@ def _in_notices(fuse: Fuse) -> None:
     """Count the notices that are written to sessions, and their confirmations."""
     from vtspolicy.hosts.session import HostSession
 
-    tell, confirm = HostSession.tell, HostSession._confirm
+    tell, confirm = HostSession.tell, HostSession.delivered
     HostSession.tell = lambda self, notice: fuse.around(lambda: tell(self, notice))  # type: ignore[method-assign]
-    HostSession._confirm = lambda self, ids: fuse.around(lambda: confirm(self, ids))  # type: ignore[method-assign]
+    HostSession.delivered = lambda self, ids: fuse.around(lambda: confirm(self, ids))  # type: ignore[method-assign]
 
 
 # SQLite's own interface to the system: the first fields of its structures.

@@ -13,8 +13,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ports import free_ports
-
+from tests.harness.ports import free_ports
 from vtspolicy.notices import read_line
 from vtspolicy.testing.display import display
 

@@ -15,8 +15,8 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from ports import free_ports
 
+from tests.harness.ports import free_ports
 from vtspolicy.notices import read_line
 from vtspolicy.runner.link import PROGRAM
 

@@ -1,7 +1,6 @@
 """TLS: a host is who its certificate says, and no other host gets in or holds a place."""
 
 import datetime as dt
-import ipaddress
 import re
 import signal
 import socket
@@ -16,18 +15,21 @@ from urllib.request import urlopen
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from ports import free_ports
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactor, StringTransport
 
+from tests.harness.certificates import Authority
+from tests.harness.ports import free_ports
 from vtspolicy.config.endpoints import why_no_server
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.hosts.certificates import accepts_no_client
 from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Listeners, _Door, server_endpoint
+from vtspolicy.hosts.peers import ConnectingPeer
+from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
 
@@ -53,58 +55,6 @@ RULES = "rules:\n  - {rule: nothing, deny: this site only answers}\n"
 DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC"
 
 ASK = r"26-11-22 02:14:09 \NSK1.$ZBAT  TANDEM.EMS.L01  001234 VTSPolicy Status - 99"
-
-
-class Authority:
-    """Signs certificates, as `openssl x509 -req -CA` does; they hold from `begin` to `end`."""
-
-    def __init__(self, folder, *, begin=-0.1, end=100, above=None):
-        self.folder = folder
-        self.begin, self.end = dt.timedelta(days=begin), dt.timedelta(days=end)
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
-        itself = self._builder(self.name, self.key, issuer=above)
-        itself = itself.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
-        self.file = folder / "authority.pem"
-        self._write(self.file, itself.sign((above or self).key, hashes.SHA256()))
-
-    def _builder(self, subject, key, issuer=None):
-        now = dt.datetime.now(dt.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name((issuer or self).name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now + self.begin)
-            .not_valid_after(now + self.end)
-        )
-
-    @staticmethod
-    def _write(path, certificate):
-        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def certify(self, name, usage=()):
-        """Write NAME.pem and NAME.key, and return both paths; `usage` is the extended key usage."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        named = self._builder(subject, key).add_extension(
-            x509.SubjectAlternativeName([address]), critical=False
-        )
-        if usage:
-            named = named.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
-        certificate, private = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        self._write(certificate, named.sign(self.key, hashes.SHA256()))
-        private.touch(mode=0o600)
-        private.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return certificate, private
 
 
 class Server:
@@ -490,13 +440,8 @@ def door():
     """A TLS door without a network, and why it refused."""
     clock = Clock()
     refused = []
-    doors = Listeners(
-        link=SimpleNamespace(reactor=clock),
-        hosts=tuple,
-        limit=2,
-        on_refused=refused.append,
-        on_count=lambda *_: None,
-    )
+    sessions = Sessions(link=SimpleNamespace(reactor=clock), hosts=tuple, on_count=lambda *_: None)
+    doors = Listeners(sessions=sessions, limit=2, on_refused=refused.append)
     file = Path("unused.pem")
     listen = Listen(endpoint="tls:port=1", key=file, cert=file, clients=file)
     return SimpleNamespace(door=_Door(doors, listen), doors=doors, clock=clock, refused=refused)
@@ -532,16 +477,17 @@ class Taken:
 
     def __init__(self, name):
         self.hosts = (Host(name=name),)
+        self.peer = ConnectingPeer(address="192.0.2.1")
 
 
 def test_a_door_whose_places_are_taken_begins_no_handshake(door):
-    door.doors.sessions.update(Taken(f"NSK{nth}") for nth in range(door.doors.limit))
+    door.doors.sessions.all.update(Taken(f"NSK{nth}") for nth in range(door.doors.limit))
     assert knock(door) is None
     assert door.refused == ["full"]
 
 
 def test_a_door_begins_a_handshake_where_a_host_has_several_places(door):
-    door.doors.sessions.update(Taken("NSK1") for _ in range(door.doors.limit))
+    door.doors.sessions.all.update(Taken("NSK1") for _ in range(door.doors.limit))
     assert knock(door) is not None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from attrs import define, evolve, field, frozen
-from links import GONE, Wire
+from links import GONE, Wire, a_session
 from twisted.internet.defer import Deferred, execute
 from twisted.logger import globalLogPublisher
 
@@ -20,9 +20,8 @@ from vtspolicy.control import Refused
 from vtspolicy.engine.assembly import assemble
 from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy
-from vtspolicy.events.decoder import decoder
 from vtspolicy.grammar import load_vocabulary
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import Link
 from vtspolicy.jobs import JobState
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import read_line
@@ -314,7 +313,7 @@ class World:
         )
         self.operator = Operator(
             engine=self.engine,
-            listeners=SimpleNamespace(sessions=self.sessions),
+            sessions=SimpleNamespace(all=self.sessions),
             reread=lambda: self.site.reader,
             started=0.0,
         )
@@ -366,12 +365,7 @@ class World:
     # The hosts
 
     def connect(self, host, *, format="json", arrives=True):  # noqa: A002 (the configuration's)
-        session = HostSession(
-            self.link,
-            hosts=(self.site.configuration.hosts[host],),
-            address="10.0.0.9",
-            decoder=decoder(format),
-        )
+        session = a_session(self.link, self.site.configuration.hosts[host], format=format)
         session.makeConnection(HostWire(self, host, arrives=arrives))
         self.sessions.append(session)
         self.settle()
@@ -385,7 +379,7 @@ class World:
     def of(self, host, format="json"):  # noqa: A002
         """The newest live session of a host, made if there is none."""
         for session in reversed(self.sessions):
-            known = session.hosts[0].name == host and session.wire == format
+            known = session.hosts[0].name == host and session.wire.format == format
             if known and session.is_live and session.transport.reads:
                 return session
         return self.connect(host, format=format)
@@ -418,7 +412,7 @@ class World:
     def acknowledge(self, host):
         """The host says what it has got."""
         for session in list(self.sessions):
-            if session.hosts[0].name != host or session.wire != "json":
+            if session.hosts[0].name != host or session.wire.format != "json":
                 continue
             if session.transport.arrives:
                 numbers = [n.number for n in self.mail[host].notices if n.number is not None]

@@ -10,7 +10,9 @@ from vtspolicy.config.model import Host
 from vtspolicy.engine.assembly import LedgerStore
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.events.decoder import decoder
+from vtspolicy.hosts import wires
 from vtspolicy.hosts.outbox import Outbox
+from vtspolicy.hosts.peers import ConnectingPeer
 from vtspolicy.hosts.session import HostSession, Link
 from vtspolicy.ledger import NoticeRecords
 from vtspolicy.notices import Notice, Word, read_line
@@ -22,6 +24,12 @@ GONE = Failure(ConnectionDone())
 
 def a_host(name="NSK1", **more):
     return Host(name=name, peers=("10.0.0.9",), systems=(f"\\{name}",), **more)
+
+
+def a_session(link, *hosts, address="10.0.0.9", format="ems"):  # noqa: A002 (the configuration's)
+    """A session of hosts that has come in through a listener, and is not connected yet."""
+    peer = ConnectingPeer(address=address)
+    return HostSession(link, peer=peer, hosts=hosts, wire=wires.Wire(decoder=decoder(format)))
 
 
 class Wire(StringTransport):
@@ -123,12 +131,7 @@ class Bench:
 
     def connect(self, *hosts, format="ems"):  # noqa: A002 (the word of the configuration)
         """A session of a host, its format known, its backlog loaded."""
-        session = HostSession(
-            self.link,
-            hosts=hosts or (a_host(),),
-            address="10.0.0.9",
-            decoder=decoder(format),
-        )
+        session = a_session(self.link, *(hosts or (a_host(),)), format=format)
         session.makeConnection(Wire())
         self.clock.settle()
         return session

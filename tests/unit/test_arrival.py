@@ -4,7 +4,7 @@ import socket
 import struct
 
 import pytest
-from links import Bench, Wire, a_host
+from links import Bench, Wire, a_host, a_session
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import ITCPTransport
@@ -12,9 +12,8 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 from zope.interface import directlyProvides
 
-from vtspolicy.events.decoder import decoder
 from vtspolicy.hosts.arrival import KEEPALIVE, SILENCE, is_broken, is_silent, keep_alive
-from vtspolicy.hosts.session import PRESENCE, HostSession
+from vtspolicy.hosts.presence import PRESENCE
 from vtspolicy.notices import Word
 from vtspolicy.sessions import Pause
 
@@ -55,9 +54,7 @@ class HostsOverTcp(TestCase):
     def test_the_system_of_a_host_is_asked_after_a_minute_whether_it_is_still_there(self):
         bench, made = Bench(), Deferred()
         self.addCleanup(bench.ledger.destroy)
-        session = HostSession(
-            bench.link, hosts=(a_host(),), address="127.0.0.1", decoder=decoder("ems")
-        )
+        session = a_session(bench.link, a_host(), address="127.0.0.1")
 
         def build():
             reactor.callLater(0, made.callback, None)  # by then it is connected
@@ -116,9 +113,9 @@ def test_silent_is_who_owes_an_answer_for_long(retransmits, probes, seconds, sil
 
 def test_the_notices_of_a_vanished_peer_go_another_way(monkeypatch):
     silent = []
-    monkeypatch.setattr("vtspolicy.hosts.session.is_silent", silent.__contains__)
+    monkeypatch.setattr("vtspolicy.hosts.presence.is_silent", silent.__contains__)
     bench = Bench()
-    session = HostSession(bench.link, hosts=(a_host(),), address="::", decoder=decoder("ems"))
+    session = a_session(bench.link, a_host(), address="::")
     session.makeConnection(Lower())
     bench.clock.settle()
     bench.push(Word.COMPLETED)

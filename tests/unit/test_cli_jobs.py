@@ -17,7 +17,7 @@ from vtspolicy.cli.control import cancel, drain, release_lock, reload, trust_clo
 from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.retry import retry
 from vtspolicy.cli.status import status
-from vtspolicy.cli.tables import Column, clock, duration, instant, recent, table
+from vtspolicy.cli.tables import Column, clock, instant, recent, table
 from vtspolicy.cli.tape_orders import restore
 from vtspolicy.cli.why import why
 from vtspolicy.client import SOCKET, reachable
@@ -27,6 +27,7 @@ from vtspolicy.ledger import Ending, Intake, JobRecords, RequestRecords, open_le
 from vtspolicy.ledger.notices import Pending
 from vtspolicy.ledger.sqlite.database_file import open_file
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Why
+from vtspolicy.readable import duration
 from vtspolicy.records import plain
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work

@@ -110,7 +110,7 @@ def test_what_is_not_given_is_as_the_table_of_keys_says(site):
 
 
 def test_every_key_of_the_table_is_a_field_and_every_field_a_key():
-    own = {"file", "warnings", "places", "whole", "vaults_without"}
+    own = {"file", "warnings", "places", "whole", "vaults_without", "people"}
     assert set(KEYS) == {each.name for each in Configuration.__attrs_attrs__} - own
 
 
@@ -257,7 +257,6 @@ def test_a_configuration_that_nothing_can_reach_is_a_warning(site):
 
 NOT_BUILT = {
     "dial": ("[{host: NSK1, endpoint: 'tcp:host=10.0.0.9:port=23'}]", "configure `listen`"),
-    "console": ("{endpoint: 'tls:port=7443'}", "orders are commands"),
 }
 
 

@@ -192,7 +192,11 @@ def test_every_dependency_has_a_line_that_says_why():
     assert named == declared()
 
 
-IMPORTED_AS = {"pyyaml": "yaml", "prometheus-client": "prometheus_client"}
+IMPORTED_AS = {
+    "argon2-cffi": "argon2",
+    "prometheus-client": "prometheus_client",
+    "pyyaml": "yaml",
+}
 
 COME_WITH = {
     "OpenSSL": "twisted",  # by its [tls]

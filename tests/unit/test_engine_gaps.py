@@ -289,7 +289,7 @@ def test_an_answer_that_cannot_be_written_keeps_no_job_from_its_turn(world, monk
 def test_a_reload_names_what_it_does_not_change(world):
     before = world.site.configuration
     after = evolve(before, settle=9.0, connections=9, output=9, waiting=9)
-    world.operator.listeners = SimpleNamespace(renew=lambda: None)
+    world.operator.sessions = SimpleNamespace(renew=lambda: None)
     world.operator.reread = lambda: evolve(world.site.reader, configuration=after)
     told = []
     world.operator.reload("operator alice").addCallback(told.append)
@@ -299,7 +299,7 @@ def test_a_reload_names_what_it_does_not_change(world):
 
 def test_a_server_keeps_its_name_until_the_next_start_whatever_a_reload_reads(world):
     configuration = evolve(world.site.configuration, node="newname.example.com")
-    world.operator.listeners = SimpleNamespace(renew=lambda: None)
+    world.operator.sessions = SimpleNamespace(renew=lambda: None)
     world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
     for _ in range(2):  # and it says so each time
         told = []
@@ -367,7 +367,7 @@ def take_away(world, **rights):
     if rights:
         hosts["NSK1"] = evolve(own, **rights)
     configuration = evolve(world.site.configuration, hosts=hosts)
-    world.operator.listeners = SimpleNamespace(renew=lambda: None, sessions=())
+    world.operator.sessions = SimpleNamespace(renew=lambda: None, all=())
     world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
     world.operator.reload("operator alice")
     for session in world.sessions:

@@ -36,7 +36,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.listeners = None
+    world.operator.sessions = None
     yield world
     world.close()
 

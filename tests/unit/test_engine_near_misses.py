@@ -38,7 +38,7 @@ def logged():
 
 def answers(world, data, *, plain=True):
     session = world.connect("NSK1", format="ems")
-    session._decoder = decoder("ems", plain=plain)
+    session.wire.decoder = decoder("ems", plain=plain)
     session.dataReceived(data)
     world.clock.pass_time(1)
     world.settle()

@@ -24,8 +24,8 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    doors = SimpleNamespace(sessions=(), hold=lambda: None, let_go=lambda: None)
-    world.operator.listeners = doors
+    doors = SimpleNamespace(all=(), hold=lambda: None, let_go=lambda: None)
+    world.operator.sessions = doors
     yield world
     world.close()
 

@@ -13,7 +13,7 @@ from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.commands.receiving import MOST_KEPT, MOST_TEXT, Backlog, Kept
 from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.events.event import Event
-from vtspolicy.hosts.session import LINGER
+from vtspolicy.hosts.session_life import LINGER
 from vtspolicy.jobs import RequestState
 from vtspolicy.notices import Word
 from vtspolicy.sessions import SessionState
@@ -33,7 +33,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.listeners = SimpleNamespace(renew=lambda: None, sessions=world.sessions)
+    world.operator.sessions = SimpleNamespace(renew=lambda: None, all=world.sessions)
     yield world
     world.close()
     assert not world.violations

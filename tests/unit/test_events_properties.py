@@ -1,5 +1,7 @@
 """What holds for any input: cuts change nothing, and the fast mode finds all that the slow does."""
 
+import re
+
 from attrs import evolve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -112,6 +114,22 @@ def test_any_cutting_into_chunks_gives_the_same_items(data, form_and_soup, wrapp
 
     assert run(pieces, data.draw(cut(soup))) == run(whole, [soup])
     assert pieces.counted == whole.counted
+
+
+near_dates = st.text("\n\t 0-9xV\xbb", max_size=14).map(lambda text: text.encode("latin-1"))
+date_lines = st.sampled_from(
+    [b"26-11-22 x", b"26-11-22\tx", b"26-11-22x", b" 26-11-22 x", b"6-11-22 "]
+)
+
+
+@given(st.data(), st.lists(st.one_of(date_lines, near_dates), min_size=1))
+def test_each_line_that_begins_with_a_date_is_counted_once(data, lines):
+    display = b"\n".join(lines) + b"\n"
+    reading = decoder("ems", limits=Limits(line=400))
+
+    assert run(reading, data.draw(cut(display))) == []
+    dates = [line for line in display.split(b"\n") if re.match(rb"\d\d-\d\d-\d\d[ \t]", line)]
+    assert reading.counted.events == len(dates)
 
 
 WRITER_ALONE = b"   26-11-22 02:14:09 \\NSK1.$ZBAT TANDEM.EMS.L01 00512 3,14 $X:\n"

@@ -4,10 +4,12 @@ from attrs import evolve
 from grammar_texts import commands, edits, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyparsing import ParseException
 
 from vtspolicy.grammar import CommandError, diagnose, format_command, parse, shipped
 from vtspolicy.grammar.diagnosis import explain
 from vtspolicy.grammar.drawing import draw
+from vtspolicy.grammar.syntax import application_tokens, grammar_of
 from vtspolicy.grammar.values import plain_quotes
 
 DRAWN = draw(shipped())
@@ -54,6 +56,27 @@ def test_any_edit_parses_or_is_explained_within_the_text(command, data):
         assert explain(text, shipped()).message == UNEXPLAINED
         DRAWN.parse_string(plain_quotes(text), parse_all=True)
         assert parse(format_command(found)).targets == found.targets
+
+
+def grammar_tokens(text):
+    """Return what the grammar makes of a text; None if nothing, or of a verb."""
+    try:
+        head, *rest = grammar_of(shipped()).parse_string(text).as_list()
+    except ParseException:
+        return None
+    return [head, *rest] if shipped().families[head[0]].takes == "path" else None
+
+
+@given(
+    commands(), st.sampled_from(["'", '"']), st.sampled_from([" ", "\t", "\r\n ", "  "]), st.data()
+)
+@settings(max_examples=500)
+def test_one_expression_reads_applications_as_the_grammar_does(command, quote, blank, data):
+    text = format_command(command).replace("'", quote).replace(" ", blank)
+    for _ in range(data.draw(st.integers(0, 2))):
+        text = plain_quotes(data.draw(edits(text)))
+
+    assert application_tokens(text, shipped()) == grammar_tokens(text)
 
 
 @given(st.text(max_size=60).map(lambda rest: f"VTSPolicy {rest}"))

@@ -19,6 +19,7 @@ ledger          acceptance/test_new_user.py::test_a_server_that_cannot_start_say
 spool           acceptance/test_new_user.py::test_a_server_that_cannot_start_says_why_in_one_line
 control_group   unit/test_who_acts.py::test_members_of_the_control_group_can_pass_to_the_socket_and_no_further
 web             acceptance/test_new_user.py::test_metrics_health_and_readiness_are_served
+console         acceptance/test_console.py::test_the_form_leads_back_to_where_somebody_wanted_to_go
 web_names       unit/test_web_bounds.py::test_a_request_for_a_name_of_others_is_forbidden
 vaults          unit/test_vaults.py::test_all_tapes_of_all_vaults_are_listed
 hosts           unit/test_rights.py::test_a_peer_is_known_by_its_address_and_its_certificate
@@ -41,6 +42,12 @@ plain           unit/test_events_ems.py::test_among_headers_a_plain_command_is_r
 key             integration/test_tls.py::test_a_host_is_known_by_the_name_in_its_certificate
 cert            integration/test_tls.py::test_send_speaks_tls
 clients         integration/test_tls.py::test_a_certificate_of_another_authority_does_not_do
+console:
+endpoint        acceptance/test_console.py::test_with_tls_the_cookie_is_for_this_server_alone
+key             acceptance/test_console.py::test_with_tls_the_cookie_is_for_this_server_alone
+cert            acceptance/test_console.py::test_with_tls_the_cookie_is_for_this_server_alone
+people          unit/test_people.py::test_people_are_read_with_their_roles_and_hosts
+names           acceptance/test_console.py::test_another_name_is_refused
 vaults:
 root            unit/test_vaults.py::test_all_tapes_of_all_vaults_are_listed
 without         unit/test_tapes_model.py::test_what_the_site_has_accepted_is_done_without_leases

@@ -54,7 +54,7 @@ def test_a_metric_keeps_its_name_and_its_labels(name, labels):
 def world():
     site = Site()
     world = World(site)
-    world.operator.listeners = SimpleNamespace(sessions=())
+    world.operator.sessions = SimpleNamespace(all=())
     yield world
     world.close()
     site.remove()
@@ -107,7 +107,7 @@ rules:
 
 def test_what_a_reload_removes_is_shown_no_more(world):
     site = world.site
-    world.operator.listeners = SimpleNamespace(sessions=(), renew=lambda: None)
+    world.operator.sessions = SimpleNamespace(all=(), renew=lambda: None)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'", 1)
     of_hosts = ("notices_pending", "notices_oldest_seconds", "host_connected")
     last_event = "host_last_event_timestamp_seconds"
@@ -140,7 +140,7 @@ def last_events(world):
 def test_whatever_a_host_sends_is_a_sign_of_it_and_silence_counts_from_the_start(world):
     began = world.clock.seconds()
     session = world.connect("NSK1", format="ems")
-    world.operator.listeners = SimpleNamespace(sessions=[session])
+    world.operator.sessions = SimpleNamespace(all=[session])
     world.clock.pass_time(100.0)
     assert last_events(world) == {"NSK1": began, "NSK2": began}
     session.dataReceived(NOISE * 100)
@@ -170,7 +170,7 @@ def paused(world):
 
 def test_a_pause_of_hosts_that_do_not_read_is_counted_while_it_lasts(world):
     sessions = [world.connect(name, format="ems") for name in ("NSK1", "NSK2")]
-    world.operator.listeners = SimpleNamespace(sessions=sessions)
+    world.operator.sessions = SimpleNamespace(all=sessions)
     so_far = 0.0
     for _ in range(2):
         world.clock.pass_time(5.0)
@@ -191,7 +191,7 @@ def test_a_full_queue_is_a_pause_while_as_much_is_kept_as_may_be(world):
     world.engine.policy.current = evolve(world.site.reader, configuration=configuration)
     world.engine.queue.drain()
     session = world.connect("NSK1", format="ems")
-    world.operator.listeners = SimpleNamespace(sessions=[session])
+    world.operator.sessions = SimpleNamespace(all=[session])
     archive = b"VTSPolicy DSK 'archive /VAULT01/PAY/P00000'\n"
     session.dataReceived(archive * MOST_KEPT)
     world.clock.pass_time(10.0)

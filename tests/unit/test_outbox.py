@@ -11,9 +11,11 @@ from twisted.internet.testing import MemoryReactorClock
 
 from vtspolicy.config.model import Listen
 from vtspolicy.events.event import Acknowledgement
-from vtspolicy.hosts.listener import RECORDING, STRANGERS, Listeners
+from vtspolicy.hosts.delivery import CONFIRM
+from vtspolicy.hosts.listener import STRANGERS, Listeners
 from vtspolicy.hosts.outbox import AGAIN, PAGE, UNDECIDED
-from vtspolicy.hosts.session import CONFIRM, STRANGER_PATIENCE
+from vtspolicy.hosts.session_life import STRANGER_PATIENCE
+from vtspolicy.hosts.sessions import RECORDING, Sessions
 from vtspolicy.ledger import LedgerError
 from vtspolicy.notices import Word
 from vtspolicy.sessions import SessionState
@@ -328,13 +330,12 @@ def test_sessions_are_counted_by_host(bench):
 
 def doors(bench, *, limit=1000, hosts=lambda: (a_host(),)):
     refused, counted = [], []
-    doors = Listeners(
+    sessions = Sessions(
         link=bench.link,
         hosts=hosts,
-        limit=limit,
-        on_refused=refused.append,
         on_count=lambda session, change: counted.append((bool(session.hosts), change)),
     )
+    doors = Listeners(sessions=sessions, limit=limit, on_refused=refused.append)
     return doors, refused, counted
 
 
@@ -380,7 +381,7 @@ def test_a_right_that_a_reload_takes_away_is_gone_on_connections_that_are_there(
     door, _, _ = doors(bench, hosts=lambda: tuple(known))
     session = comer(door)
     known[:] = [a_host(families=())]
-    door.renew()
+    door.sessions.renew()
     assert [host.families for host in session.hosts] == [()]
     assert session.is_live
     bench.clock.pass_time(UNDECIDED)
@@ -393,7 +394,7 @@ def test_a_host_that_a_reload_removes_is_sent_away_and_its_notices_wait(bench):
     door, _, counted = doors(bench, hosts=lambda: tuple(known))
     session = comer(door)
     known[:] = []
-    door.renew()
+    door.sessions.renew()
     assert session.transport.disconnecting
     bench.push()
     assert session.transport.told() == []
@@ -409,7 +410,7 @@ def test_a_host_that_a_reload_adds_is_served_on_the_connection_that_is_there(ben
     session = comer(door)
     bench.record()
     known[:] = [a_host()]
-    door.renew()
+    door.sessions.renew()
     bench.clock.pass_time(STRANGER_PATIENCE + 1)
     assert session.is_live
     assert session.transport.told() == [("ACCEPTED", 1)]
@@ -418,8 +419,13 @@ def test_a_host_that_a_reload_adds_is_served_on_the_connection_that_is_there(ben
 
 def closing(door):
     """Close all doors; answers a list that is filled when they are closed."""
+
+    async def close():
+        await door.close()
+        await door.sessions.close()
+
     done = []
-    Deferred.fromCoroutine(door.close()).addCallback(done.append)
+    Deferred.fromCoroutine(close()).addCallback(done.append)
     return done
 
 

@@ -3,7 +3,7 @@
 import pytest
 from links import Bench, a_host
 
-from vtspolicy.hosts.session import CONFIRM
+from vtspolicy.hosts.delivery import CONFIRM
 from vtspolicy.notices import Word
 
 

@@ -7,12 +7,10 @@ from engines import Site, World
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from links import Bench, Wire, a_host
+from links import Bench, Wire, a_host, a_session
 
-from vtspolicy.events.decoder import decoder
 from vtspolicy.hosts import outbox
 from vtspolicy.hosts.outbox import PAGE
-from vtspolicy.hosts.session import HostSession
 from vtspolicy.notices import Word
 
 STRICT = a_host(acknowledge=True)
@@ -250,12 +248,7 @@ class Roads(RuleBasedStateMachine):
     @precondition(lambda self: len(self.live) < 3)
     @rule(is_cut=st.booleans())
     def connect(self, is_cut):
-        session = HostSession(
-            self.bench.link,
-            hosts=self.hosts,
-            address="10.0.0.9",
-            decoder=decoder("json"),
-        )
+        session = a_session(self.bench.link, *self.hosts, format="json")
         session.makeConnection(Road(self.arrived, is_cut=is_cut and self.acknowledges))
         self.live.append(session)
 

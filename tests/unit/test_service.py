@@ -318,9 +318,9 @@ def test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed(wo
 def test_a_stop_starts_nothing_and_judges_no_end_from_its_first_moment(world, serve):
     world.send("NSK1", ORDER)
     service = serve()
-    runner, doors, starts = service.engine.runner, service.listeners, list(world.machine.starts)
+    runner, doors, starts = service.engine.runner, service.sessions, list(world.machine.starts)
     assert runner.watched == ("000001-1",)
-    doors.sessions.add(Still(doors.sessions))
+    doors.all.add(Still(doors.all))
     stopped = Deferred.fromCoroutine(service.stop())
     give(service.operator, ORDER.replace("O00000", "O00001"))
     world.clock.pass_time(1.0, 0.1)

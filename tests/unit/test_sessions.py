@@ -6,27 +6,19 @@ import pytest
 from automat import NoTransition
 from hypothesis import given
 from hypothesis import strategies as st
-from links import GONE, Bench, Wire, a_host
+from links import GONE, Bench, Wire, a_host, a_session
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
-from vtspolicy.events.decoder import decoder
-from vtspolicy.hosts.session import (
-    CONFIRM,
-    FAREWELL,
-    LINGER,
-    PARTING,
-    STRANGER_PATIENCE,
-    UNCONFIRMED,
-    HostSession,
-)
+from vtspolicy.hosts.delivery import CONFIRM, PARTING, UNCONFIRMED
+from vtspolicy.hosts.session_life import FAREWELL, LINGER, STRANGER_PATIENCE
 from vtspolicy.ledger import LedgerError, NoSuchRow
 from vtspolicy.notices import Notice, Word
 from vtspolicy.sessions import TRANSITIONS, Pause, SessionLife, SessionState, life
 
 COMMAND = b"VTSPolicy DSK 'archive /VAULT01/PAYROLL'\n"
 EVENT = b"26-11-22 02:14:09 \\NSK1.$ZBAT TANDEM.EMS.L01 1234 VTSPolicy DSK 'archive /VAULT01/P'\n"
-INPUTS = (SessionLife.end_input, SessionLife.close, SessionLife.lose)
+INPUTS = (SessionLife.connect, SessionLife.end_input, SessionLife.close, SessionLife.lose)
 
 
 @pytest.fixture
@@ -41,16 +33,16 @@ def test_the_life_of_a_connection_is_what_its_table_says_and_nothing_else():
         for happening in INPUTS:
             after = [row[2] for row in TRANSITIONS if row[:2] == (state, happening)]
             try:
-                assert [getattr(life(state), happening.__name__)()] == after
+                assert [getattr(life(state=state), happening.__name__)()] == after
             except NoTransition:
                 assert after == []
 
 
 def test_every_life_can_end_and_ends_once():
     for state in set(SessionState) - {SessionState.CLOSED}:
-        assert life(state).lose() is SessionState.CLOSED
+        assert life(state=state).lose() is SessionState.CLOSED
     with pytest.raises(NoTransition):
-        life(SessionState.CLOSED).lose()
+        life(state=SessionState.CLOSED).lose()
 
 
 # Reading
@@ -161,7 +153,7 @@ def test_a_peer_that_sends_no_more_gets_its_final_notice_before_the_end(bench):
 
 def test_the_end_waits_until_the_last_notices_have_arrived(bench, monkeypatch):
     arrived = []
-    monkeypatch.setattr("vtspolicy.hosts.session.all_acknowledged", lambda _: bool(arrived))
+    monkeypatch.setattr("vtspolicy.hosts.delivery.all_acknowledged", lambda _: bool(arrived))
     session = bench.connect()
     session.dataReceived(COMMAND)
     session.readConnectionLost()
@@ -176,13 +168,13 @@ def test_the_end_waits_until_the_last_notices_have_arrived(bench, monkeypatch):
 
 
 def test_a_half_closed_connection_that_its_peer_has_reset_is_given_up_at_once(bench, monkeypatch):
-    monkeypatch.setattr("vtspolicy.hosts.session.all_acknowledged", lambda _: False)
+    monkeypatch.setattr("vtspolicy.hosts.delivery.all_acknowledged", lambda _: False)
     session = bench.connect()
     session.dataReceived(COMMAND)
     session.readConnectionLost()
     bench.push(Word.REJECTED, origin=session)
     bench.engine.record()
-    monkeypatch.setattr("vtspolicy.hosts.session.is_broken", lambda _: True)
+    monkeypatch.setattr("vtspolicy.hosts.delivery.is_broken", lambda _: True)
     bench.clock.pass_time(CONFIRM)
     assert session.transport.aborted
     bench.hang_up(session)
@@ -316,7 +308,7 @@ def test_closing_twice_or_after_the_end_does_nothing_more(bench):
 
 def test_a_notice_is_confirmed_when_the_peers_system_has_it(bench, monkeypatch):
     arrived = []
-    monkeypatch.setattr("vtspolicy.hosts.session.all_acknowledged", lambda _: bool(arrived))
+    monkeypatch.setattr("vtspolicy.hosts.delivery.all_acknowledged", lambda _: bool(arrived))
     session = bench.connect()
     bench.push(Word.ACCEPTED, origin=session)
     bench.clock.pass_time(5 * CONFIRM, CONFIRM)
@@ -328,7 +320,7 @@ def test_a_notice_is_confirmed_when_the_peers_system_has_it(bench, monkeypatch):
 
 
 def test_a_stranger_is_answered_and_does_not_stay(bench):
-    stranger = HostSession(bench.link, hosts=(), address="192.0.2.1", decoder=decoder("auto"))
+    stranger = a_session(bench.link, address="192.0.2.1", format="auto")
     stranger.makeConnection(Wire())
     stranger.tell(Notice(word=Word.DENIED, host="", fields={"reason": "no peer"}))
     bench.clock.pass_time(STRANGER_PATIENCE - 1)

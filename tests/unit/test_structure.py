@@ -15,7 +15,7 @@ FLOORS = (
     # 1 model: pure
     (
         "catalogue changes clock_trust config events grammar jobs log_actions notices records"
-        " requests rights rules sessions suggest tapes visible"
+        " readable requests rights rules sessions suggest tapes visible"
     ),
     # 2 adapters: all I/O
     "clocks hosts ledger log_limit metrics private queue runner status systemd threads vaults",

@@ -124,7 +124,7 @@ def test_a_refused_reload_is_shown_until_another_one_is_taken(world):
             ]
         )
 
-    world.operator.listeners.renew = lambda: None
+    world.operator.sessions.renew = lambda: None
     world.operator.reread = broken
     told(world, world.operator.reload(ALICE))
     shown = told(world, world.operator.status())
@@ -182,7 +182,7 @@ def test_what_needs_a_person_says_for_how_long_and_what_ends_it(world):
 
 
 def test_a_drain_needs_a_person(world):
-    world.operator.listeners.hold = lambda: None
+    world.operator.sessions.hold = lambda: None
     told(world, world.operator.drain(ALICE))
     assert needs(world) == ["not ready: the server is draining; `vtspolicy drain --end` ends that"]
 

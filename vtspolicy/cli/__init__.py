@@ -33,6 +33,7 @@ COMMANDS = {
     "reload": ("control", "take new rules, if they and their tests are right"),
     "release-lock": ("control", "take a lock from a job that will not give it back"),
     "trust-clock": ("control", "trust the clock again after it was set"),
+    "passwd": ("passwd", "print the entry of a person who may sign in to the console"),
     "backup-ledger": ("ledger", "make a consistent copy of the ledger while the server runs"),
     "tapes": ("tapes", "list the virtual tapes, and what the cleanup would do with them"),
     "migrate": ("tape_orders", "have a tape or a pool copied by an application"),

@@ -87,8 +87,9 @@ def problems_of(config: Path) -> tuple[list[Problem], Table | None]:
 def _unusable_files(configuration: Configuration) -> list[Problem]:
     """Say which files of `tls:` listeners do not hold what they must."""
     findings = Findings()
-    for number, listen in enumerate(configuration.listen):
-        files = (listen.key, listen.cert, listen.clients)
+    for where, listen in configuration.doors.items():
+        anybody = where == "console"
+        files = (listen.key, listen.cert, *(() if anybody else (listen.clients,)))
         if not all(file is not None and file.is_file() for file in files):
             continue  # which was said, or it is not a TLS listener
         from vtspolicy.hosts.tls import (  # noqa: PLC0415  OpenSSL
@@ -98,16 +99,16 @@ def _unusable_files(configuration: Configuration) -> list[Problem]:
         )
 
         try:
-            tls_context(listen)
+            tls_context(listen, anybody=anybody)
         except InvalidCertificateError:
             pass  # it is reported with the others below
         except UnusableFileError as error:
-            findings.add(configuration.places[f"listen.{number}.{error.key}"], str(error))
+            findings.add(configuration.places[f"{where}.{error.key}"], str(error))
             continue
         except OSError as error:
-            findings.add(configuration.places[f"listen.{number}.endpoint"], str(error))
+            findings.add(configuration.places[f"{where}.endpoint"], str(error))
             continue
-        _doubt_certificates(configuration, number, findings)
+        _doubt_certificates(configuration, where, findings)
     return list(findings.problems)
 
 
@@ -160,14 +161,14 @@ def _unknown_group(configuration: Configuration) -> list[Problem]:
     return list(findings.problems)
 
 
-def _doubt_certificates(configuration: Configuration, number: int, findings: Findings) -> None:
+def _doubt_certificates(configuration: Configuration, where: str, findings: Findings) -> None:
     """Report the certificates of a listener that do not hold, and warn of those that end soon."""
     from vtspolicy.hosts.certificates import validities  # noqa: PLC0415  OpenSSL
 
     now = time.time()
     with suppress(OSError, ValueError):  # which was said
-        for each in validities(configuration.listen[number]):
-            place = configuration.places[f"listen.{number}.{each.key}"]
+        for each in validities(configuration.doors[where]):
+            place = configuration.places[f"{where}.{each.key}"]
             if (wrong := each.wrong(now)) is not None:
                 findings.add(place, wrong, "renew it, and restart the server")
             elif (soon := each.soon(now)) is not None:

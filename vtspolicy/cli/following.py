@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import click
 
-from vtspolicy.cli.job_table import progress, reason_of
 from vtspolicy.cli.options import Exit, give_up, reading
 from vtspolicy.cli.spooled import Spooled
-from vtspolicy.cli.tables import clock, emit, visible_lines
+from vtspolicy.cli.tables import clock, emit, recent, visible_lines
 from vtspolicy.config.model import Configuration
 from vtspolicy.jobs import Job, JobState, Transition
+from vtspolicy.readable import progress, reason_of
 from vtspolicy.records import NOTHING, Live, plain
 from vtspolicy.visible import visible
 
@@ -69,7 +69,7 @@ class _Shown:
             for each in visible_lines(fresh) if not self._as_json else ():
                 emit(f"  | {each}")
         waiting = job.state is JobState.WAITING
-        said = (reason_of(job, time.time(), live) if waiting else progress(live)) or ""
+        said = (reason_of(job, time.time(), live, at=recent) if waiting else progress(live)) or ""
         if said and said != self._said and job.state.is_live:
             if self._as_json:
                 click.echo(json.dumps({"job": job.id, "state": job.state.value, **plain(live)}))

@@ -10,7 +10,7 @@ import click
 from attrs import frozen
 
 from vtspolicy.cli import filters
-from vtspolicy.cli.job_table import history_table, job_table, reason_of
+from vtspolicy.cli.job_table import history_table, job_table
 from vtspolicy.cli.options import (
     Exit,
     Number,
@@ -25,11 +25,11 @@ from vtspolicy.cli.spooled import Spooled
 from vtspolicy.cli.tables import (
     Column,
     clock,
-    duration,
     emit,
     instant,
     pairs,
     quoted,
+    recent,
     table,
     visible_lines,
     zone,
@@ -37,6 +37,7 @@ from vtspolicy.cli.tables import (
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.jobs import Attempt, Job, JobState, Transition
+from vtspolicy.readable import duration, reason_of
 from vtspolicy.records import NOTHING, Live, job_page, job_row, typed
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _about(job: Job, again: Again, live: Live) -> str:
     repeats = f"job {job.repeats}, asked for by {again.asked_by}" if job.repeats else None
     about = pairs(
         (
-            ("reason", reason_of(job, time.time(), live)),
+            ("reason", reason_of(job, time.time(), live, at=recent)),
             ("repeats", repeats),
             ("repeated by", ", ".join(f"job {each}" for each in again.repeated_by) or None),
             ("host", job.host),

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from vtspolicy.cli import filters
-from vtspolicy.cli.job_table import words_first
 from vtspolicy.cli.options import (
     Number,
     config_option,
@@ -21,7 +20,6 @@ from vtspolicy.cli.tables import (
     UNBOUNDED,
     Column,
     dated,
-    duration,
     emit,
     ending,
     table,
@@ -29,6 +27,7 @@ from vtspolicy.cli.tables import (
     zone,
 )
 from vtspolicy.jobs import Request, RequestState
+from vtspolicy.readable import duration, words_first
 from vtspolicy.records import request_row
 
 

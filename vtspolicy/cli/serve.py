@@ -134,6 +134,6 @@ def _leave_out_tls(configuration: Configuration) -> None:
     Twisted loads it wherever it is installed, and does without it where it is not. A reload opens
     no doors, so that what is not needed now will not be.
     """
-    endpoints = [each.endpoint for each in configuration.listen]
+    endpoints = [each.endpoint for each in configuration.doors.values()]
     if not any(kind_of(each) == "tls" for each in endpoints):
         sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]  # None: not to be had

@@ -16,13 +16,14 @@ from vtspolicy.cli.options import (
     print_json,
     reading,
 )
-from vtspolicy.cli.tables import Column, clock, duration, emit, pairs, size, table
+from vtspolicy.cli.tables import Column, clock, emit, pairs, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.jobs import Job
 from vtspolicy.ledger.notices import Pending
 from vtspolicy.ledger.transaction import Counts
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place
+from vtspolicy.readable import duration, size
 from vtspolicy.records import job_row, plain, typed
 from vtspolicy.status import ClockStatus, HostStatus, RefusedReload, Status
 from vtspolicy.visible import visible

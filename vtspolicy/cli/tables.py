@@ -207,20 +207,6 @@ def emit(text: str) -> None:
     click.echo(text.encode(encoding, "replace").decode(encoding))
 
 
-def duration(seconds: float | None) -> str:
-    """Return a time span in at most six characters: 0.4s, 35s, 12m05s, 3h20m, 9d04h."""
-    if seconds is None:
-        return ""
-    seconds = max(seconds, 0.0)
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    for one, name, part, part_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m")):
-        if whole >= one:
-            return f"{whole // one}{name}{whole % one // part:02}{part_name}"
-    return f"{whole // 60}m{whole % 60:02}s" if whole >= 60 else f"{whole}s"
-
-
 ODD_TIME = "no date"
 """What stands for a time that no calendar has: one odd record must not hide the others."""
 
@@ -274,16 +260,6 @@ def dated(seconds: float | None, now: float) -> str:
 def zone(now: float) -> str:
     """Return the name of the local zone, as times of `now` have it: CET."""
     return f"{datetime.fromtimestamp(now).astimezone():%Z}"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes in three figures: 512, 64K, 1.5M, 20G."""
-    value = float(count)
-    for unit in ("", "K", "M", "G"):
-        if value < 1000:
-            return f"{value:.0f}{unit}" if value >= 9.95 or not unit else f"{value:.1f}{unit}"
-        value /= 1024
-    return f"{value:.1f}T"
 
 
 def instant(seconds: float | None) -> str | None:

@@ -31,7 +31,7 @@ def is_unproven(tape: Tape, copies: Sequence[Copy], features: VaultFeatures) -> 
     """
     if not tape.size:
         return why_emptied_unproven(tape, copies) is not None
-    missing = [_what_is_missing(tape, copy, features) for copy in copies]
+    missing = [what_is_missing(tape, copy, features) for copy in copies]
     return all(each is not None and not each.endswith(BY_RULE) for each in missing)
 
 
@@ -88,23 +88,23 @@ def tape_page(
             copy.handle + (" (last content)" if copy.id == tape.held else ""),
             copy.application,
             recent(copy.ended or copy.began or copy.proved),
-            _PROOFS[copy.proof],
+            PROOFS[copy.proof],
             recent(copy.proved),
-            _what_is_missing(tape, copy, features) or "its query has to find it",
+            what_is_missing(tape, copy, features) or "its query has to find it",
         ]
         for copy in copies
     ]
     return "\n".join([*lines, table(columns, rows)])
 
 
-_PROOFS = {
+PROOFS = {
     Proof.RECORDED: "only recorded",
     Proof.FOUND: "found by a query",
     Proof.DATA: "its data was read back",
 }
 
 
-def _what_is_missing(tape: Tape, copy: Copy, features: VaultFeatures) -> str | None:
+def what_is_missing(tape: Tape, copy: Copy, features: VaultFeatures) -> str | None:
     """Return why a query alone cannot prove that a copy has what is on the tape; None: it can."""
     if copy.lost is not None:
         return f"the application has lost it ({recent(copy.lost)})"

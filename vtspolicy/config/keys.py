@@ -218,6 +218,37 @@ VAULT = keys_of(
 """The keys of one vault."""
 
 
+CONSOLE = keys_of(
+    Key(
+        name="endpoint",
+        read=_endpoint,
+        type="an endpoint",
+        default=REQUIRED,
+        help="where browsers connect, as tls:port=7443, which needs key and cert; without TLS only"
+        " on a loopback address or a UNIX socket",
+    ),
+    Key(name="key", read=reading.text, type="a file", help="tls: the server's key, PEM"),
+    Key(name="cert", read=reading.text, type="a file", help="tls: the server's certificate, PEM"),
+    Key(
+        name="people",
+        read=reading.text,
+        type="a file",
+        default=REQUIRED,
+        help="who may sign in, with roles and the hashes of passwords: `vtspolicy passwd` makes"
+        " them",
+    ),
+    Key(
+        name="names",
+        read=reading.items(_host_name, single=True),
+        type="host names",
+        default=(),
+        default_text="none",
+        help="more names by which browsers may ask for it, as web_names has them for web",
+    ),
+)
+"""The keys of the console."""
+
+
 def _listener(node: Node, findings: Findings) -> Section | None:
     if isinstance(node, Scalar):  # an endpoint alone, as on the command line
         endpoint = _endpoint(node, findings)
@@ -281,6 +312,13 @@ KEYS = keys_of(
         help="more names by which web may be asked for: its addresses, localhost, node and the"
         " machine's name are known, and a request for any other name is answered 403, but for"
         " /healthz and /readyz",
+    ),
+    Key(
+        name="console",
+        read=reading.section_of(CONSOLE, "the console"),
+        type="a mapping",
+        default_text="none",
+        help="the pages for people, in a browser; none if not given",
     ),
     Key(
         name="vaults",
@@ -392,10 +430,6 @@ NOT_BUILT: Mapping[str, tuple[str, str]] = {
         "this version does not call hosts",
         "hosts connect to this server: configure `listen`",
     ),
-    "console": (
-        "this version has no console",
-        "`web` has metrics, health and the interface for programs; orders are commands",
-    ),
 }
 """Keys of later versions: that they have no effect, and what to do instead."""
 
@@ -440,6 +474,7 @@ def option_table() -> tuple[Option, ...]:
 SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "": KEYS,
     "listen": LISTEN,
+    "console": CONSOLE,
     "vaults": VAULT,
     "hosts": HOST,
 }

@@ -8,10 +8,20 @@ from typing import Any
 
 from attrs import evolve
 
-from vtspolicy.config.endpoints import kind_of
-from vtspolicy.config.keys import DEFAULT_FILE, HOST, KEYS, NO_KEYS, NOT_BUILT, PREFIX, VAULT
-from vtspolicy.config.model import Configuration, Host, Listen
+from vtspolicy.config.endpoints import kind_of, reaches_beyond
+from vtspolicy.config.keys import (
+    CONSOLE,
+    DEFAULT_FILE,
+    HOST,
+    KEYS,
+    NO_KEYS,
+    NOT_BUILT,
+    PREFIX,
+    VAULT,
+)
+from vtspolicy.config.model import Configuration, Console, Host, Listen
 from vtspolicy.config.overlaps import overlaps
+from vtspolicy.config.people import read_people
 from vtspolicy.config.positions import (
     Entry,
     Node,
@@ -170,6 +180,7 @@ class _Loader:
             )
         self._without_effect(listen)
         rules = self._files("rules")
+        console = self._console()
         return Configuration(
             file=file,
             node=read["node"] or socket.gethostname(),
@@ -179,6 +190,8 @@ class _Loader:
             control_group=read["control_group"],
             web=read["web"],
             web_names=tuple(read["web_names"]),
+            console=console,
+            people=read_people(console.people, self.findings) if console is not None else {},
             vaults=vaults,
             vaults_without=vaults_without,
             hosts=hosts,
@@ -192,6 +205,11 @@ class _Loader:
                 for name, each in read["hosts"].items()
                 for key in each.given
             }
+            | (
+                {f"console.{key}": self.read["console"].place(key) for key in CONSOLE}
+                if console is not None
+                else {}
+            )
             | {
                 f"listen.{number}.{key}": each.place(key)
                 for number, each in enumerate(read["listen"])
@@ -378,6 +396,32 @@ class _Loader:
                 )
         kept = {key: read[key] for key in ("format", "wrapped", "plain")}
         return Listen(endpoint=endpoint, **kept, **files)
+
+    def _console(self) -> Console | None:
+        read: Section | None = self.read["console"]
+        if read is None:
+            return None
+        endpoint, files = read["endpoint"] or "", {}
+        is_tls = kind_of(endpoint) == "tls"
+        if endpoint and not is_tls and reaches_beyond(endpoint):
+            message = "passwords would cross the network as they are: a console needs TLS"
+            remedy = "write tls:port=... with key and cert, or interface=127.0.0.1"
+            self.findings.add(read.place("endpoint"), message, remedy)
+        for name in ("key", "cert"):
+            if is_tls and read[name] is None:
+                message = f"a tls endpoint needs {name}"
+                remedy = f"{name}: {LISTEN_FILES[name]}"
+                self.findings.add(read.place("endpoint"), message, remedy)
+            elif endpoint and not is_tls and read[name] is not None:
+                message = f"{name} is for tls endpoints only"
+                self.findings.add(read.key_place(name), message, "write tls:port=...")
+            elif read[name] is not None:
+                place, secret = read.place(name), name == "key"
+                files[name] = self._file("console", place, read[name], secret=secret)
+        if read["people"] is None:
+            return None
+        people = self._file("console", read.place("people"), read["people"], secret=True)
+        return Console(endpoint=endpoint, people=people, names=tuple(read["names"]), **files)
 
     def _ledger(self) -> str:
         ledger: str = self.read["ledger"]

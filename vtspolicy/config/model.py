@@ -6,6 +6,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from vtspolicy.config.people import Person
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
 
@@ -23,6 +24,22 @@ class Listen:
     key: Path | None = None  # tls: the server's key (PEM)
     cert: Path | None = None  # tls: the server's certificate (PEM)
     clients: Path | None = None  # tls: the authority that must have signed the hosts' certificates
+
+
+@frozen(kw_only=True)
+class Console:
+    """The pages for people."""
+
+    endpoint: str  # a Twisted server endpoint; `tls:` takes the two files below
+    key: Path | None = None  # tls: the server's key (PEM)
+    cert: Path | None = None  # tls: the server's certificate (PEM)
+    people: Path  # the file of who may sign in
+    names: tuple[str, ...] = ()  # by which it may be asked for, beside its own
+
+    @property
+    def door(self) -> Listen:
+        """Its endpoint with the files of its certificate, as a listener has them."""
+        return Listen(endpoint=self.endpoint, key=self.key, cert=self.cert)
 
 
 @frozen(kw_only=True)
@@ -52,6 +69,8 @@ class Configuration:
     control_group: str | None = None  # whose members may use the control socket
     web: str | None = None  # a Twisted server endpoint
     web_names: tuple[str, ...] = ()  # by which it may be asked for, beside its own
+    console: Console | None = None
+    people: Mapping[str, Person] = field(factory=dict)  # who may sign in to the console
     vaults: Mapping[str, Path] = field(factory=dict)  # VAULT01 -> its directory
     vaults_without: Mapping[str, frozenset[str]] = field(
         factory=dict
@@ -73,6 +92,12 @@ class Configuration:
     places: Mapping[str, Place] = field(
         factory=dict, repr=False, eq=False
     )  # hosts.X.peers, listen.0.key
+
+    @property
+    def doors(self) -> Mapping[str, Listen]:
+        """Every endpoint that may have a certificate, by where its keys are: `listen.0`."""
+        doors = {f"listen.{number}": each for number, each in enumerate(self.listen)}
+        return doors | ({"console": self.console.door} if self.console is not None else {})
 
     def is_this_node(self, name: str) -> bool:
         """Whether `s=NAME` means this machine: see `is_same_node`."""

@@ -7,7 +7,8 @@ looked at one by one.
 
 from attrs import define
 
-from vtspolicy.events.event import Event, Item, Refusal
+from vtspolicy.events.event import Item
+from vtspolicy.events.format import UNPRINTED, FormatDecoder
 from vtspolicy.events.header import (
     COMMAND,
     DATE,
@@ -17,7 +18,6 @@ from vtspolicy.events.header import (
     Header,
     blanks_after,
     count_headers,
-    decode_text,
     find_word,
     is_acted_on,
     is_command,
@@ -28,8 +28,9 @@ from vtspolicy.events.header import (
     odd_before_command,
     parse_header,
     printable,
-    refused_cut,
     refused_header,
+    shape,
+    text_event,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
@@ -38,7 +39,6 @@ _NOT_AMONG_HEADERS = (
     "a command without a header among events that have one may be part of another's text; to have"
     " such commands taken, set plain: true for this listener"
 )
-_UNPRINTED = b"\x00\x07"  # NUL and BEL can be anywhere in a display
 
 
 @define
@@ -71,7 +71,7 @@ class _Open:
         return len(self.parts) == 1 and self.header.lacks_text(self.parts[0])
 
 
-class EmsDecoder:
+class EmsDecoder(FormatDecoder):
     """Reads one connection's display lines. See `Decoder` for the methods' meaning."""
 
     wire: str | None = "ems"
@@ -85,18 +85,13 @@ class EmsDecoder:
         limits: Limits | None = None,
         counted: Counted | None = None,
     ) -> None:
-        self.limits = limits or Limits()
-        self.counted = counted or Counted()
+        super().__init__(only_candidates=only_candidates, limits=limits, counted=counted)
         self._wrapped = wrapped
         self._plain = plain
         self._shows_headers = False  # a plain command may be a part of an event's text
-        self._is_cut = False  # what is read now lacks its end
-        self._only_candidates = only_candidates
         self._open: _Open | None = None
-        self._out: list[Item] = []
         self._lines = Lines(
             limit=self.limits.line,
-            counted=self.counted,
             run=self._search if only_candidates else self._every,
             too_long=self._too_long,
         )
@@ -108,9 +103,8 @@ class EmsDecoder:
 
     def feed(self, data: bytes) -> list[Item]:
         """Take the next bytes."""
-        self.counted.bytes += len(data)
         if b"\0" in data or b"\a" in data:
-            data = data.translate(None, _UNPRINTED)
+            data = data.translate(None, UNPRINTED)
         self._lines.feed(data)
         return self._take()
 
@@ -139,26 +133,20 @@ class EmsDecoder:
         self._complete()
         return self._take()
 
-    def _take(self) -> list[Item]:
-        out = self._out
-        if out:
-            self._out = []
-            return out
-        return []
-
     # Whole lines
 
     def _every(self, data: bytes, start: int, stop: int) -> None:
-        self.counted.events += count_headers(data, start, stop)
         for line in data[start : stop - 1].split(b"\n"):
             self._line(line)
-            self._shows_headers |= DATE.match(line) is not None
+            is_header = DATE.match(line) is not None
+            self.counted.events += is_header
+            self._shows_headers |= is_header
 
     def _search(self, data: bytes, start: int, stop: int) -> None:
         """Show `_line` every line that can begin or continue a candidate, and no other."""
-        headers = count_headers(data, start, stop)
+        searched = shape(data)
+        headers = count_headers(searched, start, stop)
         self.counted.events += headers
-        lower = data.lower()
         looked = position = start  # lines before it are done with
         while position < stop:
             if self._open is not None:
@@ -166,14 +154,14 @@ class EmsDecoder:
                 self._line(data[position:end])
                 position = end + 1
                 continue
-            hit = find_word(lower, position, stop)
+            hit = find_word(searched, position, stop)
             if hit < 0:
                 break
             begin = data.rfind(b"\n", position, hit) + 1 or position
             end = data.find(b"\n", hit, stop)
             line = data[begin:end]
             if headers and not self._shows_headers:
-                self._shows_headers = count_headers(data, looked, begin) > 0
+                self._shows_headers = count_headers(searched, looked, begin) > 0
                 looked = begin
             if not STAMP.match(line) and may_follow_header(line):
                 self._line_without_text_before(data, position, begin)
@@ -315,7 +303,7 @@ class EmsDecoder:
         event.parts.append(text)
         if event.size > self.limits.text:
             self._open = None
-            self._refuse_text()
+            self._refuse_long_text()
 
     def _complete(self) -> None:
         event, self._open = self._open, None
@@ -326,23 +314,17 @@ class EmsDecoder:
 
     def _deliver(self, header: Header | None, raw: bytes, blanks: int) -> None:
         if len(raw) > self.limits.text:
-            self._refuse_text()
+            self._refuse_long_text()
             return
         if header is not None and header.is_own and self._only_candidates:
             return
-        text = decode_text(raw)
-        lengths = range(len(raw), len(raw) + blanks + 1)
-        if header is not None:
-            event = header.event(text, "ems", lengths)
-        else:
-            event = Event(text=text, wire="plain", lengths=lengths)
+        event = text_event(header, raw, blanks, "ems")
         if self._only_candidates and not event.is_candidate:
             return
         if self._is_cut and event.is_candidate and may_be_another(raw):
-            self.counted.refuse("cut")
-            self._out.append(Refusal(kind="cut", reason=refused_cut(raw), text=text))
-            return
-        self._out.append(event)
+            self._refuse_cut(raw, event.text)
+        else:
+            self._out.append(event)
 
     # What is too long
 
@@ -359,16 +341,4 @@ class EmsDecoder:
                 f"a line of this event is longer than {self.limits.line} bytes: it was not taken",
             )
         else:
-            self._refuse("line", f"a line longer than {self.limits.line} bytes: it was skipped")
-
-    def _refuse_text(self) -> None:
-        self._refuse(
-            "event",
-            f"the text is longer than the {self.limits.text} bytes that an event can have",
-        )
-
-    def _refuse(
-        self, kind: str, reason: str, *, column: int | None = None, answered: bool = True
-    ) -> None:
-        self.counted.refuse(kind)
-        self._out.append(Refusal(kind=kind, reason=reason, column=column, answered=answered))
+            self._refuse_long_line(self.limits.line)

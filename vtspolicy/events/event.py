@@ -37,8 +37,10 @@ def is_written_plainly(ssid: str, number: int) -> bool:
 
     A display can show the subsystem by its number; any number passes (our decision).
     """
+    if number != 512:
+        return False
     owner, subsystem, *_ = ssid.split(".")
-    return number == 512 and owner == "TANDEM" and (subsystem == "EMS" or subsystem.isdigit())
+    return owner == "TANDEM" and (subsystem == "EMS" or subsystem.isdigit())
 
 
 @frozen(kw_only=True)

@@ -100,8 +100,9 @@ _MISREAD = re.compile(
 _CLOSED = re.compile(rb"(?:['\"\x91-\x94]|\xe2\x80[\x98\x99\x9c\x9d])\s*+\Z")
 _QUOTE = re.compile(rb"['\"\x91-\x94]|\xe2\x80[\x98\x99\x9c\x9d]")
 _LONGEST_END = 64  # bytes that are looked at for it
-# Only these bytes matter for counting headers: any digit is as good as another, a tab as a blank.
-_SHAPE = bytes.maketrans(b"0123456789\t", b"0000000000 ")
+_CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_SHAPE = bytes.maketrans(_CAPITALS + b"0123456789\t", _CAPITALS.lower() + b"0000000000 ")
+_DATE_SHAPE = b"00-00-00 "
 
 
 @frozen(kw_only=True)
@@ -286,6 +287,14 @@ def refused_cut(raw: bytes) -> str:
     return f"the connection ended before the line did: {printable(raw)} may be cut; end its line"
 
 
+def shape(data: bytes) -> bytes:
+    """Return what `find_word` and `count_headers` search, byte for byte as long as `data`.
+
+    Letters are small, every digit is 0, and a tab is a blank: one pass over the bytes for both.
+    """
+    return data.translate(_SHAPE)
+
+
 def find_word(lower: bytes, start: int, stop: int) -> int:
     """Return where `vtspolicy` or `$zsvr` is next in bytes in lower case, or -1."""
     while match := _ANY_WORD.search(lower, start, stop):
@@ -303,14 +312,26 @@ def posix_year(two_digits: int) -> int:
     return two_digits + (1900 if two_digits >= 69 else 2000)
 
 
-def count_headers(data: bytes, start: int, stop: int) -> int:
-    """Return how many lines begin with a date and a blank.
+def count_headers(shaped: bytes, start: int, stop: int) -> int:
+    """Return how many whole lines begin with a date and a blank, in the `shape` of their bytes.
 
     A count for the metrics, made without looking at single lines.
     """
-    if start or stop != len(data):
-        data = data[start:stop]
-    return data.translate(_SHAPE).count(b"\n00-00-00 ") + (DATE.match(data) is not None)
+    return shaped.count(b"\n" + _DATE_SHAPE, start, stop) + shaped.startswith(
+        _DATE_SHAPE, start, stop
+    )
+
+
+def text_event(header: Header | None, raw: bytes, blanks: int, wire: str) -> Event:
+    """Return the event of a text; without a header, a plain command.
+
+    `blanks` is how many may have been at its end. The text's bytes are read by `decode_text`.
+    """
+    text = decode_text(raw)
+    lengths = range(len(raw), len(raw) + blanks + 1)
+    if header is not None:
+        return header.event(text, wire, lengths)
+    return Event(text=text, wire="plain", lengths=lengths)
 
 
 def decode_text(raw: bytes) -> str:

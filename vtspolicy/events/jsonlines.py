@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
-from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
+from vtspolicy.events.event import Acknowledgement, Event, Item
+from vtspolicy.events.format import UNPRINTED, FormatDecoder
 from vtspolicy.events.header import PROCESS, find_word, posix_year
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
 from vtspolicy.suggest import did_you_mean
 
-_UNPRINTED = {0: None, 7: None}
+_NOT_PRINTED = dict.fromkeys(UNPRINTED)
 _EMS_TIME = re.compile(r"(\d\d)-(\d\d)-(\d\d)[ \t]+(\d\d):(\d\d):(\d\d)", re.ASCII)
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", re.ASCII)
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -76,7 +77,7 @@ def _text(value: object) -> str:
     """Return the text as a display would give it, so that the same event has one identity."""
     if not isinstance(value, str):
         raise _LineError("a string")
-    plain = _SURROGATES.sub("\ufffd", value.translate(_UNPRINTED))
+    plain = _SURROGATES.sub("\ufffd", value.translate(_NOT_PRINTED))
     return " ".join(filter(None, (line.strip(" \t\r\v\f") for line in plain.split("\n"))))
 
 
@@ -116,7 +117,7 @@ _OPTIONAL: dict[str, Callable[[object], object]] = {
 _FIELDS = _REQUIRED | _OPTIONAL
 
 
-class JsonDecoder:
+class JsonDecoder(FormatDecoder):
     """Reads one connection's JSON lines. See `Decoder` for the methods' meaning."""
 
     wire: str | None = "json"
@@ -129,22 +130,17 @@ class JsonDecoder:
         limits: Limits | None = None,
         counted: Counted | None = None,
     ) -> None:
-        self.limits = limits or Limits()
-        self.counted = counted or Counted()
-        self._only_candidates = only_candidates
-        self._out: list[Item] = []
+        super().__init__(only_candidates=only_candidates, limits=limits, counted=counted)
         self._lines = Lines(
             limit=self.limits.json_line,
-            counted=self.counted,
             run=self._search if only_candidates else self._every,
             too_long=self._too_long,
         )
 
     def feed(self, data: bytes) -> list[Item]:
         """Take the next bytes."""
-        self.counted.bytes += len(data)
         if b"\0" in data or b"\a" in data:
-            data = data.translate(None, b"\0\a")
+            data = data.translate(None, UNPRINTED)
         self._lines.feed(data)
         return self._take()
 
@@ -156,10 +152,6 @@ class JsonDecoder:
         """Take a last line without its end."""
         self._lines.close()
         return self._take()
-
-    def _take(self) -> list[Item]:
-        out, self._out = self._out, []
-        return out
 
     def _every(self, data: bytes, start: int, stop: int) -> None:
         for line in data[start : stop - 1].split(b"\n"):
@@ -211,15 +203,12 @@ class JsonDecoder:
         try:
             item = _acknowledgement(fields) if "ack" in fields else _event(fields)
         except _LineError as wrong:
-            self._refuse("json", str(wrong), sender)
+            self._refuse("json", str(wrong), id=sender)
             return
         if isinstance(item, Event):
             if len(item.text.encode()) > self.limits.text:
                 if item.is_candidate or not self._only_candidates:
-                    limit = (
-                        f"the text is longer than the {self.limits.text} bytes an event can have"
-                    )
-                    self._refuse("event", limit, sender)
+                    self._refuse_long_text(sender)
                 return
             if self._only_candidates and not item.is_candidate:
                 return
@@ -228,12 +217,7 @@ class JsonDecoder:
     def _too_long(self, prefix: bytes) -> None:
         del prefix
         self.counted.events += 1
-        limit = f"a line longer than {self.limits.json_line} bytes: it was skipped"
-        self._refuse("line", limit)
-
-    def _refuse(self, kind: str, reason: str, sender: str | None = None) -> None:
-        self.counted.refuse(kind)
-        self._out.append(Refusal(kind=kind, reason=reason, id=sender))
+        self._refuse_long_line(self.limits.json_line)
 
 
 def _object(line: bytes) -> dict[str, object]:

@@ -16,8 +16,6 @@ class Limits:
 class Counted:
     """What went through one decoder. It only grows; read it for the metrics."""
 
-    bytes: int = 0  # as received
-    lines: int = 0  # line ends; for syslog, messages
     events: int = 0  # lines beginning with a date, plain commands; JSON objects; syslog messages
     malformed: int = 0  # headers looked at that were none: impossible date, missing field
     refused: dict[str, int] = Factory(dict)  # refusals by their kind

@@ -6,8 +6,6 @@ can be looked for in it at the speed of `bytes.find`.
 
 from collections.abc import Callable
 
-from vtspolicy.events.limits import Counted
-
 Run = Callable[[bytes, int, int], None]
 """Takes `buffer, start, stop`: whole lines, each with its line end, each within the limit."""
 
@@ -15,11 +13,8 @@ Run = Callable[[bytes, int, int], None]
 class Lines:
     """Cuts a stream at its line ends; holds at most one line of `limit` bytes back."""
 
-    def __init__(
-        self, *, limit: int, counted: Counted, run: Run, too_long: Callable[[bytes], None]
-    ) -> None:
+    def __init__(self, *, limit: int, run: Run, too_long: Callable[[bytes], None]) -> None:
         self.limit = limit
-        self.counted = counted
         self._run = run
         self._too_long = too_long  # called once for such a line, with its first limit + 1 bytes
         self._half = bytearray()
@@ -37,7 +32,6 @@ class Lines:
             if not end:
                 return
             data = data[end:]
-            self.counted.lines += 1
             self._skipping = False
         cut = data.rfind(b"\n") + 1
         if cut:
@@ -61,7 +55,7 @@ class Lines:
         self._half.clear()
         self._skipping = False
         if last:
-            self._pass(last + b"\n", 0, len(last) + 1)
+            self._run(last + b"\n", 0, len(last) + 1)
 
     def _whole(self, data: bytes, stop: int) -> None:
         limit = self.limit
@@ -72,13 +66,8 @@ class Lines:
                 position = end
                 continue
             if start < position:
-                self._pass(data, start, position)
+                self._run(data, start, position)
             self._too_long(data[position : position + limit + 1])
-            self.counted.lines += 1
             start = position = data.find(b"\n", position + limit + 1) + 1
         if start < stop:
-            self._pass(data, start, stop)
-
-    def _pass(self, data: bytes, start: int, stop: int) -> None:
-        self.counted.lines += data.count(b"\n", start, stop)
-        self._run(data, start, stop)
+            self._run(data, start, stop)

@@ -7,7 +7,8 @@ with NUL.
 
 import re
 
-from vtspolicy.events.event import Event, Item, Refusal
+from vtspolicy.events.event import Item
+from vtspolicy.events.format import UNPRINTED, FormatDecoder
 from vtspolicy.events.frames import Frames
 from vtspolicy.events.header import (
     CANDIDATE,
@@ -15,22 +16,20 @@ from vtspolicy.events.header import (
     STAMP,
     Header,
     blanks_after,
-    decode_text,
     find_word,
     is_command,
     may_be_another,
     misplaced_header,
     misread_header,
     parse_header,
-    refused_cut,
     refused_header,
     shows_end,
+    text_event,
 )
 from vtspolicy.events.limits import Counted, Limits
 from vtspolicy.events.lines import Lines
 from vtspolicy.events.trailers import Trailers
 
-_UNPRINTED = b"\x00\x07"
 _MARK = b"\xef\xbb\xbf"  # some senders begin each message with it
 
 _MESSAGE = re.compile(
@@ -46,7 +45,7 @@ _MESSAGE = re.compile(
 )
 
 
-class SyslogDecoder:
+class SyslogDecoder(FormatDecoder):
     """Reads one connection's syslog messages. See `Decoder` for the methods' meaning."""
 
     wire: str | None = "syslog"
@@ -58,14 +57,10 @@ class SyslogDecoder:
         limits: Limits | None = None,
         counted: Counted | None = None,
     ) -> None:
-        self.limits = limits or Limits()
-        self.counted = counted or Counted()
-        self._only_candidates = only_candidates
-        self._out: list[Item] = []
+        super().__init__(only_candidates=only_candidates, limits=limits, counted=counted)
         self._framing: Lines | Frames | None = None
         self._begin = b""  # what may become a mark
         self._trailers = Trailers()
-        self._is_cut = False  # what is read now may lack its end
 
     @property
     def pending(self) -> bool:
@@ -76,7 +71,6 @@ class SyslogDecoder:
 
     def feed(self, data: bytes) -> list[Item]:
         """Take the next bytes."""
-        self.counted.bytes += len(data)
         if self._framing is None:
             data = (self._begin + data).lstrip(b" \t\r\n\0\a")
             if _MARK.startswith(data):
@@ -108,10 +102,6 @@ class SyslogDecoder:
             self._framing.close()
         return self._take()
 
-    def _take(self) -> list[Item]:
-        out, self._out = self._out, []
-        return out
-
     def _shown_by(self, data: bytes) -> Lines | Frames:
         limit = self.limits.line
         if data[:1].isdigit():
@@ -119,9 +109,9 @@ class SyslogDecoder:
                 limit=limit,
                 run=self._frames,
                 refuse=lambda reason: self._refuse("frame", reason),
-                shows_end=lambda message: shows_end(message.translate(None, _UNPRINTED)),
+                shows_end=lambda message: shows_end(message.translate(None, UNPRINTED)),
             )
-        return Lines(limit=limit, counted=self.counted, run=self._run, too_long=self._too_long)
+        return Lines(limit=limit, run=self._run, too_long=self._too_long)
 
     # The two framings
 
@@ -143,7 +133,6 @@ class SyslogDecoder:
             self._message(data[begin : position - 1])
 
     def _frames(self, data: bytes, messages: list[tuple[int, int]]) -> None:
-        self.counted.lines += len(messages)
         self.counted.events += len(messages)
         hidden = b"\0" in data or b"\a" in data  # perhaps in the middle of a word
         if self._only_candidates and not hidden and find_word(data.lower(), 0, len(data)) < 0:
@@ -155,7 +144,7 @@ class SyslogDecoder:
 
     def _message(self, message: bytes) -> None:
         message = message.removeprefix(_MARK)
-        plain = message.translate(None, _UNPRINTED).lower()
+        plain = message.translate(None, UNPRINTED).lower()
         if self._only_candidates and find_word(plain, 0, len(plain)) < 0:
             if not message.startswith(b"<"):
                 self._refuse_message()
@@ -164,7 +153,7 @@ class SyslogDecoder:
         if match is None:
             self._refuse_message()
             return
-        said = (match[1] or b"").translate(None, _UNPRINTED).rstrip(b"\r\n")
+        said = (match[1] or b"").translate(None, UNPRINTED).rstrip(b"\r\n")
         raw = b" ".join(filter(None, (line.strip() for line in said.split(b"\n"))))
         blanks = blanks_after(said)
         if STAMP.match(raw):
@@ -188,22 +177,15 @@ class SyslogDecoder:
         if self._only_candidates and (own or not begins):
             return
         if len(raw) > self.limits.text:
-            limit = f"the text is longer than the {self.limits.text} bytes that an event can have"
-            self._refuse("event", limit)
+            self._refuse_long_text()
             return
-        text = decode_text(raw)
-        lengths = range(len(raw), len(raw) + blanks + 1)
-        if header is not None:
-            event = header.event(text, "syslog", lengths)
-        else:
-            event = Event(text=text, wire="plain", lengths=lengths)
+        event = text_event(header, raw, blanks, "syslog")
         if self._only_candidates and not event.is_candidate:
             return
         if self._is_cut and may_be_another(raw):
-            self.counted.refuse("cut")
-            self._out.append(Refusal(kind="cut", reason=refused_cut(raw), text=text))
-            return
-        self._out.append(event)
+            self._refuse_cut(raw, event.text)
+        else:
+            self._out.append(event)
 
     def _refuse_message(self) -> None:
         self._refuse(
@@ -214,10 +196,4 @@ class SyslogDecoder:
     def _too_long(self, prefix: bytes) -> None:
         del prefix
         self.counted.events += 1
-        self._refuse("line", f"a line longer than {self.limits.line} bytes: it was skipped")
-
-    def _refuse(
-        self, kind: str, reason: str, *, column: int | None = None, answered: bool = True
-    ) -> None:
-        self.counted.refuse(kind)
-        self._out.append(Refusal(kind=kind, reason=reason, column=column, answered=answered))
+        self._refuse_long_line(self.limits.line)

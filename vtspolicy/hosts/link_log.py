@@ -49,7 +49,7 @@ class LinkLog:
         """A connection is there, of a host or of a stranger."""
         about = {
             "address": session.address,
-            "certificate": session.certificate,
+            "certificate": session.peer.certificate,
             "listener": listener,
         }
         if session.hosts:
@@ -57,8 +57,8 @@ class LinkLog:
             self._limit.write(self._log.info, OPENED, host, host=host, **about)
             return
         name = session.address
-        if session.certificate is not None:
-            name = f"{session.certificate} ({session.address})"
+        if session.peer.certificate is not None:
+            name = f"{session.peer.certificate} ({session.address})"
         self._limit.write(self._log.warn, STRANGER, session.address, name=name, **about)
 
     def closed(self, session: HostSession) -> None:

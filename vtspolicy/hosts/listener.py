@@ -12,11 +12,11 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IHandshakeListener,
     IListeningPort,
+    IReactorTime,
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -24,17 +24,13 @@ from vtspolicy.config.endpoints import LOCAL
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.events.decoder import decoder
 from vtspolicy.hosts.link_log import LinkLog
-from vtspolicy.hosts.session import HostSession, Link
-from vtspolicy.rights import hosts_of_peer
+from vtspolicy.hosts.peers import ConnectingPeer
+from vtspolicy.hosts.session import HostSession
+from vtspolicy.hosts.sessions import Sessions
+from vtspolicy.hosts.wires import Wire
 
 STRANGERS = 16
 """The most connections at once of peers that are not a configured host."""
-
-RECORDING = 5.0
-"""Seconds that a stop waits for what has come in and is being recorded."""
-
-LOOK = 0.05
-"""Seconds between looks at whether it is."""
 
 HANDSHAKE = 15.0
 """Seconds that a TLS peer may take to show its certificate."""
@@ -45,22 +41,25 @@ HANDSHAKES = 100
 
 @define(kw_only=True)
 class Listeners:
-    """All listening ports and all sessions that came through them."""
+    """All listening ports, and how many peers they let in."""
 
-    link: Link
-    hosts: Callable[[], Sequence[Host]]  # asked at each connection: a reload may change them
+    sessions: Sessions  # of all links; those that came in through a listener are counted here
     limit: int  # connections at once
     on_refused: Callable[[str], None]  # a connection was closed at the door: stranger or full
-    on_count: Callable[[HostSession, int], None]  # a session came (+1) or went (-1)
     on_tls_failure: Callable[[str], None] = lambda _: None  # at the door of this endpoint
-    sessions: set[HostSession] = field(factory=set)
     leaving: set[HostSession] = field(factory=set)  # they make way, and are gone at once
     handshakes: dict["_Handshake", str] = field(factory=dict)  # the oldest first -> its address
     ports: list[IListeningPort] = field(factory=list)
-    log: LinkLog = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self.log = LinkLog(self.link.reactor)
+    @property
+    def reactor(self) -> IReactorTime:
+        """The clock."""
+        return self.sessions.link.reactor
+
+    @property
+    def log(self) -> LinkLog:
+        """The log of connections."""
+        return self.sessions.log
 
     async def open(self, reactor: Any, listens: Sequence[Listen]) -> None:  # a whole reactor
         """Open all doors. Raises CannotListenError, OSError or ValueError."""
@@ -69,45 +68,27 @@ class Listeners:
             self.ports.append(await endpoint.listen(_Door(self, listen)))
 
     async def close(self) -> None:
-        """Close the doors, then the sessions, when what they had received complete is recorded."""
+        """Close the doors; the sessions go on."""
         for port in self.ports:
             closed = maybeDeferred(port.stopListening)
             await closed.addErrback(self._not_closed)  # the others are closed all the same
         self.ports.clear()
         for handshake in list(self.handshakes):
             handshake.transport.abortConnection()  # type: ignore[union-attr]  # it is connected
-        await self._no_more_is_busy(2 * self.link.settle)  # they read on, but not for long
-        for session in self.sessions:
-            session.hold()
-        await self._no_more_is_busy(RECORDING)
-        for session in list(self.sessions):
-            session.close()
-
-    async def _no_more_is_busy(self, seconds: float) -> None:
-        """Wait until all that came in is recorded, but no longer than so many seconds."""
-        for _ in range(round(seconds / LOOK)):
-            if not any(session.is_busy for session in self.sessions):
-                return
-            await deferLater(self.link.reactor, LOOK)
-
-    def renew(self) -> None:
-        """Take the hosts as they are configured now, on connections that are there too."""
-        known = self.hosts()
-        for session in list(self.sessions):
-            hosts = hosts_of_peer(known, address=session.address, certificate=session.certificate)
-            was_known = bool(session.hosts)
-            self.on_count(session, -1)
-            session.serve(hosts)
-            self.on_count(session, +1)
-            if was_known and not hosts:
-                session.close()
 
     def _not_closed(self, failure: Failure) -> None:
-        self.link.log.failure("A door could not be closed.", failure, action="door_not_closed")
+        self.sessions.link.log.failure(
+            "A door could not be closed.", failure, action="door_not_closed"
+        )
+
+    def _incoming(self) -> list[HostSession]:
+        """Return the sessions that take a place here."""
+        self.leaving &= self.sessions.all
+        return [each for each in self.sessions.all - self.leaving if not each.peer.is_dialled]
 
     @property
     def _is_full(self) -> bool:
-        return len(self.sessions) - len(self.leaving) >= self.limit
+        return len(self._incoming()) >= self.limit
 
     def has_room(self) -> bool:
         """Whether there is room for one more connection, of any peer; if not, it is counted.
@@ -122,7 +103,7 @@ class Listeners:
 
     def _shares(self) -> Counter[str]:
         """Return how many connections each host has; strangers are one."""
-        return Counter(_owner(each.hosts) for each in self.sessions - self.leaving)
+        return Counter(_owner(each.hosts) for each in self._incoming())
 
     def _make_room(self, hosts: tuple[Host, ...]) -> bool:
         """End an idle connection of the host that has most, for one that has two less.
@@ -136,9 +117,7 @@ class Listeners:
         if most < shares[_owner(hosts)] + 2:
             return False
         idle = [
-            each
-            for each in self.sessions - self.leaving
-            if _owner(each.hosts) == owner and not each.is_busy
+            each for each in self._incoming() if _owner(each.hosts) == owner and not each.is_busy
         ]
         if not idle:
             return False
@@ -165,23 +144,11 @@ class Listeners:
         if self._is_full and not self._make_room(hosts):
             self.on_refused("full")
             return False
-        strangers = sum(1 for session in self.sessions if not session.hosts)
+        strangers = sum(1 for session in self._incoming() if not session.hosts)
         if not hosts and strangers >= STRANGERS:
             self.on_refused("stranger")
             return False
         return True
-
-    def add(self, session: HostSession) -> None:
-        """A session begins."""
-        self.sessions.add(session)
-        session.on_closed = self._remove
-        self.on_count(session, +1)
-
-    def _remove(self, session: HostSession) -> None:
-        self.sessions.discard(session)
-        self.leaving.discard(session)
-        self.log.closed(session)
-        self.on_count(session, -1)
 
 
 def _owner(hosts: tuple[Host, ...]) -> str:
@@ -209,21 +176,16 @@ class _Door(Factory):
 
     def session(self, address: str, certificate: str | None) -> HostSession | None:
         """Make the session of a peer, now that its name is known."""
-        hosts = hosts_of_peer(self.listeners.hosts(), address=address, certificate=certificate)
+        peer = ConnectingPeer(address=address, certificate=certificate)
+        sessions = self.listeners.sessions
+        hosts = peer.hosts_among(sessions.hosts())
         if not self.listeners.admit(hosts):
             self.listeners.log.no_room(address, self.listen.endpoint)
             return None
-        session = HostSession(
-            self.listeners.link,
-            hosts=hosts,
-            address=address,
-            decoder=decoder(
-                self.listen.format, wrapped=self.listen.wrapped, plain=self.listen.plain
-            ),
-            certificate=certificate,
-        )
-        self.listeners.add(session)
-        self.listeners.log.opened(session, self.listen.endpoint)
+        listen = self.listen
+        wire = Wire(decoder=decoder(listen.format, wrapped=listen.wrapped, plain=listen.plain))
+        session = HostSession(sessions.link, peer=peer, hosts=hosts, wire=wire)
+        sessions.add(session, listen.endpoint)
         return session
 
 
@@ -241,7 +203,7 @@ class _Handshake(TwistedProtocol):
         """Wait, but not for ever."""
         doors = self._door.listeners
         doors.handshakes[self] = self._address
-        self._patience = doors.link.reactor.callLater(HANDSHAKE, self.give_up)
+        self._patience = doors.reactor.callLater(HANDSHAKE, self.give_up)
 
     def handshakeCompleted(self) -> None:
         """Begin the session of a peer whose certificate our authority has signed."""

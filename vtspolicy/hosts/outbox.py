@@ -99,7 +99,7 @@ class Outbox:
         for host in session.hosts:
             self._sessions[host.name].append(session)
             self._behind.add(host.name)
-        if session.wire is None:
+        if session.wire.format is None:
             self._undecided.add(session)
             self._reactor.callLater(UNDECIDED, self.ready, session)
         self._load(*(host.name for host in session.hosts))

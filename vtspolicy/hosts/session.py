@@ -2,14 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
 from typing import Protocol as TypingProtocol
 
 from attrs import Factory, define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
-    IDelayedCall,
     IHalfCloseableProtocol,
     IPushProducer,
     IReactorTime,
@@ -21,42 +19,20 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vtspolicy.config.model import Host
-from vtspolicy.events.decoder import Decoder
 from vtspolicy.events.event import Acknowledgement, Event, Item
-from vtspolicy.hosts.arrival import (
-    all_acknowledged,
-    has_unread,
-    is_broken,
-    is_silent,
-    keep_alive,
-)
+from vtspolicy.hosts.arrival import has_unread, is_broken, keep_alive
+from vtspolicy.hosts.delivery import Delivery, StreamDelivery
+from vtspolicy.hosts.peers import Peer
+from vtspolicy.hosts.presence import Presence
 from vtspolicy.hosts.reading import Reading
+from vtspolicy.hosts.session_life import session_life
 from vtspolicy.hosts.session_log import CUT, MADE_WAY
+from vtspolicy.hosts.timers import Timer
+from vtspolicy.hosts.wires import Wire
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.log_limit import LogLimit
-from vtspolicy.notices import Notice, Word, ems_line, json_line
-from vtspolicy.sessions import Pause, SessionState, life
-
-STRANGER_PATIENCE = 30.0
-"""Seconds that a peer which is no configured host may stay."""
-
-LINGER = 60.0
-"""Seconds that a peer which sends no more is kept for the final notices of its commands."""
-
-CONFIRM = 0.25
-"""Seconds between looks at whether the peer has acknowledged what was written."""
-
-FAREWELL = 60.0
-"""Seconds that a peer may take to read its last notices, once its connection is being closed."""
-
-PRESENCE = 15.0
-"""Seconds between looks at whether the peer's system, and the way to it, are still there."""
-
-PARTING = 0.05
-"""The same as CONFIRM for a peer that sends no more: it waits for nothing but the end."""
-
-UNCONFIRMED = 10_000
-"""The most notices that are written and not confirmed; the rest wait in the ledger."""
+from vtspolicy.notices import Notice, Word
+from vtspolicy.sessions import Pause, SessionState
 
 
 class Engine(TypingProtocol):
@@ -103,11 +79,6 @@ class Link:
     limit: LogLimit = Factory(lambda self: LogLimit(self.reactor), takes_self=True)
 
 
-def local_time(seconds: float) -> datetime:
-    """Return this node's local time for seconds since the epoch, as notices show it."""
-    return datetime.fromtimestamp(seconds)  # noqa: DTZ006  displays bear local time without a zone
-
-
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class HostSession(Protocol):
     """One connection. Input waits while the engine is busy with what came before it."""
@@ -116,38 +87,42 @@ class HostSession(Protocol):
         self,
         link: Link,
         *,
+        peer: Peer,
         hosts: tuple[Host, ...],
-        address: str,
-        decoder: Decoder,
-        certificate: str | None = None,
+        wire: Wire,
+        delivery: Delivery | None = None,
     ) -> None:
-        self.hosts = hosts  # those that connect from this address
-        self.address = address
-        self.certificate = certificate  # the name in it, where the peer had to show one
-        self.state = SessionState.OPEN
+        """Prepare it. Without `delivery`, notices are written into the connection."""
+        self.peer = peer
+        self.hosts = hosts  # those that the peer is now
+        self.wire = wire
+        self.state = SessionState.NEW
         self.waiting: set[int] = set()  # requests from here without a final notice
         self.kept = 0  # what came in and waits for room in the queue; the engine counts it
         self.on_closed: Callable[[HostSession], None] = lambda _: None
+        self.on_recorded: Callable[[], None] = lambda: None
+        self.reactor = link.reactor
+        self.reading = Reading(link.reactor)
         self._link = link
-        self._life = life()
-        self._decoder = decoder
+        self._delivery = delivery or StreamDelivery(link.reactor, wire, link.node)
         self._batches: deque[list[Item]] = deque()  # complete, and not yet handed over
         self._pauses: set[Pause] = set()
         self._reads = True  # what the transport was told last
         self._counted = 0
-        self.reading = Reading(link.reactor)
-        self._acknowledges = False
-        self._unconfirmed: dict[int, None] = {}  # notices that were written, in their order
-        self._timers: dict[str, IDelayedCall] = {}
+        self._settling = Timer(link.reactor, self._settle)
+        self._presence = Presence(
+            link.reactor, lambda: self._pauses <= {Pause.SLOW}, self._vanished
+        )
+        self._life = session_life(self)
 
     def __repr__(self) -> str:
         names = ",".join(host.name for host in self.hosts) or "stranger"
         return f"<HostSession {names} {self.address} {self.state}>"
 
     @property
-    def wire(self) -> str | None:
-        """The format that the peer speaks; None as long as it sent nothing."""
-        return self._decoder.wire
+    def address(self) -> str:
+        """Where the peer is."""
+        return self.peer.address
 
     @property
     def is_live(self) -> bool:
@@ -157,16 +132,16 @@ class HostSession(Protocol):
     @property
     def is_busy(self) -> bool:
         """Whether something that came in is not recorded yet, or may go on in the next line."""
-        return (
-            Pause.RECORDING in self._pauses
-            or bool(self._batches)
-            or self.kept > 0
-            or "settle" in self._timers
-        )
+        return not self.has_recorded_all or self._settling.runs
+
+    @property
+    def has_recorded_all(self) -> bool:
+        """Whether all complete events that came in are recorded."""
+        return Pause.RECORDING not in self._pauses and not self._batches and not self.kept
 
     def new_events(self) -> int:
         """Return how many events came in since this was last asked, noise and all."""
-        events = self._decoder.counted.events
+        events = self.wire.decoder.counted.events
         fresh, self._counted = events - self._counted, events
         return fresh
 
@@ -181,22 +156,21 @@ class HostSession(Protocol):
             # peer that sends nothing meanwhile puts off for up to 40 ms.
             self.transport.setTcpNoDelay(True)
             keep_alive(self.transport)
-            self._arm("presence")
+            self._presence.watch(self.transport)
+        self._delivery.begin(self, self.transport)  # type: ignore[arg-type]  # a transport has it
+        self.state = self._life.connect()
+        self._life.identified()
         self._steer()
         if self.hosts:
             self._link.outbox.attach(self)
-            self._arm("keepalive")
-        else:
-            self._arm("patience")
 
     def readConnectionLost(self) -> None:
         """The peer sends no more: its last event counts, and its answers are still sent."""
-        self._cancel("settle")
+        self._settling.stop()
         self.state = self._life.end_input()
-        self._take(self._decoder.close())
+        self._take(self.wire.decoder.close())
         self._link.outbox.ready(self)
-        self._arm("linger")
-        self._look_for_confirmation()
+        self._delivery.look()
 
     def writeConnectionLost(self) -> None:
         """The peer reads no more: there is nothing left to do on this connection."""
@@ -213,22 +187,20 @@ class HostSession(Protocol):
         """
         before, self.state = self.state, self._life.lose()
         if before is SessionState.OPEN and reason.check(ConnectionDone):
-            self._take(self._decoder.close())
+            self._take(self.wire.decoder.close())
         elif before is SessionState.OPEN and getattr(self.transport, "peer_ended", False):
-            self._take(self._decoder.settle())
-        self._drop(self._decoder.close())
-        for name in list(self._timers):
-            self._cancel(name)
+            self._take(self.wire.decoder.settle())
+        self._drop(self.wire.decoder.close())
+        self._settling.stop()
+        self._presence.end()
+        self._delivery.end()
         self._link.outbox.detach(self)
         self.on_closed(self)
 
     def serve(self, hosts: tuple[Host, ...]) -> None:
         """Be these hosts from now on: the configuration has changed."""
         self._link.outbox.serve(self, hosts)
-        for name in ("patience", "keepalive"):
-            self._cancel(name)
-        if self.is_live:
-            self._arm("keepalive" if hosts else "patience")
+        self._life.identified()
 
     def close(self) -> None:
         """End the connection; what is written still goes out, if the peer reads it in time."""
@@ -238,16 +210,15 @@ class HostSession(Protocol):
             if hasattr(self.transport, "unregisterProducer"):
                 self.transport.unregisterProducer()
             self.transport.loseConnection()
-            self._arm("farewell")
 
     def make_way(self) -> None:
         """End the connection at once: its host has most of them, and another host has too few."""
         told = {"address": self.address}
         self._link.limit.write(self._link.log.warn, MADE_WAY, self.address, **told)
         self.close()
-        self._abort()
+        self.abort()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
         """End the connection at once; what was not confirmed is due again."""
         abort = getattr(self.transport, "abortConnection", None)
         if abort is not None:
@@ -260,14 +231,13 @@ class HostSession(Protocol):
         that would have to say so itself can not do that any more.
         """
         if (
-            self.state is not SessionState.HALF_CLOSED
-            or Pause.RECORDING in self._pauses
-            or self.kept
-            or self.waiting
-            or self._link.outbox.owes(self)
+            self.state is SessionState.HALF_CLOSED
+            and Pause.RECORDING not in self._pauses
+            and not self.kept
+            and not self.waiting
+            and not self._link.outbox.owes(self)
+            and not self._delivery.is_waiting
         ):
-            return
-        if not self._unconfirmed or self._must_acknowledge:
             self.close()
 
     # Input
@@ -275,20 +245,20 @@ class HostSession(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Decode; what may be acted on goes to the engine, in order."""
         self.reading.came()
-        was_silent = self.wire is None
-        items = self._decoder.feed(data)
-        if was_silent and self.wire is not None:
+        was_silent = self.wire.format is None
+        items = self.wire.decoder.feed(data)
+        if was_silent and self.wire.format is not None:
             self._link.outbox.ready(self)  # what the host has missed can be put into its format
         self._take(items)
         self._await_rest()
-        if "keepalive" in self._timers:
-            self._arm("keepalive")
+        self._life.active()
 
     def _await_rest(self) -> None:
         """Give an open event its time from now on; none passes for it while nothing is read."""
-        self._cancel("settle")
-        if self._reads and self._decoder.pending:
-            self._arm("settle")
+        if self._reads and self.wire.decoder.pending:
+            self._settling.start(self._link.settle)
+        else:
+            self._settling.stop()
 
     def _settle(self) -> None:
         """Take the open event, unless its rest is here already and was only not read in time.
@@ -299,10 +269,12 @@ class HostSession(Protocol):
         if has_unread(self.transport) or is_broken(self.transport):
             self._await_rest()
         else:
-            self._take(self._decoder.settle())
+            self._take(self.wire.decoder.settle())
 
     def _drop(self, items: list[Item]) -> None:
         """Say what was cut, so that somebody has the host show it again."""
+        if self.wire.shows_again:
+            return
         for item in items:
             if isinstance(item, Acknowledgement) or not item.text:
                 continue
@@ -346,6 +318,7 @@ class HostSession(Protocol):
     def _recorded(self, _: None) -> None:
         self._pauses.discard(Pause.RECORDING)
         self._hand_over()
+        self.on_recorded()
         self.close_if_done()
 
     def hold(self) -> None:
@@ -374,38 +347,31 @@ class HostSession(Protocol):
     @property
     def can_take(self) -> bool:
         """Whether it may be given a notice now."""
-        return (
-            self.is_live and Pause.SLOW not in self._pauses and len(self._unconfirmed) < UNCONFIRMED
-        )
+        return self.is_live and Pause.SLOW not in self._pauses and self._delivery.has_room
 
     def tell(self, notice: Notice) -> None:
-        """Write a notice in the peer's format; the outbox learns when the peer has got it."""
-        # Who has to acknowledge by number needs the number, though it may not have spoken yet.
-        in_json = self.wire == "json" or (self.wire is None and self._must_acknowledge)
-        form = json_line if in_json else ems_line
-        at = local_time(notice.created)
-        if self.transport is not None:
-            self.transport.write(form(notice, node=self._link.node, at=at))
-        if notice.id is not None:
-            self._unconfirmed[notice.id] = None
-            if "confirm" not in self._timers and not self._must_acknowledge:
-                self._arm("confirm")
-        if "keepalive" in self._timers:
-            self._arm("keepalive")
+        """Send a notice; the outbox learns when it has been delivered."""
+        self._delivery.tell(notice)
+        self._life.active()
 
     def acknowledge(self, ids: tuple[int, ...]) -> None:
-        """The peer says itself which notices it has got (JSON); from now on only that counts."""
-        self._acknowledges = True
-        known = [each for each in dict.fromkeys(ids) if each in self._unconfirmed]
-        for each in known:
-            del self._unconfirmed[each]
-        self._confirm(known)
+        """The peer says itself which notices it has got."""
+        self._delivery.acknowledge(ids)
+
+    def delivered(self, ids: list[int]) -> None:
+        """Note that these count as delivered; the outbox may send others instead."""
+        self._link.outbox.confirmed(self, ids)
+        self._link.outbox.ready(self)
 
     def take_back(self) -> list[int]:
-        """Return the notices that were written and never confirmed."""
-        ids = list(self._unconfirmed)
-        self._unconfirmed.clear()
-        return ids
+        """Return the notices that were sent and are not known to have been delivered."""
+        return self._delivery.take_back()
+
+    def send_heartbeat(self) -> None:
+        """Show a silent host that the link is there, unless it does not read what was sent."""
+        if Pause.SLOW not in self._pauses and self._delivery.sends_heartbeats:
+            now = self._link.reactor.seconds()
+            self.tell(Notice(word=Word.HEARTBEAT, host="", created=now))
 
     def pauseProducing(self) -> None:
         """The peer reads slower than we write: no more notices, and nothing more to answer."""
@@ -422,75 +388,9 @@ class HostSession(Protocol):
         """The transport is gone."""
         self._pauses.add(Pause.SLOW)
 
-    @property
-    def _must_acknowledge(self) -> bool:
-        """Whether only the peer's own word counts for what it has got."""
-        return self._acknowledges or any(host.acknowledge for host in self.hosts)
-
-    def _look_for_confirmation(self) -> None:
-        """What the peer's side of the connection has acknowledged has arrived there."""
-        if self._unconfirmed and not self._must_acknowledge:
-            if all_acknowledged(self.transport):
-                self._confirm(self.take_back())
-            elif self.state is SessionState.HALF_CLOSED and is_broken(self.transport):
-                self._abort()  # nobody reads from it any more, and so nobody else would notice
-            else:
-                self._arm("confirm")
-        self.close_if_done()
-
-    def _look_for_presence(self) -> None:
-        """End a connection to a system that has vanished, so that its notices go another way.
-
-        What came in and is not read yet would be lost, so nothing is ended that may still read it.
-        """
-        if self._pauses <= {Pause.SLOW} and is_silent(self.transport):
-            self._link.log.warn(
-                "{address} does not answer any more.", action="vanished", address=self.address
-            )
-            self._abort()
-        else:
-            self._arm("presence")
-
-    def _confirm(self, ids: list[int]) -> None:
-        self._link.outbox.confirmed(self, ids)
-        self._link.outbox.ready(self)
-
-    # Timers
-
-    def _arm(self, name: str) -> None:
-        self._cancel(name)
-        half_closed = self.state is SessionState.HALF_CLOSED
-        seconds = {
-            "settle": self._link.settle,
-            "patience": STRANGER_PATIENCE,
-            "linger": LINGER,
-            "farewell": FAREWELL,
-            "presence": PRESENCE,
-            "confirm": PARTING if half_closed else CONFIRM,
-            "keepalive": min((h.keepalive for h in self.hosts if h.keepalive), default=0.0),
-        }[name]
-        if seconds or name != "keepalive":
-            self._timers[name] = self._link.reactor.callLater(seconds, self._ring, name)
-
-    def _cancel(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None and timer.active():
-            timer.cancel()
-
-    def _ring(self, name: str) -> None:
-        del self._timers[name]
-        if name == "settle":
-            self._settle()
-        elif name == "confirm":
-            self._look_for_confirmation()
-        elif name == "presence":
-            self._look_for_presence()
-        elif name == "keepalive":
-            if Pause.SLOW not in self._pauses:
-                now = self._link.reactor.seconds()
-                self.tell(Notice(word=Word.HEARTBEAT, host="", created=now))
-            self._arm("keepalive")
-        elif name == "farewell":
-            self._abort()
-        else:
-            self.close()
+    def _vanished(self) -> None:
+        """End a connection to a system that has vanished, so that its notices go another way."""
+        self._link.log.warn(
+            "{address} does not answer any more.", action="vanished", address=self.address
+        )
+        self.abort()

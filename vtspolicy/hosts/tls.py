@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from attrs import frozen
+from cryptography import x509
 from OpenSSL import SSL, crypto
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
@@ -108,19 +110,18 @@ def tls_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a wh
     return TLSServerEndpoint(beneath=beneath, context=tls_context(listen))
 
 
-def tls_context(listen: Listen) -> CertificateOptions:
-    """Return what a door shows of us, and whom it lets in. Raises OSError or UnusableFileError."""
-    if listen.key is None or listen.cert is None or listen.clients is None:
+def tls_context(listen: Listen, *, anybody: bool = False) -> CertificateOptions:
+    """Return what a door shows of us, and whom it lets in. Raises OSError or UnusableFileError.
+
+    `anybody` needs no certificate: people sign in with a password.
+    """
+    if listen.key is None or listen.cert is None or (listen.clients is None and not anybody):
         raise ValueError(f"{listen.endpoint}: key, cert and clients are needed")
     with _reading("cert", f"{listen.cert} holds no certificate in PEM, or a broken one"):
         own, *chain = certificates(listen.cert)
     with _reading("key", f"{listen.key} holds no key in PEM, or one with a passphrase"):
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, listen.key.read_bytes(), b"")
-    with _reading("clients", f"{listen.clients} holds no certificates in PEM, or a broken one"):
-        authorities = certificates(listen.clients)
-    if all(map(accepts_no_client, authorities)):
-        told = f"{listen.clients} holds no certificate of an authority: no host's could be valid"
-        raise UnusableFileError("clients", told)
+    authorities = _authorities(listen.clients)
     if key.to_cryptography_key().public_key() != own.public_key():  # type: ignore[union-attr]  # it has one
         raise UnusableFileError("key", f"{listen.key} is not the key of {listen.cert}")
     if (unfit := why_no_server(own)) is not None:
@@ -136,8 +137,22 @@ def tls_context(listen: Listen) -> CertificateOptions:
         extraCertChain=[crypto.X509.from_cryptography(each) for each in chain],
         trustRoot=trustRootFromCertificates(
             [Certificate(crypto.X509.from_cryptography(each)) for each in authorities]
-        ),
+        )
+        if authorities
+        else None,
     )
+
+
+def _authorities(clients: Path | None) -> list[x509.Certificate]:
+    """Return who must have signed the certificates of clients; none if anybody may connect."""
+    if clients is None:
+        return []
+    with _reading("clients", f"{clients} holds no certificates in PEM, or a broken one"):
+        authorities = certificates(clients)
+    if all(map(accepts_no_client, authorities)):
+        told = f"{clients} holds no certificate of an authority: no host's could be valid"
+        raise UnusableFileError("clients", told)
+    return authorities
 
 
 def _look(

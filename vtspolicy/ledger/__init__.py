@@ -24,6 +24,7 @@ from vtspolicy.ledger.jobs import Cancelled, Finished, JobRecords
 from vtspolicy.ledger.meta import Meta
 from vtspolicy.ledger.mounts import Mount, MountRecords, MountState
 from vtspolicy.ledger.notices import NoticeRecords, Pending
+from vtspolicy.ledger.overview import Overview
 from vtspolicy.ledger.protocol import Ledger
 from vtspolicy.ledger.requests import Recorded, RequestRecords
 from vtspolicy.ledger.retention import Retention
@@ -64,6 +65,7 @@ __all__ = [
     "MountState",
     "NoSuchRow",
     "NoticeRecords",
+    "Overview",
     "Pending",
     "QuestionTooLong",
     "Recorded",

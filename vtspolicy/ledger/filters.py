@@ -23,6 +23,16 @@ def one_of(states: Iterable[JobState] | Iterable[RequestState]) -> str | None:
     return json.dumps(values) if values else None
 
 
+def among(names: Collection[str] | None) -> str | None:
+    """Return names as the text of a JSON array; None for no condition."""
+    return None if names is None else json.dumps(sorted(names))
+
+
+def lower(text: str | None) -> str | None:
+    """Return a text to look for, whatever its case."""
+    return None if text is None else text.lower()
+
+
 def about_tape(tape: str | None) -> dict[str, str | None]:
     """Return the condition for jobs about a tape, or about a pool or vault and what is in it.
 

@@ -21,7 +21,7 @@ from vtspolicy.jobs import (
     to_be_stopped,
 )
 from vtspolicy.ledger.errors import NoSuchRow
-from vtspolicy.ledger.filters import about_tape, hint_for, one_of
+from vtspolicy.ledger.filters import about_tape, among, hint_for, lower, one_of
 from vtspolicy.ledger.fingerprints import looks_text
 from vtspolicy.ledger.history import History, cancelled_by
 from vtspolicy.ledger.notices import NoticeRecords, notice_of
@@ -145,6 +145,7 @@ class JobRecords(Part):
         *,
         state: JobState | Collection[JobState] | None = None,
         host: str | None = None,
+        hosts: Collection[str] | None = None,
         request: int | None = None,
         tape: str | None = None,
         family: str | None = None,
@@ -153,18 +154,21 @@ class JobRecords(Part):
         application: str | None = None,
         since: float | None = None,
         until: float | None = None,
+        text: str | None = None,
         limit: int = 100,
         before_id: int | None = None,
     ) -> list[Job]:
         """Return the newest jobs that fit every filter given, the newest first.
 
-        `tape` is the name of a tape, a pool or a vault, or a part of such a name. A job fits
-        `since` if it had not ended by then, and `until` if it was asked for before.
+        Of `hosts` one must fit, and `text` is a part of tape, reference or reason. `tape` is the
+        name of a tape, a pool or a vault, or a part of such a name. A job fits `since` if it had
+        not ended by then, and `until` if it was asked for before.
         """
         states = (state,) if isinstance(state, JobState) else tuple(state or ())
         conditions: dict[str, Value] = {
             "jobs_in_states": one_of(states),
             "jobs_of_host": host,
+            "jobs_of_hosts": among(hosts),
             "jobs_of_request": request,
             **about_tape(tape),
             "jobs_of_family": family,
@@ -173,6 +177,7 @@ class JobRecords(Part):
             "jobs_of_application": application,
             "jobs_since": since,
             "jobs_until": until,
+            "jobs_with_text": lower(text),
         }
         rows = self._sql.select(
             "jobs_before",
@@ -187,12 +192,6 @@ class JobRecords(Part):
     def repeats(self, job_id: int) -> list[int]:
         """Return the jobs that run this one again, at first hand, the first one first."""
         return [int(row["id"]) for row in self._sql.all("repeats", job=job_id)]
-
-    def failed_since(self, since: float) -> tuple[int, int]:
-        """Return how many jobs, and requests without any, have failed since, not repeated."""
-        jobs = self._sql.need("failed_since", since=since)
-        alone = self._sql.need("failed_alone", since=since)
-        return int(jobs["count"]), int(alone["count"])
 
     def oldest(self, now: float) -> dict[tuple[str, str], float]:
         """Return the ages of the oldest live jobs, in seconds, by state and application."""

@@ -10,7 +10,7 @@ from vtspolicy.changes import Answered, ChangeBuilder
 from vtspolicy.jobs import Job, JobState, Request, RequestState
 from vtspolicy.ledger.errors import LedgerError, NoSuchRow
 from vtspolicy.ledger.events import EventRecords, event_row, time_text
-from vtspolicy.ledger.filters import one_of
+from vtspolicy.ledger.filters import among, lower, one_of
 from vtspolicy.ledger.history import ASKED, History, cancelled_by, told_why
 from vtspolicy.ledger.jobs import Cancelled, JobRecords
 from vtspolicy.ledger.notices import NoticeRecords, notice_row
@@ -109,25 +109,30 @@ class RequestRecords(Part):
         *,
         state: RequestState | Collection[RequestState] | None = None,
         host: str | None = None,
+        hosts: Collection[str] | None = None,
         family: str | None = None,
         ref: str | None = None,
         since: float | None = None,
         until: float | None = None,
+        text: str | None = None,
         limit: int = 100,
         before_id: int | None = None,
     ) -> list[Request]:
         """Return the newest requests that fit every filter given, the newest first.
 
-        One fits `since` if it had not ended by then, and `until` if it came before.
+        Of `hosts` one must fit, and `text` is a part of the command or the reason. One fits
+        `since` if it had not ended by then, and `until` if it came before.
         """
         states = (state,) if isinstance(state, RequestState) else tuple(state or ())
         conditions: dict[str, Value] = {
             "requests_in_states": one_of(states),
             "requests_of_host": host,
+            "requests_of_hosts": among(hosts),
             "requests_of_family": family,
             "requests_of_ref": ref,
             "requests_since": since,
             "requests_until": until,
+            "requests_with_text": lower(text),
         }
         rows = self._sql.select(
             "requests_before",

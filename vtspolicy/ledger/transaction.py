@@ -17,6 +17,7 @@ from vtspolicy.ledger.meta import Meta
 from vtspolicy.ledger.mounts import MountRecords
 from vtspolicy.ledger.notices import NoticeRecords, Pending
 from vtspolicy.ledger.numbers import Numbers
+from vtspolicy.ledger.overview import Overview
 from vtspolicy.ledger.part import Part, part_of
 from vtspolicy.ledger.requests import RequestRecords
 from vtspolicy.ledger.retention import Retention
@@ -92,6 +93,7 @@ class Transaction:
             notices=self.notices,
             history=self.history,
         )
+        self.overview = Overview(sql, change, self.jobs, self.works)
         self.retention = Retention(sql, change)
         self._parts = {type(part): part for part in vars(self).values() if isinstance(part, Part)}
 

@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from io import BytesIO
-from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import Deferred, execute
@@ -29,6 +28,7 @@ from vtspolicy.web.answers import (
     json_answer,
     mistake_answer,
 )
+from vtspolicy.web.names import look_at_name
 from vtspolicy.web.orders import actor_of, in_words, read_order, verb_of
 from vtspolicy.web.pages import PROBES, House, page_of
 
@@ -104,7 +104,7 @@ class Root(Resource):
     async def _answer(self, request: Any) -> Answer:  # BoundedRequest, whose base is untyped
         name, path = _split(request)
         if self._names is not None and path not in PROBES:
-            _look_at_name(name, self._names())
+            look_at_name(name, self._names())
         page = page_of(path)
         verb = verb_of(path) if self._writable else None
         if page is None and verb is None:
@@ -198,25 +198,6 @@ def _need_ledger(verb: Verb, ledger: Ledger) -> None:
             HTTPStatus.SERVICE_UNAVAILABLE,
             f"the ledger cannot be written: {ledger.trouble}; nothing was done",
         )
-
-
-def _look_at_name(asked: str | None, names: Collection[str]) -> None:
-    """Refuse a request for a name that is not ours, such as a web page's own (DNS rebinding).
-
-    An address is always ours: no page can be loaded under it but from here.
-    """
-    if asked is None:  # no browser leaves it out
-        return
-    name = asked[1:].partition("]")[0] if asked.startswith("[") else asked.partition(":")[0]
-    try:
-        ip_address(name.partition("%")[0])
-    except ValueError:
-        if name.rstrip(".").lower() not in {each.lower() for each in names}:
-            raise Mistake(
-                HTTPStatus.FORBIDDEN,
-                "this server is not asked for by that name",
-                "use its address or node name, or add the name to web_names",
-            ) from None
 
 
 def _not_allowed(allowed: str) -> Mistake:

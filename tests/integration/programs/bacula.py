@@ -7,9 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from ports import free_ports
-
 from programs.daemon import PATH, Daemon, program
+from tests.harness.ports import free_ports
 
 TEMPLATES = Path(__file__).parents[3] / "fixtures" / "bacula"
 SCHEMA = Path("/usr/share/dbconfig-common/data/bacula-director-sqlite3/install/sqlite3")

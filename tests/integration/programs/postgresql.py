@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ports import free_ports
+from tests.harness.ports import free_ports
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 PACKAGES = ("bacula-common-pgsql", "bacula-director-pgsql")

@@ -6,9 +6,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from ports import free_ports
-
 from programs.daemon import PATH, Daemon, program
+from tests.harness.ports import free_ports
 
 CONFIGURATION = """\
 ListenAddress 127.0.0.1

@@ -38,7 +38,6 @@ from vtspolicy.jobs import RequestState
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.requests import Intake
-from vtspolicy.rights import hosts_of_peer
 from vtspolicy.sessions import SessionState
 
 MOST_KEPT = 200
@@ -303,7 +302,7 @@ class Receiver:
         if session.state is not SessionState.CLOSED:
             return session.hosts
         hosts = self.policy.current.configuration.hosts.values()
-        return hosts_of_peer(hosts, address=session.address, certificate=session.certificate)
+        return session.peer.hosts_among(hosts)
 
     def _refuse(self, session: HostSession, refusal: Refusal) -> None:
         """Answer, count and log input that is not an event; nothing is recorded."""

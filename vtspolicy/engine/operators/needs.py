@@ -1,7 +1,7 @@
 """What a person has to do something about: the one list behind `vtspolicy status --check`."""
 
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.ledger import JobRecords, TapeRecords
+from vtspolicy.ledger import Overview, TapeRecords
 from vtspolicy.status import Status
 
 FAILED_FOR = 86400.0
@@ -13,7 +13,7 @@ STUCK = 3600.0
 
 async def needs_of(ledger: EngineLedger, status: Status) -> tuple[str, ...]:
     """Return what of a server needs a person, in words; nothing when all is well."""
-    jobs, alone = await ledger.read(JobRecords.failed_since, status.at - FAILED_FOR)
+    jobs, alone = await ledger.read(Overview.failed_since, status.at - FAILED_FOR)
     lost = await ledger.read(TapeRecords.lost)
     found = [f"not ready: {reason}" for reason in status.reasons]
     if status.refused_reload is not None:

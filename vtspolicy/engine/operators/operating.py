@@ -18,8 +18,8 @@ from vtspolicy.engine.operators.by_hand import Said, Wish, asked, unlock
 from vtspolicy.engine.operators.live import live
 from vtspolicy.engine.operators.needs import needs_of
 from vtspolicy.engine.policy import Policy
-from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession
+from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.ledger import (
     Cancelled,
@@ -39,7 +39,7 @@ from vtspolicy.status import HostStatus, RefusedReload, Status
 from vtspolicy.tapes import TapeState
 
 FIXED = (
-    *("node", "listen", "ledger", "spool", "control_group", "web"),
+    *("node", "listen", "ledger", "spool", "control_group", "web", "console"),
     *("connections", "settle", "output"),
 )
 """Keys of the configuration that a reload cannot change: they need a restart."""
@@ -50,7 +50,7 @@ class Operator:
     """The operators' side of one server; vtspolicy.control.Control."""
 
     engine: Engine
-    listeners: Listeners
+    sessions: Sessions
     reread: Callable[[], Policy]  # reads and checks all files again, and runs the rule tests
     started: float  # seconds since the epoch, by the clock as it was then
     begun: float = 0.0  # the same moment in seconds of the monotonic clock
@@ -180,7 +180,7 @@ class Operator:
         return live(engine.queue, engine.job_runner.progress, jobs, draining=self.draining)
 
     def _count_all(self) -> None:
-        for session in self.listeners.sessions:
+        for session in self.sessions.all:
             self.count(session)
 
     def count(self, session: HostSession) -> None:
@@ -328,7 +328,7 @@ class Operator:
         after = evolve(read, configuration=evolve(read.configuration, **kept))
         engine.policy.use(after)
         self.refused_reload = None
-        self.listeners.renew()
+        self.sessions.renew()
         engine.metrics.reloads.labels("taken").inc()
         now = engine.clock.seconds()
         cause = "reload" if reason is None else f"reload: {reason}"

@@ -51,3 +51,9 @@ pool = :tapes_of_pool
 
 -- name: tapes_of_handle
 handle = :tapes_of_handle
+
+-- name: lines_since
+at >= :lines_since
+
+-- name: lines_until
+at < :lines_until

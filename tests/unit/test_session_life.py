@@ -1,0 +1,144 @@
+"""What a session has in each state of its life: timers that begin and end with it."""
+
+import pytest
+from links import Bench, a_host
+
+from vtspolicy.hosts.session_life import FAREWELL, LINGER, STRANGER_PATIENCE, session_life
+from vtspolicy.hosts.timers import Timer
+from vtspolicy.notices import Word
+from vtspolicy.sessions import SessionState
+from vtspolicy.testing.clock import TestClock
+
+BEAT = 10.0
+
+
+class Host:
+    """A session, as far as the states need one: it notes what they ask of it, and when."""
+
+    def __init__(self, *hosts):
+        self.hosts = hosts
+        self.reactor = TestClock()
+        self.begun = self.reactor.seconds()
+        self.asked = []
+
+    def _note(self, what):
+        self.asked.append((what, self.reactor.seconds() - self.begun))
+
+    def send_heartbeat(self):
+        self._note("heartbeat")
+
+    def close(self):
+        self._note("close")
+
+    def abort(self):
+        self._note("abort")
+
+    @property
+    def timers(self):
+        return [call.getTime() - self.begun for call in self.reactor.getDelayedCalls()]
+
+
+def opened(*hosts):
+    session = Host(*hosts)
+    life = session_life(session)
+    assert life.connect() is SessionState.OPEN
+    life.identified()
+    return session, life
+
+
+def test_a_host_without_keepalive_has_no_timer_while_it_is_open():
+    session, life = opened(a_host())
+    life.active()
+    assert session.timers == []
+
+
+def test_the_shortest_keepalive_of_the_hosts_of_a_peer_counts_from_the_last_activity():
+    session, life = opened(a_host(keepalive=BEAT), a_host("NSK2", keepalive=25.0), a_host("NSK3"))
+    session.reactor.pass_time(4.0)
+    life.active()
+    session.reactor.pass_time(2 * BEAT, 1.0)
+    assert session.asked == [("heartbeat", 14.0), ("heartbeat", 24.0)]
+
+
+def test_a_stranger_that_becomes_a_host_stays_and_a_host_that_becomes_a_stranger_does_not():
+    session, life = opened()
+    assert session.timers == [STRANGER_PATIENCE]
+    session.hosts = (a_host(),)
+    life.identified()
+    assert session.timers == []
+    session.hosts = ()
+    life.identified()
+    session.reactor.pass_time(STRANGER_PATIENCE)
+    assert session.asked == [("close", STRANGER_PATIENCE)]
+
+
+def test_activity_does_not_prolong_the_time_of_a_stranger():
+    session, life = opened()
+    session.reactor.pass_time(STRANGER_PATIENCE - 1)
+    life.active()
+    session.reactor.pass_time(1.0)
+    assert session.asked == [("close", STRANGER_PATIENCE)]
+
+
+def test_a_half_closed_session_lingers_for_a_limited_time_whatever_is_sent_or_reloaded():
+    session, life = opened(a_host())
+    life.end_input()
+    for _ in range(5):
+        session.reactor.pass_time(LINGER / 6)
+        life.active()
+        life.identified()
+    session.reactor.pass_time(LINGER / 6)
+    assert [what for what, _ in session.asked] == ["close"]
+
+
+def test_a_closing_session_has_its_farewell_and_nothing_else():
+    session, life = opened(a_host(keepalive=BEAT))
+    life.end_input()
+    life.close()
+    life.active()
+    life.identified()
+    assert session.timers == [FAREWELL]
+    session.reactor.pass_time(FAREWELL / 2)
+    life.close()  # again: it does not begin anew
+    session.reactor.pass_time(FAREWELL / 2)
+    assert session.asked == [("abort", FAREWELL)]
+
+
+@pytest.mark.parametrize("steps", [(), ("end_input",), ("close",), ("end_input", "close")])
+@pytest.mark.parametrize("hosts", [(), (a_host(keepalive=BEAT),)])
+def test_a_session_that_is_gone_has_no_timer(steps, hosts):
+    session, life = opened(*hosts)
+    for step in steps:
+        getattr(life, step)()
+    assert life.lose() is SessionState.CLOSED
+    life.active()
+    life.identified()
+    assert session.timers == []
+
+
+def test_a_connection_that_is_being_closed_is_told_no_heartbeat():
+    bench = Bench()
+    session = bench.connect(a_host(keepalive=BEAT))
+    bench.push(Word.COMPLETED)
+    session.close()
+    bench.clock.pass_time(2 * BEAT)
+    assert session.transport.told() == [("COMPLETED", 1)]
+    bench.ledger.destroy()
+
+
+def test_a_timer_that_is_started_again_calls_once_from_then():
+    clock, called = TestClock(), []
+    begun = clock.seconds()
+    timer = Timer(clock, lambda: called.append(clock.seconds() - begun))
+    timer.start(5.0)
+    clock.pass_time(3.0)
+    timer.start(5.0)
+    assert timer.runs
+    clock.pass_time(6.0, 1.0)
+    assert called == [8.0]
+    assert not timer.runs
+    timer.start(1.0)
+    timer.stop()
+    timer.stop()
+    clock.pass_time(2.0)
+    assert called == [8.0]
