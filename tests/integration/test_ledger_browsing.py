@@ -4,12 +4,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from ledger_ground import PATIENCE, Pump, an_intake
+from ledger_ground import PATIENCE, Pump
 from twisted.internet.defer import Deferred
 
 from vtspolicy.ledger import LedgerError, QuestionTooLong, RequestRecords
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.ledger.sqlite import ledger as served
+from vtspolicy.testing.ledger import an_intake
 
 ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 

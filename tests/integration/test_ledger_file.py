@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from ledger_ground import PATIENCE, Pump, an_intake
+from ledger_ground import PATIENCE, Pump
 from twisted.internet.defer import Deferred
 
 from vtspolicy.jobs import JobState
@@ -30,6 +30,7 @@ from vtspolicy.ledger import (
 )
 from vtspolicy.ledger.sql import migrations
 from vtspolicy.ledger.sqlite import SqliteLedger, group_commit
+from vtspolicy.testing.ledger import an_intake
 
 WRITER = Path(__file__).with_name("ledger_writer.py")
 

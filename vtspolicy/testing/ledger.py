@@ -1,17 +1,24 @@
 """A ledger in memory: the same operations, answers at once, and faults where a test wants them."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, execute
 
 from vtspolicy.changes import Written
+from vtspolicy.events.event import Event, identity
+from vtspolicy.jobs import RequestState
 from vtspolicy.ledger import Scope, Transaction
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.sqlite.copies import write_out
 from vtspolicy.ledger.sqlite.database_file import in_memory
 from vtspolicy.ledger.sqlite.statements import SqliteStatements
+from vtspolicy.requests import Intake
+from vtspolicy.rules.decision import PlannedJob
+from vtspolicy.rules.work import Work
+from vtspolicy.tapes import Tape
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -114,3 +121,26 @@ class MemoryLedger:
     def _check(self) -> None:
         if not self._open:
             raise LedgerError("the ledger is closed")
+
+
+WORK = Work(application="DSK", run=("true",))
+_FIRST = datetime(2026, 11, 22)  # noqa: DTZ001 - as displayed: no zone
+
+
+def an_intake(number: int, **more: Any) -> Intake:
+    """Return the command of the event of this number: the same number is the same event."""
+    event = Event(
+        text=f"VTSPolicy DSK '/V/P ref=R{number}'", time=_FIRST + timedelta(seconds=number)
+    )
+    tape = Tape(vault="V", pool="P", cartridge="A", path="/V/P/A")
+    given: dict[str, Any] = {
+        "event": event,
+        "host": "NSK1",
+        "received": 1000.0 + number,
+        "state": RequestState.OPEN,
+        "digest": identity("NSK1", event),
+        "family": "DSK",
+        "ref": f"R{number}",
+        "jobs": (PlannedJob(work=WORK, values={}, lock=None, tape=tape),),
+    }
+    return Intake(**{**given, **more})

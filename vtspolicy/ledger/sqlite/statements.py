@@ -15,6 +15,9 @@ _NAME = re.compile(r":(\w+)")
 _LARGEST = 2**63 - 1
 """What SQLite's numbers can hold."""
 
+_MOST_NAMES = 1000
+"""Statements whose columns are remembered; lists with other filters are others."""
+
 Pick = Callable[[Mapping[str, Value]], Sequence[Value]]
 
 
@@ -41,6 +44,7 @@ class SqliteStatements:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._named = _named()
+        self._names: dict[str, tuple[str, ...]] = {}  # of the columns, by the statement
 
     def run(self, statement: str) -> None:
         """Run a statement that begins or ends a transaction, or a part of one."""
@@ -56,7 +60,9 @@ class SqliteStatements:
         statement, pick = self._named[query]
         cursor = self._execute(statement, pick(values))
         row = cursor.fetchone()
-        return None if row is None else dict(zip(_columns(cursor), row, strict=True))
+        return (
+            None if row is None else dict(zip(self._columns(statement, cursor), row, strict=False))
+        )
 
     def need(self, query: str, **values: Value) -> Row:
         """Return the row of a statement that always has one. Raises LedgerError without it."""
@@ -90,7 +96,8 @@ class SqliteStatements:
     def do_whole(self, query: str, rows: Sequence[Mapping[str, Value]]) -> bool:
         """Run a statement that changes one row for each of some values; False, and none, if not."""
         if len(rows) == 1:
-            return self.do(query, **rows[0]) == 1
+            statement, pick = self._named[query]
+            return self._execute(statement, pick(rows[0])).rowcount == 1
         self.run("SAVEPOINT whole")
         is_whole = self.do_all(query, rows) == len(rows)
         if not is_whole:
@@ -117,8 +124,16 @@ class SqliteStatements:
 
     def _rows(self, statement: str, values: Sequence[Value]) -> list[Row]:
         cursor = self._execute(statement, values)
-        names = _columns(cursor)
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        names = self._columns(statement, cursor)
+        return [dict(zip(names, row, strict=False)) for row in cursor]
+
+    def _columns(self, statement: str, cursor: sqlite3.Cursor) -> tuple[str, ...]:
+        names = self._names.get(statement)
+        if names is None:
+            names = tuple(column[0] for column in cursor.description)
+            if len(self._names) < _MOST_NAMES:
+                self._names[statement] = names
+        return names
 
     def _execute(self, statement: str, values: Sequence[Value]) -> sqlite3.Cursor:
         try:
@@ -137,7 +152,3 @@ class SqliteStatements:
                 for each in values
             ]
             return self.connection.execute(statement, bounded)
-
-
-def _columns(cursor: sqlite3.Cursor) -> list[str]:
-    return [column[0] for column in cursor.description]
