@@ -28,6 +28,7 @@ from vtspolicy.tapes import (
     TapeState,
     difference,
 )
+from vtspolicy.tapes import records as becoming
 
 MOST = 1_000_000
 """Tapes in the longest list."""
@@ -328,16 +329,11 @@ class TapeRecords(Part):
                         self._copies.note_restored(
                             outcome.copy, outcome.file, at, sure=outcome.sure
                         )
-                        copy = self._copies.get(outcome.copy)
-                        known = known if copy is None else model.held_by(known, copy)
-                    there = model.restored(known, outcome.file, at=at)
-                    after = model.looked_at(there, outcome.tape, at=at)
+                    copy = self._known(outcome.copy)
+                    known = known if copy is None else model.held_by(known, copy)
+                    after = becoming.brought_back(known, outcome, at)
                 case Emptied():
-                    there = model.with_file(known, outcome.tape)
-                    copy = None if outcome.copy is None else self._copies.get(outcome.copy)
-                    if copy is not None:  # somebody may have marked another one meanwhile
-                        there = model.held_by(there, copy)
-                    after = model.emptied(there, at=at, file=outcome.file, proven=outcome.proven)
+                    after = becoming.emptied_by(known, outcome, self._known(outcome.copy), at)
             self.save(after)
             cause = f"job {job.id}: {job.work.then}"
             is_ours = known.has_override_for(job.id)
@@ -362,7 +358,10 @@ class TapeRecords(Part):
 
     def held(self, tape: Tape) -> Copy | None:
         """Return the copy that has a tape's last known content, if there is one."""
-        return None if tape.held is None else self._copies.get(tape.held)
+        return self._known(tape.held)
+
+    def _known(self, copy: int | None) -> Copy | None:
+        return None if copy is None else self._copies.get(copy)
 
     def unsee(self) -> None:
         """Let no record be believed before its tape is looked at again."""
@@ -372,7 +371,7 @@ class TapeRecords(Part):
         """Note, before any of it is overwritten, that tapes are being restored in place."""
         for each in tapes:
             known = self.get(each.path) or each
-            self.save(evolve(known, restoring=known.restoring or at, partial=None))
+            self.save(becoming.being_restored(known, at))
 
     def keep_partial(self, left: Iterable[Tape], *, sure: bool = True) -> None:
         """Note what a restore that failed has left, so that a later write is distinguished from it.
@@ -382,10 +381,7 @@ class TapeRecords(Part):
         for each in left:
             known = self.get(each.path)
             if known is not None and known.restoring is not None:
-                there = model.with_file(known, each)
-                restoring = known.restoring if each.size else None  # nothing was left: it is empty
-                left_there = evolve(there, partial=each.seen, partial_sure=sure)
-                self.save(evolve(left_there, restoring=restoring))
+                self.save(becoming.left_by_restore(known, each, sure=sure))
 
     def end_restore(self, tapes: Iterable[Tape], at: float) -> None:
         """Note that a restore ended well, and that others may have written to its tapes since.
@@ -394,8 +390,7 @@ class TapeRecords(Part):
         """
         for each in tapes:
             known = self.get(each.path) or each
-            there = evolve(known, restoring=None, partial=None)
-            after = model.looked_at(there, each, at=at)
+            after = becoming.restore_over(known, each, at)
             self.save(after)
             cause = "restored before the ledger was restored"
             subject = f"tape {after.name}"
@@ -421,7 +416,7 @@ class TapeRecords(Part):
         """Note that a restore which failed has not begun to write to a tape."""
         known = self.get(tape.path)
         if known is not None and known.restoring is not None:
-            self.save(evolve(known, restoring=None, partial=None))
+            self.save(becoming.restore_not_begun(known))
 
     def leave_to_host(self, tape: Tape, at: float) -> None:
         """Note that a host has written to a tape while a restore of it that failed was under way.
@@ -431,7 +426,7 @@ class TapeRecords(Part):
         known = self.get(tape.path)
         if known is None or known.restoring is None:
             return
-        after = model.looked_at(evolve(known, restoring=None, partial=None), tape, at=at)
+        after = becoming.restore_over(known, tape, at)
         self.save(after)
         cause = "a host has written to it while it was restored"
         subject = f"tape {after.name}"
