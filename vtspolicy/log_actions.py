@@ -119,7 +119,7 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "made_way": Action(
         "warn",
-        "a connection was ended: its host has most of all, and another one came",
+        "an idle connection was closed: its host has most, another host needs one",
         "address",
         limited=True,
     ),
@@ -129,10 +129,10 @@ ACTIONS: Mapping[str, Action] = {
         "address text",
         limited=True,
     ),
-    "vanished": Action("warn", "a peer does not answer any more", "address"),
+    "vanished": Action("warn", "a peer no longer answers, and its connection is ended", "address"),
     "not_recorded": Action("warn", "input came too late before a stop", "address why"),
     "receive_failed": Action("critical", "the program failed at a peer's input", "address"),
-    "door_not_closed": Action("critical", "a listener could not be closed"),
+    "door_not_closed": Action("critical", "a listener could not be closed; the stop goes on"),
     "outbox_closed": Action("warn", "notices wait for the next server"),
     "outbox_failed": Action("critical", "the program failed to handle notices"),
     "notices_expired": Action(

@@ -1,6 +1,6 @@
 """What dashboards watch: every metric of the program, in one table.
 
-Label values come from the configuration, never from what a host sends (DESIGN.md 9).
+Label values come from the configuration, never from what a host sends.
 """
 
 from collections.abc import Iterable, Mapping
@@ -186,6 +186,14 @@ class Metrics:
         """The gauges of hosts and applications that the configuration names: it may change."""
         hosts = (self.notices_pending, self.notices_oldest, self.connected, self.last_event)
         return (*hosts, self.seats, self.seats_there, self.oldest_job)
+
+    def connection_refused(self, reason: str) -> None:
+        """Count a connection that was closed as it came."""
+        self.connections_refused.labels(reason).inc()
+
+    def tls_failed(self, listener: str) -> None:
+        """Count a connection to a listener that got through no handshake."""
+        self.tls_failures.labels(listener).inc()
 
     def request_ended(self, word: Word) -> None:
         """A final notice was recorded, for any requester."""

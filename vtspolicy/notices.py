@@ -10,7 +10,7 @@ from functools import lru_cache
 from attrs import field, frozen
 
 TEXT_LIMIT = 240
-"""The longest text of a notice, in characters (DESIGN.md 4)."""
+"""The longest text of a notice, in characters."""
 
 KEYS = (
     *("req", "again", "jobs", "job", "ref", "family", "operation", "tape", "ok", "warn", "failed"),

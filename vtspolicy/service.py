@@ -24,15 +24,14 @@ from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.clocks import bear_steps, boot_time
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
-from vtspolicy.engine import Engine
-from vtspolicy.engine.assembly import assemble
+from vtspolicy.engine.assembly import Assembly, assemble, assemble_operator
 from vtspolicy.engine.operators.operating import Operator
-from vtspolicy.engine.policy import Policy
+from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import HostSession, SessionServices
 from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.ledger import Ledger, Retention, path_of
 from vtspolicy.ledger.sqlite import SqliteLedger
@@ -97,7 +96,7 @@ class Service:
     reread: Callable[[], Policy]  # reads all files again, for a reload
     log: Logger = field(factory=lambda: Logger("vtspolicy.service"))
     ledger: Ledger = field(init=False)
-    engine: Engine = field(init=False)
+    engine: Assembly = field(init=False)
     sessions: Sessions = field(init=False)  # of all host links
     listeners: Listeners = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
@@ -117,20 +116,21 @@ class Service:
         configuration = self.policy.configuration
         self.ledger = SqliteLedger(path_of(configuration.ledger), self.reactor)
         runner = ProcessRunner(self.reactor, configuration.spool, output_limit=configuration.output)
+        in_force = PolicyInForce(self.policy)
         self.engine = assemble(
             clock=self.reactor,
-            policy=self.policy,
+            policy=in_force,
             ledger=self.ledger,
             runner=runner,
             metrics=self.metrics,
             steady=time.monotonic,
             trust=ClockTrust(wall=self.reactor.seconds, boot=boot_time, boot_id=boot_id()),
             threads=VaultThreads(
-                known=lambda: self.engine.vaults.roots,
+                known=in_force.vaults,
                 threads=Threads("disk", self.reactor, THREADS).ask,
             ),
         )
-        link = Link(
+        services = SessionServices(
             reactor=self.reactor,
             engine=self.engine,
             outbox=self.engine.outbox,
@@ -138,27 +138,23 @@ class Service:
             settle=configuration.settle,
         )
         self.sessions = Sessions(
-            link=link,
-            hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
+            services=services,
+            hosts=in_force.hosts,
             on_count=self._count_session,
         )
         self.listeners = Listeners(
             sessions=self.sessions,
             limit=configuration.connections,
-            on_refused=lambda reason: self.metrics.connections_refused.labels(reason).inc(),
-            on_tls_failure=lambda endpoint: self.metrics.tls_failures.labels(endpoint).inc(),
+            on_refused=self.metrics.connection_refused,
+            on_tls_failure=self.metrics.tls_failed,
         )
         for listen in configuration.listen:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
-        self.operator = Operator(
-            engine=self.engine, sessions=self.sessions, reread=self.reread, started=0.0
-        )
+        self.operator = assemble_operator(self.engine, sessions=self.sessions, reread=self.reread)
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
-        self._housekeeping = LoopingCall(
-            lambda: Deferred.fromCoroutine(self.housekeeping()).addErrback(self._defect)
-        )
+        self._housekeeping = LoopingCall(self._keep_house)
 
     async def start(self) -> None:
         """Open the ledger, take up what was left, then open the doors."""
@@ -257,21 +253,21 @@ class Service:
     def look_after_control(self) -> None:
         """Open the control socket again if it was removed, alone or with the spool's folder."""
         if self.control is None or not self.control.is_lost:
-            self.operator.unreachable = None
+            self.operator.state.unreachable = None
             return
         try:
             self._occupy_again()
             self.control = self.control.renew()
         except (OSError, CannotListenError, SpoolError) as error:
-            if self.operator.unreachable is None:
+            if self.operator.state.unreachable is None:
                 self.log.error(
                     "The control socket is gone and cannot be opened; it is tried again: {error}.",
                     action="control_lost",
                     error=str(error),
                 )
-            self.operator.unreachable = str(error)
+            self.operator.state.unreachable = str(error)
         else:
-            self.operator.unreachable = None
+            self.operator.state.unreachable = None
             self.log.warn(
                 "The control socket was removed; {path} is opened again.",
                 action="control_renewed",
@@ -344,6 +340,9 @@ class Service:
         if self._spool is not None:
             os.close(self._spool)
 
+    def _keep_house(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.housekeeping()).addErrback(self._defect)
+
     async def housekeeping(self) -> None:
         """Remove what is old, in small steps: notices, requests, folders of ended runs.
 
@@ -392,7 +391,7 @@ class Service:
             )
 
     def _count_session(self, session: HostSession, change: int) -> None:
-        self.operator.count(session)
+        self.operator.gauges.count(session)
         for host in session.hosts:
             self.metrics.connected.labels(host.name).inc(change)
             self.metrics.connections.labels(host.name).inc(max(change, 0))

@@ -5,7 +5,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Protocol
 
-from attrs import frozen
+from attrs import define, field
 from automat import TypeMachineBuilder
 from automat._typed import TypedDataState, TypeMachine  # the names for annotations
 
@@ -41,16 +41,17 @@ class SessionData:
         """The connection is in another state: nothing may be left of this one."""
 
 
-@frozen
+@define
 class SessionCore:
     """A connection, as far as its life needs it."""
 
-    enter: Callable[[SessionState], SessionData] = lambda _: SessionData()
-    # makes what it has in a state, when it comes there
+    make: Callable[[SessionState], SessionData] = lambda _: SessionData()
+    # returns what it has in a state, when it comes there
+    data: SessionData = field(factory=SessionData)  # what it has now
 
 
 class SessionLife(Protocol):
-    """What can happen to a connection; each answers the state after it, if there is one."""
+    """What can happen to a connection; each answers the state that follows."""
 
     def connect(self) -> SessionState:
         """It is there: both sides may send."""
@@ -63,12 +64,6 @@ class SessionLife(Protocol):
 
     def lose(self) -> SessionState:
         """It is gone, whichever side ended it."""
-
-    def active(self) -> None:
-        """Something was received or sent."""
-
-    def identified(self) -> None:
-        """It is known which hosts the peer is, or they have changed."""
 
 
 TRANSITIONS = (
@@ -103,14 +98,12 @@ def _session_machine() -> "tuple[TypeMachine[SessionLife, SessionCore], dict[Ses
     for before, happening, after in TRANSITIONS:
         # mypy sees only that both have data, not that it is of one kind.
         states[before].upon(happening).to(states[after])(partial(_follow, before, after))
-    for state in states.values():
-        state.upon(SessionLife.active).loop()(_active)
-        state.upon(SessionLife.identified).loop()(_identified)
     return builder.build(), states
 
 
 def _enter(state: SessionState, _life: SessionLife, core: SessionCore) -> SessionData:
-    return core.enter(state)
+    core.data = core.make(state)
+    return core.data
 
 
 def _follow(
@@ -123,14 +116,6 @@ def _follow(
     if after is not before:
         data.leave()
     return after
-
-
-def _active(_life: SessionLife, _core: SessionCore, data: SessionData) -> None:
-    data.active()
-
-
-def _identified(_life: SessionLife, _core: SessionCore, data: SessionData) -> None:
-    data.identified()
 
 
 _MACHINE, _STATES = _session_machine()

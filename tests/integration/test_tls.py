@@ -27,7 +27,13 @@ from tests.harness.ports import free_ports
 from vtspolicy.config.endpoints import why_no_server
 from vtspolicy.config.model import Host, Listen
 from vtspolicy.hosts.certificates import accepts_no_client
-from vtspolicy.hosts.listener import HANDSHAKE, HANDSHAKES, Listeners, _Door, server_endpoint
+from vtspolicy.hosts.listener import (
+    HANDSHAKE,
+    HANDSHAKES,
+    Listeners,
+    _SessionFactory,
+    server_endpoint,
+)
 from vtspolicy.hosts.peers import ConnectingPeer
 from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.log_limit import PERIOD
@@ -440,11 +446,15 @@ def door():
     """A TLS door without a network, and why it refused."""
     clock = Clock()
     refused = []
-    sessions = Sessions(link=SimpleNamespace(reactor=clock), hosts=tuple, on_count=lambda *_: None)
+    sessions = Sessions(
+        services=SimpleNamespace(reactor=clock), hosts=tuple, on_count=lambda *_: None
+    )
     doors = Listeners(sessions=sessions, limit=2, on_refused=refused.append)
     file = Path("unused.pem")
     listen = Listen(endpoint="tls:port=1", key=file, cert=file, clients=file)
-    return SimpleNamespace(door=_Door(doors, listen), doors=doors, clock=clock, refused=refused)
+    return SimpleNamespace(
+        door=_SessionFactory(doors, listen), doors=doors, clock=clock, refused=refused
+    )
 
 
 def knock(door, address="192.0.2.9"):

@@ -17,11 +17,10 @@ from twisted.logger import globalLogPublisher
 
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.control import Refused
-from vtspolicy.engine.assembly import assemble
-from vtspolicy.engine.operators.operating import Operator
-from vtspolicy.engine.policy import Policy
+from vtspolicy.engine.assembly import assemble, assemble_operator
+from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.grammar import load_vocabulary
-from vtspolicy.hosts.session import Link
+from vtspolicy.hosts.session import SessionServices
 from vtspolicy.jobs import JobState
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import read_line
@@ -295,7 +294,7 @@ class World:
         self.runner = self.runners(self.times, self.site.root / "spool", self.machine)
         self.engine = assemble(
             clock=self.times,
-            policy=self.site.reader,
+            policy=PolicyInForce(self.site.reader),
             ledger=self.ledger,
             runner=self.runner,
             metrics=self.metrics,
@@ -304,24 +303,28 @@ class World:
             trust=self.trust,
         )
         self.prepare()
-        self.link = Link(
+        self.link = SessionServices(
             reactor=self.times,
             engine=self.engine,
             outbox=self.engine.outbox,
             node=self.site.configuration.node,
             settle=0.2,
         )
-        self.operator = Operator(
-            engine=self.engine,
-            sessions=SimpleNamespace(all=self.sessions),
+        self.operator = assemble_operator(
+            self.engine,
+            sessions=SimpleNamespace(all=self.sessions, renew=lambda: None),
             reread=lambda: self.site.reader,
-            started=0.0,
         )
         started = Deferred.fromCoroutine(self.engine.start())
         self.settle()
         if not self.ledger.dead:
             assert started.called
             assert started.result is None, started.result
+
+    def use_sessions(self, *, all=(), renew=lambda: None):  # noqa: A002 (that of the sessions)
+        """Let the operator's side know these sessions of hosts."""
+        sessions = SimpleNamespace(all=all, renew=renew)
+        self.operator.gauges.sessions = self.operator.reloading.sessions = sessions
 
     def use_threads(self, threads):
         """Let the files be looked at by this from now on; returns what did it before."""

@@ -13,7 +13,7 @@ from vtspolicy.events.decoder import decoder
 from vtspolicy.hosts import wires
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.peers import ConnectingPeer
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import HostSession, SessionServices
 from vtspolicy.ledger import NoticeRecords
 from vtspolicy.notices import Notice, Word, read_line
 from vtspolicy.testing.clock import TestClock
@@ -121,7 +121,7 @@ class Bench:
         self.store = SlowStore(LedgerStore(EngineLedger(self.ledger), self.clock))
         self.outbox = Outbox(self.clock, self.store)
         self.engine = Batches()
-        self.link = Link(
+        self.link = SessionServices(
             reactor=self.clock,
             engine=self.engine,
             outbox=self.outbox,

@@ -92,7 +92,7 @@ def site(bench):
 
     hosts, counted = [a_host(keepalive=10.0)], []
     sessions = Sessions(
-        link=bench.link,
+        services=bench.link,
         hosts=lambda: tuple(hosts),
         on_count=lambda session, change: counted.append(change * len(session.hosts)),
     )

@@ -5,7 +5,6 @@ import os
 import shutil
 import sqlite3
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
@@ -13,7 +12,7 @@ from engines import Fault, Site, World
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.commands import intake
+from vtspolicy.engine.commands import deciding
 from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.jobs import recent
 from vtspolicy.jobs import JobState, RequestState
@@ -226,14 +225,14 @@ def several(world, *texts):
 
 
 def test_a_command_that_cannot_be_decided_does_not_hold_back_those_beside_it(world, monkeypatch):
-    real = intake.settle
+    real = deciding.settle
 
     def settle(policy, located, now):
         if located.understood.command.family == "Erase":
             raise ZeroDivisionError("a defect")
         return real(policy, located, now)
 
-    monkeypatch.setattr(intake, "settle", settle)
+    monkeypatch.setattr(deciding, "settle", settle)
     several(
         world,
         "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'",
@@ -289,8 +288,8 @@ def test_an_answer_that_cannot_be_written_keeps_no_job_from_its_turn(world, monk
 def test_a_reload_names_what_it_does_not_change(world):
     before = world.site.configuration
     after = evolve(before, settle=9.0, connections=9, output=9, waiting=9)
-    world.operator.sessions = SimpleNamespace(renew=lambda: None)
-    world.operator.reread = lambda: evolve(world.site.reader, configuration=after)
+    world.use_sessions(renew=lambda: None)
+    world.operator.reloading.reread = lambda: evolve(world.site.reader, configuration=after)
     told = []
     world.operator.reload("operator alice").addCallback(told.append)
     named = {each.split()[0] for each in told[0]["warnings"] if "at the next start" in each}
@@ -299,8 +298,8 @@ def test_a_reload_names_what_it_does_not_change(world):
 
 def test_a_server_keeps_its_name_until_the_next_start_whatever_a_reload_reads(world):
     configuration = evolve(world.site.configuration, node="newname.example.com")
-    world.operator.sessions = SimpleNamespace(renew=lambda: None)
-    world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
+    world.use_sessions(renew=lambda: None)
+    world.operator.reloading.reread = lambda: evolve(world.site.reader, configuration=configuration)
     for _ in range(2):  # and it says so each time
         told = []
         world.operator.reload("operator alice").addCallback(told.append)
@@ -367,8 +366,8 @@ def take_away(world, **rights):
     if rights:
         hosts["NSK1"] = evolve(own, **rights)
     configuration = evolve(world.site.configuration, hosts=hosts)
-    world.operator.sessions = SimpleNamespace(renew=lambda: None, all=())
-    world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
+    world.use_sessions(renew=lambda: None, all=())
+    world.operator.reloading.reread = lambda: evolve(world.site.reader, configuration=configuration)
     world.operator.reload("operator alice")
     for session in world.sessions:
         session.serve(tuple(host for host in hosts.values() if host.name == "NSK1"))

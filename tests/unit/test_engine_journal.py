@@ -36,7 +36,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.sessions = None
+    world.use_sessions()
     yield world
     world.close()
 

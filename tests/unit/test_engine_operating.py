@@ -1,7 +1,5 @@
 """Operators' acts beside hosts' commands: what the history says of them, and where they end."""
 
-from types import SimpleNamespace
-
 import pytest
 from attrs import evolve
 from engines import Site, World
@@ -24,8 +22,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    doors = SimpleNamespace(all=(), hold=lambda: None, let_go=lambda: None)
-    world.operator.sessions = doors
+    world.use_sessions()
     yield world
     world.close()
 

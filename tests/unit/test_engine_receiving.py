@@ -1,7 +1,6 @@
 """What hosts send while the server drains, or its queue is full: kept in order, or answered."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
@@ -33,7 +32,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.sessions = SimpleNamespace(renew=lambda: None, all=world.sessions)
+    world.use_sessions(renew=lambda: None, all=world.sessions)
     yield world
     world.close()
     assert not world.violations
@@ -556,7 +555,7 @@ def test_a_right_that_is_taken_away_meanwhile_is_gone(world):
     hosts = dict(world.site.configuration.hosts)
     hosts["NSK1"] = evolve(hosts["NSK1"], families=())
     configuration = evolve(world.site.configuration, hosts=hosts)
-    world.operator.reread = lambda: evolve(world.site.reader, configuration=configuration)
+    world.operator.reloading.reread = lambda: evolve(world.site.reader, configuration=configuration)
     world.operator.reload(ALICE)
     session.serve((hosts["NSK1"],))
     world.settle()

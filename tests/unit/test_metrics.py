@@ -11,7 +11,7 @@ from twisted.internet.defer import succeed
 from vtspolicy import __version__
 from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.commands.receiving import MOST_KEPT
-from vtspolicy.hosts.reading import Reading
+from vtspolicy.hosts.read_activity import ReadActivity
 from vtspolicy.ledger import NoticeRecords
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
@@ -54,7 +54,7 @@ def test_a_metric_keeps_its_name_and_its_labels(name, labels):
 def world():
     site = Site()
     world = World(site)
-    world.operator.sessions = SimpleNamespace(all=())
+    world.use_sessions(all=())
     yield world
     world.close()
     site.remove()
@@ -107,7 +107,7 @@ rules:
 
 def test_what_a_reload_removes_is_shown_no_more(world):
     site = world.site
-    world.operator.sessions = SimpleNamespace(all=(), renew=lambda: None)
+    world.use_sessions(all=(), renew=lambda: None)
     world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'", 1)
     of_hosts = ("notices_pending", "notices_oldest_seconds", "host_connected")
     last_event = "host_last_event_timestamp_seconds"
@@ -119,7 +119,9 @@ def test_what_a_reload_removes_is_shown_no_more(world):
     hosts = {"NSK2": site.configuration.hosts["NSK2"]}
     configuration = evolve(site.configuration, hosts=hosts)
     table = load_table([rules], vocabulary=site.vocabulary, configuration=configuration)
-    world.operator.reread = lambda: evolve(site.reader, table=table, configuration=configuration)
+    world.operator.reloading.reread = lambda: evolve(
+        site.reader, table=table, configuration=configuration
+    )
     world.operator.reload("operator alice")
     world.settle()
     assert shown(world, "seats_in_use") == {"DSK": 1, "RST": 0}  # its job still runs
@@ -140,7 +142,7 @@ def last_events(world):
 def test_whatever_a_host_sends_is_a_sign_of_it_and_silence_counts_from_the_start(world):
     began = world.clock.seconds()
     session = world.connect("NSK1", format="ems")
-    world.operator.sessions = SimpleNamespace(all=[session])
+    world.use_sessions(all=[session])
     world.clock.pass_time(100.0)
     assert last_events(world) == {"NSK1": began, "NSK2": began}
     session.dataReceived(NOISE * 100)
@@ -170,7 +172,7 @@ def paused(world):
 
 def test_a_pause_of_hosts_that_do_not_read_is_counted_while_it_lasts(world):
     sessions = [world.connect(name, format="ems") for name in ("NSK1", "NSK2")]
-    world.operator.sessions = SimpleNamespace(all=sessions)
+    world.use_sessions(all=sessions)
     so_far = 0.0
     for _ in range(2):
         world.clock.pass_time(5.0)
@@ -191,7 +193,7 @@ def test_a_full_queue_is_a_pause_while_as_much_is_kept_as_may_be(world):
     world.engine.policy.current = evolve(world.site.reader, configuration=configuration)
     world.engine.queue.drain()
     session = world.connect("NSK1", format="ems")
-    world.operator.sessions = SimpleNamespace(all=[session])
+    world.use_sessions(all=[session])
     archive = b"VTSPolicy DSK 'archive /VAULT01/PAY/P00000'\n"
     session.dataReceived(archive * MOST_KEPT)
     world.clock.pass_time(10.0)
@@ -209,11 +211,11 @@ def test_a_full_queue_is_a_pause_while_as_much_is_kept_as_may_be(world):
 
 
 def test_a_clock_that_is_set_back_takes_nothing_from_a_pause(world):
-    reading = Reading(SimpleNamespace(seconds=iter((100.0, 130.0, 130.0, 10.0)).__next__))
+    reading = ReadActivity(SimpleNamespace(seconds=iter((100.0, 130.0, 130.0, 10.0)).__next__))
     reading.pause()
-    assert reading.tell() == (None, 30.0)
+    assert reading.report() == (None, 30.0)
     reading.resume()
-    assert reading.tell() == (None, 0.0)
+    assert reading.report() == (None, 0.0)
 
 
 # What alarms look at

@@ -331,7 +331,7 @@ def test_sessions_are_counted_by_host(bench):
 def doors(bench, *, limit=1000, hosts=lambda: (a_host(),)):
     refused, counted = [], []
     sessions = Sessions(
-        link=bench.link,
+        services=bench.link,
         hosts=hosts,
         on_count=lambda session, change: counted.append((bool(session.hosts), change)),
     )

@@ -3,10 +3,10 @@
 import pytest
 from links import Bench, a_host
 
-from vtspolicy.hosts.session_life import FAREWELL, LINGER, STRANGER_PATIENCE, session_life
+from vtspolicy.hosts.session_life import FAREWELL, LINGER, STRANGER_PATIENCE, session_core
 from vtspolicy.hosts.timers import Timer
 from vtspolicy.notices import Word
-from vtspolicy.sessions import SessionState
+from vtspolicy.sessions import SessionState, life
 from vtspolicy.testing.clock import TestClock
 
 BEAT = 10.0
@@ -20,6 +20,8 @@ class Host:
         self.reactor = TestClock()
         self.begun = self.reactor.seconds()
         self.asked = []
+        self.core = session_core(self)
+        self.life = life(self.core)
 
     def _note(self, what):
         self.asked.append((what, self.reactor.seconds() - self.begun))
@@ -40,79 +42,78 @@ class Host:
 
 def opened(*hosts):
     session = Host(*hosts)
-    life = session_life(session)
-    assert life.connect() is SessionState.OPEN
-    life.identified()
-    return session, life
+    assert session.life.connect() is SessionState.OPEN
+    session.core.data.identified()
+    return session
 
 
 def test_a_host_without_keepalive_has_no_timer_while_it_is_open():
-    session, life = opened(a_host())
-    life.active()
+    session = opened(a_host())
+    session.core.data.active()
     assert session.timers == []
 
 
 def test_the_shortest_keepalive_of_the_hosts_of_a_peer_counts_from_the_last_activity():
-    session, life = opened(a_host(keepalive=BEAT), a_host("NSK2", keepalive=25.0), a_host("NSK3"))
+    session = opened(a_host(keepalive=BEAT), a_host("NSK2", keepalive=25.0), a_host("NSK3"))
     session.reactor.pass_time(4.0)
-    life.active()
+    session.core.data.active()
     session.reactor.pass_time(2 * BEAT, 1.0)
     assert session.asked == [("heartbeat", 14.0), ("heartbeat", 24.0)]
 
 
 def test_a_stranger_that_becomes_a_host_stays_and_a_host_that_becomes_a_stranger_does_not():
-    session, life = opened()
+    session = opened()
     assert session.timers == [STRANGER_PATIENCE]
     session.hosts = (a_host(),)
-    life.identified()
+    session.core.data.identified()
     assert session.timers == []
     session.hosts = ()
-    life.identified()
+    session.core.data.identified()
     session.reactor.pass_time(STRANGER_PATIENCE)
     assert session.asked == [("close", STRANGER_PATIENCE)]
 
 
 def test_activity_does_not_prolong_the_time_of_a_stranger():
-    session, life = opened()
+    session = opened()
     session.reactor.pass_time(STRANGER_PATIENCE - 1)
-    life.active()
+    session.core.data.active()
     session.reactor.pass_time(1.0)
     assert session.asked == [("close", STRANGER_PATIENCE)]
 
 
 def test_a_half_closed_session_lingers_for_a_limited_time_whatever_is_sent_or_reloaded():
-    session, life = opened(a_host())
-    life.end_input()
+    session = opened(a_host())
+    session.life.end_input()
     for _ in range(5):
         session.reactor.pass_time(LINGER / 6)
-        life.active()
-        life.identified()
+        session.core.data.active()
+        session.core.data.identified()
     session.reactor.pass_time(LINGER / 6)
     assert [what for what, _ in session.asked] == ["close"]
 
 
 def test_a_closing_session_has_its_farewell_and_nothing_else():
-    session, life = opened(a_host(keepalive=BEAT))
-    life.end_input()
-    life.close()
-    life.active()
-    life.identified()
+    session = opened(a_host(keepalive=BEAT))
+    session.life.end_input()
+    session.life.close()
+    session.core.data.active()
+    session.core.data.identified()
     assert session.timers == [FAREWELL]
     session.reactor.pass_time(FAREWELL / 2)
-    life.close()  # again: it does not begin anew
+    session.life.close()  # again: it does not begin anew
     session.reactor.pass_time(FAREWELL / 2)
     assert session.asked == [("abort", FAREWELL)]
 
 
-@pytest.mark.parametrize("steps", [(), ("end_input",), ("close",), ("end_input", "close")])
+@pytest.mark.parametrize("happened", [(), ("end_input",), ("close",), ("end_input", "close")])
 @pytest.mark.parametrize("hosts", [(), (a_host(keepalive=BEAT),)])
-def test_a_session_that_is_gone_has_no_timer(steps, hosts):
-    session, life = opened(*hosts)
-    for step in steps:
-        getattr(life, step)()
-    assert life.lose() is SessionState.CLOSED
-    life.active()
-    life.identified()
+def test_a_session_that_is_gone_has_no_timer(happened, hosts):
+    session = opened(*hosts)
+    for step in happened:
+        getattr(session.life, step)()
+    assert session.life.lose() is SessionState.CLOSED
+    session.core.data.active()
+    session.core.data.identified()
     assert session.timers == []
 
 

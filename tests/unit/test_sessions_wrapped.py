@@ -11,7 +11,7 @@ from twisted.internet.interfaces import ITCPTransport
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
-from vtspolicy.hosts.arrival import has_unread
+from vtspolicy.hosts.connection_state import has_unread
 
 HEADER = b"26-11-22 02:14:09 \\NSK1.$ZBAT TANDEM.EMS.L01 1234 "
 FIRST = HEADER + b"VTSPolicy Erase - A00001 A00002\n"

@@ -117,7 +117,7 @@ def test_a_restore_that_is_cancelled_while_it_waits_ends_its_mount_at_once(world
     world.engine.queue.drain()
     world.mount()
     (mount,) = world.ledger.tx.mounts.open()
-    world.engine.mounts.watch()
+    world.engine.mounts.start()
     world.cancel_by_operator(mount.request)
     assert answers(world) == [Word.MOUNTFAILED]  # no second has passed
     world.engine.mounts.stop()

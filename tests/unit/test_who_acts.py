@@ -98,7 +98,7 @@ def site():
 @pytest.fixture
 def world(site):
     world = World(site)
-    world.operator.engine.policy.use(site.reader)
+    world.engine.policy.use(site.reader)
     yield world
     world.close()
 
@@ -124,8 +124,8 @@ def test_a_refused_reload_is_shown_until_another_one_is_taken(world):
             ]
         )
 
-    world.operator.sessions.renew = lambda: None
-    world.operator.reread = broken
+    world.operator.reloading.sessions.renew = lambda: None
+    world.operator.reloading.reread = broken
     told(world, world.operator.reload(ALICE))
     shown = told(world, world.operator.status())
     refused = shown["refused_reload"]
@@ -133,7 +133,7 @@ def test_a_refused_reload_is_shown_until_another_one_is_taken(world):
     assert "no such key" in refused["problem"]
     assert refused["at"]  # when
     assert any("reload by operator alice was refused" in each for each in shown["needs"])
-    world.operator.reread = lambda: world.site.reader
+    world.operator.reloading.reread = lambda: world.site.reader
     told(world, world.operator.reload(ALICE))
     shown = told(world, world.operator.status())
     assert (shown["refused_reload"], shown["needs"]) == (None, [])
@@ -182,7 +182,6 @@ def test_what_needs_a_person_says_for_how_long_and_what_ends_it(world):
 
 
 def test_a_drain_needs_a_person(world):
-    world.operator.sessions.hold = lambda: None
     told(world, world.operator.drain(ALICE))
     assert needs(world) == ["not ready: the server is draining; `vtspolicy drain --end` ends that"]
 

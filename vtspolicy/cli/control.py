@@ -8,18 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from vtspolicy.cli.options import (
-    Exit,
-    Number,
-    config_option,
-    give_up,
-    json_option,
-    places,
-    print_json,
-)
+from vtspolicy.cli.options import Number, config_option, give_up, json_option, places, print_json
 from vtspolicy.cli.tables import emit, instant
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
+from vtspolicy.exit_codes import Exit
 from vtspolicy.records import seconds
 from vtspolicy.visible import visible
 

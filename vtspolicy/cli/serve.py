@@ -11,12 +11,13 @@ import click
 from attrs import evolve
 
 from vtspolicy.cli.log_output import is_journal, observer
-from vtspolicy.cli.options import Exit, config_option, give_up
+from vtspolicy.cli.options import config_option, give_up
 from vtspolicy.config.endpoints import kind_of
 from vtspolicy.config.keys import option_table
 from vtspolicy.config.load import load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.exit_codes import Exit
 
 if TYPE_CHECKING:
     from vtspolicy.engine.policy import Policy

@@ -7,18 +7,11 @@ from pathlib import Path
 import click
 
 from vtspolicy.cli.job_table import job_table
-from vtspolicy.cli.options import (
-    Exit,
-    config_option,
-    give_up,
-    json_option,
-    places,
-    print_json,
-    reading,
-)
+from vtspolicy.cli.options import config_option, give_up, json_option, places, print_json, reading
 from vtspolicy.cli.tables import Column, clock, emit, pairs, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
+from vtspolicy.exit_codes import Exit
 from vtspolicy.jobs import Job
 from vtspolicy.ledger.notices import Pending
 from vtspolicy.ledger.transaction import Counts

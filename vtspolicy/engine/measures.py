@@ -1,7 +1,6 @@
 """What the metrics take from configuration and ledger: names, changes, what was before them."""
 
-from attrs import define
-from twisted.internet.defer import Deferred
+from attrs import define, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.changes import Answered, Change
@@ -66,24 +65,31 @@ class Measures:
                 metrics.job_seconds.labels(job.work.application, job.state.value).observe(seconds)
 
 
-def recall(ledger: EngineLedger, metrics: Metrics) -> Deferred[None]:
-    """Have the metrics take what the ledger knows of earlier servers: successes, its last copy.
+@frozen(kw_only=True)
+class Recalling:
+    """Has the metrics take what the ledger knows of earlier servers: successes, its last copy."""
 
-    Nothing waits for that. Should it take too long, those times are reported when they come again.
-    """
+    ledger: EngineLedger
+    metrics: Metrics
 
-    def look(tx: Transaction) -> tuple[list[tuple[str, str, str, float]], float | None]:
-        copies = tx.history.about(LEDGER)
-        return tx.jobs.successes(), copies[-1].at if copies else None
+    def begin(self) -> None:
+        """Ask the ledger; nothing waits for that.
 
-    def take(found: tuple[list[tuple[str, str, str, float]], float | None]) -> None:
+        Should it take too long, those times are reported when they come again.
+        """
+        self.ledger.browse(_earlier).addCallback(self._take).addErrback(lambda _: None)
+
+    def _take(self, found: tuple[list[tuple[str, str, str, float]], float | None]) -> None:
         successes, copied = found
         for application, host, rule, at in successes:
-            metrics.succeeded(application, host, rule, at)
+            self.metrics.succeeded(application, host, rule, at)
         if copied is not None:
-            metrics.ledger_backup.set(copied)
+            self.metrics.ledger_backup.set(copied)
 
-    return ledger.browse(look).addCallback(take)
+
+def _earlier(tx: Transaction) -> tuple[list[tuple[str, str, str, float]], float | None]:
+    copies = tx.history.about(LEDGER)
+    return tx.jobs.successes(), copies[-1].at if copies else None
 
 
 LEDGER = "ledger"

@@ -1,1 +1,1 @@
-"""The links to hosts: doors, sessions on them, and the outbox of notices."""
+"""The links to hosts: listeners, sessions, and the outbox of notices."""

@@ -12,7 +12,7 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.config.model import Host
-from vtspolicy.hosts.arrival import all_acknowledged, is_broken
+from vtspolicy.hosts.connection_state import all_acknowledged, is_broken
 from vtspolicy.hosts.timers import Timer
 from vtspolicy.hosts.wires import Wire
 from vtspolicy.notices import Notice

@@ -68,7 +68,7 @@ class LinkLog:
             self._limit.write(self._log.info, CLOSED, host, host=host, address=session.address)
 
     def no_room(self, address: str, listener: str) -> None:
-        """A connection was closed at the door."""
+        """A connection was refused: there are too many."""
         self._limit.write(self._log.warn, NO_ROOM, address, address=address, listener=listener)
 
     def tls_failed(self, address: str, listener: str, cause: str) -> None:

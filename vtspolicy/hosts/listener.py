@@ -1,4 +1,4 @@
-"""The doors: one Twisted endpoint for each `listen` of the configuration, plain TCP or TLS."""
+"""The listeners: a Twisted endpoint for each `listen` of the configuration, plain or TLS."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ HANDSHAKE = 15.0
 """Seconds that a TLS peer may take to show its certificate."""
 
 HANDSHAKES = 100
-"""The most TLS peers at once that have not shown it yet: more than a door's backlog holds."""
+"""The most TLS peers at once that have not shown it yet: more than a listener's backlog holds."""
 
 
 @define(kw_only=True)
@@ -45,8 +45,8 @@ class Listeners:
 
     sessions: Sessions  # of all links; those that came in through a listener are counted here
     limit: int  # connections at once
-    on_refused: Callable[[str], None]  # a connection was closed at the door: stranger or full
-    on_tls_failure: Callable[[str], None] = lambda _: None  # at the door of this endpoint
+    on_refused: Callable[[str], None]  # a connection was refused, and why
+    on_tls_failure: Callable[[str], None] = lambda _: None  # at this endpoint
     leaving: set[HostSession] = field(factory=set)  # they make way, and are gone at once
     handshakes: dict["_Handshake", str] = field(factory=dict)  # the oldest first -> its address
     ports: list[IListeningPort] = field(factory=list)
@@ -54,7 +54,7 @@ class Listeners:
     @property
     def reactor(self) -> IReactorTime:
         """The clock."""
-        return self.sessions.link.reactor
+        return self.sessions.services.reactor
 
     @property
     def log(self) -> LinkLog:
@@ -62,13 +62,13 @@ class Listeners:
         return self.sessions.log
 
     async def open(self, reactor: Any, listens: Sequence[Listen]) -> None:  # a whole reactor
-        """Open all doors. Raises CannotListenError, OSError or ValueError."""
+        """Open all listeners. Raises CannotListenError, OSError or ValueError."""
         for listen in listens:
             endpoint = server_endpoint(reactor, listen)
-            self.ports.append(await endpoint.listen(_Door(self, listen)))
+            self.ports.append(await endpoint.listen(_SessionFactory(self, listen)))
 
     async def close(self) -> None:
-        """Close the doors; the sessions go on."""
+        """Close the listeners; the sessions go on."""
         for port in self.ports:
             closed = maybeDeferred(port.stopListening)
             await closed.addErrback(self._not_closed)  # the others are closed all the same
@@ -77,8 +77,8 @@ class Listeners:
             handshake.transport.abortConnection()  # type: ignore[union-attr]  # it is connected
 
     def _not_closed(self, failure: Failure) -> None:
-        self.sessions.link.log.failure(
-            "A door could not be closed.", failure, action="door_not_closed"
+        self.sessions.services.log.failure(
+            "A listener could not be closed; the stop goes on.", failure, action="door_not_closed"
         )
 
     def _incoming(self) -> list[HostSession]:
@@ -156,7 +156,7 @@ def _owner(hosts: tuple[Host, ...]) -> str:
     return hosts[0].name if hosts else ""
 
 
-class _Door(Factory):
+class _SessionFactory(Factory):
     noisy = False
 
     def __init__(self, listeners: Listeners, listen: Listen) -> None:
@@ -164,7 +164,7 @@ class _Door(Factory):
         self.listen = listen
 
     def buildProtocol(self, addr: IAddress | None) -> TwistedProtocol | None:
-        """Make a session for a peer, or close the door on it."""
+        """Make a session for a peer, or refuse it."""
         address = getattr(addr, "host", None) or LOCAL
         if self.listen.clients is not None:
             if not self.listeners.has_room():
@@ -184,7 +184,7 @@ class _Door(Factory):
             return None
         listen = self.listen
         wire = Wire(decoder=decoder(listen.format, wrapped=listen.wrapped, plain=listen.plain))
-        session = HostSession(sessions.link, peer=peer, hosts=hosts, wire=wire)
+        session = HostSession(sessions.services, peer=peer, hosts=hosts, wire=wire)
         sessions.add(session, listen.endpoint)
         return session
 
@@ -193,17 +193,17 @@ class _Door(Factory):
 class _Handshake(TwistedProtocol):
     """Waits until a TLS peer has shown its certificate: only then it is known who it is."""
 
-    def __init__(self, door: _Door, address: str) -> None:
-        self._door = door
+    def __init__(self, factory: _SessionFactory, address: str) -> None:
+        self._factory = factory
         self._address = address
         self._session: HostSession | None = None
         self._patience: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """Wait, but not for ever."""
-        doors = self._door.listeners
-        doors.handshakes[self] = self._address
-        self._patience = doors.reactor.callLater(HANDSHAKE, self.give_up)
+        listeners = self._factory.listeners
+        listeners.handshakes[self] = self._address
+        self._patience = listeners.reactor.callLater(HANDSHAKE, self.give_up)
 
     def handshakeCompleted(self) -> None:
         """Begin the session of a peer whose certificate our authority has signed."""
@@ -213,7 +213,7 @@ class _Handshake(TwistedProtocol):
         # An OpenSSL.crypto.X509, or None.
         peer: Any = self.transport.getPeerCertificate()  # type: ignore[attr-defined]
         name = peer.get_subject().CN if peer is not None else None
-        self._session = self._door.session(self._address, name)
+        self._session = self._factory.session(self._address, name)
         if self._session is None:
             self.transport.loseConnection()
         else:
@@ -226,7 +226,7 @@ class _Handshake(TwistedProtocol):
 
     def connectionLost(self, reason: Any = None) -> None:  # Twisted's own signature
         """End the session, if there is one."""
-        waited = self in self._door.listeners.handshakes
+        waited = self in self._factory.listeners.handshakes
         self._end_wait()
         if self._session is not None:
             self._session.connectionLost(reason)
@@ -236,17 +236,17 @@ class _Handshake(TwistedProtocol):
     def give_up(self) -> None:
         """End the connection: it has waited too long, or others need its place."""
         self._end_wait()
-        self._door.listeners.on_refused("handshake")
+        self._factory.listeners.on_refused("handshake")
         self._failed(f"it showed no certificate within {HANDSHAKE:g} s, or others needed its place")
         self.transport.abortConnection()  # type: ignore[union-attr]  # TLS over TCP has it
 
     def _failed(self, reason: str) -> None:
-        endpoint = self._door.listen.endpoint
-        self._door.listeners.on_tls_failure(endpoint)
-        self._door.listeners.log.tls_failed(self._address, endpoint, reason)
+        endpoint = self._factory.listen.endpoint
+        self._factory.listeners.on_tls_failure(endpoint)
+        self._factory.listeners.log.tls_failed(self._address, endpoint, reason)
 
     def _end_wait(self) -> None:
-        self._door.listeners.handshakes.pop(self, None)
+        self._factory.listeners.handshakes.pop(self, None)
         if self._patience is not None and self._patience.active():
             self._patience.cancel()
         self._patience = None
@@ -266,7 +266,7 @@ def _why_no_handshake(transport: object, reason: Any) -> str:  # Twisted's own s
 
 
 def server_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a whole reactor
-    """Return the endpoint of one door; `tls:` is `ssl:` with a required client certificate."""
+    """Return the endpoint of one listener; `tls:` is `ssl:` with a required client certificate."""
     if not listen.endpoint.startswith("tls:"):
         endpoint: IStreamServerEndpoint = serverFromString(reactor, listen.endpoint)
         return endpoint

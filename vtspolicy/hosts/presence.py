@@ -5,7 +5,7 @@ from collections.abc import Callable
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from vtspolicy.hosts.arrival import is_silent
+from vtspolicy.hosts.connection_state import is_silent
 from vtspolicy.hosts.timers import Timer
 
 PRESENCE = 15.0

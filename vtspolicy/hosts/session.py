@@ -20,19 +20,19 @@ from zope.interface import implementer
 
 from vtspolicy.config.model import Host
 from vtspolicy.events.event import Acknowledgement, Event, Item
-from vtspolicy.hosts.arrival import has_unread, is_broken, keep_alive
+from vtspolicy.hosts.connection_state import has_unread, is_broken, keep_alive
 from vtspolicy.hosts.delivery import Delivery, StreamDelivery
 from vtspolicy.hosts.peers import Peer
 from vtspolicy.hosts.presence import Presence
-from vtspolicy.hosts.reading import Reading
-from vtspolicy.hosts.session_life import session_life
+from vtspolicy.hosts.read_activity import ReadActivity
+from vtspolicy.hosts.session_life import session_core
 from vtspolicy.hosts.session_log import CUT, MADE_WAY
 from vtspolicy.hosts.timers import Timer
 from vtspolicy.hosts.wires import Wire
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.log_limit import LogLimit
 from vtspolicy.notices import Notice, Word
-from vtspolicy.sessions import Pause, SessionState
+from vtspolicy.sessions import Pause, SessionState, life
 
 
 class Engine(TypingProtocol):
@@ -67,8 +67,8 @@ class Outbox(TypingProtocol):
 
 
 @define(kw_only=True)
-class Link:
-    """What all sessions of a server share."""
+class SessionServices:
+    """What all sessions of a server use."""
 
     reactor: IReactorTime
     engine: Engine
@@ -85,7 +85,7 @@ class HostSession(Protocol):
 
     def __init__(
         self,
-        link: Link,
+        services: SessionServices,
         *,
         peer: Peer,
         hosts: tuple[Host, ...],
@@ -101,19 +101,20 @@ class HostSession(Protocol):
         self.kept = 0  # what came in and waits for room in the queue; the engine counts it
         self.on_closed: Callable[[HostSession], None] = lambda _: None
         self.on_recorded: Callable[[], None] = lambda: None
-        self.reactor = link.reactor
-        self.reading = Reading(link.reactor)
-        self._link = link
-        self._delivery = delivery or StreamDelivery(link.reactor, wire, link.node)
+        self.reactor = services.reactor
+        self.reading = ReadActivity(services.reactor)
+        self._services = services
+        self._delivery = delivery or StreamDelivery(services.reactor, wire, services.node)
         self._batches: deque[list[Item]] = deque()  # complete, and not yet handed over
         self._pauses: set[Pause] = set()
         self._reads = True  # what the transport was told last
         self._counted = 0
-        self._settling = Timer(link.reactor, self._settle)
+        self._settling = Timer(services.reactor, self._settle)
         self._presence = Presence(
-            link.reactor, lambda: self._pauses <= {Pause.SLOW}, self._vanished
+            services.reactor, lambda: self._pauses <= {Pause.SLOW}, self._vanished
         )
-        self._life = session_life(self)
+        self._core = session_core(self)
+        self._life = life(self._core)
 
     def __repr__(self) -> str:
         names = ",".join(host.name for host in self.hosts) or "stranger"
@@ -159,17 +160,17 @@ class HostSession(Protocol):
             self._presence.watch(self.transport)
         self._delivery.begin(self, self.transport)  # type: ignore[arg-type]  # a transport has it
         self.state = self._life.connect()
-        self._life.identified()
+        self._core.data.identified()
         self._steer()
         if self.hosts:
-            self._link.outbox.attach(self)
+            self._services.outbox.attach(self)
 
     def readConnectionLost(self) -> None:
         """The peer sends no more: its last event counts, and its answers are still sent."""
         self._settling.stop()
         self.state = self._life.end_input()
         self._take(self.wire.decoder.close())
-        self._link.outbox.ready(self)
+        self._services.outbox.ready(self)
         self._delivery.look()
 
     def writeConnectionLost(self) -> None:
@@ -194,13 +195,13 @@ class HostSession(Protocol):
         self._settling.stop()
         self._presence.end()
         self._delivery.end()
-        self._link.outbox.detach(self)
+        self._services.outbox.detach(self)
         self.on_closed(self)
 
     def serve(self, hosts: tuple[Host, ...]) -> None:
         """Be these hosts from now on: the configuration has changed."""
-        self._link.outbox.serve(self, hosts)
-        self._life.identified()
+        self._services.outbox.serve(self, hosts)
+        self._core.data.identified()
 
     def close(self) -> None:
         """End the connection; what is written still goes out, if the peer reads it in time."""
@@ -214,7 +215,7 @@ class HostSession(Protocol):
     def make_way(self) -> None:
         """End the connection at once: its host has most of them, and another host has too few."""
         told = {"address": self.address}
-        self._link.limit.write(self._link.log.warn, MADE_WAY, self.address, **told)
+        self._services.limit.write(self._services.log.warn, MADE_WAY, self.address, **told)
         self.close()
         self.abort()
 
@@ -235,7 +236,7 @@ class HostSession(Protocol):
             and Pause.RECORDING not in self._pauses
             and not self.kept
             and not self.waiting
-            and not self._link.outbox.owes(self)
+            and not self._services.outbox.owes(self)
             and not self._delivery.is_waiting
         ):
             self.close()
@@ -248,15 +249,15 @@ class HostSession(Protocol):
         was_silent = self.wire.format is None
         items = self.wire.decoder.feed(data)
         if was_silent and self.wire.format is not None:
-            self._link.outbox.ready(self)  # what the host has missed can be put into its format
+            self._services.outbox.ready(self)  # what the host has missed can be put into its format
         self._take(items)
         self._await_rest()
-        self._life.active()
+        self._core.data.active()
 
     def _await_rest(self) -> None:
         """Give an open event its time from now on; none passes for it while nothing is read."""
         if self._reads and self.wire.decoder.pending:
-            self._settling.start(self._link.settle)
+            self._settling.start(self._services.settle)
         else:
             self._settling.stop()
 
@@ -281,7 +282,7 @@ class HostSession(Protocol):
             if isinstance(item, Event) and not item.is_candidate:
                 continue
             told = {"address": self.address, "text": item.text}
-            self._link.limit.write(self._link.log.warn, CUT, self.address, **told)
+            self._services.limit.write(self._services.log.warn, CUT, self.address, **told)
 
     def _take(self, items: list[Item]) -> None:
         if items:
@@ -292,7 +293,7 @@ class HostSession(Protocol):
         """Hand over one batch after the other; while one is being recorded, read no more."""
         while self._batches and Pause.RECORDING not in self._pauses:
             self._pauses.add(Pause.RECORDING)
-            done = self._link.engine.receive(self, self._batches.popleft())
+            done = self._services.engine.receive(self, self._batches.popleft())
             done.addErrback(self.fail)
             done.addCallback(self._recorded)
         self._steer()
@@ -300,14 +301,14 @@ class HostSession(Protocol):
     def fail(self, failure: Failure) -> None:
         """Log a failed batch, a defect unless the server stops, and have the host send it again."""
         if failure.type is LedgerError and not self.is_live:
-            self._link.log.warn(
+            self._services.log.warn(
                 "Input from {address} is neither recorded nor answered: {why}.",
                 action="not_recorded",
                 address=self.address,
                 why=failure.getErrorMessage(),
             )
         else:
-            self._link.log.failure(
+            self._services.log.failure(
                 "Input from {address} could not be handled.",
                 failure,
                 action="receive_failed",
@@ -352,7 +353,7 @@ class HostSession(Protocol):
     def tell(self, notice: Notice) -> None:
         """Send a notice; the outbox learns when it has been delivered."""
         self._delivery.tell(notice)
-        self._life.active()
+        self._core.data.active()
 
     def acknowledge(self, ids: tuple[int, ...]) -> None:
         """The peer says itself which notices it has got."""
@@ -360,8 +361,8 @@ class HostSession(Protocol):
 
     def delivered(self, ids: list[int]) -> None:
         """Note that these count as delivered; the outbox may send others instead."""
-        self._link.outbox.confirmed(self, ids)
-        self._link.outbox.ready(self)
+        self._services.outbox.confirmed(self, ids)
+        self._services.outbox.ready(self)
 
     def take_back(self) -> list[int]:
         """Return the notices that were sent and are not known to have been delivered."""
@@ -370,7 +371,7 @@ class HostSession(Protocol):
     def send_heartbeat(self) -> None:
         """Show a silent host that the link is there, unless it does not read what was sent."""
         if Pause.SLOW not in self._pauses and self._delivery.sends_heartbeats:
-            now = self._link.reactor.seconds()
+            now = self._services.reactor.seconds()
             self.tell(Notice(word=Word.HEARTBEAT, host="", created=now))
 
     def pauseProducing(self) -> None:
@@ -382,7 +383,7 @@ class HostSession(Protocol):
         """The peer has caught up."""
         self._pauses.discard(Pause.SLOW)
         self._steer()
-        self._link.outbox.ready(self)
+        self._services.outbox.ready(self)
 
     def stopProducing(self) -> None:
         """The transport is gone."""
@@ -390,7 +391,9 @@ class HostSession(Protocol):
 
     def _vanished(self) -> None:
         """End a connection to a system that has vanished, so that its notices go another way."""
-        self._link.log.warn(
-            "{address} does not answer any more.", action="vanished", address=self.address
+        self._services.log.warn(
+            "{address} no longer answers; its connection is ended, and its notices are due again.",
+            action="vanished",
+            address=self.address,
         )
         self.abort()

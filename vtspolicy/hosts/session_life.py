@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.config.model import Host
 from vtspolicy.hosts.timers import Timer
-from vtspolicy.sessions import SessionCore, SessionData, SessionLife, SessionState, life
+from vtspolicy.sessions import SessionCore, SessionData, SessionState
 
 STRANGER_PATIENCE = 30.0
 """Seconds that a peer which is no configured host may stay."""
@@ -18,6 +18,18 @@ LINGER = 60.0
 
 FAREWELL = 60.0
 """Seconds that a peer may take to read its last notices, once its connection is being closed."""
+
+
+_NOT_ENDED = (SessionState.OPEN, SessionState.HALF_CLOSED)
+
+TIMERS = (
+    # states                       seconds            what follows
+    (_NOT_ENDED, "`keepalive`", "a heartbeat to an idle host"),
+    (_NOT_ENDED, STRANGER_PATIENCE, "the end, for a peer that is no configured host"),
+    ((SessionState.HALF_CLOSED,), LINGER, "the end, though answers may be missing"),
+    ((SessionState.CLOSING,), FAREWELL, "the cut, though the last notices may not have been read"),
+)
+"""The timers of the states, to be read as a table."""
 
 
 class Timed(Protocol):
@@ -121,11 +133,11 @@ _STATES: dict[SessionState, Callable[[Timed], SessionData]] = {
 }
 
 
-def session_life(session: Timed) -> SessionLife:
-    """Return the life of a session; in each state it has what that state needs."""
+def session_core(session: Timed) -> SessionCore:
+    """Return a session as its life sees it: in each state it has what that state needs."""
 
-    def enter(state: SessionState) -> SessionData:
-        make = _STATES.get(state)
-        return SessionData() if make is None else make(session)
+    def make(state: SessionState) -> SessionData:
+        of_state = _STATES.get(state)
+        return SessionData() if of_state is None else of_state(session)
 
-    return life(SessionCore(enter))
+    return SessionCore(make)

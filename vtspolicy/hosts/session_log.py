@@ -9,6 +9,6 @@ CUT = Line(
 )
 MADE_WAY = Line(
     action="made_way",
-    format="A connection of {address} is ended: its host has most of all, and another one came.",
-    more="{count} more connections of {peer} ended within a minute, to make way.",
+    format="An idle connection of {address} was closed: its host has most, another needs one.",
+    more="{count} more idle connections of {peer} were closed within a minute for other hosts.",
 )

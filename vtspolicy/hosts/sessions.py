@@ -7,7 +7,7 @@ from twisted.internet.task import deferLater
 
 from vtspolicy.config.model import Host
 from vtspolicy.hosts.link_log import LinkLog
-from vtspolicy.hosts.session import HostSession, Link
+from vtspolicy.hosts.session import HostSession, SessionServices
 
 RECORDING = 5.0
 """Seconds that a stop waits for what has come in and is being recorded."""
@@ -20,14 +20,14 @@ LOOK = 0.05
 class Sessions:
     """The sessions that are there: what a reload, a stop and the counters concern."""
 
-    link: Link
+    services: SessionServices
     hosts: Callable[[], Sequence[Host]]  # as they are configured now
     on_count: Callable[[HostSession, int], None]  # a session came (+1) or went (-1)
     all: set[HostSession] = field(factory=set)
     log: LinkLog = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.log = LinkLog(self.link.reactor)
+        self.log = LinkLog(self.services.reactor)
 
     def __iter__(self) -> Iterator[HostSession]:
         return iter(tuple(self.all))
@@ -58,7 +58,7 @@ class Sessions:
 
     async def close(self) -> None:
         """End all, when what they had received complete is recorded."""
-        await self._no_more_is_busy(2 * self.link.settle)  # they read on, but not for long
+        await self._no_more_is_busy(2 * self.services.settle)  # they read on, but not for long
         for session in self:
             session.hold()
         await self._no_more_is_busy(RECORDING)
@@ -70,4 +70,4 @@ class Sessions:
         for _ in range(round(seconds / LOOK)):
             if not any(session.is_busy for session in self.all):
                 return
-            await deferLater(self.link.reactor, LOOK)
+            await deferLater(self.services.reactor, LOOK)

@@ -1,4 +1,4 @@
-"""The door of a `tls:` listener; what loads OpenSSL is loaded from here only."""
+"""The endpoint of a `tls:` listener; what loads OpenSSL is loaded from here only."""
 
 import time
 from collections.abc import Iterator, MutableMapping
@@ -102,7 +102,7 @@ class InvalidCertificateError(UnusableFileError):
 
 
 def tls_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a whole reactor
-    """Return the endpoint of a door that wants a client certificate.
+    """Return the endpoint of a listener that wants a client certificate.
 
     Raises OSError or ValueError.
     """
@@ -111,7 +111,7 @@ def tls_endpoint(reactor: Any, listen: Listen) -> IStreamServerEndpoint:  # a wh
 
 
 def tls_context(listen: Listen, *, anybody: bool = False) -> CertificateOptions:
-    """Return what a door shows of us, and whom it lets in. Raises OSError or UnusableFileError.
+    """Return our certificate, and who is accepted. Raises OSError or UnusableFileError.
 
     `anybody` needs no certificate: people sign in with a password.
     """

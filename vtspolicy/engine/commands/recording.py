@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from vtspolicy.engine.commands.intake import Understood
-from vtspolicy.engine.commands.requests import answer
+from vtspolicy.engine.commands.about_request import AboutRequest
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.ledger import RequestRecords
@@ -15,7 +14,7 @@ from vtspolicy.requests import Intake
 TOGETHER = 50
 """Commands that one verb records at most: some milliseconds, so that others can write between."""
 
-Decided = Understood | Intake
+Decided = AboutRequest | Intake
 """A command as the table has decided it, or one about a request: that needs the ledger."""
 
 Result = Recorded | Exception
@@ -26,7 +25,7 @@ def together(commands: Iterable[Decided]) -> Iterator[list[Decided]]:
     """Yield commands in their order: those of the table together, those about requests alone."""
     some: list[Decided] = []
     for command in commands:
-        alone = isinstance(command, Understood)
+        alone = isinstance(command, AboutRequest)
         if some and (alone or len(some) == TOGETHER):
             yield some
             some = []
@@ -47,8 +46,8 @@ async def record(
     """
     first = some[0]
     try:
-        if isinstance(first, Understood):
-            return [await ledger.write_for(session, answer, first)]
+        if isinstance(first, AboutRequest):
+            return [await ledger.write_for(session, first.answer)]
         intakes = [each for each in some if isinstance(each, Intake)]
         return [*await ledger.write_for(session, RequestRecords.record_all, intakes)]
     except Exception as error:  # noqa: BLE001 - it is the answer

@@ -17,8 +17,9 @@ from twisted.python.failure import Failure
 
 from vtspolicy.changes import Change
 from vtspolicy.config.model import Host
+from vtspolicy.engine.commands.deciding import settle
 from vtspolicy.engine.commands.denied_log import DeniedLog
-from vtspolicy.engine.commands.intake import Located, Understood, settle
+from vtspolicy.engine.commands.steps import Authorised, Located
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.engine.policy import PolicyInForce
@@ -103,7 +104,7 @@ class Mounts:
 
     # -- life
 
-    async def start(self) -> None:
+    async def take_up(self) -> None:
         """Take up the requests that an earlier server left; free tapes that no host waits for."""
 
         def look(tx: Transaction) -> tuple[list[Mount], list[Tape]]:
@@ -117,7 +118,7 @@ class Mounts:
                 told = "no host waits for it any more"
                 await self.ledger.write(TapeRecords.set_locked, tape.path, False, ACTOR, now, told)
 
-    def watch(self) -> None:
+    def start(self) -> None:
         """Answer what is due now, and look again from time to time."""
         self._loop = LoopingCall(self._look)
         self._loop.clock = self.clock
@@ -324,7 +325,7 @@ class Mounts:
         if tape.size and not tape.is_half_restored:
             tape = evolve(tape, size=0)
         target = Target(vault=tape.vault, pool=tape.pool, cartridge=tape.cartridge)
-        understood = Understood(
+        understood = Authorised(
             event=Event(text=f"VTSPolicy Restore - {tape.cartridge}", wire="plain"),
             host=host,
             command=Command(family="Restore", operation="restore", targets=(target,)),

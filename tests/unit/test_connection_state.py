@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 from zope.interface import directlyProvides
 
-from vtspolicy.hosts.arrival import KEEPALIVE, SILENCE, is_broken, is_silent, keep_alive
+from vtspolicy.hosts.connection_state import KEEPALIVE, SILENCE, is_broken, is_silent, keep_alive
 from vtspolicy.hosts.presence import PRESENCE
 from vtspolicy.notices import Word
 from vtspolicy.sessions import Pause

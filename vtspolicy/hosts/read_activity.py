@@ -1,12 +1,12 @@
-"""How a connection is read: when something last came in, and for how long nothing was taken."""
+"""When a session last received something, and for how long its reading was paused."""
 
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
 
 @define
-class Reading:
-    """Kept by a session, a call for each read and each pause; reported from time to time."""
+class ReadActivity:
+    """Noted at each read and each pause; reported to the metrics from time to time."""
 
     _clock: IReactorTime
     _heard: float | None = None  # when something last came in, if that was not reported yet
@@ -27,7 +27,7 @@ class Reading:
         self._reckon()
         self._paused = None
 
-    def tell(self) -> tuple[float | None, float]:
+    def report(self) -> tuple[float | None, float]:
         """Return what is new: when something last came in, and the seconds of pauses."""
         if self._paused is not None:
             self._reckon()
