@@ -40,11 +40,11 @@ class Numbers(Part):
 
     def __init__(self, sql: Statements, change: ChangeBuilder) -> None:
         super().__init__(sql, change)
-        self._eras: list[tuple[int, str]] = []  # first job number and name, in order
+        self._names: list[tuple[int, str]] = []  # first job number and name, in order
 
     def forget(self) -> None:
-        """Forget the names of the eras."""
-        self._eras.clear()
+        """Forget the names in handles."""
+        self._names.clear()
 
     def give(self, *, events: int, jobs: int, notices: int) -> Given:
         """Give so many numbers for each table, in this transaction; unused ones are given again."""
@@ -63,12 +63,14 @@ class Numbers(Part):
         """Return the handle of the copy that a job makes.
 
         No other ledger gives it again, nor does this one after it was restored from a copy: each
-        server that opens it begins an era with a name of its own.
+        server that opens it begins with a name of its own.
         """
-        if not self._eras:
-            self._eras = [(int(row["first"]), str(row["name"])) for row in self._sql.all("eras")]
-        era = bisect_right(self._eras, (job, "~")) - 1
-        return f"vts-{self._eras[era][1]}-{request}-{job}"
+        if not self._names:
+            self._names = [
+                (int(row["first"]), str(row["name"])) for row in self._sql.all("handle_names")
+            ]
+        at = bisect_right(self._names, (job, "~")) - 1
+        return f"vts-{self._names[at][1]}-{request}-{job}"
 
     def begin_serving(self, newest_job: int, *, now: float, restored: bool) -> int:
         """Continue above all numbers that were given; returns the number of the next request."""
@@ -82,6 +84,6 @@ class Numbers(Part):
         self._sql.do_all(
             "go_on_behind", [{"name": name, "last": last} for name, last in given.items()]
         )
-        self._sql.do("begin_era", first=given["jobs"] + 1)
-        self._eras.clear()
+        self._sql.do("begin_handle_name", first=given["jobs"] + 1)
+        self._names.clear()
         return given["events"] + 1

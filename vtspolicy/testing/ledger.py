@@ -27,9 +27,9 @@ T = TypeVar("T")
 class MemoryLedger:
     """See vtspolicy.ledger.protocol.Ledger. Every Deferred has fired when it is returned.
 
-    `before`, when set, is called with the name of each verb that writes, before it runs: what it
-    raises becomes the failure of that verb, and nothing is written. It begins with the `image` of
-    another one, if given, which is made faster than an empty one.
+    `before`, when set, is called with the name of each operation that writes, before it runs: what
+    it raises becomes the failure of that operation, and nothing is written. It begins with the
+    `image` of another one, if given, which is made faster than an empty one.
     """
 
     def __init__(
@@ -64,21 +64,21 @@ class MemoryLedger:
         self._open = True
 
     async def close(self) -> None:
-        """Take no more verbs."""
+        """Take no more operations."""
         self._open = False
 
     def write(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[Written[T]]:
-        """Run a verb in a transaction of its own."""
+        """Run an operation in a transaction of its own."""
 
         def run() -> Written[T]:
             self._check()
             if self.before is not None:
-                self.before(verb.__name__)
+                self.before(operation.__name__)
             self._sql.run("BEGIN IMMEDIATE")
             try:
-                answer = self.tx.perform(verb, *args, **kwargs)
+                answer = self.tx.perform(operation, *args, **kwargs)
             except BaseException:
                 self._sql.run("ROLLBACK")
                 self.tx.forget()
@@ -89,21 +89,21 @@ class MemoryLedger:
         return execute(run)
 
     def read(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run a verb that only reads."""
+        """Run an operation that only reads."""
 
         def run() -> T:
             self._check()
-            return self.tx.ask(verb, *args, **kwargs)
+            return self.tx.ask(operation, *args, **kwargs)
 
         return execute(run)
 
     def browse(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run a verb that only reads; there is nothing here that it could hold up."""
-        return self.read(verb, *args, **kwargs)
+        """Run an operation that only reads; there is nothing here that it could hold up."""
+        return self.read(operation, *args, **kwargs)
 
     def backup(self, path: Path) -> Deferred[None]:
         """Write all of it into a file."""

@@ -87,7 +87,8 @@ UPDATE jobs SET state = :state, finished = :finished, reason = :reason
 WHERE request = :request AND finished IS NULL AND state = 'waiting'
 RETURNING {job_columns}
 
--- name: eras
+-- What the handles of jobs begin with, by the first job that has it.
+-- name: handle_names
 SELECT first, name FROM eras ORDER BY first
 
 -- name: end_put_back

@@ -82,7 +82,7 @@ def connect(
 
 
 def _note_copy(connection: sqlite3.Connection) -> None:
-    """Note in a copy that it is one, for the server that begins an era with it.
+    """Note in a copy that it is one, for the server that begins with it.
 
     It shows only until it has a WAL; and who gives it one need not come as far as that.
     """

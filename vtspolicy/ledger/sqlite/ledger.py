@@ -128,24 +128,24 @@ class SqliteLedger:
         self._unlock()
 
     def write(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[Written[T]]:
-        """Run a verb that writes; its result and its change are on the disk when they come."""
+        """Run an operation that writes; its answer and change are on the disk when they come."""
         if self._writer is None:
             return fail(LedgerError("the ledger is not open"))
-        return self._writer.add(lambda tx: tx.perform(verb, *args, **kwargs))
+        return self._writer.add(lambda tx: tx.perform(operation, *args, **kwargs))
 
     def read(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run a verb that only reads, on what is committed, in the reader's thread."""
-        return _ask(self._reader, lambda tx: tx.ask(verb, *args, **kwargs))
+        """Run an operation that only reads, on what is committed, in the reader's thread."""
+        return _ask(self._reader, lambda tx: tx.ask(operation, *args, **kwargs))
 
     def browse(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run a verb as `read` does, beside all that is read; QuestionTooLong after PATIENCE."""
-        return _ask(self._browser, lambda tx: tx.ask(verb, *args, **kwargs))
+        """Run an operation as `read` does, beside all others; QuestionTooLong after PATIENCE."""
+        return _ask(self._browser, lambda tx: tx.ask(operation, *args, **kwargs))
 
     def backup(self, path: Path) -> Deferred[None]:
         """Make a consistent copy in a thread of its own, while the server runs."""

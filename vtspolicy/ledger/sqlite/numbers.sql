@@ -1,4 +1,4 @@
--- The numbers that SQLite has given, and the names of eras.
+-- The numbers that SQLite has given, and the names in handles.
 
 -- name: numbers_given
 SELECT name, seq AS last FROM sqlite_sequence WHERE name IN ('events', 'jobs', 'notices')
@@ -15,6 +15,6 @@ UPDATE sqlite_sequence SET seq = :last WHERE name = :name
 SELECT 1 WHERE EXISTS (SELECT 1 FROM eras WHERE first > 0)
             OR EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq > 0)
 
--- name: begin_era
+-- name: begin_handle_name
 INSERT INTO eras (first, name) VALUES (:first, lower(hex(randomblob(4))))
 ON CONFLICT (first) DO UPDATE SET name = excluded.name
