@@ -13,16 +13,16 @@ from vtspolicy.ledger import Transaction
 from vtspolicy.ledger.errors import LedgerTooNew
 from vtspolicy.ledger.sql import SCHEMA, migrations, parse, queries
 from vtspolicy.ledger.sqlite.database_file import migrate
-from vtspolicy.ledger.sqlite.statements import SqliteStatements, compiled
+from vtspolicy.ledger.sqlite.statements import Prepared, SqliteStatements
 
 WHOLE = re.compile(r"(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 
 
 def plan_of(connection, query):
     """How SQLite would run a statement, whatever it is given."""
-    statement, pick = compiled(query)
-    values = pick(defaultdict(lambda: None))
-    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    statement = Prepared(query)
+    values = statement.pick(defaultdict(lambda: None))
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", values)]
 
 
 @pytest.fixture

@@ -20,9 +20,11 @@ def event_row(
     *,
     actor: str,
     why: str | None = None,
+    number: int | None = None,
 ) -> Columns:
-    """Return the columns of an event, all but its number."""
+    """Return the columns of an event; its number is not needed where the database gives it."""
     return {
+        "id": number,
         "host": host,
         "received": received,
         "time": time_text(event),

@@ -42,6 +42,9 @@ from vtspolicy.requests import (
 )
 from vtspolicy.tapes import Look, Tape
 
+_END_COLUMNS = tuple((state, state.value) for state in ENDS)
+"""The columns of a request that count how its jobs have ended."""
+
 
 @frozen(kw_only=True)
 class Started:
@@ -405,7 +408,7 @@ class JobRecords(Part):
             received=row["received"],
             jobs=row["jobs"],
             live=row["live"],
-            ends={state: row[state.value] for state in ENDS},
+            ends={state: row[column] for state, column in _END_COLUMNS},
         )
 
     def _tell(
@@ -424,7 +427,7 @@ class JobRecords(Part):
         self._sql.do(
             "settle_request",
             live=standing.live,
-            **{state.value: number for state, number in standing.ends.items()},
+            **{column: standing.ends[state] for state, column in _END_COLUMNS},
             state=None if word is None else RequestState[word.name].value,
             finished=None if word is None else at,
             reason=reason,

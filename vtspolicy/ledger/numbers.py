@@ -50,14 +50,14 @@ class Numbers(Part):
         """Give so many numbers for each table, in this transaction; unused ones are given again."""
         last = self._given()
         return Given(
-            events=_behind(last.get("events", 0), events),
-            jobs=_behind(last.get("jobs", 0), jobs),
-            notices=_behind(last.get("notices", 0), notices),
+            events=_behind(last["events"], events),
+            jobs=_behind(last["jobs"], jobs),
+            notices=_behind(last["notices"], notices),
         )
 
     def _given(self) -> dict[str, int]:
         """Return the last number that each table has given."""
-        return {row["name"]: row["last"] for row in self._sql.all("numbers_given")}
+        return self._sql.need("numbers_given")
 
     def handle(self, request: int, job: int) -> str:
         """Return the handle of the copy that a job makes.

@@ -184,17 +184,15 @@ class RequestRecords(Part):
             notices=sum(1 if end is None else 2 for end in ends),
         )
         events = [
-            {
-                "id": number,
-                **event_row(
-                    intake.event,
-                    intake.host,
-                    intake.digest,
-                    intake.received,
-                    actor=actor_of(intake),
-                    why=intake.why,
-                ),
-            }
+            event_row(
+                intake.event,
+                intake.host,
+                intake.digest,
+                intake.received,
+                actor=actor_of(intake),
+                why=intake.why,
+                number=number,
+            )
             for number, intake in zip(numbers.events, intakes, strict=True)
         ]
         if self._sql.do_whole("record_events", events):

@@ -1,7 +1,10 @@
 -- The numbers that SQLite has given, and the names in handles.
 
 -- name: numbers_given
-SELECT name, seq AS last FROM sqlite_sequence WHERE name IN ('events', 'jobs', 'notices')
+SELECT coalesce(max(CASE name WHEN 'events' THEN seq END), 0) AS events,
+       coalesce(max(CASE name WHEN 'jobs' THEN seq END), 0) AS jobs,
+       coalesce(max(CASE name WHEN 'notices' THEN seq END), 0) AS notices
+FROM sqlite_sequence
 
 -- name: reserve_numbers
 INSERT INTO sqlite_sequence (name, seq)

@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from operator import itemgetter
 
 from vtspolicy.ledger.errors import LedgerError
@@ -15,27 +15,40 @@ _NAME = re.compile(r":(\w+)")
 _LARGEST = 2**63 - 1
 """What SQLite's numbers can hold."""
 
-_MOST_NAMES = 1000
-"""Statements whose columns are remembered; lists with other filters are others."""
-
 Pick = Callable[[Mapping[str, Value]], Sequence[Value]]
 
 
-@cache
-def compiled(statement: str) -> tuple[str, Pick]:
-    """Return a statement with `?` for each `:name`, and what picks their values in this order.
+class Prepared:
+    """A statement with `?` for each `:name`, and what picks their values in this order.
 
     That is faster than names which SQLite has to look up at each call.
     """
-    names = _NAME.findall(statement)
-    if len(names) > 1:
-        return _NAME.sub("?", statement), itemgetter(*names)
-    return _NAME.sub("?", statement), lambda values: [values[name] for name in names]
+
+    __slots__ = ("columns", "pick", "text")
+
+    def __init__(self, statement: str) -> None:
+        names = _NAME.findall(statement)
+        self.text = _NAME.sub("?", statement)
+        self.pick: Pick = (
+            itemgetter(*names)
+            if len(names) > 1
+            else lambda values: [values[name] for name in names]
+        )
+        self.columns: list[str] | None = None  # of its rows, once there were any
+
+    def named(self, cursor: sqlite3.Cursor) -> list[str]:
+        """Return the names of the columns that it answers."""
+        self.columns = [column[0] for column in cursor.description]
+        return self.columns
+
+
+prepared = lru_cache(1000)(Prepared)
+"""For lists: which filters they have makes them different statements."""
 
 
 @cache
-def _named() -> dict[str, tuple[str, Pick]]:
-    return {name: compiled(statement) for name, statement in queries("sqlite").items()}
+def _named() -> dict[str, Prepared]:
+    return {name: Prepared(statement) for name, statement in queries("sqlite").items()}
 
 
 class SqliteStatements:
@@ -44,7 +57,6 @@ class SqliteStatements:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._named = _named()
-        self._names: dict[str, tuple[str, ...]] = {}  # of the columns, by the statement
 
     def run(self, statement: str) -> None:
         """Run a statement that begins or ends a transaction, or a part of one."""
@@ -52,17 +64,17 @@ class SqliteStatements:
 
     def do(self, query: str, **values: Value) -> int:
         """Run a statement; answers how many rows it changed."""
-        statement, pick = self._named[query]
-        return self._execute(statement, pick(values)).rowcount
+        statement = self._named[query]
+        return self._execute(statement.text, statement.pick(values)).rowcount
 
     def one(self, query: str, **values: Value) -> Row | None:
         """Return the row of a statement, or None."""
-        statement, pick = self._named[query]
-        cursor = self._execute(statement, pick(values))
+        statement = self._named[query]
+        cursor = self._execute(statement.text, statement.pick(values))
         row = cursor.fetchone()
-        return (
-            None if row is None else dict(zip(self._columns(statement, cursor), row, strict=False))
-        )
+        if row is None:
+            return None
+        return dict(zip(statement.columns or statement.named(cursor), row, strict=False))
 
     def need(self, query: str, **values: Value) -> Row:
         """Return the row of a statement that always has one. Raises LedgerError without it."""
@@ -73,13 +85,12 @@ class SqliteStatements:
 
     def all(self, query: str, **values: Value) -> list[Row]:
         """Return the rows of a statement."""
-        statement, pick = self._named[query]
-        return self._rows(statement, pick(values))
+        return self._rows(self._named[query], values)
 
     def do_all(self, query: str, rows: Sequence[Mapping[str, Value]]) -> int:
         """Run a statement for each of some values; answers how many rows it changed in all."""
-        statement, pick = self._named[query]
-        before, at = self.connection.total_changes, 0
+        statement = self._named[query]
+        pick, before, at = statement.pick, self.connection.total_changes, 0
 
         def picked() -> Iterator[Sequence[Value]]:
             nonlocal at
@@ -87,17 +98,17 @@ class SqliteStatements:
                 yield pick(row)
 
         try:
-            self.connection.executemany(statement, picked())
+            self.connection.executemany(statement.text, picked())
         except UnicodeEncodeError:
             for row in rows[at:]:
-                self._execute(statement, pick(row))
+                self._execute(statement.text, pick(row))
         return self.connection.total_changes - before
 
     def do_whole(self, query: str, rows: Sequence[Mapping[str, Value]]) -> bool:
         """Run a statement that changes one row for each of some values; False, and none, if not."""
         if len(rows) == 1:
-            statement, pick = self._named[query]
-            return self._execute(statement, pick(rows[0])).rowcount == 1
+            statement = self._named[query]
+            return self._execute(statement.text, statement.pick(rows[0])).rowcount == 1
         self.run("SAVEPOINT whole")
         is_whole = self.do_all(query, rows) == len(rows)
         if not is_whole:
@@ -119,21 +130,13 @@ class SqliteStatements:
         given = {name: value for name, value in conditions.items() if value is not None}
         texts = queries("sqlite")
         parts = [texts[query], *(texts[name] for name in (*given, *((hint,) if hint else ())))]
-        statement, pick = compiled(f"{' AND '.join(parts)} ORDER BY {order} LIMIT :limit")
-        return self._rows(statement, pick({**values, **given, "limit": limit}))
+        statement = prepared(f"{' AND '.join(parts)} ORDER BY {order} LIMIT :limit")
+        return self._rows(statement, {**values, **given, "limit": limit})
 
-    def _rows(self, statement: str, values: Sequence[Value]) -> list[Row]:
-        cursor = self._execute(statement, values)
-        names = self._columns(statement, cursor)
+    def _rows(self, statement: Prepared, values: Mapping[str, Value]) -> list[Row]:
+        cursor = self._execute(statement.text, statement.pick(values))
+        names = statement.columns or statement.named(cursor)
         return [dict(zip(names, row, strict=False)) for row in cursor]
-
-    def _columns(self, statement: str, cursor: sqlite3.Cursor) -> tuple[str, ...]:
-        names = self._names.get(statement)
-        if names is None:
-            names = tuple(column[0] for column in cursor.description)
-            if len(self._names) < _MOST_NAMES:
-                self._names[statement] = names
-        return names
 
     def _execute(self, statement: str, values: Sequence[Value]) -> sqlite3.Cursor:
         try:
