@@ -39,6 +39,15 @@ def test_every_query_fits_the_schema(connection):
             plan_of(connection, query)
 
 
+def test_every_column_that_is_answered_has_a_name(connection):
+    migrate(connection, ":memory:")
+    for query in queries("sqlite").values():
+        if query.startswith(("SELECT", "WITH")):
+            statement = Prepared(query)
+            found = connection.execute(statement.text, statement.pick(defaultdict(int)))
+            assert all(column[0].isidentifier() for column in found.description), query
+
+
 def test_every_condition_of_a_list_fits_its_statement(connection):
     migrate(connection, ":memory:")
     tx = Transaction(SqliteStatements(connection))

@@ -26,18 +26,18 @@ class UnderWay:
 def attempt_of(row: Row) -> Attempt:
     """Return an attempt from attempt_columns."""
     return Attempt(
-        job=row["job"],
-        number=row["number"],
-        started=row["started"],
-        finished=row["finished"],
-        kind=row["kind"],
-        code=row["code"],
-        signal=row["signal"],
-        state=None if row["state"] is None else JobState(row["state"]),
-        reason=row["reason"],
-        output=row["output"],
-        readings=json.loads(row["readings"]) if row["readings"] else {},
-        boot=row["boot"],
+        job=row.job,
+        number=row.number,
+        started=row.started,
+        finished=row.finished,
+        kind=row.kind,
+        code=row.code,
+        signal=row.signal,
+        state=None if row.state is None else JobState(row.state),
+        reason=row.reason,
+        output=row.output,
+        readings=json.loads(row.readings) if row.readings else {},
+        boot=row.boot,
     )
 
 
@@ -62,7 +62,7 @@ class AttemptRecords(Part):
     def under_way(self) -> dict[int, UnderWay]:
         """Return the attempts that are under way, by job."""
         return {
-            row["job"]: UnderWay(started=row["started"], released=row["released"] is not None)
+            row.job: UnderWay(started=row.started, released=row.released is not None)
             for row in self._sql.all("under_way")
         }
 
@@ -79,10 +79,10 @@ class AttemptRecords(Part):
     def tapes_before(self, job_id: int, attempt: int) -> dict[str, Look]:
         """Return how each tape was, by its path, when an attempt started."""
         row = self._sql.one("tapes_before", job=job_id, number=attempt)
-        if row is None or row["before"] is None:
+        if row is None or row.before is None:
             return {}
         vault = self._jobs.need(job_id).values.get("vault", "")
-        return looks_of(row["before"], vault=vault, at=row["started"])
+        return looks_of(row.before, vault=vault, at=row.started)
 
     def note_plan(self, job_id: int, attempt: int, plan: str) -> bool:
         """Keep, as JSON, what was found out as an attempt began; False when it has ended."""
@@ -91,7 +91,7 @@ class AttemptRecords(Part):
     def plan(self, job_id: int, attempt: int) -> str | None:
         """Return what `note_plan` kept; None for nothing."""
         row = self._sql.one("plan", job=job_id, number=attempt)
-        return None if row is None else row["plan"]
+        return None if row is None else row.plan
 
     def doubt(self) -> int:
         """Doubt the attempts under way, see DOUBTED; answers how many there are."""

@@ -39,10 +39,10 @@ class ClockRecords(Part):
         clock when that was trusted again does not.
         """
         row, known = self._sql.one("meta", key="clock"), self._sql.one("meta", key="clock_ahead")
-        wrong = set(json.loads(known["value"])) if known is not None else set()
+        wrong = set(json.loads(known.value)) if known is not None else set()
         times = [time for time in self._newest_times() if time not in wrong]
         return KeptClock(
-            record=None if row is None else _CONVERTER.loads(row["value"], ClockRecord),
+            record=None if row is None else _CONVERTER.loads(row.value, ClockRecord),
             newest=max(times, default=None),
         )
 
@@ -58,6 +58,4 @@ class ClockRecords(Part):
         self._history.note(change.at, None, after, change.cause, change.actor, subject=SUBJECT)
 
     def _newest_times(self) -> list[float]:
-        return [
-            float(row["time"]) for row in self._sql.all("newest_times") if row["time"] is not None
-        ]
+        return [float(row.time) for row in self._sql.all("newest_times") if row.time is not None]

@@ -67,7 +67,7 @@ class CopyRecords(Part):
         rows = self._sql.all("copies_of", path=path, most=MOST_COPIES)
         copies = []
         for row in rows:
-            restored = [_restored(each) for each in self._sql.all("restored_of", copy=row["id"])]
+            restored = [_restored(each) for each in self._sql.all("restored_of", copy=row.id)]
             copies.append(self._copy_of(row, restored))
         return copies
 
@@ -78,10 +78,10 @@ class CopyRecords(Part):
         """
         restored: dict[int, list[Restored]] = defaultdict(list)
         for each in self._sql.all("all_restored", after=after, until=until):
-            restored[each["copy"]].append(_restored(each))
+            restored[each.copy].append(_restored(each))
         copies: dict[str, list[Copy]] = defaultdict(list)
         for row in self._sql.all("all_copies", after=after, until=until):
-            copy = self._copy_of(row, restored.get(row["id"], []))
+            copy = self._copy_of(row, restored.get(row.id, []))
             copies[copy.path].append(copy)
         return copies
 
@@ -97,33 +97,33 @@ class CopyRecords(Part):
     def _copy_of(self, row: Row, restored: Sequence[Restored]) -> Copy:
         """Return a copy from copy_columns."""
         return Copy(
-            id=row["id"],
-            vault=row["vault"],
-            pool=row["pool"],
-            cartridge=row["cartridge"],
-            path=row["path"],
-            source=row["source"],
-            application=row["application"],
-            handle=row["handle"],
-            began=row["began"],
-            ended=row["ended"],
-            before=fingerprint_of(row["before"]),
-            after=fingerprint_of(row["after"]),
-            size=row["size"],
-            files=row["files"],
-            digest=row["digest"],
-            proof=Proof(row["proof"]),
-            proved=row["proved"],
-            demanded=None if row["demanded"] is None else Proof(row["demanded"]),
-            doubt=row["doubt"],
-            lost=row["lost"],
-            by_us=bool(row["by_us"]),
-            retention=row["retention"],
-            media=row["media"],
-            job=row["job"],
-            work=row["work"],
-            values=json.loads(row["call_values"] or "{}"),
-            touches=bool(row["touches"]),
+            id=row.id,
+            vault=row.vault,
+            pool=row.pool,
+            cartridge=row.cartridge,
+            path=row.path,
+            source=row.source,
+            application=row.application,
+            handle=row.handle,
+            began=row.began,
+            ended=row.ended,
+            before=fingerprint_of(row.before),
+            after=fingerprint_of(row.after),
+            size=row.size,
+            files=row.files,
+            digest=row.digest,
+            proof=Proof(row.proof),
+            proved=row.proved,
+            demanded=None if row.demanded is None else Proof(row.demanded),
+            doubt=row.doubt,
+            lost=row.lost,
+            by_us=bool(row.by_us),
+            retention=row.retention,
+            media=row.media,
+            job=row.job,
+            work=row.work,
+            values=json.loads(row.call_values or "{}"),
+            touches=bool(row.touches),
             restored=tuple(restored),
         )
 
@@ -142,11 +142,11 @@ class CopyRecords(Part):
 
     def unproven_tapes(self) -> int:
         """Return of how many migrated or erased tapes the copy was never found, or is lost."""
-        return int(self._sql.need("unproven_tapes")["count"])
+        return int(self._sql.need("unproven_tapes").count)
 
     def add(self, copy: Copy) -> Copy:
         """Record a copy; returns it with its number."""
-        return evolve(copy, id=int(self._sql.need("add_copy", **_copy_columns(copy))["id"]))
+        return evolve(copy, id=int(self._sql.need("add_copy", **_copy_columns(copy)).id))
 
     def note_proof(self, copy: Copy, proof: Proof, at: float, *, digest: str | None = None) -> None:
         """Note that a copy was proven again, without saying anything of a tape."""
@@ -172,7 +172,7 @@ class CopyRecords(Part):
 
 def _restored(row: Row) -> Restored:
     """Return a restored file from a row."""
-    found = fingerprint_of(row["fingerprint"])
+    found = fingerprint_of(row.fingerprint)
     if found is None:
-        raise NoSuchRow("restored file", int(row["at"]))
-    return Restored(fingerprint=found, at=row["at"], sure=bool(row["sure"]))
+        raise NoSuchRow("restored file", int(row.at))
+    return Restored(fingerprint=found, at=row.at, sure=bool(row.sure))

@@ -62,7 +62,7 @@ class EventRecords(Part):
         row = self._sql.one(
             "record_event", **event_row(event, host, digest, received, actor=actor, why=why)
         )
-        return None if row is None else int(row["id"])
+        return None if row is None else int(row.id)
 
     def get(self, request_id: int) -> Event | None:
         """Return the event that held a command, or what an operator gave instead; or None."""
@@ -70,16 +70,16 @@ class EventRecords(Part):
         if row is None:
             return None
         return Event(
-            text=row["text"],
-            time=datetime.fromisoformat(row["time"]) if row["time"] else None,
-            system=row["system"],
-            process=row["process"],
-            ssid=row["ssid"],
-            number=row["number"],
-            critical=bool(row["critical"]),
-            user=row["user"],
-            action_needed=bool(row["action_needed"]),
-            action_id=row["action_id"],
-            id=row["event_id"],
-            wire=row["wire"],
+            text=row.text,
+            time=datetime.fromisoformat(row.time) if row.time else None,
+            system=row.system,
+            process=row.process,
+            ssid=row.ssid,
+            number=row.number,
+            critical=bool(row.critical),
+            user=row.user,
+            action_needed=bool(row.action_needed),
+            action_id=row.action_id,
+            id=row.event_id,
+            wire=row.wire,
         )

@@ -14,12 +14,12 @@ def _subject(request: int | None, job: int | None, subject: str | None) -> str:
 def transition_of(row: Row) -> Transition:
     """Return a line of the history."""
     return Transition(
-        at=row["at"],
-        subject=_subject(row["request"], row["job"], row["subject"]),
-        before=row["before"],
-        after=row["after"],
-        cause=row["cause"],
-        actor=row["actor"],
+        at=row.at,
+        subject=_subject(row.request, row.job, row.subject),
+        before=row.before,
+        after=row.after,
+        cause=row.cause,
+        actor=row.actor,
     )
 
 

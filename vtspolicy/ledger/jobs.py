@@ -98,31 +98,31 @@ class JobRecords(Part):
 
     def from_row(self, row: Row) -> Job:
         """Return a job from job_columns. A hundred thousand may wait: equal words are shared."""
-        values = {sys.intern(key): value for key, value in json.loads(row["values"]).items()}
+        values = {sys.intern(key): value for key, value in json.loads(row.values).items()}
         return Job(
-            id=row["id"],
-            request=row["request"],
-            host=sys.intern(row["host"]),
-            work=self._works.get(row["work"]),
+            id=row.id,
+            request=row.request,
+            host=sys.intern(row.host),
+            work=self._works.get(row.work),
             values=values,
-            rule=sys.intern(row["rule"]),
-            lock=row["lock"],
-            priority=row["priority"],
-            handle=self._numbers.handle(row["request"], row["id"]),
-            state=JobState(row["state"]),
-            tape=row["tape"],
-            path=row["path"],
-            attempt=row["attempt"],
-            due=row["due"],
-            created=row["created"],
-            started=row["started"],
-            finished=row["finished"],
-            code=row["code"],
-            reason=row["reason"],
-            notify_all=bool(row["notify"]),
-            repeats=row["repeats"],
-            ref=row["ref"],
-            family=None if row["family"] is None else sys.intern(row["family"]),
+            rule=sys.intern(row.rule),
+            lock=row.lock,
+            priority=row.priority,
+            handle=self._numbers.handle(row.request, row.id),
+            state=JobState(row.state),
+            tape=row.tape,
+            path=row.path,
+            attempt=row.attempt,
+            due=row.due,
+            created=row.created,
+            started=row.started,
+            finished=row.finished,
+            code=row.code,
+            reason=row.reason,
+            notify_all=bool(row.notify),
+            repeats=row.repeats,
+            ref=row.ref,
+            family=None if row.family is None else sys.intern(row.family),
         )
 
     def need(self, job_id: int) -> Job:
@@ -194,14 +194,14 @@ class JobRecords(Part):
 
     def repeats(self, job_id: int) -> list[int]:
         """Return the jobs that run this one again, at first hand, the first one first."""
-        return [int(row["id"]) for row in self._sql.all("repeats", job=job_id)]
+        return [int(row.id) for row in self._sql.all("repeats", job=job_id)]
 
     def oldest(self, now: float) -> dict[tuple[str, str], float]:
         """Return the ages of the oldest live jobs, in seconds, by state and application."""
         ages: dict[tuple[str, str], float] = {}
         for row in self._sql.all("oldest_jobs"):
-            key = row["state"], self._works.get(row["work"]).application
-            ages[key] = max(ages.get(key, 0.0), now - row["since"])
+            key = row.state, self._works.get(row.work).application
+            ages[key] = max(ages.get(key, 0.0), now - row.since)
         return ages
 
     def counts(self) -> dict[JobState, int]:
@@ -209,13 +209,13 @@ class JobRecords(Part):
         jobs = dict.fromkeys(JobState, 0)
         for query in ("live_counts", "finished_counts"):
             for row in self._sql.all(query):
-                jobs[JobState(row["state"])] = row["n"]
+                jobs[JobState(row.state)] = row.n
         return jobs
 
     def successes(self) -> list[tuple[str, str, str, float]]:
         """Return application, host and rule of completed jobs, and when the last of each ended."""
         return [
-            (self._works.get(row["work"]).application, row["host"], row["rule"], row["finished"])
+            (self._works.get(row.work).application, row.host, row.rule, row.finished)
             for row in self._sql.all("successes")
         ]
 
@@ -400,15 +400,15 @@ class JobRecords(Part):
         if row is None:
             raise NoSuchRow("job", job_id)
         return self.from_row(row), Standing(
-            ref=row["ref"],
-            again=row["again"],
-            family=row["family"],
-            operation=row["operation"],
-            event_id=row["event_id"],
-            received=row["received"],
-            jobs=row["jobs"],
-            live=row["live"],
-            ends={state: row[column] for state, column in _END_COLUMNS},
+            ref=row.ref,
+            again=row.again,
+            family=row.family,
+            operation=row.operation,
+            event_id=row.event_id,
+            received=row.received,
+            jobs=row.jobs,
+            live=row.live,
+            ends={state: getattr(row, column) for state, column in _END_COLUMNS},
         )
 
     def _tell(
@@ -455,4 +455,4 @@ class JobRecords(Part):
         if standing.jobs == 1:
             return job.reason
         row = self._sql.one("first_reason", request=job.request, state=JobState[word.name].value)
-        return None if row is None else reason_of(row["reason"], row["tape"])
+        return None if row is None else reason_of(row.reason, row.tape)

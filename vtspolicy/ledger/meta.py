@@ -23,7 +23,7 @@ class Meta(Part):
     def uid(self) -> str:
         """Return the eight hexadecimal digits that were drawn once for this ledger."""
         if self._uid is None:
-            self._uid = str(self._sql.need("meta", key="uid")["value"])
+            self._uid = str(self._sql.need("meta", key="uid").value)
         return self._uid
 
     def mark_batch(self, batch: str) -> None:
@@ -32,7 +32,7 @@ class Meta(Part):
 
     def last_batch(self) -> str:
         """Return the name of the last transaction that was committed."""
-        return str(self._sql.need("meta", key="batch")["value"])
+        return str(self._sql.need("meta", key="batch").value)
 
     def end_restored(self) -> bool:
         """Whether it is a copy that no server has opened yet; from now on it is not."""
@@ -41,7 +41,7 @@ class Meta(Part):
     def spool_mark(self) -> str | None:
         """Return what the spool said as the last server began; None when none has kept it yet."""
         row = self._sql.one("meta", key="spool_mark")
-        return None if row is None else str(row["value"])
+        return None if row is None else str(row.value)
 
     def keep_spool_mark(self, mark: str) -> None:
         """Keep which ledger the spool says that it belongs to, "" when it says nothing."""
@@ -55,7 +55,7 @@ class Meta(Part):
     def vault_features(self) -> dict[str, VaultFeatures]:
         """Return what the server has found its vaults can do, by their names."""
         row = self._sql.one("meta", key="vault_features")
-        found = json.loads(row["value"]) if row is not None else {}
+        found = json.loads(row.value) if row is not None else {}
         return {vault: VaultFeatures(**features) for vault, features in found.items()}
 
     def keep_vault_features(self, found: Mapping[str, VaultFeatures]) -> None:
@@ -66,7 +66,7 @@ class Meta(Part):
     def vault_mounts(self) -> dict[str, str]:
         """Return where the file systems are mounted that had the tapes, by folders of vaults."""
         row = self._sql.one("meta", key="vault_mounts")
-        found: dict[str, str] = json.loads(row["value"]) if row is not None else {}
+        found: dict[str, str] = json.loads(row.value) if row is not None else {}
         return found
 
     def keep_vault_mounts(self, mounts: Mapping[str, str]) -> None:
@@ -76,7 +76,7 @@ class Meta(Part):
     def last_cleanup(self) -> str | None:
         """Return the day, as ISO has it, of the last cleanup."""
         row = self._sql.one("meta", key="cleanup")
-        return None if row is None else str(row["value"])
+        return None if row is None else str(row.value)
 
     def begin_cleanup(self, day: str, told: str, at: float, actor: str) -> None:
         """Note that the cleanup of a day has begun, and what it found."""

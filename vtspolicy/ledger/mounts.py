@@ -44,16 +44,16 @@ class Mount:
 def mount_of(row: Row) -> Mount:
     """Return a mount from mount_columns."""
     return Mount(
-        id=row["id"],
-        host=row["host"],
-        seq=row["seq"],
-        volume=row["volume"],
-        path=row["path"],
-        request=row["request"],
-        state=MountState(row["state"]),
-        reason=row["reason"],
-        opened=row["opened"],
-        closed=row["closed"],
+        id=row.id,
+        host=row.host,
+        seq=row.seq,
+        volume=row.volume,
+        path=row.path,
+        request=row.request,
+        state=MountState(row.state),
+        reason=row.reason,
+        opened=row.opened,
+        closed=row.closed,
     )
 
 
@@ -146,7 +146,7 @@ class MountRecords(Part):
     def open_counts(self) -> tuple[int, float | None]:
         """Return how many mounts are owed an answer, and since when the oldest."""
         row = self._sql.need("open_mount_counts")
-        return int(row["count"]), row["oldest"]
+        return int(row.count), row.oldest
 
     def answer(
         self, mount_id: int, state: MountState, at: float, *, tape: str, reason: str | None = None
@@ -161,7 +161,7 @@ class MountRecords(Part):
             seq=moved.seq,
             tape=tape,  # no req: several hosts may share the restore
             reason=reason,
-            id=row["event_id"] if row is not None else None,
+            id=row.event_id if row is not None else None,
         )
         return (self._notices.post(word, moved.host, at, fields),)
 

@@ -25,11 +25,11 @@ class Pending:
 def notice_of(row: Row) -> Notice:
     """Return a notice of the outbox."""
     return Notice(
-        id=row["id"],
-        host=row["host"],
-        word=Word(row["word"]),
-        fields=json.loads(row["fields"]),
-        created=row["created"],
+        id=row.id,
+        host=row.host,
+        word=Word(row.word),
+        fields=json.loads(row.fields),
+        created=row.created,
     )
 
 
@@ -60,7 +60,7 @@ class NoticeRecords(Part):
     ) -> Notice:
         """Put a notice into the outbox."""
         notice = Notice(word=word, host=host, fields=fields, created=at)
-        number = self._sql.need("record_notice", **notice_row(notice, request))["id"]
+        number = self._sql.need("record_notice", **notice_row(notice, request)).id
         notice = evolve(notice, id=number)
         self._change.notices.append(notice)
         return notice
@@ -86,7 +86,7 @@ class NoticeRecords(Part):
     def pending_counts(self) -> tuple[Pending, ...]:
         """Return how many notices wait for each host, and since when."""
         return tuple(
-            Pending(host=row["host"], count=row["count"], oldest=row["oldest"])
+            Pending(host=row.host, count=row.count, oldest=row.oldest)
             for row in self._sql.all("pending_counts")
         )
 

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from vtspolicy.changes import ChangeBuilder
 from vtspolicy.ledger.part import Part
-from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.statements import Row, Statements
 
 RATES = {"events": 10_000, "jobs": 10_000, "notices": 1_000_000}
 """More numbers than are given in a second, by the table that gives them; requests have those of
@@ -50,12 +50,12 @@ class Numbers(Part):
         """Give so many numbers for each table, in this transaction; unused ones are given again."""
         last = self._given()
         return Given(
-            events=_behind(last["events"], events),
-            jobs=_behind(last["jobs"], jobs),
-            notices=_behind(last["notices"], notices),
+            events=_behind(last.events, events),
+            jobs=_behind(last.jobs, jobs),
+            notices=_behind(last.notices, notices),
         )
 
-    def _given(self) -> dict[str, int]:
+    def _given(self) -> Row:
         """Return the last number that each table has given."""
         return self._sql.need("numbers_given")
 
@@ -66,16 +66,15 @@ class Numbers(Part):
         server that opens it begins with a name of its own.
         """
         if not self._names:
-            self._names = [
-                (int(row["first"]), str(row["name"])) for row in self._sql.all("handle_names")
-            ]
+            self._names = [(int(row.first), str(row.name)) for row in self._sql.all("handle_names")]
         at = bisect_right(self._names, (job, "~")) - 1
         return f"vts-{self._names[at][1]}-{request}-{job}"
 
     def begin_serving(self, newest_job: int, *, now: float, restored: bool) -> int:
         """Continue above all numbers that were given; returns the number of the next request."""
         self._sql.do("reserve_numbers")
-        given = self._given()
+        last = self._given()
+        given: dict[str, int] = {"events": last.events, "jobs": last.jobs, "notices": last.notices}
         if restored:
             for name, rate in RATES.items():
                 safe = int(rate * (now - BEGINNING))

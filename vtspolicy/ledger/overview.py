@@ -60,15 +60,15 @@ class Overview(Part):
         """Return how many jobs, and requests without any, have failed since, not repeated."""
         jobs = self._sql.need("failed_since", since=since)
         alone = self._sql.need("failed_alone", since=since)
-        return int(jobs["count"]), int(alone["count"])
+        return int(jobs.count), int(alone.count)
 
     def results_since(self, since: float) -> dict[JobState, int]:
         """Return how many jobs have ended how since a time."""
         results: dict[JobState, int] = {}
         for query in ("results_since", "results_of_live"):
             for row in self._sql.all(query, since=since):
-                state = JobState(row["state"])
-                results[state] = results.get(state, 0) + row["count"]
+                state = JobState(row.state)
+                results[state] = results.get(state, 0) + row.count
         return results
 
     def refusals_since(self, since: float, limit: int) -> list[Request]:
@@ -99,12 +99,12 @@ class Overview(Part):
         """Return when jobs ran that had not ended by a time, the last one that began first."""
         return [
             Run(
-                job=row["id"],
-                host=row["host"],
-                application=self._works.get(row["work"]).application,
-                state=JobState(row["state"]),
-                started=row["started"],
-                finished=row["finished"],
+                job=row.id,
+                host=row.host,
+                application=self._works.get(row.work).application,
+                state=JobState(row.state),
+                started=row.started,
+                finished=row.finished,
             )
             for row in self._sql.all("runs_since", since=since, limit=limit)
         ]
@@ -112,9 +112,7 @@ class Overview(Part):
     def deliveries(self, request_id: int) -> list[Delivery]:
         """Return the notices of a request, in the order in which they were recorded."""
         return [
-            Delivery(
-                notice=notice_of(row), delivered=row["delivered"], expired=bool(row["expired"])
-            )
+            Delivery(notice=notice_of(row), delivered=row.delivered, expired=bool(row.expired))
             for row in self._sql.all("notices_and_delivery", request=request_id)
         ]
 
@@ -147,4 +145,4 @@ class Overview(Part):
             limit=limit,
             first=number if number is not None else 2**62,
         )
-        return [Entry(number=row["id"], line=transition_of(row)) for row in rows]
+        return [Entry(number=row.id, line=transition_of(row)) for row in rows]

@@ -46,25 +46,25 @@ class Recorded:
 def request_of(row: Row) -> Request:
     """Return a request from request_columns."""
     return Request(
-        id=row["id"],
-        host=row["host"],
-        received=row["received"],
-        text=row["text"],
-        state=RequestState(row["state"]),
-        family=row["family"],
-        operation=row["operation"],
-        ref=row["ref"],
-        event_id=row["event_id"],
-        rule=row["rule"],
-        table=row["table"],
-        reason=row["reason"],
-        jobs=row["jobs"],
-        live=row["live"],
-        ok=row["completed"],
-        warn=row["warning"],
-        failed=row["bad"],
-        finished=row["finished"],
-        again=row["again"],
+        id=row.id,
+        host=row.host,
+        received=row.received,
+        text=row.text,
+        state=RequestState(row.state),
+        family=row.family,
+        operation=row.operation,
+        ref=row.ref,
+        event_id=row.event_id,
+        rule=row.rule,
+        table=row.table,
+        reason=row.reason,
+        jobs=row.jobs,
+        live=row.live,
+        ok=row.completed,
+        warn=row.warning,
+        failed=row.bad,
+        finished=row.finished,
+        again=row.again,
     )
 
 
@@ -158,12 +158,12 @@ class RequestRecords(Part):
             return None
         trace = json.loads(text)
         kept = self._sql.one("rule_table", hash=trace["table"]) if trace.get("table") else None
-        return with_steps(trace, kept["rules"] if kept else None)
+        return with_steps(trace, kept.rules if kept else None)
 
     def _kept_why(self, request_id: int) -> str | None:
         """The JSON that was recorded of how a request was decided: "" for none, None without it."""
         row = self._sql.one("why", id=request_id)
-        return None if row is None else row["why"] or ""
+        return None if row is None else row.why or ""
 
     def record(self, intake: Intake) -> Recorded:
         """Record a command: once for each identity, with its jobs and its first notice.
@@ -203,7 +203,7 @@ class RequestRecords(Part):
 
     def _record_duplicate(self, intake: Intake) -> Recorded:
         row = self._sql.need("first_event", time=time_text(intake.event), digest=intake.digest)
-        first = int(row["id"])
+        first = int(row.id)
         fields = duplicate_fields(intake, first, self.get(first))
         notice = self._notices.post(Word.DUPLICATE, intake.host, intake.received, fields, first)
         self._change.answered.append(
@@ -332,7 +332,7 @@ class RequestRecords(Part):
     def _live_renewal(self, job_id: int) -> int | None:
         """Return a live job of the same work, among all that repeat the same first job; or None."""
         row = self._sql.one("live_renewal", job=job_id)
-        return None if row is None else int(row["id"])
+        return None if row is None else int(row.id)
 
 
 def _answered(intake: Intake, recorded: Recorded) -> Answered:

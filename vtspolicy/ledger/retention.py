@@ -39,8 +39,8 @@ class Retention(Part):
         ):
             if jobs >= JOBS_AT_ONCE:
                 break
-            found.append(row["id"])
-            jobs += row["jobs"]
+            found.append(row.id)
+            jobs += row.jobs
         if found:
             self._sql.do("allow_pruning")
             for number in found:
@@ -53,7 +53,7 @@ class Retention(Part):
             self._sql.do("end_pruning")
         mounts = self._sql.all("prune_mounts", before=before, spared=doubtful, limit=limit)
         for row in mounts:
-            self._sql.do("prune_event", id=row["id"])
+            self._sql.do("prune_event", id=row.id)
         self._sql.do("allow_pruning")
         lines = self._sql.do("prune_lines", before=before, spared=doubtful, limit=limit)
         self._sql.do("end_pruning")

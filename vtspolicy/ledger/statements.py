@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring as _quoted
 from typing import Any, Protocol
 
-Row = dict[str, Any]
-"""A row by the names of its columns, typed by the part that asks."""
+Row = Any
+"""A row with its columns as attributes, each typed by the part that asks."""
 
 Value = str | int | float | bytes | None
 Columns = dict[str, Value]

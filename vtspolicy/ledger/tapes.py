@@ -47,39 +47,39 @@ class TapeCount:
 def tape_of(row: Row) -> Tape:
     """Return a tape from tape_columns."""
     return Tape(
-        vault=row["vault"],
-        pool=row["pool"],
-        cartridge=row["cartridge"],
-        path=row["path"],
-        size=row["size"],
-        written=row["written"],
-        migrated=row["migrated"],
-        handle=row["handle"],
-        application=row["application"],
-        copied_size=row["copied_size"],
-        copied_written=row["copied_written"],
-        erased=row["erased"],
-        restored=row["restored"],
-        retention=row["retention"],
-        locked=bool(row["locked"]),
-        override=row["override"],
-        by_us=bool(row["by_us"]),
-        verified=row["verified"],
-        media=row["media"],
-        rewritten=row["rewritten"],
-        restoring=row["restoring"],
-        deleted=row["deleted"],
-        mounted=row["mounted"],
-        seen=fingerprint_of(row["seen"]),
-        held=row["held"],
-        kept=fingerprint_of(row["kept"]),
-        partial=fingerprint_of(row["partial"]),
-        override_at=row["override_at"],
-        override_seen=fingerprint_of(row["override_seen"]),
-        doubted=row["doubted"],
-        unseen=bool(row["unseen"]),
-        override_job=row["override_job"],
-        partial_sure=bool(row["partial_sure"]),
+        vault=row.vault,
+        pool=row.pool,
+        cartridge=row.cartridge,
+        path=row.path,
+        size=row.size,
+        written=row.written,
+        migrated=row.migrated,
+        handle=row.handle,
+        application=row.application,
+        copied_size=row.copied_size,
+        copied_written=row.copied_written,
+        erased=row.erased,
+        restored=row.restored,
+        retention=row.retention,
+        locked=bool(row.locked),
+        override=row.override,
+        by_us=bool(row.by_us),
+        verified=row.verified,
+        media=row.media,
+        rewritten=row.rewritten,
+        restoring=row.restoring,
+        deleted=row.deleted,
+        mounted=row.mounted,
+        seen=fingerprint_of(row.seen),
+        held=row.held,
+        kept=fingerprint_of(row.kept),
+        partial=fingerprint_of(row.partial),
+        override_at=row.override_at,
+        override_seen=fingerprint_of(row.override_seen),
+        doubted=row.doubted,
+        unseen=bool(row.unseen),
+        override_job=row.override_job,
+        partial_sure=bool(row.partial_sure),
     )
 
 
@@ -184,17 +184,17 @@ class TapeRecords(Part):
         """Return how many tapes there are of each state, and how many bytes."""
         return [
             TapeCount(
-                state=TapeState(row["state"]),
-                count=row["count"],
-                size=row["size"],
-                freed=row["freed"],
+                state=TapeState(row.state),
+                count=row.count,
+                size=row.size,
+                freed=row.freed,
             )
             for row in self._sql.all("tape_counts")
         ]
 
     def lost(self) -> int:
         """Return of how many tapes the last content is in a copy that its application has lost."""
-        return int(self._sql.need("lost_tapes")["count"])
+        return int(self._sql.need("lost_tapes").count)
 
     def prove_copy(
         self, tape: Tape, copy: Copy, proof: Proof, at: float, *, digest: str | None = None

@@ -15,7 +15,7 @@ WHERE column1 NOT IN (SELECT name FROM sqlite_sequence)
 UPDATE sqlite_sequence SET seq = :last WHERE name = :name
 
 -- name: was_served
-SELECT 1 WHERE EXISTS (SELECT 1 FROM eras WHERE first > 0)
+SELECT 1 AS served WHERE EXISTS (SELECT 1 FROM eras WHERE first > 0)
             OR EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq > 0)
 
 -- name: begin_handle_name

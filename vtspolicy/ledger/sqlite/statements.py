@@ -2,9 +2,11 @@
 
 import re
 import sqlite3
+from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from operator import itemgetter
+from typing import Any
 
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.ledger.sql import queries
@@ -24,7 +26,7 @@ class Prepared:
     That is faster than names which SQLite has to look up at each call.
     """
 
-    __slots__ = ("columns", "pick", "text")
+    __slots__ = ("_make", "pick", "text")
 
     def __init__(self, statement: str) -> None:
         names = _NAME.findall(statement)
@@ -34,12 +36,16 @@ class Prepared:
             if len(names) > 1
             else lambda values: [values[name] for name in names]
         )
-        self.columns: list[str] | None = None  # of its rows, once there were any
+        self._make: Callable[[Sequence[Any]], Row] | None = None
 
-    def named(self, cursor: sqlite3.Cursor) -> list[str]:
-        """Return the names of the columns that it answers."""
-        self.columns = [column[0] for column in cursor.description]
-        return self.columns
+    def row_of(self, cursor: sqlite3.Cursor) -> Callable[[Sequence[Any]], Row]:
+        """Return what makes a row, with its columns by their names, of what SQLite answers."""
+        if self._make is None:  # their names, and so their types, are not known before
+            names = [column[0] for column in cursor.description]
+            kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
+            self._make = kind._make
+            return kind._make
+        return self._make
 
 
 prepared = lru_cache(1000)(Prepared)
@@ -72,9 +78,7 @@ class SqliteStatements:
         statement = self._named[query]
         cursor = self._execute(statement.text, statement.pick(values))
         row = cursor.fetchone()
-        if row is None:
-            return None
-        return dict(zip(statement.columns or statement.named(cursor), row, strict=False))
+        return None if row is None else statement.row_of(cursor)(row)
 
     def need(self, query: str, **values: Value) -> Row:
         """Return the row of a statement that always has one. Raises LedgerError without it."""
@@ -135,8 +139,7 @@ class SqliteStatements:
 
     def _rows(self, statement: Prepared, values: Mapping[str, Value]) -> list[Row]:
         cursor = self._execute(statement.text, statement.pick(values))
-        names = statement.columns or statement.named(cursor)
-        return [dict(zip(names, row, strict=False)) for row in cursor]
+        return list(map(statement.row_of(cursor), cursor))
 
     def _execute(self, statement: str, values: Sequence[Value]) -> sqlite3.Cursor:
         try:
