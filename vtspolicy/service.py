@@ -29,6 +29,7 @@ from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
 from vtspolicy.grammar import load_vocabulary
+from vtspolicy.hosts.dial.dialer import Dialer, dialer_of
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, SessionServices
@@ -99,6 +100,7 @@ class Service:
     engine: Assembly = field(init=False)
     sessions: Sessions = field(init=False)  # of all host links
     listeners: Listeners = field(init=False)
+    dialer: Dialer = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
     operator: Operator = field(init=False)
@@ -151,7 +153,13 @@ class Service:
         for listen in configuration.listen:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
-        self.operator = assemble_operator(self.engine, sessions=self.sessions, reread=self.reread)
+        self.dialer = dialer_of(
+            self.reactor, services, self.sessions, configuration.spool, self.metrics.link_in
+        )
+        self.engine.policy.subscribe(lambda policy: self.dialer.renew(policy.configuration))
+        self.operator = assemble_operator(
+            self.engine, sessions=self.sessions, reread=self.reread, dialer=self.dialer
+        )
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
         self._housekeeping = LoopingCall(self._keep_house)
@@ -169,6 +177,7 @@ class Service:
             return
         self.operator.begin()
         await self.listeners.open(self.reactor, configuration.listen)
+        self.dialer.start(configuration)
         await self._open_web()
         self._know_certificates()
         if self._is_over():
@@ -332,8 +341,10 @@ class Service:
             await maybeDeferred(port.stopListening)
         if self.control is not None:
             await self.control.close()
+        self.dialer.call_no_more()
         await self.listeners.close()
         await self.sessions.close()
+        self.dialer.close()
         self.engine.wait_timeouts.close()
         await hung_up
         await self.ledger.close()

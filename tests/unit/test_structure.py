@@ -14,7 +14,7 @@ PROGRAM = ROOT / "vtspolicy"
 FLOORS = (
     # 1 model: pure
     (
-        "catalogue changes clock_trust config events grammar jobs log_actions notices records"
+        "catalogue changes clock_trust config events grammar jobs links log_actions notices records"
         " readable requests rights rules sessions suggest tapes visible"
     ),
     # 2 adapters: all I/O

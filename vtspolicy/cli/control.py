@@ -241,6 +241,25 @@ def release_lock(*, config: Path, as_json: bool, lock: str, reason: str | None) 
         give_up(f"no job holds {visible(lock)}", Exit.FAILED)
 
 
+@click.command("restart-link")
+@config_option
+@json_option
+@click.argument("host")
+@reason_option
+def restart_link(*, config: Path, as_json: bool, host: str, reason: str | None) -> None:
+    """End the link to a dialled HOST, and open it anew.
+
+    A link that is stopped, because the host has refused its password or key too often, is tried
+    once more. `vtspolicy status` shows the links.
+    """
+    client = _client(config)
+    answer = told(lambda: client.post("restart-link", host=host, **because(reason)))
+    if as_json:
+        print_json(dict(answer))
+        return
+    emit(f"the link to {visible(host)} is opened anew")
+
+
 @click.command("trust-clock")
 @config_option
 @json_option

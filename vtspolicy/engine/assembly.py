@@ -27,6 +27,7 @@ from vtspolicy.engine.operators.drain import Drain
 from vtspolicy.engine.operators.gauges import Gauges, Open
 from vtspolicy.engine.operators.job_orders import JobOrders
 from vtspolicy.engine.operators.ledger_copies import LedgerCopies
+from vtspolicy.engine.operators.link_orders import LinkOrders
 from vtspolicy.engine.operators.noting import Notes
 from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.operators.reloading import Reloading, Renewed
@@ -40,6 +41,7 @@ from vtspolicy.engine.tapes.leftovers import put_right
 from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.events.event import Item
+from vtspolicy.hosts.dial.dialer import Dialer
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.ledger import Ledger, NoticeRecords
@@ -244,6 +246,7 @@ def assemble(
     )
     measures = Measures(clock=clock, metrics=metrics)
     effects = Effects(
+        clock=clock,
         outbox=outbox,
         queue=queue,
         recent=recent,
@@ -299,11 +302,16 @@ def assemble(
 
 
 def assemble_operator(
-    parts: Assembly, *, sessions: "Connected", reread: Callable[[], Policy]
+    parts: Assembly,
+    *,
+    sessions: "Connected",
+    reread: Callable[[], Policy],
+    dialer: Dialer | None = None,
 ) -> Operator:
     """Return the operators' side of a server, with the sessions of hosts that it has.
 
-    `reread` reads and checks all files again, for a reload.
+    `reread` reads and checks all files again, for a reload. `dialer` has the links to hosts that
+    the server dials.
     """
     clock, ledger, queue, policy = parts.clock, parts.ledger, parts.queue, parts.policy
     metrics, programs = parts.metrics, parts.job_runner.programs
@@ -330,6 +338,7 @@ def assemble_operator(
         sessions=sessions,
         reread=reread,
     )
+    links = LinkOrders(dialer=dialer)
     return Operator(
         state=ServerState(
             clock=clock,
@@ -347,7 +356,9 @@ def assemble_operator(
             gauges=gauges,
             drain=drain,
             reloading=reloading,
+            links=links,
         ),
+        links=links,
         gauges=gauges,
         draining=drain,
         reloading=reloading,

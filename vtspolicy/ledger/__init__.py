@@ -5,6 +5,7 @@ from vtspolicy.ledger.attempts import AttemptRecords
 from vtspolicy.ledger.clock import ClockRecords
 from vtspolicy.ledger.copies import CopyRecords
 from vtspolicy.ledger.errors import (
+    BeingRecorded,
     LedgerDamaged,
     LedgerError,
     LedgerInUse,
@@ -21,6 +22,7 @@ from vtspolicy.ledger.errors import (
 from vtspolicy.ledger.events import EventRecords
 from vtspolicy.ledger.history import ASKED, History, told_why
 from vtspolicy.ledger.jobs import Cancelled, Finished, JobRecords
+from vtspolicy.ledger.large_requests import LargeRequests
 from vtspolicy.ledger.meta import Meta
 from vtspolicy.ledger.mounts import Mount, MountRecords, MountState
 from vtspolicy.ledger.notices import NoticeRecords, Pending
@@ -38,6 +40,7 @@ from vtspolicy.requests import Intake
 __all__ = [
     "ASKED",
     "AttemptRecords",
+    "BeingRecorded",
     "Cancelled",
     "ClockRecords",
     "CopyRecords",
@@ -48,6 +51,7 @@ __all__ = [
     "History",
     "Intake",
     "JobRecords",
+    "LargeRequests",
     "Ledger",
     "LedgerDamaged",
     "LedgerError",

@@ -342,28 +342,33 @@ class JobRecords(Part):
     def cancel_all(self, request_id: int, cause: str, actor: str, at: float) -> Cancelled:
         """Cancel all live jobs of a request.
 
-        Those that wait, ten thousand of a pool maybe, end by a few statements for all of them.
+        Those that wait end by a few statements for all of them.
         """
-        under_way = [
-            self.from_row(row) for row in self._sql.all("jobs_under_way", request=request_id)
-        ]
-        running = self._stop(under_way, cause, actor, at)
+        rows = self._sql.all("jobs_under_way", request=request_id)
+        running = self._stop([self.from_row(row) for row in rows], cause, actor, at)
+        return evolve(self.end_waiting(request_id, cause, actor, at), running=running)
+
+    def end_waiting(
+        self, request: int, cause: str, actor: str, at: float, numbers: range = range(2**62)
+    ) -> Cancelled:
+        """Cancel those waiting jobs of a request whose numbers are among these."""
         after = follow(JobState.WAITING, JobState.CANCELLED).value
-        self._sql.do(
-            "note_waiting", at=at, after=after, cause=cause, actor=actor, request=request_id
-        )
-        rows = self._sql.all(
-            "end_waiting", state=after, finished=at, reason=cause, request=request_id
-        )
+        those: dict[str, Value] = {
+            "request": request,
+            "first": numbers.start,
+            "below": numbers.stop,
+        }
+        self._sql.do("note_waiting", at=at, after=after, cause=cause, actor=actor, **those)
+        rows = self._sql.all("end_waiting", state=after, finished=at, reason=cause, **those)
         ended = tuple(sorted((self.from_row(row) for row in rows), key=lambda job: job.id))
         self._change.ended += ended
         for job in ended:
             self._orders.end_override(job, at)
         if not ended:
-            return Cancelled(running=running)
+            return Cancelled()
         last, standing = self._load(ended[-1].id)
         finished = self._settle(last, standing, at, len(ended))
-        return Cancelled(ended=ended, running=running, notices=finished.notices)
+        return Cancelled(ended=ended, notices=finished.notices)
 
     def _stop(self, jobs: Sequence[Job], cause: str, actor: str, at: float) -> tuple[Job, ...]:
         """Note that jobs are to be stopped; answers those that run."""

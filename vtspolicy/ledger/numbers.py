@@ -46,7 +46,7 @@ class Numbers(Part):
         """Forget the names in handles."""
         self._names.clear()
 
-    def give(self, *, events: int, jobs: int, notices: int) -> Given:
+    def give(self, *, events: int = 0, jobs: int = 0, notices: int = 0) -> Given:
         """Give so many numbers for each table, in this transaction; unused ones are given again."""
         last = self._given()
         return Given(

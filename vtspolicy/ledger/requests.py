@@ -8,7 +8,7 @@ from attrs import frozen
 
 from vtspolicy.changes import Answered, ChangeBuilder
 from vtspolicy.jobs import Job, JobState, Request, RequestState
-from vtspolicy.ledger.errors import LedgerError, NoSuchRow
+from vtspolicy.ledger.errors import BeingRecorded, LedgerError, NoSuchRow
 from vtspolicy.ledger.events import EventRecords, event_row, time_text
 from vtspolicy.ledger.filters import among, lower, one_of
 from vtspolicy.ledger.history import ASKED, History, cancelled_by, told_why
@@ -183,6 +183,14 @@ class RequestRecords(Part):
             jobs=sum(len(intake.jobs) for intake in intakes),
             notices=sum(1 if end is None else 2 for end in ends),
         )
+        if self._record_events(intakes, numbers.events):
+            return self._record_requests(intakes, ends, numbers)
+        if len(intakes) == 1:
+            return [self._record_duplicate(intakes[0])]
+        return [self.record(intake) for intake in intakes]
+
+    def _record_events(self, intakes: Sequence[Intake], numbers: Sequence[int]) -> bool:
+        """Record the events; False, and none, when one was seen before."""
         events = [
             event_row(
                 intake.event,
@@ -193,17 +201,17 @@ class RequestRecords(Part):
                 why=intake.why,
                 number=number,
             )
-            for number, intake in zip(numbers.events, intakes, strict=True)
+            for number, intake in zip(numbers, intakes, strict=True)
         ]
-        if self._sql.do_whole("record_events", events):
-            return self._record_requests(intakes, ends, numbers)
-        if len(intakes) == 1:
-            return [self._record_duplicate(intakes[0])]
-        return [self.record(intake) for intake in intakes]
+        return self._sql.do_whole("record_events", events)
 
     def _record_duplicate(self, intake: Intake) -> Recorded:
         row = self._sql.need("first_event", time=time_text(intake.event), digest=intake.digest)
         first = int(row.id)
+        if intake.event.replayed:
+            return Recorded(request=first, duplicate=True)
+        if self._sql.one("unfinished", request=first) is not None:
+            raise BeingRecorded(first)
         fields = duplicate_fields(intake, first, self.get(first))
         notice = self._notices.post(Word.DUPLICATE, intake.host, intake.received, fields, first)
         self._change.answered.append(
@@ -215,7 +223,7 @@ class RequestRecords(Part):
         self, intakes: Sequence[Intake], ends: Sequence[Word | None], numbers: Given
     ) -> list[Recorded]:
         """Record what follows from events that are recorded."""
-        job_numbers, notice_numbers = iter(numbers.jobs), iter(numbers.notices)
+        job_numbers = iter(numbers.jobs)
         requests: list[Columns] = []
         jobs: list[Columns] = []
         recorded: list[Recorded] = []
@@ -226,20 +234,62 @@ class RequestRecords(Part):
                 for planned, job in zip(intake.jobs, job_numbers, strict=False)
             )
             jobs += map(self._job_columns, begun)
+            recorded.append(Recorded(request=number, duplicate=False, jobs=begun))
+        self._sql.do_all("record_requests", requests)
+        if jobs:
+            self._sql.do_all("record_jobs", jobs)
+        return self._announce(intakes, recorded, ends, numbers.notices)
+
+    def begin(self, intake: Intake) -> Recorded | int:
+        """Record a command without its jobs; returns its number, or that it was seen before."""
+        numbers = self._numbers.give(events=1).events
+        if not self._record_events([intake], numbers):
+            return self._record_duplicate(intake)
+        self._sql.do("record_requests", **_request_columns(intake, numbers[0], None))
+        return numbers[0]
+
+    def add_jobs(
+        self, intake: Intake, request: int, planned: Sequence[PlannedJob]
+    ) -> tuple[Job, ...]:
+        """Record some of the jobs of a request that was begun."""
+        numbers = self._numbers.give(jobs=len(planned)).jobs
+        jobs = tuple(
+            self._job(intake, request, number, each)
+            for number, each in zip(numbers, planned, strict=True)
+        )
+        self._sql.do_all("record_jobs", [self._job_columns(job) for job in jobs])
+        return jobs
+
+    def announce(self, intake: Intake, recorded: Recorded) -> Recorded:
+        """Record the first notice about a request of which all jobs are there."""
+        end = end_at_once(intake)
+        numbers = self._numbers.give(notices=1 if end is None else 2).notices
+        return self._announce([intake], [recorded], [end], numbers)[0]
+
+    def _announce(
+        self,
+        intakes: Sequence[Intake],
+        begun: Sequence[Recorded],
+        ends: Sequence[Word | None],
+        numbers: Sequence[int],
+    ) -> list[Recorded]:
+        """Record the notices about requests, with these numbers, and what has changed."""
+        left = iter(numbers)
+        recorded = []
+        for intake, each, end in zip(intakes, begun, ends, strict=True):
             told = tuple(
                 Notice(
                     word=word,
                     host=intake.host,
                     fields=fields,
-                    id=next(notice_numbers),
+                    id=next(left),
                     created=intake.received,
                 )
-                for word, fields in first_notices(intake, number, end)
+                for word, fields in first_notices(intake, each.request, end)
             )
-            recorded.append(Recorded(request=number, duplicate=False, jobs=begun, notices=told))
-        self._sql.do_all("record_requests", requests)
-        if jobs:
-            self._sql.do_all("record_jobs", jobs)
+            recorded.append(
+                Recorded(request=each.request, duplicate=False, jobs=each.jobs, notices=told)
+            )
         self._sql.do_all(
             "record_notices",
             [notice_row(notice, each.request) for each in recorded for notice in each.notices],

@@ -50,18 +50,24 @@ class AboutRequest:
         named = self.named
         return named.removeprefix(BY_REFERENCE) if named.startswith(BY_REFERENCE) else None
 
-    def answer(self, tx: Transaction) -> Recorded:
-        """Carry the command out and record it, in one transaction."""
-        request = self._target(tx)
+    def answer(self, tx: Transaction) -> "Recorded | AboutRequest":
+        """Carry the command out and record it, in one transaction.
+
+        What needs several transactions answers what is left to do in the next one; the last of them
+        records the command, and until then nothing was promised. Raises BeingRecorded.
+        """
+        request = self.target(tx)
         if isinstance(request, NotTheirs):
             return tx.requests.record(refused(self.command, RequestState.DENIED, request.reason))
+        tx.large.require_accepted(request.id)
         return self.carry_out(tx, request)
 
-    def carry_out(self, tx: Transaction, request: Request) -> Recorded:
-        """Do it to a request of the host, and record the command."""
+    def carry_out(self, tx: Transaction, request: Request) -> "Recorded | AboutRequest":
+        """Do it to a request of the host, and record the command; or answer what is left."""
         raise NotImplementedError
 
-    def _target(self, tx: Transaction) -> Request | NotTheirs:
+    def target(self, tx: Transaction) -> Request | NotTheirs:
+        """Return the request that is named, if it is the host's own."""
         host, text = self.host.name, self.named
         try:
             if self.reference is not None:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice, takewhile
+from typing import cast
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -25,8 +26,10 @@ from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
+from vtspolicy.grammar import Target
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import RequestState
+from vtspolicy.ledger.large_requests import SLICE
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
 from vtspolicy.requests import Intake
@@ -360,13 +363,35 @@ class Receiver:
             left = room.left(session, in_turn=in_turn)
             if left <= 0:
                 break
-            now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
-            decided, count = settle_some(policy, located, now, room=left, failures=failures)
+            failed: list[Exception] = []
+            decided, count = await self._settle(policy, located, room=left, failures=failed)
+            if self.policy.current is not policy:
+                policy, commands = self.policy.current, self._understand_again(session, commands)
+                continue
+            failures += failed
             await self._record(session, decided, failures)
             commands = commands[count:]
         if self.policy.current is policy:
             return commands
         return self._understand_again(session, commands)
+
+    async def _settle(
+        self, policy: Policy, located: Sequence[Step], *, room: int, failures: list[Exception]
+    ) -> tuple[list[AboutRequest | Intake], int]:
+        """Decide what was located: see `settle_some`. Very many tapes are decided in a thread."""
+        now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
+        found = [each for each in located if isinstance(each, Located)]
+        if sum(len(each.found.tapes) for each in found) <= SLICE:
+            return settle_some(policy, located, now, room=room, failures=failures)
+
+        def settle_all(_vault: Target) -> tuple[list[AboutRequest | Intake], int]:
+            return settle_some(policy, located, now, room=room, failures=failures)
+
+        vault = found[0].understood.command.targets[0]
+        return cast(
+            "tuple[list[AboutRequest | Intake], int]",  # a thread may answer anything
+            await self.locator.checks.in_thread(settle_all, vault),
+        )
 
     async def _locate(self, commands: Sequence[Command]) -> list[Step]:
         """Return what each command has become now that its tapes were looked for.

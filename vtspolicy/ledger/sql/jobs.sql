@@ -77,14 +77,23 @@ WHERE request = :request AND finished IS NULL AND state <> 'waiting' ORDER BY id
 SELECT {job_columns} FROM jobs
 WHERE finished IS NULL AND state <> 'waiting' AND (path = :path OR "lock" = :path OR "lock" = :pool)
 
+-- name: first_of_last
+SELECT min(id) AS id FROM (
+    SELECT id FROM jobs
+    WHERE request = :request AND finished IS NULL AND state = 'waiting' AND id < :below
+    ORDER BY id DESC LIMIT :limit
+) AS last
+
 -- name: note_waiting
 INSERT INTO transitions (at, request, job, before, after, cause, actor)
 SELECT :at, request, id, state, :after, :cause, :actor
-FROM jobs WHERE request = :request AND finished IS NULL AND state = 'waiting' ORDER BY id
+FROM jobs
+WHERE request = :request AND finished IS NULL AND state = 'waiting' AND id >= :first AND id < :below
+ORDER BY id
 
 -- name: end_waiting
 UPDATE jobs SET state = :state, finished = :finished, reason = :reason
-WHERE request = :request AND finished IS NULL AND state = 'waiting'
+WHERE request = :request AND finished IS NULL AND state = 'waiting' AND id >= :first AND id < :below
 RETURNING {job_columns}
 
 -- What the handles of jobs begin with, by the first job that has it.

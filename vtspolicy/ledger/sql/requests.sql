@@ -52,6 +52,28 @@ WITH RECURSIVE again (job) AS (
 )
 SELECT jobs.id FROM again CROSS JOIN jobs ON jobs.id = again.job WHERE jobs.finished IS NULL LIMIT 1
 
+-- A request of very many jobs is marked until it is accepted.
+-- name: mark_unfinished
+INSERT INTO meta (key, value) VALUES ('unfinished:' || :request, '')
+
+-- name: end_unfinished
+DELETE FROM meta WHERE key = 'unfinished:' || :request
+
+-- name: unfinished
+SELECT key FROM meta WHERE key = 'unfinished:' || :request
+
+-- name: remove_history_of
+DELETE FROM transitions WHERE request = :request
+
+-- name: remove_jobs_of
+DELETE FROM jobs WHERE request = :request
+
+-- name: remove_request
+DELETE FROM requests WHERE id = :request
+
+-- name: remove_event
+DELETE FROM events WHERE id = :request
+
 -- name: record_transition
 INSERT INTO transitions (at, request, job, subject, before, after, cause, actor)
 VALUES (:at, :request, :job, :subject, :before, :after, :cause, :actor)
