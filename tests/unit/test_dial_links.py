@@ -9,6 +9,7 @@ from dialled_hosts import Site
 from twisted.logger import globalLogPublisher
 
 from vtspolicy.links.life import Cause, LinkState
+from vtspolicy.notices import Notice, Word
 from vtspolicy.testing.nonstop.dialogue import Ask
 from vtspolicy.testing.nonstop.filters import filter_tables
 from vtspolicy.testing.nonstop.system import VTS
@@ -87,6 +88,18 @@ def test_a_notice_that_the_display_does_not_show_is_posted_again_more_and_more_r
     assert runs[0] == 1
     assert runs[0] < runs[1] < runs[2] < runs[3] < 14
     assert here.pending()
+
+
+def test_answers_of_the_same_words_arrive_each_for_itself(site):
+    here = site()
+    session = here.link.session.session
+    for number in (900, 901, 902):
+        fields = {"reason": "the same words"}
+        session.tell(Notice(word=Word.STATUS, host="NSK1", fields=fields, id=number))
+    here.run(10)
+    assert here.words == ["STATUS"] * 3
+    assert not session.take_back()
+    assert not here.link.answers.waits_for_sight
 
 
 def posts_nothing(tacl, _rest):

@@ -98,7 +98,7 @@ def _endpoint(reactor: Any, dial: Dial) -> IStreamClientEndpoint:  # a whole rea
     if sys.modules.get("OpenSSL", sys) is None:
         words = "the server was started without any TLS: restart it to open this link"
         raise LinkError(Cause.UNUSABLE, words)
-    return wrapClientTLS(_tls(host, dial.authority), plain)
+    return wrapClientTLS(_tls(host.partition("%")[0], dial.authority), plain)
 
 
 def _tls(host: str, authority: Path | None) -> Any:  # one of OpenSSL's, loaded for who needs it
