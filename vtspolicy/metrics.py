@@ -207,6 +207,14 @@ class Metrics:
             else:
                 self.link_state.labels(host, each.value).set(each is state)
 
+    def connection_refused(self, reason: str) -> None:
+        """Count a connection that was closed as it came."""
+        self.connections_refused.labels(reason).inc()
+
+    def tls_failed(self, listener: str) -> None:
+        """Count a connection to a listener that got through no handshake."""
+        self.tls_failures.labels(listener).inc()
+
     def request_ended(self, word: Word) -> None:
         """A final notice was recorded, for any requester."""
         self.ended.labels(word.name.lower()).inc()

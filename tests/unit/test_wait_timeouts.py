@@ -51,6 +51,7 @@ class Ground:
         self.wait_timeouts = WaitTimeouts(clock=self.clock, ledger=written)
         self.changes = []
         effects = Effects(
+            clock=self.clock,
             outbox=self.outbox,
             queue=self.queue,
             recent=RecentJobs(),

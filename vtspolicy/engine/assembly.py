@@ -150,7 +150,7 @@ class LedgerStore:
 def assemble(
     *,
     clock: IReactorTime,
-    policy: Policy,
+    policy: PolicyInForce,
     ledger: Ledger,
     runner: Runner,
     metrics: Metrics,
@@ -163,8 +163,7 @@ def assemble(
     `steady` is a monotonic clock, and `trust` compares another one with `clock`. Without them
     `clock` itself is taken as monotonic.
     """
-    configuration = policy.configuration
-    in_force = PolicyInForce(policy)
+    configuration = policy.current.configuration
     written = EngineLedger(ledger)
     outbox = Outbox(clock, LedgerStore(written, clock))
     journal = Journal(clock=clock, limit=LogLimit(clock))
@@ -182,7 +181,7 @@ def assemble(
         threads=threads,
         programs=programs,
         metrics=metrics,
-        policy=in_force,
+        policy=policy,
     )
     job_runner = JobRunner(
         clock=clock,
@@ -199,23 +198,23 @@ def assemble(
         clock=clock,
         ledger=written,
         vaults=vaults,
-        policy=in_force,
+        policy=policy,
         running=programs.running,
         threads=threads,
     )
     locator = Locator(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         vaults=vaults,
         catalogue=catalogue,
         checks=checks,
     )
-    orders = Orders(clock=clock, ledger=written, policy=in_force, locator=locator)
+    orders = Orders(clock=clock, ledger=written, policy=policy, locator=locator)
     cleanup = Cleanup(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         queue=queue,
         vaults=vaults,
         catalogue=catalogue,
@@ -226,7 +225,7 @@ def assemble(
     by_hand = ManualOrders(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         queue=queue,
         vaults=vaults,
         catalogue=catalogue,
@@ -237,7 +236,7 @@ def assemble(
     mounts = Mounts(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         metrics=metrics,
         vaults=vaults,
         catalogue=catalogue,
@@ -247,6 +246,7 @@ def assemble(
     )
     measures = Measures(clock=clock, metrics=metrics)
     effects = Effects(
+        clock=clock,
         outbox=outbox,
         queue=queue,
         recent=recent,
@@ -256,11 +256,11 @@ def assemble(
     written.on_change(effects.apply)
     activity = HostActivity(clock=clock)
     for part in (_Seats(queue), _Roots(vaults), activity, measures):
-        in_force.subscribe(part.use)
-    capacity = QueueCapacity(clock=clock, queue=queue, policy=in_force)
+        policy.subscribe(part.use)
+    capacity = QueueCapacity(clock=clock, queue=queue, policy=policy)
     return Assembly(
         clock=clock,
-        policy=in_force,
+        policy=policy,
         ledger=written,
         queue=queue,
         runner=runner,
@@ -271,7 +271,7 @@ def assemble(
         recovery=Recovery(
             clock=clock,
             ledger=written,
-            policy=in_force,
+            policy=policy,
             runner=runner,
             queue=queue,
             effects=effects,
@@ -288,7 +288,7 @@ def assemble(
         receiver=Receiver(
             clock=clock,
             ledger=written,
-            policy=in_force,
+            policy=policy,
             metrics=metrics,
             denied_log=denied_log,
             capacity=capacity,

@@ -4,6 +4,7 @@ from vtspolicy.ledger.attempts import AttemptRecords
 from vtspolicy.ledger.clock import ClockRecords
 from vtspolicy.ledger.copies import CopyRecords
 from vtspolicy.ledger.errors import (
+    BeingRecorded,
     LedgerDamaged,
     LedgerError,
     LedgerInUse,
@@ -20,6 +21,7 @@ from vtspolicy.ledger.events import EventRecords
 from vtspolicy.ledger.file import open_ledger, path_of
 from vtspolicy.ledger.history import ASKED, History, told_why
 from vtspolicy.ledger.jobs import Cancelled, Ending, Finished, JobRecords
+from vtspolicy.ledger.large_requests import LargeRequests
 from vtspolicy.ledger.meta import Meta
 from vtspolicy.ledger.mounts import Mount, MountRecords, MountState
 from vtspolicy.ledger.notices import NoticeRecords, Pending
@@ -35,6 +37,7 @@ from vtspolicy.ledger.works import WorkRecords
 __all__ = [
     "ASKED",
     "AttemptRecords",
+    "BeingRecorded",
     "Cancelled",
     "ClockRecords",
     "CopyRecords",
@@ -45,6 +48,7 @@ __all__ = [
     "History",
     "Intake",
     "JobRecords",
+    "LargeRequests",
     "Ledger",
     "LedgerDamaged",
     "LedgerError",

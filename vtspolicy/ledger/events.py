@@ -49,6 +49,13 @@ class EventRecords(Part):
         )
         return None if row is None else int(row[0])
 
+    def is_known(self, event: Event, digest: bytes | None) -> bool:
+        """Whether an event of this identity was recorded before."""
+        return (
+            digest is not None
+            and self._sql.one("first_event", time_text(event), digest) is not None
+        )
+
     def get(self, request_id: int) -> Event | None:
         """Return the event that held a command, or what an operator gave instead; or None."""
         row = self._sql.one("event_of", request_id)

@@ -25,7 +25,6 @@ from vtspolicy.tapes import Look, Outcome, Tape
 JOB_WIDTH = 22
 """How many columns job_columns has: what else a query has comes after them."""
 
-
 _COUNTED = (
     *(JobState.COMPLETED, JobState.WARNING, JobState.FAILED),
     *(JobState.CANCELLED, JobState.TIMEDOUT, JobState.INTERRUPTED),
@@ -245,8 +244,7 @@ class JobRecords(Part):
         """Record that the next attempt of a waiting job starts; STARTED for who wants progress.
 
         `before` are looks at the tapes that it is about, by their paths: a later write will be
-        noticed.
-        `boot` names this start of the machine.
+        noticed. `boot` names this start of the machine.
         None when the job does not wait any more: nothing was recorded, and nothing may be run.
         """
         row = self._sql.one("start_job", at, job_id)
@@ -359,22 +357,25 @@ class JobRecords(Part):
     def cancel_all(self, request_id: int, cause: str, actor: str, at: float) -> Cancelled:
         """Cancel all live jobs of a request.
 
-        Those that wait, ten thousand of a pool maybe, end by a few statements for all of them.
+        Those that wait end by a few statements for all of them.
         """
         under_way = [self.from_row(row) for row in self._sql.all("jobs_under_way", request_id)]
         running = self._stop(under_way, cause, actor, at)
+        return evolve(self.end_waiting(request_id, cause, actor, at), running=running)
+
+    def end_waiting(
+        self, request: int, cause: str, actor: str, at: float, numbers: range = range(2**62)
+    ) -> Cancelled:
+        """Cancel those waiting jobs of a request whose numbers are among these."""
         after = follow(JobState.WAITING, JobState.CANCELLED).value
-        self._sql.do("note_waiting", at, after, cause, actor, request_id)
-        rows = self._sql.all("end_waiting", after, at, cause, request_id)
+        self._sql.do("note_waiting", at, after, cause, actor, request, numbers.start, numbers.stop)
+        rows = self._sql.all("end_waiting", after, at, cause, request, numbers.start, numbers.stop)
         ended = tuple(sorted((self.from_row(row) for row in rows), key=lambda job: job.id))
         self._change.ended += ended
         for job in ended:
             self._orders.end_override(job, at)
-        if not ended:
-            return Cancelled(running=running)
-        last, place = self._place(ended[-1].id)
-        finished = self._settle(last, place, at, len(ended))
-        return Cancelled(ended=ended, running=running, notices=finished.notices)
+        notices = self._settle(*self._place(ended[-1].id), at, len(ended)).notices if ended else ()
+        return Cancelled(ended=ended, notices=notices)
 
     def _stop(self, jobs: Sequence[Job], cause: str, actor: str, at: float) -> tuple[Job, ...]:
         """Note that jobs are to be stopped; answers those that run."""
@@ -391,9 +392,8 @@ class JobRecords(Part):
         return tuple(running)
 
     def _move(self, at: float, job: Job, before: JobState, cause: str, actor: str) -> None:
-        self._history.note(
-            at, before.value, job.state.value, cause, actor, request=job.request, job=job.id
-        )
+        old, new, note = before.value, job.state.value, self._history.note
+        note(at, old, new, cause, actor, request=job.request, job=job.id)
 
     def _place(self, job_id: int) -> tuple[Job, _Place]:
         row = self._sql.one("job_and_request", job_id)

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 from vtspolicy.changes import Answered, ChangeBuilder
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import Job, JobState, Request, RequestState, final_word
-from vtspolicy.ledger.errors import LedgerError, NoSuchRow
+from vtspolicy.ledger.errors import BeingRecorded, LedgerError, NoSuchRow
 from vtspolicy.ledger.events import EventRecords, event_row, time_text
 from vtspolicy.ledger.filters import REQUEST_TEXT, among, one_of
 from vtspolicy.ledger.history import ASKED, History, cancelled_by, told_why
@@ -204,7 +204,7 @@ class RequestRecords(Part):
         Each table takes its rows by one statement, and the numbers are given here: only this
         connection gives any.
         """
-        given: dict[str, int] = self._numbers.given()
+        given = self._numbers.given()
         if not self._record_events(intakes, given.get("events", 0) + 1):
             if len(intakes) == 1:
                 return [self._record_duplicate(intakes[0])]
@@ -238,29 +238,31 @@ class RequestRecords(Part):
 
     def _record_duplicate(self, intake: Intake) -> Recorded:
         first = int(self._sql.need("first_event", time_text(intake.event), intake.digest)[0])
+        if self._sql.one("unfinished", first) is not None:
+            raise BeingRecorded(first)
         if intake.event.replayed:
             return Recorded(request=first, duplicate=True)
-        known = self.get(first)
-        ended = known is not None and known.state is not RequestState.OPEN
+        state = known.state if (known := self.get(first)) else RequestState.OPEN
         fields = present(
             req=first,
             ref=intake.ref,
             family=intake.family,
             operation=intake.operation,
-            reason=known.state.value if known is not None and ended else None,
+            reason=state.value if state is not RequestState.OPEN else None,
             id=_event_id(intake),
         )
         notice = self._notices.post(Word.DUPLICATE, intake.host, intake.received, fields, first)
-        self._change.answered.append(
-            Answered(notices=(notice,), family=intake.family or "", rule=None, actor=intake.actor)
+        said = Answered(
+            notices=(notice,), family=intake.family or "", rule=None, actor=intake.actor
         )
+        self._change.answered.append(said)
         return Recorded(request=first, duplicate=True, notices=(notice,))
 
     def _record_requests(
         self, intakes: Sequence[Intake], given: Mapping[str, int]
     ) -> list[Recorded]:
         """Record what follows from events that are recorded, numbered after the last `given`."""
-        number, job, notice = (given.get(name, 0) for name in ("events", "jobs", "notices"))
+        number, job = (given.get(name, 0) for name in ("events", "jobs"))
         requests: list[Row] = []
         jobs: list[Row] = []
         recorded: list[Recorded] = []
@@ -273,22 +275,48 @@ class RequestRecords(Part):
                 for place, planned in enumerate(intake.jobs, 1)
             )
             jobs += map(self._job_row, begun)
-            told = tuple(
-                Notice(
-                    word=word,
-                    host=intake.host,
-                    fields=fields,
-                    id=notice + place,
-                    created=intake.received,
-                )
-                for place, (word, fields) in enumerate(_told(intake, number, end), 1)
-            )
             job += len(begun)
-            notice += len(told)
-            recorded.append(Recorded(request=number, duplicate=False, jobs=begun, notices=told))
+            recorded.append(Recorded(request=number, duplicate=False, jobs=begun))
         self._sql.do_all("record_requests", requests)
         if jobs:
             self._sql.do_all("record_jobs", jobs)
+        return self._announce(intakes, recorded, given.get("notices", 0))
+
+    def begin(self, intake: Intake) -> Recorded | int:
+        """Record a command without its jobs; returns its number, or that it was seen before."""
+        number = self._numbers.given().get("events", 0) + 1
+        if not self._record_events([intake], number):
+            return self._record_duplicate(intake)
+        self._sql.do("record_requests", *_request_row(intake, number, None))
+        return number
+
+    def add_jobs(
+        self, intake: Intake, request: int, planned: Sequence[PlannedJob]
+    ) -> tuple[Job, ...]:
+        """Record some of the jobs of a request that was begun."""
+        first = self._numbers.given().get("jobs", 0) + 1
+        jobs = tuple(self._job(intake, request, n, each) for n, each in enumerate(planned, first))
+        self._sql.do_all("record_jobs", [self._job_row(job) for job in jobs])
+        return jobs
+
+    def announce(self, intake: Intake, recorded: Recorded) -> Recorded:
+        """Record the first notice about a request of which all jobs are there."""
+        return self._announce([intake], [recorded], self._numbers.given().get("notices", 0))[0]
+
+    def _announce(
+        self, intakes: Sequence[Intake], begun: Sequence[Recorded], notice: int
+    ) -> list[Recorded]:
+        """Record the notices about requests, numbered after `notice`, and what has changed."""
+        recorded = []
+        for intake, each in zip(intakes, begun, strict=True):
+            words = _told(intake, each.request, _end(intake))
+            host, at = intake.host, intake.received
+            told = tuple(
+                Notice(word=word, host=host, fields=fields, id=number, created=at)
+                for number, (word, fields) in enumerate(words, notice + 1)
+            )
+            notice += len(told)
+            recorded.append(evolve(each, notices=told))
         self._sql.do_all(
             "record_notices",
             [notice_row(notice, each.request) for each in recorded for notice in each.notices],

@@ -61,3 +61,27 @@ WHERE last IS NULL AND hash <> ?
 
 -- name: keep_rule_table
 INSERT INTO rule_tables (hash, rules) VALUES (?, ?) ON CONFLICT (hash) DO UPDATE SET last = NULL
+
+-- name: mark_unfinished
+INSERT INTO meta (key, value) VALUES ('unfinished:' || ?, '')
+
+-- name: end_unfinished
+DELETE FROM meta WHERE key = 'unfinished:' || ?
+
+-- name: unfinished
+SELECT 1 FROM meta WHERE key = 'unfinished:' || ?
+
+-- name: unfinished_requests
+SELECT CAST(substr(key, 12) AS INTEGER) FROM meta WHERE key GLOB 'unfinished:*'
+
+-- name: remove_history_of
+DELETE FROM transitions WHERE request = ?
+
+-- name: remove_jobs_of
+DELETE FROM jobs WHERE request = ?
+
+-- name: remove_request
+DELETE FROM requests WHERE id = ?
+
+-- name: remove_event
+DELETE FROM events WHERE id = ?

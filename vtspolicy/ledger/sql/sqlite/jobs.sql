@@ -77,14 +77,22 @@ WHERE request = ? AND finished IS NULL AND state <> 'waiting' ORDER BY id
 SELECT {job_columns} FROM jobs
 WHERE finished IS NULL AND state <> 'waiting' AND (path = ? OR "lock" = ? OR "lock" = ?)
 
+-- name: first_of_last
+SELECT min(id) FROM (
+    SELECT id FROM jobs
+    WHERE request = ? AND finished IS NULL AND state = 'waiting' AND id < ?
+    ORDER BY id DESC LIMIT ?
+)
+
 -- name: note_waiting
 INSERT INTO transitions (at, request, job, before, after, cause, actor)
 SELECT ?, request, id, state, ?, ?, ?
-FROM jobs WHERE request = ? AND finished IS NULL AND state = 'waiting' ORDER BY id
+FROM jobs
+WHERE request = ? AND finished IS NULL AND state = 'waiting' AND id >= ? AND id < ? ORDER BY id
 
 -- name: end_waiting
 UPDATE jobs SET state = ?, finished = ?, reason = ?
-WHERE request = ? AND finished IS NULL AND state = 'waiting'
+WHERE request = ? AND finished IS NULL AND state = 'waiting' AND id >= ? AND id < ?
 RETURNING {job_columns}
 
 -- name: eras
