@@ -217,15 +217,10 @@ class RequestRecords(Part):
             (
                 first + place,
                 *event_row(
-                    intake.event,
-                    intake.host,
-                    intake.digest,
-                    intake.received,
-                    actor=_actor(intake),
-                    why=intake.why,
+                    one.event, one.host, one.digest, one.received, actor=_actor(one), why=one.why
                 ),
             )
-            for place, intake in enumerate(intakes)
+            for place, one in enumerate(intakes)
         ]
         if len(rows) == 1:
             return self._sql.do("record_events", *rows[0]) == 1
