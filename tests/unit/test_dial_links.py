@@ -6,6 +6,7 @@ import engines
 import pytest
 from attrs import evolve
 from dialled_hosts import Site
+from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
 from vtspolicy.links.life import Cause, LinkState
@@ -298,6 +299,24 @@ def test_a_heartbeat_goes_through_the_host_and_two_missing_ones_end_the_link(sit
     here.run(200)
     assert here.link.link.cause is Cause.SILENT
     assert here.states.count(LinkState.READING) == 2
+
+
+def test_a_display_that_is_not_read_for_want_of_room_is_not_silent(site, monkeypatch):
+    here = site()
+    here.link.serve(evolve(here.link.host, keepalive=30.0))
+    here.post(ARCHIVE.format(0, 0))
+    here.run(2)
+    waiting = Deferred()
+    monkeypatch.setattr(type(here.world.engine), "receive", lambda *_: waiting)
+    here.post(ARCHIVE.format(1, 1))
+    shown = len(here.words)
+    here.run(1000, step=1)
+    assert here.states.count(LinkState.READING) == 1
+    assert len(here.words) == shown
+    waiting.callback(None)
+    here.run(100)
+    assert here.states.count(LinkState.READING) == 1
+    assert "HEARTBEAT" in here.words
 
 
 def test_silence_alone_means_nothing(site):

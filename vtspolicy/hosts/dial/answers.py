@@ -111,6 +111,7 @@ class Answers:
     limit: LogLimit
     arrived: Callable[[list[int]], None] = lambda _: None
     listed: Callable[[str], None] = lambda _: None  # given the host's list of pending mounts
+    is_held: Callable[[], bool] = lambda: False  # whether the display is not read just now
     _list_due: bool = False  # the host is to be asked for it
     _waiting: deque[_Posting] = field(factory=deque)
     _posted: dict[str, deque[_Posting]] = field(factory=dict)  # by what the display will show
@@ -330,6 +331,12 @@ class Answers:
         """Post again what was posted, and not seen for so long."""
         self._look = None
         if not self.is_open:
+            return
+        if self.is_held():  # what was posted may be shown already
+            for alike in self._posted.values():
+                for posting in alike:
+                    posting.posted = self.clock.seconds()
+            self._watch()
             return
         wait = min(UNSEEN * 2.0**self._unseen, RAREST)
         now = self.clock.seconds()
