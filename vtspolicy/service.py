@@ -472,10 +472,12 @@ def run(reactor: Any, policy: Policy, reread: Callable[[], Policy]) -> int:  # a
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT)
+        gc.enable()
         signals.started()
 
     def begin() -> None:
         signals.heed()
+        gc.disable()  # what a start makes, a hundred thousand jobs maybe, stays
         Deferred.fromCoroutine(service.start()).addCallbacks(settle_down, failed)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload

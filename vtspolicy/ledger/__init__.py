@@ -32,6 +32,7 @@ from vtspolicy.ledger.retention import Retention
 from vtspolicy.ledger.tape_orders import TapeOrders
 from vtspolicy.ledger.tapes import TapeRecords
 from vtspolicy.ledger.transaction import Counts, Scope, Serving, Transaction
+from vtspolicy.ledger.waiting import WaitingJobs
 from vtspolicy.ledger.works import WorkRecords
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "TapeOrders",
     "TapeRecords",
     "Transaction",
+    "WaitingJobs",
     "WorkRecords",
     "open_ledger",
     "path_of",
