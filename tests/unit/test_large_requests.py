@@ -17,7 +17,14 @@ from vtspolicy.engine.jobs.wait_timeouts import end_of_wait
 from vtspolicy.events.event import Event, identity
 from vtspolicy.grammar import parse
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import BeingRecorded, Intake, LargeRequests, large_requests
+from vtspolicy.ledger import (
+    BeingRecorded,
+    Intake,
+    JobRecords,
+    LargeRequests,
+    Transaction,
+    large_requests,
+)
 from vtspolicy.notices import Word
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Limits, Work
@@ -292,6 +299,21 @@ def test_a_cancel_between_slices_ends_all_jobs(writes, turns, changes, site, sli
     assert sorted(ended) == [1, 2, 3]
     words = [notice.word for change in changes for notice in change.notices]
     assert words.count(Word.CANCELLED) == 1
+
+
+def test_a_job_that_was_cancelled_between_slices_does_not_keep_the_rest(writes, turns):
+    recorded(writes, large())
+    for _ in range(3):
+        turns.turn()
+    tx = turns.inner.tx
+    turns.inner.write(JobRecords.cancel, 1, "operator alice", 2.0)
+    assert tx.jobs.counts()[JobState.CANCELLED] == 1
+
+    turns.inner.write(Transaction.begin_serving, now=3.0)
+
+    assert tx.requests.get(1) is None
+    assert set(tx.jobs.counts().values()) == {0}
+    assert tx.sql.connection.execute("SELECT count(*) FROM transitions").fetchone() == (0,)
 
 
 def test_an_operator_is_told_that_a_request_is_still_being_recorded(writes, turns):

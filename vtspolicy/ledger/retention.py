@@ -18,6 +18,18 @@ _OF_A_REQUEST = ("prune_attempts", "prune_jobs", "prune_notices", "prune_transit
 class Retention(Part):
     """Removes what is old."""
 
+    def remove(self, requests: Sequence[int]) -> None:
+        """Remove requests with all that is theirs, and their events."""
+        self._sql.do("allow_pruning")
+        for number in requests:
+            self._sql.do("uncount_jobs", number)
+            for query in _OF_A_REQUEST:
+                self._sql.do(query, number)
+            self._sql.do("forget_mounts_request", number)
+            self._sql.do("prune_request", number)
+            self._sql.do("prune_event", number)
+        self._sql.do("end_pruning")
+
     def prune(self, before: float, limit: int = 20, spared: Sequence[Between] = ()) -> int:
         """Remove up to `limit` requests that finished before `before`, with all that is theirs.
 
@@ -40,15 +52,7 @@ class Retention(Part):
             found.append(number)
             jobs += count
         if found:
-            self._sql.do("allow_pruning")
-            for number in found:
-                self._sql.do("uncount_jobs", number)
-                for query in _OF_A_REQUEST:
-                    self._sql.do(query, number)
-                self._sql.do("forget_mounts_request", number)
-                self._sql.do("prune_request", number)
-                self._sql.do("prune_event", number)
-            self._sql.do("end_pruning")
+            self.remove(found)
         mounts = self._sql.all("prune_mounts", before, doubtful, limit)
         for (number,) in mounts:
             self._sql.do("prune_event", number)

@@ -96,9 +96,11 @@ class Transaction:
             history=self.history,
         )
         self.waiting = WaitingJobs(sql, change, self.works)
-        self.large = LargeRequests(sql, change, requests=self.requests, jobs=self.jobs)
         self.overview = Overview(sql, change, self.jobs, self.works)
         self.retention = Retention(sql, change)
+        self.large = LargeRequests(
+            sql, change, requests=self.requests, jobs=self.jobs, retention=self.retention
+        )
         self._parts = {type(part): part for part in vars(self).values() if isinstance(part, Part)}
 
     def ask(

@@ -73,15 +73,3 @@ SELECT 1 FROM meta WHERE key = 'unfinished:' || ?
 
 -- name: unfinished_requests
 SELECT CAST(substr(key, 12) AS INTEGER) FROM meta WHERE key GLOB 'unfinished:*'
-
--- name: remove_history_of
-DELETE FROM transitions WHERE request = ?
-
--- name: remove_jobs_of
-DELETE FROM jobs WHERE request = ?
-
--- name: remove_request
-DELETE FROM requests WHERE id = ?
-
--- name: remove_event
-DELETE FROM events WHERE id = ?
