@@ -17,11 +17,11 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from vtspolicy import jobs, notices, sessions
 from vtspolicy.cli import COMMANDS, cli
-from vtspolicy.cli.options import Exit
 from vtspolicy.config.keys import DEFAULT_FILE, PREFIX, SECTIONS
 from vtspolicy.config.keys import KEYS as CONFIGURATION_KEYS
 from vtspolicy.config.reading import REQUIRED, Key
 from vtspolicy.control import VERBS, Control
+from vtspolicy.exit_codes import Exit
 from vtspolicy.hosts import session_life
 from vtspolicy.log_actions import ACTIONS, MORE
 from vtspolicy.metrics import Metrics
@@ -33,18 +33,6 @@ from vtspolicy.web.pages import PAGES
 FOLDER = Path(__file__).resolve().parent
 
 MADE = "*Made from the program's own tables by `make docs`.*"
-
-EXITS = {
-    Exit.DONE: "done",
-    Exit.FAILED: "the work failed",
-    Exit.USAGE: "bad usage or configuration",
-    Exit.WARNINGS: "done, with warnings",
-    Exit.REFUSED: "rejected, denied, or no rule matches",
-    Exit.GAVE_UP: "gave up waiting",
-    Exit.UNREACHABLE: "the server cannot be reached",
-    Exit.NOT_STARTED: "`serve` could not start, for a reason that may pass",
-}
-"""What the exit codes mean, for people."""
 
 
 def page(title: str, *parts: str) -> str:
@@ -313,7 +301,7 @@ def _without(section: Mapping[str, Key], other: Mapping[str, Key]) -> Mapping[st
 
 def commands_page() -> str:
     """Return every command with its help, and the exit codes."""
-    codes = ((str(code.value), EXITS[code]) for code in Exit)
+    codes = ((str(code.value), code.meaning) for code in Exit)
     parts = [
         "Every command says the same with `--help`. Those that show something take `--json`.",
         "## Exit codes",
@@ -511,7 +499,8 @@ INDEX = """\
 # Find the page for your task
 
 First steps are in the [README](../README.md), the language of the commands in
-[grammar/README.md](../grammar/README.md), and the meaning of words in the [glossary](glossary.md).
+[grammar/README.md](../grammar/README.md), the meaning of words in the [glossary](glossary.md), and
+how to work on the program in [contributing](contributing.md).
 """
 
 

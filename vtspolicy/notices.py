@@ -10,11 +10,12 @@ from functools import lru_cache
 from attrs import field, frozen
 
 TEXT_LIMIT = 240
-"""The longest text of a notice, in characters (DESIGN.md 4)."""
+"""The longest text of a notice, in characters."""
 
 KEYS = (
     *("req", "again", "jobs", "job", "ref", "family", "operation", "tape", "ok", "warn", "failed"),
-    *("rc", "attempt", "in", "secs", "pct", "notbefore", "column", "reason", "id"),
+    *("rc", "attempt", "in", "secs", "pct", "notbefore", "column", "reason"),
+    *("node", "id"),
 )
 """The keys of a notice in the order in which they are written; absent ones are left out."""
 
@@ -121,6 +122,7 @@ KEY_HELP: Mapping[str, str] = {
     "notbefore": "when the first of its jobs may start, where hours keep all of them waiting",
     "column": "where the mistake is, from 1, in the text as sent",
     "reason": "why; of several jobs, that of the first which ended in the worst way",
+    "node": "the server that answers, on a dialled host, which several may dial",
     "id": "the `id` of the JSON event, repeated",
 }
 """What each key says, for people."""

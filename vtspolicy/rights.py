@@ -1,6 +1,6 @@
 """Who may do what: a host is known by its peer address and its system, and may do what is listed.
 
-Everything that is not listed in the configuration is denied (DESIGN.md 2, promise 6).
+Everything that is not listed in the configuration is denied.
 """
 
 from collections.abc import Collection, Iterable

@@ -4,17 +4,12 @@ import errno
 
 from twisted.internet.error import CannotListenError
 
+from vtspolicy.exit_codes import Exit
 from vtspolicy.ledger import LedgerError, LedgerInUse
 from vtspolicy.runner.protocol import KeeperError, SpoolError, WrongSpoolError
 
 START_ERRORS = (LedgerError, SpoolError, KeeperError, CannotListenError, OSError, ValueError)
 """What may be wrong when the server does not start; anything else is a defect of the program."""
-
-MUST_CHANGE = 2
-"""The exit code when a person must change something: starting again does not help."""
-
-MAY_PASS = 7
-"""The exit code when the reason may pass: a port in use, a disk that is not mounted yet."""
 
 _TO_CHANGE = frozenset(
     {
@@ -25,20 +20,20 @@ _TO_CHANGE = frozenset(
 """Errors of the system that no waiting ends."""
 
 
-def exit_code(error: BaseException) -> int:
+def exit_code(error: BaseException) -> Exit:
     """Return the exit code of a server that could not start for an error among START_ERRORS."""
     if isinstance(error, WrongSpoolError):
-        return MUST_CHANGE
+        return Exit.USAGE
     if isinstance(error, LedgerError):
         # Lost, damaged, moved, of another version, on a network share: a person has to decide.
         plain = type(error) is LedgerError or isinstance(error, LedgerInUse)
-        return _by_cause(error) if plain else MUST_CHANGE
+        return _by_cause(error) if plain else Exit.USAGE
     if isinstance(error, ValueError):
-        return MUST_CHANGE
+        return Exit.USAGE
     return _by_cause(error)
 
 
-def _by_cause(error: BaseException) -> int:
+def _by_cause(error: BaseException) -> Exit:
     """Return the code by the error of the system that is behind an error, if there is one."""
     behind: BaseException | None = error
     while behind is not None:
@@ -46,6 +41,6 @@ def _by_cause(error: BaseException) -> int:
         if isinstance(behind, CannotListenError):
             number = getattr(behind.socketError, "errno", None)
         if number is not None:
-            return MUST_CHANGE if number in _TO_CHANGE else MAY_PASS
+            return Exit.USAGE if number in _TO_CHANGE else Exit.NOT_STARTED
         behind = behind.__cause__
-    return MAY_PASS
+    return Exit.NOT_STARTED

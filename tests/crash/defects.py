@@ -68,9 +68,9 @@ def _forget_claims() -> None:
 
 def _know_no_event_again() -> None:
     """Events lose their identity."""
-    from vtspolicy.engine.commands import intake
+    from vtspolicy.engine.commands import composing
 
-    intake.identity = lambda *_: None
+    composing.identity = lambda *_: None
 
 
 def _believe_that_notices_arrive() -> None:

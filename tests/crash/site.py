@@ -14,7 +14,7 @@ from attrs import define, field
 
 from tests.crash.setting import COPIES, Setting
 from vtspolicy.cli import main
-from vtspolicy.cli.options import Exit
+from vtspolicy.exit_codes import Exit
 from vtspolicy.runner import identity
 from vtspolicy.runner.keeper import process
 from vtspolicy.runner.link import PROGRAM

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from station import VTSPOLICY, Station
 
-from vtspolicy.cli.options import Exit
+from vtspolicy.exit_codes import Exit
 
 SITE = """
 applications:

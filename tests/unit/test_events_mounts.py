@@ -1,4 +1,4 @@
-"""What the tape messages of DOMAIN.md 3 say."""
+"""What tape messages say: docs/explanation/ems.md has the table of their forms."""
 
 import pytest
 

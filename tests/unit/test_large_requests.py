@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 
 from vtspolicy.changes import Change
 from vtspolicy.engine.commands import receiving, recording
-from vtspolicy.engine.commands.intake import Understood
+from vtspolicy.engine.commands.cancel import Cancel
+from vtspolicy.engine.commands.steps import Authorised
 from vtspolicy.engine.effects import PUT_AT_ONCE, Effects, EngineLedger, entry
 from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.engine.jobs.wait_timeouts import end_of_wait
@@ -245,7 +246,7 @@ def large(host="NSK1"):
 def cancel(site):
     event = Event(text=CANCEL, time=datetime(2026, 11, 23))  # noqa: DTZ001
     host = site.configuration.hosts["NSK1"]
-    return Understood(event=event, host=host, command=parse(CANCEL), received=2.0)
+    return Cancel(command=Authorised(event=event, host=host, command=parse(CANCEL), received=2.0))
 
 
 def recorded(writes, command):

@@ -14,7 +14,7 @@ PROGRAM = ROOT / "vtspolicy"
 FLOORS = (
     # 1 model: pure
     (
-        "catalogue changes clock_trust config events grammar jobs log_actions notices records"
+        "catalogue changes clock_trust config events grammar jobs links log_actions notices records"
         " readable rights rules sessions suggest tapes visible"
     ),
     # 2 adapters: all I/O
@@ -22,7 +22,7 @@ FLOORS = (
     # 3 engine, and what may be asked of it
     "control engine",
     # 4 doors
-    "__main__ cli client service starting web",
+    "__main__ cli client exit_codes service starting web",
 )
 """The modules of each floor, from the ground up. Imports go down, or stay on their floor."""
 

@@ -8,9 +8,10 @@ from click.testing import CliRunner
 from twisted.internet.error import CannotListenError
 
 from vtspolicy.cli.serve import serve
+from vtspolicy.exit_codes import Exit
 from vtspolicy.ledger import LedgerDamaged, LedgerError, LedgerInUse
 from vtspolicy.runner.protocol import KeeperError, SpoolError, WrongSpoolError
-from vtspolicy.starting import MAY_PASS, MUST_CHANGE, START_ERRORS, exit_code
+from vtspolicy.starting import START_ERRORS, exit_code
 from vtspolicy.systemd import Notifier
 
 
@@ -72,21 +73,21 @@ def caused(error, number):
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (CannotListenError("", 7171, OSError(errno.EADDRINUSE, "in use")), MAY_PASS),
-        (CannotListenError("", 7171, OSError(errno.EADDRNOTAVAIL, "not yet")), MAY_PASS),
-        (CannotListenError("", 71, OSError(errno.EACCES, "not yours")), MUST_CHANGE),
-        (caused(LedgerError("x"), errno.ENOENT), MAY_PASS),
-        (caused(LedgerError("x"), errno.EROFS), MAY_PASS),
-        (caused(LedgerError("x"), errno.ENOTDIR), MUST_CHANGE),
-        (caused(LedgerError("x"), errno.EACCES), MUST_CHANGE),
-        (LedgerInUse("x", 17), MAY_PASS),
-        (LedgerDamaged("x", "y"), MUST_CHANGE),
-        (SpoolError("another server has it"), MAY_PASS),
-        (WrongSpoolError("another ledger's"), MUST_CHANGE),
-        (caused(SpoolError("x"), errno.ENOTDIR), MUST_CHANGE),
-        (KeeperError("cannot be reached"), MAY_PASS),
-        (ValueError("an endpoint that is none"), MUST_CHANGE),
-        (OSError(errno.ENOSPC, "full"), MAY_PASS),
+        (CannotListenError("", 7171, OSError(errno.EADDRINUSE, "in use")), Exit.NOT_STARTED),
+        (CannotListenError("", 7171, OSError(errno.EADDRNOTAVAIL, "not yet")), Exit.NOT_STARTED),
+        (CannotListenError("", 71, OSError(errno.EACCES, "not yours")), Exit.USAGE),
+        (caused(LedgerError("x"), errno.ENOENT), Exit.NOT_STARTED),
+        (caused(LedgerError("x"), errno.EROFS), Exit.NOT_STARTED),
+        (caused(LedgerError("x"), errno.ENOTDIR), Exit.USAGE),
+        (caused(LedgerError("x"), errno.EACCES), Exit.USAGE),
+        (LedgerInUse("x", 17), Exit.NOT_STARTED),
+        (LedgerDamaged("x", "y"), Exit.USAGE),
+        (SpoolError("another server has it"), Exit.NOT_STARTED),
+        (WrongSpoolError("another ledger's"), Exit.USAGE),
+        (caused(SpoolError("x"), errno.ENOTDIR), Exit.USAGE),
+        (KeeperError("cannot be reached"), Exit.NOT_STARTED),
+        (ValueError("an endpoint that is none"), Exit.USAGE),
+        (OSError(errno.ENOSPC, "full"), Exit.NOT_STARTED),
     ],
 )
 def test_only_what_a_person_must_change_ends_the_service_for_good(error, code):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from vtspolicy import __version__
+from vtspolicy.exit_codes import SUMMARY, Exit
 from vtspolicy.suggest import did_you_mean
 from vtspolicy.visible import visible_lines
 
@@ -32,6 +33,7 @@ COMMANDS = {
     "drain": ("control", "finish what runs and take nothing new"),
     "reload": ("control", "take new rules, if they and their tests are right"),
     "release-lock": ("control", "take a lock from a job that will not give it back"),
+    "restart-link": ("control", "open the link to a dialled host anew"),
     "trust-clock": ("control", "trust the clock again after it was set"),
     "passwd": ("passwd", "print the entry of a person who may sign in to the console"),
     "backup-ledger": ("ledger", "make a consistent copy of the ledger while the server runs"),
@@ -114,12 +116,10 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vtspolicy", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Take VTSPolicy commands out of EMS events, run them, and report to the host how they ended.
+    """Take VTSPolicy commands out of EMS events, run them, and tell the host how they ended."""
 
-    Exit codes: 0 done; 1 the work failed; 2 bad usage or configuration; 3 done with warnings;
-    4 rejected, denied or no rule; 5 gave up waiting; 6 cannot reach the server; 7 `serve` could not
-    start, for a reason that may pass.
-    """
+
+cli.help = f"{cli.help}\n\n{SUMMARY}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -131,4 +131,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno not in NOT_WRITTEN or error.filename is not None:
             raise
         click.echo(f"vtspolicy: the output could not be written: {error.strerror}", err=True)
-        raise SystemExit(1) from None
+        raise SystemExit(Exit.FAILED) from None

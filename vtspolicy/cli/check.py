@@ -13,13 +13,14 @@ from pathlib import Path
 
 import click
 
-from vtspolicy.cli.options import Exit, config_option, json_option, print_json
+from vtspolicy.cli.options import config_option, json_option, print_json
 from vtspolicy.config.endpoints import reaches_beyond
 from vtspolicy.config.load import read_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import ConfigurationError, Problem
 from vtspolicy.config.reading import Findings
+from vtspolicy.exit_codes import Exit
 from vtspolicy.grammar import Vocabulary, load_vocabulary, shipped
 from vtspolicy.rules.cases import failed_cases
 from vtspolicy.rules.check import Surroundings, check_table

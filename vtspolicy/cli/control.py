@@ -9,18 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from vtspolicy.cli.options import (
-    Exit,
-    Number,
-    config_option,
-    give_up,
-    json_option,
-    places,
-    print_json,
-)
+from vtspolicy.cli.options import Number, config_option, give_up, json_option, places, print_json
 from vtspolicy.cli.tables import emit, instant
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
+from vtspolicy.exit_codes import Exit
 from vtspolicy.records import seconds
 from vtspolicy.visible import visible
 
@@ -247,6 +240,25 @@ def release_lock(*, config: Path, as_json: bool, lock: str, reason: str | None) 
         emit(f"{visible(lock)} is free")
     else:
         give_up(f"no job holds {visible(lock)}", Exit.FAILED)
+
+
+@click.command("restart-link")
+@config_option
+@json_option
+@click.argument("host")
+@reason_option
+def restart_link(*, config: Path, as_json: bool, host: str, reason: str | None) -> None:
+    """End the link to a dialled HOST, and open it anew.
+
+    A link that is stopped, because the host has refused its password or key too often, is tried
+    once more. `vtspolicy status` shows the links.
+    """
+    client = _client(config)
+    answer = told(lambda: client.post("restart-link", host=host, **because(reason)))
+    if as_json:
+        print_json(dict(answer))
+        return
+    emit(f"the link to {visible(host)} is opened anew")
 
 
 @click.command("trust-clock")

@@ -23,6 +23,7 @@ from attrs import define, field
 
 from vtspolicy.events.decoder import decoder
 from vtspolicy.events.event import Event
+from vtspolicy.exit_codes import Exit
 from vtspolicy.notices import ReceivedNotice, Word, read_line
 
 DISPLAY = Path(__file__).with_name("night.txt")
@@ -176,7 +177,7 @@ def demo(display: Path | None, keep: bool, quiet: bool) -> None:
         for problem in problems:
             click.echo(f"WRONG: {problem}", err=True)
         if problems:
-            raise SystemExit(1)
+            raise SystemExit(Exit.FAILED)
         click.echo(
             f"\n{len(host.notices)} notices, all as they should be; every tape is whole. "
             f"{time.monotonic() - began:.1f} s."

@@ -13,6 +13,7 @@ from types import FrameType
 
 import click
 
+from vtspolicy.exit_codes import Exit
 from vtspolicy.runner.disk.archive import archive as archive_tape
 from vtspolicy.runner.disk.catalogue import Copy, find, tape_state, verify
 from vtspolicy.runner.disk.catalogue import delete as delete_copy
@@ -28,8 +29,6 @@ from vtspolicy.runner.disk.layout import Place, checked_handle, tape_path
 from vtspolicy.runner.disk.progress import ProgressLines
 from vtspolicy.runner.disk.restore import restore as restore_tape
 
-FAILED = 1  # DESIGN.md 7
-WITH_WARNINGS = 3
 BY_SIGNAL = 128  # what a shell adds to the number of the signal that ended a program
 
 Progress = Callable[[int, int], None]
@@ -146,7 +145,7 @@ def restore(
     )
     if warning:
         click.echo(f"vtspolicy disk: warning: {shown(target)}: {warning}", err=True)
-        sys.exit(WITH_WARNINGS)
+        sys.exit(Exit.WARNINGS)
 
 
 @disk.command(short_help="check whether the store has a whole copy")
@@ -238,13 +237,13 @@ def _work(doing: str, filling: Path) -> Iterator[Progress]:
         sys.exit(BY_SIGNAL + stop.signal_number)
     except DamagedError as error:
         click.echo(f"vtspolicy disk: the copy is damaged: {error}", err=True)
-        sys.exit(FAILED)
+        sys.exit(Exit.FAILED)
     except DiskError as error:
         click.echo(f"vtspolicy disk: {error}", err=True)
-        sys.exit(FAILED)
+        sys.exit(Exit.FAILED)
     except OSError as error:
         click.echo(f"vtspolicy disk: {explained(error, doing, filling)}", err=True)
-        sys.exit(FAILED)
+        sys.exit(Exit.FAILED)
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from attrs import asdict, frozen
 
 from vtspolicy import __version__
 from vtspolicy.cli.check import find_program, problems_of
-from vtspolicy.cli.options import Exit, config_option, configured, json_option, print_json
+from vtspolicy.cli.options import config_option, configured, json_option, print_json
 from vtspolicy.cli.tables import Column, emit, table
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
+from vtspolicy.exit_codes import Exit
 from vtspolicy.ledger import LedgerError, LedgerMissing, open_ledger, path_of
 from vtspolicy.rules.check import argument_lists, program_of
 from vtspolicy.rules.table import Table

@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 import click
 
-from vtspolicy.cli.options import Exit, give_up
+from vtspolicy.cli.options import give_up
 from vtspolicy.cli.times import Time
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.exit_codes import Exit
 from vtspolicy.suggest import did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import click
 
-from vtspolicy.cli.options import Exit, give_up, reading
+from vtspolicy.cli.options import give_up, reading
 from vtspolicy.cli.spooled import Spooled
 from vtspolicy.cli.tables import clock, emit, recent, visible_lines
 from vtspolicy.config.model import Configuration
+from vtspolicy.exit_codes import Exit
 from vtspolicy.jobs import Job, JobState, Transition
 from vtspolicy.readable import progress, reason_of
 from vtspolicy.records import NOTHING, Live, plain

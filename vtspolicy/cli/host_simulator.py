@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from vtspolicy.cli.options import Exit, give_up
+from vtspolicy.cli.options import give_up
 from vtspolicy.events.decoder import decoder
 from vtspolicy.events.event import Event
+from vtspolicy.exit_codes import Exit
 from vtspolicy.testing.nonstop.accounts import Account
 from vtspolicy.testing.nonstop.filters import filter_table
 from vtspolicy.testing.nonstop.journal import FileJournal, MemoryJournal

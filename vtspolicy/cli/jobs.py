@@ -12,7 +12,6 @@ from attrs import frozen
 from vtspolicy.cli import filters
 from vtspolicy.cli.job_table import history_table, job_table
 from vtspolicy.cli.options import (
-    Exit,
     Number,
     config_option,
     give_up,
@@ -36,6 +35,7 @@ from vtspolicy.cli.tables import (
 )
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
+from vtspolicy.exit_codes import Exit
 from vtspolicy.jobs import Attempt, Job, JobState, Transition
 from vtspolicy.readable import duration, reason_of
 from vtspolicy.records import NOTHING, Live, job_page, job_row, typed

@@ -7,12 +7,11 @@ import click
 
 from vtspolicy.cli.tables import width
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.exit_codes import Exit
 from vtspolicy.grammar import Command, CommandError, Vocabulary, diagnose, load_vocabulary
 from vtspolicy.grammar import parse as parse_text
 from vtspolicy.grammar.reference import describe, describe_family, one_family, overview
 from vtspolicy.suggest import did_you_mean
-
-REJECTED = 4  # DESIGN.md 7
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _families = click.option(
@@ -41,7 +40,7 @@ def parse(text: str, families: tuple[Path, ...], *, as_json: bool) -> None:
             click.echo(json.dumps({"error": place}))
         else:
             click.echo(diagnose(text, error, width=width()))
-        raise SystemExit(REJECTED) from None
+        raise SystemExit(Exit.REFUSED) from None
     click.echo(json.dumps(as_data(command)) if as_json else _as_text(command))
 
 
@@ -97,6 +96,6 @@ def _vocabulary(families: tuple[Path, ...]) -> Vocabulary:
     try:
         return load_vocabulary(families)
     except ConfigurationError as error:
-        from vtspolicy.cli.options import Exit, give_up  # noqa: PLC0415 - only for a mistake
+        from vtspolicy.cli.options import give_up  # noqa: PLC0415 - only for a mistake
 
         give_up(str(error), Exit.USAGE)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from vtspolicy.cli.options import Exit, config_option, give_up, json_option, places, print_json
+from vtspolicy.cli.options import config_option, give_up, json_option, places, print_json
 from vtspolicy.cli.tables import emit
 from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
+from vtspolicy.exit_codes import Exit
 from vtspolicy.visible import visible
 
 PATIENCE = 3600.0

@@ -1,11 +1,10 @@
-"""What commands share: their exit codes, `--config`, `--json`, and the ledger to read from."""
+"""What commands share: `--config`, `--json`, how they give up, and the ledger to read from."""
 
 import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -16,25 +15,13 @@ from vtspolicy.config.load import load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.places import load_places
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.exit_codes import Exit
 from vtspolicy.visible import visible_lines
 
 if TYPE_CHECKING:
     from vtspolicy.ledger import Transaction
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Exit(IntEnum):
-    """The exit codes of all commands (DESIGN.md 7)."""
-
-    DONE = 0
-    FAILED = 1  # the work failed
-    USAGE = 2  # bad usage or configuration
-    WARNINGS = 3  # done, with warnings
-    REFUSED = 4  # rejected, denied or no rule
-    GAVE_UP = 5  # waiting took too long
-    UNREACHABLE = 6  # the server cannot be reached
-    NOT_STARTED = 7  # `serve` could not start, for a reason that may pass
 
 
 class Number(click.IntRange):

@@ -4,8 +4,9 @@ import sys
 
 import click
 
-from vtspolicy.cli.options import Exit, give_up, json_option, print_json
+from vtspolicy.cli.options import give_up, json_option, print_json
 from vtspolicy.config.people import LONGEST_NAME, NAME, Role
+from vtspolicy.exit_codes import Exit
 
 SHORTEST = 10
 """Characters of the shortest password."""

@@ -20,7 +20,6 @@ from vtspolicy.cli.control import (
 )
 from vtspolicy.cli.job_table import job_table
 from vtspolicy.cli.options import (
-    Exit,
     Number,
     config_option,
     give_up,
@@ -31,6 +30,7 @@ from vtspolicy.cli.options import (
 )
 from vtspolicy.cli.tables import emit
 from vtspolicy.client import Client, Refusal, Unreachable
+from vtspolicy.exit_codes import Exit
 from vtspolicy.jobs import Job, JobState
 from vtspolicy.records import job_row
 from vtspolicy.visible import visible

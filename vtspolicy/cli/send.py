@@ -14,10 +14,9 @@ import click
 from attrs import define, frozen
 
 from vtspolicy.cli.link import Address, Conversation, GaveUp, Unreachable
+from vtspolicy.exit_codes import Exit
 from vtspolicy.notices import NODE_KEYS, ReceivedNotice, Word, read_line
 from vtspolicy.visible import visible
-
-DONE, FAILED, WITH_WARNINGS, REFUSED, GAVE_UP, UNREACHABLE = 0, 1, 3, 4, 5, 6  # DESIGN.md 7
 
 FIRST_ANSWER = 30.0
 """Seconds to wait for the first answer when nothing else is said."""
@@ -26,24 +25,24 @@ AGAIN = 1.0
 """Seconds before a connection that was lost while waiting is tried again."""
 
 _EXIT = {
-    Word.ACCEPTED: DONE,
-    Word.DUPLICATE: DONE,
-    Word.REJECTED: REFUSED,
-    Word.DENIED: REFUSED,
-    Word.NORULE: REFUSED,
-    Word.COMPLETED: DONE,
-    Word.WARNING: WITH_WARNINGS,
-    Word.FAILED: FAILED,
-    Word.CANCELLED: FAILED,
-    Word.TIMEDOUT: FAILED,
-    Word.INTERRUPTED: FAILED,
-    Word.MOUNTREADY: DONE,
-    Word.MOUNTFAILED: FAILED,
-    Word.STATUS: DONE,
+    Word.ACCEPTED: Exit.DONE,
+    Word.DUPLICATE: Exit.DONE,
+    Word.REJECTED: Exit.REFUSED,
+    Word.DENIED: Exit.REFUSED,
+    Word.NORULE: Exit.REFUSED,
+    Word.COMPLETED: Exit.DONE,
+    Word.WARNING: Exit.WARNINGS,
+    Word.FAILED: Exit.FAILED,
+    Word.CANCELLED: Exit.FAILED,
+    Word.TIMEDOUT: Exit.FAILED,
+    Word.INTERRUPTED: Exit.FAILED,
+    Word.MOUNTREADY: Exit.DONE,
+    Word.MOUNTFAILED: Exit.FAILED,
+    Word.STATUS: Exit.DONE,
 }
 _ANSWERED = re.compile(r"\s*(VTSPolicy(\s|\Z)|\$ZSVR:)")  # how a text begins that is for a server
 _TAKEN = (Word.ACCEPTED, Word.DUPLICATE)
-_COLOURS = {DONE: "green", FAILED: "red", WITH_WARNINGS: "yellow", REFUSED: "red"}
+_COLOURS = {Exit.DONE: "green", Exit.FAILED: "red", Exit.WARNINGS: "yellow", Exit.REFUSED: "red"}
 _REF = re.compile(r"\bref\s*=\s*([A-Za-z0-9_.-]{1,32})")
 
 _NAMES_REQUEST = re.compile(r"\s*VTSPolicy\s+(?:Status|Cancel)\s+-\s+ref\s*=")  # not its own
@@ -150,7 +149,8 @@ class Printer:
         if not ours:
             click.secho(f"{notice.time:%H:%M:%S} {word} {shown}", dim=True)
             return
-        colour = _COLOURS.get(_EXIT.get(notice.word, -1), "cyan")
+        code = _EXIT.get(notice.word)
+        colour = "cyan" if code is None else _COLOURS.get(code, "cyan")
         click.echo(f"{notice.time:%H:%M:%S} {click.style(word, fg=colour, bold=True)} {shown}")
 
 
@@ -332,16 +332,16 @@ def send(
         code = talk(sending, conversation, printer, wait=wait)
     except Unreachable as error:
         printer.fail(str(error))
-        code = UNREACHABLE
+        code = Exit.UNREACHABLE
     except GaveUp:
         printer.fail(
             f"gave up waiting for {address} after {patience:g} s; what was sent may still be"
             " accepted and run"
         )
-        code = GAVE_UP
+        code = Exit.GAVE_UP
     except KeyboardInterrupt:
         printer.fail("gave up waiting; what was accepted continues")
-        code = GAVE_UP
+        code = Exit.GAVE_UP
     finally:
         conversation.close()
     sys.exit(code)

@@ -11,12 +11,13 @@ import click
 from attrs import evolve
 
 from vtspolicy.cli.log_output import is_journal, observer
-from vtspolicy.cli.options import Exit, config_option, give_up
+from vtspolicy.cli.options import config_option, give_up
 from vtspolicy.config.endpoints import kind_of
 from vtspolicy.config.keys import option_table
 from vtspolicy.config.load import load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.exit_codes import Exit
 
 if TYPE_CHECKING:
     from vtspolicy.engine.policy import Policy
@@ -132,8 +133,9 @@ def _leave_out_tls(configuration: Configuration) -> None:
     """Keep OpenSSL, a quarter of an idle server's memory, from a server without any TLS.
 
     Twisted loads it wherever it is installed, and does without it where it is not. A reload opens
-    no doors, so that what is not needed now will not be.
+    no doors; a link with TLS that it adds says that the server has to be restarted.
     """
     endpoints = [each.endpoint for each in configuration.doors.values()]
-    if not any(kind_of(each) == "tls" for each in endpoints):
+    endpoints += [each.endpoint for each in configuration.dial]
+    if not any(kind_of(each) in {"tls", "telnets"} for each in endpoints):
         sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]  # None: not to be had

@@ -9,7 +9,6 @@ import click
 
 from vtspolicy.cli.control import because, reason_option, told
 from vtspolicy.cli.options import (
-    Exit,
     config_option,
     configured,
     give_up,
@@ -21,6 +20,7 @@ from vtspolicy.cli.tables import emit
 from vtspolicy.cli.tape_page import tape_name
 from vtspolicy.client import Client
 from vtspolicy.config.model import Configuration
+from vtspolicy.exit_codes import Exit
 from vtspolicy.jobs import Request, RequestState
 from vtspolicy.records import request_row
 from vtspolicy.visible import visible

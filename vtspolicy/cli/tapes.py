@@ -10,7 +10,6 @@ import click
 from vtspolicy.cli.control import told
 from vtspolicy.cli.filters import listed
 from vtspolicy.cli.options import (
-    Exit,
     Number,
     config_option,
     configured,
@@ -24,6 +23,7 @@ from vtspolicy.cli.tape_page import is_unproven, tape_name, tape_page, why_empti
 from vtspolicy.client import Client
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
+from vtspolicy.exit_codes import Exit
 from vtspolicy.records import plain
 from vtspolicy.suggest import did_you_mean
 from vtspolicy.tapes import Copy, Facts, Tape, TapeState, VaultFeatures

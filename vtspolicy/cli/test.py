@@ -7,9 +7,10 @@ from typing import Any, NoReturn
 import click
 
 from vtspolicy.cli.explain import load_site
-from vtspolicy.cli.options import Exit, give_up, json_option, print_json
+from vtspolicy.cli.options import give_up, json_option, print_json
 from vtspolicy.config.keys import DEFAULT_FILE, PREFIX
 from vtspolicy.config.problems import ConfigurationError, Problem
+from vtspolicy.exit_codes import Exit
 from vtspolicy.rules.case_file import read_cases
 from vtspolicy.rules.cases import Case, Report, Result, run_cases
 from vtspolicy.rules.junit import junit

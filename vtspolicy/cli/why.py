@@ -9,7 +9,6 @@ import click
 
 from vtspolicy.cli.job_table import history_table, job_table
 from vtspolicy.cli.options import (
-    Exit,
     Number,
     config_option,
     give_up,
@@ -19,6 +18,7 @@ from vtspolicy.cli.options import (
     reading,
 )
 from vtspolicy.cli.tables import Column, emit, instant, pairs, paragraph, table, width
+from vtspolicy.exit_codes import Exit
 from vtspolicy.grammar.caret import diagnose
 from vtspolicy.grammar.command import CommandError
 from vtspolicy.jobs import Job, Request, Transition
@@ -28,7 +28,7 @@ from vtspolicy.visible import visible
 JOBS = 20
 """Jobs of a request that are shown; `vtspolicy jobs --request N` lists all."""
 
-Trace = Mapping[str, Any]  # JSON: see vtspolicy.engine.commands.intake.why
+Trace = Mapping[str, Any]  # JSON: see vtspolicy.engine.commands.composing.why
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The display of a printing distributor becomes events (DOMAIN.md 3).
+"""The display of a printing distributor becomes events (docs/explanation/ems.md).
 
 One small state machine, `_line`, knows what a line does to the event that is open. Where only
 candidates are wanted, `_search` shows it only the lines that can matter; all others are never

@@ -59,6 +59,8 @@ class Event:
     action_id: str | None = None  # JSON only
     id: str | None = None  # JSON only: the sender's own id, repeated in every notice about it
     wire: str = "ems"  # the format it came in: ems, json, syslog, or plain for a bare command
+    replayed: bool = field(default=False, eq=False, repr=False)
+    # shown by a distributor that was started from an earlier time: a repeat of it is no news
     lengths: range = field(default=range(0), eq=False, repr=False)
     # how many bytes the text may have been sent with, as blanks at its end may be the display's;
     # empty if that is not known
@@ -99,7 +101,7 @@ class Event:
 
     @property
     def is_command(self) -> bool:
-        """Whether its text is meant as a command (DOMAIN.md 3: recognised by the text alone)."""
+        """Whether its text is meant as a command (which the text alone decides)."""
         return COMMAND_TEXT.match(self.command) is not None and not self.is_own_notice
 
     @property
@@ -144,8 +146,8 @@ Item = Event | Refusal | Acknowledgement
 def identity(host: str, event: Event) -> bytes | None:
     """Return the 32 bytes by which a repeated event is known, or None for a plain command.
 
-    Made of host, generation time, process, subsystem id, number and the whole text (DOMAIN.md 3,
-    our decision); the system's name is part of the process's.
+    Made of host, generation time, process, subsystem id, number and the whole text (our
+    own decision); the system's name is part of the process's.
     """
     if event.time is None:
         return None

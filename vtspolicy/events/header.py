@@ -2,7 +2,7 @@ r"""The first line of an event in a distributor's display: its header, and how i
 
     YY-MM-DD HH:MM:SS \SYSTEM.PROCESS OWNER.SUBSYSTEM.VERSION NUMBER text
 
-Fields are between blanks, in no fixed columns (DOMAIN.md 3).
+Fields are between blanks, in no fixed columns (docs/explanation/ems.md).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""One JSON object a line becomes an event (DESIGN.md 3).
+"""One JSON object a line becomes an event.
 
 Required: time system process ssid number text. Optional: user critical action_needed action_id id.
 `{"ack": 17}` or `{"ack": [17, 18]}` is the host's word that it has these notices.

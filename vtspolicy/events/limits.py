@@ -8,7 +8,7 @@ class Limits:
     """The longest things that are accepted, in bytes; NUL and BEL are not counted."""
 
     line: int = 8192  # a line of a display, a syslog message: without its line end
-    text: int = 4024  # the text of an event: no EMS event is longer (DOMAIN.md 3)
+    text: int = 4024  # the text of an event: no EMS event is longer
     json_line: int = 16384  # a JSON object: escapes make it longer than what it says
 
 

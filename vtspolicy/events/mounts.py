@@ -1,6 +1,6 @@
 """What a tape message says: the requests to mount a volume, and how they were closed.
 
-The forms are those of the table in DOMAIN.md 3. They are read from the left, word by word; the
+docs/explanation/ems.md has the table of their forms. They are read from the left, word by word; the
 comment at the end is its writer's own text and is never searched.
 """
 

@@ -4,7 +4,10 @@ from vtspolicy.events.event import Event
 
 
 def to_json(event: Event) -> dict[str, object]:
-    """Return the fields of DESIGN.md 7; those of the header are None for a plain command."""
+    """Return the fields that `vtspolicy decode` prints.
+
+    Those of the header are None for a plain command.
+    """
     return {
         "time": event.time.isoformat() if event.time else None,
         "system": event.system,

@@ -240,6 +240,8 @@ class RequestRecords(Part):
         first = int(self._sql.need("first_event", time_text(intake.event), intake.digest)[0])
         if self._sql.one("unfinished", first) is not None:
             raise BeingRecorded(first)
+        if intake.event.replayed:
+            return Recorded(request=first, duplicate=True)
         known = self.get(first)
         ended = known is not None and known.state is not RequestState.OPEN
         fields = present(
@@ -268,10 +270,8 @@ class RequestRecords(Part):
             number += 1
             end = _end(intake)
             requests.append(_request_row(intake, number, end))
-            begun = tuple(
-                self._job(intake, number, job + place, planned)
-                for place, planned in enumerate(intake.jobs, 1)
-            )
+            numbered = enumerate(intake.jobs, job + 1)
+            begun = tuple(self._job(intake, number, n, planned) for n, planned in numbered)
             jobs += map(self._job_row, begun)
             job += len(begun)
             recorded.append(Recorded(request=number, duplicate=False, jobs=begun))

@@ -5,8 +5,7 @@ from contextlib import suppress
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from vtspolicy.engine.commands.intake import Understood
-from vtspolicy.engine.commands.requests import BeingCancelled, answer
+from vtspolicy.engine.commands.about_request import AboutRequest
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job
@@ -23,7 +22,7 @@ TRIES = 10_000
 Each try waits for a flush, which the next slice of those jobs shares.
 """
 
-Decided = Understood | Intake
+Decided = AboutRequest | Intake
 """A command as the table has decided it, or one about a request: that needs the ledger."""
 
 Result = Recorded | Exception
@@ -37,7 +36,7 @@ def together(commands: Iterable[Decided]) -> Iterator[list[Decided]]:
     """
     some: list[Decided] = []
     for command in commands:
-        alone = isinstance(command, Understood) or is_large(command)
+        alone = isinstance(command, AboutRequest) or is_large(command)
         if some and (alone or len(some) == TOGETHER):
             yield some
             some = []
@@ -72,7 +71,7 @@ async def _record_one(ledger: EngineLedger, command: Decided, session: HostSessi
     """Record one command; wait where it is about one that is still being recorded."""
     for _ in range(TRIES):
         with suppress(BeingRecorded):
-            if isinstance(command, Understood):
+            if isinstance(command, AboutRequest):
                 return await _answer(ledger, command, session)
             if is_large(command):
                 return await _record_large(ledger, command, session)
@@ -80,10 +79,10 @@ async def _record_one(ledger: EngineLedger, command: Decided, session: HostSessi
     raise LedgerError("a command that this one repeats or names was not recorded in time")
 
 
-async def _answer(ledger: EngineLedger, command: Understood, session: HostSession) -> Recorded:
-    result = await ledger.write_for(session, answer, command)
-    while isinstance(result, BeingCancelled):
-        result = await ledger.write_for(session, answer, command, result)
+async def _answer(ledger: EngineLedger, command: AboutRequest, session: HostSession) -> Recorded:
+    result = await ledger.write_for(session, command.answer)
+    while isinstance(result, AboutRequest):
+        result = await ledger.write_for(session, result.answer)
     return result
 
 

@@ -42,6 +42,22 @@ class Step:
         """Whether the password is typed."""
         return self.send is not None and "{password}" in self.send
 
+    def problems(self) -> list[str]:
+        """Return what is wrong with it."""
+        found = []
+        try:
+            if re.search(f"(?:{self.expect})\\Z", "") is not None:
+                found.append("expect matches nothing, so it would be answered at once")
+        except re.error as error:
+            found.append(f"expect is not a regular expression: {error}")
+        if self.sends_password and "assword" not in self.expect and "ASSWORD" not in self.expect:
+            found.append("the password is sent only where expect names a password")
+        places = set(re.findall(r"\{(.*?)\}", self.send or "")) - {"user", "password"}
+        if places:
+            known = "{user} and {password}"
+            found.append(f"there is no {{{min(places)}}}; places are {known}")
+        return found
+
 
 @frozen(kw_only=True)
 class LoginDialogue:
@@ -51,35 +67,31 @@ class LoginDialogue:
     steps: tuple[Step, ...]
     refused: str  # a regular expression on what is shown if user or password is not accepted
 
+    @property
+    def sends_password(self) -> bool:
+        """Whether a password is typed in it."""
+        return any(step.sends_password for step in self.steps)
+
     def problems(self) -> list[str]:
         """Return what is wrong with it."""
+        found = [
+            f"step {number} of {self.name}: {problem}"
+            for number, step in enumerate(self.steps, 1)
+            for problem in step.problems()
+        ]
+        return found + self.problems_of_all()
+
+    def problems_of_all(self) -> list[str]:
+        """Return what is wrong with it as a whole."""
         found = []
-        for number, step in enumerate(self.steps, 1):
-            where = f"step {number} of {self.name}"
-            try:
-                if re.search(f"(?:{step.expect})\\Z", "") is not None:
-                    found.append(
-                        f"{where}: expect matches nothing, so it would be answered at once"
-                    )
-            except re.error as error:
-                found.append(f"{where}: expect is not a regular expression: {error}")
-            if (
-                step.sends_password
-                and "assword" not in step.expect
-                and "ASSWORD" not in step.expect
-            ):
-                found.append(f"{where}: the password is sent only where expect names a password")
-            places = set(re.findall(r"\{(.*?)\}", step.send or "")) - {"user", "password"}
-            if places:
-                known = "{user} and {password}"
-                found.append(f"{where}: there is no {{{min(places)}}}; places are {known}")
         ends = [step for step in self.steps if step.send is None]
         if ends != list(self.steps[-1:]) or self.steps[-1].optional:
             found.append(
                 f"{self.name}: the last step, and no other, expects a prompt and sends nothing"
             )
         try:
-            re.compile(self.refused)
+            if re.search(self.refused, "") is not None:
+                found.append(f"{self.name}: refused matches nothing, so all would be refused")
         except re.error as error:
             found.append(f"{self.name}: refused is not a regular expression: {error}")
         return found
@@ -193,11 +205,16 @@ class Login:
         """Seconds in which the host has to show what is expected now."""
         return self._dialogue.steps[self._at].within
 
+    @property
+    def prompt(self) -> str:
+        """The last line that the host shows."""
+        return self._shown.rpartition("\n")[2]
+
     def take(self, text: str) -> Answer | None:
         """Take what the host shows; return what to do, or None: wait for more."""
         self._shown = (self._shown + text)[-TAIL:]
         if self._has_sent_password and re.search(self._dialogue.refused, self._shown):
-            return Refused(f"the host did not accept {self._user}: {self._what_came()}")
+            return Refused(f"the host did not accept {self._user}: {self.what_came()}")
         step = self._reached()
         if step is None:
             return None
@@ -228,9 +245,9 @@ class Login:
     def timed_out(self) -> NoPrompt:
         """Return what to say when nothing more has come in time."""
         expected = " or ".join(visible(step.expect) for step in self._expected())
-        return NoPrompt(f"expected {expected} within {self.within:g} s; {self._what_came()}")
+        return NoPrompt(f"expected {expected} within {self.within:g} s; {self.what_came()}")
 
-    def _what_came(self) -> str:
+    def what_came(self) -> str:
         """Return the end of what the host has shown, visible and without the password."""
         shown = self._shown
         if self._password:

@@ -9,6 +9,7 @@ host's set of characters is not known.
 """
 
 import re
+from collections.abc import Sequence
 
 from vtspolicy.notices import Notice, text
 
@@ -43,6 +44,45 @@ SHORTEST = 150
 """Characters that a notice has to have room for: its word, all numbers before `ref`, and `ref`."""
 
 
+ROUTINE = "VTSREPLY"
+"""The routine of the host kit: it reads lines of text, and posts each as an event."""
+
+ROUTINE_PROMPT = "VTSREPLY>"
+"""The prompt at which a routine reads each line."""
+
+MOST_NUMBERS = 4
+"""Digits of a notice's number."""
+
+
+def routine_pattern(tacl: re.Pattern[str]) -> re.Pattern[str]:
+    """Return what matches the routine's prompt alone on the last line, or that of TACL."""
+    return re.compile(rf"(?:\A|\n) *{re.escape(ROUTINE_PROMPT)} *\Z|{tacl.pattern}")
+
+
+def is_template(reply: str) -> bool:
+    """Whether a notice is posted by a command of its own, and not by a routine that reads lines."""
+    return "{" in reply
+
+
+def check_reply(reply: str) -> None:
+    """Look whether notices can be posted so. Raises TemplateError."""
+    if is_template(reply):
+        parts = _parts(reply)
+        _room([each.replace("{number}", "0" * MOST_NUMBERS) for each in parts])
+    elif not reply.isprintable() or not reply.strip() or len(reply.encode()) > LINE_LIMIT:
+        raise TemplateError("a routine's line has 1 to 239 printable characters")
+
+
+def _room(frame: Sequence[str]) -> int:
+    """Return the bytes that are left for a text. Raises TemplateError."""
+    room = LINE_LIMIT - sum(len(each.encode()) for each in frame)
+    if room < SHORTEST:
+        raise TemplateError(
+            f"there is room for {max(room, 0)} characters of {{text}}, not {SHORTEST}"
+        )
+    return room
+
+
 def command_line(template: str, notice: Notice) -> str:
     """Return the line that posts a notice by a command of the site, in at most 239 bytes.
 
@@ -52,12 +92,26 @@ def command_line(template: str, notice: Notice) -> str:
     """
     before, behind = _parts(template)
     frame = [each.replace("{number}", str(notice.word.number)) for each in (before, behind)]
-    room = LINE_LIMIT - sum(len(each.encode()) for each in frame)
-    if room < SHORTEST:
-        raise TemplateError(
-            f"there is room for {max(room, 0)} characters of {{text}}, not {SHORTEST}"
-        )
+    room = _room(frame)
     return escaped(text(notice, limit=room, measure=lambda line: len(escaped(line)))).join(frame)
+
+
+_ESCAPES = re.compile(r"~(==|[\[\]{}|~])")
+
+
+def seen_as(posted: str) -> str:
+    """Return a text in the form in which it is compared with what a display shows.
+
+    Displays wrap at blanks, and what a host makes of other characters than ASCII is not known.
+    """
+    return re.sub(r"[^!-~]*[^ -~][^!-~]*", "?", " ".join(posted.split()))
+
+
+def posted_text(template: str, line: str, notice: Notice) -> str:
+    """Return the text that `line`, which `command_line` made, gives an event."""
+    before, behind = _parts(template)
+    frame = [each.replace("{number}", str(notice.word.number)) for each in (before, behind)]
+    return _ESCAPES.sub(r"\1", line[len(frame[0]) : len(line) - len(frame[1])])
 
 
 def _parts(template: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ not made for programs, and that a prompt comes instead of events when it does no
 """
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from attrs import frozen
@@ -29,6 +30,7 @@ KEPT = 2000
 
 _PLACES = ("{name}", "{filter}", "{time}")
 _HEADER = re.compile(rb"\s*\d\d-\d\d-\d\d\s+\d\d:\d\d:\d\d\s")
+_LAST_HEADER = re.compile(rb"(?s:.*)(?:\A|\n)[ \t]*(\d\d-\d\d-\d\d)[ \t]+(\d\d:\d\d:\d\d)[ \t]")
 
 
 class StartError(ValueError):
@@ -79,7 +81,7 @@ class Display:
     """What comes behind the start line: events, or a prompt.
 
     Lines are handed on whole; the last one, as long as it lacks its end, is kept back, because it
-    may be a prompt.
+    may be a prompt. One that is too long for that is handed on as it comes.
     """
 
     def __init__(self, *, prompt: str, sent: str) -> None:
@@ -92,19 +94,45 @@ class Display:
         self._sent = sent.encode()
         self._rest = b""
         self._before: list[str] = []  # lines before the first event
+        self._is_within = False  # the line that comes has begun to be handed on
         self.has_begun = False  # whether an event has come
+        self.last: datetime | None = None  # the time in the last header, as it is shown
 
     def take(self, data: bytes) -> bytes:
         """Take what came; return the lines that are events."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        events = []
-        for line in lines:
-            if not self.has_begun and not _HEADER.match(line):
-                self._note(line)
-                continue
-            self.has_begun = True
-            events.append(line + b"\n")
-        return b"".join(events)
+        lines, end, self._rest = (self._rest + data).rpartition(b"\n")
+        whole = lines + end
+        if whole and not self.has_begun:
+            whole = self._first(whole)
+        if whole:
+            self._is_within = False
+            self._note_time(whole)
+        if len(self._rest) > KEPT or self._is_within:
+            if self.has_begun:
+                self._is_within = True
+                whole, self._rest = whole + self._rest, b""
+            else:
+                self._rest = self._rest[-KEPT:]
+        return whole
+
+    def _first(self, whole: bytes) -> bytes:
+        """Return the lines from the first event on; those before it are noted."""
+        lines = whole.splitlines(keepends=True)
+        for number, line in enumerate(lines):
+            if _HEADER.match(line):
+                self.has_begun = True
+                return b"".join(lines[number:])
+            self._note(line)
+        return b""
+
+    def _note_time(self, whole: bytes) -> None:
+        found = _LAST_HEADER.match(whole)
+        if found is not None:
+            with suppress(ValueError):  # digits that are not a time
+                # Two digits of the year follow POSIX, and a display names no zone.
+                self.last = datetime.strptime(  # noqa: DTZ007
+                    f"{found[1].decode()} {found[2].decode()}", "%y-%m-%d %H:%M:%S"
+                )
 
     def _note(self, line: bytes) -> None:
         shown = visible(line.decode("utf-8", "replace")).strip()
@@ -119,6 +147,14 @@ class Display:
             return NotRunning("the distributor has ended: a prompt came")
         came = " / ".join(self._before)[:KEPT] or "nothing but a prompt came"
         return NotRunning(f"the distributor did not start: {came}")
+
+
+def prompt_pattern(prompt: str) -> re.Pattern[str]:
+    """Return what matches a prompt like this one, alone on the last line of a text.
+
+    Its number may be another.
+    """
+    return re.compile(rf"(?:\A|\n) *{_any_number(prompt.strip())} *\Z")
 
 
 def _any_number(prompt: str) -> str:

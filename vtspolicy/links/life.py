@@ -27,6 +27,7 @@ class LinkState(StrEnum):
 class Cause(StrEnum):
     """Why a link was lost."""
 
+    UNUSABLE = "unusable"  # a file of ours, as the key, cannot be used
     UNREACHABLE = "unreachable"  # the connection could not be made, or its host was not who it is
     REFUSED = "refused"  # the host did not accept user, password or key
     NO_PROMPT = "no prompt"  # an expected prompt did not come
@@ -177,10 +178,23 @@ class Link:
 
     def put_off(self, now: float, chance: float) -> "Link":
         """Return a lost link as it waits, or stopped if the host has refused it too often."""
-        if self.refusals >= MOST_REFUSALS:
+        if not self.may_log_on:
             return self.stopped(now)
         wait = back_off(self.failures, self.cause or Cause.ENDED, chance)
         return evolve(self, state=life(self.state).wait(), since=now, due=now + wait)
+
+    def refused(self, error: str) -> "Link":
+        """Return the link as its other session was refused, which logs on with the same secret."""
+        return evolve(self, refusals=self.refusals + 1, error=error, cause=Cause.REFUSED)
+
+    def accepted(self) -> "Link":
+        """Return the link as its other session was let in."""
+        return evolve(self, refusals=0)
+
+    @property
+    def may_log_on(self) -> bool:
+        """Whether another logon may be tried with this secret."""
+        return self.refusals < MOST_REFUSALS
 
     def stopped(self, now: float) -> "Link":
         """Return the link as it is stopped."""
