@@ -218,6 +218,20 @@ class Job:
     family: str | None = None  # of its request
 
 
+@frozen
+class WaitingJob:
+    """What the queue and the time-outs of waits have to know of a job: see Job."""
+
+    id: int
+    work: Work
+    lock: str | None
+    priority: int
+    due: float
+    created: float
+    attempt: int
+    started: float | None
+
+
 DOUBTED = "unknown"
 """In place of the boot, of an attempt that may have been made before all that the ledger knows.
 

@@ -12,15 +12,23 @@ from vtspolicy.changes import Change
 from vtspolicy.engine.commands import receiving, recording
 from vtspolicy.engine.commands.cancel import Cancel
 from vtspolicy.engine.commands.steps import Authorised
-from vtspolicy.engine.effects import PUT_AT_ONCE, Effects, EngineLedger
+from vtspolicy.engine.effects import PUT_AT_ONCE, Effects, EngineLedger, entry
 from vtspolicy.engine.jobs.recent import RecentJobs
+from vtspolicy.engine.jobs.wait_timeouts import end_of_wait
 from vtspolicy.events.event import Event, identity
 from vtspolicy.grammar import parse
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import BeingRecorded, Intake, LargeRequests, large_requests
+from vtspolicy.ledger import (
+    BeingRecorded,
+    Intake,
+    JobRecords,
+    LargeRequests,
+    Transaction,
+    large_requests,
+)
 from vtspolicy.notices import Word
 from vtspolicy.rules.decision import PlannedJob
-from vtspolicy.rules.work import Work
+from vtspolicy.rules.work import Limits, Work
 from vtspolicy.testing.ledger import MemoryLedger
 
 POOL = "VTSPolicy DSK 'archive /VAULT01/PAY ref=pool'"  # three tapes
@@ -221,7 +229,8 @@ def writes(turns, changes):
 
 def large(host="NSK1"):
     event = Event(text=POOL, time=datetime(2026, 11, 22), system="\\NSK1")  # noqa: DTZ001
-    planned = PlannedJob(work=Work(application="DSK", run=("true",)), values={}, lock=None)
+    work = Work(application="DSK", run=("true",), limits=Limits(waiting=30.0))
+    planned = PlannedJob(work=work, values={"path": "/x"}, lock="/x", priority=3)
     return Intake(
         event=event,
         host=host,
@@ -293,6 +302,21 @@ def test_a_cancel_between_slices_ends_all_jobs(writes, turns, changes, site, sli
     assert words.count(Word.CANCELLED) == 1
 
 
+def test_a_job_that_was_cancelled_between_slices_does_not_keep_the_rest(writes, turns):
+    recorded(writes, large())
+    for _ in range(3):
+        turns.turn()
+    tx = turns.inner.tx
+    turns.inner.write(JobRecords.cancel, 1, "operator alice", 2.0)
+    assert tx.jobs.counts()[JobState.CANCELLED] == 1
+
+    turns.inner.write(Transaction.begin_serving, now=3.0)
+
+    assert tx.requests.get(1) is None
+    assert set(tx.jobs.counts().values()) == {0}
+    assert tx.sql.connection.execute("SELECT count(*) FROM transitions").fetchone() == (0,)
+
+
 def test_an_operator_is_told_that_a_request_is_still_being_recorded(writes, turns):
     recorded(writes, large())
     turns.turn()
@@ -302,6 +326,22 @@ def test_an_operator_is_told_that_a_request_is_still_being_recorded(writes, turn
 
 
 # The queue
+
+
+def test_what_waits_is_read_for_a_start_as_it_was_recorded(turns, writes):
+    answers = recorded(writes, large())
+    while turns.waiting:
+        turns.turn()
+    jobs = answers[0].jobs
+    turns.inner.tx.jobs.start_attempt(jobs[1].id, 5.0)
+
+    first, last = turns.inner.tx.waiting.page(0, 10)
+
+    assert [first.id, last.id] == [jobs[0].id, jobs[2].id]
+    assert entry(first) == entry(jobs[0])
+    assert end_of_wait(first) == end_of_wait(jobs[0]) == 31.0
+    assert turns.inner.tx.waiting.page(first.id, 10) == [last]
+    assert turns.inner.tx.waiting.page(0, 1) == [first]
 
 
 class Queue:

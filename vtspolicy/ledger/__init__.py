@@ -34,6 +34,7 @@ from vtspolicy.ledger.sqlite.database_file import open_ledger, path_of
 from vtspolicy.ledger.tape_orders import TapeOrders
 from vtspolicy.ledger.tapes import TapeRecords
 from vtspolicy.ledger.transaction import Counts, Scope, Serving, Transaction
+from vtspolicy.ledger.waiting import WaitingJobs
 from vtspolicy.ledger.works import WorkRecords
 from vtspolicy.requests import Intake
 
@@ -80,6 +81,7 @@ __all__ = [
     "TapeOrders",
     "TapeRecords",
     "Transaction",
+    "WaitingJobs",
     "WorkRecords",
     "open_ledger",
     "path_of",

@@ -15,6 +15,7 @@ from vtspolicy.ledger.history import cancelled_by
 from vtspolicy.ledger.jobs import JobRecords
 from vtspolicy.ledger.part import Part
 from vtspolicy.ledger.requests import Recorded, RequestRecords
+from vtspolicy.ledger.retention import Retention
 from vtspolicy.ledger.statements import Statements
 from vtspolicy.requests import Intake
 from vtspolicy.rules.decision import PlannedJob
@@ -47,8 +48,10 @@ class LargeRequests(Part):
         *,
         requests: RequestRecords,
         jobs: JobRecords,
+        retention: Retention,
     ) -> None:
         super().__init__(sql, change)
+        self._retention = retention
         self._requests = requests
         self._jobs = jobs
 
@@ -76,8 +79,7 @@ class LargeRequests(Part):
         """Remove a request that is unfinished, its jobs and its event; False if it is not."""
         if not self.is_unfinished(request):
             return False
-        for query in ("remove_history_of", "remove_jobs_of", "remove_request", "remove_event"):
-            self._sql.do(query, request=request)
+        self._retention.remove([request])
         self._sql.do("end_unfinished", request=request)
         return True
 

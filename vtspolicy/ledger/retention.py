@@ -18,6 +18,18 @@ _OF_A_REQUEST = ("prune_attempts", "prune_jobs", "prune_notices", "prune_transit
 class Retention(Part):
     """Removes what is old."""
 
+    def remove(self, requests: Sequence[int]) -> None:
+        """Remove requests with all that is theirs, and their events."""
+        self._sql.do("allow_pruning")
+        for number in requests:
+            self._sql.do("uncount_jobs", request=number)
+            for query in _OF_A_REQUEST:
+                self._sql.do(query, request=number)
+            self._sql.do("forget_mounts_request", request=number)
+            self._sql.do("prune_request", id=number)
+            self._sql.do("prune_event", id=number)
+        self._sql.do("end_pruning")
+
     def prune(self, before: float, limit: int = 20, spared: Sequence[Between] = ()) -> int:
         """Remove up to `limit` requests that finished before `before`, with all that is theirs.
 
@@ -42,15 +54,7 @@ class Retention(Part):
             found.append(row.id)
             jobs += row.jobs
         if found:
-            self._sql.do("allow_pruning")
-            for number in found:
-                self._sql.do("uncount_jobs", request=number)
-                for query in _OF_A_REQUEST:
-                    self._sql.do(query, request=number)
-                self._sql.do("forget_mounts_request", request=number)
-                self._sql.do("prune_request", id=number)
-                self._sql.do("prune_event", id=number)
-            self._sql.do("end_pruning")
+            self.remove(found)
         mounts = self._sql.all("prune_mounts", before=before, spared=doubtful, limit=limit)
         for row in mounts:
             self._sql.do("prune_event", id=row.id)

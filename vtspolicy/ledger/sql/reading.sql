@@ -45,6 +45,10 @@ SELECT id FROM jobs WHERE repeats = :job ORDER BY id
 -- name: live_jobs
 SELECT {job_columns} FROM jobs WHERE finished IS NULL AND id > :after ORDER BY id LIMIT :limit
 
+-- name: waiting_jobs
+SELECT id, work, "lock", priority, due, created, attempt, started FROM jobs
+WHERE finished IS NULL AND state = 'waiting' AND id > :after ORDER BY id LIMIT :limit
+
 -- name: under_way
 SELECT attempts.job, attempts.started, attempts.released
 FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt

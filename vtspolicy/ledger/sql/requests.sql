@@ -62,18 +62,6 @@ DELETE FROM meta WHERE key = 'unfinished:' || :request
 -- name: unfinished
 SELECT key FROM meta WHERE key = 'unfinished:' || :request
 
--- name: remove_history_of
-DELETE FROM transitions WHERE request = :request
-
--- name: remove_jobs_of
-DELETE FROM jobs WHERE request = :request
-
--- name: remove_request
-DELETE FROM requests WHERE id = :request
-
--- name: remove_event
-DELETE FROM events WHERE id = :request
-
 -- name: record_transition
 INSERT INTO transitions (at, request, job, subject, before, after, cause, actor)
 VALUES (:at, :request, :job, :subject, :before, :after, :cause, :actor)
