@@ -135,6 +135,13 @@ class Control(Protocol):
         """Trust the clock as it is now; Refused if it is trusted. Answers {"at": its time}."""
         ...
 
+    def restart_link(self, host: str, actor: str, reason: str | None = None) -> Deferred[Told]:
+        """End the link to a dialled host and open it anew; one that is stopped is tried again.
+
+        UnknownThing if it is not dialled. Answers {"host": ...}.
+        """
+        ...
+
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger. Answers {"path": ...}."""
         ...
@@ -212,6 +219,9 @@ VERBS: Mapping[str, Verb] = {
         },
     ),
     "trust-clock": Verb(method="trust_clock", arguments=_WHY, logs=True),
+    "restart-link": Verb(
+        method="restart_link", arguments={"host": _TEXT, **_WHY}, logs=True, records=False
+    ),
     "backup": Verb(method="backup", arguments={"path": _TEXT}, logs=True, records=False),
 }
 """Every verb. They exist on the control socket only."""

@@ -129,6 +129,49 @@ ACTIONS: Mapping[str, Action] = {
         "address text",
         limited=True,
     ),
+    # links that this program opens
+    "link_up": Action("info", "a dialled host's display is read", "host endpoint", limited=True),
+    "link_down": Action(
+        "warn",
+        "a link to a dialled host is down, and is opened again in `seconds`",
+        "host cause seconds",
+        limited=True,
+    ),
+    "link_stopped": Action(
+        "error",
+        "a host has refused a password or key too often; an operator restarts the link",
+        "host cause",
+        limited=True,
+    ),
+    "link_restarted": Action("info", "an operator has a link opened anew", "host by why"),
+    "link_defect": Action("critical", "the program failed at a link to a dialled host", "host"),
+    "password_shown": Action(
+        "warn", "a host shows the password as it is typed", "host user", limited=True
+    ),
+    "mounts_missed": Action(
+        "info",
+        "the list of pending mounts of a dialled host shows what no event did",
+        "host count",
+        limited=True,
+    ),
+    "answer_failed": Action(
+        "warn",
+        "notices cannot be posted on a dialled host; tried again",
+        "host cause",
+        limited=True,
+    ),
+    "answer_unseen": Action(
+        "warn",
+        "notices were posted on a dialled host, whose display does not show them; posted again",
+        "host count",
+        limited=True,
+    ),
+    "answer_defect": Action(
+        "critical", "the program failed to post notices on a dialled host", "host"
+    ),
+    "resumption_unsaved": Action(
+        "error", "from when on dialled hosts show events again cannot be written", "cause"
+    ),
     "vanished": Action("warn", "a peer no longer answers, and its connection is ended", "address"),
     "not_recorded": Action("warn", "input came too late before a stop", "address why"),
     "receive_failed": Action("critical", "the program failed at a peer's input", "address"),

@@ -4,6 +4,7 @@ Label values come from the configuration, never from what a host sends.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,6 +18,7 @@ from prometheus_client import (
 from vtspolicy import __version__
 from vtspolicy.events.event import REFUSED
 from vtspolicy.jobs import ENDS, LIVE, Job, JobState
+from vtspolicy.links.life import LinkState
 from vtspolicy.notices import FINAL_WORDS, Word
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -101,12 +103,7 @@ class Metrics:
         self.notices_expired = self._counter(
             "notices_expired", "Notices given up: their host did not take them in time.", "host"
         )
-        self.connected = self._gauge("host_connected", "Connections of a host.", "host")
-        self.last_event = self._gauge(
-            "host_last_event_timestamp_seconds",
-            "When a host last sent anything; until then, since when it is configured here.",
-            "host",
-        )
+        self._make_those_of_links()
         self.tapes = self._gauge("tapes", "Virtual tapes by state.", "state")
         self.tapes_bytes = self._gauge("tapes_bytes", "Bytes that tapes take on disk.", "state")
         self.tapes_freed = self._gauge(
@@ -181,11 +178,42 @@ class Metrics:
         for result in MOUNT_RESULTS:
             self.mounts.labels(result)
 
+    def _make_those_of_links(self) -> None:
+        self.connected = self._gauge("host_connected", "Connections of a host.", "host")
+        self.last_event = self._gauge(
+            "host_last_event_timestamp_seconds",
+            "When a host last sent anything; until then, since when it is configured here.",
+            "host",
+        )
+        self.link_state = self._gauge(
+            "host_link_state",
+            "The state of the link to a dialled host: 1 for the one that it is in.",
+            "host",
+            "state",
+        )
+
     @property
     def of_configuration(self) -> tuple[Gauge, ...]:
         """The gauges of hosts and applications that the configuration names: it may change."""
         hosts = (self.notices_pending, self.notices_oldest, self.connected, self.last_event)
         return (*hosts, self.seats, self.seats_there, self.oldest_job)
+
+    def connection_refused(self, reason: str) -> None:
+        """Count a connection that was closed as it came."""
+        self.connections_refused.labels(reason).inc()
+
+    def tls_failed(self, listener: str) -> None:
+        """Count a connection to a listener that got through no handshake."""
+        self.tls_failures.labels(listener).inc()
+
+    def link_in(self, host: str, state: LinkState | None) -> None:
+        """Show the state of a dialled host's link; None: the host is not dialled any more."""
+        for each in LinkState:
+            if state is None:
+                with suppress(KeyError):
+                    self.link_state.remove(host, each.value)
+            else:
+                self.link_state.labels(host, each.value).set(each is state)
 
     def request_ended(self, word: Word) -> None:
         """A final notice was recorded, for any requester."""

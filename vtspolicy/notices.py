@@ -14,7 +14,8 @@ TEXT_LIMIT = 240
 
 KEYS = (
     *("req", "again", "jobs", "job", "ref", "family", "operation", "tape", "ok", "warn", "failed"),
-    *("rc", "attempt", "in", "secs", "pct", "notbefore", "column", "reason", "id"),
+    *("rc", "attempt", "in", "secs", "pct", "notbefore", "column", "reason"),
+    *("node", "id"),
 )
 """The keys of a notice in the order in which they are written; absent ones are left out."""
 
@@ -121,6 +122,7 @@ KEY_HELP: Mapping[str, str] = {
     "notbefore": "when the first of its jobs may start, where hours keep all of them waiting",
     "column": "where the mistake is, from 1, in the text as sent",
     "reason": "why; of several jobs, that of the first which ended in the worst way",
+    "node": "the server that answers, on a dialled host, which several may dial",
     "id": "the `id` of the JSON event, repeated",
 }
 """What each key says, for people."""
@@ -325,3 +327,8 @@ def _value(key: str, value: str | int) -> str | int:
     if key in NUMBERS and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
         return int(value)
     return value
+
+
+def present(**fields: str | int | None) -> dict[str, str | int]:
+    """Return the fields of a notice that have a value."""
+    return {key: value for key, value in fields.items() if value is not None}

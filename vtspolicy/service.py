@@ -26,9 +26,10 @@ from vtspolicy.config.model import Configuration
 from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.engine.assembly import Assembly, assemble, assemble_operator
 from vtspolicy.engine.operators.operating import Operator
-from vtspolicy.engine.policy import Policy
+from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.tapes.vault_threads import THREADS, VaultThreads
 from vtspolicy.grammar import load_vocabulary
+from vtspolicy.hosts.dial.dialer import Dialer, dialer_of
 from vtspolicy.hosts.expiry import expire
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.session import HostSession, SessionServices
@@ -99,6 +100,7 @@ class Service:
     engine: Assembly = field(init=False)
     sessions: Sessions = field(init=False)  # of all host links
     listeners: Listeners = field(init=False)
+    dialer: Dialer = field(init=False)
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
     operator: Operator = field(init=False)
@@ -116,16 +118,17 @@ class Service:
         configuration = self.policy.configuration
         self.ledger = SqliteLedger(path_of(configuration.ledger), self.reactor)
         runner = ProcessRunner(self.reactor, configuration.spool, output_limit=configuration.output)
+        in_force = PolicyInForce(self.policy)
         self.engine = assemble(
             clock=self.reactor,
-            policy=self.policy,
+            policy=in_force,
             ledger=self.ledger,
             runner=runner,
             metrics=self.metrics,
             steady=time.monotonic,
             trust=ClockTrust(wall=self.reactor.seconds, boot=boot_time, boot_id=boot_id()),
             threads=VaultThreads(
-                known=lambda: self.engine.vaults.roots,
+                known=in_force.vaults,
                 threads=Threads("disk", self.reactor, THREADS).ask,
             ),
         )
@@ -138,24 +141,28 @@ class Service:
         )
         self.sessions = Sessions(
             services=services,
-            hosts=lambda: tuple(self.engine.policy.current.configuration.hosts.values()),
+            hosts=in_force.hosts,
             on_count=self._count_session,
         )
         self.listeners = Listeners(
             sessions=self.sessions,
             limit=configuration.connections,
-            on_refused=lambda reason: self.metrics.connections_refused.labels(reason).inc(),
-            on_tls_failure=lambda endpoint: self.metrics.tls_failures.labels(endpoint).inc(),
+            on_refused=self.metrics.connection_refused,
+            on_tls_failure=self.metrics.tls_failed,
         )
         for listen in configuration.listen:
             if listen.clients is not None:
                 self.metrics.tls_failures.labels(listen.endpoint)
-        self.operator = assemble_operator(self.engine, sessions=self.sessions, reread=self.reread)
+        self.dialer = dialer_of(
+            self.reactor, services, self.sessions, configuration.spool, self.metrics.link_in
+        )
+        self.engine.policy.subscribe(lambda policy: self.dialer.renew(policy.configuration))
+        self.operator = assemble_operator(
+            self.engine, sessions=self.sessions, reread=self.reread, dialer=self.dialer
+        )
         self._control_loop = LoopingCall(self.look_after_control)
         self._certificates_loop = LoopingCall(self.warn_of_certificates)
-        self._housekeeping = LoopingCall(
-            lambda: Deferred.fromCoroutine(self.housekeeping()).addErrback(self._defect)
-        )
+        self._housekeeping = LoopingCall(self._keep_house)
 
     async def start(self) -> None:
         """Open the ledger, take up what was left, then open the doors."""
@@ -170,6 +177,7 @@ class Service:
             return
         self.operator.begin()
         await self.listeners.open(self.reactor, configuration.listen)
+        self.dialer.start(configuration)
         await self._open_web()
         self._know_certificates()
         if self._is_over():
@@ -333,13 +341,18 @@ class Service:
             await maybeDeferred(port.stopListening)
         if self.control is not None:
             await self.control.close()
+        self.dialer.call_no_more()
         await self.listeners.close()
         await self.sessions.close()
+        self.dialer.close()
         self.engine.wait_timeouts.close()
         await hung_up
         await self.ledger.close()
         if self._spool is not None:
             os.close(self._spool)
+
+    def _keep_house(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.housekeeping()).addErrback(self._defect)
 
     async def housekeeping(self) -> None:
         """Remove what is old, in small steps: notices, requests, folders of ended runs.

@@ -9,12 +9,25 @@ from vtspolicy.queue.protocol import Snapshot
 
 
 @frozen(kw_only=True)
+class LinkStatus:
+    """The link to a dialled host. Times are seconds since the epoch."""
+
+    state: str  # of vtspolicy.links.life.LinkState
+    since: float  # when it came into it
+    endpoint: str  # where the host is called
+    error: str = ""  # why it was lost the last time
+    due: float | None = None  # when it is opened again
+    last_event: float | None = None  # when its display last showed anything
+
+
+@frozen(kw_only=True)
 class HostStatus:
     """One configured host."""
 
     name: str
     connections: int = 0  # open now
     last_event: float | None = None  # when it last sent anything, seconds since the epoch
+    link: LinkStatus | None = None  # of a host that is dialled
 
 
 @frozen(kw_only=True)

@@ -26,7 +26,7 @@ def _tell_before_the_record() -> None:
     from vtspolicy.ledger import groups
     from vtspolicy.threads import Threads
 
-    verb: Any = groups._Verb
+    verb: Any = groups.Waiting
     work, fire = verb.work, verb.fire
 
     def work_and_fire(self: Any, tx: Any) -> None:
@@ -68,9 +68,9 @@ def _forget_claims() -> None:
 
 def _know_no_event_again() -> None:
     """Events lose their identity."""
-    from vtspolicy.engine.commands import intake
+    from vtspolicy.engine.commands import composing
 
-    intake.identity = lambda *_: None
+    composing.identity = lambda *_: None
 
 
 def _believe_that_notices_arrive() -> None:

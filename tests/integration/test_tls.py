@@ -34,7 +34,6 @@ from vtspolicy.hosts.listener import (
     _SessionFactory,
     server_endpoint,
 )
-from vtspolicy.hosts.peers import ConnectingPeer
 from vtspolicy.hosts.sessions import Sessions
 from vtspolicy.log_limit import PERIOD
 from vtspolicy.notices import Word, read_line
@@ -487,17 +486,16 @@ class Taken:
 
     def __init__(self, name):
         self.hosts = (Host(name=name),)
-        self.peer = ConnectingPeer(address="192.0.2.1")
 
 
 def test_a_door_whose_places_are_taken_begins_no_handshake(door):
-    door.doors.sessions.all.update(Taken(f"NSK{nth}") for nth in range(door.doors.limit))
+    door.doors.sessions.incoming.update(Taken(f"NSK{nth}") for nth in range(door.doors.limit))
     assert knock(door) is None
     assert door.refused == ["full"]
 
 
 def test_a_door_begins_a_handshake_where_a_host_has_several_places(door):
-    door.doors.sessions.all.update(Taken("NSK1") for _ in range(door.doors.limit))
+    door.doors.sessions.incoming.update(Taken("NSK1") for _ in range(door.doors.limit))
     assert knock(door) is not None
 
 

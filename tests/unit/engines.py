@@ -18,7 +18,7 @@ from twisted.logger import globalLogPublisher
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.control import Refused
 from vtspolicy.engine.assembly import assemble, assemble_operator
-from vtspolicy.engine.policy import Policy
+from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.grammar import load_vocabulary
 from vtspolicy.hosts.session import SessionServices
 from vtspolicy.jobs import JobState
@@ -294,7 +294,7 @@ class World:
         self.runner = self.runners(self.times, self.site.root / "spool", self.machine)
         self.engine = assemble(
             clock=self.times,
-            policy=self.site.reader,
+            policy=PolicyInForce(self.site.reader),
             ledger=self.ledger,
             runner=self.runner,
             metrics=self.metrics,

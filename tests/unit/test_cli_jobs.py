@@ -24,8 +24,8 @@ from vtspolicy.client import SOCKET, reachable
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Ending, Intake, JobRecords, RequestRecords, open_ledger
-from vtspolicy.ledger.file import open_file
 from vtspolicy.ledger.notices import Pending
+from vtspolicy.ledger.sqlite.database_file import open_file
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Why
 from vtspolicy.readable import duration
 from vtspolicy.records import plain

@@ -255,23 +255,26 @@ def test_a_configuration_that_nothing_can_reach_is_a_warning(site):
     assert "no command can arrive" in warning.message
 
 
-NOT_BUILT = {
-    "dial": ("[{host: NSK1, endpoint: 'tcp:host=10.0.0.9:port=23'}]", "configure `listen`"),
-}
+def test_a_host_that_is_dialled_is_one_from_which_commands_arrive(site):
+    text = (
+        "dial: {host: NSK1, endpoint: 'telnets:nsk1', user: VTS.EMS, password_file: nsk1.pw}\n"
+        "vaults: {VAULT01: @/VAULT01}\nsettle: 300ms\n"
+        "hosts: {NSK1: {systems: ['\\NSK1'], vaults: [VAULT01], families: [DSK]}}\n"
+    )
+    read = load_configuration(write(site, text))
+    assert not read.warnings
+    assert read.dial[0].password_file == site / "nsk1.pw"
 
 
-@pytest.mark.parametrize("key", NOT_BUILT)
-@pytest.mark.parametrize("way", ["file", "environment", "command line"])
-def test_what_is_not_built_is_refused_with_what_to_do_instead(site, key, way):
-    written, remedy = NOT_BUILT[key]
-    text = LISTEN + (f"{key}: {written}\n" if way == "file" else "")
-    options = {
-        "environment": {"environ": {f"VTSPOLICY_{key.upper()}": written}},
-        "command line": {"overrides": {key: written}},
-    }.get(way, {})
-    [problem] = problems_of(site, text, **options)
-    assert remedy in problem
-    assert "this version" in problem
+def test_a_password_that_others_can_read_is_refused(site):
+    (site / "nsk1.pw").chmod(0o644)
+    text = (
+        "dial: {host: NSK1, endpoint: 'telnets:nsk1', user: VTS.EMS, password_file: nsk1.pw}\n"
+        "hosts: {NSK1: {systems: ['\\NSK1']}}\n"
+    )
+    [problem] = problems_of(site, text)
+    assert problem.startswith("vtspolicy.yaml:1:")
+    assert "nsk1.pw holds a secret and can be read by others" in problem
 
 
 def test_a_ledger_in_postgresql_is_refused_without_its_password(site):

@@ -9,7 +9,7 @@ from test_nonstop_links import lines
 from twisted.internet.task import Clock
 
 from vtspolicy.events.decoder import decoder
-from vtspolicy.hosts.distributor import (
+from vtspolicy.links.distributor import (
     KEPT,
     PREPARATION,
     TEMPLATE,
@@ -18,7 +18,7 @@ from vtspolicy.hosts.distributor import (
     StartError,
     start_line,
 )
-from vtspolicy.hosts.login import DIALOGUES, LoggedOn, Login, Send
+from vtspolicy.links.login import DIALOGUES, LoggedOn, Login, Send
 from vtspolicy.testing.nonstop.filters import filter_tables
 from vtspolicy.testing.nonstop.system import VTS
 

@@ -2,6 +2,7 @@
 
 import pytest
 from engines import Site, World
+from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
 from vtspolicy.changes import NOTHING, Answered, Change
@@ -74,7 +75,12 @@ def parts():
 @pytest.fixture
 def effects(parts):
     return Effects(
-        outbox=parts, queue=parts, recent=RecentJobs(), runs=parts, watchers=[parts.changed]
+        clock=Clock(),
+        outbox=parts,
+        queue=parts,
+        recent=RecentJobs(),
+        runs=parts,
+        watchers=[parts.changed],
     )
 
 

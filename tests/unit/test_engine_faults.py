@@ -64,7 +64,7 @@ def writes_of(site):
 def test_the_night_without_faults_has_all_kinds_of_writes(site):
     world = World(site)
     play(world)
-    assert {"record_all", "answer", "start_attempt", "finish_attempt", "deliver"} <= set(
+    assert {"record", "answer", "start_attempt", "finish_attempt", "deliver"} <= set(
         world.ledger.verbs
     )
     world.end()

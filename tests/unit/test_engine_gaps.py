@@ -12,7 +12,7 @@ from engines import Fault, Site, World
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.commands import intake
+from vtspolicy.engine.commands import deciding
 from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.jobs import recent
 from vtspolicy.jobs import JobState, RequestState
@@ -225,14 +225,14 @@ def several(world, *texts):
 
 
 def test_a_command_that_cannot_be_decided_does_not_hold_back_those_beside_it(world, monkeypatch):
-    real = intake.settle
+    real = deciding.settle
 
     def settle(policy, located, now):
         if located.understood.command.family == "Erase":
             raise ZeroDivisionError("a defect")
         return real(policy, located, now)
 
-    monkeypatch.setattr(intake, "settle", settle)
+    monkeypatch.setattr(deciding, "settle", settle)
     several(
         world,
         "VTSPolicy DSK 'archive /VAULT01/PAY/P00000'",

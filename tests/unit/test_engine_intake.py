@@ -3,7 +3,8 @@
 import pytest
 from engines import Site
 
-from vtspolicy.engine.commands.intake import Unheard, understand
+from vtspolicy.engine.commands.authorising import understand
+from vtspolicy.engine.commands.steps import Unheard
 from vtspolicy.events.event import Event
 
 

@@ -6,7 +6,7 @@ import pytest
 from engines import Site, World
 from twisted.logger import globalLogPublisher
 
-from vtspolicy.engine.commands import intake
+from vtspolicy.engine.commands import authorising
 from vtspolicy.events.decoder import decoder
 
 HEADER = b"26-11-22 02:14:09 \\NSK1.$ZBAT SITE.BACKUP.A01 001234 "
@@ -253,7 +253,7 @@ def test_a_list_of_tapes_that_was_cut_at_102_bytes_is_taken_with_a_warning(
     reading = decoder(wire)
     (event,) = reading.feed(data) + reading.close()
 
-    command = intake._parse(event, world.site.reader.vocabulary)
+    command = authorising._parse(event, world.site.reader.vocabulary)
 
     assert any("102 bytes" in warning for warning in command.warnings) == warns
 

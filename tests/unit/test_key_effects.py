@@ -13,6 +13,7 @@ TESTS = Path(__file__).parents[1]
 
 EFFECTS = """
 configuration:
+dial            unit/test_dial_links.py::test_a_reload_changes_only_links_whose_settings_changed
 node            unit/test_rules_commands.py::test_a_command_for_another_server_is_not_explained_as_if_it_ran_here
 listen          unit/test_config_load.py::test_a_configuration_that_nothing_can_reach_is_a_warning
 ledger          acceptance/test_new_user.py::test_a_server_that_cannot_start_says_why_in_one_line
@@ -42,6 +43,29 @@ plain           unit/test_events_ems.py::test_among_headers_a_plain_command_is_r
 key             integration/test_tls.py::test_a_host_is_known_by_the_name_in_its_certificate
 cert            integration/test_tls.py::test_send_speaks_tls
 clients         integration/test_tls.py::test_a_certificate_of_another_authority_does_not_do
+dial:
+host            unit/test_config_dial.py::test_what_is_wrong_is_told_with_its_place
+endpoint        unit/test_config_dial.py::test_an_endpoint_names_host_and_port
+protocol        unit/test_dial_links.py::test_a_command_of_the_host_is_carried_out_and_answered_there
+user            unit/test_dial_conversation.py::test_a_key_lets_in_without_a_password
+password_file   unit/test_dial_conversation.py::test_a_wrong_password_is_tried_once_and_never_shown
+key_file        unit/test_dial_conversation.py::test_a_key_that_the_host_does_not_know_is_refused
+known_hosts     unit/test_dial_conversation.py::test_a_changed_host_key_is_refused_with_its_fingerprint
+command         unit/test_dial_conversation.py::test_a_command_is_run_in_the_place_of_the_subsystem
+authority       integration/test_dialling.py::test_a_certificate_of_another_authority_is_refused
+login           unit/test_dial_conversation.py::test_every_dialogue_gets_in_over_a_connection
+refused         unit/test_config_dial.py::test_what_the_host_says_when_it_refuses_can_be_changed_alone
+process         unit/test_dial_links.py::test_the_distributor_has_the_name_and_filters_of_the_settings
+filters         unit/test_dial_links.py::test_the_distributor_has_the_name_and_filters_of_the_settings
+distributor     unit/test_dial_links.py::test_a_distributor_that_does_not_start_is_told_and_tried_again
+overlap         unit/test_dial_links.py::test_a_display_begins_again_before_the_last_event
+reply           unit/test_dial_links.py::test_answers_are_posted_by_a_command_of_the_site
+poll            unit/test_dial_mounts.py::test_a_mount_that_no_event_has_told_is_found_in_the_list
+login:
+expect          unit/test_config_dial.py::test_a_site_writes_its_own_dialogue
+send            unit/test_config_dial.py::test_a_site_writes_its_own_dialogue
+within          unit/test_config_dial.py::test_a_site_writes_its_own_dialogue
+optional        unit/test_config_dial.py::test_a_site_writes_its_own_dialogue
 console:
 endpoint        acceptance/test_console.py::test_with_tls_the_cookie_is_for_this_server_alone
 key             acceptance/test_console.py::test_with_tls_the_cookie_is_for_this_server_alone

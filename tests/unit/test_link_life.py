@@ -5,7 +5,7 @@ from automat import NoTransition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtspolicy.hosts.link_life import (
+from vtspolicy.links.life import (
     LONGEST,
     MOST_REFUSALS,
     REFUSED_WAIT,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_terminals import Typist, logged_on, system
 
-from vtspolicy.hosts.login import (
+from vtspolicy.links.login import (
     DIALOGUES,
     SHOWN,
     TAIL,

@@ -12,6 +12,7 @@ from twisted.logger import globalLogPublisher
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.clocks import bear_steps
 from vtspolicy.engine.assembly import assemble, assemble_operator
+from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.hosts.certificates import Validity
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import History, NoticeRecords
@@ -97,7 +98,7 @@ def serve(world, monkeypatch):
         service.ledger = world.ledger
         service.engine = assemble(
             clock=world.clock,
-            policy=world.site.reader,
+            policy=PolicyInForce(world.site.reader),
             ledger=world.ledger,
             runner=FakeRunner(world.clock, world.site.root / "spool", world.machine),
             metrics=service.metrics,

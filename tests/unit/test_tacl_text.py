@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_terminals import logged_on
 
-from vtspolicy.hosts.tacl_text import (
+from vtspolicy.links.tacl_text import (
     LINE_LIMIT,
     TemplateError,
     command_line,

@@ -11,8 +11,8 @@ from vtspolicy.engine.jobs.wait_timeouts import WaitTimeouts
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Ending, JobRecords, RequestRecords
-from vtspolicy.ledger.requests import Intake
 from vtspolicy.notices import Word
+from vtspolicy.requests import Intake
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Limits, Work
 from vtspolicy.testing.clock import TestClock
@@ -51,6 +51,7 @@ class Ground:
         self.wait_timeouts = WaitTimeouts(clock=self.clock, ledger=written)
         self.changes = []
         effects = Effects(
+            clock=self.clock,
             outbox=self.outbox,
             queue=self.queue,
             recent=RecentJobs(),

@@ -33,6 +33,7 @@ COMMANDS = {
     "drain": ("control", "finish what runs and take nothing new"),
     "reload": ("control", "take new rules, if they and their tests are right"),
     "release-lock": ("control", "take a lock from a job that will not give it back"),
+    "restart-link": ("control", "open the link to a dialled host anew"),
     "trust-clock": ("control", "trust the clock again after it was set"),
     "passwd": ("passwd", "print the entry of a person who may sign in to the console"),
     "backup-ledger": ("ledger", "make a consistent copy of the ledger while the server runs"),

@@ -1,6 +1,5 @@
 """Commands that change something in a running server, over its control socket."""
 
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -141,7 +140,7 @@ def _live_jobs(configuration: Configuration, request: int) -> int:
         with open_ledger(configuration.ledger, readonly=True) as tx:
             found = tx.requests.get(request)
             return found.live if found is not None else 0
-    except (LedgerError, sqlite3.Error, OSError):
+    except (LedgerError, OSError):
         return 0
 
 
@@ -240,6 +239,25 @@ def release_lock(*, config: Path, as_json: bool, lock: str, reason: str | None) 
         emit(f"{visible(lock)} is free")
     else:
         give_up(f"no job holds {visible(lock)}", Exit.FAILED)
+
+
+@click.command("restart-link")
+@config_option
+@json_option
+@click.argument("host")
+@reason_option
+def restart_link(*, config: Path, as_json: bool, host: str, reason: str | None) -> None:
+    """End the link to a dialled HOST, and open it anew.
+
+    A link that is stopped, because the host has refused its password or key too often, is tried
+    once more. `vtspolicy status` shows the links.
+    """
+    client = _client(config)
+    answer = told(lambda: client.post("restart-link", host=host, **because(reason)))
+    if as_json:
+        print_json(dict(answer))
+        return
+    emit(f"the link to {visible(host)} is opened anew")
 
 
 @click.command("trust-clock")

@@ -1,7 +1,6 @@
 """`vtspolicy explain`: what the rules would do with a command, and why."""
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -22,7 +21,6 @@ from vtspolicy.config.problems import ConfigurationError
 from vtspolicy.events.event import Event
 from vtspolicy.exit_codes import Exit
 from vtspolicy.grammar import (
-    VERBS_ON_REQUESTS,
     Command,
     CommandError,
     Target,
@@ -202,7 +200,9 @@ def _refusal(site: Site, text: str, around: Circumstances) -> tuple[str, str] | 
     if site.configuration is None:
         return None
     # Not needed for a newcomer's first trial, which has no configuration.
-    from vtspolicy.engine.commands import intake  # noqa: PLC0415
+    from vtspolicy.engine.commands.about_request import AboutRequest  # noqa: PLC0415
+    from vtspolicy.engine.commands.authorising import understand  # noqa: PLC0415
+    from vtspolicy.engine.commands.steps import Authorised, Elsewhere, Unheard  # noqa: PLC0415
     from vtspolicy.engine.policy import Policy  # noqa: PLC0415
     from vtspolicy.engine.tapes.cleanup import OURSELVES  # noqa: PLC0415
 
@@ -213,18 +213,18 @@ def _refusal(site: Site, text: str, around: Circumstances) -> tuple[str, str] | 
         table=site.table,
     )
     event = Event(text=text, system=around.system if around.host is not None else None)
-    understood = intake.understand(policy, event, hosts=(known,), address="", received=0.0)
-    if isinstance(understood, intake.Elsewhere):
+    understood = understand(policy, event, hosts=(known,), address="", received=0.0)
+    if isinstance(understood, Elsewhere):
         return "elsewhere", f"it is for {understood.server}, and this is {around.node}"
-    if isinstance(understood, intake.Unheard):
+    if isinstance(understood, Unheard):
         return "denied", understood.reason
-    if not isinstance(understood, intake.Understood):
+    if isinstance(understood, AboutRequest):
+        return "answered", "by the server itself, without the rules"
+    if not isinstance(understood, Authorised):
         reason = understood.reason or ""
         if understood.state is RequestState.REJECTED:
             raise CommandError(column=int(understood.fields["column"]), message=reason)
         return "denied", reason
-    if understood.command.operation in VERBS_ON_REQUESTS:
-        return "answered", "by the server itself, without the rules"
     denial = why_not_tapes(known, around.tapes)
     return ("denied", denial) if denial is not None else None
 
@@ -274,7 +274,7 @@ def _known(configuration: Configuration, tapes: tuple[Tape, ...]) -> tuple[tuple
                 for tape in known(tx, tapes, now)
             )
             return facts, "tapes as their files and the ledger say now"
-    except (LedgerError, sqlite3.Error, OSError, ValueError) as error:
+    except (LedgerError, OSError, ValueError) as error:
         note = f"tapes as their files are now; without a ledger, copies are not known ({error})"
         return tuple(Facts(tape=tape) for tape in tapes), note
 

@@ -133,8 +133,9 @@ def _leave_out_tls(configuration: Configuration) -> None:
     """Keep OpenSSL, a quarter of an idle server's memory, from a server without any TLS.
 
     Twisted loads it wherever it is installed, and does without it where it is not. A reload opens
-    no doors, so that what is not needed now will not be.
+    no doors; a link with TLS that it adds says that the server has to be restarted.
     """
     endpoints = [each.endpoint for each in configuration.doors.values()]
-    if not any(kind_of(each) == "tls" for each in endpoints):
+    endpoints += [each.endpoint for each in configuration.dial]
+    if not any(kind_of(each) in {"tls", "telnets"} for each in endpoints):
         sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]  # None: not to be had

@@ -18,7 +18,7 @@ from vtspolicy.ledger.transaction import Counts
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place
 from vtspolicy.readable import duration, size
 from vtspolicy.records import job_row, plain, typed
-from vtspolicy.status import ClockStatus, HostStatus, RefusedReload, Status
+from vtspolicy.status import ClockStatus, HostStatus, LinkStatus, RefusedReload, Status
 from vtspolicy.visible import visible
 
 LIVE = 20
@@ -95,6 +95,8 @@ def _sections(status: Status) -> list[str]:
     sections = [_heading(status)]
     if status.hosts or status.pending:
         sections.append(_hosts(status.hosts, status.pending, status.at))
+    if any(host.link for host in status.hosts):
+        sections.append(_links(status.hosts, status.at))
     if status.queue.applications:
         sections.append(_applications(status.queue.applications, status.at))
     if status.queue.locks:
@@ -174,6 +176,27 @@ def _hosts(hosts: Sequence[HostStatus], pending: Sequence[Pending], at: float) -
         )
 
     return table(columns, (row(name) for name in dict.fromkeys([*known, *waiting])))
+
+
+def _links(hosts: Sequence[HostStatus], at: float) -> str:
+    columns = (
+        Column("link to", gives=True),
+        Column("state"),
+        Column("for", right=True),
+        Column("again in", right=True, needs=70),
+        Column("lost because", gives=True),
+    )
+
+    def row(name: str, link: LinkStatus) -> tuple[object, ...]:
+        return (
+            name,
+            link.state,
+            duration(at - link.since),
+            duration(max(link.due - at, 0)) if link.due is not None else None,
+            link.error or None,
+        )
+
+    return table(columns, (row(host.name, host.link) for host in hosts if host.link))
 
 
 def _applications(applications: Sequence[ApplicationUse], at: float) -> str:

@@ -28,7 +28,7 @@ from vtspolicy.visible import visible
 JOBS = 20
 """Jobs of a request that are shown; `vtspolicy jobs --request N` lists all."""
 
-Trace = Mapping[str, Any]  # JSON: see vtspolicy.engine.commands.intake.why
+Trace = Mapping[str, Any]  # JSON: see vtspolicy.engine.commands.composing.why
 
 
 @click.command()

@@ -20,9 +20,16 @@ _SERVERS = {
 LOCAL = "local"
 """The peer at the other end of a UNIX socket, which has no address."""
 
+_CLIENTS = {
+    "tcp": ("host", "port", "timeout", "bindAddress"),
+    "tls": ("host", "port", "timeout", "bindAddress", "trustRoots", "endpoint"),
+    "unix": ("path", "timeout", "lockfile"),
+}
+
 _VALUES = {
     "port": (r"[0-9]{1,5}", "a number from 0 to 65535; 0 takes a free one"),
     "backlog": (r"[1-9][0-9]{0,4}", "a number from 1 to 65535"),
+    "timeout": (r"[0-9]{1,5}", "a number of seconds"),
     "mode": (r"[0-7]{1,4}", "up to four digits from 0 to 7, as in mode=600"),
     "lockfile": (r"[01]", "0 or 1"),
     "domain": (r"INET|INET6|UNIX", "INET, INET6 or UNIX"),
@@ -36,6 +43,44 @@ MAPPED = 96
 
 SERVER_KINDS = tuple(_SERVERS)
 """The kinds of doors that a listener can be."""
+
+CLIENT_KINDS = tuple(_CLIENTS)
+"""The kinds of endpoints at which another machine can be called."""
+
+
+def why_no_client(endpoint: str) -> tuple[str, str] | None:
+    """Return what is wrong with a client endpoint and the remedy, or None."""
+    return _why_not(
+        endpoint,
+        _CLIENTS,
+        needed=("host", "port", "path"),
+        sample="tcp:host=10.0.0.9:port=23",
+    )
+
+
+def host_and_port(written: str, port: int) -> tuple[str, int] | None:
+    """Return the parts of `HOST` or `HOST:PORT`; None if it is neither.
+
+    `port` is taken where none is written. An address of IPv6 stands in brackets: `[::1]:22`.
+    """
+    match = re.fullmatch(
+        r"(?:\[(?P<address>[0-9A-Fa-f:.%a-z]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?",
+        written,
+    )
+    if match is None:
+        return None
+    number = int(match["port"] or port)
+    return (match["address"] or match["name"], number) if 0 < number <= MOST else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as an endpoint names it, is this machine."""
+    from ipaddress import ip_address  # noqa: PLC0415 - slow; only files need it
+
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def why_no_server(endpoint: str, kinds: Collection[str] = SERVER_KINDS) -> tuple[str, str] | None:
@@ -68,18 +113,18 @@ def network_of(peer: str) -> "IPv4Network | IPv6Network":
 
 def reaches_beyond(endpoint: str) -> bool:
     """Whether other machines can reach a server endpoint, as far as its form shows."""
-    from ipaddress import ip_address  # noqa: PLC0415 - slow; only files need it
-
     kind = kind_of(endpoint)
     if kind not in {"tcp", "tcp6", "tls"}:
         return False
     (_, *given), named = split(endpoint)
     values = {**dict(zip(_SERVERS[kind], given, strict=False)), **dict(named)}
-    interface = values.get("interface", "")
-    try:
-        return not ip_address(interface.partition("%")[0]).is_loopback
-    except ValueError:
-        return interface != "localhost"
+    return not is_loopback(values.get("interface", ""))
+
+
+def client_values(endpoint: str) -> dict[str, str]:
+    """Return the parts of a client endpoint that is right in its form, by their names."""
+    (kind, *given), named = split(endpoint)
+    return {**dict(zip(_CLIENTS[kind], given, strict=False)), **dict(named)}
 
 
 def kind_of(endpoint: str) -> str:

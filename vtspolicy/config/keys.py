@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from vtspolicy.config import reading
+from vtspolicy.config.dial_keys import DIAL, STEP
 from vtspolicy.config.endpoints import (
     LOCAL,
     SERVER_KINDS,
@@ -276,6 +277,14 @@ KEYS = keys_of(
         help="where hosts connect",
     ),
     Key(
+        name="dial",
+        read=reading.items(reading.section_of(DIAL, "a link"), single=True),
+        type="a list of links",
+        default=(),
+        default_text="none",
+        help="the hosts that this server calls; one link to each",
+    ),
+    Key(
         name="ledger",
         read=_ledger,
         type="a URL",
@@ -425,14 +434,6 @@ KEYS = keys_of(
 )
 """The keys of the configuration file."""
 
-NOT_BUILT: Mapping[str, tuple[str, str]] = {
-    "dial": (
-        "this version does not call hosts",
-        "hosts connect to this server: configure `listen`",
-    ),
-}
-"""Keys of later versions: that they have no effect, and what to do instead."""
-
 NO_KEYS = frozenset({"CONFIG"})
 """Environment variables with the prefix that are not keys: the command line reads them."""
 
@@ -474,6 +475,8 @@ def option_table() -> tuple[Option, ...]:
 SECTIONS: Mapping[str, Mapping[str, Key]] = {
     "": KEYS,
     "listen": LISTEN,
+    "dial": DIAL,
+    "login": STEP,
     "console": CONSOLE,
     "vaults": VAULT,
     "hosts": HOST,

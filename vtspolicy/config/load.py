@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
+from vtspolicy.config.dial import DialLoader
 from vtspolicy.config.endpoints import kind_of, reaches_beyond
 from vtspolicy.config.keys import (
     CONSOLE,
@@ -15,7 +16,6 @@ from vtspolicy.config.keys import (
     HOST,
     KEYS,
     NO_KEYS,
-    NOT_BUILT,
     PREFIX,
     VAULT,
 )
@@ -89,22 +89,11 @@ def read_configuration(
     place = Place(file=str(path))
     if isinstance(root, Table) or root is None:
         root = Table(place=place, entries={**(root.entries if root else {}), **changed})
-    root = _without_the_unbuilt(root, findings)
     read = section(root, KEYS, findings, what="the configuration", place=place)
     loader = _Loader(read, Path(path).absolute().parent, frozenset(changed), findings)
     loader.absent_vaults = absent_vaults
     configuration = loader.make(str(path))
     return evolve(configuration, warnings=findings.problems), findings
-
-
-def _without_the_unbuilt(root: Node, findings: Findings) -> Node:
-    """Refuse the keys of later versions: what is accepted has an effect."""
-    if not isinstance(root, Table):
-        return root
-    for key in NOT_BUILT.keys() & root.entries.keys():
-        findings.add(root.entries[key].key, *NOT_BUILT[key])
-    kept = {name: each for name, each in root.entries.items() if name not in NOT_BUILT}
-    return evolve(root, entries=kept)
 
 
 def _overridden(
@@ -125,9 +114,6 @@ def _overridden(
     changed: dict[str, Entry] = {}
     for key, file, value, is_variable in given:
         place = Place(file=file)
-        if key in NOT_BUILT:
-            findings.add(place, *NOT_BUILT[key])
-            continue
         if key not in KEYS:
             message = f'the configuration has no key "{key}"'
             findings.add(place, message, did_you_mean(key, KEYS), warning=is_variable)
@@ -171,7 +157,7 @@ class _Loader:
         vaults, vaults_without = self._vaults()
         hosts = self._hosts(vaults)
         listen = tuple(self._listen(each) for each in read["listen"])
-        if "listen" not in read.given:
+        if not read.given & {"listen", "dial"}:
             self.findings.add(
                 read.table.place,
                 "no listener is configured, so no command can arrive",
@@ -180,9 +166,13 @@ class _Loader:
             )
         self._without_effect(listen)
         rules = self._files("rules")
+        dial = DialLoader(self.findings, self._file_of_link, self.read["hosts"]).make(
+            self.read["dial"]
+        )
         console = self._console()
         return Configuration(
             file=file,
+            dial=dial,
             node=read["node"] or socket.gethostname(),
             listen=listen,
             ledger=self._ledger(),
@@ -229,7 +219,8 @@ class _Loader:
         if self.read["web_names"] and self.read["web"] is None:
             place = self.read.key_place("web_names")
             self.findings.add(place, "web_names has no effect without web", warning=True)
-        if "settle" in self.read.given and listen and all(each.format == "json" for each in listen):
+        takes_displays = self.read["dial"] or not all(each.format == "json" for each in listen)
+        if "settle" in self.read.given and listen and not takes_displays:
             message = "settle has no effect: no listener takes displays, or syslog"
             self.findings.add(self.read.key_place("settle"), message, warning=True)
         for read, each in zip(self.read["listen"], listen, strict=True):
@@ -260,6 +251,9 @@ class _Loader:
         except OSError as error:
             self.findings.add(node, f"{path} cannot be used: {error.strerror}")
         return path
+
+    def _file_of_link(self, node: Node | Place, written: str, secret: bool) -> Path:
+        return self._file("dial", node, written, secret=secret)
 
     def _files(self, key: str) -> tuple[Path, ...]:
         found = []

@@ -6,9 +6,11 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from vtspolicy.config.endpoints import client_values, is_loopback, kind_of
 from vtspolicy.config.people import Person
 from vtspolicy.config.positions import Place
 from vtspolicy.config.problems import Problem
+from vtspolicy.links.login import LoginDialogue
 
 Format = Literal["auto", "ems", "json", "syslog"]
 
@@ -24,6 +26,37 @@ class Listen:
     key: Path | None = None  # tls: the server's key (PEM)
     cert: Path | None = None  # tls: the server's certificate (PEM)
     clients: Path | None = None  # tls: the authority that must have signed the hosts' certificates
+
+
+@frozen(kw_only=True)
+class Dial:
+    """One link that this program opens to a host."""
+
+    host: str  # the name of a configured host
+    endpoint: str  # as written
+    protocol: Literal["ssh", "telnet", "telnets", "lines"]  # what is spoken on it
+    address: tuple[str, int] | None = None  # host and port; None: a Twisted client endpoint
+    user: str
+    password_file: Path | None = None  # its first line; read at each logon
+    key_file: Path | None = None  # ssh: the user's private key
+    known_hosts: Path | None = None  # ssh: keys of hosts, as OpenSSH keeps them
+    command: str | None = None  # ssh: run instead of the subsystem `tacl`
+    authority: Path | None = None  # telnets: who has signed the host's certificate (PEM)
+    login: LoginDialogue
+    process: str | None = None  # the distributor's name; None: the host takes one
+    filters: tuple[str, ...] = ()  # of the distributor
+    distributor: str  # the template of its line
+    overlap: float  # seconds before the last event that are shown again
+    reply: str  # the routine or the template that posts a notice
+    poll: float = 600.0  # seconds between looks at the host's pending mounts; 0 is never
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what crosses the link could be read on its way."""
+        if self.protocol in {"ssh", "telnets"} or kind_of(self.endpoint) in {"tls", "unix"}:
+            return False
+        host = self.address[0] if self.address else client_values(self.endpoint).get("host", "")
+        return not is_loopback(host)
 
 
 @frozen(kw_only=True)
@@ -64,6 +97,7 @@ class Configuration:
     file: str  # where it was read from
     node: str  # this machine's name, compared with `s=`
     listen: tuple[Listen, ...]
+    dial: tuple[Dial, ...] = ()  # one for each host that is called
     ledger: str  # sqlite:///...
     spool: Path  # one folder per run
     control_group: str | None = None  # whose members may use the control socket

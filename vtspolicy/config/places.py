@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from vtspolicy.config.keys import KEYS, NOT_BUILT, PREFIX
+from vtspolicy.config.keys import KEYS, PREFIX
 from vtspolicy.config.load import load_configuration
 from vtspolicy.config.model import Configuration
 from vtspolicy.config.positions import read_bounded
@@ -65,6 +65,6 @@ def _key_of(line: str) -> str | None:
 
 def _all_known(lines: list[str], keys: list[str | None]) -> bool:
     return all(
-        key in KEYS or key in NOT_BUILT if key else _BESIDE.match(line) is not None
+        key in KEYS if key else _BESIDE.match(line) is not None
         for line, key in zip(lines, keys, strict=True)
     )

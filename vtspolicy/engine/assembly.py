@@ -27,6 +27,7 @@ from vtspolicy.engine.operators.drain import Drain
 from vtspolicy.engine.operators.gauges import Gauges, Open
 from vtspolicy.engine.operators.job_orders import JobOrders
 from vtspolicy.engine.operators.ledger_copies import LedgerCopies
+from vtspolicy.engine.operators.link_orders import LinkOrders
 from vtspolicy.engine.operators.noting import Notes
 from vtspolicy.engine.operators.operating import Operator
 from vtspolicy.engine.operators.reloading import Reloading, Renewed
@@ -40,6 +41,7 @@ from vtspolicy.engine.tapes.leftovers import put_right
 from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.engine.tapes.proving import Proving
 from vtspolicy.events.event import Item
+from vtspolicy.hosts.dial.dialer import Dialer
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.ledger import Ledger, NoticeRecords
@@ -148,7 +150,7 @@ class LedgerStore:
 def assemble(
     *,
     clock: IReactorTime,
-    policy: Policy,
+    policy: PolicyInForce,
     ledger: Ledger,
     runner: Runner,
     metrics: Metrics,
@@ -161,8 +163,7 @@ def assemble(
     `steady` is a monotonic clock, and `trust` compares another one with `clock`. Without them
     `clock` itself is taken as monotonic.
     """
-    configuration = policy.configuration
-    in_force = PolicyInForce(policy)
+    configuration = policy.current.configuration
     written = EngineLedger(ledger)
     outbox = Outbox(clock, LedgerStore(written, clock))
     journal = Journal(clock=clock, limit=LogLimit(clock))
@@ -180,7 +181,7 @@ def assemble(
         threads=threads,
         programs=programs,
         metrics=metrics,
-        policy=in_force,
+        policy=policy,
     )
     job_runner = JobRunner(
         clock=clock,
@@ -197,23 +198,23 @@ def assemble(
         clock=clock,
         ledger=written,
         vaults=vaults,
-        policy=in_force,
+        policy=policy,
         running=programs.running,
         threads=threads,
     )
     locator = Locator(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         vaults=vaults,
         catalogue=catalogue,
         checks=checks,
     )
-    orders = Orders(clock=clock, ledger=written, policy=in_force, locator=locator)
+    orders = Orders(clock=clock, ledger=written, policy=policy, locator=locator)
     cleanup = Cleanup(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         queue=queue,
         vaults=vaults,
         catalogue=catalogue,
@@ -224,7 +225,7 @@ def assemble(
     by_hand = ManualOrders(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         queue=queue,
         vaults=vaults,
         catalogue=catalogue,
@@ -235,7 +236,7 @@ def assemble(
     mounts = Mounts(
         clock=clock,
         ledger=written,
-        policy=in_force,
+        policy=policy,
         metrics=metrics,
         vaults=vaults,
         catalogue=catalogue,
@@ -245,6 +246,7 @@ def assemble(
     )
     measures = Measures(clock=clock, metrics=metrics)
     effects = Effects(
+        clock=clock,
         outbox=outbox,
         queue=queue,
         recent=recent,
@@ -254,11 +256,11 @@ def assemble(
     written.on_change(effects.apply)
     activity = HostActivity(clock=clock)
     for part in (_Seats(queue), _Roots(vaults), activity, measures):
-        in_force.subscribe(part.use)
-    capacity = QueueCapacity(clock=clock, queue=queue, policy=in_force)
+        policy.subscribe(part.use)
+    capacity = QueueCapacity(clock=clock, queue=queue, policy=policy)
     return Assembly(
         clock=clock,
-        policy=in_force,
+        policy=policy,
         ledger=written,
         queue=queue,
         runner=runner,
@@ -269,7 +271,7 @@ def assemble(
         recovery=Recovery(
             clock=clock,
             ledger=written,
-            policy=in_force,
+            policy=policy,
             runner=runner,
             queue=queue,
             effects=effects,
@@ -286,7 +288,7 @@ def assemble(
         receiver=Receiver(
             clock=clock,
             ledger=written,
-            policy=in_force,
+            policy=policy,
             metrics=metrics,
             denied_log=denied_log,
             capacity=capacity,
@@ -300,11 +302,16 @@ def assemble(
 
 
 def assemble_operator(
-    parts: Assembly, *, sessions: "Connected", reread: Callable[[], Policy]
+    parts: Assembly,
+    *,
+    sessions: "Connected",
+    reread: Callable[[], Policy],
+    dialer: Dialer | None = None,
 ) -> Operator:
     """Return the operators' side of a server, with the sessions of hosts that it has.
 
-    `reread` reads and checks all files again, for a reload.
+    `reread` reads and checks all files again, for a reload. `dialer` has the links to hosts that
+    the server dials.
     """
     clock, ledger, queue, policy = parts.clock, parts.ledger, parts.queue, parts.policy
     metrics, programs = parts.metrics, parts.job_runner.programs
@@ -331,6 +338,7 @@ def assemble_operator(
         sessions=sessions,
         reread=reread,
     )
+    links = LinkOrders(dialer=dialer)
     return Operator(
         state=ServerState(
             clock=clock,
@@ -348,7 +356,9 @@ def assemble_operator(
             gauges=gauges,
             drain=drain,
             reloading=reloading,
+            links=links,
         ),
+        links=links,
         gauges=gauges,
         draining=drain,
         reloading=reloading,

@@ -6,11 +6,13 @@ stopped, and then everybody is told who watches: time-outs of waits, mounts, met
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -33,16 +35,24 @@ class Runs(Protocol):
         """Stop what runs for a job, and what will."""
 
 
+PUT_AT_ONCE = 1000
+"""Jobs that are put into the queue in one turn of the reactor."""
+
+
 @define(kw_only=True)
 class Effects:
     """Applies changes. What fails is logged, and keeps nothing beside it from being done."""
 
+    clock: IReactorTime
     outbox: Outbox
     queue: Queue
     recent: RecentJobs  # which need not be read when their turn comes
     runs: Runs
     watchers: list[Callable[[Change], object]] = field(factory=list)
     log: Logger = field(factory=lambda: Logger("vtspolicy.engine"))
+    _coming: dict[int, Job] = field(factory=dict, init=False)  # not in the queue yet, in order
+    _untold: set[int] = field(factory=set, init=False)  # of those, which no watcher knows yet
+    _is_due: bool = field(default=False, init=False)  # a turn that puts some of them
 
     def apply(self, change: Change, asker: HostSession | None = None) -> None:
         """Do what follows from a change; `asker` is the session whose commands it answers."""
@@ -55,14 +65,38 @@ class Effects:
                     asker.fail(Failure())  # they come on its next connection
         for job in change.ended:
             self.recent.forget(job.id)
-            self._do(self.queue.withdraw, job.id)  # one that has a seat gives it back itself
-        for job in change.waiting:
-            self.recent.add(job)
-            self._do(self.queue.put, entry(job))
+            self._untold.discard(job.id)
+            if self._coming.pop(job.id, None) is None:
+                self._do(self.queue.withdraw, job.id)  # one that has a seat gives it back itself
+        self._coming.update((job.id, job) for job in change.waiting)
+        if len(change.waiting) > PUT_AT_ONCE:
+            self._untold.update(job.id for job in change.waiting)
+            change = evolve(change, waiting=())
+        if not self._is_due:
+            self._put_some()
         for job in change.stopping:
             self._do(self.runs.stop, job.id)
         for watcher in self.watchers:
             self._do(watcher, change)
+
+    def _put_some(self) -> None:
+        """Put jobs into the queue in their order, and the rest in later turns of the reactor.
+
+        Watchers are told of the jobs of a large request as these are put.
+        """
+        some = list(islice(self._coming.values(), PUT_AT_ONCE))
+        for job in some:
+            del self._coming[job.id]
+            self.recent.add(job)
+            self._do(self.queue.put, entry(job))
+        if self._untold:
+            told = Change(waiting=tuple(job for job in some if job.id in self._untold))
+            self._untold.difference_update(job.id for job in some)
+            for watcher in self.watchers:
+                self._do(watcher, told)
+        self._is_due = bool(self._coming)
+        if self._is_due:
+            self.clock.callLater(0, self._put_some)
 
     def _tell(self, change: Change, asker: HostSession | None) -> None:
         """Push the notices: who asked gets those about its own commands."""

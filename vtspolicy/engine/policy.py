@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from attrs import define, field, frozen
 
-from vtspolicy.config.model import Configuration
+from vtspolicy.config.model import Configuration, Host
 from vtspolicy.grammar import Vocabulary
 from vtspolicy.rules.table import Table
 
@@ -24,6 +24,14 @@ class PolicyInForce:
 
     current: Policy
     _subscribers: list[Callable[[Policy], object]] = field(factory=list, init=False)
+
+    def hosts(self) -> tuple[Host, ...]:
+        """Return the hosts as they are configured now."""
+        return tuple(self.current.configuration.hosts.values())
+
+    def vaults(self) -> tuple[str, ...]:
+        """Return the names of the vaults as they are configured now."""
+        return tuple(self.current.configuration.vaults)
 
     def subscribe(self, take: Callable[[Policy], object]) -> None:
         """Have a part take each policy as it comes into force, in the order of subscription."""

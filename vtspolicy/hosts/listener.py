@@ -47,7 +47,6 @@ class Listeners:
     limit: int  # connections at once
     on_refused: Callable[[str], None]  # a connection was refused, and why
     on_tls_failure: Callable[[str], None] = lambda _: None  # at this endpoint
-    leaving: set[HostSession] = field(factory=set)  # they make way, and are gone at once
     handshakes: dict["_Handshake", str] = field(factory=dict)  # the oldest first -> its address
     ports: list[IListeningPort] = field(factory=list)
 
@@ -81,14 +80,9 @@ class Listeners:
             "A listener could not be closed; the stop goes on.", failure, action="door_not_closed"
         )
 
-    def _incoming(self) -> list[HostSession]:
-        """Return the sessions that take a place here."""
-        self.leaving &= self.sessions.all
-        return [each for each in self.sessions.all - self.leaving if not each.peer.is_dialled]
-
     @property
     def _is_full(self) -> bool:
-        return len(self._incoming()) >= self.limit
+        return len(self.sessions.incoming) >= self.limit
 
     def has_room(self) -> bool:
         """Whether there is room for one more connection, of any peer; if not, it is counted.
@@ -103,7 +97,7 @@ class Listeners:
 
     def _shares(self) -> Counter[str]:
         """Return how many connections each host has; strangers are one."""
-        return Counter(_owner(each.hosts) for each in self._incoming())
+        return Counter(_owner(each.hosts) for each in self.sessions.incoming)
 
     def _make_room(self, hosts: tuple[Host, ...]) -> bool:
         """End an idle connection of the host that has most, for one that has two less.
@@ -117,12 +111,14 @@ class Listeners:
         if most < shares[_owner(hosts)] + 2:
             return False
         idle = [
-            each for each in self._incoming() if _owner(each.hosts) == owner and not each.is_busy
+            each
+            for each in self.sessions.incoming
+            if _owner(each.hosts) == owner and not each.is_busy
         ]
         if not idle:
             return False
         chosen = min(idle, key=lambda each: (bool(each.waiting), each.reading.last))
-        self.leaving.add(chosen)
+        self.sessions.incoming.discard(chosen)  # it will be gone at once
         self.on_refused("made_way")
         chosen.make_way()
         return True
@@ -144,7 +140,7 @@ class Listeners:
         if self._is_full and not self._make_room(hosts):
             self.on_refused("full")
             return False
-        strangers = sum(1 for session in self._incoming() if not session.hosts)
+        strangers = sum(1 for session in self.sessions.incoming if not session.hosts)
         if not hosts and strangers >= STRANGERS:
             self.on_refused("stranger")
             return False

@@ -254,6 +254,10 @@ class HostSession(Protocol):
         self._await_rest()
         self._core.data.active()
 
+    def insert(self, events: list[Item]) -> None:
+        """Take events that did not come in on the wire."""
+        self._take(events)
+
     def _await_rest(self) -> None:
         """Give an open event its time from now on; none passes for it while nothing is read."""
         if self._reads and self.wire.decoder.pending:

@@ -24,6 +24,7 @@ class Sessions:
     hosts: Callable[[], Sequence[Host]]  # as they are configured now
     on_count: Callable[[HostSession, int], None]  # a session came (+1) or went (-1)
     all: set[HostSession] = field(factory=set)
+    incoming: set[HostSession] = field(factory=set)  # of all, those that take a listener's place
     log: LinkLog = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -35,12 +36,15 @@ class Sessions:
     def add(self, session: HostSession, where: str) -> None:
         """A session begins: its end is noted too. `where`: the listener, or what was dialled."""
         self.all.add(session)
+        if not session.peer.is_dialled:
+            self.incoming.add(session)
         session.on_closed = self._remove
         self.on_count(session, +1)
         self.log.opened(session, where)
 
     def _remove(self, session: HostSession) -> None:
         self.all.discard(session)
+        self.incoming.discard(session)
         self.log.closed(session)
         self.on_count(session, -1)
 

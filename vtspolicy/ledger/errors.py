@@ -5,6 +5,13 @@ class LedgerError(Exception):
     """The ledger cannot be used."""
 
 
+class BeingRecorded(LedgerError):  # noqa: N818 - reads as what it says
+    """The jobs of a request are still being recorded: it is not accepted yet."""
+
+    def __init__(self, request: int) -> None:
+        super().__init__(f"request {request} is still being recorded")
+
+
 class LedgerMissing(LedgerError):  # noqa: N818 - reads as what it says
     """There is no ledger at this place."""
 
@@ -20,6 +27,10 @@ class LedgerDamaged(LedgerError):  # noqa: N818
         )
         self.file = file
         self.found = found
+
+
+class LedgerUnreadable(LedgerError):  # noqa: N818
+    """The database cannot read or write the ledger; it says why in its own words."""
 
 
 class LedgerLost(LedgerError):  # noqa: N818

@@ -13,6 +13,7 @@ from vtspolicy.ledger.copies import CopyRecords
 from vtspolicy.ledger.events import EventRecords
 from vtspolicy.ledger.history import History
 from vtspolicy.ledger.jobs import JobRecords
+from vtspolicy.ledger.large_requests import LargeRequests
 from vtspolicy.ledger.meta import Meta
 from vtspolicy.ledger.mounts import MountRecords
 from vtspolicy.ledger.notices import NoticeRecords, Pending
@@ -93,6 +94,7 @@ class Transaction:
             notices=self.notices,
             history=self.history,
         )
+        self.large = LargeRequests(sql, change, requests=self.requests, jobs=self.jobs)
         self.overview = Overview(sql, change, self.jobs, self.works)
         self.retention = Retention(sql, change)
         self._parts = {type(part): part for part in vars(self).values() if isinstance(part, Part)}
@@ -135,10 +137,13 @@ class Transaction:
         continue where the clock says: `now`, in seconds since the epoch. So does the same copy that
         is restored again.
 
+        Requests that an earlier server has not recorded to their last job are removed.
+
         It doubts the attempts that are under way, too, as it does where the spool is not known to
         be its own: one that has no folder there may have run all the same.
         """
         restored = self.meta.end_restored()
+        self.large.abandon_all()
         first = self.numbers.begin_serving(newest_job, now=now, restored=restored)
         if restored:
             self.tapes.unsee()  # each is looked at before its record is believed

@@ -1,13 +1,13 @@
 """The tapes that commands are about: as their files are, and as the ledger knows them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from attrs import define, evolve
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 
-from vtspolicy.engine.commands.intake import Located, Understood, find
+from vtspolicy.engine.commands.steps import Authorised, Located
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.tapes.catalogue import Catalogue
@@ -15,7 +15,7 @@ from vtspolicy.engine.tapes.checks import TapeChecks, known
 from vtspolicy.grammar import Target
 from vtspolicy.ledger import Transaction
 from vtspolicy.tapes import Tape
-from vtspolicy.vaults import OneLook, Vaults
+from vtspolicy.vaults import Found, NoSuchTapeError, OneLook, VaultBusyError, VaultError, Vaults
 
 
 @define(kw_only=True)
@@ -29,7 +29,7 @@ class Locator:
     catalogue: Catalogue
     checks: TapeChecks
 
-    async def locate(self, commands: Sequence[Understood]) -> list[Located]:
+    async def locate(self, commands: Sequence[Authorised]) -> list[Located]:
         """Return each command with its tapes, in the order in which the commands are given.
 
         The ledger is asked where a rule may want to know, and where tapes of these names are.
@@ -40,7 +40,7 @@ class Locator:
             return located
         records = await self._records([commands[number] for number in places])
 
-        def look(_vault: Target, some: Sequence[Understood]) -> list[Located]:
+        def look(_vault: Target, some: Sequence[Authorised]) -> list[Located]:
             with OneLook(self.vaults) as one:
                 return [find(one, each, records) for each in some]
 
@@ -67,7 +67,7 @@ class Locator:
             located = await self.ledger.read(_with_records, located, now)
         return located
 
-    async def _records(self, commands: Sequence[Understood]) -> dict[str, list[Tape]]:
+    async def _records(self, commands: Sequence[Authorised]) -> dict[str, list[Tape]]:
         """Return the tapes that the ledger knows, by the names in the commands."""
         names = {
             target.cartridge
@@ -87,3 +87,37 @@ def _with_records(tx: Transaction, located: Sequence[Located], now: float) -> li
         evolve(each, found=evolve(each.found, tapes=known(tx, each.found.tapes, now)))
         for each in located
     ]
+
+
+def find(vaults: OneLook, understood: Authorised, records: Mapping[str, Sequence[Tape]]) -> Located:
+    """Return a command with its tapes, or why they cannot be had. Touches the disk: in a thread.
+
+    `records` are the tapes that the ledger knows of the names in the command.
+    """
+    targets = understood.command.targets
+    tapes: list[Tape] = []
+    missing: list[str] = []
+    pool: str | None = None
+    try:
+        for target in targets:
+            try:
+                found = vaults.find(target, records.get(target.cartridge or "", ()))
+            except NoSuchTapeError as error:
+                missing.append(target.cartridge or "")
+                if len(targets) == 1:
+                    return Located(understood=understood, problem=str(error))
+                continue
+            tapes.extend(found.tapes)
+            pool = found.pool
+    except VaultBusyError:
+        raise  # a passing trouble of the machine is not an answer
+    except VaultError as error:
+        return Located(understood=understood, problem=str(error))
+    except OSError as error:
+        problem = f"the vault cannot be read: {error.strerror or error}"
+        return Located(understood=understood, problem=problem)
+    if missing and len(missing) == len(targets):
+        problem = f"no vault has one of these tapes: {', '.join(missing)}"
+        return Located(understood=understood, problem=problem)
+    found = Found(tapes=tuple(tapes), pool=pool, missing=tuple(missing))
+    return Located(understood=understood, found=found)

@@ -6,9 +6,10 @@ from datetime import datetime
 from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 
-from vtspolicy.engine.commands.intake import Understood, settle
+from vtspolicy.engine.commands.deciding import settle
 from vtspolicy.engine.commands.locating import Locator
 from vtspolicy.engine.commands.refusals import OtherTapesError, require_no_override
+from vtspolicy.engine.commands.steps import Authorised
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.ledger import Recorded, Transaction
@@ -25,7 +26,7 @@ class Orders:
 
     async def give(
         self,
-        command: Understood,
+        command: Authorised,
         *,
         expected: Collection[str] = (),
         values: Mapping[str, str] | None = None,

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice, takewhile
+from typing import cast
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -12,32 +13,26 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
+from vtspolicy.engine.commands.about_request import AboutRequest
+from vtspolicy.engine.commands.authorising import understand
+from vtspolicy.engine.commands.composing import refused
+from vtspolicy.engine.commands.deciding import settle, settle_some
 from vtspolicy.engine.commands.denied_log import DeniedLog
-from vtspolicy.engine.commands.intake import (
-    Elsewhere,
-    Located,
-    Understood,
-    Unheard,
-    Unlocated,
-    refused,
-    settle,
-    settle_some,
-    understand,
-)
 from vtspolicy.engine.commands.locating import Locator
 from vtspolicy.engine.commands.queue_capacity import QueueCapacity
 from vtspolicy.engine.commands.recording import record, together
-from vtspolicy.engine.commands.requests import reference_of
+from vtspolicy.engine.commands.steps import Authorised, Elsewhere, Located, Unheard, Unlocated
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import Policy, PolicyInForce
 from vtspolicy.engine.tapes.mounts import Mounts
 from vtspolicy.events.event import Acknowledgement, Event, Item, Refusal
-from vtspolicy.grammar import VERBS_ON_REQUESTS
+from vtspolicy.grammar import Target
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import RequestState
-from vtspolicy.ledger.requests import Intake
+from vtspolicy.ledger.large_requests import SLICE
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
+from vtspolicy.requests import Intake
 from vtspolicy.sessions import SessionState
 
 MOST_KEPT = 200
@@ -46,7 +41,7 @@ MOST_KEPT = 200
 MOST_TEXT = 65_536
 """Characters of their texts, likewise. What one read brings is kept in any case."""
 
-Command = Understood | Intake
+Command = Authorised | AboutRequest | Intake
 """A command that its host may give, or the record of one that is refused."""
 
 Step = Command | Located | Unlocated
@@ -187,14 +182,14 @@ class Receiver:
         now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
         backlog = self.backlogs.get(session)
         refs = backlog.refs if backlog is not None else set()
-        at_once: list[Command] = []
+        at_once: list[AboutRequest | Intake] = []
         kept: list[Kept] = []
         for each, step in zip(commands, located, strict=True):
             ref, named = _references(each)
-            answered = None
+            answered: AboutRequest | Intake | None = None
             if not refs & {ref, named}:
-                answered = self._unless_kept_elsewhere(session, each, named)
-                answered = self._without_jobs(answered, step, now)
+                command = self._unless_kept_elsewhere(session, each, named)
+                answered = self._without_jobs(command, step, now)
             if answered is not None:
                 at_once.append(answered)
                 continue
@@ -211,7 +206,7 @@ class Receiver:
 
         The command that it names has no number yet, and would be done after all.
         """
-        if named is None or isinstance(command, Intake):
+        if named is None or not isinstance(command, AboutRequest):
             return command
         host = command.host.name
         for other, backlog in self.backlogs.items():
@@ -220,16 +215,18 @@ class Receiver:
                     f"the command with ref={named} waits for room on another connection of host"
                     f" {host}: ask again later, or on that one"
                 )
-                return refused(command, RequestState.DENIED, reason)
+                return refused(command.command, RequestState.DENIED, reason)
         return command
 
-    def _without_jobs(self, command: Command, step: Step, now: datetime) -> Command | None:
+    def _without_jobs(
+        self, command: Command, step: Step, now: datetime
+    ) -> AboutRequest | Intake | None:
         """Return how a command is answered now, as it brings no jobs; None if it has to wait.
 
         Only what the table refuses counts. A tape that is not found may be there when it is the
         command's turn, and a failure shows then.
         """
-        if isinstance(command, Intake) or command.command.operation in VERBS_ON_REQUESTS:
+        if not isinstance(command, Authorised):
             return command
         if not isinstance(step, Located):
             return None
@@ -366,13 +363,35 @@ class Receiver:
             left = room.left(session, in_turn=in_turn)
             if left <= 0:
                 break
-            now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
-            decided, count = settle_some(policy, located, now, room=left, failures=failures)
+            failed: list[Exception] = []
+            decided, count = await self._settle(policy, located, room=left, failures=failed)
+            if self.policy.current is not policy:
+                policy, commands = self.policy.current, self._understand_again(session, commands)
+                continue
+            failures += failed
             await self._record(session, decided, failures)
             commands = commands[count:]
         if self.policy.current is policy:
             return commands
         return self._understand_again(session, commands)
+
+    async def _settle(
+        self, policy: Policy, located: Sequence[Step], *, room: int, failures: list[Exception]
+    ) -> tuple[list[AboutRequest | Intake], int]:
+        """Decide what was located: see `settle_some`. Very many tapes are decided in a thread."""
+        now = datetime.fromtimestamp(self.clock.seconds()).astimezone()
+        found = [each for each in located if isinstance(each, Located)]
+        if sum(len(each.found.tapes) for each in found) <= SLICE:
+            return settle_some(policy, located, now, room=room, failures=failures)
+
+        def settle_all(_vault: Target) -> tuple[list[AboutRequest | Intake], int]:
+            return settle_some(policy, located, now, room=room, failures=failures)
+
+        vault = found[0].understood.command.targets[0]
+        return cast(
+            "tuple[list[AboutRequest | Intake], int]",  # a thread may answer anything
+            await self.locator.checks.in_thread(settle_all, vault),
+        )
 
     async def _locate(self, commands: Sequence[Command]) -> list[Step]:
         """Return what each command has become now that its tapes were looked for.
@@ -380,9 +399,7 @@ class Receiver:
         If that fails for several together, each is tried alone: it may be the fault of one.
         """
         about_tapes = {
-            number: each
-            for number, each in enumerate(commands)
-            if isinstance(each, Understood) and each.command.operation not in VERBS_ON_REQUESTS
+            number: each for number, each in enumerate(commands) if isinstance(each, Authorised)
         }
         steps: list[Step] = [*commands]
         looked = await self._look([*about_tapes.values()])
@@ -390,7 +407,7 @@ class Receiver:
             steps[number] = step
         return steps
 
-    async def _look(self, commands: Sequence[Understood]) -> list[Located | Unlocated]:
+    async def _look(self, commands: Sequence[Authorised]) -> list[Located | Unlocated]:
         try:
             return [*await self.locator.locate(commands)]
         except Exception as error:  # noqa: BLE001 - it is the answer
@@ -401,7 +418,7 @@ class Receiver:
     async def _record(
         self,
         session: HostSession,
-        decided: Sequence[Command],
+        decided: Sequence[AboutRequest | Intake],
         failures: list[Exception],
     ) -> None:
         """Record commands and answer them: their transactions share a flush to disk."""
@@ -433,8 +450,9 @@ def _references(command: Command) -> tuple[str | None, str | None]:
 
     Commands about requests cannot be named themselves.
     """
-    if isinstance(command, Intake):
-        return command.ref, None
-    if command.command.operation in VERBS_ON_REQUESTS:
-        return None, reference_of(command)
+    match command:
+        case Intake():
+            return command.ref, None
+        case AboutRequest():
+            return None, command.reference
     return command.command.ref, None

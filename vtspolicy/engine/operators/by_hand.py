@@ -7,16 +7,18 @@ from attrs import define, evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from vtspolicy.control import Refused, Told, UnknownThing
-from vtspolicy.engine.commands.intake import Elsewhere, Understood, Unheard, understand
+from vtspolicy.engine.commands.about_request import AboutRequest
+from vtspolicy.engine.commands.authorising import understand
 from vtspolicy.engine.commands.orders import Orders
 from vtspolicy.engine.commands.refusals import OtherTapesError, OverriddenAlreadyError
+from vtspolicy.engine.commands.steps import Authorised, Elsewhere, Unheard
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.tapes.catalogue import Catalogue
 from vtspolicy.engine.tapes.checks import CHOSEN, TO, TapeChecks, known
 from vtspolicy.engine.tapes.cleanup import OURSELVES
 from vtspolicy.events.event import COMMAND_TEXT, Event
-from vtspolicy.grammar import VERBS_ON_REQUESTS, Target
+from vtspolicy.grammar import Target
 from vtspolicy.grammar.values import TYPES
 from vtspolicy.ledger import (
     ASKED,
@@ -109,13 +111,13 @@ class ManualOrders:
             raise Refused(f"this is a command for {result.server}, not for this server")
         if isinstance(result, Unheard):
             raise Refused(result.reason)
-        if not isinstance(result, Understood):
+        if isinstance(result, AboutRequest):
+            command = result.command.command
+            raise Refused(f"{command.family} is for hosts; see `vtspolicy {command.operation}`")
+        if not isinstance(result, Authorised):
             intake = evolve(result, actor=actor, asked=wish.reason)
             recorded: Recorded = await self.ledger.write(RequestRecords.record, intake)
             return _told(recorded)
-        verb = result.command.operation
-        if verb in VERBS_ON_REQUESTS:
-            raise Refused(f"{result.command.family} is for hosts; see `vtspolicy {verb}`")
         self._check_wish(result, wish)
         self.refuse_when_full()
         try:
@@ -129,7 +131,7 @@ class ManualOrders:
             raise Refused(str(error)) from error
         return _told(recorded)
 
-    def _check_wish(self, understood: Understood, wish: Wish) -> None:
+    def _check_wish(self, understood: Authorised, wish: Wish) -> None:
         """Raise Refused for what cannot be given with a command."""
         verb, count = understood.command.operation, len(understood.command.targets)
         if (wish.copy or wish.to) and verb != "restore":

@@ -7,13 +7,16 @@ from vtspolicy.control import Refused, Told
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.operators.by_hand import ManualOrders, asked, unlock
 from vtspolicy.ledger import (
+    BeingRecorded,
     Cancelled,
     JobRecords,
+    LargeRequests,
     LedgerError,
     NoSuchRow,
     RequestRecords,
     Transaction,
 )
+from vtspolicy.ledger.large_requests import LAST
 from vtspolicy.queue.protocol import Queue
 
 
@@ -29,17 +32,25 @@ class JobOrders:
     async def cancel(
         self, request: int | None, job: int | None, actor: str, reason: str | None
     ) -> Told:
-        """Stop a request, or one job. Raises NoSuchRow."""
-        now = self.clock.seconds()
+        """Stop a request, or one job. Raises NoSuchRow, Refused."""
+        now, write = self.clock.seconds(), self.ledger.write
         done: Cancelled
+        ended: list[int] = []
         if job is not None:
-            done = await self.ledger.write(JobRecords.cancel, job, actor, now, reason)
+            done = await write(JobRecords.cancel, job, actor, now, reason)
         elif request is not None:
-            done = await self.ledger.write(RequestRecords.cancel, request, actor, now, reason)
+            below, cancel = LAST, LargeRequests.cancel_some
+            try:
+                while some := await write(cancel, request, actor, now, reason, below=below):
+                    below = some[0].id
+                    ended[:0] = [each.id for each in some]
+            except BeingRecorded as error:
+                raise Refused(f"{error}; try again in a moment") from error
+            done = await write(RequestRecords.cancel, request, actor, now, reason)
         else:
             raise ValueError("a request or a job must be named")
         return {
-            "ended": [each.id for each in done.ended],
+            "ended": [*(each.id for each in done.ended), *ended],
             "stopping": [each.id for each in done.running],
         }
 

@@ -2,6 +2,7 @@
 
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.ledger import Overview, TapeRecords
+from vtspolicy.links.life import LinkState
 from vtspolicy.status import Status
 
 FAILED_FOR = 86400.0
@@ -37,6 +38,12 @@ async def needs_of(ledger: EngineLedger, status: Status) -> tuple[str, ...]:
     if lost:
         seen = "`vtspolicy tapes --unproven` lists them"
         found.append(f"the copy of the last content is lost: {_counted(lost, 'tape')}; {seen}")
+    found += [
+        f"the link to {each.name} is stopped: {each.link.error}; once that is put right:"
+        f" `vtspolicy restart-link {each.name}`"
+        for each in status.hosts
+        if each.link is not None and each.link.state == LinkState.STOPPED
+    ]
     found += status.tape_troubles
     if status.unstoppable:
         found.append(f"runs that cannot be stopped: {', '.join(status.unstoppable)}")

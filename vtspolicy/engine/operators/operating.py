@@ -13,6 +13,7 @@ from vtspolicy.engine.operators.drain import Drain
 from vtspolicy.engine.operators.gauges import Gauges
 from vtspolicy.engine.operators.job_orders import JobOrders
 from vtspolicy.engine.operators.ledger_copies import LedgerCopies
+from vtspolicy.engine.operators.link_orders import LinkOrders
 from vtspolicy.engine.operators.reloading import Reloading
 from vtspolicy.engine.operators.state import ServerState
 from vtspolicy.engine.tapes.catalogue import Catalogue
@@ -34,6 +35,7 @@ class Operator:
     clock_watch: ClockWatch
     ledger_copies: LedgerCopies
     recalling: Recalling
+    links: LinkOrders
 
     def begin(self) -> None:
         """The server works from now on; the history is told if the last one was draining."""
@@ -79,6 +81,10 @@ class Operator:
     def trust_clock(self, actor: str, reason: str | None = None) -> Deferred[Told]:
         """Trust the clock as it is now, and resume what waited for it. Fails with Refused."""
         return Deferred.fromCoroutine(self.clock_watch.restore(actor, reason))
+
+    def restart_link(self, host: str, actor: str, reason: str | None = None) -> Deferred[Told]:
+        """End the link to a dialled host and open it anew. Fails with UnknownThing."""
+        return succeed(self.links.restart(host, actor, reason))
 
     def backup(self, path: str, actor: str) -> Deferred[Told]:
         """Write a consistent copy of the ledger while all goes on. Fails with Refused."""

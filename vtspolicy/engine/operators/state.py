@@ -15,6 +15,7 @@ from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.engine.jobs.progress import Progress
 from vtspolicy.engine.operators.drain import Drain
 from vtspolicy.engine.operators.gauges import Gauges
+from vtspolicy.engine.operators.link_orders import LinkOrders
 from vtspolicy.engine.operators.live import live
 from vtspolicy.engine.operators.needs import needs_of
 from vtspolicy.engine.operators.reloading import Reloading
@@ -48,6 +49,7 @@ class ServerState:
     gauges: Gauges
     drain: Drain
     reloading: Reloading
+    links: LinkOrders
     began: float = field(init=False, default=0.0)  # seconds of the monotonic clock
     unreachable: str | None = None  # why orders cannot come in, while that is so
 
@@ -79,6 +81,7 @@ class ServerState:
                     name=name,
                     connections=self.outbox.sessions(name),
                     last_event=self.activity.last.get(name),
+                    link=self.links.status(name),
                 )
                 for name in policy.configuration.hosts
             ),

@@ -17,8 +17,8 @@ from twisted.python.failure import Failure
 
 from vtspolicy.clock_trust import ClockTrust
 from vtspolicy.config.model import Host
-from vtspolicy.engine.commands.intake import Understood
 from vtspolicy.engine.commands.orders import Orders
+from vtspolicy.engine.commands.steps import Authorised
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.policy import PolicyInForce
 from vtspolicy.engine.tapes.catalogue import Catalogue
@@ -216,7 +216,7 @@ class Cleanup:
     async def _erase(self, tape: Tape) -> None:
         """Ask for one tape: what a rule says of it is said of no other."""
         target = Target(vault=tape.vault, pool=tape.pool, cartridge=tape.cartridge)
-        understood = Understood(
+        understood = Authorised(
             event=Event(text=f"VTSPolicy Erase - {tape.cartridge}", wire="plain"),
             host=OURSELVES,
             command=Command(family="Erase", operation="erase", targets=(target,)),

@@ -17,8 +17,9 @@ from twisted.python.failure import Failure
 
 from vtspolicy.changes import Change
 from vtspolicy.config.model import Host
+from vtspolicy.engine.commands.deciding import settle
 from vtspolicy.engine.commands.denied_log import DeniedLog
-from vtspolicy.engine.commands.intake import Located, Understood, settle
+from vtspolicy.engine.commands.steps import Authorised, Located
 from vtspolicy.engine.effects import EngineLedger
 from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.engine.policy import PolicyInForce
@@ -30,9 +31,9 @@ from vtspolicy.events.mounts import MountMessage, asks_for_mount, read_mount
 from vtspolicy.grammar import Command, Target
 from vtspolicy.jobs import Job, Request, RequestState
 from vtspolicy.ledger import Mount, MountRecords, MountState, TapeRecords, Transaction
-from vtspolicy.ledger.requests import Intake
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
+from vtspolicy.requests import Intake
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError, Vaults
@@ -324,7 +325,7 @@ class Mounts:
         if tape.size and not tape.is_half_restored:
             tape = evolve(tape, size=0)
         target = Target(vault=tape.vault, pool=tape.pool, cartridge=tape.cartridge)
-        understood = Understood(
+        understood = Authorised(
             event=Event(text=f"VTSPolicy Restore - {tape.cartridge}", wire="plain"),
             host=host,
             command=Command(family="Restore", operation="restore", targets=(target,)),
