@@ -23,6 +23,7 @@ from vtspolicy.config.reading import REQUIRED, Key
 from vtspolicy.control import VERBS, Control
 from vtspolicy.exit_codes import Exit
 from vtspolicy.hosts import session_life
+from vtspolicy.links import life as links
 from vtspolicy.log_actions import ACTIONS, MORE
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules import case_file, cleanup, conditions, facts, forms, keys, places, query_keys
@@ -393,7 +394,7 @@ cleanup leaves such tapes alone; `vtspolicy tapes --verdict` shows the reason be
 
 
 def life_cycles_page() -> str:
-    """Return the life cycles of a job and of a connection."""
+    """Return the life cycles of a job, of a connection, and of a link that is dialled."""
     return page(
         "What can happen to a job and to a connection: life cycles",
         "What is not in these tables cannot happen. Every step of a job is in its history.",
@@ -412,6 +413,11 @@ def life_cycles_page() -> str:
         "Meanwhile its input may have to wait, for one or several of these reasons: "
         + ", ".join(_code(str(pause)) for pause in sessions.Pause)
         + ".",
+        "## A link to a dialled host",
+        *_life(links.TRANSITIONS, links.LinkLife),
+        f"It waits {links.SHORTEST:g} to {links.LONGEST:g} s, longer after each failure; at"
+        f" least {links.REFUSED_WAIT:g} s after a refused password or key. After"
+        f" {links.MOST_REFUSALS} refusals of the same one it is stopped.",
     )
 
 

@@ -1,16 +1,11 @@
 """What the tests of the ledger's file stand on: a reactor that a test pumps, and commands."""
 
 import queue
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from twisted.internet.task import Clock
 
-from vtspolicy.events.event import Event, identity
-from vtspolicy.jobs import RequestState
-from vtspolicy.ledger import Intake
-from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
-from vtspolicy.tapes import Tape
 
 WORK = Work(application="DSK", run=("true",))
 FIRST = datetime(2026, 11, 22)  # noqa: DTZ001 - as displayed: no zone
@@ -54,22 +49,3 @@ class Pump:
         if failures:
             failures[0].raiseException()
         return answers[0]
-
-
-def an_intake(number, **more):
-    """Return the command of the event of this number: the same number is the same event."""
-    event = Event(
-        text=f"VTSPolicy DSK '/V/P ref=R{number}'", time=FIRST + timedelta(seconds=number)
-    )
-    tape = Tape(vault="V", pool="P", cartridge="A", path="/V/P/A")
-    given = {
-        "event": event,
-        "host": "NSK1",
-        "received": 1000.0 + number,
-        "state": RequestState.OPEN,
-        "digest": identity("NSK1", event),
-        "family": "DSK",
-        "ref": f"R{number}",
-        "jobs": (PlannedJob(work=WORK, values={}, lock=None, tape=tape),),
-    }
-    return Intake(**{**given, **more})

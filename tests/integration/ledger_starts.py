@@ -14,10 +14,12 @@ from ledger_ground import Pump
 from twisted.internet.defer import Deferred
 
 from vtspolicy.ledger import Transaction, open_ledger
-from vtspolicy.ledger import __file__ as package
 from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.ledger.sqlite import __file__ as package
 
-ROOMS = tuple(str(Path(package).with_name(f"{name}.py")) for name in ("file", "place", "sqlite"))
+ROOMS = tuple(
+    str(Path(package).with_name(f"{name}.py")) for name in ("database_file", "preflight", "ledger")
+)
 KILLED, LIVED, FAILED = range(3)
 
 

@@ -6,11 +6,12 @@ With `--limit N`, no file may grow beyond N bytes until a line comes on standard
 import resource
 import sys
 
-from ledger_ground import Pump, an_intake
+from ledger_ground import Pump
 from twisted.internet.defer import Deferred
 
 from vtspolicy.ledger import RequestRecords
 from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.testing.ledger import an_intake
 
 
 def say(*words):

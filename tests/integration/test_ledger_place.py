@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_ground import PATIENCE, Pump, an_intake
+from ledger_ground import PATIENCE, Pump
 from twisted.internet.defer import Deferred
 
 from vtspolicy.ledger import (
@@ -21,9 +21,10 @@ from vtspolicy.ledger import (
     RequestRecords,
     open_ledger,
 )
-from vtspolicy.ledger.file import copy
-from vtspolicy.ledger.place import mark_of
 from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.ledger.sqlite.copies import copy
+from vtspolicy.ledger.sqlite.preflight import mark_of
+from vtspolicy.testing.ledger import an_intake
 
 HERE = Path(__file__).parent
 ENDS = ("", "-wal", "-shm", ".lock")

@@ -24,8 +24,8 @@ from vtspolicy.client import SOCKET, reachable
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Ending, Intake, JobRecords, RequestRecords, open_ledger
-from vtspolicy.ledger.file import open_file
 from vtspolicy.ledger.notices import Pending
+from vtspolicy.ledger.sqlite.database_file import open_file
 from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Why
 from vtspolicy.readable import duration
 from vtspolicy.records import plain
@@ -34,7 +34,7 @@ from vtspolicy.rules.work import Work
 from vtspolicy.runner.keeper import ROOM, STATE, encoded, fitting
 from vtspolicy.runner.protocol import Run
 from vtspolicy.runner.spool import Spool
-from vtspolicy.status import ClockStatus, HostStatus, Status
+from vtspolicy.status import ClockStatus, HostStatus, LinkStatus, Status
 from vtspolicy.tapes import Tape
 
 NOW = time.time()
@@ -774,3 +774,13 @@ def test_control_needs_a_server(site, command, arguments):
     result = site.run(command, *arguments)
     assert result.exit_code == 6
     assert "no server runs here" in result.stderr
+
+
+def test_status_shows_the_links_to_dialled_hosts(site, server):
+    link = LinkStatus(
+        state="waiting", since=NOW - 5, endpoint="ssh:nsk1", error="no connection", due=NOW + 7
+    )
+    hosts = (HostStatus(name="NSK1", link=link), HostStatus(name="NSK2"))
+    server.answers = [(200, plain(evolve(full_status(), hosts=hosts)))]
+    lines = [line.split() for line in site.run(status).stdout.splitlines()]
+    assert ["NSK1", "waiting", "5.0s", "7.0s", "no", "connection"] in lines

@@ -13,7 +13,7 @@ from vtspolicy.cli.requests import requests
 from vtspolicy.cli.status import status
 from vtspolicy.cli.tape_orders import erase
 from vtspolicy.config.places import load_places
-from vtspolicy.ledger.file import open_file
+from vtspolicy.ledger.sqlite.database_file import open_file
 
 UNFINISHED = {
     "half a list": "listen: [{endpoint: 'tcp:port=7171'\n",

@@ -6,9 +6,11 @@ import engines
 import pytest
 from attrs import evolve
 from dialled_hosts import Site
+from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
 from vtspolicy.links.life import Cause, LinkState
+from vtspolicy.notices import Notice, Word
 from vtspolicy.testing.nonstop.dialogue import Ask
 from vtspolicy.testing.nonstop.filters import filter_tables
 from vtspolicy.testing.nonstop.system import VTS
@@ -87,6 +89,18 @@ def test_a_notice_that_the_display_does_not_show_is_posted_again_more_and_more_r
     assert runs[0] == 1
     assert runs[0] < runs[1] < runs[2] < runs[3] < 14
     assert here.pending()
+
+
+def test_answers_of_the_same_words_arrive_each_for_itself(site):
+    here = site()
+    session = here.link.session.session
+    for number in (900, 901, 902):
+        fields = {"reason": "the same words"}
+        session.tell(Notice(word=Word.STATUS, host="NSK1", fields=fields, id=number))
+    here.run(10)
+    assert here.words == ["STATUS"] * 3
+    assert not session.take_back()
+    assert not here.link.answers.waits_for_sight
 
 
 def posts_nothing(tacl, _rest):
@@ -285,6 +299,24 @@ def test_a_heartbeat_goes_through_the_host_and_two_missing_ones_end_the_link(sit
     here.run(200)
     assert here.link.link.cause is Cause.SILENT
     assert here.states.count(LinkState.READING) == 2
+
+
+def test_a_display_that_is_not_read_for_want_of_room_is_not_silent(site, monkeypatch):
+    here = site()
+    here.link.serve(evolve(here.link.host, keepalive=30.0))
+    here.post(ARCHIVE.format(0, 0))
+    here.run(2)
+    waiting = Deferred()
+    monkeypatch.setattr(type(here.world.engine), "receive", lambda *_: waiting)
+    here.post(ARCHIVE.format(1, 1))
+    shown = len(here.words)
+    here.run(1000, step=1)
+    assert here.states.count(LinkState.READING) == 1
+    assert len(here.words) == shown
+    waiting.callback(None)
+    here.run(100)
+    assert here.states.count(LinkState.READING) == 1
+    assert "HEARTBEAT" in here.words
 
 
 def test_silence_alone_means_nothing(site):

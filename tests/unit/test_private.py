@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
-from vtspolicy.ledger.file import connect, copy, open_file
-from vtspolicy.ledger.place import ServerLock
+from vtspolicy.ledger.sqlite.copies import copy
+from vtspolicy.ledger.sqlite.database_file import connect, open_file
+from vtspolicy.ledger.sqlite.preflight import ServerLock
 from vtspolicy.private import make_folder
 from vtspolicy.runner.link import KeeperLink
 from vtspolicy.runner.protocol import SpoolError

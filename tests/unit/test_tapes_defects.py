@@ -10,7 +10,7 @@ from tape_worlds import TapeWorld
 
 from vtspolicy.engine.tapes.plan import Plan
 from vtspolicy.engine.tapes.restores import Restores
-from vtspolicy.ledger.jobs import Ending
+from vtspolicy.jobs import Ending
 from vtspolicy.vaults import acts, restores
 
 EXAMPLES = 60

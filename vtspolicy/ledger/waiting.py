@@ -18,6 +18,15 @@ class WaitingJobs(Part):
         """Return jobs that wait, by number, of those with a number above one."""
         work = self._works.get
         return [
-            WaitingJob(row[0], work(row[1]), *row[2:])
-            for row in self._sql.all("waiting_jobs", after_id, limit)
+            WaitingJob(
+                id=row.id,
+                work=work(row.work),
+                lock=row.lock,
+                priority=row.priority,
+                due=row.due,
+                created=row.created,
+                attempt=row.attempt,
+                started=row.started,
+            )
+            for row in self._sql.all("waiting_jobs", after=after_id, limit=limit)
         ]

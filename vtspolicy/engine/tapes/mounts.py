@@ -31,9 +31,9 @@ from vtspolicy.events.mounts import MountMessage, asks_for_mount, read_mount
 from vtspolicy.grammar import Command, Target
 from vtspolicy.jobs import Job, Request, RequestState
 from vtspolicy.ledger import Mount, MountRecords, MountState, TapeRecords, Transaction
-from vtspolicy.ledger.requests import Intake
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
+from vtspolicy.requests import Intake
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError, Vaults

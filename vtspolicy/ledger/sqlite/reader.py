@@ -11,10 +11,11 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from vtspolicy.ledger.errors import LedgerError, QuestionTooLong
-from vtspolicy.ledger.file import connect, is_damage, result_code
-from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, is_trouble
-from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.errors import LedgerError, LedgerUnreadable, QuestionTooLong
+from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY
+from vtspolicy.ledger.sqlite.database_file import connect
+from vtspolicy.ledger.sqlite.faults import is_damage, is_trouble, result_code
+from vtspolicy.ledger.sqlite.statements import SqliteStatements
 from vtspolicy.ledger.transaction import Transaction
 from vtspolicy.threads import Reactor, Threads
 
@@ -48,7 +49,7 @@ class Reader:
     def ask(self, question: Callable[[Transaction], T]) -> Deferred[T]:
         """Answer a question. What keeps the disk from being read for a while is waited for.
 
-        Fails with QuestionTooLong, with the sqlite3.DatabaseError of damage, and with LedgerError
+        Fails with QuestionTooLong, with LedgerUnreadable of damage, and with LedgerError
         after `close`.
         """
         answer: Deferred[T] = Deferred()
@@ -73,6 +74,10 @@ class Reader:
             if error is not None and is_trouble(error) and not is_damage(error):
                 later = min(delay * 2, LAST_DELAY)
                 self._reactor.callLater(delay, self._ask, question, answer, later)
+            elif isinstance(error, sqlite3.Error):
+                unreadable = LedgerUnreadable(str(error))
+                unreadable.__cause__ = error
+                answer.errback(unreadable)
             else:
                 answer.errback(failure)
 
@@ -86,7 +91,7 @@ class Reader:
             raise LedgerError("the ledger is closed")
         if self._connection is None:
             self._connection = self._connect()
-            self._tx = Transaction(Statements(self._connection))
+            self._tx = Transaction(SqliteStatements(self._connection))
         try:
             self._connection.execute("BEGIN")
             try:

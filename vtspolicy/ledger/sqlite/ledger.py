@@ -10,18 +10,17 @@ from twisted.logger import Logger
 
 from vtspolicy.changes import Written
 from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.ledger.file import copy, result_code
-from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY, GroupWriter
-from vtspolicy.ledger.place import ServerLock
-from vtspolicy.ledger.reader import Reader
+from vtspolicy.ledger.groups import FIRST_DELAY, LAST_DELAY
+from vtspolicy.ledger.sqlite.copies import copy
+from vtspolicy.ledger.sqlite.faults import is_held
+from vtspolicy.ledger.sqlite.group_commit import GroupCommit
+from vtspolicy.ledger.sqlite.preflight import ServerLock
+from vtspolicy.ledger.sqlite.reader import Reader
 from vtspolicy.ledger.transaction import Scope, Transaction
 from vtspolicy.threads import Reactor, Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-"""Another program has the file for itself, for a while."""
 
 BROWSED = 1000
 """KiB of the file that are kept in memory for who browses."""
@@ -41,7 +40,7 @@ class SqliteLedger:
         self._trouble: str | None = None
         self._listeners: list[Callable[[str | None], object]] = []
         self._lock: ServerLock | None = None
-        self._writer: GroupWriter | None = None
+        self._writer: GroupCommit | None = None
         self._reader: Reader | None = None  # the engine's
         self._browser: Reader | None = None  # of all others: what they ask must not hold it up
         self._pause: Deferred[None] | None = None  # of a start that waits for another program
@@ -85,13 +84,13 @@ class SqliteLedger:
             self.path, self._reactor, "ledger-browser", cache=BROWSED, longest=PATIENCE
         )
 
-    async def _open_writer(self) -> GroupWriter:
+    async def _open_writer(self) -> GroupCommit:
         delay = FIRST_DELAY
         while True:
             try:
-                writer = GroupWriter(self.path, self._reactor, self._tell)
+                writer = GroupCommit(self.path, self._reactor, self._tell)
             except sqlite3.Error as error:
-                if result_code(error) not in _HELD:
+                if not is_held(error):
                     raise
                 if self._trouble is None:
                     _log.critical(
@@ -129,24 +128,24 @@ class SqliteLedger:
         self._unlock()
 
     def write(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[Written[T]]:
-        """Run a verb that writes; its result and its change are on the disk when they come."""
+        """Run an operation that writes; its answer and change are on the disk when they come."""
         if self._writer is None:
             return fail(LedgerError("the ledger is not open"))
-        return self._writer.add(lambda tx: tx.perform(verb, *args, **kwargs))
+        return self._writer.add(lambda tx: tx.perform(operation, *args, **kwargs))
 
     def read(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run a verb that only reads, on what is committed, in the reader's thread."""
-        return _ask(self._reader, lambda tx: tx.ask(verb, *args, **kwargs))
+        """Run an operation that only reads, on what is committed, in the reader's thread."""
+        return _ask(self._reader, lambda tx: tx.ask(operation, *args, **kwargs))
 
     def browse(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run a verb as `read` does, beside all that is read; QuestionTooLong after PATIENCE."""
-        return _ask(self._browser, lambda tx: tx.ask(verb, *args, **kwargs))
+        """Run an operation as `read` does, beside all others; QuestionTooLong after PATIENCE."""
+        return _ask(self._browser, lambda tx: tx.ask(operation, *args, **kwargs))
 
     def backup(self, path: Path) -> Deferred[None]:
         """Make a consistent copy in a thread of its own, while the server runs."""

@@ -1,7 +1,6 @@
-"""A ledger's file: made, opened, brought to the newest schema, checked, copied."""
+"""A ledger's file: made, opened, brought to the newest schema, checked."""
 
 import os
-import secrets
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -11,51 +10,34 @@ from urllib.parse import quote
 
 from vtspolicy.ledger.errors import (
     LedgerDamaged,
-    LedgerError,
     LedgerLost,
     LedgerMissing,
     LedgerNotLocal,
     LedgerTooNew,
     LedgerTooOld,
+    LedgerUnreadable,
 )
-from vtspolicy.ledger.place import (
+from vtspolicy.ledger.sql import migrations
+from vtspolicy.ledger.sqlite.faults import is_damage
+from vtspolicy.ledger.sqlite.preflight import (
     ServerLock,
     beside,
     examine,
     find,
     flush_folder,
-    lock_of,
     recognize,
 )
-from vtspolicy.ledger.sql import migrations
-from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.sqlite.statements import SqliteStatements
 from vtspolicy.ledger.transaction import Transaction
 from vtspolicy.private import make_folder, make_private
 
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SHORT = 0.05
 """Seconds that the reactor's thread waits for a lock; then it is tried again later."""
-
-ABANDONED = 3600.0
-"""Seconds without a write after which a copy is taken for abandoned."""
-
-MAGIC = b"SQLite format 3\x00"
-"""How the file of a database begins."""
 
 MIGRATING_CACHE = 65_536
 """KiB of the file that are kept in memory while every row of it may be rewritten."""
 
 _SMALL = ("meta", "tallies")  # what start reads first; a million rows are not read at every start
-
-
-def result_code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code of an error; 0 when it is not SQLite's own."""
-    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-
-
-def is_damage(error: BaseException) -> bool:
-    """Whether an error says that the file is not a ledger, or not whole."""
-    return isinstance(error, sqlite3.Error) and result_code(error) in _DAMAGE
 
 
 def connect(
@@ -100,7 +82,7 @@ def connect(
 
 
 def _note_copy(connection: sqlite3.Connection) -> None:
-    """Note in a copy that it is one, for the server that begins an era with it.
+    """Note in a copy that it is one, for the server that begins with it.
 
     It shows only until it has a WAL; and who gives it one need not come as far as that.
     """
@@ -118,6 +100,16 @@ def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
     mode = str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
     if mode != "wal":
         raise LedgerNotLocal(str(path), mode)
+
+
+def in_memory(image: bytes | None = None) -> sqlite3.Connection:
+    """Return a connection to a new ledger in memory, or to one that `serialize` has given."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+    if image is None:
+        migrate(connection, ":memory:")
+    else:
+        connection.deserialize(image)
+    return connection
 
 
 def migrate(connection: sqlite3.Connection, file: str) -> None:
@@ -198,7 +190,7 @@ def make(path: Path) -> None:
             connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA synchronous = OFF")
             migrate(connection, str(path))
-        _appear(part, place)
+        appear(part, place)
     finally:
         part.unlink(missing_ok=True)
 
@@ -264,7 +256,7 @@ def open_ledger(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterat
 
     What is read is one moment of the ledger. With `readonly=False` all is one transaction, undone
     when the block raises, and only while no server has the ledger (LedgerInUse). Raises
-    LedgerMissing, LedgerLost, LedgerDamaged, LedgerTooNew or LedgerTooOld.
+    LedgerMissing, LedgerLost, LedgerDamaged, LedgerTooNew, LedgerTooOld or LedgerUnreadable.
     """
     path = path_of(url)
     if not find(path):  # before its lock is made
@@ -282,83 +274,20 @@ def open_ledger(url: str | os.PathLike[str], *, readonly: bool = True) -> Iterat
                 raise LedgerTooOld(str(path), found, known)
             connection.execute("BEGIN" if readonly else "BEGIN IMMEDIATE")
             connection.execute("SELECT 1 FROM meta").fetchone()  # the moment is chosen here
-            yield Transaction(Statements(connection))
+            yield Transaction(SqliteStatements(connection))
             connection.execute("ROLLBACK" if readonly else "COMMIT")
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             raise LedgerDamaged(str(path), str(error)) from error
-        raise
+        raise LedgerUnreadable(str(error)) from error
+    except sqlite3.Error as error:
+        raise LedgerUnreadable(str(error)) from error
     finally:
         if lock is not None:
             lock.release()
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return one.resolve() == other.resolve()
-
-
-def copy(source: Path, target: Path) -> None:
-    """Make a consistent copy of a ledger, in steps, also while others write to it.
-
-    It appears under its name only when it is whole and on the disk. Another copy that is there is
-    replaced, but not the ledger itself, what belongs to it, or any other file: LedgerError. Of
-    several that are made at once each is whole, and the last one stays. What a copy left that was
-    killed is removed.
-    """
-    own = [source, lock_of(source), *(beside(source, end) for end in ("-wal", "-shm"))]
-    if any(_is_same(target, each) for each in own):
-        raise LedgerError(f"{target} is the ledger itself: name another file for its copy")
-    if not _is_replaceable(target):
-        raise LedgerError(
-            f"{target} is there and is not a copy of a ledger: name another file, or remove it"
-        )
-    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    with closing(connect(source, readonly=True)) as reading:
-        try:
-            make_private(part)
-            with closing(sqlite3.connect(part, isolation_level=None)) as writing:
-                # One reading transaction over all steps: what is written meanwhile is not seen, and
-                # so never makes the copy begin again.
-                reading.execute("BEGIN")
-                reading.execute("SELECT 1 FROM meta").fetchone()
-                reading.backup(writing, pages=1000, sleep=0.005)
-                reading.execute("ROLLBACK")
-                writing.execute("PRAGMA journal_mode = DELETE")
-            _remove_parts(target, part)
-            _appear(part, target)
-        finally:
-            part.unlink(missing_ok=True)
-
-
-def _is_replaceable(target: Path) -> bool:
-    """Whether there is nothing, or an empty file or a database, under the name of a copy."""
-    if not os.path.lexists(target):
-        return True
-    if not target.is_file():  # a device or a folder; or a link to nothing
-        return False
-    with target.open("rb") as file:
-        return file.read(len(MAGIC)) in {MAGIC, b""}
-
-
-def _remove_parts(target: Path, part: Path) -> None:
-    """Remove what other copies to the same name have left that were killed, but none at work.
-
-    One at work is written to all the time. Both times are of the clock of the folder's own disk. A
-    lock is not used: over NFS it would be in the way of SQLite's.
-    """
-    before = part.stat().st_mtime - ABANDONED
-    for other in target.parent.iterdir():
-        if other.name.startswith(f".{target.name}.") and other.name.endswith(".part"):
-            with suppress(OSError):  # it has just been finished
-                if other.stat().st_mtime < before:
-                    beside(other, "-journal").unlink(missing_ok=True)
-                    other.unlink()
-
-
-def _appear(part: Path, target: Path) -> None:
+def appear(part: Path, target: Path) -> None:
     """Give a file its name once it is on the disk."""
     descriptor = os.open(part, os.O_RDONLY)
     try:
