@@ -284,6 +284,17 @@ def test_a_duplicate_between_slices_is_answered_after_the_first(writes, turns, c
     assert words == [Word.ACCEPTED, Word.DUPLICATE]
 
 
+def test_a_replay_between_slices_is_known_only_when_the_first_is_accepted(writes, turns):
+    first, command = recorded(writes, large()), large()
+    turns.turn()
+    again = recorded(writes, evolve(command, event=evolve(command.event, replayed=True)))
+    while turns.waiting:
+        assert not again or first
+        turns.turn()
+
+    assert [each.duplicate for each in (*first, *again)] == [False, True]
+
+
 @pytest.mark.parametrize("slices", range(1, 5))
 def test_a_cancel_between_slices_ends_all_jobs(writes, turns, changes, site, slices):
     recorded(writes, large())

@@ -208,10 +208,10 @@ class RequestRecords(Part):
     def _record_duplicate(self, intake: Intake) -> Recorded:
         row = self._sql.need("first_event", time=time_text(intake.event), digest=intake.digest)
         first = int(row.id)
-        if intake.event.replayed:
-            return Recorded(request=first, duplicate=True)
         if self._sql.one("unfinished", request=first) is not None:
             raise BeingRecorded(first)
+        if intake.event.replayed:
+            return Recorded(request=first, duplicate=True)
         fields = duplicate_fields(intake, first, self.get(first))
         notice = self._notices.post(Word.DUPLICATE, intake.host, intake.received, fields, first)
         self._change.answered.append(
