@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-TESTS ?= tests/unit tests/integration tests/acceptance tests/browser
+TESTS ?= tests/unit tests/component tests/integration tests/acceptance tests/browser
 # Files of tests that run at once: most of their time they wait for programs and for clocks.
 WORKERS ?= 4
 
@@ -36,7 +36,7 @@ types: $(READY)
 	$(BIN)/mypy -p vtspolicy
 
 unit: $(READY)  ## the quick part
-	$(BIN)/pytest -q --numprocesses auto --dist loadfile tests/unit
+	$(BIN)/pytest -q --numprocesses auto --dist loadfile tests/unit tests/component
 
 packages: $(READY)  ## the programs that the integration tests run, from Debian, as root or with sudo
 	@sh .ci/install-packages

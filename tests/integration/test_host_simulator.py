@@ -16,9 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from programs.daemon import program
-from programs.sshd import Sshd
-from programs.telnetd import BREAK, TelnetClient, Telnetd
+
+from tests.harness.programs.daemon import program
+from tests.harness.programs.sshd import Sshd
+from tests.harness.programs.telnetd import BREAK, TelnetClient, Telnetd
 
 pytestmark = pytest.mark.programs
 

@@ -4,9 +4,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from ledger_ground import PATIENCE, Pump
 from twisted.internet.defer import Deferred
 
+from tests.harness.ledger_files import PATIENCE, Pump
 from vtspolicy.ledger import LedgerError, QuestionTooLong, RequestRecords
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.ledger.sqlite import ledger as served

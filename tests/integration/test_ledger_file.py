@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from ledger_ground import PATIENCE, Pump
 from twisted.internet.defer import Deferred
 
+from tests.harness.ledger_files import PATIENCE, Pump
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import (
     LedgerDamaged,

@@ -4,8 +4,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from ledger_ground import Pump
 
+from tests.harness.ledger_files import Pump
 from vtspolicy.ledger import RequestRecords, open_ledger
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.testing.ledger import MemoryLedger, an_intake

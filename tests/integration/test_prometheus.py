@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ports import free_ports
-from station import Station
+
+from tests.harness.station import Station
 
 pytestmark = pytest.mark.programs
 

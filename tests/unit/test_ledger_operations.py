@@ -7,9 +7,9 @@ from datetime import datetime
 import pytest
 from attrs import evolve
 from automat import NoTransition
-from evidence import a_copy, a_file
-from evidence import a_tape as a_known_tape
 
+from tests.harness.evidence import a_copy, a_file
+from tests.harness.evidence import a_tape as a_known_tape
 from vtspolicy.events.event import Event, identity
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Ending, Intake, LedgerError, MountState, NoSuchRow, retention

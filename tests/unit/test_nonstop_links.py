@@ -3,11 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
-from simulated_terminals import system
 from twisted.conch.telnet import AYT, BRK, DO, DONT, ECHO, IAC, IP, SB, SE, SGA, WILL, WONT
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from tests.harness.simulated_terminals import system
 from vtspolicy.testing.nonstop.lines import LineFactory
 from vtspolicy.testing.nonstop.link import MOST_WAITING, Faults
 from vtspolicy.testing.nonstop.system import VTS

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-from simulated_terminals import system
 from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.connection import SSHConnection
@@ -14,6 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.test import iosim
 
+from tests.harness.simulated_terminals import system
 from vtspolicy.testing.nonstop.accounts import Account
 from vtspolicy.testing.nonstop.run_options import tacl_command
 from vtspolicy.testing.nonstop.ssh import NOT_SIMULATED, SshFactory, new_host_key
