@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ports import free_ports
 
+from tests.harness.ports import free_ports
 from tests.harness.station import Station
 
 pytestmark = pytest.mark.programs

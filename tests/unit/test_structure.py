@@ -265,3 +265,12 @@ def test_every_data_file_of_the_program_is_packed():
         for path in folder.rglob("*"):
             ours = path.is_file() and "__pycache__" not in path.parts and path.suffix != ".py"
             assert not ours or path.suffix in packed or path.name == "py.typed", path
+
+
+def test_no_test_imports_another():
+    """What tests share is in the harness."""
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for name in imported(path):
+            last = name.split(".")
+            assert not any(each.startswith("test_") for each in last[:-1]), f"{path}: {name}"
+            assert not name.startswith(("conftest", "tests.conftest")), f"{path}: {name}"
