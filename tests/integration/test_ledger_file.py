@@ -32,7 +32,7 @@ from vtspolicy.ledger.sql import migrations
 from vtspolicy.ledger.sqlite import SqliteLedger, group_commit
 from vtspolicy.testing.ledger import an_intake
 
-WRITER = Path(__file__).with_name("ledger_writer.py")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -68,7 +68,8 @@ def writer(path):
 
     def start(first, *more):
         process = subprocess.Popen(
-            [sys.executable, WRITER, path, str(first), *more],
+            [sys.executable, "-m", "tests.harness.ledger_writer", path, str(first), *more],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -126,3 +127,14 @@ def test_prometheus_evaluates_every_alert_and_fires_those_that_are_true(scraped)
     )
     states = {each["labels"]["alertname"]: each["state"] for each in answer["alerts"]}
     assert states["ReloadRefused"] == "firing"
+
+
+def test_every_query_of_the_board_is_answered_without_an_error(scraped):
+    _, prometheus = scraped
+    prometheus.until("/api/v1/query?query=up%3D%3D1", lambda data: data["result"])
+    board = json.loads((PROMETHEUS.parent / "grafana" / "vtspolicy.json").read_text("utf-8"))
+    queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert queries
+    for query in queries:
+        asked = urllib.parse.quote(query.replace("$__rate_interval", "1m"))
+        assert prometheus.ask(f"/api/v1/query?query={asked}")["resultType"] == "vector"
