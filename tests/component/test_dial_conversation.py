@@ -3,12 +3,12 @@
 from datetime import datetime
 
 import pytest
-from test_nonstop_ssh import KEYED, USER_KEY
 from twisted.conch.telnet import DO, ECHO, IAC, SB, SE, WILL, WONT
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 
 from tests.harness.dialled_hosts import HOST_KEY, Network, a_dial, conversation, outcome
+from tests.harness.nonstop_keys import KEYED, USER_KEY
 from tests.harness.simulated_terminals import AT
 from vtspolicy.hosts.dial.telnet import MOST_DECLINED
 from vtspolicy.links.clock import host_time

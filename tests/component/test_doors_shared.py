@@ -1,8 +1,8 @@
 """Connections are shared between hosts: who has most makes way for who has few."""
 
 import pytest
-from test_outbox import comer, doors
 
+from tests.harness.outbox_doors import comer, doors
 from tests.harness.sessions_in_memory import Bench, a_host
 from vtspolicy.config.model import Host
 

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from test_engine_gaps import RULES, TapeWorld
 from twisted.logger import formatEvent, globalLogPublisher
 
+from tests.harness.engine_gaps import RULES, TapeWorld
 from tests.harness.engine_worlds import Site
 from vtspolicy.notices import Word
 

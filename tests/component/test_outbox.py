@@ -1,33 +1,23 @@
 """The outbox: in order, to one live session, again until it has arrived, and nothing in between."""
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.testing import MemoryReactorClock
 
-from tests.harness.sessions_in_memory import Bench, Wire, a_host
-from vtspolicy.config.model import Listen
+from tests.harness.outbox_doors import comer, doors
+from tests.harness.sessions_in_memory import Bench, a_host
 from vtspolicy.events.event import Acknowledgement
 from vtspolicy.hosts.delivery import CONFIRM
-from vtspolicy.hosts.listener import STRANGERS, Listeners
+from vtspolicy.hosts.listener import STRANGERS
 from vtspolicy.hosts.outbox import AGAIN, PAGE, UNDECIDED
 from vtspolicy.hosts.session_life import STRANGER_PATIENCE
-from vtspolicy.hosts.sessions import RECORDING, Sessions
+from vtspolicy.hosts.sessions import RECORDING
 from vtspolicy.ledger import LedgerError
 from vtspolicy.notices import Word
 from vtspolicy.sessions import SessionState
 
 STRICT = a_host(acknowledge=True)
-
-
-@pytest.fixture
-def bench():
-    bench = Bench()
-    yield bench
-    bench.ledger.destroy()
 
 
 def acknowledge(session, *ids):
@@ -326,34 +316,6 @@ def test_sessions_are_counted_by_host(bench):
 
 
 # The door
-
-
-def doors(bench, *, limit=1000, hosts=lambda: (a_host(),)):
-    refused, counted = [], []
-    sessions = Sessions(
-        services=bench.link,
-        hosts=hosts,
-        on_count=lambda session, change: counted.append((bool(session.hosts), change)),
-    )
-    doors = Listeners(sessions=sessions, limit=limit, on_refused=refused.append)
-    return doors, refused, counted
-
-
-async def opened(doors):
-    reactor = MemoryReactorClock()
-    await doors.open(reactor, [Listen(endpoint="tcp:7171")])
-    return reactor.tcpServers[0][1]
-
-
-def comer(doors, address="10.0.0.9"):
-    """Somebody who connects; the session, or None at a closed door."""
-
-    got = []
-    Deferred.fromCoroutine(opened(doors)).addCallback(got.append)
-    session = got[0].buildProtocol(IPv4Address("TCP", address, 4711))
-    if session is not None:
-        session.makeConnection(Wire())
-    return session
 
 
 def test_no_more_connections_come_in_than_are_configured(bench):

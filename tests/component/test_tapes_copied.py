@@ -8,9 +8,9 @@ import errno
 import os
 
 import pytest
-from test_tapes_faults import RULES, TapeWorld
 
 from tests.harness.engine_worlds import Site, Wanted
+from tests.harness.tape_faults import RULES, TapeWorld
 from vtspolicy.jobs import RequestState
 from vtspolicy.tapes import TapeState
 from vtspolicy.vaults import System, acts, restores

@@ -4,9 +4,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from test_tapes_faults import RULES, TapeWorld
 
 from tests.harness.engine_worlds import Site
+from tests.harness.tape_faults import RULES, TapeWorld
 from vtspolicy.jobs import RequestState
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'"

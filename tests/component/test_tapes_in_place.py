@@ -1,9 +1,9 @@
 """A restore that its application writes into the tape itself: no process may have that open."""
 
 import pytest
-from test_tapes_faults import RULES, TapeWorld
 
 from tests.harness.engine_worlds import Site
+from tests.harness.tape_faults import RULES, TapeWorld
 from vtspolicy.tapes import Reason
 
 

@@ -1,11 +1,11 @@
 """Proofs of copies that are repeated: asked for when they are due, and loud when a copy is lost."""
 
 import pytest
-from test_tapes_faults import RULES, TapeWorld
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
 from tests.harness.engine_worlds import Site
+from tests.harness.tape_faults import RULES, TapeWorld
 from vtspolicy.jobs import JobState
 from vtspolicy.tapes import Proof
 

@@ -1,9 +1,9 @@
 """A restore into the tape itself whose program cannot be started: the tape stays what it was."""
 
 import pytest
-from test_tapes_faults import RULES, TapeWorld
 
 from tests.harness.engine_worlds import Site
+from tests.harness.tape_faults import RULES, TapeWorld
 from vtspolicy.tapes import TapeState
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'"

@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from test_cli_jobs import Server
-from test_cli_jobs import Site as Files
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 
+from tests.harness.cli_servers import Server
+from tests.harness.cli_servers import Site as Files
 from tests.harness.engine_worlds import Site, World
 from vtspolicy import client
 from vtspolicy.cli.status import status

@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from test_host_simulator import PASSWORD, PATIENCE, VTSPOLICY, Simulator, keys, stdio
 
+from tests.harness.host_simulators import PASSWORD, PATIENCE, VTSPOLICY, Simulator, keys, stdio
 from tests.harness.programs.sshd import Sshd
 from tests.harness.programs.telnetd import Telnetd
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.unit.test_cli_jobs import Server
+from tests.harness.cli_servers import Server
 from vtspolicy.cli.control import cancel, drain
 from vtspolicy.cli.jobs import jobs
 from vtspolicy.cli.requests import requests

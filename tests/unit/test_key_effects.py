@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from test_rules_decide import CONDITION_ROWS
 
+from tests.harness.rule_tables import CONDITION_ROWS
 from vtspolicy.config.keys import SECTIONS
 from vtspolicy.rules import cleanup, conditions, forms, keys, query_keys
 
@@ -33,7 +33,7 @@ waiting         component/test_engine_gaps.py::test_a_burst_fills_a_queue_by_one
 retention       component/test_service.py::test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed
 notices_kept    unit/test_clock_trust.py::test_times_of_a_clock_that_was_doubted_are_spared
 output          integration/test_runner.py::test_a_long_output_is_cut_in_the_middle_while_the_program_runs
-scan            unit/test_tapes_engine.py::test_the_vaults_are_watched_and_a_quiet_one_is_not_scanned_again
+scan            component/test_tapes_engine.py::test_the_vaults_are_watched_and_a_quiet_one_is_not_scanned_again
 cluster         unit/test_rules_commands.py::test_what_only_a_cluster_rejects_is_rejected_with_its_column
 listen:
 endpoint        integration/test_tls.py::test_a_tls_door_is_opened_with_all_that_its_endpoint_says
@@ -174,12 +174,12 @@ outcome         unit/test_rules_judge.py::test_an_expectation_that_says_nothing_
 cause:
 field           unit/test_rules_outputs.py::test_a_field_of_json_is_reported_with_its_escapes_undone
 cleanup:
-hour            unit/test_tapes_engine.py::test_a_cleanup_runs_once_a_day_also_after_a_restart
+hour            component/test_tapes_engine.py::test_a_cleanup_runs_once_a_day_also_after_a_restart
 threshold       unit/test_cleanup.py::test_a_full_vault_is_emptied_from_its_oldest_tapes_on_and_only_until_it_is_not_full
 minimum         unit/test_cleanup.py::test_a_full_vault_is_emptied_from_its_oldest_tapes_on_and_only_until_it_is_not_full
 retention       unit/test_cleanup.py::test_a_site_can_give_the_retention_that_commands_left_out
 rest            unit/test_cleanup.py::test_a_tape_stays_and_the_verdict_says_why
-dry_run         unit/test_tapes_engine.py::test_a_dry_run_only_tells
+dry_run         component/test_tapes_engine.py::test_a_dry_run_only_tells
 when:
 between         unit/test_rules_commands.py::test_the_same_for_people
 tape:

@@ -1,8 +1,8 @@
 """What the ledger keeps of an attempt while it is under way."""
 
 import pytest
-from test_ledger_operations import DONE, an_intake, tx, words  # noqa: F401 - tx is a fixture
 
+from tests.harness.ledger_in_memory import DONE, an_intake, tx, words  # noqa: F401 - tx is a fixture
 from vtspolicy.jobs import RequestState
 from vtspolicy.notices import Word
 

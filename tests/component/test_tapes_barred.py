@@ -4,8 +4,8 @@ import errno
 import os
 
 import pytest
-from test_tapes_faults import TapeSite, TapeWorld
 
+from tests.harness.tape_faults import TapeSite, TapeWorld
 from vtspolicy.jobs import RequestState
 from vtspolicy.vaults import System
 

@@ -6,50 +6,15 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from test_tapes_faults import TapeSite, TapeWorld
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
+from tests.harness.tape_scans import archived, scan, states, wait_for
 from vtspolicy.engine.tapes.cleanup import PAUSE
 from vtspolicy.ledger import TapeRecords
 from vtspolicy.notices import Word
 from vtspolicy.rules.cleanup import Policy
 from vtspolicy.tapes import TapeState
-
-
-@pytest.fixture(scope="module")
-def site():
-    site = TapeSite()
-    yield site
-    site.remove()
-
-
-@pytest.fixture
-def world(site):
-    world = TapeWorld(site)
-    yield world
-    world.close()
-
-
-def wait_for(world, work):
-    done = Deferred.fromCoroutine(work)
-    world.settle()
-    world.work()
-    assert done.called
-    return done.result
-
-
-def scan(world):
-    return wait_for(world, world.engine.catalogue.scan("operator alice"))
-
-
-def states(world):
-    return {tape.name: tape.state for tape in world.ledger.tx.tapes.find()}
-
-
-def archived(world):
-    world.send("NSK1", "VTSPolicy DSK 'archive /VAULT01/PAY/P00001 r=14,d'", 1)
-    world.work()
 
 
 def test_the_first_scan_writes_one_line_and_a_second_nothing(world):

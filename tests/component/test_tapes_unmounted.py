@@ -3,10 +3,10 @@
 import shutil
 
 import pytest
-from test_tapes_engine import archived, scan, states
-from test_tapes_faults import TapeSite, TapeWorld
 from twisted.logger import capturedLogs
 
+from tests.harness.tape_faults import TapeSite, TapeWorld
+from tests.harness.tape_scans import archived, scan, states
 from vtspolicy.notices import Word
 from vtspolicy.tapes import TapeState
 from vtspolicy.vaults import System

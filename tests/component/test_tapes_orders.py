@@ -4,55 +4,11 @@ import time
 from datetime import datetime
 
 import pytest
-from test_tapes_faults import TapeSite, TapeWorld
 
+from tests.harness.tape_orders import ALICE, ARCHIVE, ERASE, mark, order, said
 from vtspolicy.control import Refused, UnknownThing
 from vtspolicy.tapes import Proof, Reason, TapeState
 from vtspolicy.vaults import VaultError
-
-ALICE = "operator alice"
-ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'"
-ERASE = "VTSPolicy Erase - P00001"
-
-
-@pytest.fixture(scope="module")
-def site():
-    site = TapeSite()
-    yield site
-    site.remove()
-
-
-@pytest.fixture
-def world(site):
-    world = TapeWorld(site)
-    yield world
-    world.close()
-
-
-def said(world, deferred):
-    """What a verb answers, or why not."""
-    found = []
-    deferred.addBoth(found.append)
-    world.settle()
-    (answer,) = found
-    return getattr(answer, "value", answer)
-
-
-def order(world, text, tapes=None, **wish):
-    return said(world, world.order(text, tapes=tapes, **wish))
-
-
-def mark(world, tape="P00001", state="migrated", **more):
-    given = {
-        "handle": "H",
-        "application": "DSK",
-        "retention": None,
-        "media": None,
-        "size": None,
-        "began": None,
-        **more,
-    }
-    return said(world, world.operator.mark(tape=tape, state=state, actor=ALICE, **given))
 
 
 def test_an_order_is_recorded_as_the_operators(world):

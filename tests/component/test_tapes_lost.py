@@ -1,8 +1,8 @@
 """A restore whose copy the application has lost: another copy of the same data takes its place."""
 
 import pytest
-from test_tapes_faults import TapeSite, TapeWorld
 
+from tests.harness.tape_faults import TapeSite, TapeWorld
 from vtspolicy.jobs import RequestState
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'"

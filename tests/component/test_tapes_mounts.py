@@ -3,9 +3,9 @@
 import shutil
 
 import pytest
-from test_tapes_faults import TapeSite, TapeWorld
 from twisted.internet.defer import Deferred
 
+from tests.harness.tape_faults import TapeSite, TapeWorld
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import RequestState
 from vtspolicy.notices import Word

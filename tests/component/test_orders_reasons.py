@@ -1,10 +1,10 @@
 """Why an operator gave an order: from `--reason` over the control socket into the history."""
 
 import pytest
-from test_cli_jobs import Server
-from test_cli_jobs import Site as Files
-from test_tapes_orders import ALICE, ARCHIVE, ERASE, mark, order, said, site, world
 
+from tests.harness.cli_servers import Server
+from tests.harness.cli_servers import Site as Files
+from tests.harness.tape_orders import ALICE, ARCHIVE, ERASE, mark, order, said, site, world
 from vtspolicy.cli.control import trust_clock
 from vtspolicy.cli.tape_orders import delete, erase, migrate, restore, withdraw_override
 from vtspolicy.cli.tape_orders import mark as mark_tape
