@@ -3,7 +3,6 @@
 from datetime import datetime
 
 import pytest
-from test_nonstop_ssh import KEYED, USER_KEY
 from twisted.conch.telnet import DO, ECHO, IAC, SB, SE, WILL, WONT
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
@@ -14,11 +13,14 @@ from vtspolicy.hosts.dial.telnet import MOST_DECLINED
 from vtspolicy.links.clock import host_time
 from vtspolicy.links.life import Cause
 from vtspolicy.links.login import DIALOGUES
+from vtspolicy.testing.nonstop.accounts import Account
 from vtspolicy.testing.nonstop.logins import LOGINS
 from vtspolicy.testing.nonstop.ssh import new_host_key
 from vtspolicy.testing.nonstop.system import VTS
 
 KINDS = ("lines", "telnet", "ssh")
+USER_KEY = new_host_key()
+KEYED = Account(user="VTS.KEYED", number=(100, 8), keys=(USER_KEY.public().toString("OPENSSH"),))
 
 
 class Stranger(Protocol):
