@@ -11,14 +11,21 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
-from tests.harness.engine_gaps import TapeWorld
-from tests.harness.engine_worlds import Fault
+from tests.harness.engine_gaps import RULES, TapeWorld
+from tests.harness.engine_worlds import Fault, Site
 from vtspolicy.engine.commands import deciding
 from vtspolicy.engine.commands.queue_capacity import FULL_PAUSE
 from vtspolicy.engine.jobs import recent
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.notices import Word
 from vtspolicy.tapes import Reason, TapeState
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site(RULES, families=("Restore",))
+    yield site
+    site.remove()
 
 
 @pytest.fixture

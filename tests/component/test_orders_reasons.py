@@ -4,13 +4,12 @@ import pytest
 
 from tests.harness.cli_servers import Server
 from tests.harness.cli_servers import Site as Files
-from tests.harness.tape_orders import ALICE, ARCHIVE, ERASE, mark, order, said, site, world
+from tests.harness.tape_faults import TapeSite, TapeWorld
+from tests.harness.tape_orders import ALICE, ARCHIVE, ERASE, mark, order, said
 from vtspolicy.cli.control import trust_clock
 from vtspolicy.cli.tape_orders import delete, erase, migrate, restore, withdraw_override
 from vtspolicy.cli.tape_orders import mark as mark_tape
 from vtspolicy.control import VERBS
-
-__all__ = ["site", "world"]
 
 TAPE = "tape /VAULT01/PAY/P00001"
 WHY = "ticket 4711"
@@ -20,6 +19,20 @@ WITHOUT_REASON = {
     "backup": "it changes nothing",
 }
 """Verbs that take no reason, and why not."""
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = TapeSite()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = TapeWorld(site)
+    yield world
+    world.close()
 
 
 def causes(world, subject):

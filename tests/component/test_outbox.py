@@ -1,5 +1,6 @@
 """The outbox: in order, to one live session, again until it has arrived, and nothing in between."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -16,6 +17,14 @@ from vtspolicy.hosts.sessions import RECORDING
 from vtspolicy.ledger import LedgerError
 from vtspolicy.notices import Word
 from vtspolicy.sessions import SessionState
+
+
+@pytest.fixture
+def bench():
+    bench = Bench()
+    yield bench
+    bench.ledger.destroy()
+
 
 STRICT = a_host(acknowledge=True)
 

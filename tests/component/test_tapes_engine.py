@@ -9,12 +9,27 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
+from tests.harness.tape_faults import TapeSite, TapeWorld
 from tests.harness.tape_scans import archived, scan, states, wait_for
 from vtspolicy.engine.tapes.cleanup import PAUSE
 from vtspolicy.ledger import TapeRecords
 from vtspolicy.notices import Word
 from vtspolicy.rules.cleanup import Policy
 from vtspolicy.tapes import TapeState
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = TapeSite()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = TapeWorld(site)
+    yield world
+    world.close()
 
 
 def test_the_first_scan_writes_one_line_and_a_second_nothing(world):

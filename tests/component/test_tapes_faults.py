@@ -6,9 +6,16 @@ import pytest
 from attrs import evolve
 
 from tests.harness.engine_worlds import Fault, Wanted
-from tests.harness.tape_faults import TapeWorld
+from tests.harness.tape_faults import TapeSite, TapeWorld
 from vtspolicy.notices import Word
 from vtspolicy.tapes import Reason, TapeState
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = TapeSite()
+    yield site
+    site.remove()
 
 
 @pytest.fixture

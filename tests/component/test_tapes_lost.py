@@ -5,6 +5,14 @@ import pytest
 from tests.harness.tape_faults import TapeSite, TapeWorld
 from vtspolicy.jobs import RequestState
 
+
+@pytest.fixture(scope="module")
+def site():
+    site = TapeSite()
+    yield site
+    site.remove()
+
+
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'"
 
 

@@ -5,10 +5,25 @@ from datetime import datetime
 
 import pytest
 
+from tests.harness.tape_faults import TapeSite, TapeWorld
 from tests.harness.tape_orders import ALICE, ARCHIVE, ERASE, mark, order, said
 from vtspolicy.control import Refused, UnknownThing
 from vtspolicy.tapes import Proof, Reason, TapeState
 from vtspolicy.vaults import VaultError
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = TapeSite()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def world(site):
+    world = TapeWorld(site)
+    yield world
+    world.close()
 
 
 def test_an_order_is_recorded_as_the_operators(world):

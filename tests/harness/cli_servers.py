@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
 
-import pytest
 from click.testing import CliRunner
 
 from vtspolicy.client import SOCKET, reachable
@@ -121,11 +120,6 @@ class Site:
         self.write(JobRecords.finish_attempt, number, attempt, Ending(state=state, **more), at)
 
 
-@pytest.fixture
-def site(tmp_path):
-    return Site(tmp_path)
-
-
 class Server:
     """Answers on the control socket, one answer after the other, and remembers the questions."""
 
@@ -165,10 +159,3 @@ class Server:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-
-
-@pytest.fixture
-def server(site):
-    server = Server(site.spool)
-    yield server
-    server.close()

@@ -3,9 +3,7 @@
 import json
 from pathlib import Path
 
-import pytest
-
-from tests.harness.engine_worlds import Site, World
+from tests.harness.engine_worlds import World
 
 RULES = """
 applications:
@@ -73,10 +71,3 @@ class TapeWorld(World):
 
     def words(self):
         return [notice.word for notice in self.mail["NSK1"].notices]
-
-
-@pytest.fixture(scope="module")
-def site():
-    site = Site(RULES, families=("Restore",))
-    yield site
-    site.remove()

@@ -7,10 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from tests.harness.programs.daemon import program
-
 VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
 
 
@@ -66,13 +62,6 @@ class Simulator:
         rest = self.process.communicate(timeout=PATIENCE)[0]
         assert self.process.returncode == 0
         return rest
-
-
-@pytest.fixture
-def keys(tmp_path):
-    words = ["-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "id")]
-    subprocess.run([program("ssh-keygen"), *words], check=True)
-    return tmp_path
 
 
 def stdio(folder, *words):

@@ -2,27 +2,17 @@
 
 from datetime import datetime
 
-import pytest
-
 from vtspolicy.events.event import Event, identity
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Ending, Intake
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
 from vtspolicy.tapes import Tape
-from vtspolicy.testing.ledger import MemoryLedger
 
 ARCHIVE = Work(application="DSK", run=("vtspolicy", "disk", "archive", "{path}"), then="migrated")
 
 
 DONE = Ending(state=JobState.COMPLETED, kind="exited", code=0)
-
-
-@pytest.fixture
-def tx():
-    ledger = MemoryLedger()
-    yield ledger.tx
-    ledger.destroy()
 
 
 def a_tape(number=17, **more):

@@ -1,21 +1,13 @@
 """Listeners in memory, and connections that come to them."""
 
-import pytest
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 
-from tests.harness.sessions_in_memory import Bench, Wire, a_host
+from tests.harness.sessions_in_memory import Wire, a_host
 from vtspolicy.config.model import Listen
 from vtspolicy.hosts.listener import Listeners
 from vtspolicy.hosts.sessions import Sessions
-
-
-@pytest.fixture
-def bench():
-    bench = Bench()
-    yield bench
-    bench.ledger.destroy()
 
 
 def doors(bench, *, limit=1000, hosts=lambda: (a_host(),)):

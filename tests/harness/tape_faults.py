@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.harness.engine_worlds import Site, World
 
 RULES = """
@@ -86,10 +84,3 @@ class TapeWorld(World):
 
     def words(self, host="NSK1"):
         return [notice.word for notice in self.mail[host].notices]
-
-
-@pytest.fixture(scope="module")
-def site():
-    site = TapeSite()
-    yield site
-    site.remove()

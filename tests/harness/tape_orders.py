@@ -1,9 +1,5 @@
 """Orders of an operator about tapes, given and answered."""
 
-import pytest
-
-from tests.harness.tape_faults import TapeSite, TapeWorld
-
 ALICE = "operator alice"
 
 
@@ -11,20 +7,6 @@ ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAY/P00001'"
 
 
 ERASE = "VTSPolicy Erase - P00001"
-
-
-@pytest.fixture(scope="module")
-def site():
-    site = TapeSite()
-    yield site
-    site.remove()
-
-
-@pytest.fixture
-def world(site):
-    world = TapeWorld(site)
-    yield world
-    world.close()
 
 
 def said(world, deferred):

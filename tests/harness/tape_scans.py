@@ -1,23 +1,6 @@
 """Scans of a server with tapes, and what they found."""
 
-import pytest
 from twisted.internet.defer import Deferred
-
-from tests.harness.tape_faults import TapeSite, TapeWorld
-
-
-@pytest.fixture(scope="module")
-def site():
-    site = TapeSite()
-    yield site
-    site.remove()
-
-
-@pytest.fixture
-def world(site):
-    world = TapeWorld(site)
-    yield world
-    world.close()
 
 
 def wait_for(world, work):

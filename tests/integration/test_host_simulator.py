@@ -14,15 +14,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.harness.host_simulators import (
-    PASSWORD,
-    PATIENCE,
-    Simulator,
-    stdio,
-)
+from tests.harness.host_simulators import PASSWORD, PATIENCE, Simulator, stdio
 from tests.harness.programs.daemon import program
 from tests.harness.programs.sshd import Sshd
 from tests.harness.programs.telnetd import BREAK, TelnetClient, Telnetd
+
+
+@pytest.fixture
+def keys(tmp_path):
+    words = ["-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "id")]
+    subprocess.run([program("ssh-keygen"), *words], check=True)
+    return tmp_path
+
 
 pytestmark = pytest.mark.programs
 

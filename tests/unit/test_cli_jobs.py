@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from attrs import evolve
 
-from tests.harness.cli_servers import BEGAN, NOW, TEXT
+from tests.harness.cli_servers import BEGAN, NOW, TEXT, Server, Site
 from vtspolicy.cli.control import cancel, drain, release_lock, reload, trust_clock
 from vtspolicy.cli.jobs import job, jobs
 from vtspolicy.cli.retry import retry
@@ -29,6 +29,18 @@ from vtspolicy.runner.protocol import Run
 from vtspolicy.runner.spool import Spool
 from vtspolicy.status import ClockStatus, HostStatus, LinkStatus, Status
 from vtspolicy.tapes import Tape
+
+
+@pytest.fixture
+def server(site):
+    server = Server(site.spool)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
 
 
 class Noon(datetime):

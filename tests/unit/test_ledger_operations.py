@@ -20,6 +20,14 @@ from vtspolicy.rules.work import Expectation, Limits, Poll, Query, Reading, Retr
 from vtspolicy.tapes import Brought, Copied, Emptied, Proof, Tape, TapeState
 from vtspolicy.testing.ledger import MemoryLedger
 
+
+@pytest.fixture
+def tx():
+    ledger = MemoryLedger()
+    yield ledger.tx
+    ledger.destroy()
+
+
 FAILED = Ending(state=JobState.FAILED, kind="exited", code=12, reason="exit code 12")
 
 
