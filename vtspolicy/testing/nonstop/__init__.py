@@ -18,7 +18,8 @@ each behaviour is, with these words:
 
 Modules, from the bottom: `journal` (what the system remembers), `accounts`, `system` (the event
 log, pending mounts, everything that all sessions share), `terminal` and `dialogue` (how a program
-talks to a terminal), `lexical`, `tacl` and its `functions` (the command interpreter), `emsdist`,
+talks to a terminal), `lexical`, `variables`, `expressions`, `tacl` and its functions (`functions`,
+`flow`, `strings`, `spi`, `requesters`, `library`: the command interpreter), `emsdist`, `consumer`,
 `mediacom`, `fup` (its programs), `logins`, `session` (one terminal from banner to log-off):
 pure, bytes in and bytes out. Above them the links: `link` (with faults on demand), `telnet`,
 `ssh`, `stdio`, and `serving`, which opens them. Nothing is imported here.

@@ -30,11 +30,13 @@ class Console:
     poke: Callable[[], None]  # what is waited for may have happened
     account: Account | None = None  # who is logged on
     processes: list[Process] = field(factory=list)  # started from here, the newest last
+    newest: str = ""  # the name of the process that was started last
 
     def start(self, process: Process) -> None:
         """Remember a process that was started from here."""
         self.system.processes.add(process.name)
         self.processes.append(process)
+        self.newest = process.name
 
     def ended(self, process: Process) -> None:
         """Forget a process."""

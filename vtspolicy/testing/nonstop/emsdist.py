@@ -11,8 +11,8 @@ those about TIME and TARGET.
 Ours: what cannot be understood is answered by the syntax; all other messages; an event passes if
 it passes every filter; with GMT ON, TIME and STOP are in GMT as well; a STOP that lies ahead is
 looked at when the next event comes; what goes to another text output than the home terminal is not
-seen; only printing distributors are simulated; CPU, PRI, OUT, TERM, WAIT, DELAY, BACKUP and DUMP
-are taken and change nothing.
+seen; only printing and consumer distributors are simulated; CPU, PRI, OUT, TERM, WAIT, DELAY,
+BACKUP and DUMP are taken and change nothing.
 """
 
 import re
@@ -23,12 +23,14 @@ from attrs import define, field, frozen
 
 from vtspolicy.testing.display import display
 from vtspolicy.testing.nonstop.console import Console
+from vtspolicy.testing.nonstop.consumer import Consumer
 from vtspolicy.testing.nonstop.dialogue import Break, Dialogue, Wait
 from vtspolicy.testing.nonstop.journal import LoggedEvent
 from vtspolicy.testing.nonstop.lexical import shown
 from vtspolicy.testing.nonstop.run_options import NAME, cut, run_options
 from vtspolicy.testing.nonstop.system import Filter, System
-from vtspolicy.testing.nonstop.tacl import Tacl, TaclError
+from vtspolicy.testing.nonstop.tacl import Tacl
+from vtspolicy.testing.nonstop.variables import TaclError
 
 SYNTAX = """\
 EMSDIST / NAME [ $process ] [ , run-option ] ... /
@@ -68,6 +70,7 @@ class Plan:
     stop: datetime | None = None
     gmt: bool = False
     indent: int = INDENT
+    is_consumer: bool = False  # whether a program asks it for events, and nothing is displayed
 
 
 def emsdist(tacl: Tacl, rest: str) -> Dialogue[str]:
@@ -78,11 +81,16 @@ def emsdist(tacl: Tacl, rest: str) -> Dialogue[str]:
         console.show(SYNTAX)
         return ""
     try:
-        distributor = Distributor(console, plan(console, options, parameters))
+        planned = plan(console, options, parameters)
     except CannotStartError as error:
         console.show(str(error))
         tacl.failed = True
         return ""
+    distributor = (
+        Consumer(console, planned.name, planned.filters, planned.begin)
+        if planned.is_consumer
+        else Distributor(console, planned)
+    )
     distributor.start()
     if "NOWAIT" not in options:
         try:
@@ -169,6 +177,13 @@ def plan(console: Console, options: dict[str, str], parameters: str) -> Plan:
     for word, message in _TOO_MANY.items():
         if len(_names(given.get(word, ""))) > MOST:
             raise CannotStartError(message)
+    _check_kind(given)
+    if ("COLLECTOR" in given) == ("LOGFILE" in given):
+        raise CannotStartError(SYNTAX)
+    return _plan(console, _process_name(console.system, options), given)
+
+
+def _check_kind(given: dict[str, str]) -> None:
     kind = given.get("TYPE", "").upper()
     if not kind or not any(
         each.startswith(kind) for each in ("CONSUMER", "FORWARDING", "PRINTING")
@@ -176,11 +191,10 @@ def plan(console: Console, options: dict[str, str], parameters: str) -> Plan:
         raise CannotStartError(NO_TYPE)
     if "TARGET" in given and "TEXTOUT" in given:
         raise CannotStartError("TARGET and TEXTOUT can not coexist")
-    if not kind.startswith("P"):
-        raise CannotStartError("Only printing distributors are simulated")
-    if not given.get("TEXTOUT") or ("COLLECTOR" in given) == ("LOGFILE" in given):
+    if kind.startswith("F"):
+        raise CannotStartError("Forwarding distributors are not simulated")
+    if bool(given.get("TEXTOUT")) == kind.startswith("C"):
         raise CannotStartError(SYNTAX)
-    return _plan(console, _process_name(console.system, options), given)
 
 
 _READ = (
@@ -210,12 +224,13 @@ def _plan(console: Console, name: str, given: dict[str, str]) -> Plan:
     homes = (console.window.upper(), "$HOME")
     return Plan(
         name=name,
-        here=any(each.upper() in homes for each in _names(given["TEXTOUT"])),
+        here=any(each.upper() in homes for each in _names(given.get("TEXTOUT", ""))),
         filters=tuple(_filter(system, each) for each in _names(given.get("FILTER", ""))),
         begin=begin,
         stop=stop,
         gmt=gmt == "ON",
         indent=int(indent),
+        is_consumer=given["TYPE"].upper().startswith("C"),
     )
 
 

@@ -10,25 +10,13 @@ Ours: `#MYTERM` is the home terminal, too; the options of `#OUTPUT` change nothi
 is not simulated; the forms of `TIME` and `WHO`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from vtspolicy.testing.nonstop.dialogue import Ask, Dialogue
 from vtspolicy.testing.nonstop.lexical import FORMATS, Reader, shown
 from vtspolicy.testing.nonstop.logon import say_time, take_logon
-from vtspolicy.testing.nonstop.tacl import LoggedOffError, Tacl, TaclError, Word
-
-_VARIABLE = "#INFORMAT"
-
-
-def _plain(act: Callable[[Tacl, str], str]) -> Word:
-    """Make a word of a function that reads nothing from the terminal."""
-
-    def word(tacl: Tacl, rest: str) -> Dialogue[str]:
-        yield from ()
-        return act(tacl, rest)
-
-    return word
-
+from vtspolicy.testing.nonstop.tacl import LoggedOffError, Tacl, Word, at_once
+from vtspolicy.testing.nonstop.variables import INFORMAT, TaclError
 
 # Output and input
 
@@ -44,22 +32,24 @@ def _output(tacl: Tacl, rest: str) -> str:
 
 
 def _outputv(tacl: Tacl, rest: str) -> str:
-    tacl.console.show(shown(_variable(tacl, rest.strip())[-1]))
+    tacl.console.show(shown(tacl.variables.text(rest.strip())))
     return ""
 
 
 def _input(tacl: Tacl, rest: str) -> Dialogue[str]:
     """Read a line, by the rules of #INFORMAT; its result is the line, in one piece."""
     line = yield Ask(shown(rest))
-    return _read(line, tacl.informat[-1])
+    tacl.waited()
+    return _read(line, tacl.variables.informat[-1])
 
 
 def _inputv(tacl: Tacl, rest: str) -> Dialogue[str]:
     """Read a line into a variable; nothing is its result (ours)."""
     name, _, prompt = rest.strip().partition(" ")
-    levels = _variable(tacl, name)
+    tacl.variables.text(name)
     line = yield Ask(shown(prompt).strip('"'))
-    levels[-1] = _read(line, tacl.informat[-1])
+    tacl.waited()
+    tacl.variables.set(name, _read(line, tacl.variables.informat[-1]))
     return ""
 
 
@@ -72,48 +62,29 @@ def _read(line: str, informat: str) -> str:
 # Variables
 
 
-def _variable(tacl: Tacl, name: str) -> list[str]:
-    levels = tacl.variables.get(name.upper())
-    if levels is None:
-        raise TaclError("Variable does not exist")
-    return levels
-
-
 def _set(tacl: Tacl, rest: str) -> str:
     name, _, value = rest.lstrip().partition(" ")
-    if name.upper() == _VARIABLE:
+    if name.upper() == INFORMAT:
         if value.strip().upper() not in FORMATS:
             raise TaclError("Illegal value")
-        tacl.informat[-1] = value.strip().upper()
-    elif name.startswith("#"):
+        tacl.variables.informat[-1] = value.strip().upper()
+    elif name.startswith(("#", "/")):
         raise TaclError(f"{shown(name)} is not simulated")
     else:
-        _variable(tacl, name)[-1] = value
+        tacl.variables.text(name)
+        tacl.variables.set(name, value)
     return ""
 
 
 def _push(tacl: Tacl, rest: str) -> str:
-    for name in rest.upper().split():
-        if name == _VARIABLE:
-            tacl.informat.append(tacl.informat[-1])
-        elif name.startswith("#"):
-            raise TaclError(f"{shown(name)} is not simulated")
-        else:
-            tacl.variables.setdefault(name, []).append("")
+    for name in rest.replace(",", " ").split():
+        tacl.variables.push(name)
     return ""
 
 
 def _pop(tacl: Tacl, rest: str) -> str:
-    for name in rest.upper().split():
-        if name == _VARIABLE:
-            if len(tacl.informat) == 1:
-                raise TaclError(f"{name} was not pushed")
-            tacl.informat.pop()
-        else:
-            levels = _variable(tacl, name)
-            levels.pop()
-            if not levels:
-                del tacl.variables[name]
+    for name in rest.replace(",", " ").split():
+        tacl.variables.pop(name)
     return ""
 
 
@@ -185,29 +156,29 @@ def _reply(tacl: Tacl, rest: str) -> Dialogue[str]:
 
 
 FUNCTIONS: Mapping[str, Word] = {
-    "#OUTPUT": _plain(_output),
-    "#OUTPUTV": _plain(_outputv),
-    "OUTVAR": _plain(_outputv),
+    "#OUTPUT": at_once(_output),
+    "#OUTPUTV": at_once(_outputv),
+    "OUTVAR": at_once(_outputv),
     "#INPUT": _input,
     "#INPUTV": _inputv,
-    "#SET": _plain(_set),
-    "SET": _plain(_set_variable),
-    "#PUSH": _plain(_push),
-    "PUSH": _plain(_push),
-    "#POP": _plain(_pop),
-    "POP": _plain(_pop),
-    "#INFORMAT": _plain(lambda tacl, _: tacl.informat[-1]),
-    "#MYTERM": _plain(lambda tacl, _: tacl.console.window),
-    "#IN": _plain(lambda tacl, _: tacl.console.window),
-    "#OUT": _plain(lambda tacl, _: tacl.console.window),
-    "WHO": _plain(_who),
-    "TIME": _plain(_time),
-    "STOP": _plain(_stop),
+    "#SET": at_once(_set),
+    "SET": at_once(_set_variable),
+    "#PUSH": at_once(_push),
+    "PUSH": at_once(_push),
+    "#POP": at_once(_pop),
+    "POP": at_once(_pop),
+    "#INFORMAT": at_once(lambda tacl, _: tacl.variables.informat[-1]),
+    "#MYTERM": at_once(lambda tacl, _: tacl.console.window),
+    "#IN": at_once(lambda tacl, _: tacl.console.window),
+    "#OUT": at_once(lambda tacl, _: tacl.console.window),
+    "WHO": at_once(_who),
+    "TIME": at_once(_time),
+    "STOP": at_once(_stop),
     "LOGON": _log_on,
-    "LOGOFF": _plain(_log_off),
-    "LOGOUT": _plain(_log_off),
-    "EXIT": _plain(_log_off),
-    "COMMENT": _plain(_nothing),
+    "LOGOFF": at_once(_log_off),
+    "LOGOUT": at_once(_log_off),
+    "EXIT": at_once(_log_off),
+    "COMMENT": at_once(_nothing),
     "RUN": _run,
     "VTSREPLY": _reply,
 }

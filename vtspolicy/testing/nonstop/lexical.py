@@ -98,13 +98,41 @@ def _escaped(rest: str) -> tuple[str, int]:
     return {"": "", ";": END, "_": BLANK}.get(each, "?"), len(each)
 
 
-def commands(text: str) -> list[str]:
-    """Cut a logical line at its ends of line that no bracket encloses."""
-    found, depth = [""], 0
-    for each in text:
+def commands(text: str, most: int | None = None) -> list[str]:
+    """Cut a logical line at its ends of line that no bracket encloses; at most at so many."""
+    found, depth, start = [], 0, 0
+    for at, each in enumerate(text):
         depth += (each == OPEN) - (each == CLOSE)
         if each == END and depth <= 0:
-            found.append("")
-        else:
-            found[-1] += each
-    return found
+            found.append(text[start:at])
+            start = at + 1
+            if len(found) == most:
+                return found
+    return [*found, text[start:]]
+
+
+def closing(text: str, start: int) -> int | None:
+    """Return where the bracket is closed that is opened at `start`; None: nowhere."""
+    depth = 0
+    for at in range(start, len(text)):
+        depth += (text[at] == OPEN) - (text[at] == CLOSE)
+        if depth == 0:
+            return at
+    return None
+
+
+def enclosed(text: str) -> list[tuple[str, str]]:
+    """Cut an enclosure into labels, in upper case, and what each encloses.
+
+    What stands before the first label is enclosed by an empty one.
+    """
+    parts, depth, start = [], 0, 0
+    for at, each in enumerate(text):
+        depth += (each == OPEN) - (each == CLOSE)
+        if each == BAR and depth == 0:
+            parts.append(text[start:at])
+            start = at + 1
+    parts.append(text[start:])
+    labels = ["", *(" ".join(label.upper().split()) for label in parts[1::2])]
+    bodies = [body.strip(f" {END}") for body in parts[::2]]
+    return list(zip(labels, [*bodies, ""], strict=False))

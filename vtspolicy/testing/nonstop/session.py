@@ -54,6 +54,7 @@ class Session:
             account=account,
         )
         self.is_over = False
+        self.completion_code: int | None = None  # with which TACL has ended itself, if it did
         self._ended = ended
         self._call_later = call_later
         self._command = command
@@ -92,6 +93,7 @@ class Session:
         if self._command is not None:
             tacl = Tacl(console, WORDS)
             yield from tacl.obey_command(self._command)
+            self.completion_code = tacl.completion_code
             return not tacl.failed
         if console.account is None:
             name = console.system.settings.name.removeprefix("\\")
@@ -106,6 +108,9 @@ class Session:
             tacl = Tacl(console, WORDS)
             yield from tacl.run()
             console.stop_all()
+            self.completion_code = tacl.completion_code
+            if self.completion_code is not None:
+                return not tacl.failed
             console.account = None
             if console.system.settings.after_logoff == "end":
                 return not tacl.failed

@@ -74,6 +74,8 @@ class Settings:
     columns: int = 80  # at which a distributor wraps its display: 80 or 132
     zone: tzinfo = UTC  # local civil time
     filters: Mapping[str, Filter] = field(factory=dict)  # by file name, in upper case
+    files: Mapping[str, str] = field(factory=dict)  # libraries that TACL can load, by full names
+    # in upper case
     routines: Mapping[str, "Routine"] = field(factory=dict)  # a site's own, by name in upper case
     nothing_pending: str = ""  # what MEDIACOM prints below its header without requests: not known
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
