@@ -9,7 +9,7 @@ from hypothesis import settings
 
 # Their assertions tell what they compared, as those of the tests do; said before any imports them.
 SUITES = ("vtspolicy.testing.queue_suite", "vtspolicy.testing.runner_suite")
-pytest.register_assert_rewrite("engines", *SUITES)
+pytest.register_assert_rewrite("tests.harness", *SUITES)
 
 # A slow or busy machine must not turn a right answer into a failure. HYPOTHESIS_PROFILE=long
 # searches for many minutes what the others search for seconds. With CI set the same is tried each

@@ -129,7 +129,7 @@ def test_a_mount_request_that_cannot_be_read_is_counted_and_logged(world, text):
     told = [formatEvent(line) for line in lines if line.get("action") == "refused_input"]
 
     assert counted(world, "unread") == 1
-    assert f"'{text}' is no mount request of a known form" in told[0]
+    assert f"'{text}' is not a mount request of a known form" in told[0]
     assert world.words() == []
 
 

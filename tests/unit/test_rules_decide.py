@@ -267,7 +267,7 @@ def test_steps_are_made_of_what_the_ledger_keeps(rules, command, around):
                 '[{"number": 1, "rule": "a", "conditions": [], "targets": [],'
                 ' "tapes": [["tape.size", "large"]]}]'
             ),
-            "large is no comparison",
+            "large is not a comparison",
         ),
         ("{}{", "Extra data"),
         ("7", "not iterable"),

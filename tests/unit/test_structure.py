@@ -269,7 +269,9 @@ def test_every_data_file_of_the_program_is_packed():
 
 def test_no_test_imports_another():
     """What tests share is in the harness."""
-    for path in (ROOT / "tests").rglob("test_*.py"):
+    folder = ROOT / "tests"
+    shared = [*folder.rglob("conftest.py"), *(folder / "harness").rglob("*.py")]
+    for path in [*folder.rglob("test_*.py"), *shared]:
         for name in imported(path):
             last = name.split(".")
             assert not any(each.startswith("test_") for each in last[:-1]), f"{path}: {name}"

@@ -65,7 +65,7 @@ def json_option(command: F) -> F:
 def configured(config: Path) -> Configuration:
     """Return the configuration; problems go to the standard error, and the program ends.
 
-    A vault that is not mounted is no problem: ledger and server can be asked all the same.
+    A vault need not be mounted: ledger and server can be asked all the same.
     """
     try:
         return load_configuration(config, {}, os.environ, absent_vaults=True)

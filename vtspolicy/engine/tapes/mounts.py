@@ -166,7 +166,7 @@ class Mounts:
             self._count("unheard")
         elif message is None:
             self._count("unread")
-            told = f"'{visible(event.text[:SHOWN])}' is no mount request of a known form"
+            told = f"'{visible(event.text[:SHOWN])}' is not a mount request of a known form"
             self.denied_log.refused(address, told)
         elif message.sequence is None:  # there is no number to answer by
             self._count("esm" if message.is_request else message.kind)
