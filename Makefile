@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-TESTS ?= tests/unit tests/integration tests/acceptance tests/browser
+TESTS ?= tests/unit tests/component tests/integration tests/acceptance tests/browser
 # Files of tests that run at once: most of their time they wait for programs and for clocks.
 WORKERS ?= 4
 
@@ -11,7 +11,7 @@ CONSTRAINTS := --constraint constraints.txt
 # A Python that is not installed is passed over; Debian's own is the oldest that Debian 12 has.
 PYTHONS ?= python3.11 python3.12 python3.13 $(wildcard /usr/bin/python3)
 
-.PHONY: demo test test-newest test-pythons lint types unit packages bench fuzz crash docs clean
+.PHONY: demo test test-newest test-pythons lint types unit packages bench fuzz crash boards docs clean
 
 demo: $(READY)  ## play a host's night on this machine, without root; exits 0 only if all came out right
 	@$(BIN)/vtspolicy demo
@@ -36,7 +36,7 @@ types: $(READY)
 	$(BIN)/mypy -p vtspolicy
 
 unit: $(READY)  ## the quick part
-	$(BIN)/pytest -q --numprocesses auto --dist loadfile tests/unit
+	$(BIN)/pytest -q --numprocesses auto --dist loadfile tests/unit tests/component
 
 packages: $(READY)  ## the programs that the integration tests run, from Debian, as root or with sudo
 	@sh .ci/install-packages
@@ -49,6 +49,9 @@ fuzz: $(READY)  ## the grammar under atheris, for FUZZ_RUNS inputs
 
 crash: $(READY)  ## kill everything CRASH_KILLS times, from CRASH_SEED, on CRASH_SITES sites at once; nothing may be lost or doubled
 	$(BIN)/python -m tests.crash
+
+boards: $(READY)  ## the board for Grafana, from the metrics' own table
+	$(BIN)/python deploy/grafana/make.py
 
 docs: $(READY)  ## the pages that are made from the code's own tables
 	$(BIN)/python -m vtspolicy.grammar.pages

@@ -23,9 +23,11 @@ from vtspolicy.config.reading import REQUIRED, Key
 from vtspolicy.control import VERBS, Control
 from vtspolicy.exit_codes import Exit
 from vtspolicy.hosts import session_life
+from vtspolicy.links import life as links
 from vtspolicy.log_actions import ACTIONS, MORE
 from vtspolicy.metrics import Metrics
 from vtspolicy.rules import case_file, cleanup, conditions, facts, forms, keys, places, query_keys
+from vtspolicy.runner import run_life
 from vtspolicy.tapes import Reason
 from vtspolicy.tapes.fingerprint import MISSING
 from vtspolicy.web.pages import PAGES
@@ -392,13 +394,29 @@ cleanup leaves such tapes alone; `vtspolicy tapes --verdict` shows the reason be
 # Life cycles
 
 
+KNOWN = {
+    run_life.RunState.SOUGHT: "nothing yet: how the run is must be found out from its files",
+    run_life.RunState.ASKED: "when the keeper was asked to start it; it has not answered",
+    run_life.RunState.RUNNING: "its leader, whether the keeper will report its end, its output",
+    run_life.RunState.LEFT: "besides, how its leader ended; other processes of it are left",
+    run_life.RunState.OVER: "nothing more: its end is reported",
+}
+
+
 def life_cycles_page() -> str:
-    """Return the life cycles of a job and of a connection."""
+    """Return the life cycles of a job, one of its runs, a connection and a dialled link."""
     return page(
-        "What can happen to a job and to a connection: life cycles",
+        "What can happen to a job, a run and a connection: life cycles",
         "What is not in these tables cannot happen. Every step of a job is in its history.",
         "## A job",
         *_life(jobs.TRANSITIONS, jobs.JobLife),
+        "## A run of a program",
+        "As the server sees a run that it waits for. What a state knows is gone with the state.",
+        table(
+            ("state", "what the server knows"),
+            KNOWN.items(),
+        ),
+        *_life(run_life.TRANSITIONS, run_life.RunLife),
         "## A connection of a host",
         *_life(sessions.TRANSITIONS, sessions.SessionLife),
         "Each state has its own timers, which end with it.",
@@ -412,6 +430,11 @@ def life_cycles_page() -> str:
         "Meanwhile its input may have to wait, for one or several of these reasons: "
         + ", ".join(_code(str(pause)) for pause in sessions.Pause)
         + ".",
+        "## A link to a dialled host",
+        *_life(links.TRANSITIONS, links.LinkLife),
+        f"It waits {links.SHORTEST:g} to {links.LONGEST:g} s, longer after each failure; at"
+        f" least {links.REFUSED_WAIT:g} s after a refused password or key. After"
+        f" {links.MOST_REFUSALS} refusals of the same one it is stopped.",
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import settings
 
 # Their assertions tell what they compared, as those of the tests do; said before any imports them.
-pytest.register_assert_rewrite("engines", "vtspolicy.testing.queue_suite")
+SUITES = ("vtspolicy.testing.queue_suite", "vtspolicy.testing.runner_suite")
+pytest.register_assert_rewrite("tests.harness", *SUITES)
 
 # A slow or busy machine must not turn a right answer into a failure. HYPOTHESIS_PROFILE=long
 # searches for many minutes what the others search for seconds. With CI set the same is tried each

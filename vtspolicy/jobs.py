@@ -5,12 +5,13 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from automat import TypeMachineBuilder
 from automat._typed import TypedState, TypeMachine  # the names for annotations
 
 from vtspolicy.notices import Word
 from vtspolicy.rules.work import Work
+from vtspolicy.tapes import Outcome
 
 
 class JobState(StrEnum):
@@ -217,6 +218,20 @@ class Job:
     family: str | None = None  # of its request
 
 
+@frozen
+class WaitingJob:
+    """What the queue and the time-outs of waits have to know of a job: see Job."""
+
+    id: int
+    work: Work
+    lock: str | None
+    priority: int
+    due: float
+    created: float
+    attempt: int
+    started: float | None
+
+
 DOUBTED = "unknown"
 """In place of the boot, of an attempt that may have been made before all that the ledger knows.
 
@@ -279,3 +294,56 @@ def final_word(ends: Mapping[JobState, int]) -> Word:
         if ends.get(state):
             return word
     return Word.WARNING
+
+
+# -- what becomes of a job
+
+
+@frozen(kw_only=True)
+class Ending:
+    """How one attempt ended, and what the job becomes by it."""
+
+    state: JobState  # a final state, or WAITING when another attempt follows
+    kind: str | None = None  # how the run ended: see vtspolicy.runner.protocol.Ended
+    code: int | None = None  # exit code
+    signal: int | None = None  # that ended it
+    reason: str | None = None  # why it is not simply completed
+    due: float = 0.0  # for WAITING: not to be started before, seconds since the epoch
+    output: str | None = None  # the end of what it wrote
+    readings: Mapping[str, str] = field(factory=dict)  # what was read from its output
+    outcomes: tuple[Outcome, ...] = ()  # what the run has done to tapes, however it ended
+    over: bool = True  # False: INTERRUPTED, and it may still run in its application
+
+
+UNDER_WAY = (JobState.RUNNING, JobState.STOPPING)
+
+
+def ended(job: Job, ending: Ending, at: float) -> Job:
+    """Return a job as it is after an attempt that was under way has ended so at `at`.
+
+    An end that the life cycle does not have raises `automat.NoTransition`.
+    """
+    state = follow(job.state, ending.state, over=ending.over)
+    reason = ending.reason
+    if job.state is JobState.STOPPING and state is JobState.CANCELLED:
+        reason = job.reason  # who cancelled it says more than the signal that it died of
+    elif job.state is JobState.STOPPING and state is JobState.INTERRUPTED:
+        reason = "; ".join(filter(None, (job.reason, ending.reason)))
+    return evolve(
+        job,
+        state=state,
+        due=ending.due if state is JobState.WAITING else job.due,
+        finished=None if state is JobState.WAITING else at,
+        code=ending.code,
+        reason=reason,
+    )
+
+
+def ended_unstarted(job: Job, state: JobState, reason: str, at: float) -> Job:
+    """Return a waiting job as it is when it ends without an attempt at `at`."""
+    return evolve(job, state=follow(JobState.WAITING, state), finished=at, reason=reason)
+
+
+def to_be_stopped(job: Job, cause: str) -> Job:
+    """Return a running job as it is when somebody has cancelled it."""
+    return evolve(job, state=life(job.state).cancel(), reason=cause)

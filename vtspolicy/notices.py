@@ -327,3 +327,8 @@ def _value(key: str, value: str | int) -> str | int:
     if key in NUMBERS and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
         return int(value)
     return value
+
+
+def present(**fields: str | int | None) -> dict[str, str | int]:
+    """Return the fields of a notice that have a value."""
+    return {key: value for key, value in fields.items() if value is not None}

@@ -471,8 +471,7 @@ def run(reactor: Any, policy: Policy, reread: Callable[[], Policy]) -> int:  # a
         nonlocal code
         if service.stopping:
             return  # it was stopped while it started, which nothing can survive
-        error = failure.value
-        expected = isinstance(error, START_ERRORS)
+        error, expected = failure.value, isinstance(failure.value, START_ERRORS)
         code = exit_code(error) if expected and error is not None else 1
         if expected:
             sys.stderr.write(f"vtspolicy: {failure.getErrorMessage()}\n")
@@ -489,6 +488,7 @@ def run(reactor: Any, policy: Policy, reread: Callable[[], Policy]) -> int:  # a
 
     def begin() -> None:
         signals.heed()
+        gc.set_threshold(0)  # nothing is collected: what a start makes stays
         Deferred.fromCoroutine(service.start()).addCallbacks(settle_down, failed)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vtspolicy.grammar import parse
-from vtspolicy.ledger.file import open_file
-from vtspolicy.ledger.groups import GROUP
+from vtspolicy.ledger.groups import MOST as GROUP
+from vtspolicy.ledger.sqlite.database_file import open_file
 
 from .ground import NOISE, Link, Server, command
 from .peers import NotInstalled, celery, celery_seconds, redis

@@ -30,9 +30,9 @@ from vtspolicy.ledger import (
     Retention,
     Transaction,
 )
-from vtspolicy.ledger.file import open_file
-from vtspolicy.ledger.groups import GROUP
+from vtspolicy.ledger.groups import MOST as GROUP
 from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.ledger.sqlite.database_file import open_file
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
 from vtspolicy.tapes import Tape

@@ -8,8 +8,8 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from vtspolicy.ledger.file import open_file
 from vtspolicy.ledger.sql import migrations
+from vtspolicy.ledger.sqlite.database_file import open_file
 
 from .accept import burst, held
 from .bench_ledger import fill

@@ -26,7 +26,7 @@ def _tell_before_the_record() -> None:
     from vtspolicy.ledger import groups
     from vtspolicy.threads import Threads
 
-    verb: Any = groups._Verb
+    verb: Any = groups.Waiting
     work, fire = verb.work, verb.fire
 
     def work_and_fire(self: Any, tx: Any) -> None:

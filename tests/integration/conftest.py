@@ -1,10 +1,11 @@
 """Real applications for the tests: each is set up once a session, on first use, and stopped."""
 
 import pytest
-from programs.bacula import Bacula
-from programs.borg import Borg
-from programs.restic import Restic
-from programs.sshd import Sshd
+
+from tests.harness.programs.bacula import Bacula
+from tests.harness.programs.borg import Borg
+from tests.harness.programs.restic import Restic
+from tests.harness.programs.sshd import Sshd
 
 
 def pytest_configure(config):

@@ -6,8 +6,9 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from programs.bacula import IN_FLIGHT
-from station import Station, checksum, reason, word
+
+from tests.harness.programs.bacula import IN_FLIGHT
+from tests.harness.station import Station, checksum, reason, word
 
 pytestmark = pytest.mark.programs
 

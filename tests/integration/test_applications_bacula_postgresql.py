@@ -3,9 +3,10 @@
 import os
 
 import pytest
-from programs.bacula import Bacula
-from programs.postgresql import MissingError, PostgreSql
-from station import Station, checksum, word
+
+from tests.harness.programs.bacula import Bacula
+from tests.harness.programs.postgresql import MissingError, PostgreSql
+from tests.harness.station import Station, checksum, word
 
 pytestmark = pytest.mark.programs
 

@@ -4,8 +4,9 @@ import shutil
 import subprocess
 
 import pytest
-from programs.borg import Borg
-from station import PATIENCE, Station, checksum, reason, word
+
+from tests.harness.programs.borg import Borg
+from tests.harness.station import PATIENCE, Station, checksum, reason, word
 
 pytestmark = pytest.mark.programs
 

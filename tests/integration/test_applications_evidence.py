@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
-from programs.borg import Borg
-from programs.restic import Restic
-from station import Station, checksum, word
 
+from tests.harness.programs.borg import Borg
+from tests.harness.programs.restic import Restic
+from tests.harness.station import Station, checksum, word
 from vtspolicy.config.load import SHIPPED
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.expand import expand, expand_environment

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from station import Station, checksum, word
 
+from tests.harness.station import Station, checksum, word
 from vtspolicy.config.load import SHIPPED
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.expand import expand

@@ -7,9 +7,9 @@ import subprocess
 import time
 
 import pytest
-from programs.restic import Restic
-from station import PATIENCE, Station, checksum, reason, word
 
+from tests.harness.programs.restic import Restic
+from tests.harness.station import PATIENCE, Station, checksum, reason, word
 from vtspolicy.runner.keeper import process
 
 pytestmark = pytest.mark.programs

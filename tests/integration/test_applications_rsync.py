@@ -7,7 +7,8 @@ import signal
 import subprocess
 
 import pytest
-from station import Station, checksum, reason, word
+
+from tests.harness.station import Station, checksum, reason, word
 
 pytestmark = pytest.mark.programs
 

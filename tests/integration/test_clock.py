@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from station import Station
+
+from tests.harness.station import Station
 
 pytestmark = pytest.mark.programs
 

@@ -13,12 +13,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from programs.sshd import Sshd
-from programs.telnetd import Telnetd
-from test_host_simulator import PASSWORD, PATIENCE, VTSPOLICY, Simulator, keys, stdio
+
+from tests.harness.host_simulators import PASSWORD, PATIENCE, VTSPOLICY, Simulator, stdio
+from tests.harness.programs.daemon import program
+from tests.harness.programs.sshd import Sshd
+from tests.harness.programs.telnetd import Telnetd
 
 pytestmark = pytest.mark.programs
-__all__ = ["keys"]  # a fixture
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 ref={}'"
 CONFIGURATION = r"""
@@ -31,6 +32,13 @@ dial:
 hosts:
   NSK1: {{systems: ['\NSK1'], vaults: [VAULT01], families: [DSK]}}
 """
+
+
+@pytest.fixture
+def keys(tmp_path):
+    words = ["-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "id")]
+    subprocess.run([program("ssh-keygen"), *words], check=True)
+    return tmp_path
 
 
 class Server:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-DRIVER = Path(__file__).with_name("disk_killer.py")
+DRIVER = Path(__file__).parents[1] / "harness" / "disk_killer.py"
 
 
 @pytest.mark.parametrize("verb", ["archive", "restore", "delete"])

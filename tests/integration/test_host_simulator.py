@@ -3,76 +3,22 @@
 import json
 import os
 import shlex
-import signal
 import socket
 import ssl
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from programs.daemon import program
-from programs.sshd import Sshd
-from programs.telnetd import BREAK, TelnetClient, Telnetd
 
-pytestmark = pytest.mark.programs
-
-VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
-SIMULATE = [str(VTSPOLICY), "host-simulator"]
-PASSWORD = "seen-by-nobody"
-PATIENCE = 60
-ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 ref=mine'"
-START = "EMSDIST / NAME $VTS / TYPE PRINTING, COLLECTOR $0, TEXTOUT [#MYTERM]"
-
-
-class Simulator:
-    """The command, its happenings and its orders."""
-
-    def __init__(self, folder, *words):
-        (folder / "password").write_text(PASSWORD + "\n")
-        self.log = folder / "journal"
-        self.process = subprocess.Popen(
-            [
-                *SIMULATE,
-                *words,
-                "--json",
-                "--log",
-                self.log,
-                "--password-file",
-                folder / "password",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.listeners = {}
-        while "Log on as" not in (line := self.process.stdout.readline()):
-            listener = json.loads(line)
-            self.listeners[listener["kind"]] = listener
-
-    def order(self, text):
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
-
-    def until(self, what):
-        """Return the facts of the next happening of this kind."""
-        while True:
-            line = self.process.stdout.readline()
-            assert line, "the simulator ended"
-            facts = json.loads(line)
-            if facts.get("what") == what:
-                return facts
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        rest = self.process.communicate(timeout=PATIENCE)[0]
-        assert self.process.returncode == 0
-        return rest
+from tests.harness.host_kits import KIT
+from tests.harness.host_simulators import PASSWORD, PATIENCE, SIMULATE, Simulator, stdio
+from tests.harness.programs.daemon import program
+from tests.harness.programs.sshd import Sshd
+from tests.harness.programs.telnetd import BREAK, TelnetClient, Telnetd
 
 
 @pytest.fixture
@@ -80,6 +26,12 @@ def keys(tmp_path):
     words = ["-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "id")]
     subprocess.run([program("ssh-keygen"), *words], check=True)
     return tmp_path
+
+
+pytestmark = pytest.mark.programs
+
+ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 ref=mine'"
+START = "EMSDIST / NAME $VTS / TYPE PRINTING, COLLECTOR $0, TEXTOUT [#MYTERM]"
 
 
 @pytest.fixture
@@ -266,10 +218,6 @@ def test_telnet_over_tls_shows_its_certificate(keys):
 # A real sshd around it
 
 
-def stdio(folder, *words):
-    return shlex.join([*SIMULATE, "--stdio", "--log", str(folder / "journal"), *words])
-
-
 @pytest.mark.parametrize("how", ["subsystem", "forced command"])
 def test_behind_a_real_sshd_all_sessions_share_one_log(tmp_path, talk, how):
     command = stdio(tmp_path, "--logged-on")
@@ -345,8 +293,7 @@ def test_behind_a_real_telnet_daemon_people_log_on(tmp_path):
 
 
 def test_the_self_test_of_the_host_kit_passes_in_the_simulator():
-    kit = Path(__file__).parents[2] / "deploy" / "host"
-    libraries = [f"--library={kit / name}" for name in ("vtslib.tacl", "vtstest.tacl")]
+    libraries = [f"--library={KIT / name}" for name in ("vtslib.tacl", "vtstest.tacl")]
     with subprocess.Popen(
         [*SIMULATE, "--stdio", "--logged-on", *libraries],
         stdin=subprocess.PIPE,

@@ -4,11 +4,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from ledger_ground import PATIENCE, Pump, an_intake
 from twisted.internet.defer import Deferred
 
-from vtspolicy.ledger import LedgerError, QuestionTooLong, RequestRecords, sqlite
+from tests.harness.ledger_files import PATIENCE, Pump
+from vtspolicy.ledger import LedgerError, QuestionTooLong, RequestRecords
 from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.ledger.sqlite import ledger as served
+from vtspolicy.testing.ledger import an_intake
 
 ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 
@@ -53,7 +55,7 @@ def test_what_is_asked_by_others_does_not_hold_up_what_the_engine_asks(pump, ope
 def test_a_question_that_takes_too_long_is_given_up_and_the_next_one_is_answered(
     pump, opening, monkeypatch
 ):
-    monkeypatch.setattr(sqlite, "PATIENCE", 0.05)
+    monkeypatch.setattr(served, "PATIENCE", 0.05)
     ledger = opening()
     with pytest.raises(QuestionTooLong, match=r"searched for 0\.05 s"):
         pump.ask(ledger.browse(endless))
@@ -61,7 +63,7 @@ def test_a_question_that_takes_too_long_is_given_up_and_the_next_one_is_answered
 
 
 def test_a_question_under_way_does_not_hold_up_the_end(pump, opening, monkeypatch):
-    monkeypatch.setattr(sqlite, "PATIENCE", 10 * PATIENCE)
+    monkeypatch.setattr(served, "PATIENCE", 10 * PATIENCE)
     ledger, begun = opening(), threading.Event()
 
     def look(tx):

@@ -7,8 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from vtspolicy.ledger import LedgerError, file, open_ledger
-from vtspolicy.ledger.file import ABANDONED, copy, make
+from vtspolicy.ledger import LedgerError, open_ledger
+from vtspolicy.ledger.sqlite import copies
+from vtspolicy.ledger.sqlite.copies import ABANDONED, copy
+from vtspolicy.ledger.sqlite.database_file import make
 
 PATIENCE = 120.0
 
@@ -32,7 +34,7 @@ def whole(path):
 
 
 def test_two_that_are_made_at_once_are_both_made(source, target, monkeypatch):
-    appear, together, failed = file._appear, threading.Barrier(2, timeout=PATIENCE), []
+    appear, together, failed = copies.appear, threading.Barrier(2, timeout=PATIENCE), []
 
     def wait_for_the_other(part, place):
         together.wait()
@@ -45,7 +47,7 @@ def test_two_that_are_made_at_once_are_both_made(source, target, monkeypatch):
             failed.append(error)
             together.abort()
 
-    monkeypatch.setattr(file, "_appear", wait_for_the_other)
+    monkeypatch.setattr(copies, "appear", wait_for_the_other)
     threads = [threading.Thread(target=make_one) for _ in range(2)]
     for thread in threads:
         thread.start()

@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from ledger_ground import PATIENCE, Pump, an_intake
 from twisted.internet.defer import Deferred
 
+from tests.harness.ledger_files import PATIENCE, Pump
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import (
     LedgerDamaged,
@@ -22,15 +22,17 @@ from vtspolicy.ledger import (
     LedgerNotLocal,
     LedgerTooNew,
     LedgerTooOld,
+    LedgerUnreadable,
     RequestRecords,
     groups,
     open_ledger,
     path_of,
 )
 from vtspolicy.ledger.sql import migrations
-from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.ledger.sqlite import SqliteLedger, group_commit
+from vtspolicy.testing.ledger import an_intake
 
-WRITER = Path(__file__).with_name("ledger_writer.py")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -66,7 +68,8 @@ def writer(path):
 
     def start(first, *more):
         process = subprocess.Popen(
-            [sys.executable, WRITER, path, str(first), *more],
+            [sys.executable, "-m", "tests.harness.ledger_writer", path, str(first), *more],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -228,7 +231,7 @@ def test_damage_that_reading_meets_is_reported_and_not_waited_for(path, pump, op
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
 
-    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+    with pytest.raises(LedgerUnreadable, match="malformed"):
         pump.ask(opening(path).read(read))
 
 
@@ -294,7 +297,9 @@ def test_a_group_has_one_flush_for_many_verbs(path, pump, opening, monkeypatch):
 
 
 def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, opening, monkeypatch):
-    monkeypatch.setattr(groups, "SLICE", 3600.0)  # one turn does it, however slow the machine is
+    monkeypatch.setattr(
+        group_commit, "SLICE", 3600.0
+    )  # one turn does it, however slow the machine is
     ledger = opening(path)
     run = ledger._writer._tx.sql.run
     flushing, held = threading.Event(), threading.Event()

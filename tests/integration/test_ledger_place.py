@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_ground import PATIENCE, Pump, an_intake
 from twisted.internet.defer import Deferred
 
+from tests.harness.ledger_files import PATIENCE, Pump
 from vtspolicy.ledger import (
     LedgerDamaged,
     LedgerError,
@@ -21,11 +21,12 @@ from vtspolicy.ledger import (
     RequestRecords,
     open_ledger,
 )
-from vtspolicy.ledger.file import copy
-from vtspolicy.ledger.place import mark_of
 from vtspolicy.ledger.sqlite import SqliteLedger
+from vtspolicy.ledger.sqlite.copies import copy
+from vtspolicy.ledger.sqlite.preflight import mark_of
+from vtspolicy.testing.ledger import an_intake
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 ENDS = ("", "-wal", "-shm", ".lock")
 COMMANDS = 20
 
@@ -249,7 +250,8 @@ def test_a_ledger_that_was_never_marked_is_marked_by_its_next_start(path, pump, 
 
 def test_a_first_start_that_is_killed_at_any_line_is_followed_by_a_good_one(tmp_path):
     told = subprocess.run(
-        [sys.executable, HERE / "ledger_starts.py", tmp_path],
+        [sys.executable, "-m", "tests.harness.ledger_starts", tmp_path],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=10 * PATIENCE,
@@ -262,9 +264,10 @@ def test_a_first_start_that_is_killed_at_any_line_is_followed_by_a_good_one(tmp_
 
 
 def test_a_first_start_on_a_full_disk_leaves_nothing_and_the_next_one_is_good(path, opening):
-    writer = (sys.executable, HERE / "ledger_writer.py", path, "0")
+    writer = (sys.executable, "-m", "tests.harness.ledger_writer", path, "0")
     told = subprocess.run(
         ["sh", "-c", 'ulimit -f 40; exec "$@"', "-", *writer],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from vtspolicy.ledger import open_ledger
-from vtspolicy.ledger.file import connect, migrate, open_file
 from vtspolicy.ledger.sql import migrations
+from vtspolicy.ledger.sqlite.database_file import connect, migrate, open_file
 from vtspolicy.tapes import Proof
 from vtspolicy.tapes.tape import OVERRIDE_LASTS
 
@@ -200,7 +200,7 @@ FILLED = 6_000  # tapes
 
 CHILD = """
 import os, signal, sys
-from vtspolicy.ledger.file import connect, migrate
+from vtspolicy.ledger.sqlite.database_file import connect, migrate
 from pathlib import Path
 connection = connect(Path(sys.argv[1]))
 left = int(sys.argv[2])
@@ -268,7 +268,7 @@ def test_a_disk_that_is_full_while_it_is_converted_leaves_the_ledger_as_it_was(f
 def test_a_conversion_that_fails_is_undone_as_a_whole(ledger, monkeypatch):
     steps = migrations("sqlite")
     broken = {**steps, 6: steps[6] + "\nSELECT no_such_column FROM tapes;"}
-    monkeypatch.setattr("vtspolicy.ledger.file.migrations", lambda _: broken)
+    monkeypatch.setattr("vtspolicy.ledger.sqlite.database_file.migrations", lambda _: broken)
     with closing(connect(ledger)) as connection:
         with suppress(sqlite3.OperationalError):
             migrate(connection, str(ledger))

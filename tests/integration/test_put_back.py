@@ -5,7 +5,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from station import Station
+
+from tests.harness.station import Station
 
 SITE = """
 applications:

@@ -4,7 +4,8 @@ import os
 import shutil
 
 import pytest
-from station import Station, reason, word
+
+from tests.harness.station import Station, reason, word
 
 SITE = """
 applications:

@@ -12,10 +12,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-import test_runner
 from attrs import evolve
-from test_runner import PATH, RunnerCase, begin, gone, is_child_gone
 
+from tests.harness import runner_cases
+from tests.harness.runner_cases import PATH, RunnerCase, begin, gone, is_child_gone
 from vtspolicy.runner import identity, link
 from vtspolicy.runner.protocol import End, SpoolError, TapeFile
 
@@ -108,7 +108,7 @@ class LooksCase(RunnerCase):
         program = self.changed_program(changes)
         pid = self.runner.keeper
         self.patch(link, "PROGRAM", program)
-        self.patch(test_runner, "PROGRAM", program)
+        self.patch(runner_cases, "PROGRAM", program)
         await self.runner.close()
         await self.until(lambda: gone(pid))
         await self.restarted()

@@ -6,7 +6,10 @@ import signal
 from pathlib import Path
 from types import SimpleNamespace
 
-from test_runner import (
+from twisted.internet import reactor
+from twisted.logger import globalLogPublisher
+
+from tests.harness.runner_cases import (
     KILLED,
     STUBBORN,
     RunnerCase,
@@ -15,9 +18,6 @@ from test_runner import (
     leave_journal,
     processes_of,
 )
-from twisted.internet import reactor
-from twisted.logger import globalLogPublisher
-
 from vtspolicy.engine.jobs.programs import Programs
 from vtspolicy.runner import identity, signals
 from vtspolicy.runner.protocol import End

@@ -3,8 +3,8 @@
 import subprocess
 
 import pytest
-from station import VTSPOLICY, Station
 
+from tests.harness.station import VTSPOLICY, Station
 from vtspolicy.exit_codes import Exit
 
 SITE = """

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from vaults_ground import (
+
+from tests.harness.vault_file_systems import (
     NEEDED,
     OTHER,
     OWNER,
@@ -29,7 +30,6 @@ from vaults_ground import (
     look,
     run,
 )
-
 from vtspolicy.tapes import Difference, difference
 from vtspolicy.tapes.fingerprint import FINE_TICK_NS
 from vtspolicy.vaults import (

@@ -2,10 +2,10 @@
 
 import pytest
 from attrs import evolve
-from evidence import a_copy, a_file, a_tape, migrated
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.harness.evidence import a_copy, a_file, a_tape, migrated
 from vtspolicy.grammar import shipped
 from vtspolicy.rules.cleanup import Fullness, Policy, plan, retention_seconds, verdict
 from vtspolicy.rules.load import read_table

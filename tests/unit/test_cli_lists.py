@@ -8,8 +8,8 @@ from datetime import datetime
 
 import pytest
 from click.testing import CliRunner
-from test_cli_jobs import BEGAN, Server, Site
 
+from tests.harness.cli_servers import BEGAN, Server, Site
 from vtspolicy.cli import cli
 from vtspolicy.cli import tapes as cli_tapes
 from vtspolicy.cli.control import cancel, drain, release_lock

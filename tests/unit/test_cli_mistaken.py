@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.unit.test_cli_jobs import Server
+from tests.harness.cli_servers import Server
 from vtspolicy.cli.control import cancel, drain
 from vtspolicy.cli.jobs import jobs
 from vtspolicy.cli.requests import requests
 from vtspolicy.cli.status import status
 from vtspolicy.cli.tape_orders import erase
 from vtspolicy.config.places import load_places
-from vtspolicy.ledger.file import open_file
+from vtspolicy.ledger.sqlite.database_file import open_file
 
 UNFINISHED = {
     "half a list": "listen: [{endpoint: 'tcp:port=7171'\n",

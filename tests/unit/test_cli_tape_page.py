@@ -1,8 +1,8 @@
 """The page of one tape, and its line in the list, say what its file is."""
 
 import pytest
-from evidence import a_copy, a_file, a_tape
 
+from tests.harness.evidence import a_copy, a_file, a_tape
 from vtspolicy.cli.tape_page import tape_page
 from vtspolicy.cli.tapes import _note
 from vtspolicy.tapes import VaultFeatures

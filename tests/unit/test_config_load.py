@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mistakes import mistakes
 from twisted.internet import endpoints
 
+from tests.harness.mistakes import mistakes
 from vtspolicy.config import load, reading
 from vtspolicy.config.endpoints import split, why_no_server
 from vtspolicy.config.keys import KEYS, option_table

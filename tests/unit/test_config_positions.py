@@ -4,8 +4,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from mistakes import mistakes
 
+from tests.harness.mistakes import mistakes
 from vtspolicy.config import positions
 from vtspolicy.config.positions import (
     DEPTH_LIMIT,

@@ -4,10 +4,10 @@ import random
 from datetime import datetime, timedelta
 
 import pytest
-from simulated_terminals import logged_on, system
-from test_nonstop_links import lines
 from twisted.internet.task import Clock
 
+from tests.harness.nonstop_links import lines
+from tests.harness.simulated_terminals import logged_on, system
 from vtspolicy.events.decoder import decoder
 from vtspolicy.links.distributor import (
     KEPT,

@@ -5,8 +5,8 @@ import re
 from attrs import evolve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from strategies import cut, displays, events
 
+from tests.harness.strategies import cut, displays, events
 from vtspolicy.events.decoder import FORMATS, Decoder, decoder
 from vtspolicy.events.event import Event, Item, Refusal
 from vtspolicy.events.limits import Limits

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from grammar_texts import outcome
 
+from tests.harness.grammar_texts import outcome
 from vtspolicy.grammar import CommandError, diagnose, load_vocabulary, parse, shipped
 
 P = "VTSPolicy TSM '/VAULT01/P"

@@ -1,11 +1,11 @@
 """Properties of the language that hold for every command and for every mistake."""
 
 from attrs import evolve
-from grammar_texts import commands, edits, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyparsing import ParseException
 
+from tests.harness.grammar_texts import commands, edits, outcome
 from vtspolicy.grammar import CommandError, diagnose, format_command, parse, shipped
 from vtspolicy.grammar.diagnosis import explain
 from vtspolicy.grammar.drawing import draw

@@ -6,11 +6,11 @@ import subprocess
 from datetime import timedelta
 
 import pytest
-from host_kits import FILES, KIT, at_kit, kit, lines_of, output
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_terminals import Typist, logged_on, system
 
+from tests.harness.host_kits import FILES, KIT, at_kit, kit, lines_of, output
+from tests.harness.simulated_terminals import Typist, logged_on, system
 from vtspolicy.notices import Notice, Word, text
 from vtspolicy.testing.nonstop.filters import filter_table
 from vtspolicy.testing.nonstop.system import VTS

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from test_rules_decide import CONDITION_ROWS
 
+from tests.harness.rule_tables import CONDITION_ROWS
 from vtspolicy.config.keys import SECTIONS
 from vtspolicy.rules import cleanup, conditions, forms, keys, query_keys
 
@@ -13,27 +13,27 @@ TESTS = Path(__file__).parents[1]
 
 EFFECTS = """
 configuration:
-dial            unit/test_dial_links.py::test_a_reload_changes_only_links_whose_settings_changed
+dial            component/test_dial_links.py::test_a_reload_changes_only_links_whose_settings_changed
 node            unit/test_rules_commands.py::test_a_command_for_another_server_is_not_explained_as_if_it_ran_here
 listen          unit/test_config_load.py::test_a_configuration_that_nothing_can_reach_is_a_warning
 ledger          acceptance/test_new_user.py::test_a_server_that_cannot_start_says_why_in_one_line
 spool           acceptance/test_new_user.py::test_a_server_that_cannot_start_says_why_in_one_line
-control_group   unit/test_who_acts.py::test_members_of_the_control_group_can_pass_to_the_socket_and_no_further
+control_group   component/test_who_acts.py::test_members_of_the_control_group_can_pass_to_the_socket_and_no_further
 web             acceptance/test_new_user.py::test_metrics_health_and_readiness_are_served
 console         acceptance/test_console.py::test_the_form_leads_back_to_where_somebody_wanted_to_go
-web_names       unit/test_web_bounds.py::test_a_request_for_a_name_of_others_is_forbidden
+web_names       component/test_web_bounds.py::test_a_request_for_a_name_of_others_is_forbidden
 vaults          unit/test_vaults.py::test_all_tapes_of_all_vaults_are_listed
 hosts           unit/test_rights.py::test_a_peer_is_known_by_its_address_and_its_certificate
 rules           unit/test_rules_load.py::test_rules_are_numbered_through_the_files
 tests           acceptance/test_operating.py::test_a_table_whose_rule_tests_fail_is_refused
 families        unit/test_grammar_vocabulary.py::test_a_site_adds_a_family_and_keywords_to_another
 settle          unit/test_events_ems.py::test_an_event_is_complete_when_the_settle_time_passes
-connections     unit/test_outbox.py::test_no_more_connections_come_in_than_are_configured
-waiting         unit/test_engine_gaps.py::test_a_burst_fills_a_queue_by_one_command_too_many_at_most
-retention       unit/test_service.py::test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed
+connections     component/test_outbox.py::test_no_more_connections_come_in_than_are_configured
+waiting         component/test_engine_gaps.py::test_a_burst_fills_a_queue_by_one_command_too_many_at_most
+retention       component/test_service.py::test_requests_and_the_folders_of_their_runs_go_when_their_time_has_passed
 notices_kept    unit/test_clock_trust.py::test_times_of_a_clock_that_was_doubted_are_spared
 output          integration/test_runner.py::test_a_long_output_is_cut_in_the_middle_while_the_program_runs
-scan            unit/test_tapes_engine.py::test_the_vaults_are_watched_and_a_quiet_one_is_not_scanned_again
+scan            component/test_tapes_engine.py::test_the_vaults_are_watched_and_a_quiet_one_is_not_scanned_again
 cluster         unit/test_rules_commands.py::test_what_only_a_cluster_rejects_is_rejected_with_its_column
 listen:
 endpoint        integration/test_tls.py::test_a_tls_door_is_opened_with_all_that_its_endpoint_says
@@ -46,21 +46,21 @@ clients         integration/test_tls.py::test_a_certificate_of_another_authority
 dial:
 host            unit/test_config_dial.py::test_what_is_wrong_is_told_with_its_place
 endpoint        unit/test_config_dial.py::test_an_endpoint_names_host_and_port
-protocol        unit/test_dial_links.py::test_a_command_of_the_host_is_carried_out_and_answered_there
-user            unit/test_dial_conversation.py::test_a_key_lets_in_without_a_password
-password_file   unit/test_dial_conversation.py::test_a_wrong_password_is_tried_once_and_never_shown
-key_file        unit/test_dial_conversation.py::test_a_key_that_the_host_does_not_know_is_refused
-known_hosts     unit/test_dial_conversation.py::test_a_changed_host_key_is_refused_with_its_fingerprint
-command         unit/test_dial_conversation.py::test_a_command_is_run_in_the_place_of_the_subsystem
+protocol        component/test_dial_links.py::test_a_command_of_the_host_is_carried_out_and_answered_there
+user            component/test_dial_conversation.py::test_a_key_lets_in_without_a_password
+password_file   component/test_dial_conversation.py::test_a_wrong_password_is_tried_once_and_never_shown
+key_file        component/test_dial_conversation.py::test_a_key_that_the_host_does_not_know_is_refused
+known_hosts     component/test_dial_conversation.py::test_a_changed_host_key_is_refused_with_its_fingerprint
+command         component/test_dial_conversation.py::test_a_command_is_run_in_the_place_of_the_subsystem
 authority       integration/test_dialling.py::test_a_certificate_of_another_authority_is_refused
-login           unit/test_dial_conversation.py::test_every_dialogue_gets_in_over_a_connection
+login           component/test_dial_conversation.py::test_every_dialogue_gets_in_over_a_connection
 refused         unit/test_config_dial.py::test_what_the_host_says_when_it_refuses_can_be_changed_alone
-process         unit/test_dial_links.py::test_the_distributor_has_the_name_and_filters_of_the_settings
-filters         unit/test_dial_links.py::test_the_distributor_has_the_name_and_filters_of_the_settings
-distributor     unit/test_dial_links.py::test_a_distributor_that_does_not_start_is_told_and_tried_again
-overlap         unit/test_dial_links.py::test_a_display_begins_again_before_the_last_event
-reply           unit/test_dial_links.py::test_answers_are_posted_by_a_command_of_the_site
-poll            unit/test_dial_mounts.py::test_a_mount_that_no_event_has_told_is_found_in_the_list
+process         component/test_dial_links.py::test_the_distributor_has_the_name_and_filters_of_the_settings
+filters         component/test_dial_links.py::test_the_distributor_has_the_name_and_filters_of_the_settings
+distributor     component/test_dial_links.py::test_a_distributor_that_does_not_start_is_told_and_tried_again
+overlap         component/test_dial_links.py::test_a_display_begins_again_before_the_last_event
+reply           component/test_dial_links.py::test_answers_are_posted_by_a_command_of_the_site
+poll            component/test_dial_mounts.py::test_a_mount_that_no_event_has_told_is_found_in_the_list
 login:
 expect          unit/test_config_dial.py::test_a_site_writes_its_own_dialogue
 send            unit/test_config_dial.py::test_a_site_writes_its_own_dialogue
@@ -81,9 +81,9 @@ systems         unit/test_rights.py::test_the_system_in_the_header_decides_among
 vaults          unit/test_rights.py::test_families_and_vaults_are_denied_unless_listed
 families        unit/test_rights.py::test_families_and_vaults_are_denied_unless_listed
 notices         unit/test_progress.py::test_a_host_that_does_not_want_to_know_is_not_told
-keepalive       unit/test_sessions.py::test_an_idle_link_has_a_heartbeat_and_a_busy_one_has_none
-mount_delay     unit/test_tapes_faults.py::test_a_mount_is_answered_after_its_least_delay
-acknowledge     unit/test_outbox.py::test_nobody_can_acknowledge_what_was_sent_to_another
+keepalive       component/test_sessions.py::test_an_idle_link_has_a_heartbeat_and_a_busy_one_has_none
+mount_delay     component/test_tapes_faults.py::test_a_mount_is_answered_after_its_least_delay
+acknowledge     component/test_outbox.py::test_nobody_can_acknowledge_what_was_sent_to_another
 table:
 applications    unit/test_rules_load.py::test_a_sites_file_completes_the_shipped_application_whatever_the_order
 rules           unit/test_rules_decide.py::test_the_first_rule_that_matches_decides
@@ -114,7 +114,7 @@ lock            unit/test_rules_decide.py::test_a_lock_that_names_what_is_absent
 proof           unit/test_rules_evidence.py::test_a_rule_says_what_proof_its_copies_need_and_how_often
 read_back       unit/test_rules_evidence.py::test_what_reads_the_data_is_there_for_rules_that_copy
 work:
-prepare         unit/test_engine_calls_told.py::test_a_preparation_that_failed_shows_why
+prepare         component/test_engine_calls_told.py::test_a_preparation_that_failed_shows_why
 input           unit/test_rules_input.py::test_no_lines_are_no_input_and_lines_end_each
 env             integration/test_runner.py::test_the_exit_code_and_both_outputs_are_known
 each            unit/test_rules_decide.py::test_one_job_does_a_pool
@@ -126,14 +126,14 @@ read            unit/test_rules_shipped.py::test_bacula_is_read_whatever_case_it
 progress        unit/test_progress.py::test_the_share_is_read_from_the_output_once_a_minute
 expect          unit/test_rules_judge.py::test_a_success_without_the_expected_count_is_none
 cause           unit/test_rules_outputs.py::test_the_line_that_shows_why_is_the_reason_and_not_the_statistics_after_it
-verify          unit/test_engine_calls_told.py::test_a_verification_that_failed_shows_why_beside_what_the_run_said
+verify          component/test_engine_calls_told.py::test_a_verification_that_failed_shows_why_beside_what_the_run_said
 poll            unit/test_polling.py::test_a_job_is_polled_by_its_number_quickly_at_first_and_then_as_often_as_the_rule_says
 cancel          unit/test_polling.py::test_a_cancelled_job_is_cancelled_in_the_application_at_once
 cancel_input    unit/test_rules_commands.py::test_what_a_queued_application_is_told_is_shown_line_by_line
 handle          unit/test_rules_shipped.py::test_networker_must_name_its_save_time
-ready           unit/test_engine_mounts_closed.py::test_a_mount_request_that_is_open_is_answered
+ready           component/test_engine_mounts_closed.py::test_a_mount_request_that_is_open_is_answered
 retry           acceptance/test_operating.py::test_attempts_are_repeated_with_growing_delays_and_told
-on_interrupt    unit/test_engine_lost.py::test_no_preparation_of_a_run_that_may_have_been_made_gets_round_on_interrupt
+on_interrupt    component/test_engine_lost.py::test_no_preparation_of_a_run_that_may_have_been_made_gets_round_on_interrupt
 between         unit/test_rules_cases.py::test_hours_are_tested_by_when_the_job_would_start
 timeouts:
 waiting         acceptance/test_operating.py::test_a_job_that_waits_too_long_ends_as_timed_out_and_is_never_started
@@ -156,12 +156,12 @@ input           unit/test_rules_input.py::test_all_that_a_queued_application_nee
 expect          unit/test_polling.py::test_a_success_without_what_is_expected_is_a_failure
 absent          unit/test_rules_input.py::test_a_clear_no_is_distinguished_from_no_answer
 timeout         unit/test_rules_input.py::test_all_that_a_queued_application_needs_can_be_said_in_the_table
-prepare         unit/test_engine_orphans.py::test_what_a_killed_server_asked_is_gone_before_it_is_asked_again
+prepare         component/test_engine_orphans.py::test_what_a_killed_server_asked_is_gone_before_it_is_asked_again
 every           unit/test_polling.py::test_a_job_is_polled_by_its_number_quickly_at_first_and_then_as_often_as_the_rule_says
 running         unit/test_rules_shipped.py::test_states_of_bacula_that_differ_in_case_stay_apart
 completed       unit/test_rules_shipped.py::test_bacula_is_read_whatever_case_its_catalogue_gives_the_columns
 warning         unit/test_polling.py::test_a_success_without_what_is_expected_is_a_failure
-find            unit/test_engine_queued.py::test_a_submission_that_was_cancelled_and_was_taken_is_cancelled_there
+find            component/test_engine_queued.py::test_a_submission_that_was_cancelled_and_was_taken_is_cancelled_there
 patience        unit/test_polling.py::test_polls_without_an_answer_are_borne_only_as_long_as_the_rule_says
 reading:
 pattern         unit/test_rules_shipped.py::test_bacula_is_read_whatever_case_its_catalogue_gives_the_columns
@@ -174,12 +174,12 @@ outcome         unit/test_rules_judge.py::test_an_expectation_that_says_nothing_
 cause:
 field           unit/test_rules_outputs.py::test_a_field_of_json_is_reported_with_its_escapes_undone
 cleanup:
-hour            unit/test_tapes_engine.py::test_a_cleanup_runs_once_a_day_also_after_a_restart
+hour            component/test_tapes_engine.py::test_a_cleanup_runs_once_a_day_also_after_a_restart
 threshold       unit/test_cleanup.py::test_a_full_vault_is_emptied_from_its_oldest_tapes_on_and_only_until_it_is_not_full
 minimum         unit/test_cleanup.py::test_a_full_vault_is_emptied_from_its_oldest_tapes_on_and_only_until_it_is_not_full
 retention       unit/test_cleanup.py::test_a_site_can_give_the_retention_that_commands_left_out
 rest            unit/test_cleanup.py::test_a_tape_stays_and_the_verdict_says_why
-dry_run         unit/test_tapes_engine.py::test_a_dry_run_only_tells
+dry_run         component/test_tapes_engine.py::test_a_dry_run_only_tells
 when:
 between         unit/test_rules_commands.py::test_the_same_for_people
 tape:

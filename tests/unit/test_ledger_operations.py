@@ -2,27 +2,23 @@
 
 import json
 import sqlite3
-from datetime import datetime
 
 import pytest
 from attrs import evolve
 from automat import NoTransition
-from evidence import a_copy, a_file
-from evidence import a_tape as a_known_tape
 
+from tests.harness.evidence import a_copy, a_file
+from tests.harness.evidence import a_tape as a_known_tape
+from tests.harness.ledger_in_memory import ARCHIVE, DONE, a_tape, an_event, an_intake, words
 from vtspolicy.events.event import Event, identity
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger import Ending, Intake, LedgerError, MountState, NoSuchRow, retention
+from vtspolicy.ledger import Ending, LedgerError, MountState, NoSuchRow, retention
 from vtspolicy.ledger.works import work_of, work_text
 from vtspolicy.notices import Notice, Word
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Expectation, Limits, Poll, Query, Reading, Retry, Work
 from vtspolicy.tapes import Brought, Copied, Emptied, Proof, Tape, TapeState
 from vtspolicy.testing.ledger import MemoryLedger
-
-ARCHIVE = Work(application="DSK", run=("vtspolicy", "disk", "archive", "{path}"), then="migrated")
-DONE = Ending(state=JobState.COMPLETED, kind="exited", code=0)
-FAILED = Ending(state=JobState.FAILED, kind="exited", code=12, reason="exit code 12")
 
 
 @pytest.fixture
@@ -32,49 +28,7 @@ def tx():
     ledger.destroy()
 
 
-def a_tape(number=17, **more):
-    name = f"A{number:05d}"
-    more = {"size": 10, "written": 5.0, **more}
-    return Tape(vault="VAULT01", pool="PAY", cartridge=name, path=f"/data/PAY/{name}", **more)
-
-
-def an_event(minute=1, **more):
-    given = {
-        "text": "VTSPolicy DSK 'archive /VAULT01/PAY ref=R1'",
-        "time": datetime(2026, 11, 22, 2, minute),  # noqa: DTZ001 - as displayed: no zone
-        "system": "\\NSK1",
-        "process": "$ZBAT",
-        "ssid": "TANDEM.EMS.L01",
-        "number": 1234,
-    }
-    return Event(**{**given, **more})
-
-
-def an_intake(count=1, *, work=ARCHIVE, event=None, **more):
-    event = event or an_event()
-    tapes = [a_tape(number) for number in range(count)]
-    jobs = tuple(
-        PlannedJob(work=work, values={"path": tape.path}, lock=tape.name, tape=tape)
-        for tape in tapes
-    )
-    given = {
-        "event": event,
-        "host": "NSK1",
-        "received": 100.0,
-        "state": RequestState.OPEN,
-        "digest": identity("NSK1", event),
-        "family": "DSK",
-        "operation": "archive",
-        "ref": "R1",
-        "rule": "all to disk",
-        "table": "abc",
-        "jobs": jobs,
-    }
-    return Intake(**{**given, **more})
-
-
-def words(tx, request):
-    return [notice.word for notice in tx.notices.of_request(request)]
+FAILED = Ending(state=JobState.FAILED, kind="exited", code=12, reason="exit code 12")
 
 
 def done_with(*outcomes):

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_terminals import Typist, logged_on, system
 
+from tests.harness.simulated_terminals import Typist, logged_on, system
 from vtspolicy.links.login import (
     DIALOGUES,
     SHOWN,

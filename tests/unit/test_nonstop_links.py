@@ -3,54 +3,15 @@
 from types import SimpleNamespace
 
 import pytest
-from simulated_terminals import system
 from twisted.conch.telnet import AYT, BRK, DO, DONT, ECHO, IAC, IP, SB, SE, SGA, WILL, WONT
-from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 
-from vtspolicy.testing.nonstop.lines import LineFactory
+from tests.harness.nonstop_links import connect, lines, logged_on
+from tests.harness.simulated_terminals import system
 from vtspolicy.testing.nonstop.link import MOST_WAITING, Faults
 from vtspolicy.testing.nonstop.system import VTS
 from vtspolicy.testing.nonstop.telnet import TTYPE, TelnetFactory
 
 LOGON = b"TACL\r\nLOGON VTS.EMS\r\n" + VTS.password.encode() + b"\r\n"
-
-
-class Transport(StringTransport):
-    """A transport that can be cut."""
-
-    def abortConnection(self):
-        self.aborting = True
-        self.loseConnection()
-
-    aborting = False
-
-    def take(self):
-        data = self.value()
-        self.clear()
-        return data
-
-
-def connect(made, clock=None, **settings):
-    """A connection to a system; `made` is the factory's class."""
-    clock = clock or Clock()
-    faults = settings.pop("faults", None)
-    at = settings.pop("at", None) or system(**settings)
-    wire = made(at, clock, faults).buildProtocol(None)
-    transport = Transport()
-    wire.makeConnection(transport)
-    return SimpleNamespace(
-        wire=wire,
-        link=wire.link,
-        transport=transport,
-        clock=clock,
-        system=at,
-        send=wire.dataReceived,
-    )
-
-
-def lines(**settings):
-    return connect(LineFactory, **settings)
 
 
 def telnet(**settings):
@@ -169,13 +130,6 @@ def test_exit_ends_the_connection():
 
 
 # Links that fail
-
-
-def logged_on(**settings):
-    there = lines(services=(), **settings)
-    there.send(b"LOGON VTS.EMS\n" + VTS.password.encode() + b"\n")
-    there.transport.clear()
-    return there
 
 
 def test_a_link_that_hangs_hears_and_says_nothing_until_it_goes_on():

@@ -1,9 +1,9 @@
 """How the simulated system asks people who they are, and what it makes of wrong answers."""
 
 import pytest
-from simulated_terminals import Typist, logged_on, system
 from twisted.internet.task import Clock
 
+from tests.harness.simulated_terminals import Typist, logged_on, system
 from vtspolicy.testing.nonstop.accounts import Account
 from vtspolicy.testing.nonstop.logins import INVALID, LOGINS
 from vtspolicy.testing.nonstop.system import VTS

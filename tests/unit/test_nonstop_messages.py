@@ -1,7 +1,8 @@
 """Events that a TACL program posts and reads on the simulated host."""
 
 import pytest
-from simulated_terminals import logged_on, system
+
+from tests.harness.simulated_terminals import logged_on, system
 
 DEFINITIONS = "$SYSTEM.ZSPIDEF"
 NAMES = "[ZSPI^VAL^TANDEM].[ZSPI^SSN^ZEMS].[ZEMS^VAL^VERSION]"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from simulated_terminals import logged_on, system
-from test_nonstop_links import logged_on as linked
 
+from tests.harness.nonstop_links import logged_on as linked
+from tests.harness.simulated_terminals import logged_on, system
 from vtspolicy.cli import cli
 from vtspolicy.testing.nonstop.orders import ORDERS, OrderError, obey
 

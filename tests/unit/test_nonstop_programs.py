@@ -5,8 +5,8 @@ from datetime import UTC, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_terminals import AT, Times, distributor, logged_on, system
 
+from tests.harness.simulated_terminals import AT, Times, distributor, logged_on, system
 from vtspolicy.events.decoder import decoder
 from vtspolicy.events.mounts import read_mount
 from vtspolicy.testing.nonstop.accounts import Account

@@ -1,8 +1,8 @@
 """TACL programs on the simulated host: routines, choices, loops, texts, and what is unknown."""
 
 import pytest
-from simulated_terminals import Typist, logged_on, system
 
+from tests.harness.simulated_terminals import Typist, logged_on, system
 from vtspolicy.testing.nonstop.tacl import STATEMENTS
 
 LIBRARY = "$SYSTEM.MINE.LIB"

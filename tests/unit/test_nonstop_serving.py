@@ -1,9 +1,9 @@
 """The listeners of the simulated system."""
 
 import pytest
-from simulated_terminals import system
 from twisted.internet.task import Clock
 
+from tests.harness.simulated_terminals import system
 from vtspolicy.testing.nonstop.serving import Keys, ListenerError, factory, read_listener
 
 

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-from simulated_terminals import system
 from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.connection import SSHConnection
@@ -14,14 +13,13 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.test import iosim
 
-from vtspolicy.testing.nonstop.accounts import Account
+from tests.harness.nonstop_keys import KEYED, USER_KEY
+from tests.harness.simulated_terminals import system
 from vtspolicy.testing.nonstop.run_options import tacl_command
 from vtspolicy.testing.nonstop.ssh import NOT_SIMULATED, SshFactory, new_host_key
 from vtspolicy.testing.nonstop.system import VTS
 
 HOST_KEY = new_host_key()
-USER_KEY = new_host_key()
-KEYED = Account(user="VTS.KEYED", number=(100, 8), keys=(USER_KEY.public().toString("OPENSSH"),))
 
 
 HESITATES = object()

@@ -5,8 +5,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_terminals import AT, Typist, logged_on, system
 
+from tests.harness.simulated_terminals import AT, Typist, logged_on, system
 from vtspolicy.testing.nonstop.dialogue import Ask
 from vtspolicy.testing.nonstop.lexical import BUFFER
 from vtspolicy.testing.nonstop.terminal import LINE_LIMIT

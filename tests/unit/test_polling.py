@@ -4,31 +4,11 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from tests.harness.polled_works import POLL, WORK
 from vtspolicy.engine.jobs.polling import QueuedJobPoller
 from vtspolicy.engine.jobs.programs import Said
 from vtspolicy.jobs import Job, JobState
-from vtspolicy.rules.work import Expectation, Poll, Query, Reading, Work
 from vtspolicy.runner.protocol import End
-
-READINGS = (
-    Reading(name="state", pattern="state ([A-Z])"),
-    Reading(name="files", pattern="files ([0-9]+)"),
-    Reading(name="percent", pattern="([0-9]+)%"),
-)
-POLL = Poll(
-    query=Query(
-        run=("poll", "{application_job}"),
-        outcome={"0": "completed"},
-        readings=READINGS,
-        expect=(Expectation(reading="files", equals="1"),),
-    ),
-    every=10.0,
-    running="R",
-    completed="T",
-    warning="W",
-    patience=60.0,
-)
-WORK = Work(application="BAC", run=("submit",), poll=POLL, cancel=("cancel", "{application_job}"))
 
 
 class Application:

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
-from vtspolicy.ledger.file import connect, copy, open_file
-from vtspolicy.ledger.place import ServerLock
+from vtspolicy.exit_codes import Exit
+from vtspolicy.ledger.sqlite.copies import copy
+from vtspolicy.ledger.sqlite.database_file import connect, open_file
+from vtspolicy.ledger.sqlite.preflight import ServerLock
 from vtspolicy.private import make_folder
 from vtspolicy.runner.link import KeeperLink
 from vtspolicy.runner.protocol import SpoolError
 from vtspolicy.runner.spool import Spool
-from vtspolicy.starting import MAY_PASS, exit_code
+from vtspolicy.starting import exit_code
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +90,7 @@ def test_a_folder_above_the_last_is_not_made_because_it_may_be_on_another_disk(t
         Spool(away / "vts" / "spool").create()
     with pytest.raises(OSError, match=f"{away} is missing: mount its disk, or make") as caught:
         open_file(away / "vts" / "ledger.db")
-    assert exit_code(caught.value) == MAY_PASS
+    assert exit_code(caught.value) == Exit.NOT_STARTED
     assert not away.exists()
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 from attrs import evolve
-from test_polling import READINGS, WORK
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 
+from tests.harness.polled_works import READINGS, WORK
 from vtspolicy.engine.jobs.progress import Progress
 from vtspolicy.jobs import Job, JobState
 

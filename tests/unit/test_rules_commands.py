@@ -144,7 +144,7 @@ def test_what_the_ledger_knows_of_a_tapes_copy_counts(site):
     from attrs import evolve
 
     from vtspolicy.ledger import open_ledger
-    from vtspolicy.ledger.file import open_file
+    from vtspolicy.ledger.sqlite.database_file import open_file
     from vtspolicy.rules.facts import tape_of
 
     append = (site / "site.yaml").read_text() + "ledger: sqlite:ledger.db\n"

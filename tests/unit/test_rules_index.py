@@ -4,8 +4,8 @@ from datetime import datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
-from test_rules_decide import AROUND, COMMANDS, TABLES, table_of, tapes
 
+from tests.harness.rule_tables import AROUND, COMMANDS, TABLES, table_of, tapes
 from vtspolicy.grammar import Command, Target
 from vtspolicy.rules.decision import Circumstances
 from vtspolicy.rules.index import FEW, TAPES, VALUES, Index

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from mistakes import mistakes
 
+from tests.harness.mistakes import mistakes
 from vtspolicy.config.load import SHIPPED
 from vtspolicy.config.model import Configuration, Host
 from vtspolicy.config.problems import ConfigurationError

@@ -15,7 +15,7 @@ FLOORS = (
     # 1 model: pure
     (
         "catalogue changes clock_trust config events grammar jobs links log_actions notices records"
-        " readable rights rules sessions suggest tapes visible"
+        " readable requests rights rules sessions suggest tapes visible"
     ),
     # 2 adapters: all I/O
     "clocks hosts ledger log_limit metrics private queue runner status systemd threads vaults",
@@ -132,6 +132,12 @@ def test_the_model_looks_at_no_clock(name):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert not called.endswith(CLOCKS), f"{name}:{node.lineno}: {called}"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_only_its_own_package_knows_sqlite(name):
+    if not name.startswith("ledger.sqlite"):
+        assert "sqlite3" not in {wanted.split(".")[0] for wanted in imported(MODULES[name])}
 
 
 def test_what_is_allowed_to_the_model_is_used():
@@ -259,3 +265,14 @@ def test_every_data_file_of_the_program_is_packed():
         for path in folder.rglob("*"):
             ours = path.is_file() and "__pycache__" not in path.parts and path.suffix != ".py"
             assert not ours or path.suffix in packed or path.name == "py.typed", path
+
+
+def test_no_test_imports_another():
+    """What tests share is in the harness."""
+    folder = ROOT / "tests"
+    shared = [*folder.rglob("conftest.py"), *(folder / "harness").rglob("*.py")]
+    for path in [*folder.rglob("test_*.py"), *shared]:
+        for name in imported(path):
+            last = name.split(".")
+            assert not any(each.startswith("test_") for each in last[:-1]), f"{path}: {name}"
+            assert not name.startswith(("conftest", "tests.conftest")), f"{path}: {name}"

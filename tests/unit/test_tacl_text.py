@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_terminals import logged_on
 
+from tests.harness.simulated_terminals import logged_on
 from vtspolicy.links.tacl_text import (
     LINE_LIMIT,
     TemplateError,

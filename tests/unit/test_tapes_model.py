@@ -2,10 +2,10 @@
 
 import pytest
 from attrs import evolve
-from evidence import a_copy, a_file, a_tape, erased, migrated, restored
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.harness.evidence import a_copy, a_file, a_tape, erased, migrated, restored
 from vtspolicy import tapes
 from vtspolicy.catalogue import compare, named_twice
 from vtspolicy.tapes import (

@@ -11,8 +11,8 @@ from vtspolicy.engine.jobs.wait_timeouts import WaitTimeouts
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import Ending, JobRecords, RequestRecords
-from vtspolicy.ledger.requests import Intake
 from vtspolicy.notices import Word
+from vtspolicy.requests import Intake
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Limits, Work
 from vtspolicy.testing.clock import TestClock

@@ -4,7 +4,6 @@ import os
 import platform
 import pwd
 import shutil
-import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from vtspolicy.client import Client, Refusal, Unreachable
 from vtspolicy.config.model import Configuration
 from vtspolicy.exit_codes import Exit
 from vtspolicy.ledger import LedgerError, LedgerMissing, open_ledger, path_of
+from vtspolicy.ledger.sqlite import LIBRARY
 from vtspolicy.rules.check import argument_lists, program_of
 from vtspolicy.rules.table import Table
 from vtspolicy.tapes import shortcomings
@@ -102,7 +102,7 @@ def _machine(configuration: Configuration) -> Mapping[str, Any]:
     return {
         "vtspolicy": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
-        "libraries": f"{versions}, sqlite {sqlite3.sqlite_version}",
+        "libraries": f"{versions}, sqlite {LIBRARY}",
         "system": f"{platform.freedesktop_os_release().get('PRETTY_NAME', 'Linux')},"
         f" kernel {platform.release()}, {platform.machine()}",
         "node": configuration.node,
@@ -165,7 +165,7 @@ def _ledger(configuration: Configuration) -> Iterator[Finding]:
         yield Finding("ledger", Grade.OK, f"{path}: {live} jobs, {_free(path.parent)}")
     except LedgerMissing:
         yield _writable("ledger", path.parent, "there is none yet; the server makes it")
-    except (LedgerError, sqlite3.Error, OSError) as error:
+    except (LedgerError, OSError) as error:
         yield Finding("ledger", Grade.FAILED, str(error))
 
 

@@ -1,7 +1,6 @@
 """`vtspolicy explain`: what the rules would do with a command, and why."""
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -275,7 +274,7 @@ def _known(configuration: Configuration, tapes: tuple[Tape, ...]) -> tuple[tuple
                 for tape in known(tx, tapes, now)
             )
             return facts, "tapes as their files and the ledger say now"
-    except (LedgerError, sqlite3.Error, OSError, ValueError) as error:
+    except (LedgerError, OSError, ValueError) as error:
         note = f"tapes as their files are now; without a ledger, copies are not known ({error})"
         return tuple(Facts(tape=tape) for tape in tapes), note
 

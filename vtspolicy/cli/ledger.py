@@ -1,6 +1,5 @@
 """`vtspolicy backup-ledger`: a consistent copy of the ledger, whether a server runs or not."""
 
-import sqlite3
 from pathlib import Path
 
 import click
@@ -46,13 +45,13 @@ def backup_ledger(*, config: Path, as_json: bool, file: Path) -> None:
 
 def _copy(configuration: Configuration, target: Path) -> None:
     """Copy it ourselves: no server runs. One that starts meanwhile disturbs nothing."""
-    from vtspolicy.ledger import LedgerError, open_ledger, path_of  # noqa: PLC0415 - see --help
-    from vtspolicy.ledger.file import copy  # noqa: PLC0415
+    from vtspolicy.ledger import LedgerError, LedgerUnreadable, open_ledger, path_of  # noqa: PLC0415 - see --help
+    from vtspolicy.ledger.sqlite.copies import copy  # noqa: PLC0415
 
     try:
         with open_ledger(configuration.ledger):  # says what is wrong with it, if anything is
             copy(path_of(configuration.ledger), target)
+    except (LedgerUnreadable, OSError) as error:
+        give_up(f"{configuration.ledger} cannot be copied to {target}: {error}", Exit.FAILED)
     except LedgerError as error:
         give_up(str(error), Exit.FAILED)
-    except (sqlite3.Error, OSError) as error:
-        give_up(f"{configuration.ledger} cannot be copied to {target}: {error}", Exit.FAILED)

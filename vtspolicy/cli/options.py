@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +65,7 @@ def json_option(command: F) -> F:
 def configured(config: Path) -> Configuration:
     """Return the configuration; problems go to the standard error, and the program ends.
 
-    A vault that is not mounted is no problem: ledger and server can be asked all the same.
+    A vault need not be mounted: ledger and server can be asked all the same.
     """
     try:
         return load_configuration(config, {}, os.environ, absent_vaults=True)
@@ -95,18 +94,18 @@ def places(config: Path) -> Configuration:
 @contextmanager
 def reading(configuration: Configuration) -> Iterator["Transaction"]:
     """Open the ledger to read from, whether a server runs or not; end the program if it cannot."""
-    from vtspolicy.ledger import LedgerError, open_ledger  # noqa: PLC0415 - not needed for --help
+    from vtspolicy.ledger import LedgerError, LedgerUnreadable, open_ledger  # noqa: PLC0415 - not needed for --help
 
     try:
         with open_ledger(configuration.ledger, readonly=True) as tx:
             yield tx
-    except LedgerError as error:
-        give_up(str(error), Exit.FAILED)
     except PermissionError as error:
         told = f"{configuration.ledger} cannot be read: {error.strerror}"
         give_up(told, Exit.FAILED, "be root or the server's user")
-    except (sqlite3.Error, OSError) as error:
+    except (LedgerUnreadable, OSError) as error:
         give_up(f"{configuration.ledger} cannot be read: {error}", Exit.FAILED)
+    except LedgerError as error:
+        give_up(str(error), Exit.FAILED)
 
 
 def give_up(message: str, code: Exit, hint: str | None = None) -> NoReturn:

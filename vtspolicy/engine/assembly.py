@@ -275,6 +275,7 @@ def assemble(
             runner=runner,
             queue=queue,
             effects=effects,
+            wait_timeouts=wait_timeouts,
             job_runner=job_runner,
         ),
         metrics=metrics,

@@ -5,7 +5,7 @@ stopped, and then everybody is told who watches: time-outs of waits, mounts, met
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -20,7 +20,7 @@ from vtspolicy.changes import NOTHING, Change, Written
 from vtspolicy.engine.jobs.recent import RecentJobs
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.session import HostSession
-from vtspolicy.jobs import Job
+from vtspolicy.jobs import Job, WaitingJob
 from vtspolicy.ledger import Ledger, Scope
 from vtspolicy.queue.protocol import Entry, Queue
 
@@ -78,6 +78,11 @@ class Effects:
             self._do(self.runs.stop, job.id)
         for watcher in self.watchers:
             self._do(watcher, change)
+
+    def take_up(self, waiting: Iterable[WaitingJob]) -> None:
+        """Let jobs wait that an earlier server has left."""
+        for job in waiting:
+            self._do(self.queue.put, entry(job))
 
     def _put_some(self) -> None:
         """Put jobs into the queue in their order, and the rest in later turns of the reactor.
@@ -211,7 +216,7 @@ class EngineLedger:
         return written.result
 
 
-def entry(job: Job) -> Entry:
+def entry(job: Job | WaitingJob) -> Entry:
     """Return a job as the queue knows it."""
     return Entry(
         job=job.id,

@@ -4,12 +4,13 @@ from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from vtspolicy.changes import Change
 from vtspolicy.engine.effects import Effects, EngineLedger, entry
 from vtspolicy.engine.jobs.job_runner import JobRunner
+from vtspolicy.engine.jobs.wait_timeouts import WaitTimeouts
 from vtspolicy.engine.policy import PolicyInForce
-from vtspolicy.jobs import Job, JobState
-from vtspolicy.ledger import AttemptRecords, JobRecords, Meta, Transaction
+from vtspolicy.jobs import Job
+from vtspolicy.ledger import Meta, Transaction, WaitingJobs
+from vtspolicy.ledger.attempts import UnderWay
 from vtspolicy.ledger.transaction import Serving
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.steps import outline
@@ -29,6 +30,7 @@ class Recovery:
     runner: Runner
     queue: Queue
     effects: Effects
+    wait_timeouts: WaitTimeouts
     job_runner: JobRunner
     log: Logger = field(factory=lambda: Logger("vtspolicy.engine"))
 
@@ -91,20 +93,17 @@ class Recovery:
 
     async def take_up(self) -> None:
         """Adopt the jobs that run, let the others wait on, and open the queue."""
-        under_way = await self.ledger.read(AttemptRecords.under_way)
+        adopted = await self.ledger.read(_under_way)
+        for job, attempt in adopted:
+            own = evolve(entry(job), since=attempt.started)
+            self.queue.adopt(own, released=attempt.released)
         after = 0
-        adopted: list[Job] = []
-        while page := await self.ledger.read(JobRecords.live, after, PAGE):
-            waiting = tuple(job for job in page if job.state is JobState.WAITING)
-            self.effects.apply(Change(waiting=waiting))
-            for job in page:
-                if job.state is not JobState.WAITING:
-                    attempt = under_way[job.id]
-                    own = evolve(entry(job), since=attempt.started)
-                    self.queue.adopt(own, released=attempt.released)
-                    adopted.append(job)
+        while page := await self.ledger.read(WaitingJobs.page, after, PAGE):
+            self.effects.take_up(page)
+            for each in page:
+                self.wait_timeouts.watch(each)
             after = page[-1].id
-        for job in adopted:
+        for job, _ in adopted:
             self.job_runner.resume(job)
         self.queue.open(self.job_runner.begin)
         self.log.info(
@@ -113,3 +112,9 @@ class Recovery:
             running=len(adopted),
             waiting=self.queue.waiting,
         )
+
+
+def _under_way(tx: Transaction) -> list[tuple[Job, UnderWay]]:
+    """Return the jobs that run or are being stopped, each with its attempt, by number."""
+    under_way = tx.attempts.under_way()
+    return [(tx.jobs.need(job), under_way[job]) for job in sorted(under_way)]

@@ -60,7 +60,7 @@ class Event:
     id: str | None = None  # JSON only: the sender's own id, repeated in every notice about it
     wire: str = "ems"  # the format it came in: ems, json, syslog, or plain for a bare command
     replayed: bool = field(default=False, eq=False, repr=False)
-    # shown by a distributor that was started from an earlier time: a repeat of it is no news
+    # shown by a distributor that was started from an earlier time: a repeat of it needs no answer
     lengths: range = field(default=range(0), eq=False, repr=False)
     # how many bytes the text may have been sent with, as blanks at its end may be the display's;
     # empty if that is not known

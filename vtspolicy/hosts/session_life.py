@@ -11,10 +11,10 @@ from vtspolicy.hosts.timers import Timer
 from vtspolicy.sessions import SessionCore, SessionData, SessionState
 
 STRANGER_PATIENCE = 30.0
-"""Seconds that a peer which is no configured host may stay."""
+"""Seconds that a peer that is not a configured host may stay."""
 
 LINGER = 60.0
-"""Seconds that a peer which sends no more is kept for the final notices of its commands."""
+"""Seconds that a peer that sends no more is kept for the final notices of its commands."""
 
 FAREWELL = 60.0
 """Seconds that a peer may take to read its last notices, once its connection is being closed."""
@@ -25,7 +25,7 @@ _NOT_ENDED = (SessionState.OPEN, SessionState.HALF_CLOSED)
 TIMERS = (
     # states                       seconds            what follows
     (_NOT_ENDED, "`keepalive`", "a heartbeat to an idle host"),
-    (_NOT_ENDED, STRANGER_PATIENCE, "the end, for a peer that is no configured host"),
+    (_NOT_ENDED, STRANGER_PATIENCE, "the end, for a peer that is not a configured host"),
     ((SessionState.HALF_CLOSED,), LINGER, "the end, though answers may be missing"),
     ((SessionState.CLOSING,), FAREWELL, "the cut, though the last notices may not have been read"),
 )

@@ -26,18 +26,18 @@ class UnderWay:
 def attempt_of(row: Row) -> Attempt:
     """Return an attempt from attempt_columns."""
     return Attempt(
-        job=row[0],
-        number=row[1],
-        started=row[2],
-        finished=row[3],
-        kind=row[4],
-        code=row[5],
-        signal=row[6],
-        state=None if row[7] is None else JobState(row[7]),
-        reason=row[8],
-        output=row[9],
-        readings=json.loads(row[10]) if row[10] else {},
-        boot=row[11],
+        job=row.job,
+        number=row.number,
+        started=row.started,
+        finished=row.finished,
+        kind=row.kind,
+        code=row.code,
+        signal=row.signal,
+        state=None if row.state is None else JobState(row.state),
+        reason=row.reason,
+        output=row.output,
+        readings=json.loads(row.readings) if row.readings else {},
+        boot=row.boot,
     )
 
 
@@ -53,7 +53,7 @@ class AttemptRecords(Part):
 
     def of_job(self, job_id: int) -> list[Attempt]:
         """Return the attempts of a job, the first one first."""
-        return [attempt_of(row) for row in self._sql.all("attempts", job_id)]
+        return [attempt_of(row) for row in self._sql.all("attempts", job=job_id)]
 
     def live(self) -> list[Attempt]:
         """Return the attempt under way of each job that runs or is being stopped."""
@@ -62,8 +62,8 @@ class AttemptRecords(Part):
     def under_way(self) -> dict[int, UnderWay]:
         """Return the attempts that are under way, by job."""
         return {
-            job: UnderWay(started=started, released=released is not None)
-            for job, started, released in self._sql.all("under_way")
+            row.job: UnderWay(started=row.started, released=row.released is not None)
+            for row in self._sql.all("under_way")
         }
 
     def note_readings(self, job_id: int, attempt: int, readings: Mapping[str, str]) -> bool:
@@ -71,28 +71,31 @@ class AttemptRecords(Part):
 
         A queued application's own job number is kept so before anything relies on it.
         """
-        return self._sql.do("note_readings", to_json(readings), job_id, attempt) > 0
+        return (
+            self._sql.do("note_readings", readings=to_json(readings), job=job_id, number=attempt)
+            > 0
+        )
 
     def tapes_before(self, job_id: int, attempt: int) -> dict[str, Look]:
         """Return how each tape was, by its path, when an attempt started."""
-        row = self._sql.one("tapes_before", job_id, attempt)
-        if row is None or row[0] is None:
+        row = self._sql.one("tapes_before", job=job_id, number=attempt)
+        if row is None or row.before is None:
             return {}
         vault = self._jobs.need(job_id).values.get("vault", "")
-        return looks_of(row[0], vault=vault, at=row[1])
+        return looks_of(row.before, vault=vault, at=row.started)
 
     def note_plan(self, job_id: int, attempt: int, plan: str) -> bool:
         """Keep, as JSON, what was found out as an attempt began; False when it has ended."""
-        return self._sql.do("note_plan", plan, job_id, attempt) > 0
+        return self._sql.do("note_plan", plan=plan, job=job_id, number=attempt) > 0
 
     def plan(self, job_id: int, attempt: int) -> str | None:
         """Return what `note_plan` kept; None for nothing."""
-        row = self._sql.one("plan", job_id, attempt)
-        return None if row is None else row[0]
+        row = self._sql.one("plan", job=job_id, number=attempt)
+        return None if row is None else row.plan
 
     def doubt(self) -> int:
         """Doubt the attempts under way, see DOUBTED; answers how many there are."""
-        return self._sql.do("doubt_attempts", DOUBTED)
+        return self._sql.do("doubt_attempts", boot=DOUBTED)
 
     def release_lock(
         self,
@@ -106,6 +109,6 @@ class AttemptRecords(Part):
         """Note that an operator took a lock from jobs; they do not get it back by a restart."""
         cause = told_why(ASKED, reason)
         for number, job in enumerate(holders):
-            self._sql.do("release_attempt", at, job)
+            self._sql.do("release_attempt", released=at, job=job)
             cause += f", job {job}" if number else f"; taken from job {job}"
         self._history.note(at, "held", "released", cause, actor, subject=f"lock {lock}")

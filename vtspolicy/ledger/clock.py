@@ -38,24 +38,24 @@ class ClockRecords(Part):
         Of each table the entry that was made last counts, with any time. One that was ahead of the
         clock when that was trusted again does not.
         """
-        row, known = self._sql.one("meta", "clock"), self._sql.one("meta", "clock_ahead")
-        wrong = set(json.loads(str(known[0]))) if known is not None else set()
+        row, known = self._sql.one("meta", key="clock"), self._sql.one("meta", key="clock_ahead")
+        wrong = set(json.loads(known.value)) if known is not None else set()
         times = [time for time in self._newest_times() if time not in wrong]
         return KeptClock(
-            record=None if row is None else _CONVERTER.loads(str(row[0]), ClockRecord),
+            record=None if row is None else _CONVERTER.loads(row.value, ClockRecord),
             newest=max(times, default=None),
         )
 
     def keep(self, change: Change) -> None:
         """Record a changed state of the clock; a `cause` goes to the history."""
-        self._sql.do("set_meta", "clock", _CONVERTER.dumps(change.record))
+        self._sql.do("set_meta", key="clock", value=_CONVERTER.dumps(change.record))
         if change.cause is None:
             return
         if change.trusted:
             ahead = [time for time in self._newest_times() if time > change.at + STEP]
-            self._sql.do("set_meta", "clock_ahead", json.dumps(ahead))
+            self._sql.do("set_meta", key="clock_ahead", value=json.dumps(ahead))
         after = "trusted" if change.trusted else "not trusted"
         self._history.note(change.at, None, after, change.cause, change.actor, subject=SUBJECT)
 
     def _newest_times(self) -> list[float]:
-        return [float(time) for (time,) in self._sql.all("newest_times") if time is not None]
+        return [float(row.time) for row in self._sql.all("newest_times") if row.time is not None]

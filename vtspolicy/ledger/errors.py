@@ -29,6 +29,10 @@ class LedgerDamaged(LedgerError):  # noqa: N818
         self.found = found
 
 
+class LedgerUnreadable(LedgerError):  # noqa: N818
+    """The database cannot read or write the ledger; it says why in its own words."""
+
+
 class LedgerLost(LedgerError):  # noqa: N818
     """What is at the ledger's place is not, or not all of, the ledger that was there.
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from vtspolicy.events.event import Event
 from vtspolicy.ledger.part import Part
-from vtspolicy.ledger.statements import Row
+from vtspolicy.ledger.statements import Columns
 
 
 def time_text(event: Event) -> str:
@@ -20,14 +20,29 @@ def event_row(
     *,
     actor: str,
     why: str | None = None,
-) -> Row:
-    """Return the columns of an event, all but its number."""
-    return (
-        *(host, received, time_text(event), digest),
-        *(event.system, event.process, event.ssid, event.number, event.critical, event.user),
-        *(event.action_needed, event.action_id, event.id, event.wire, event.text),
-        *(actor, why),
-    )
+    number: int | None = None,
+) -> Columns:
+    """Return the columns of an event; its number is not needed where the database gives it."""
+    return {
+        "id": number,
+        "host": host,
+        "received": received,
+        "time": time_text(event),
+        "digest": digest,
+        "system": event.system,
+        "process": event.process,
+        "ssid": event.ssid,
+        "number": event.number,
+        "critical": event.critical,
+        "user": event.user,
+        "action_needed": event.action_needed,
+        "action_id": event.action_id,
+        "event_id": event.id,
+        "wire": event.wire,
+        "text": event.text,
+        "actor": actor,
+        "why": why,
+    }
 
 
 class EventRecords(Part):
@@ -45,33 +60,33 @@ class EventRecords(Part):
     ) -> int | None:
         """Record an event; answer its number, or None when one of its identity is there."""
         row = self._sql.one(
-            "record_event", *event_row(event, host, digest, received, actor=actor, why=why)
+            "record_event", **event_row(event, host, digest, received, actor=actor, why=why)
         )
-        return None if row is None else int(row[0])
+        return None if row is None else int(row.id)
 
     def is_known(self, event: Event, digest: bytes | None) -> bool:
         """Whether an event of this identity was recorded before."""
         return (
             digest is not None
-            and self._sql.one("first_event", time_text(event), digest) is not None
+            and self._sql.one("first_event", time=time_text(event), digest=digest) is not None
         )
 
     def get(self, request_id: int) -> Event | None:
         """Return the event that held a command, or what an operator gave instead; or None."""
-        row = self._sql.one("event_of", request_id)
+        row = self._sql.one("event_of", id=request_id)
         if row is None:
             return None
         return Event(
-            text=row[0],
-            time=datetime.fromisoformat(row[1]) if row[1] else None,
-            system=row[2],
-            process=row[3],
-            ssid=row[4],
-            number=row[5],
-            critical=bool(row[6]),
-            user=row[7],
-            action_needed=bool(row[8]),
-            action_id=row[9],
-            id=row[10],
-            wire=row[11],
+            text=row.text,
+            time=datetime.fromisoformat(row.time) if row.time else None,
+            system=row.system,
+            process=row.process,
+            ssid=row.ssid,
+            number=row.number,
+            critical=bool(row.critical),
+            user=row.user,
+            action_needed=bool(row.action_needed),
+            action_id=row.action_id,
+            id=row.event_id,
+            wire=row.wire,
         )

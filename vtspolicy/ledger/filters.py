@@ -1,4 +1,4 @@
-"""Conditions of lists of jobs and requests."""
+"""Conditions of lists of jobs and requests, by the names of their statements."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -8,18 +8,19 @@ from vtspolicy.jobs import JobState, RequestState
 _BAD = {JobState.FAILED, JobState.TIMEDOUT, JobState.INTERRUPTED}
 
 
-def hint_for(states: Collection[JobState]) -> str:
-    """Return the condition that lets SQLite use the partial index of some states' jobs."""
+def hint_for(states: Collection[JobState]) -> str | None:
+    """Return the condition that lets the partial index of some states' jobs be used."""
     if states and all(state.is_live for state in states):
-        return "AND jobs.finished IS NULL"
+        return "jobs_live"
     if states and _BAD.issuperset(states):
-        return "AND jobs.state IN ('failed', 'timedout', 'interrupted')"
-    return ""
+        return "jobs_bad"
+    return None
 
 
-def one_of(states: Iterable[JobState] | Iterable[RequestState]) -> str:
-    """Return states as the text of a JSON array."""
-    return json.dumps([state.value for state in states])
+def one_of(states: Iterable[JobState] | Iterable[RequestState]) -> str | None:
+    """Return states as the text of a JSON array; None for no state at all."""
+    values = [state.value for state in states]
+    return json.dumps(values) if values else None
 
 
 def among(names: Collection[str] | None) -> str | None:
@@ -27,20 +28,16 @@ def among(names: Collection[str] | None) -> str | None:
     return None if names is None else json.dumps(sorted(names))
 
 
-JOB_TEXT = (
-    "lower(coalesce(jobs.tape, '') || ' ' || coalesce(requests.ref, '') || ' '"
-    " || coalesce(jobs.reason, ''))"
-)
-REQUEST_TEXT = "lower(events.text || ' ' || coalesce(requests.reason, ''))"
-"""Where a free text is looked for."""
+def lower(text: str | None) -> str | None:
+    """Return a text to look for, whatever its case."""
+    return None if text is None else text.lower()
 
 
-def about_tape(tape: str | None) -> tuple[str, str | None]:
+def about_tape(tape: str | None) -> dict[str, str | None]:
     """Return the condition for jobs about a tape, or about a pool or vault and what is in it.
 
     A name with slashes counts from the vault on, a bare word anywhere in the name.
     """
     parts = "/".join(part for part in (tape or "").split("/") if part)
-    place = "= 1" if "/" in (tape or "") else "> 0"
-    named = "'/' || trim(jobs.tape, '/') || '/'"
-    return f"instr({named}, ?) {place}", f"/{parts}/" if parts else None
+    name = "jobs_about_tape" if "/" in (tape or "") else "jobs_about_name"
+    return {name: f"/{parts}/" if parts else None}

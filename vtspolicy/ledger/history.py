@@ -13,14 +13,13 @@ def _subject(request: int | None, job: int | None, subject: str | None) -> str:
 
 def transition_of(row: Row) -> Transition:
     """Return a line of the history."""
-    at, request, job, subject, before, after, cause, actor = row
     return Transition(
-        at=at,
-        subject=_subject(request, job, subject),
-        before=before,
-        after=after,
-        cause=cause,
-        actor=actor,
+        at=row.at,
+        subject=_subject(row.request, row.job, row.subject),
+        before=row.before,
+        after=row.after,
+        cause=row.cause,
+        actor=row.actor,
     )
 
 
@@ -40,7 +39,17 @@ class History(Part):
         subject: str | None = None,
     ) -> None:
         """Add a line to the history."""
-        self._sql.do("record_transition", at, request, job, subject, before, after, cause, actor)
+        self._sql.do(
+            "record_transition",
+            at=at,
+            request=request,
+            job=job,
+            subject=subject,
+            before=before,
+            after=after,
+            cause=cause,
+            actor=actor,
+        )
 
     def add(
         self, subject: str, before: str | None, after: str, *, cause: str, actor: str, at: float
@@ -55,9 +64,9 @@ class History(Part):
         """
         kind, _, rest = subject.partition(" ")
         if kind in {"request", "job"} and rest.isdecimal():
-            rows = self._sql.all(f"history_of_{kind}", int(rest))
+            rows = self._sql.all(f"history_of_{kind}", id=int(rest))
         else:
-            rows = self._sql.all("history_of_subject", subject)
+            rows = self._sql.all("history_of_subject", subject=subject)
         return [transition_of(row) for row in rows]
 
 

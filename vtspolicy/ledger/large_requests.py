@@ -14,8 +14,10 @@ from vtspolicy.ledger.errors import BeingRecorded
 from vtspolicy.ledger.history import cancelled_by
 from vtspolicy.ledger.jobs import JobRecords
 from vtspolicy.ledger.part import Part
-from vtspolicy.ledger.requests import Intake, Recorded, RequestRecords
+from vtspolicy.ledger.requests import Recorded, RequestRecords
+from vtspolicy.ledger.retention import Retention
 from vtspolicy.ledger.statements import Statements
+from vtspolicy.requests import Intake
 from vtspolicy.rules.decision import PlannedJob
 
 SLICE = 250
@@ -46,8 +48,10 @@ class LargeRequests(Part):
         *,
         requests: RequestRecords,
         jobs: JobRecords,
+        retention: Retention,
     ) -> None:
         super().__init__(sql, change)
+        self._retention = retention
         self._requests = requests
         self._jobs = jobs
 
@@ -55,7 +59,7 @@ class LargeRequests(Part):
         """Record a command without its jobs; returns its number, or that it was seen before."""
         number = self._requests.begin(intake)
         if isinstance(number, int):
-            self._sql.do("mark_unfinished", number)
+            self._sql.do("mark_unfinished", request=number)
         return number
 
     def add_jobs(
@@ -66,7 +70,7 @@ class LargeRequests(Part):
 
     def accept(self, intake: Intake, request: int, jobs: Sequence[Job]) -> Recorded:
         """Record that all jobs are there, and the first notice; now they wait."""
-        self._sql.do("end_unfinished", request)
+        self._sql.do("end_unfinished", request=request)
         return self._requests.announce(
             intake, Recorded(request=request, duplicate=False, jobs=tuple(jobs))
         )
@@ -75,19 +79,18 @@ class LargeRequests(Part):
         """Remove a request that is unfinished, its jobs and its event; False if it is not."""
         if not self.is_unfinished(request):
             return False
-        for query in ("remove_history_of", "remove_jobs_of", "remove_request", "remove_event"):
-            self._sql.do(query, request)
-        self._sql.do("end_unfinished", request)
+        self._retention.remove([request])
+        self._sql.do("end_unfinished", request=request)
         return True
 
     def abandon_all(self) -> int:
         """Remove all unfinished requests: an earlier server has left them. Returns their number."""
-        numbers = [int(row[0]) for row in self._sql.all("unfinished_requests")]
+        numbers = [int(row.id) for row in self._sql.all("unfinished_requests")]
         return sum(self.abandon(number) for number in numbers)
 
     def is_unfinished(self, request: int) -> bool:
         """Whether a request is not accepted yet."""
-        return self._sql.one("unfinished", request) is not None
+        return self._sql.one("unfinished", request=request) is not None
 
     def require_accepted(self, request: int) -> None:
         """Raise BeingRecorded for a request that is not accepted yet."""
@@ -113,7 +116,7 @@ class LargeRequests(Part):
         if known is None or known.live <= SLICE:
             return ()
         cause = cancelled_by(actor, reason)
-        first = self._sql.need("first_of_last", request, below, SLICE)[0]
+        first = self._sql.need("first_of_last", request=request, below=below, limit=SLICE).id
         if first is None:
             return ()
         return self._jobs.end_waiting(request, cause, actor, at, range(first, below)).ended

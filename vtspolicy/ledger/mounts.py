@@ -9,10 +9,10 @@ from vtspolicy.events.event import Event
 from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.events import EventRecords
 from vtspolicy.ledger.history import History
-from vtspolicy.ledger.notices import NoticeRecords, present
+from vtspolicy.ledger.notices import NoticeRecords
 from vtspolicy.ledger.part import Part
 from vtspolicy.ledger.statements import Row, Statements
-from vtspolicy.notices import Notice, Word
+from vtspolicy.notices import Notice, Word, present
 
 
 class MountState(StrEnum):
@@ -44,16 +44,16 @@ class Mount:
 def mount_of(row: Row) -> Mount:
     """Return a mount from mount_columns."""
     return Mount(
-        id=row[0],
-        host=row[1],
-        seq=row[2],
-        volume=row[3],
-        path=row[4],
-        request=row[5],
-        state=MountState(row[6]),
-        reason=row[7],
-        opened=row[8],
-        closed=row[9],
+        id=row.id,
+        host=row.host,
+        seq=row.seq,
+        volume=row.volume,
+        path=row.path,
+        request=row.request,
+        state=MountState(row.state),
+        reason=row.reason,
+        opened=row.opened,
+        closed=row.closed,
     )
 
 
@@ -97,7 +97,16 @@ class MountRecords(Part):
         closed = received if state is MountState.NOTED else None
         self._sql.do(
             "record_mount",
-            *(number, host, seq, volume, path, request, state.value, reason, received, closed),
+            id=number,
+            host=host,
+            seq=seq,
+            volume=volume,
+            path=path,
+            request=request,
+            state=state.value,
+            reason=reason,
+            opened=received,
+            closed=closed,
         )
         self._change.mounts.append(number)
         return Mount(
@@ -115,7 +124,7 @@ class MountRecords(Part):
 
     def get(self, mount_id: int) -> Mount:
         """Return one mount. Raises NoSuchRow."""
-        row = self._sql.one("mount", mount_id)
+        row = self._sql.one("mount", id=mount_id)
         if row is None:
             raise NoSuchRow("mount", mount_id)
         return mount_of(row)
@@ -123,21 +132,21 @@ class MountRecords(Part):
     def open(self, host: str | None = None, seq: str | None = None) -> list[Mount]:
         """Return mounts that are owed an answer; of one host's request when both are given."""
         if host is not None and seq is not None:
-            return [mount_of(row) for row in self._sql.all("open_mount", host, seq)]
+            return [mount_of(row) for row in self._sql.all("open_mount", host=host, seq=seq)]
         return [mount_of(row) for row in self._sql.all("open_mounts")]
 
     def open_for(self, path: str) -> list[Mount]:
         """Return mounts of one tape that are owed an answer."""
-        return [mount_of(row) for row in self._sql.all("open_mounts_of", path)]
+        return [mount_of(row) for row in self._sql.all("open_mounts_of", path=path)]
 
     def is_mounted_since(self, path: str, request: int) -> bool:
         """Whether a host asked for a tape after a request was recorded; no clock matters."""
-        return self._sql.one("mounted_since", path, request) is not None
+        return self._sql.one("mounted_since", path=path, request=request) is not None
 
     def open_counts(self) -> tuple[int, float | None]:
         """Return how many mounts are owed an answer, and since when the oldest."""
-        count, oldest = self._sql.need("open_mount_counts")
-        return int(count), oldest
+        row = self._sql.need("open_mount_counts")
+        return int(row.count), row.oldest
 
     def answer(
         self, mount_id: int, state: MountState, at: float, *, tape: str, reason: str | None = None
@@ -147,12 +156,12 @@ class MountRecords(Part):
         if moved is None:
             return ()
         word = Word.MOUNTREADY if state is MountState.READY else Word.MOUNTFAILED
-        row = self._sql.one("event_of", mount_id)
+        row = self._sql.one("event_of", id=mount_id)
         fields = present(
             seq=moved.seq,
             tape=tape,  # no req: several hosts may share the restore
             reason=reason,
-            id=row[10] if row is not None else None,
+            id=row.event_id if row is not None else None,
         )
         return (self._notices.post(word, moved.host, at, fields),)
 
@@ -168,7 +177,14 @@ class MountRecords(Part):
         """Move an open mount on; None when it is closed already. All but RESTORING close it."""
         before = self.get(mount_id)
         closed = None if state is MountState.RESTORING else at
-        if not self._sql.do("move_mount", state.value, reason, request, closed, mount_id):
+        if not self._sql.do(
+            "move_mount",
+            state=state.value,
+            reason=reason,
+            request=request,
+            closed=closed,
+            id=mount_id,
+        ):
             return None
         self._change.mounts.append(mount_id)
         self._history.note(

@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 
 from vtspolicy.clock_trust import Between
 from vtspolicy.ledger.part import Part
-from vtspolicy.ledger.statements import Row, to_json
+from vtspolicy.ledger.statements import Columns, Row, to_json
 from vtspolicy.notices import Notice, Word
 
 _STEP = 10_000
@@ -25,17 +25,26 @@ class Pending:
 def notice_of(row: Row) -> Notice:
     """Return a notice of the outbox."""
     return Notice(
-        id=row[0], host=row[1], word=Word(row[2]), fields=json.loads(row[3]), created=row[4]
+        id=row.id,
+        host=row.host,
+        word=Word(row.word),
+        fields=json.loads(row.fields),
+        created=row.created,
     )
 
 
-def notice_row(notice: Notice, request: int | None) -> Row:
+def notice_row(notice: Notice, request: int | None) -> Columns:
     """Return the columns of a notice; those for an operator (host "") need no delivery."""
     delivered = None if notice.host else notice.created
-    return (
-        *(notice.id, notice.host, request, notice.word.value, to_json(notice.fields)),
-        *(notice.created, delivered),
-    )
+    return {
+        "id": notice.id,
+        "host": notice.host,
+        "request": request,
+        "word": notice.word.value,
+        "fields": to_json(notice.fields),
+        "created": notice.created,
+        "delivered": delivered,
+    }
 
 
 class NoticeRecords(Part):
@@ -51,7 +60,7 @@ class NoticeRecords(Part):
     ) -> Notice:
         """Put a notice into the outbox."""
         notice = Notice(word=word, host=host, fields=fields, created=at)
-        number = self._sql.need("record_notice", *notice_row(notice, request)[1:])[0]
+        number = self._sql.need("record_notice", **notice_row(notice, request)).id
         notice = evolve(notice, id=number)
         self._change.notices.append(notice)
         return notice
@@ -59,29 +68,31 @@ class NoticeRecords(Part):
     def add(self, notice: Notice, request: int | None = None) -> Notice:
         """Put a notice into the outbox and return it with its number.
 
-        A second final notice of a request is refused by the database (sqlite3.IntegrityError).
+        A second final notice of a request is refused by the database, with its driver's error.
         """
         return self.post(notice.word, notice.host, notice.created, notice.fields, request)
 
     def pending(self, host: str, after_id: int = 0, limit: int = 1000) -> list[Notice]:
         """Return notices that wait for a host, in the order in which they were recorded."""
-        return [notice_of(row) for row in self._sql.all("pending_notices", host, after_id, limit)]
+        return [
+            notice_of(row)
+            for row in self._sql.all("pending_notices", host=host, after=after_id, limit=limit)
+        ]
 
     def of_request(self, request_id: int) -> list[Notice]:
         """Return all notices of a request, delivered or not."""
-        return [notice_of(row) for row in self._sql.all("notices_of", request_id)]
+        return [notice_of(row) for row in self._sql.all("notices_of", request=request_id)]
 
     def pending_counts(self) -> tuple[Pending, ...]:
         """Return how many notices wait for each host, and since when."""
         return tuple(
-            Pending(host=host, count=count, oldest=oldest)
-            for host, count, oldest in self._sql.all("pending_counts")
+            Pending(host=row.host, count=row.count, oldest=row.oldest)
+            for row in self._sql.all("pending_counts")
         )
 
     def deliver(self, ids: Iterable[int], at: float) -> int:
         """Take notices out of the outbox; answers how many were still in it."""
-        rows = [(at, number) for number in ids]
-        return self._sql.do_all("deliver_notice", rows)
+        return self._sql.do_all("deliver_notice", [{"at": at, "id": number} for number in ids])
 
     def expire(self, before: float, at: float | None = None, spared: Sequence[Between] = ()) -> int:
         """Take notices out of the outbox that were recorded before `before` and never delivered.
@@ -90,9 +101,6 @@ class NoticeRecords(Part):
         Returns how many; at most 10,000 in one step.
         """
         now = before if at is None else at
-        return self._sql.do("expire_notices", now, before, json.dumps(spared), _STEP)
-
-
-def present(**fields: str | int | None) -> dict[str, str | int]:
-    """Return the fields of a notice that have a value."""
-    return {key: value for key, value in fields.items() if value is not None}
+        return self._sql.do(
+            "expire_notices", at=now, before=before, spared=json.dumps(spared), limit=_STEP
+        )

@@ -1,18 +1,18 @@
 """Overviews for people: what a night brought, what needs somebody, who was told what."""
 
-import json
 from collections.abc import Collection
 
 from attrs import frozen
 
 from vtspolicy.changes import ChangeBuilder
 from vtspolicy.jobs import Job, JobState, Request, Transition
+from vtspolicy.ledger.filters import among, lower
 from vtspolicy.ledger.history import transition_of
 from vtspolicy.ledger.jobs import JobRecords
 from vtspolicy.ledger.notices import notice_of
 from vtspolicy.ledger.part import Part
 from vtspolicy.ledger.requests import request_of
-from vtspolicy.ledger.statements import Statements
+from vtspolicy.ledger.statements import Statements, Value
 from vtspolicy.ledger.works import WorkRecords
 from vtspolicy.notices import Notice
 
@@ -58,23 +58,24 @@ class Overview(Part):
 
     def failed_since(self, since: float) -> tuple[int, int]:
         """Return how many jobs, and requests without any, have failed since, not repeated."""
-        return int(self._sql.need("failed_since", since)[0]), int(
-            self._sql.need("failed_alone", since)[0]
-        )
+        jobs = self._sql.need("failed_since", since=since)
+        alone = self._sql.need("failed_alone", since=since)
+        return int(jobs.count), int(alone.count)
 
     def results_since(self, since: float) -> dict[JobState, int]:
         """Return how many jobs have ended how since a time."""
         results: dict[JobState, int] = {}
-        rows = self._sql.all("results_since", since, since) + self._sql.all(
-            "results_of_live", since
-        )
-        for state, count in rows:
-            results[JobState(state)] = results.get(JobState(state), 0) + count
+        for query in ("results_since", "results_of_live"):
+            for row in self._sql.all(query, since=since):
+                state = JobState(row.state)
+                results[state] = results.get(state, 0) + row.count
         return results
 
     def refusals_since(self, since: float, limit: int) -> list[Request]:
         """Return requests that were refused, or failed without a job, the newest first."""
-        return [request_of(row) for row in self._sql.all("refusals_since", since, limit)]
+        return [
+            request_of(row) for row in self._sql.all("refusals_since", since=since, limit=limit)
+        ]
 
     def unrepaired(self, since: float, limit: int) -> list[Job]:
         """Return jobs that ended badly since a time and that nothing made good, the newest first.
@@ -82,33 +83,37 @@ class Overview(Part):
         One is made good when an operator had it run again with success (or that is under way), or
         when a later job did to the same tape what it was to do.
         """
-        return [self._jobs.from_row(row) for row in self._sql.all("unrepaired", since, limit)]
+        return [
+            self._jobs.from_row(row)
+            for row in self._sql.all("unrepaired", since=since, limit=limit)
+        ]
 
     def warnings_since(self, since: float, limit: int) -> list[Job]:
         """Return jobs of finished requests that ended with warnings, the newest first."""
-        return [self._jobs.from_row(row) for row in self._sql.all("warnings_since", since, limit)]
+        return [
+            self._jobs.from_row(row)
+            for row in self._sql.all("warnings_since", since=since, limit=limit)
+        ]
 
     def runs_since(self, since: float, limit: int) -> list[Run]:
         """Return when jobs ran that had not ended by a time, the last one that began first."""
         return [
             Run(
-                job=number,
-                host=host,
-                application=self._works.get(work).application,
-                state=JobState(state),
-                started=started,
-                finished=finished,
+                job=row.id,
+                host=row.host,
+                application=self._works.get(row.work).application,
+                state=JobState(row.state),
+                started=row.started,
+                finished=row.finished,
             )
-            for work, state, started, finished, number, host in self._sql.all(
-                "runs_since", since, since, limit
-            )
+            for row in self._sql.all("runs_since", since=since, limit=limit)
         ]
 
     def deliveries(self, request_id: int) -> list[Delivery]:
         """Return the notices of a request, in the order in which they were recorded."""
         return [
-            Delivery(notice=notice_of(row), delivered=row[5], expired=bool(row[6]))
-            for row in self._sql.all("notices_and_delivery", request_id)
+            Delivery(notice=notice_of(row), delivered=row.delivered, expired=bool(row.expired))
+            for row in self._sql.all("notices_and_delivery", request=request_id)
         ]
 
     def history_before(
@@ -126,17 +131,18 @@ class Overview(Part):
 
         `actor` and `subject` are parts of words; `without` are actors that are left out.
         """
-        named = "coalesce(subject, iif(job IS NULL, 'request ' || request, 'job ' || job))"
-        filters = [
-            ("instr(lower(actor), ?) > 0", None if actor is None else actor.lower()),
-            (f"instr(lower({named}), ?) > 0", None if subject is None else subject.lower()),
-            ("at >= ?", since),
-            ("at < ?", until),
-            (
-                "actor NOT IN (SELECT value FROM json_each(?))",
-                json.dumps(sorted(without)) if without else None,
-            ),
-        ]
-        first = number if number is not None else 2**62
-        rows = self._sql.filtered("history_before", first, filters, "ORDER BY id DESC", limit)
-        return [Entry(number=row[8], line=transition_of(row[:8])) for row in rows]
+        conditions: dict[str, Value] = {
+            "lines_of_actor": lower(actor),
+            "lines_about": lower(subject),
+            "lines_since": since,
+            "lines_until": until,
+            "lines_not_of": among(without) if without else None,
+        }
+        rows = self._sql.select(
+            "history_before",
+            conditions,
+            order="id DESC",
+            limit=limit,
+            first=number if number is not None else 2**62,
+        )
+        return [Entry(number=row.id, line=transition_of(row)) for row in rows]

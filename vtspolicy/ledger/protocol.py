@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 
 class Ledger(Protocol):
-    """Runs verbs of the tx: `ledger.read(Transaction.job, 17)` answers a Deferred[Job | None].
+    """Runs operations: `ledger.read(JobRecords.get, 17)` answers a Deferred[Job | None].
+
+    Each belongs to a part of a transaction, or is a function that is given the transaction.
 
     Who writes gets what changed beside the result, and has to see to what follows from it. In a
     server that is vtspolicy.engine.effects, for all others.
@@ -41,27 +43,27 @@ class Ledger(Protocol):
         """Write what waits, then close."""
 
     def write(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[Written[T]]:
-        """Run a verb that writes; its result and its change are on the disk when they come.
+        """Run an operation that writes; its result and its change are on the disk when they come.
 
-        While the disk is in trouble the verb is kept and tried again until it succeeds. What the
-        verb itself raises comes back as its failure, and nothing of it stays.
+        While the disk is in trouble the operation is kept and tried again until it succeeds. What
+        it raises itself comes back as its failure, and nothing of it stays.
         """
 
     def read(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run a verb that only reads, on what is committed.
+        """Run an operation that only reads, on what is committed.
 
-        What keeps the disk from being read for a while is waited for. Of damage the answer is the
-        sqlite3.DatabaseError.
+        What keeps the disk from being read for a while is waited for. Of damage the answer is
+        LedgerUnreadable.
         """
 
     def browse(
-        self, verb: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run a verb as `read` does, for somebody who may ask anything.
+        """Run an operation as `read` does, for somebody who may ask anything.
 
         It holds up nothing that is read or written. What would take too long fails with
         QuestionTooLong.

@@ -18,6 +18,18 @@ _OF_A_REQUEST = ("prune_attempts", "prune_jobs", "prune_notices", "prune_transit
 class Retention(Part):
     """Removes what is old."""
 
+    def remove(self, requests: Sequence[int]) -> None:
+        """Remove requests with all that is theirs, and their events."""
+        self._sql.do("allow_pruning")
+        for number in requests:
+            self._sql.do("uncount_jobs", request=number)
+            for query in _OF_A_REQUEST:
+                self._sql.do(query, request=number)
+            self._sql.do("forget_mounts_request", request=number)
+            self._sql.do("prune_request", id=number)
+            self._sql.do("prune_event", id=number)
+        self._sql.do("end_pruning")
+
     def prune(self, before: float, limit: int = 20, spared: Sequence[Between] = ()) -> int:
         """Remove up to `limit` requests that finished before `before`, with all that is theirs.
 
@@ -34,26 +46,20 @@ class Retention(Part):
         milliseconds, if they are small; a large one ends the step.
         """
         found, jobs, doubtful = [], 0, json.dumps(spared)
-        for number, count in self._sql.all("prunable", before, doubtful, LOOKED_AT, limit):
+        for row in self._sql.all(
+            "prunable", before=before, spared=doubtful, looked_at=LOOKED_AT, limit=limit
+        ):
             if jobs >= JOBS_AT_ONCE:
                 break
-            found.append(number)
-            jobs += count
+            found.append(row.id)
+            jobs += row.jobs
         if found:
-            self._sql.do("allow_pruning")
-            for number in found:
-                self._sql.do("uncount_jobs", number)
-                for query in _OF_A_REQUEST:
-                    self._sql.do(query, number)
-                self._sql.do("forget_mounts_request", number)
-                self._sql.do("prune_request", number)
-                self._sql.do("prune_event", number)
-            self._sql.do("end_pruning")
-        mounts = self._sql.all("prune_mounts", before, doubtful, limit)
-        for (number,) in mounts:
-            self._sql.do("prune_event", number)
+            self.remove(found)
+        mounts = self._sql.all("prune_mounts", before=before, spared=doubtful, limit=limit)
+        for row in mounts:
+            self._sql.do("prune_event", id=row.id)
         self._sql.do("allow_pruning")
-        lines = self._sql.do("prune_lines", before, doubtful, limit)
+        lines = self._sql.do("prune_lines", before=before, spared=doubtful, limit=limit)
         self._sql.do("end_pruning")
         self._sql.do("prune_rule_tables")
         return max(len(found), len(mounts), lines)

@@ -1,18 +1,56 @@
-"""Statements by their names in the files of SQL, on one connection."""
+"""How the parts of a transaction run statements: by name, whatever the database."""
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring as _quoted
-from typing import Any
+from typing import Any, Protocol
 
-from vtspolicy.ledger.errors import LedgerError
-from vtspolicy.ledger.sql import queries
+Row = Any
+"""A row with its columns as attributes, each typed by the part that asks."""
 
-Row = tuple[Any, ...]  # what a driver answers: the columns of one row, typed by the part that asks
 Value = str | int | float | bytes | None
+Columns = dict[str, Value]
+"""What a statement that writes a row is given, by the names of the columns."""
 
-_LARGEST = 2**63 - 1
-"""What SQLite's numbers can hold."""
+
+class Statements(Protocol):
+    """Runs the named statements of `sql/*.sql` and of one database.
+
+    `values` are what a statement has as `:name`. What a database refuses is its driver's error.
+    """
+
+    def do(self, query: str, **values: Value) -> int:
+        """Run a statement; answers how many rows it changed."""
+
+    def one(self, query: str, **values: Value) -> Row | None:
+        """Return the row of a statement, or None."""
+
+    def need(self, query: str, **values: Value) -> Row:
+        """Return the row of a statement that always has one. Raises LedgerError without it."""
+
+    def all(self, query: str, **values: Value) -> list[Row]:
+        """Return the rows of a statement."""
+
+    def do_all(self, query: str, rows: Sequence[Mapping[str, Value]]) -> int:
+        """Run a statement for each of some values; answers how many rows it changed in all."""
+
+    def do_whole(self, query: str, rows: Sequence[Mapping[str, Value]]) -> bool:
+        """Run a statement that changes one row for each of some values; False, and none, if not."""
+
+    def select(
+        self,
+        query: str,
+        conditions: Mapping[str, Value],
+        *,
+        order: str,
+        limit: int,
+        hint: str | None = None,
+        **values: Value,
+    ) -> list[Row]:
+        """Return the rows of a statement that ends in `WHERE ...`, with more conditions.
+
+        Those are statements, too, and have their own name for their value; one without a value is
+        left out. A `hint` is one that needs no value, and `order` the columns to sort by.
+        """
 
 
 def to_json(value: Mapping[str, str] | Mapping[str, str | int]) -> str:
@@ -23,80 +61,3 @@ def to_json(value: Mapping[str, str] | Mapping[str, str | int]) -> str:
         for key, each in value.items()
     ]
     return "{" + ",".join(pairs) + "}"
-
-
-class Statements:
-    """Runs the named statements."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self._queries = queries("sqlite")
-
-    def run(self, statement: str) -> None:
-        """Run a statement that begins or ends a transaction, or a part of one."""
-        self.connection.execute(statement)
-
-    def do(self, query: str, *values: Value) -> int:
-        """Run a statement; answer how many rows it changed."""
-        return self._execute(self._queries[query], values).rowcount
-
-    def one(self, query: str, *values: Value) -> Row | None:
-        """Return the row of a statement, or None."""
-        row: Row | None = self._execute(self._queries[query], values).fetchone()
-        return row
-
-    def need(self, query: str, *values: Value) -> Row:
-        """Answer the row of a statement that always has one."""
-        row = self.one(query, *values)
-        if row is None:
-            raise LedgerError(f"the ledger has no answer to {query} {values!r}")
-        return row
-
-    def all(self, query: str, *values: Value) -> list[Row]:
-        """Return the rows of a statement."""
-        return self._execute(self._queries[query], values).fetchall()
-
-    def do_all(self, query: str, rows: Sequence[Sequence[Value]]) -> int:
-        """Run a statement for each of the rows; answer how many rows it changed in all."""
-        statement, before = self._queries[query], self.connection.total_changes
-        at = 0
-
-        def count() -> Iterator[Sequence[Value]]:
-            nonlocal at
-            for at, row in enumerate(rows):  # noqa: B007 - `at` is how far it came
-                yield row
-
-        try:
-            self.connection.executemany(statement, count())
-        except UnicodeEncodeError:
-            for row in rows[at:]:
-                self._execute(statement, row)
-        return self.connection.total_changes - before
-
-    def _execute(self, statement: str, values: Sequence[Value]) -> sqlite3.Cursor:
-        try:
-            return self.connection.execute(statement, values)
-        except UnicodeEncodeError:
-            # A JSON text can hold half a surrogate pair, which no UTF-8 can: it is shown as `?`.
-            plain = [
-                each.encode("utf-8", "replace").decode() if isinstance(each, str) else each
-                for each in values
-            ]
-            return self.connection.execute(statement, plain)
-        except OverflowError:
-            # A number that somebody asks for may have any length; no row has the largest one.
-            bounded = [
-                min(max(each, -_LARGEST), _LARGEST) if isinstance(each, int) else each
-                for each in values
-            ]
-            return self.connection.execute(statement, bounded)
-
-    def filtered(
-        self, query: str, first: Value, filters: Sequence[tuple[str, Value]], tail: str, limit: int
-    ) -> list[Row]:
-        """Run a query that ends in `WHERE ...`, with more conditions; columns are ours alone."""
-        present = [(condition, value) for condition, value in filters if value is not None]
-        more = "".join(f" AND {condition}" for condition, _ in present)
-        statement = f"{self._queries[query]}{more} {tail} LIMIT ?"
-        values = (first, *(value for _, value in present), limit)
-        return self._execute(statement, values).fetchall()

@@ -1,16 +1,14 @@
 """What operators say of tapes: copies and restores by the applications themselves, overrides."""
 
-from attrs import evolve
-
-from vtspolicy import tapes as model
 from vtspolicy.changes import ChangeBuilder
-from vtspolicy.jobs import Job
+from vtspolicy.jobs import CHANGING, Job
 from vtspolicy.ledger.copies import CopyRecords
 from vtspolicy.ledger.history import History, told_why
 from vtspolicy.ledger.part import Part
 from vtspolicy.ledger.statements import Statements
 from vtspolicy.ledger.tapes import TapeRecords
-from vtspolicy.tapes import Copy, Difference, Tape, TapeState
+from vtspolicy.tapes import Copy, Tape
+from vtspolicy.tapes.records import back_by_hand, copied_by_hand, is_another_file, overridden
 
 
 class TapeOrders(Part):
@@ -45,23 +43,14 @@ class TapeOrders(Part):
         emptied stays the one that is brought back.
         """
         known = self._tapes.get(tape.path) or tape
-        there = model.with_file(known, tape)
-        after = model.copied(there, self._copies.add(copy), at=at, held=self._tapes.held(known))
-        if emptied and self._comes_back(known):
-            after = there
-        elif emptied:
-            after = evolve(after, copied_size=copy.size, copied_written=None, erased=at)
+        held = self._tapes.held(known)
+        added = self._copies.add(copy)
+        after = copied_by_hand(known, tape, added, held=held, at=at, was_empty=emptied)
         self._tapes.save(after)
         cause = told_why(f"migrated by {copy.application} itself, handle {copy.handle}", reason)
         subject = f"tape {after.name}"
         self._history.note(at, known.state.value, after.state.value, cause, actor, subject=subject)
         return after
-
-    def _comes_back(self, tape: Tape) -> bool:
-        """Whether a copy of what was last on an emptied tape is known, and not doubted or lost."""
-        held = self._tapes.held(tape)
-        doubted = tape.doubted is not None or tape.state is not TapeState.ERASED
-        return held is not None and held.lost is None and not doubted
 
     def mark_back(
         self, tape: Tape, copy: Copy, *, actor: str, at: float, reason: str | None = None
@@ -71,12 +60,9 @@ class TapeOrders(Part):
         Its end was not seen: only reading back the copy's data will prove the file.
         """
         known = self._tapes.get(tape.path) or tape
-        there = model.held_by(model.with_file(known, tape), copy)
-        after = there
-        if tape.seen is not None:
-            if copy.difference(tape.seen)[0] is Difference.WRITTEN:
-                self._copies.note_restored(copy.id, tape.seen, at, sure=False)
-            after = model.restored(there, tape.seen, at=at)
+        if tape.seen is not None and is_another_file(tape, copy):
+            self._copies.note_restored(copy.id, tape.seen, at, sure=False)
+        after = back_by_hand(known, tape, copy, at)
         self._tapes.save(after)
         cause = told_why(f"restored by {copy.application} itself", reason)
         subject = f"tape {after.name}"
@@ -99,16 +85,7 @@ class TapeOrders(Part):
         `cause` is why it is forbidden again, for the history.
         """
         before = self._tapes.need(tape.path)
-        after = model.without_override(before)
-        if reason is not None:
-            there = model.looked_at(before, tape, at=at)
-            after = evolve(
-                there,
-                override=reason,
-                override_at=at,
-                override_seen=tape.seen,
-                override_job=job,
-            )
+        after = overridden(before, tape, reason, at, job=job)
         self._tapes.save(after)
         told = ("guarded", "overridden")
         self._history.note(
@@ -123,7 +100,7 @@ class TapeOrders(Part):
 
     def end_override(self, job: Job, at: float) -> None:
         """End what an operator allowed for the order of a job: that has ended, used or not."""
-        if job.work.then not in {"erased", "deleted", "restored"} or job.path is None:
+        if job.work.then not in CHANGING or job.path is None:
             return
         tape = self._tapes.get(job.path)
         if tape is not None and tape.has_override_for(job.id):

@@ -13,7 +13,7 @@ from vtspolicy.ledger.errors import NoSuchRow
 from vtspolicy.ledger.fingerprints import fingerprint_of, fingerprint_text
 from vtspolicy.ledger.history import History
 from vtspolicy.ledger.part import Part
-from vtspolicy.ledger.statements import Row, Statements, Value
+from vtspolicy.ledger.statements import Columns, Row, Statements
 from vtspolicy.ledger.works import WorkRecords
 from vtspolicy.tapes import (
     Brought,
@@ -28,6 +28,7 @@ from vtspolicy.tapes import (
     TapeState,
     difference,
 )
+from vtspolicy.tapes import records as becoming
 
 MOST = 1_000_000
 """Tapes in the longest list."""
@@ -46,66 +47,90 @@ class TapeCount:
 def tape_of(row: Row) -> Tape:
     """Return a tape from tape_columns."""
     return Tape(
-        vault=row[0],
-        pool=row[1],
-        cartridge=row[2],
-        path=row[3],
-        size=row[4],
-        written=row[5],
-        migrated=row[6],
-        handle=row[7],
-        application=row[8],
-        copied_size=row[9],
-        copied_written=row[10],
-        erased=row[11],
-        restored=row[12],
-        retention=row[13],
-        locked=bool(row[14]),
-        override=row[15],
-        by_us=bool(row[16]),
-        verified=row[17],
-        media=row[18],
-        rewritten=row[19],
-        restoring=row[20],
-        deleted=row[21],
-        mounted=row[22],
-        seen=fingerprint_of(row[23]),
-        held=row[24],
-        kept=fingerprint_of(row[25]),
-        partial=fingerprint_of(row[26]),
-        override_at=row[27],
-        override_seen=fingerprint_of(row[28]),
-        doubted=row[29],
-        unseen=bool(row[30]),
-        override_job=row[31],
-        partial_sure=bool(row[32]),
+        vault=row.vault,
+        pool=row.pool,
+        cartridge=row.cartridge,
+        path=row.path,
+        size=row.size,
+        written=row.written,
+        migrated=row.migrated,
+        handle=row.handle,
+        application=row.application,
+        copied_size=row.copied_size,
+        copied_written=row.copied_written,
+        erased=row.erased,
+        restored=row.restored,
+        retention=row.retention,
+        locked=bool(row.locked),
+        override=row.override,
+        by_us=bool(row.by_us),
+        verified=row.verified,
+        media=row.media,
+        rewritten=row.rewritten,
+        restoring=row.restoring,
+        deleted=row.deleted,
+        mounted=row.mounted,
+        seen=fingerprint_of(row.seen),
+        held=row.held,
+        kept=fingerprint_of(row.kept),
+        partial=fingerprint_of(row.partial),
+        override_at=row.override_at,
+        override_seen=fingerprint_of(row.override_seen),
+        doubted=row.doubted,
+        unseen=bool(row.unseen),
+        override_job=row.override_job,
+        partial_sure=bool(row.partial_sure),
     )
 
 
-def _tape_row(tape: Tape) -> tuple[Value, ...]:
-    """Return the columns of a tape, as save_tape sets them."""
-    return (
-        *(tape.vault, tape.pool, tape.cartridge, tape.path, tape.size, tape.written),
-        *(tape.migrated, tape.handle, tape.application, tape.copied_size, tape.copied_written),
-        *(tape.erased, tape.restored, tape.retention, tape.locked, tape.override, tape.by_us),
-        *(tape.verified, tape.media, tape.rewritten, tape.restoring, tape.deleted, tape.mounted),
-        *(fingerprint_text(tape.seen), tape.held, fingerprint_text(tape.kept)),
-        *(fingerprint_text(tape.partial), tape.override_at, fingerprint_text(tape.override_seen)),
-        *(tape.doubted, tape.unseen, tape.override_job, tape.partial_sure, tape.state.value),
-    )
+def _tape_columns(tape: Tape) -> Columns:
+    """Return the columns of a tape."""
+    return {
+        "vault": tape.vault,
+        "pool": tape.pool,
+        "cartridge": tape.cartridge,
+        "path": tape.path,
+        "size": tape.size,
+        "written": tape.written,
+        "migrated": tape.migrated,
+        "handle": tape.handle,
+        "application": tape.application,
+        "copied_size": tape.copied_size,
+        "copied_written": tape.copied_written,
+        "erased": tape.erased,
+        "restored": tape.restored,
+        "retention": tape.retention,
+        "locked": tape.locked,
+        "override": tape.override,
+        "by_us": tape.by_us,
+        "verified": tape.verified,
+        "media": tape.media,
+        "rewritten": tape.rewritten,
+        "restoring": tape.restoring,
+        "deleted": tape.deleted,
+        "mounted": tape.mounted,
+        "seen": fingerprint_text(tape.seen),
+        "held": tape.held,
+        "kept": fingerprint_text(tape.kept),
+        "partial": fingerprint_text(tape.partial),
+        "override_at": tape.override_at,
+        "override_seen": fingerprint_text(tape.override_seen),
+        "doubted": tape.doubted,
+        "unseen": tape.unseen,
+        "override_job": tape.override_job,
+        "partial_sure": tape.partial_sure,
+        "state": tape.state.value,
+    }
 
 
-def _file_facts(tape: Tape) -> tuple[Value, ...]:
-    """What a write by others changes, as `write_tape` sets it."""
-    return (
-        *(tape.size, tape.written, fingerprint_text(tape.seen), tape.rewritten, tape.restoring),
-        *(fingerprint_text(tape.partial), tape.deleted, tape.doubted, tape.unseen),
-    )
+_OF_THE_FILE = (
+    *("size", "written", "seen", "rewritten", "restoring", "partial", "deleted", "doubted"),
+    "unseen",
+)
+"""The columns that a write by others changes."""
 
-
-def _marks(tape: Tape) -> tuple[Value, ...]:
-    """By what `write_tape` knows that no job has changed a record."""
-    return (*_file_facts(tape), tape.migrated, tape.erased, tape.restored, tape.held)
+_OF_JOBS = ("migrated", "erased", "restored", "held")
+"""By these, beside those of the file, `write_tape` knows that no job has changed a record."""
 
 
 class TapeRecords(Part):
@@ -126,7 +151,7 @@ class TapeRecords(Part):
 
     def get(self, path: str) -> Tape | None:
         """Return what is known of the tape whose file is `path` (resolved), or None."""
-        row = self._sql.one("tape", path)
+        row = self._sql.one("tape", path=path)
         return tape_of(row) if row else None
 
     def find(
@@ -139,13 +164,17 @@ class TapeRecords(Part):
         limit: int = MOST,
     ) -> list[Tape]:
         """Return tapes by path, those that fit every filter given, after the path `after`."""
-        filters = [("vault = ?", vault), ("pool = ?", pool), ("handle = ?", handle)]
-        rows = self._sql.filtered("tapes", after, filters, "ORDER BY path", limit)
+        conditions = {
+            "tapes_of_vault": vault,
+            "tapes_of_pool": pool,
+            "tapes_of_handle": handle,
+        }
+        rows = self._sql.select("tapes", conditions, order="path", limit=limit, after=after)
         return [tape_of(row) for row in rows]
 
     def named(self, cartridge: str) -> list[Tape]:
         """Return the tapes of this name: more than one is a name that commands must not use."""
-        return [tape_of(row) for row in self._sql.all("tapes_named", cartridge)]
+        return [tape_of(row) for row in self._sql.all("tapes_named", cartridge=cartridge)]
 
     def locked(self) -> list[Tape]:
         """Return the tapes that a process, or a mount, has locked."""
@@ -154,13 +183,18 @@ class TapeRecords(Part):
     def counts(self) -> list[TapeCount]:
         """Return how many tapes there are of each state, and how many bytes."""
         return [
-            TapeCount(state=TapeState(state), count=count, size=size, freed=freed)
-            for state, count, size, freed in self._sql.all("tape_counts")
+            TapeCount(
+                state=TapeState(row.state),
+                count=row.count,
+                size=row.size,
+                freed=row.freed,
+            )
+            for row in self._sql.all("tape_counts")
         ]
 
     def lost(self) -> int:
         """Return of how many tapes the last content is in a copy that its application has lost."""
-        return int(self._sql.need("lost_tapes")[0])
+        return int(self._sql.need("lost_tapes").count)
 
     def prove_copy(
         self, tape: Tape, copy: Copy, proof: Proof, at: float, *, digest: str | None = None
@@ -169,7 +203,7 @@ class TapeRecords(Part):
 
         `tape` is as its file is now. Returns its record as it is then.
         """
-        self._sql.do("prove_copy", proof.value, at, digest, copy.id)
+        self._sql.do("prove_copy", proof=proof.value, proved=at, digest=digest, id=copy.id)
         proved = evolve(copy, proof=proof, proved=at)
         known = model.with_file(self.get(tape.path) or tape, tape)
         after = model.held_by(known, proved)
@@ -178,7 +212,7 @@ class TapeRecords(Part):
 
     def save(self, tape: Tape) -> None:
         """Write all that is known of a tape."""
-        self._sql.do("save_tape", *_tape_row(tape))
+        self._sql.do("save_tape", **_tape_columns(tape))
         self._change.tapes.append(tape.path)
 
     def apply_changes(
@@ -190,23 +224,23 @@ class TapeRecords(Part):
         `silent` nothing is added to the history.
         """
         applied = 0
-        added: list[tuple[Value, ...]] = []
-        written: list[tuple[Value, ...]] = []
+        added: list[Columns] = []
+        written: list[Columns] = []
         for change in changes:
             before, after = change.before, change.after
             told = None if silent else change.told
             if told is None and before is None:
                 self._change.tapes.append(after.path)
-                added.append(
-                    (
-                        *(after.vault, after.pool, after.cartridge, after.path),
-                        *(after.size, after.written, fingerprint_text(after.seen)),
-                        after.state.value,
-                    )
-                )
+                added.append(_tape_columns(after))
             elif told is None and before is not None and before.path == after.path:
-                facts = (*_file_facts(after), after.state.value)
-                written.append((*facts, before.path, *_marks(before)))
+                known, columns = _tape_columns(before), _tape_columns(after)
+                written.append(
+                    {
+                        **{name: columns[name] for name in (*_OF_THE_FILE, "state", "path")},
+                        **{f"was_{name}": known[name] for name in _OF_THE_FILE},
+                        **{name: known[name] for name in _OF_JOBS},
+                    }
+                )
                 self._change.tapes.append(after.path)
             elif self._apply(change, at):
                 applied += 1
@@ -243,10 +277,14 @@ class TapeRecords(Part):
             found, moved = difference(there, after.seen), before.path != after.path
             if found is Difference.NONE or (moved and found is Difference.TOUCHED):
                 self._note_same(before.path, before.seen, after.seen, at)
-        self._sql.do("move_copies", after.vault, after.pool, after.path, before.path)
+        self._sql.do(
+            "move_copies", vault=after.vault, pool=after.pool, path=after.path, was_path=before.path
+        )
         self._change.tapes.append(before.path)
-        self._sql.do("move_tape", after.vault, after.pool, after.path, before.path)
-        self._sql.do("move_open_mounts", after.path, before.path)
+        self._sql.do(
+            "move_tape", vault=after.vault, pool=after.pool, path=after.path, was_path=before.path
+        )
+        self._sql.do("move_open_mounts", path=after.path, was_path=before.path)
 
     def note_renamed(self, tape: Tape, before: Fingerprint, at: float) -> None:
         """Note that this program renamed a tape and gave it its name back; `before` it was so.
@@ -291,16 +329,11 @@ class TapeRecords(Part):
                         self._copies.note_restored(
                             outcome.copy, outcome.file, at, sure=outcome.sure
                         )
-                        copy = self._copies.get(outcome.copy)
-                        known = known if copy is None else model.held_by(known, copy)
-                    there = model.restored(known, outcome.file, at=at)
-                    after = model.looked_at(there, outcome.tape, at=at)
+                    copy = self._known(outcome.copy)
+                    known = known if copy is None else model.held_by(known, copy)
+                    after = becoming.brought_back(known, outcome, at)
                 case Emptied():
-                    there = model.with_file(known, outcome.tape)
-                    copy = None if outcome.copy is None else self._copies.get(outcome.copy)
-                    if copy is not None:  # somebody may have marked another one meanwhile
-                        there = model.held_by(there, copy)
-                    after = model.emptied(there, at=at, file=outcome.file, proven=outcome.proven)
+                    after = becoming.emptied_by(known, outcome, self._known(outcome.copy), at)
             self.save(after)
             cause = f"job {job.id}: {job.work.then}"
             is_ours = known.has_override_for(job.id)
@@ -325,7 +358,10 @@ class TapeRecords(Part):
 
     def held(self, tape: Tape) -> Copy | None:
         """Return the copy that has a tape's last known content, if there is one."""
-        return None if tape.held is None else self._copies.get(tape.held)
+        return self._known(tape.held)
+
+    def _known(self, copy: int | None) -> Copy | None:
+        return None if copy is None else self._copies.get(copy)
 
     def unsee(self) -> None:
         """Let no record be believed before its tape is looked at again."""
@@ -335,7 +371,7 @@ class TapeRecords(Part):
         """Note, before any of it is overwritten, that tapes are being restored in place."""
         for each in tapes:
             known = self.get(each.path) or each
-            self.save(evolve(known, restoring=known.restoring or at, partial=None))
+            self.save(becoming.being_restored(known, at))
 
     def keep_partial(self, left: Iterable[Tape], *, sure: bool = True) -> None:
         """Note what a restore that failed has left, so that a later write is distinguished from it.
@@ -345,10 +381,7 @@ class TapeRecords(Part):
         for each in left:
             known = self.get(each.path)
             if known is not None and known.restoring is not None:
-                there = model.with_file(known, each)
-                restoring = known.restoring if each.size else None  # nothing was left: it is empty
-                left_there = evolve(there, partial=each.seen, partial_sure=sure)
-                self.save(evolve(left_there, restoring=restoring))
+                self.save(becoming.left_by_restore(known, each, sure=sure))
 
     def end_restore(self, tapes: Iterable[Tape], at: float) -> None:
         """Note that a restore ended well, and that others may have written to its tapes since.
@@ -357,8 +390,7 @@ class TapeRecords(Part):
         """
         for each in tapes:
             known = self.get(each.path) or each
-            there = evolve(known, restoring=None, partial=None)
-            after = model.looked_at(there, each, at=at)
+            after = becoming.restore_over(known, each, at)
             self.save(after)
             cause = "restored before the ledger was restored"
             subject = f"tape {after.name}"
@@ -377,14 +409,14 @@ class TapeRecords(Part):
 
         It may have been moved: a record of its own would keep the one that it has from following.
         """
-        self._sql.do("set_mounted", at, tape.path)
+        self._sql.do("set_mounted", mounted=at, path=tape.path)
         self._change.tapes.append(tape.path)
 
     def forget_restore(self, tape: Tape) -> None:
         """Note that a restore which failed has not begun to write to a tape."""
         known = self.get(tape.path)
         if known is not None and known.restoring is not None:
-            self.save(evolve(known, restoring=None, partial=None))
+            self.save(becoming.restore_not_begun(known))
 
     def leave_to_host(self, tape: Tape, at: float) -> None:
         """Note that a host has written to a tape while a restore of it that failed was under way.
@@ -394,7 +426,7 @@ class TapeRecords(Part):
         known = self.get(tape.path)
         if known is None or known.restoring is None:
             return
-        after = model.looked_at(evolve(known, restoring=None, partial=None), tape, at=at)
+        after = becoming.restore_over(known, tape, at)
         self.save(after)
         cause = "a host has written to it while it was restored"
         subject = f"tape {after.name}"
@@ -406,7 +438,7 @@ class TapeRecords(Part):
         """Note that a process uses a tape, or does not any more."""
         before = self.need(path)
         if before.locked != locked:
-            self._sql.do("set_locked", locked, path)
+            self._sql.do("set_locked", locked=locked, path=path)
             self._change.tapes.append(path)
             told = ("free", "locked")
             self._history.note(

@@ -25,6 +25,7 @@ from vtspolicy.ledger.retention import Retention
 from vtspolicy.ledger.statements import Statements
 from vtspolicy.ledger.tape_orders import TapeOrders
 from vtspolicy.ledger.tapes import TapeRecords
+from vtspolicy.ledger.waiting import WaitingJobs
 from vtspolicy.ledger.works import WorkRecords
 
 P = ParamSpec("P")
@@ -94,9 +95,12 @@ class Transaction:
             notices=self.notices,
             history=self.history,
         )
-        self.large = LargeRequests(sql, change, requests=self.requests, jobs=self.jobs)
+        self.waiting = WaitingJobs(sql, change, self.works)
         self.overview = Overview(sql, change, self.jobs, self.works)
         self.retention = Retention(sql, change)
+        self.large = LargeRequests(
+            sql, change, requests=self.requests, jobs=self.jobs, retention=self.retention
+        )
         self._parts = {type(part): part for part in vars(self).values() if isinstance(part, Part)}
 
     def ask(

@@ -47,8 +47,8 @@ class WorkRecords(Part):
             return known[1]
         text = work_text(work)
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        self._sql.do("record_work", digest, text)
-        number = int(self._sql.need("work_id", digest)[0])
+        self._sql.do("record_work", hash=digest, body=text)
+        number = int(self._sql.need("work_id", hash=digest).id)
         if len(self._id_by_work) >= _WORKS_KEPT:
             self._id_by_work.clear()
         self._id_by_work[id(work)] = (work, number)
@@ -59,7 +59,7 @@ class WorkRecords(Part):
         """Return a work by its number."""
         work = self._work_by_id.get(number)
         if work is None:
-            work = work_of(str(self._sql.need("work_body", number)[0]))
+            work = work_of(str(self._sql.need("work_body", id=number).body))
             self._remember_work(number, work)
         return work
 

@@ -100,8 +100,9 @@ class Display:
 
     def take(self, data: bytes) -> bytes:
         """Take what came; return the lines that are events."""
-        lines, end, self._rest = (self._rest + data).rpartition(b"\n")
-        whole = lines + end
+        data = self._rest + data if self._rest else data
+        end = data.rfind(b"\n") + 1
+        whole, self._rest = data[:end], data[end:]
         if whole and not self.has_begun:
             whole = self._first(whole)
         if whole:

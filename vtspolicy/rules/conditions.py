@@ -125,7 +125,7 @@ def _comparison(written: str, key: str) -> Comparison:
     match = _COMPARISON.fullmatch(written)
     limit = _UNITS[key](match[2]) if match else None
     if match is None or limit is None:
-        raise ValueError(f"{written} is no comparison")
+        raise ValueError(f"{written} is not a comparison")
     return Comparison(written=written, compare=_OPERATORS[match[1]], limit=limit)
 
 

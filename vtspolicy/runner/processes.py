@@ -82,7 +82,8 @@ class ProcessRunner(Runner):
     @property
     def unreachable(self) -> str | None:
         """Why no keeper starts what it was asked to, while a run waits for that."""
-        asked = [watched.asked_at for watched in self._watched.values() if watched.asked]
+        times = (watched.asked_at for watched in self._watched.values())
+        asked = [each for each in times if each is not None]
         if not asked:
             return None
         waited = self._steady() - min(asked)
@@ -143,7 +144,6 @@ class ProcessRunner(Runner):
         watched = self._watch(run)
         watched.program = path
         if fresh:
-            watched.asked = True
             self._ask(watched)
         else:
             self._examine(watched)
@@ -209,30 +209,32 @@ class ProcessRunner(Runner):
 
     def _up(self) -> None:
         for watched in list(self._watched.values()):
-            if watched.asked:
+            if watched.asked_at is not None:
                 self._ask(watched)
 
     def _down(self) -> None:
         for watched in self._watched.values():
-            watched.held = False
+            watched.hold(False)
 
     def _ask(self, watched: Watched) -> None:
         run = watched.run
-        watched.asked_at = self._steady()
+        watched.ask(self._steady())
         self._link.send(request(run, watched.program, self._spool.path(run.key), self._limit))
 
     def _told(self, message: dict[str, Any]) -> None:
         if (watched := self._watched.get(message.get("started", ""))) is not None:
-            watched.held = True
-            self._begun(watched, Process(message["pid"], message["ticks"]), message["at"])
+            self._begun(
+                watched, Process(message["pid"], message["ticks"]), message["at"], held=True
+            )
         elif (watched := self._watched.get(message.get("ended", ""))) is not None:
             watched.see(message, self._boot)
             self._ending(watched, message)
         elif (watched := self._watched.get(message.get("claimed", ""))) is not None:
-            watched.asked = False
+            watched.claim()
             self._examine(watched)
         elif (watched := self._watched.pop(message.get("refused", ""), None)) is not None:
             self._rest()
+            watched.finish()
             if watched.stop is not None:
                 watched.ended.callback(watched.end(End.UNSTARTED))
             else:
@@ -246,12 +248,16 @@ class ProcessRunner(Runner):
             self._looking.start(self._interval, now=False)
         return watched
 
-    def _begun(self, watched: Watched, leader: Process, started: float) -> None:
-        watched.asked = False
-        if watched.leader is None:
+    def _begun(
+        self, watched: Watched, leader: Process, started: float, *, held: bool = False
+    ) -> None:
+        fresh = watched.leader is None
+        if fresh:
             self._know(watched, leader, started)
-            if watched.stop is not None:
-                self._signal(watched)
+        if held:
+            watched.hold(True)
+        if fresh and watched.stop is not None:
+            self._signal(watched)
 
     def _know(self, watched: Watched, leader: Process, started: float) -> None:
         watched.know(leader, started, self._growth(watched))
@@ -364,7 +370,7 @@ class ProcessRunner(Runner):
         if ended.kind is End.EXITED or leader is None or not (left := identity.groups_of(leader)):
             self._finish(watched, ended)
             return
-        watched.over = ended
+        watched.leave(ended)
         if watched.stop is not None:
             self._signal(watched)
         else:
@@ -390,6 +396,7 @@ class ProcessRunner(Runner):
     def _finish(self, watched: Watched, ended: Ended) -> None:
         if self._watched.pop(watched.run.key, None) is not None:
             self._rest()
+            watched.finish()
             watched.ended.callback(ended)
 
     def _rest(self) -> None:
@@ -402,11 +409,10 @@ class ProcessRunner(Runner):
         watched.stop, watched.reason = kind, reason
         if watched.leader is not None:
             self._signal(watched)
-        elif watched.asked:
+        elif watched.asked_at is not None:
             # Not started yet, perhaps never: then it must not be.
             with suppress(OSError):
-                watched.asked = not self._spool.take_back(watched.run.key)
-                if not watched.asked:
+                if self._spool.take_back(watched.run.key):
                     self._finish(watched, watched.end(End.UNSTARTED))
 
     def _signal(self, watched: Watched) -> None:
@@ -465,7 +471,7 @@ class ProcessRunner(Runner):
                 )
 
     def _look_at(self, watched: Watched, seen: Callable[[], Sessions]) -> None:
-        if watched.asked:
+        if watched.asked_at is not None:
             if watched.stop is not None:
                 self._stop(watched, watched.stop, watched.reason)
             return
@@ -487,7 +493,6 @@ class ProcessRunner(Runner):
         """Do what the keeper would do with the output, if it was not dead or done with the run."""
         with suppress(OSError):
             if (
-                watched.size > self._limit
-                or self._limit < ((self._spool.growth(watched.run.key) or (0, 0.0))[0])
-            ):
+                watched.running is not None and watched.running.size > self._limit
+            ) or self._limit < ((self._spool.growth(watched.run.key) or (0, 0.0))[0]):
                 keeper.bound(str(self._spool.folder(watched.run.key) / keeper.OUTPUT), self._limit)

@@ -106,7 +106,7 @@ class Runner(Protocol):
         """Which ledger the runs belong to; None when that was not set."""
 
     def belong(self, ledger: str) -> None:
-        """Keep which ledger the runs belong to. Raises OSError."""
+        """Keep which ledger the runs belong to, as hexadecimal digits. Raises OSError."""
 
     async def open(self) -> None:
         """Get ready to run. Raises KeeperError."""
@@ -128,7 +128,7 @@ class Runner(Protocol):
         ...
 
     def has_begun(self, key: str) -> bool:
-        """Whether the program of a run that is started or adopted has begun."""
+        """Whether the program of a run that is waited for has begun."""
         ...
 
     def stop(self, key: str, reason: str) -> None:

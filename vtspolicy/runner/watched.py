@@ -3,13 +3,14 @@
 import time
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from vtspolicy.runner import signals
 from vtspolicy.runner.identity import Process
 from vtspolicy.runner.looks import as_look
 from vtspolicy.runner.protocol import End, Ended, Run
+from vtspolicy.runner.run_life import Asked, Left, RunCore, RunData, RunLife, Running, life
 from vtspolicy.tapes import Look
 
 PARTING = 0.5
@@ -26,10 +27,6 @@ class Watched:
     run: Run
     ended: Deferred[Ended]
     program: str = ""  # absolute path
-    asked: bool = False  # the keeper was asked to start it, and has not answered
-    asked_at: float = 0.0  # by the monotonic clock
-    held: bool = False  # the keeper that we are connected to will report its end
-    leader: Process | None = None
     started: float | None = None  # seconds since the epoch
     stop: End | None = None  # we want it to end, and why
     reason: str = ""
@@ -37,21 +34,81 @@ class Watched:
     noted: bool = False  # that we stop it is written down
     kill_at: float = 0.0  # by the steady clock
     refused: frozenset[int] = frozenset()  # process groups that we may not signal
-    over: Ended | None = None  # its leader has ended so; other processes of its session are left
-    size: int = -1  # of the output, when last looked at
-    grown: float = 0.0  # age of the leader when the output last changed
     doubted: float | None = None  # by the steady clock: when its end was seen, and not believed
     missed: float | None = None  # by the steady clock: when its process was first not found
     looks: bool = False  # its keeper takes looks at its tape, as far as is known
     before: Look | None = None  # at its tape, before its program was started
     after: Look | None = None  # and after that had ended
+    _core: RunCore = field(factory=RunCore)
+    _life: RunLife = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._life = life(self._core)
+
+    @property
+    def asked_at(self) -> float | None:
+        """When the keeper was asked to start it, if that has not answered; monotonic."""
+        return self._core.data.at if isinstance(self._core.data, Asked) else None
+
+    @property
+    def running(self) -> Running | None:
+        """What is known of its processes, while it has any that are known."""
+        return self._core.data if isinstance(self._core.data, Running) else None
+
+    @property
+    def leader(self) -> Process | None:
+        """Its leader, if that is known."""
+        return self.running.leader if self.running is not None else None
+
+    @property
+    def held(self) -> bool:
+        """Whether the keeper that we are connected to will report its end."""
+        return self.running is not None and self.running.held
+
+    def hold(self, held: bool) -> None:
+        """Note whether the connected keeper will report its end, if its leader is known."""
+        if self.running is not None:
+            self.running.held = held
+
+    @property
+    def over(self) -> Ended | None:
+        """How its leader has ended, while other processes of its session are left."""
+        return self._core.data.ended if isinstance(self._core.data, Left) else None
+
+    def ask(self, now: float) -> None:
+        """The keeper is asked to start it, for the first time, or another one again."""
+        if isinstance(self._core.data, Asked):
+            self._core.data.at = now
+        else:
+            self._life.ask(Asked(now))
+
+    def claim(self) -> None:
+        """The keeper says that it was claimed before; what is known of it by now stays."""
+        if self.asked_at is not None:
+            self._life.claim(RunData())
+
+    def leave(self, ended: Ended) -> None:
+        """Its leader has ended so; other processes of its session are left."""
+        known = self.running
+        if known is None:
+            raise ValueError(f"no process of {self.run.key} is known")
+        if isinstance(known, Left):
+            known.ended = ended
+        else:
+            left = Left(known.leader, known.held, known.size, known.grown, ended=ended)
+            self._life.leave(left)
+
+    def finish(self) -> None:
+        """Its end is reported."""
+        self._life.finish(RunData())
 
     def know(self, leader: Process, started: float, growth: Growth) -> None:
         """Note its process; an adopted run may have been silent for long."""
-        self.leader, self.started = leader, started
+        running, self.started = Running(leader), started
         if growth is not None:
             silent = max(0.0, time.time() - max(growth[1], started))
-            self.size, self.grown = growth[0], leader.age - silent
+            running.size, running.grown = growth[0], leader.age - silent
+        self._life.begin(running)
 
     def see(self, line: dict[str, Any], boot: str) -> None:
         """Note the looks in the keeper's message about its end; an older keeper takes none."""
@@ -62,14 +119,14 @@ class Watched:
 
     def overdue(self, age: float, growth: Growth) -> tuple[End, str] | None:
         """Return why a run whose leader began `age` seconds ago must end now, or None."""
-        run = self.run
+        run, known = self.run, self.running
         if run.timeout is not None and age >= run.timeout:
             return End.TIMEOUT, f"it took longer than {run.timeout:g} s"
-        if run.silence is None:
+        if run.silence is None or known is None:
             return None
-        if growth is not None and growth[0] != self.size:
-            self.size, self.grown = growth[0], age
-        elif age - self.grown >= run.silence:
+        if growth is not None and growth[0] != known.size:
+            known.size, known.grown = growth[0], age
+        elif age - known.grown >= run.silence:
             return End.SILENT, f"it wrote no output for {run.silence:g} s"
         return None
 

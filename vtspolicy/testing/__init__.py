@@ -10,7 +10,8 @@
 - `vtspolicy.testing.ledger`: a ledger in memory, with faults where a test wants them;
 - `vtspolicy.testing.runner`: a runner whose runs end when the test says so;
 - `vtspolicy.testing.clock`: time that passes when the test says so;
-- `vtspolicy.testing.queue_suite`: what every queue must pass (needs pytest and hypothesis).
+- `vtspolicy.testing.queue_suite`: what every queue must pass (needs pytest and hypothesis);
+- `vtspolicy.testing.runner_suite`: what every runner must do.
 
 Nothing is imported here: the application has to start as fast as the programs that it stands for.
 """

@@ -79,6 +79,7 @@ class FakeRunner(Runner):
         self._folder = folder
         self._watched: dict[str, Deferred[Ended]] = {}
         self._timers: dict[str, IDelayedCall] = {}
+        self._closed = False
 
     # What the test does, and sees
 
@@ -150,11 +151,14 @@ class FakeRunner(Runner):
         """There is nothing to get ready."""
 
     async def close(self) -> None:
-        """Leave all runs alone."""
+        """Leave all runs alone; nothing is begun any more."""
+        self._closed = True
         self.crash()
 
     def start(self, run: Run) -> Deferred[Ended]:
         """Start a run; one that was started before is watched instead."""
+        if self._closed:
+            return Deferred()
         if run.key in self._watched:
             return fail(SpoolError(f"{run.key} is running already"))
         if self.trouble is not None:
@@ -170,6 +174,10 @@ class FakeRunner(Runner):
 
     def adopt(self, run: Run) -> Deferred[Ended]:
         """Take up what the machine has of a run."""
+        if self._closed:
+            return Deferred()
+        if run.key in self._watched:
+            return fail(SpoolError(f"{run.key} is watched already"))
         life = self.machine.lives.get(run.key)
         if life is None:
             return succeed(Ended(key=run.key, kind=End.UNSTARTED))
@@ -186,8 +194,8 @@ class FakeRunner(Runner):
         return watched
 
     def has_begun(self, key: str) -> bool:
-        """Whether a run was started."""
-        return key in self.machine.lives
+        """Whether a run that is watched was started."""
+        return key in self._watched
 
     def stop(self, key: str, reason: str) -> None:
         """Cancel a run that is watched."""

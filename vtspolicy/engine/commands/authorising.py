@@ -12,7 +12,7 @@ from vtspolicy.events.event import Event
 from vtspolicy.grammar import Command, CommandError, Vocabulary, missing_in_cluster, parse
 from vtspolicy.grammar.values import CUT_AT
 from vtspolicy.jobs import RequestState
-from vtspolicy.ledger.requests import Intake
+from vtspolicy.requests import Intake
 from vtspolicy.rights import host_of_event, why_not_command
 
 

@@ -7,7 +7,7 @@ from vtspolicy.engine.commands.steps import Authorised
 from vtspolicy.events.event import Event, identity
 from vtspolicy.grammar import Command, CommandError
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger.requests import Intake
+from vtspolicy.requests import Intake
 from vtspolicy.rules.decision import Decision
 from vtspolicy.rules.steps import Inputs
 

@@ -10,7 +10,7 @@ from vtspolicy.engine.commands.composing import refused
 from vtspolicy.engine.commands.steps import Authorised, Located, Unlocated
 from vtspolicy.engine.policy import Policy
 from vtspolicy.jobs import JobState, RequestState
-from vtspolicy.ledger.requests import Intake
+from vtspolicy.requests import Intake
 from vtspolicy.rights import why_not_tapes
 from vtspolicy.rules.decision import Circumstances, Decision, PlannedJob, Verdict, proven_user
 from vtspolicy.rules.expand import ExpansionError

@@ -30,9 +30,9 @@ from vtspolicy.grammar import Target
 from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import RequestState
 from vtspolicy.ledger.large_requests import SLICE
-from vtspolicy.ledger.requests import Intake
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice, Word
+from vtspolicy.requests import Intake
 from vtspolicy.sessions import SessionState
 
 MOST_KEPT = 200

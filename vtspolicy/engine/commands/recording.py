@@ -11,7 +11,8 @@ from vtspolicy.hosts.session import HostSession
 from vtspolicy.jobs import Job
 from vtspolicy.ledger import BeingRecorded, LargeRequests, LedgerError, RequestRecords
 from vtspolicy.ledger.large_requests import is_large, slices
-from vtspolicy.ledger.requests import Intake, Recorded
+from vtspolicy.ledger.requests import Recorded
+from vtspolicy.requests import Intake
 
 TOGETHER = 50
 """Commands that one verb records at most: some milliseconds, so that others can write between."""

@@ -15,9 +15,8 @@ from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.plan import Plan
 from vtspolicy.engine.tapes.remains import Remains
 from vtspolicy.engine.tapes.restores import REFUSED, Restores
-from vtspolicy.jobs import Job, JobState
+from vtspolicy.jobs import Ending, Job, JobState
 from vtspolicy.ledger import AttemptRecords
-from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.expand import ExpansionError, expand, expand_input
 from vtspolicy.rules.judge import Judgement, judge
 from vtspolicy.rules.outputs import cause_in, with_cause

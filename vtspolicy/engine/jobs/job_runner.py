@@ -20,9 +20,8 @@ from vtspolicy.engine.tapes.before import before_attempt
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.engine.tapes.gate import DeletionGate
 from vtspolicy.engine.tapes.proving import Proving
-from vtspolicy.jobs import DOUBTED, Job, JobState, run_key
+from vtspolicy.jobs import DOUBTED, Ending, Job, JobState, run_key
 from vtspolicy.ledger import JobRecords, LedgerError
-from vtspolicy.ledger.jobs import Ending
 from vtspolicy.queue.protocol import Queue
 from vtspolicy.rules.hours import LOCAL, next_start
 from vtspolicy.runner.protocol import Runner

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 
 from vtspolicy.changes import Change
 from vtspolicy.engine.effects import EngineLedger
-from vtspolicy.jobs import Job, JobState
+from vtspolicy.jobs import Job, JobState, WaitingJob
 from vtspolicy.ledger import Transaction
 from vtspolicy.ledger.jobs import Finished
 
@@ -40,7 +40,7 @@ class WaitTimeouts:
             for job in jobs:
                 self.watch(job)
 
-    def watch(self, job: Job) -> None:
+    def watch(self, job: Job | WaitingJob) -> None:
         """Have a waiting job ended when its time is over, for all that it can wait for.
 
         Before its first start it is `waiting` that counts, from when it was accepted; then it is
@@ -110,7 +110,7 @@ class WaitTimeouts:
         )
 
 
-def end_of_wait(job: Job) -> float | None:
+def end_of_wait(job: Job | WaitingJob) -> float | None:
     """Return until when a waiting job may wait, seconds since the epoch; None: for ever."""
     limits = job.work.limits
     if not job.attempt:

@@ -1,6 +1,5 @@
 """Copies of the ledger, made while all goes on."""
 
-import sqlite3
 from pathlib import Path
 
 from attrs import define, field
@@ -29,7 +28,7 @@ class LedgerCopies:
         """Write a consistent copy of the ledger. Raises Refused."""
         try:
             await self.ledger.backup(Path(path))
-        except (LedgerError, sqlite3.Error, OSError) as error:
+        except (LedgerError, OSError) as error:
             raise Refused(f"the ledger cannot be copied to {path}: {error}") from error
         at = self.clock.seconds()
         self.metrics.ledger_backup.set(at)

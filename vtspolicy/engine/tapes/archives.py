@@ -7,9 +7,8 @@ from attrs import define, evolve
 
 from vtspolicy.engine.tapes.checks import TapeChecks, sha256
 from vtspolicy.engine.tapes.restores import REFUSED, SINCE
-from vtspolicy.jobs import Job, JobState
+from vtspolicy.jobs import Ending, Job, JobState
 from vtspolicy.ledger import AttemptRecords
-from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.judge import Judgement
 from vtspolicy.runner.protocol import Ended
 from vtspolicy.tapes import (

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from attrs import define, evolve
 
 from vtspolicy.engine.tapes.checks import TapeChecks
-from vtspolicy.jobs import Job, JobState
+from vtspolicy.jobs import Ending, Job, JobState
 from vtspolicy.ledger import AttemptRecords, TapeRecords, Transaction
-from vtspolicy.ledger.jobs import Ending
 from vtspolicy.tapes import (
     Act,
     Allowed,

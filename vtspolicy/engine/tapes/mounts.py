@@ -31,9 +31,9 @@ from vtspolicy.events.mounts import MountMessage, asks_for_mount, read_mount
 from vtspolicy.grammar import Command, Target
 from vtspolicy.jobs import Job, Request, RequestState
 from vtspolicy.ledger import Mount, MountRecords, MountState, TapeRecords, Transaction
-from vtspolicy.ledger.requests import Intake
 from vtspolicy.metrics import Metrics
 from vtspolicy.notices import Notice
+from vtspolicy.requests import Intake
 from vtspolicy.rights import host_of_event, why_not_tapes
 from vtspolicy.tapes import MountAction, MountAnswer, Tape, TapeState, on_mount
 from vtspolicy.vaults import Found, VaultError, Vaults
@@ -166,7 +166,7 @@ class Mounts:
             self._count("unheard")
         elif message is None:
             self._count("unread")
-            told = f"'{visible(event.text[:SHOWN])}' is no mount request of a known form"
+            told = f"'{visible(event.text[:SHOWN])}' is not a mount request of a known form"
             self.denied_log.refused(address, told)
         elif message.sequence is None:  # there is no number to answer by
             self._count("esm" if message.is_request else message.kind)

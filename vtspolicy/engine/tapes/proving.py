@@ -15,9 +15,8 @@ from twisted.python.failure import Failure
 
 from vtspolicy.engine.tapes.checks import TapeChecks
 from vtspolicy.events.event import Event
-from vtspolicy.jobs import Job, JobState, RequestState
+from vtspolicy.jobs import Ending, Job, JobState, RequestState
 from vtspolicy.ledger import CopyRecords, Intake, RequestRecords
-from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.table import Table
 from vtspolicy.rules.work import Work

@@ -10,9 +10,8 @@ from twisted.internet.task import deferLater
 from vtspolicy.engine.tapes.checks import TO, TapeChecks, about, of_tape
 from vtspolicy.engine.tapes.gate import token_of
 from vtspolicy.engine.tapes.plan import Plan
-from vtspolicy.jobs import Job, JobState
+from vtspolicy.jobs import Ending, Job, JobState
 from vtspolicy.ledger import AttemptRecords, CopyRecords, TapeRecords, Transaction
-from vtspolicy.ledger.jobs import Ending
 from vtspolicy.rules.judge import Judgement
 from vtspolicy.runner.protocol import Ended
 from vtspolicy.tapes import (

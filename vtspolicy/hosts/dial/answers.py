@@ -111,9 +111,10 @@ class Answers:
     limit: LogLimit
     arrived: Callable[[list[int]], None] = lambda _: None
     listed: Callable[[str], None] = lambda _: None  # given the host's list of pending mounts
+    is_held: Callable[[], bool] = lambda: False  # whether the display is not read just now
     _list_due: bool = False  # the host is to be asked for it
     _waiting: deque[_Posting] = field(factory=deque)
-    _posted: dict[str, _Posting] = field(factory=dict)  # by what the display will show
+    _posted: dict[str, deque[_Posting]] = field(factory=dict)  # by what the display will show
     _wanted: Deferred[None] | None = None  # fires when there is more to say, or it is too late
     _work: Conversation | None = None  # the session that is up
     _timer: IDelayedCall | None = None  # until the next session
@@ -146,11 +147,11 @@ class Answers:
         if "node" not in notice.fields:
             notice = evolve(notice, fields={**notice.fields, "node": self.node})
         text = seen_as(self._text(notice))
-        known = self._posted.get(text)
-        if known is not None and known.id == notice.id:
-            known.posted = self.clock.seconds()
-            self._watch()
-            return
+        for known in self._posted.get(text, ()):
+            if known.id == notice.id:
+                known.posted = self.clock.seconds()
+                self._watch()
+                return
         if notice.id is None and len(self._waiting) >= MOST_WAITING:
             self.dropped += 1
             return
@@ -170,13 +171,22 @@ class Answers:
 
     def seen(self, text: str) -> bool:
         """The display shows one of our notices; returns whether it was ours to post."""
-        posting = self._posted.pop(seen_as(text), None)
-        if posting is None:
+        alike = self._posted.get(seen_as(text))
+        if not alike:
             return False
+        posting = alike[0]
+        self._forget(posting)
         self._unseen = 0
         if posting.id is not None:
             self.arrived([posting.id])
         return True
+
+    def _forget(self, posting: _Posting) -> None:
+        """The display has shown it, or it is not waited for any more."""
+        alike = self._posted[posting.seen_as]
+        alike.remove(posting)
+        if not alike:
+            del self._posted[posting.seen_as]
 
     @property
     def waits_for_sight(self) -> bool:
@@ -300,7 +310,7 @@ class Answers:
         if self._waiting and self._waiting[0] is posting:
             self._waiting.popleft()
         posting.posted = self.clock.seconds()
-        self._posted[posting.seen_as] = posting
+        self._posted.setdefault(posting.seen_as, deque()).append(posting)
         self._watch()
         return await conversation.command(line, prompts=prompts)
 
@@ -322,15 +332,22 @@ class Answers:
         self._look = None
         if not self.is_open:
             return
+        if self.is_held():  # what was posted may be shown already
+            for alike in self._posted.values():
+                for posting in alike:
+                    posting.posted = self.clock.seconds()
+            self._watch()
+            return
         wait = min(UNSEEN * 2.0**self._unseen, RAREST)
         now = self.clock.seconds()
         late = [
             each
-            for each in self._posted.values()
+            for alike in self._posted.values()
+            for each in alike
             if each.posted is None or each.posted + wait <= now
         ]
         for posting in late:
-            del self._posted[posting.seen_as]
+            self._forget(posting)
         again = [each for each in late if each.id is not None]
         if again:
             self._unseen = min(self._unseen + 1, 10)

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
+from vtspolicy.config.endpoints import kind_of
 from vtspolicy.config.model import Dial
 from vtspolicy.hosts.dial.terminal import LinkError, PlainTerminal, Screen
 from vtspolicy.links.life import Cause
@@ -88,17 +89,25 @@ Open = Callable[[Dial, Screen, str | None], Attempt]
 
 
 def _endpoint(reactor: Any, dial: Dial) -> IStreamClientEndpoint:  # a whole reactor
+    if kind_of(dial.endpoint) in {"tls", "telnets"} and _has_no_tls():
+        words = "the server was started without any TLS: restart it to open this link"
+        raise LinkError(Cause.UNUSABLE, words)
     if dial.address is None:
-        endpoint: IStreamClientEndpoint = clientFromString(reactor, dial.endpoint)
+        try:
+            endpoint: IStreamClientEndpoint = clientFromString(reactor, dial.endpoint)
+        except (ValueError, TypeError, OSError) as error:
+            raise LinkError(Cause.UNUSABLE, f"{dial.endpoint} cannot be used: {error}") from None
         return endpoint
     host, port = dial.address
     plain = HostnameEndpoint(reactor, host, port, timeout=CONNECTING)
     if dial.protocol != "telnets":
         return plain
-    if sys.modules.get("OpenSSL", sys) is None:
-        words = "the server was started without any TLS: restart it to open this link"
-        raise LinkError(Cause.UNUSABLE, words)
-    return wrapClientTLS(_tls(host, dial.authority), plain)
+    return wrapClientTLS(_tls(host.partition("%")[0], dial.authority), plain)
+
+
+def _has_no_tls() -> bool:
+    """Whether the server was started without OpenSSL; see `vtspolicy.cli.serve`."""
+    return sys.modules.get("OpenSSL", sys) is None
 
 
 def _tls(host: str, authority: Path | None) -> Any:  # one of OpenSSL's, loaded for who needs it

@@ -17,6 +17,7 @@ class Heartbeat:
     every: float  # seconds; 0 is off
     post: Callable[[], None]
     silent: Callable[[str], None]  # told when too many are missing
+    is_held: Callable[[], bool] = lambda: False  # whether the display is not read just now
     _missing: int = 0
     _timer: IDelayedCall | None = None
 
@@ -40,6 +41,9 @@ class Heartbeat:
 
     def _ring(self) -> None:
         self._timer = None
+        if self.is_held():
+            self.start()
+            return
         if self._missing >= MOST_MISSING:
             self.silent(f"{MOST_MISSING} heartbeats were not shown, posted every {self.every:g} s")
             return

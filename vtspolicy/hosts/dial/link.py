@@ -87,12 +87,14 @@ class DialledHost:
             limit=self.shared.limit,
             arrived=self._arrived,
             listed=self._listed,
+            is_held=self._is_held,
         )
         self._heartbeat = Heartbeat(
             clock=clock,
             every=self.host.keepalive,
             post=self._post_heartbeat,
             silent=lambda error: self._fail(LinkError(Cause.SILENT, error)),
+            is_held=self._is_held,
         )
         self._shown_until = self.resumption.of(self.dial.host)
 
@@ -263,6 +265,10 @@ class DialledHost:
         if session is not None:
             session.end()
         self._reader = None
+
+    def _is_held(self) -> bool:
+        """Whether the display is not read, because the engine has no room for what it brought."""
+        return self.session is not None and not self.session.session.has_recorded_all
 
     # Pending mounts
 

@@ -34,7 +34,7 @@ class TelnetTerminal(Telnet):
     def dataReceived(self, data: bytes) -> None:
         """Take what came; Conch looks at every byte, which only commands need."""
         if self.state == "data" and IAC not in data and not data.endswith(b"\r"):
-            self._screen.shown(data.replace(b"\r\n", b"\n").replace(b"\r\0", b"\r"))
+            self._screen.shown(data.replace(b"\r\0", b"\r") if b"\0" in data else data)
             return
         try:
             super().dataReceived(data)  # type: ignore[no-untyped-call]  # Conch's

@@ -14,6 +14,9 @@ async def hosts(server: Server, ask: Ask) -> Page:
         {
             "name": each.name,
             "connections": each.connections,
+            "link": each.link.state if each.link is not None else None,
+            "link_since": each.link.since if each.link is not None else None,
+            "link_error": each.link.error if each.link is not None else None,
             "last_event": each.last_event,
             "pending": pending[each.name].count if each.name in pending else 0,
             "oldest": pending[each.name].oldest if each.name in pending else None,
