@@ -33,6 +33,7 @@ from vtspolicy.ledger import (
 from vtspolicy.ledger.groups import MOST as GROUP
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.ledger.sqlite.database_file import open_file
+from vtspolicy.ledger.sqlite.statements import SqliteStatements
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
 from vtspolicy.tapes import Tape
@@ -182,11 +183,11 @@ _COPIES = {
 def fill(path, count):
     """Write finished jobs, as they are after their notices were delivered.
 
-    One is made by the tx's own verbs, the others are copies of its rows.
+    One is made by the ledger's own operations, the others are copies of its rows.
     """
     connection = open_file(path)
     connection.execute("PRAGMA synchronous = OFF")
-    tx = Transaction(connection)
+    tx = Transaction(SqliteStatements(connection))
     tx.sql.run("BEGIN IMMEDIATE")
     (job,) = tx.requests.record(an_intake(2 * 10**8)).jobs
     tx.jobs.start_attempt(job.id, 2000.0)
