@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from tests.harness.nonstop_links import logged_on as linked
 from tests.harness.simulated_terminals import logged_on, system
 from vtspolicy.cli import cli
+from vtspolicy.cli.host_simulator import host_simulator
+from vtspolicy.testing.nonstop.link import BAD_HOSTS
 from vtspolicy.testing.nonstop.orders import ORDERS, OrderError, obey
 
 
@@ -121,6 +123,11 @@ def test_wrong_usage_says_what_is_right(words, told):
     assert result.exit_code == 2
     assert told in result.output
     assert "Traceback" not in result.output
+
+
+def test_every_bad_host_can_be_chosen():
+    (option,) = (each for each in host_simulator.params if each.name == "bad")
+    assert tuple(option.type.choices) == tuple(BAD_HOSTS)
 
 
 def test_wrong_usage_is_told_as_json(tmp_path):

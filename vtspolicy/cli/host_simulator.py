@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vtspolicy.cli.options import give_up
 from vtspolicy.events.decoder import decoder
@@ -100,6 +100,11 @@ class Printer:
 @click.option("--pieces", type=click.IntRange(0), default=0, help="Most bytes sent at once.")
 @click.option("--die-after", type=click.IntRange(1), help="Bytes behind which each link is cut.")
 @click.option(
+    "--bad",
+    type=click.Choice(["echo-password", "other-machine", "no-prompt", "endless-line"]),
+    help="Be a host with which a link cannot work, or should not.",
+)
+@click.option(
     "--stdio", is_flag=True, help="One session on standard input and output, behind another server."
 )
 @click.option("--logged-on", is_flag=True, help="With --stdio: TACL starts logged on, as with SSH.")
@@ -124,6 +129,7 @@ def host_simulator(
     slow: float,
     pieces: int,
     die_after: int | None,
+    bad: str | None,
     stdio: bool,
     logged_on: bool,
     as_json: bool,
@@ -139,7 +145,10 @@ def host_simulator(
 
     It was written from public manuals and was never held beside a host.
     """
-    from vtspolicy.testing.nonstop.link import Faults  # noqa: PLC0415 - Twisted, not for --help
+    from vtspolicy.testing.nonstop.link import (  # noqa: PLC0415 - Twisted, not for --help
+        BAD_HOSTS,
+        Faults,
+    )
 
     if stdio and listeners:
         raise click.UsageError("--stdio opens no listeners: leave them out")
@@ -166,7 +175,8 @@ def host_simulator(
     system = System(settings, journal)
     if events is not None:
         _replay(system, events)
-    faults = Faults(delay=slow, chunk=pieces, die_after=die_after)
+    worst = BAD_HOSTS[bad] if bad else Faults()
+    faults = evolve(worst, delay=slow, chunk=pieces, die_after=die_after)
     if stdio:
         _on_stdio(system, faults, account if logged_on else None)
     printer = Printer(system=system, as_json=as_json)

@@ -1,6 +1,7 @@
 """A link to the simulated system, whatever carries it, with the faults of real ones on demand."""
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Protocol
 
 from attrs import define, frozen
@@ -34,6 +35,17 @@ class Faults:
     delay: float = 0.0  # seconds before each answer
     chunk: int = 0  # most bytes that are sent at once; 0: no limit
     die_after: int | None = None  # bytes behind which the link is cut
+    instead: bytes | None = None  # shown in the place of the whole session; nothing is heard
+    shows_password: bool = False  # whether a password is echoed as it is typed
+
+
+BAD_HOSTS: Mapping[str, Faults] = {
+    "echo-password": Faults(shows_password=True),
+    "other-machine": Faults(instead=b"\r\nBackup appliance 7\r\nbackup7 login: "),
+    "no-prompt": Faults(instead=b"WELCOME TO NSK1 [PORT $ZTC0 #23 WINDOW $ZTN0.#PTY0001]\r\n"),
+    "endless-line": Faults(instead=b"x" * 1_000_000),
+}
+"""Hosts with which a link cannot work, or should not, by name; their texts are ours."""
 
 
 @define
@@ -85,24 +97,32 @@ class Link:
             account=account,
             command=command,
             echo=echo,
+            shows_password=self.faults.shows_password,
         )
 
     def start(self) -> None:
         """The link is up: show the banner."""
         self._system.links.append(self)
         self._system.tell("link up", terminal=self.session.console.window)
-        self.session.start()
+        if self.faults.instead is None:
+            self.session.start()
+        else:
+            self._send(self.faults.instead)
 
     def take(self, data: bytes) -> None:
         """Take what the other side sent."""
         self.received += len(data)
-        if not self._is_hung and self._is_up:
+        if self._hears:
             self.session.feed(data)
 
     def press_break(self) -> None:
         """The other side sent a BREAK."""
-        if not self._is_hung and self._is_up:
+        if self._hears:
             self.session.press_break()
+
+    @property
+    def _hears(self) -> bool:
+        return not self._is_hung and self._is_up and self.faults.instead is None
 
     def lost(self) -> None:
         """The link is gone."""

@@ -32,12 +32,14 @@ class Session:
         account: Account | None = None,
         command: str | None = None,
         echo: bool | None = None,
+        shows_password: bool = False,
     ) -> None:
         """Prepare a session.
 
         `ended` is told when the host ends it, and whether its last line did what it should.
         `account`: who is logged on already, as with SSH. `command`: run only this, as
         `ssh HOST tacl -c COMMAND` does. `echo`: other than the system's setting.
+        `shows_password`: echo that, too, as a host should not.
         """
         self.terminal = Terminal(
             write=write,
@@ -45,6 +47,7 @@ class Session:
             on_break=lambda: self._typed(Break()),
             on_end=lambda: self._typed(EndOfFile()),
             echo=system.settings.echo if echo is None else echo,
+            shows_hidden=shows_password,
         )
         self.console = Console(
             system=system,

@@ -30,8 +30,10 @@ class Terminal:
         on_break: Callable[[], None],
         on_end: Callable[[], None],
         echo: bool,
+        shows_hidden: bool = False,
     ) -> None:
         self.echo = echo
+        self._shows_hidden = shows_hidden  # whether it echoes also what should not be seen
         self._write = write
         self._on_line = on_line
         self._on_break = on_break
@@ -82,7 +84,8 @@ class Terminal:
         self._on_line(line)
 
     def _echo(self, data: bytes) -> None:
-        if self.echo and not (self._ask is not None and self._ask.hidden):
+        is_hidden = self._ask is not None and self._ask.hidden
+        if self._shows_hidden if is_hidden else self.echo:
             self._write(data)
             self._in_line = True
 
