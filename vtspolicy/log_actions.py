@@ -217,7 +217,9 @@ ACTIONS: Mapping[str, Action] = {
     "vault_features": Action("warn", "what a vault cannot do, and what is refused there", "line"),
     # operators
     "sign_in": Action("info", "somebody has signed in to the console", "by peer"),
-    "sign_in_refused": Action("warn", "a sign-in to the console was refused", "name peer cause"),
+    "sign_in_refused": Action(
+        "warn", "a sign-in to the console was refused", "name peer cause", limited=True
+    ),
     "order": Action("info", "somebody gave an order that no other line tells", "by path given"),
     "order_refused": Action("warn", "an order was refused", "by path cause"),
     "drain": Action("info", "a drain begins", "by cause"),

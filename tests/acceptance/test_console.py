@@ -261,3 +261,14 @@ def test_a_broken_file_of_its_certificate_is_named_by_check_and_by_the_server(tm
     served = night.run("serve", check=False)
     assert served.returncode == 2
     assert f"{files[broken]} holds no" in served.stderr
+
+
+def test_who_tries_passwords_does_not_decide_how_much_is_logged(tmp_path):
+    night = Night(tmp_path)
+    night.start()
+    agent = Agent(night)
+    statuses = [agent.sign_in("alice", f"wrong {number}")[0] for number in range(12)]
+    assert statuses[:5] == [403] * 5
+    assert statuses[-1] == 429
+    assert night.log.count("A sign-in as alice") == 1
+    night.close()

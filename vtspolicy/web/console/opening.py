@@ -42,7 +42,7 @@ def open_console(
         threads=Threads("sign-in", reactor, COMPARED).ask,
     )
     is_tls = kind_of(console.endpoint) == "tls"
-    site = make_console(about, access, names=names, secure=is_tls)
+    site = make_console(about, access, names=names, secure=is_tls, reactor=reactor)
     if not is_tls:
         port: Deferred[IListeningPort] = serverFromString(reactor, console.endpoint).listen(site)
         return port

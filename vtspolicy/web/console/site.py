@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.resource import Resource
 
+from vtspolicy.log_limit import Line, LogLimit
 from vtspolicy.web.access import IDLE, LONGEST, Access, SignInRefused, is_form, sight_of
 from vtspolicy.web.answers import SECURITY_HEADERS, Answer, Mistake, as_mistake, json_answer
 from vtspolicy.web.console.asking import Ask, Page, Server, need
@@ -33,6 +34,12 @@ POLICY = (
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 """What pages may load: our own files, no script and no style within a page."""
+
+SIGN_IN_REFUSED = Line(
+    action="sign_in_refused",
+    format="A sign-in as {name} from {peer} was refused: {cause}.",
+    more="{count} more sign-ins from {peer} were refused within a minute.",
+)
 
 LONGEST_FILTER = 256
 """Characters of the longest filter or field of a form."""
@@ -55,13 +62,13 @@ def make_console(
     *,
     names: Callable[[], Collection[str]],
     secure: bool,
-    reactor: IReactorTime | None = None,
+    reactor: IReactorTime,
 ) -> BoundedSite:
     """Return the site to listen with.
 
     `names` are the host names that the server answers to; `secure` says that it is reached by TLS.
     """
-    root = ConsoleRoot(about, access, names=names, secure=secure)
+    root = ConsoleRoot(about, access, names=names, secure=secure, clock=reactor)
     return BoundedSite(root, BoundedRequest, timeout=SILENT, reactor=reactor)
 
 
@@ -77,6 +84,7 @@ class ConsoleRoot(Resource):
         *,
         names: Callable[[], Collection[str]],
         secure: bool,
+        clock: IReactorTime,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted
         self._about = about
@@ -86,6 +94,7 @@ class ConsoleRoot(Resource):
         self._cookie = f"__Host-{COOKIE}" if secure else COOKIE
         self._templates: Environment = environment()
         self._log = Logger("vtspolicy.console")
+        self._limit = LogLimit(clock)
 
     def render(self, request: server.Request) -> int:
         """Begin to answer."""
@@ -195,12 +204,8 @@ class ConsoleRoot(Resource):
         try:
             token = await self._access.sign_in(name, query.get("password", ""), address)
         except SignInRefused as refused:
-            self._log.warn(
-                "A sign-in as {name} from {peer} was refused: {cause}.",
-                action="sign_in_refused",
-                name=name[:64],
-                peer=address,
-                cause=str(refused),
+            self._limit.write(
+                self._log.warn, SIGN_IN_REFUSED, address, name=name[:64], cause=str(refused)
             )
             return self._sign_in_page(query, str(refused), refused.wait)
         self._log.info("{by} has signed in from {peer}.", action="sign_in", by=name, peer=address)
