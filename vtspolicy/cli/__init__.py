@@ -24,6 +24,7 @@ COMMANDS = {
     "test": ("test", "run rule tests"),
     "send": ("send", "play the host: send a command, print the notices"),
     "status": ("status", "show the server: hosts, seats, locks, jobs, notices"),
+    "hosts": ("hosts", "show the hosts: links, what they asked for today, rights"),
     "requests": ("requests", "list requests, also those that were refused"),
     "jobs": ("jobs", "list jobs"),
     "job": ("jobs", "show one job: times, argument list, output, history"),

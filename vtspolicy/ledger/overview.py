@@ -1,8 +1,8 @@
 """Overviews for people: what a night brought, what needs somebody, who was told what."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from vtspolicy.changes import ChangeBuilder
 from vtspolicy.jobs import Job, JobState, Request, Transition
@@ -46,6 +46,15 @@ class Entry:
     line: Transition
 
 
+@frozen(kw_only=True)
+class HostDay:
+    """What a host asked for since a time."""
+
+    host: str
+    requests: Mapping[str, int] = field(factory=dict)  # by their states
+    refused: Mapping[str, int] = field(factory=dict)  # by the reasons of refusals, most first
+
+
 class Overview(Part):
     """What people want to see of a night; nothing here changes anything."""
 
@@ -61,6 +70,19 @@ class Overview(Part):
         jobs = self._sql.need("failed_since", since=since)
         alone = self._sql.need("failed_alone", since=since)
         return int(jobs.count), int(alone.count)
+
+    def hosts_since(self, since: float) -> list[HostDay]:
+        """Return what hosts asked for since a time, and why some of it was refused."""
+        requests: dict[str, dict[str, int]] = {}
+        for row in self._sql.all("requests_of_hosts_since", since=since):
+            requests.setdefault(row.host, {})[row.state] = row.count
+        refused: dict[str, dict[str, int]] = {}
+        for row in self._sql.all("refusals_of_hosts_since", since=since):
+            refused.setdefault(row.host, {})[row.reason] = row.count
+        return [
+            HostDay(host=host, requests=counts, refused=refused.get(host, {}))
+            for host, counts in requests.items()
+        ]
 
     def results_since(self, since: float) -> dict[JobState, int]:
         """Return how many jobs have ended how since a time."""

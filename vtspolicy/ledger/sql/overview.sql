@@ -25,6 +25,15 @@ WHERE (requests.finished >= :since OR requests.finished IS NULL) AND jobs.starte
   AND coalesce(jobs.finished, jobs.started) >= :since
 ORDER BY jobs.started DESC LIMIT :limit
 
+-- name: requests_of_hosts_since
+SELECT host, state, count(*) AS count FROM requests
+WHERE (finished >= :since OR finished IS NULL) AND received >= :since GROUP BY host, state ORDER BY state
+
+-- name: refusals_of_hosts_since
+SELECT host, coalesce(reason, state) AS reason, count(*) AS count FROM requests
+WHERE finished >= :since AND received >= :since AND jobs = 0 AND state IN ('rejected', 'denied', 'norule', 'failed')
+GROUP BY host, coalesce(reason, state) ORDER BY count(*) DESC, reason
+
 -- name: notices_and_delivery
 SELECT id, host, word, fields, created, delivered, expired FROM notices WHERE request = :request ORDER BY id
 
