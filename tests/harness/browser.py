@@ -1,5 +1,6 @@
 """A real Chromium, driven as a person would drive it."""
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -91,6 +92,6 @@ class Browser:
 def _is_gone(element):
     try:
         element.is_enabled()
-    except Exception:  # noqa: BLE001 - stale, or the page is being replaced
+    except WebDriverException:  # stale, or the page is being replaced
         return True
     return False

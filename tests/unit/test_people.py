@@ -58,7 +58,7 @@ def test_a_mistake_in_the_file_is_named_with_its_place(tmp_path, people, told):
 
 def test_a_file_of_nobody_is_warned_of(tmp_path):
     configuration = load_configuration(write(tmp_path, "{}"))
-    assert any("names no person" in str(each) for each in configuration.warnings)
+    assert any("the file is empty" in str(each) for each in configuration.warnings)
 
 
 def test_a_file_that_others_can_read_is_refused(tmp_path):

@@ -116,5 +116,5 @@ def read_people(path: Path, findings: Findings) -> dict[str, Person]:
         )
     if not people and not findings.errors:
         place = Place(file=str(path))
-        findings.add(place, "nobody can sign in to the console: it names no person", warning=True)
+        findings.add(place, "no person can sign in to the console: the file is empty", warning=True)
     return people

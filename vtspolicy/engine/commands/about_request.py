@@ -13,7 +13,7 @@ from vtspolicy.ledger import NoSuchRow, Recorded, Transaction
 
 @frozen(kw_only=True)
 class NotTheirs:
-    """The host has no such request: the same words, whether it is another host's or nobody's."""
+    """The host has no such request: the same words, whether another host has it or not."""
 
     reason: str
 

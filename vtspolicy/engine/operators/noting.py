@@ -1,4 +1,4 @@
-"""Lines of the history about orders that nobody waits for."""
+"""Lines of the history about orders, written beside them."""
 
 from attrs import define, field
 from twisted.logger import Logger
@@ -10,7 +10,7 @@ from vtspolicy.ledger import History
 
 @define(kw_only=True)
 class Notes:
-    """Adds lines to the history; a ledger that takes no writes keeps nobody from an order."""
+    """Adds lines to the history; an order does not wait for a ledger that takes no writes."""
 
     ledger: EngineLedger
     log: Logger = field(factory=lambda: Logger("vtspolicy.operator"))
