@@ -19,9 +19,9 @@ from vtspolicy.notices import Word
 from vtspolicy.sessions import SessionState
 
 
-@pytest.fixture
-def bench():
-    bench = Bench()
+@pytest.fixture(params=[0, 4000], ids=["nothing kept in memory", "kept in memory"])
+def bench(request):
+    bench = Bench(unsent=request.param)
     yield bench
     bench.ledger.destroy()
 
@@ -440,9 +440,9 @@ def test_a_door_is_not_held_open_for_ever_by_what_cannot_be_recorded(bench):
 class Weather(RuleBasedStateMachine):
     """Sessions come, go, stall and confirm while notices are recorded: none is lost, none jumps."""
 
-    @initialize(strict=st.booleans())
-    def begin(self, strict):
-        self.bench = Bench()
+    @initialize(strict=st.booleans(), unsent=st.sampled_from([0, 2, 4000]))
+    def begin(self, strict, unsent):
+        self.bench = Bench(unsent)
         self.host = a_host(acknowledge=strict)
         self.live = []
         self.last = 0

@@ -7,9 +7,9 @@ from vtspolicy.hosts.delivery import CONFIRM
 from vtspolicy.notices import Word
 
 
-@pytest.fixture
-def bench():
-    bench = Bench()
+@pytest.fixture(params=[0, 4000], ids=["nothing kept in memory", "kept in memory"])
+def bench(request):
+    bench = Bench(unsent=request.param)
     yield bench
     bench.ledger.destroy()
 
@@ -70,23 +70,6 @@ def test_who_asked_gets_its_final_notice_from_the_ledger_too(bench):
     assert asked.transport.told() == [("ACCEPTED", 1), ("COMPLETED", 1)]
     assert newest.transport.told() == [("COMPLETED", 2)]
     assert asked.transport.disconnecting
-
-
-def test_a_page_from_the_ledger_goes_to_those_that_asked(bench):
-    asked, newest = bench.connect(), bench.connect()
-    bench.push(Word.ACCEPTED, origin=asked)
-    bench.clock.pass_time(CONFIRM)
-    asked.pauseProducing()
-    newest.pauseProducing()
-    bench.push(Word.COMPLETED, request=2)
-    bench.push(Word.COMPLETED)
-    newest.transport.clear()
-    bench.store.slow = True
-    newest.resumeProducing()
-    asked.resumeProducing()
-    bench.store.answer()
-    assert asked.transport.told() == [("ACCEPTED", 1), ("COMPLETED", 1)]
-    assert newest.transport.told() == [("COMPLETED", 2)]
 
 
 def test_a_session_that_is_another_host_now_gets_nothing_of_the_former_one(bench):

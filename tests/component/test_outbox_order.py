@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.harness.engine_worlds import Site, World
 from tests.harness.sessions_in_memory import Bench, Wire, a_host, a_session
-from vtspolicy.hosts import outbox
+from vtspolicy.hosts import load, outbox
+from vtspolicy.hosts.load import HELD
 from vtspolicy.hosts.outbox import PAGE
 from vtspolicy.notices import Word
 
@@ -18,9 +19,9 @@ ROADS = 3 * settings.default.max_examples  # each is fast
 A_COMMAND = "VTSPolicy DSK 'archive /VAULT01/ONE/O00000 ref=x'"
 
 
-@pytest.fixture
-def bench():
-    bench = Bench()
+@pytest.fixture(params=[0, 4000], ids=["nothing kept in memory", "kept in memory"])
+def bench(request):
+    bench = Bench(unsent=request.param)
     yield bench
     bench.ledger.destroy()
 
@@ -220,10 +221,14 @@ class Road(Wire):
 class Roads(RuleBasedStateMachine):
     """Few requests on several connections, some of them cut: nothing is late, nothing is lost."""
 
-    @initialize(acknowledges=st.sampled_from([True, True, True, False]))
-    def begin(self, acknowledges):
+    @initialize(
+        acknowledges=st.sampled_from([True, True, True, False]),
+        unsent=st.sampled_from([0, 2, 4000]),
+    )
+    def begin(self, acknowledges, unsent):
         outbox.PAGE = 3  # so that much happens between two pages
-        self.bench = Bench()
+        load.HELD = unsent
+        self.bench = Bench(unsent)
         # Displays are believed at once here, so nothing of theirs can be on a road that is cut.
         self.acknowledges = acknowledges
         self.hosts = (a_host(acknowledge=acknowledges),)
@@ -239,7 +244,7 @@ class Roads(RuleBasedStateMachine):
         try:
             self.calm()
         finally:
-            outbox.PAGE = PAGE
+            outbox.PAGE, load.HELD = PAGE, HELD
             self.bench.ledger.destroy()
 
     def pick(self, which):

@@ -1,6 +1,7 @@
 """What arrives while a page of pending notices is read is not sent again from that page."""
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from tests.harness.sessions_in_memory import Bench
 from vtspolicy.hosts.delivery import CONFIRM
@@ -9,7 +10,7 @@ from vtspolicy.notices import Word
 
 @pytest.fixture
 def bench():
-    bench = Bench()
+    bench = Bench(unsent=0)  # what cannot be sent at once waits in the ledger
     yield bench
     bench.ledger.destroy()
 
@@ -61,3 +62,35 @@ def test_what_is_confirmed_while_its_record_waits_is_not_sent_from_a_page_either
     bench.store.answer()
 
     assert session.transport.told() == [("COMPLETED", 2)]
+
+
+def test_a_page_from_the_ledger_goes_to_those_that_asked(bench):
+    asked, newest = bench.connect(), bench.connect()
+    bench.push(Word.ACCEPTED, origin=asked)
+    bench.clock.pass_time(CONFIRM)
+    asked.pauseProducing()
+    newest.pauseProducing()
+    bench.push(Word.COMPLETED, request=2)
+    bench.push(Word.COMPLETED)
+    newest.transport.clear()
+    bench.store.slow = True
+    newest.resumeProducing()
+    asked.resumeProducing()
+    bench.store.answer()
+    assert asked.transport.told() == [("ACCEPTED", 1), ("COMPLETED", 1)]
+    assert newest.transport.told() == [("COMPLETED", 2)]
+
+
+def test_an_answer_that_a_page_had_before_it_was_told_is_sent_once_though_it_has_arrived(bench):
+    session = bench.connect()
+    session.pauseProducing()
+    bench.push(Word.COMPLETED, request=1)
+    answer = bench.record(Word.ACCEPTED, request=2)  # on the disk, and nobody told yet
+    session.resumeProducing()
+    assert session.transport.told() == [("COMPLETED", 1), ("ACCEPTED", 2)]
+    recorded, bench.store.delivered = [], lambda _: recorded.append(Deferred()) or recorded[-1]
+    bench.clock.pass_time(2 * CONFIRM)  # both arrive, which is not recorded yet
+    assert len(recorded) == 1
+    bench.outbox.push([answer], session)
+
+    assert session.transport.told() == []

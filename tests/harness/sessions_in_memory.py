@@ -14,6 +14,7 @@ from vtspolicy.hosts import wires
 from vtspolicy.hosts.outbox import Outbox
 from vtspolicy.hosts.peers import ConnectingPeer
 from vtspolicy.hosts.session import HostSession, SessionServices
+from vtspolicy.hosts.unsent import Unsent
 from vtspolicy.ledger import NoticeRecords
 from vtspolicy.notices import Notice, Word, read_line
 from vtspolicy.testing.clock import TestClock
@@ -95,8 +96,10 @@ class SlowStore:
         self.store = store
         self.waiting = []
         self.slow = False
+        self.asked = []  # after which numbers
 
     def pending(self, host, after, limit):
+        self.asked.append(after)
         if not self.slow:
             return self.store.pending(host, after, limit)
         answer, found = Deferred(), []
@@ -113,13 +116,16 @@ class SlowStore:
 
 
 class Bench:
-    """An outbox on a ledger in memory, and sessions on it."""
+    """An outbox on a ledger in memory, and sessions on it.
 
-    def __init__(self):
+    Of notices that no session can take now, it keeps `unsent` in memory.
+    """
+
+    def __init__(self, unsent=4000):
         self.clock = TestClock()
         self.ledger = MemoryLedger()
         self.store = SlowStore(LedgerStore(EngineLedger(self.ledger), self.clock))
-        self.outbox = Outbox(self.clock, self.store)
+        self.outbox = Outbox(self.clock, self.store, Unsent(unsent))
         self.engine = Batches()
         self.link = SessionServices(
             reactor=self.clock,

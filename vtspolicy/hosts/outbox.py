@@ -4,14 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vtspolicy.config.model import Host
+from vtspolicy.hosts.load import Load
 from vtspolicy.hosts.session import HostSession
+from vtspolicy.hosts.unsent import Unsent
 from vtspolicy.ledger.errors import LedgerError
 from vtspolicy.notices import Notice, Word
 from vtspolicy.sessions import SessionState
@@ -38,25 +39,17 @@ class Store(Protocol):
         ...
 
 
-@define
-class _Load:
-    """What waits in the ledger for a host is being given to its sessions, in order."""
-
-    held: list[tuple[Notice, HostSession | None]] = field(factory=list)  # recorded meanwhile
-    seen: set[int] = field(factory=set)  # the numbers of the notices that were read
-    arrived: set[int] = field(factory=set)  # confirmed, though the page asked for may have them
-    is_stale: bool = True  # to be read from the beginning: what was given may be due again
-
-
 class Outbox:
     """Gives every notice to one live session of its host: that which asked, while it can take one.
 
     The newest session gets what no session here has asked for, and what is for one that is gone.
 
-    A host is in one of three conditions. Mostly nothing of it waits in the ledger, and a notice is
-    sent as soon as it is recorded. When no session can take one, the host is *behind*: all that
-    comes stays in the ledger, until a session can take notices again; then the host is *loaded*,
-    from the ledger and in order, and what is recorded meanwhile comes last.
+    A host is in one of four conditions. Mostly nothing of it waits, and a notice is sent as soon as
+    it is recorded. When no session can take one, it is kept in memory as *unsent*, and so is what
+    is recorded next, until a session can take notices again. When there is no room for that, or
+    more than these may be due, the host is *behind*: all that comes stays in the ledger. Once a
+    session can take notices, the host is *loaded*, from the ledger and in order, and what is
+    recorded meanwhile comes last.
 
     The notices of a request go to one session, its *carrier*, as long as one of them is in flight:
     a connection that is gone may not be known to be gone, and what then went to another one would
@@ -64,19 +57,20 @@ class Outbox:
     until it is the carrier no more.
     """
 
-    def __init__(self, reactor: IReactorTime, store: Store) -> None:
+    def __init__(self, reactor: IReactorTime, store: Store, unsent: Unsent | None = None) -> None:
         self._reactor = reactor
         self._store = store
         self._sessions: dict[str, list[HostSession]] = defaultdict(list)  # by host
         self._former: dict[HostSession, set[str]] = {}  # hosts that a session was before
         self._undecided: set[HostSession] = set()  # they may still show their format
-        self._behind: set[str] = set()
-        self._loading: dict[str, _Load] = {}
+        self._unsent = Unsent() if unsent is None else unsent
+        self._behind: dict[str, int] = {}  # and the number after which something is due
+        self._loading: dict[str, Load] = {}
         self._barred: dict[str, set[int]] = {}  # requests, by host
         self._in_flight: dict[int, HostSession] = {}
         self._requests: dict[int, int] = {}  # of the notices in flight that a carrier carries
         self._carriers: dict[int, tuple[HostSession, int]] = {}  # and how many, by request
-        self._confirmed: set[int] = set()  # on their way into the ledger
+        self._confirmed: dict[int, HostSession] = {}  # on their way into the ledger, and by whom
         self._askers: dict[int, HostSession] = {}  # by request, until its final notice is given
         self._log = Logger("vtspolicy.outbox")
 
@@ -98,7 +92,7 @@ class Outbox:
         """Take a new session, and send it what its hosts have missed."""
         for host in session.hosts:
             self._sessions[host.name].append(session)
-            self._behind.add(host.name)
+            self._fall_behind(host.name)
         if session.wire.format is None:
             self._undecided.add(session)
             self._reactor.callLater(UNDECIDED, self.ready, session)
@@ -112,7 +106,7 @@ class Outbox:
             self._former.setdefault(session, set()).add(name)
         for name in after - before:
             self._sessions[name].append(session)
-            self._behind.add(name)
+            self._fall_behind(name)
         session.hosts = hosts
         self._load(*(after - before))
 
@@ -128,7 +122,7 @@ class Outbox:
         freed = self._land(session, session.take_back())
         for name in names:
             if self._sessions[name]:
-                self._behind.add(name)
+                self._fall_behind(name)
             if name in self._loading:
                 self._loading[name].is_stale = True
         self._load(*names, *self._unbar(freed))
@@ -139,13 +133,14 @@ class Outbox:
         if not mine:
             return
         freed = self._land(session, mine)
-        self._confirmed.update(mine)
-        for load in self._loading.values():
-            load.arrived.update(mine)
+        self._confirmed.update(dict.fromkeys(mine, session))
         done = self._store.delivered(mine)
 
         def forget(_: object) -> None:
-            self._confirmed.difference_update(mine)
+            for each in mine:
+                del self._confirmed[each]
+            for load in self._loading.values():  # the page asked for may have them
+                load.arrived.update(mine)
 
         done.addCallbacks(forget, self._failed)
         self._load(*self._unbar(freed))
@@ -159,14 +154,15 @@ class Outbox:
         for name in names:
             for request in self._barred.get(name, ()):
                 if request in self._carriers and self._carriers[request][0] is session:
-                    self._behind.add(name)
+                    self._fall_behind(name)
                     break
+            self._give_unsent(name)
         self._load(*names)
 
     def owes(self, session: HostSession) -> bool:
         """Whether notices wait that the session may still be given."""
         return any(
-            host.name in self._behind or host.name in self._loading
+            host.name in self._behind or host.name in self._loading or self._unsent.has(host.name)
             for host in session.hosts
             if session in self._sessions[host.name]
         )
@@ -177,8 +173,16 @@ class Outbox:
         if session in live:
             live.remove(session)
         if not live:  # all that comes waits in the ledger, and the next session begins there
-            self._behind.discard(name)
+            self._behind.pop(name, None)
+            self._unsent.drop(name)
             self._barred.pop(name, None)
+
+    def _fall_behind(self, name: str, after: int = 0) -> None:
+        """Read what is due for a host from the ledger: what has a number above `after`."""
+        first = self._unsent.drop(name)
+        if first is not None:
+            after = min(after, first - 1)
+        self._behind[name] = min(after, self._behind.get(name, after))
 
     def _choose(self, host: str) -> HostSession | None:
         """Return the newest session of a host that can take notices; None if there is none."""
@@ -231,18 +235,33 @@ class Outbox:
         if asker is not None and notice.word.is_answer:
             self._answer(asker, notice)
         elif host in self._loading:
-            self._loading[host].held.append((notice, origin))
-        elif host not in self._behind:
-            chosen = asker or self._choose(host)
-            if chosen is None:
-                self._behind.add(host)
-            else:
+            self._loading[host].hold(notice, origin)
+        elif host in self._behind:
+            self._fall_behind(host, _before(notice))
+        else:
+            chosen = None if self._unsent.has(host) else asker or self._choose(host)
+            if chosen is not None:
                 self._send(chosen, notice)
+            elif not self._unsent.keep(host, notice, origin):
+                self._fall_behind(host, _before(notice))
+
+    def _give_unsent(self, host: str) -> None:
+        """Send what is kept in memory for a host, as long as a session can take it."""
+        if not self._unsent.has(host):
+            return
+        while self._unsent.has(host) and (chosen := self._choose(host)) is not None:
+            notice, origin = self._unsent.take(host)
+            asker = origin if origin in self._sessions[host] else None
+            self._send(asker if asker is not None and asker.can_take else chosen, notice)
+        for session in tuple(self._sessions[host]):
+            session.close_if_done()
 
     def _answer(self, asker: HostSession, notice: Notice) -> None:
         """Answer who asked, even if a load has come across the answer and gave it to another."""
-        if notice.id in self._in_flight or notice.id in self._confirmed:
-            if self._in_flight.get(notice.id) is not asker:
+        number = notice.id or 0
+        given = self._in_flight.get(number) or self._confirmed.get(number)
+        if given is not None:
+            if given is not asker:
                 asker.tell(notice)
         else:
             self._send(asker, notice)
@@ -302,7 +321,8 @@ class Outbox:
     def _unbar(self, freed: set[int]) -> list[str]:
         """Return the hosts that have notices of these requests waiting; they are behind now."""
         names = [name for name, barred in self._barred.items() if not barred.isdisjoint(freed)]
-        self._behind.update(names)
+        for name in names:
+            self._fall_behind(name)
         return names
 
     def _load(self, *hosts: str) -> None:
@@ -310,7 +330,10 @@ class Outbox:
         for host in hosts:
             if host not in self._behind or host in self._loading or self._choose(host) is None:
                 continue
-            self._loading[host] = _Load()
+            after = self._behind.pop(host)
+            if after == 0:
+                self._barred.pop(host, None)
+            self._loading[host] = Load(after)
             Deferred.fromCoroutine(self._load_host(host)).addErrback(self._failed)
 
     async def _load_host(self, host: str) -> None:
@@ -319,7 +342,7 @@ class Outbox:
         try:
             is_whole = await self._load_pages(host, load)
         except Exception:
-            self._behind.add(host)
+            self._fall_behind(host)
             self._reactor.callLater(AGAIN, self._load, host)
             raise
         finally:
@@ -329,31 +352,30 @@ class Outbox:
                 if notice.id not in load.seen:
                     self._give(notice, origin)
         elif self._sessions[host]:
-            self._behind.add(host)
+            self._fall_behind(host, load.resume_after())
         self._load(host)
         for session in tuple(self._sessions[host]):
             session.close_if_done()
 
-    async def _load_pages(self, host: str, load: _Load) -> bool:
+    async def _load_pages(self, host: str, load: Load) -> bool:
         """Send page after page; answers whether that was all, or no session could take more."""
-        after = 0
         while self._choose(host) is not None:
             if load.is_stale:
-                load.is_stale, after = False, 0
-                self._behind.discard(host)
+                load.is_stale, load.after = False, 0
+                self._behind.pop(host, None)
                 self._barred.pop(host, None)
-            load.arrived = set(self._confirmed)
-            page = await self._store.pending(host, after, PAGE)
+            load.arrived.clear()
+            page = await self._store.pending(host, load.after, PAGE)
             chosen = self._choose(host)
             if load.is_stale or chosen is None:
                 continue
             for notice in page:
                 if notice.id not in load.arrived:
                     self._send(chosen, notice)
-                after = max(after, notice.id or 0)
+                load.after = max(load.after, notice.id or 0)
             load.seen.update(each.id for each in page if each.id is not None)
             if len(page) < PAGE:
-                return True
+                return load.left is None
         return False
 
     def _failed(self, failure: Failure) -> None:
@@ -365,6 +387,11 @@ class Outbox:
             )
             return
         self._log.failure("Notices could not be handled.", failure, action="outbox_failed")
+
+
+def _before(notice: Notice) -> int:
+    """Return the number after which a notice is due."""
+    return (notice.id or 1) - 1
 
 
 def _ordered(notice: Notice) -> int | None:
