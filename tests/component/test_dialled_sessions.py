@@ -138,11 +138,11 @@ def test_no_more_is_posted_than_there_is_room_for_and_the_rest_follows(bench, si
     session = dial(bench, site)
     for request in range(1, 6):
         bench.push(Word.COMPLETED, request)
-    assert len(session._delivery.under_way) == 2
-    session._delivery.seen()
-    bench.clock.settle()
-    assert len(bench.pending()) == 3
-    session._delivery.seen()
+    for left in (5, 3, 1):
+        assert len(bench.pending()) == left
+        assert len(session._delivery.under_way) == min(left, 2)
+        session._delivery.seen()
+        bench.clock.settle()
     assert bench.pending() == []
 
 
