@@ -46,7 +46,7 @@ from vtspolicy.runner.spool import occupy
 from vtspolicy.starting import START_ERRORS, exit_code
 from vtspolicy.systemd import Notifier
 from vtspolicy.threads import Threads
-from vtspolicy.web import ControlDoor, look_for_server, make_site
+from vtspolicy.web import ControlSocket, look_for_server, make_site
 
 if TYPE_CHECKING:
     from vtspolicy.hosts.certificates import Validity
@@ -104,7 +104,7 @@ class Service:
     metrics: Metrics = field(init=False, factory=Metrics)
     ports: list[IListeningPort] = field(init=False, factory=list)
     operator: Operator = field(init=False)
-    control: ControlDoor | None = field(init=False, default=None)
+    control: ControlSocket | None = field(init=False, default=None)
     stopping: bool = field(init=False, default=False)
     notifier: Notifier = field(factory=lambda: Notifier.of(os.environ, os.getpid()))
     _alive: LoopingCall | None = field(init=False, default=None)  # feeds systemd's watchdog
@@ -227,7 +227,7 @@ class Service:
             self.ports.append(await serverFromString(self.reactor, where).listen(site))
         await self._open_console()
         site = site_of(writable=True)
-        self.control = ControlDoor.open(
+        self.control = ControlSocket.open(
             self.reactor,
             self.policy.configuration.spool,
             site,

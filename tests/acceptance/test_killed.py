@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.site import PATIENCE, event
+from tests.harness.site import TIMEOUT, event
 from vtspolicy.runner import identity, keeper
 from vtspolicy.runner.link import PROGRAM
 
@@ -35,7 +35,7 @@ LEFT = "has left are waited for"  # what the log says
 
 
 def until(true):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not true():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)

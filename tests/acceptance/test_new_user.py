@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.harness.site import PATIENCE, VTSPOLICY, event
+from tests.harness.site import TIMEOUT, VTSPOLICY, event
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 ref=one'"
 
@@ -28,7 +28,7 @@ def test_printf_into_nc_prints_the_notices_up_to_the_final_one(site):
         ["nc", "-N", "127.0.0.1", str(site.port)],
         input=(ARCHIVE + "\n").encode(),
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=True,
     )
     lines = done.stdout.decode().splitlines()
@@ -78,7 +78,7 @@ def test_half_a_command_before_the_connection_closes_is_named_in_the_log_and_not
     first = site.link()
     first.send("VTSPolicy DSK 'archive /VAULT01/PAYR")
     first.close()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while "rejected: found the end, expected a single quote" not in site.log:
         assert time.monotonic() < end, site.log
         time.sleep(0.05)
@@ -245,7 +245,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(site, tmp_path, options
         check=False,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert done.returncode == code
     [why] = [line for line in done.stderr.splitlines() if line.startswith("vtspolicy: ")]
@@ -264,7 +264,7 @@ def test_a_unix_socket_is_a_door_for_those_who_may_open_it(site):
     )
     site.start()
     with socket.socket(socket.AF_UNIX) as host, host.makefile("rb") as notices:
-        host.settimeout(PATIENCE)
+        host.settimeout(TIMEOUT)
         host.connect(str(path))
         host.sendall(event(ARCHIVE).encode())
         host.shutdown(socket.SHUT_WR)

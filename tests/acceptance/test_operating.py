@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.site import PATIENCE, VTSPOLICY, Site, event
+from tests.harness.site import TIMEOUT, VTSPOLICY, Site, event
 
 RULES = """
 applications:
@@ -127,7 +127,7 @@ def rows(site, query):
         return ledger.execute(query).fetchall()
 
 
-def until(true, seconds=PATIENCE):
+def until(true, seconds=TIMEOUT):
     """Wait for what no notice reports."""
     end = time.monotonic() + seconds
     while not (found := true()):
@@ -158,7 +158,7 @@ def test_a_server_that_is_stopped_while_it_starts_goes_without_complaint(site):
         until(lambda pid=server.pid: lock.read_text().split()[0] == str(pid))
         time.sleep(delay)  # wherever it is just then
         server.terminate()
-        said = server.communicate(timeout=PATIENCE)[0].decode()
+        said = server.communicate(timeout=TIMEOUT)[0].decode()
         assert "Traceback" not in said
         assert "the ledger is closed" not in said
         assert server.returncode in {0, -signal.SIGTERM}
@@ -353,7 +353,7 @@ def test_a_drained_server_finishes_what_runs_and_the_next_takes_up_the_rest(site
     link.send(archive("PAYROLL", "A00017", "late"))
     assert waiting.poll() is None
     site.let_go()
-    assert waiting.wait(PATIENCE) == 0
+    assert waiting.wait(TIMEOUT) == 0
     link.wait("COMPLETED", ref="runs")
     assert state_of(site, 2) == "waiting"
     assert site.json("status")["ready"] is False
@@ -495,7 +495,7 @@ def test_a_second_server_on_the_same_ledger_is_refused(site):
         check=False,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert done.returncode == 7
     assert f"in use by process {site.server.pid}" in done.stderr

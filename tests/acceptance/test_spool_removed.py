@@ -3,11 +3,11 @@
 import shutil
 import time
 
-from tests.harness.site import PATIENCE
+from tests.harness.site import TIMEOUT
 
 
 def in_time(true):
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while not true():
         assert time.monotonic() < until
         time.sleep(0.2)

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.harness.site import PATIENCE, event
+from tests.harness.site import TIMEOUT, event
 
 ARCHIVE = "VTSPolicy DSK 'archive /VAULT01/PAYROLL/A00017 r=14,d ref=copy'"
 
@@ -41,7 +41,7 @@ def archived(site, link, erase=True):
         link.wait("COMPLETED", ref="empty")
 
 
-def until(look, seconds=PATIENCE):
+def until(look, seconds=TIMEOUT):
     """Wait until something is so; return what it is."""
     end = time.monotonic() + seconds
     while not (found := look()):

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from tests.harness.released import Program, content, settle
-from tests.harness.site import PATIENCE, Site, event
+from tests.harness.site import TIMEOUT, Site, event
 from vtspolicy.ledger.sql import migrations
 
 CONFIGURATION = r"""
@@ -106,13 +106,13 @@ class Upgraded(Site):
         text = f"{text[:-1]} ref={ref}'" if text.endswith("'") else f"{text} ref={ref}"
         link = self.link()
         link.send(event(text, number=self.number))
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             for notice in link.notices:
                 if notice.fields.get("ref") == ref and notice.word.name in ENDS:
                     link.close()
                     return notice.word.name, notice.fields.get("reason", "")
-            link.socket.settimeout(PATIENCE)
+            link.socket.settimeout(TIMEOUT)
             link.take(link.socket.recv(65536))
         raise AssertionError(f"{text}: {link.notices}")
 
@@ -140,7 +140,7 @@ ENDS = {
 
 
 def until(holds):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)

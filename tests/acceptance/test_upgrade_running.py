@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from tests.harness.released import Program
-from tests.harness.site import PATIENCE, Site, event
+from tests.harness.site import TIMEOUT, Site, event
 from vtspolicy.ledger.sql import migrations
 
 CONFIGURATION = r"""
@@ -129,7 +129,7 @@ class Replaced(Site):
 
 
 def until(holds):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)

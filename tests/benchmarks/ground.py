@@ -15,7 +15,7 @@ from tests.harness.ports import free_ports
 from vtspolicy.runner.spool import Spool
 
 TAPES = 100
-PATIENCE = 300.0  # seconds in which something must come; then it is given up
+TIMEOUT = 300.0  # seconds in which something must come; then it is given up
 
 CONFIGURATION = r"""
 node: vts1.example.com
@@ -68,7 +68,7 @@ class Link:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(TIMEOUT)
         self._told: dict[bytes, set[bytes]] = {}  # word -> req=, as a notice may come twice
         self._rest = b""
 
@@ -159,7 +159,7 @@ class Server:
                 socket.create_connection(("127.0.0.1", port), 5).close()
             except OSError:
                 ended = self.process is None or self.process.poll() is not None
-                if ended or time.perf_counter() - begun > PATIENCE:
+                if ended or time.perf_counter() - begun > TIMEOUT:
                     raise RuntimeError((self.root / "server.log").read_text()) from None
                 time.sleep(0.002)
             else:

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from tests.harness.ports import free_ports
 
-from .ground import NOISE, PATIENCE
+from .ground import NOISE, TIMEOUT
 from .peers import NotInstalled, cache, program, running
 
 WORD = "VTSPolicy"
@@ -220,7 +220,7 @@ def delivery(
     expected: Callable[[], bytes],
     *,
     word: str = WORD,
-    patience: float = PATIENCE,
+    patience: float = TIMEOUT,
     install: bool = False,
 ) -> float:
     """Return the seconds until all that was expected is in the server's file.

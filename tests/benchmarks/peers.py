@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.harness.ports import free_ports
 
-from .ground import PATIENCE
+from .ground import TIMEOUT
 
 HERE = Path(__file__).parent
 CELERY = "celery[redis]>=5.4"
@@ -109,7 +109,7 @@ def celery_seconds(programs: Path, address: str, what: str, count: int) -> float
         check=True,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         env=os.environ | {"BENCH_REDIS": address},
     )
     return float(done.stdout.split()[-1])

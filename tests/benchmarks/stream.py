@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from .bench_events import ONE_IN, display
-from .ground import NOISE, PATIENCE, Link, Server, command
+from .ground import NOISE, TIMEOUT, Link, Server, command
 from .loggers import LOGGERS, WORD, delivery, prove_whole, require_whole
 from .peers import NotInstalled, counting
 from .size import Size
@@ -98,7 +98,7 @@ def grep(stream: Stream, folder: Path) -> float:
         link = socket.create_connection(door.getsockname(), 30)
         taken, _ = door.accept()
     with link:
-        link.settimeout(PATIENCE)
+        link.settimeout(TIMEOUT)
         with taken, (folder / "found").open("wb") as found:
             process = subprocess.Popen(
                 ["grep", "-F", WORD],
@@ -110,7 +110,7 @@ def grep(stream: Stream, folder: Path) -> float:
         try:
             stream.send(link)
             link.shutdown(socket.SHUT_WR)
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
         finally:
             process.kill()
         seconds = time.perf_counter() - begun

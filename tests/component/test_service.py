@@ -83,7 +83,7 @@ def serve(world, monkeypatch):
     """Begin a server on what the world has, without sockets; end the one before, if any."""
     services = []
     control = SimpleNamespace(close=lambda: succeed(None), is_lost=False)
-    monkeypatch.setattr("vtspolicy.service.ControlDoor.open", lambda *_: control)
+    monkeypatch.setattr("vtspolicy.service.ControlSocket.open", lambda *_: control)
 
     def end():
         while services:

@@ -30,9 +30,9 @@ from vtspolicy.records import Live
 from vtspolicy.rules.decision import PlannedJob
 from vtspolicy.rules.work import Work
 from vtspolicy.testing.ledger import MemoryLedger
-from vtspolicy.web import Control, ControlDoor, Refused, UnknownThing, make_site
+from vtspolicy.web import Control, ControlSocket, Refused, UnknownThing, make_site
 from vtspolicy.web.answers import NARROWER, SECURITY_HEADERS
-from vtspolicy.web.door import SocketInUseError
+from vtspolicy.web.control_socket import SocketInUseError
 from vtspolicy.web.site import BODY, CONNECTIONS
 
 NAMES = {user.pw_uid: user.pw_name for user in pwd.getpwall()}
@@ -449,7 +449,7 @@ class ControlSocketTests(TestCase):
         return make_site(self.control, self.ledger, Metrics(), writable=True)
 
     def open(self, spool=None):
-        door = ControlDoor.open(reactor, spool or self.spool, self.site())
+        door = ControlSocket.open(reactor, spool or self.spool, self.site())
         self.addCleanup(lambda: Deferred.fromCoroutine(door.close()))
         return door
 

@@ -19,7 +19,7 @@ from vtspolicy.config.problems import ConfigurationError, Problem
 from vtspolicy.engine.operators.needs import STUCK, needs_of
 from vtspolicy.ledger.notices import Pending
 from vtspolicy.status import ClockStatus, Status
-from vtspolicy.web.door import ControlDoor
+from vtspolicy.web.control_socket import ControlSocket
 from vtspolicy.web.orders import actor_of
 
 ALICE = "operator alice"
@@ -53,20 +53,20 @@ def mode_of(path):
 
 
 def test_without_a_group_the_control_socket_is_its_users_own(spool):
-    door = ControlDoor.open(Unix(), spool, None)
-    assert (mode_of(door.path), mode_of(spool)) == (0o600, 0o700)
+    control = ControlSocket.open(Unix(), spool, None)
+    assert (mode_of(control.path), mode_of(spool)) == (0o600, 0o700)
 
 
 def test_members_of_the_control_group_can_pass_to_the_socket_and_no_further(spool):
     group = grp.getgrgid(os.getgroups()[-1] if os.getuid() else 65534)
-    door = ControlDoor.open(Unix(), spool, None, group.gr_name)
-    assert (mode_of(door.path), door.path.stat().st_gid) == (0o660, group.gr_gid)
+    control = ControlSocket.open(Unix(), spool, None, group.gr_name)
+    assert (mode_of(control.path), control.path.stat().st_gid) == (0o660, group.gr_gid)
     assert (mode_of(spool), spool.stat().st_gid) == (0o710, group.gr_gid)
 
 
 def test_a_group_that_does_not_exist_is_named(spool):
     with pytest.raises(OSError, match="control_group: there is no group of-nobody"):
-        ControlDoor.open(Unix(), spool, None, "of-nobody")
+        ControlSocket.open(Unix(), spool, None, "of-nobody")
 
 
 def test_the_person_behind_sudo_is_named_if_root_says_so():

@@ -9,7 +9,7 @@ from tests.harness.night import PASSWORD
 
 WIDE = 1280
 NARROW = 390
-PATIENCE = 30  # seconds until a page that does not come is given up
+TIMEOUT = 30  # seconds until a page that does not come is given up
 
 _QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
@@ -28,7 +28,7 @@ class Browser:
         for each in (*_QUIET, f"--window-size={WIDE},900"):
             options.add_argument(each)
         self.driver = Chrome(options=options, service=ChromeService("/usr/bin/chromedriver"))
-        self.driver.set_page_load_timeout(PATIENCE)
+        self.driver.set_page_load_timeout(TIMEOUT)
 
     def go(self, address):
         self.driver.get(address)
@@ -57,13 +57,13 @@ class Browser:
         """Click, and wait for the page that follows."""
         before = self.find("html")
         self.find(css).click()
-        WebDriverWait(self.driver, PATIENCE).until(lambda _: _is_gone(before))
+        WebDriverWait(self.driver, TIMEOUT).until(lambda _: _is_gone(before))
 
     def follow(self, words):
         """Follow the link with these words."""
         before = self.find("html")
         self.driver.find_element(By.LINK_TEXT, words).click()
-        WebDriverWait(self.driver, PATIENCE).until(lambda _: _is_gone(before))
+        WebDriverWait(self.driver, TIMEOUT).until(lambda _: _is_gone(before))
 
     def sign_in(self, night, name):
         self.go(night.address)

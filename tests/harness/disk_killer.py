@@ -17,7 +17,7 @@ from pathlib import Path
 from vtspolicy.runner.disk.archive import archive
 from vtspolicy.runner.disk.catalogue import delete, find, verify
 from vtspolicy.runner.disk.failure import NoCopyError
-from vtspolicy.runner.disk.layout import Place
+from vtspolicy.runner.disk.layout import CopyFiles
 from vtspolicy.runner.disk.restore import restore
 
 CONTENT = os.urandom(700_000) + bytes(1_500_000)
@@ -64,7 +64,7 @@ class Scene:
         self.tape = folder / "A00017"
         self.tape.write_bytes(CONTENT)
         self.store = folder / "store"
-        self.place = Place(store=self.store, tape=self.tape, handle="7-1")
+        self.place = CopyFiles(store=self.store, tape=self.tape, handle="7-1")
         if verb != "archive":
             self.archive()
         if verb == "restore":

@@ -16,7 +16,7 @@ SIMULATE = [str(VTSPOLICY), "host-simulator"]
 PASSWORD = "seen-by-nobody"
 
 
-PATIENCE = 60
+TIMEOUT = 60
 
 
 class Simulator:
@@ -59,7 +59,7 @@ class Simulator:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        rest = self.process.communicate(timeout=PATIENCE)[0]
+        rest = self.process.communicate(timeout=TIMEOUT)[0]
         assert self.process.returncode == 0
         return rest
 

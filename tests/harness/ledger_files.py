@@ -9,7 +9,7 @@ from vtspolicy.rules.work import Work
 
 WORK = Work(application="DSK", run=("true",))
 FIRST = datetime(2026, 11, 22)  # noqa: DTZ001 - as displayed: no zone
-PATIENCE = 120.0  # seconds until a test that waits for nothing fails
+TIMEOUT = 120.0  # seconds until a test that waits for nothing fails
 
 
 class Pump:
@@ -29,7 +29,7 @@ class Pump:
         """Do what is due; with nothing due, let time pass until the next call is."""
         due = self._later.getDelayedCalls()
         try:
-            function, args, kwargs = self._calls.get(timeout=0 if due else PATIENCE)
+            function, args, kwargs = self._calls.get(timeout=0 if due else TIMEOUT)
         except queue.Empty:
             if not due:
                 raise

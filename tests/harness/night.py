@@ -3,7 +3,7 @@
 import subprocess
 
 from tests.harness.ports import free_ports
-from tests.harness.site import CONFIGURATION, PATIENCE, RULES, VTSPOLICY, Site, event, wait_for
+from tests.harness.site import CONFIGURATION, RULES, TIMEOUT, VTSPOLICY, Site, event, wait_for
 
 PASSWORD = "correct horse battery"
 PEOPLE = {
@@ -79,7 +79,7 @@ class Night(Site):
             capture_output=True,
             text=True,
             check=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
         return done.stdout
 

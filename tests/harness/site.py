@@ -14,7 +14,7 @@ from tests.harness.ports import free_ports
 from vtspolicy.notices import read_line
 
 VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
-PATIENCE = 180  # seconds until what does not come is given up, on any machine
+TIMEOUT = 180  # seconds until what does not come is given up, on any machine
 
 CONFIGURATION = r"""
 node: vts1.example.com
@@ -81,7 +81,7 @@ class Link:
     def send(self, data):
         self.socket.sendall(data.encode() if isinstance(data, str) else data)
 
-    def wait(self, word, seconds=PATIENCE, **fields):
+    def wait(self, word, seconds=TIMEOUT, **fields):
         """Return the first notice of this word and with these fields."""
         until = time.monotonic() + seconds
         seen = 0
@@ -102,7 +102,7 @@ class Link:
 
     def drain(self):
         """Return everything up to the end of the connection."""
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(TIMEOUT)
         while data := self.socket.recv(65536):
             self.take(data)
         return self.notices
@@ -117,7 +117,7 @@ class Link:
 
 def wait_for(port, site):
     """Return once a port of a site's server takes connections."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 5).close()
@@ -168,7 +168,7 @@ class Site:
 
     def stop(self, how=signal.SIGTERM):
         self.server.send_signal(how)
-        code = self.server.wait(PATIENCE)
+        code = self.server.wait(TIMEOUT)
         self.server = None
         return code
 
@@ -202,7 +202,7 @@ class Site:
             check=False,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             env=os.environ | {"COLUMNS": self.columns},
         )
         assert not check or done.returncode == 0, done.stderr + done.stdout
@@ -213,7 +213,7 @@ class Site:
 
     def metrics(self):
         """Return what the server tells Prometheus."""
-        with urlopen(f"http://127.0.0.1:{self.web}/metrics", timeout=PATIENCE) as answer:
+        with urlopen(f"http://127.0.0.1:{self.web}/metrics", timeout=TIMEOUT) as answer:
             return answer.read().decode()
 
     def close(self):

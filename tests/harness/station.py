@@ -18,7 +18,7 @@ from vtspolicy.notices import read_line
 from vtspolicy.testing.display import display
 
 VTSPOLICY = Path(sys.executable).parent / "vtspolicy"
-PATIENCE = 300  # seconds that a command may take to its final notice, on any machine
+TIMEOUT = 300  # seconds that a command may take to its final notice, on any machine
 
 CONFIGURATION = r"""
 node: vts1.example.com
@@ -82,7 +82,7 @@ class Station:
                 stderr=log,
                 env=env,
             )
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while True:
             try:
                 self._socket = socket.create_connection(("127.0.0.1", self.port), 5)
@@ -106,7 +106,7 @@ class Station:
         if self.server is not None:
             self._socket.close()
             self.server.terminate()
-            self.server.wait(PATIENCE)
+            self.server.wait(TIMEOUT)
         for pid in _with_argument(str(self.root / "spool")):
             with suppress(ProcessLookupError):  # it may be leaving by itself
                 os.kill(pid, signal.SIGTERM)
@@ -135,7 +135,7 @@ class Station:
         """Send the newest event again: a host that is not sure that it was seen."""
         self._socket.sendall(display(text, time=self._at))
 
-    def command(self, text, seconds=PATIENCE):
+    def command(self, text, seconds=TIMEOUT):
         """Send a command; return its one final notice."""
         number = self.accept(text)
         return self.final(number, seconds)
@@ -148,7 +148,7 @@ class Station:
         assert first.word.name == "ACCEPTED", first
         return int(dict(first.fields)["req"])
 
-    def mount(self, volume, seconds=PATIENCE):
+    def mount(self, volume, seconds=TIMEOUT):
         """Ask to mount a tape as a host does; return the answer."""
         self._mounts += 1
         seq = f"{self._mounts:04d}"
@@ -162,13 +162,13 @@ class Station:
             seconds=seconds,
         )
 
-    def final(self, request, seconds=PATIENCE):
+    def final(self, request, seconds=TIMEOUT):
         return self.wait(
             lambda each: each.word.is_final and int(dict(each.fields)["req"]) == request,
             seconds=seconds,
         )
 
-    def wait(self, condition, seen=0, seconds=PATIENCE):
+    def wait(self, condition, seen=0, seconds=TIMEOUT):
         """Return the first notice for which something holds."""
         until = time.monotonic() + seconds
         while True:
@@ -205,7 +205,7 @@ class Station:
         """Return the handle of the copy that a job made."""
         return self.job(notice)["handle"]
 
-    def until(self, condition, seconds=PATIENCE):
+    def until(self, condition, seconds=TIMEOUT):
         """Wait for what is seen only by looking."""
         end = time.monotonic() + seconds
         while not (value := condition()):
@@ -220,7 +220,7 @@ class Station:
             check=False,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             env=os.environ | {"COLUMNS": "200"},
         )
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests.harness.programs.borg import Borg
-from tests.harness.station import PATIENCE, Station, checksum, reason, word
+from tests.harness.station import TIMEOUT, Station, checksum, reason, word
 
 pytestmark = pytest.mark.programs
 
@@ -172,7 +172,7 @@ def test_a_locked_repository_fails_after_borgs_own_wait(station, borg):
         done = station.command("VTSPolicy BRG 'archive /VAULT01/PAY/A00007'")
     finally:
         gate.unlink()
-        holder.wait(PATIENCE)
+        holder.wait(TIMEOUT)
     assert word(done) == "FAILED"
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.harness.programs.restic import Restic
-from tests.harness.station import PATIENCE, Station, checksum, reason, word
+from tests.harness.station import TIMEOUT, Station, checksum, reason, word
 from vtspolicy.runner.keeper import process
 
 pytestmark = pytest.mark.programs
@@ -177,7 +177,7 @@ def halted_with_a_lock(station, restic):
         if holder.poll() is None and any(len(each.name) == 64 for each in locks.iterdir()):
             return holder
         holder.send_signal(signal.SIGCONT)
-        holder.wait(PATIENCE)
+        holder.wait(TIMEOUT)
         return None  # it was too fast for us
 
     return station.until(halted)
@@ -190,7 +190,7 @@ def test_a_locked_repository_fails(station, restic):
         done = station.command("VTSPolicy RST 'archive /VAULT01/PAY/A00008'")
     finally:
         holder.send_signal(signal.SIGCONT)
-        holder.wait(PATIENCE)
+        holder.wait(TIMEOUT)
     assert (word(done), dict(done.fields)["rc"]) == ("FAILED", 1)
     assert "already locked" in station.job(done)["attempts"][0]["output"]
 

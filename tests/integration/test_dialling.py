@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.harness.host_simulators import PASSWORD, PATIENCE, VTSPOLICY, Simulator, stdio
+from tests.harness.host_simulators import PASSWORD, TIMEOUT, VTSPOLICY, Simulator, stdio
 from tests.harness.programs.daemon import program
 from tests.harness.programs.sshd import Sshd
 from tests.harness.programs.telnetd import Telnetd
@@ -75,12 +75,12 @@ class Server:
 
     def status(self):
         argv = [VTSPOLICY, "status", "--json", "--config", self.folder / "vtspolicy.yaml"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT, check=True)
         return json.loads(done.stdout)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        rest = self.process.communicate(timeout=PATIENCE)[1]
+        rest = self.process.communicate(timeout=TIMEOUT)[1]
         assert self.process.returncode == 0, rest
         return rest
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 COMMAND = [sys.executable, "-m", "vtspolicy", "digest"]
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def digest(*words, **more):
@@ -22,7 +22,7 @@ def digest(*words, **more):
         check=False,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         **more,
     )
 
@@ -71,7 +71,7 @@ def test_a_signal_ends_the_programs_whole_group(tmp_path, number):
     running = subprocess.Popen([*COMMAND, "--", "sh", "-c", script], stdout=subprocess.PIPE)
     pid = until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
     running.send_signal(number)
-    output, _ = running.communicate(timeout=PATIENCE)
+    output, _ = running.communicate(timeout=TIMEOUT)
     assert (running.returncode, output) == (128 + number, b"")
     until(lambda: ended(pid))
 
@@ -81,7 +81,7 @@ def test_half_of_the_data_has_no_digest_though_its_program_exits_with_0(tmp_path
     running = subprocess.Popen([*COMMAND, "--", "sh", "-c", script], stdout=subprocess.PIPE)
     until((tmp_path / "begun").exists)
     running.terminate()
-    output, _ = running.communicate(timeout=PATIENCE)
+    output, _ = running.communicate(timeout=TIMEOUT)
     assert (running.returncode, output) == (143, b"")
 
 
@@ -103,7 +103,7 @@ def ended(pid):
 
 
 def until(condition):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not (value := condition()):
         assert time.monotonic() < end
         time.sleep(0.02)

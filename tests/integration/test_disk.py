@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from vtspolicy.cli.disk import disk
 from vtspolicy.runner.disk import restore as restore_room
 from vtspolicy.runner.disk.files import claimed
-from vtspolicy.runner.disk.layout import Place, unfinished_restore
+from vtspolicy.runner.disk.layout import CopyFiles, unfinished_restore
 
 COMMAND = [sys.executable, "-c", "from vtspolicy.cli.disk import disk; disk()"]
 WRITTEN = 1_700_000_000_123_456_789  # when the tape was last written, nanoseconds
@@ -33,7 +33,7 @@ class Shop:
 
     @property
     def place(self):
-        return Place(store=self.store, tape=self.tape, handle="7-1")
+        return CopyFiles(store=self.store, tape=self.tape, handle="7-1")
 
     def __call__(self, verb, *more, path=None, handle="7-1"):
         words = [verb, str(path or self.tape), f"--store={self.store}", *more]

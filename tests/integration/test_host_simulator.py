@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.harness.host_kits import KIT
-from tests.harness.host_simulators import PASSWORD, PATIENCE, SIMULATE, Simulator, stdio
+from tests.harness.host_simulators import PASSWORD, SIMULATE, TIMEOUT, Simulator, stdio
 from tests.harness.programs.daemon import program
 from tests.harness.programs.sshd import Sshd
 from tests.harness.programs.telnetd import BREAK, TelnetClient, Telnetd
@@ -62,7 +62,7 @@ def real_ssh(folder, listener, *words, strict="accept-new"):
 
 def run(argv, text=""):
     return subprocess.run(
-        argv, input=text, capture_output=True, text=True, timeout=PATIENCE, check=False
+        argv, input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
 
 
@@ -87,7 +87,7 @@ class Talk:
 
     def end(self):
         """Close what it reads from, and return how it ended."""
-        self.process.communicate(timeout=PATIENCE)
+        self.process.communicate(timeout=TIMEOUT)
         return self.process.returncode
 
 
@@ -178,7 +178,7 @@ def test_the_log_is_there_in_the_next_run(simulator, keys):
     again.order("post second run")
     again.until("event")
     again.order("quit")
-    again.process.communicate(timeout=PATIENCE)
+    again.process.communicate(timeout=TIMEOUT)
     assert again.process.returncode == 0
     texts = [json.loads(line)["text"] for line in again.log.read_text().splitlines()]
     assert texts == ["first run", "second run"]
@@ -207,7 +207,7 @@ def test_telnet_over_tls_shows_its_certificate(keys):
         socket.create_connection(("127.0.0.1", simulator.listeners["telnets"]["port"])) as link,
         context.wrap_socket(link, server_hostname="nsk1") as safe,
     ):
-        safe.settimeout(PATIENCE)
+        safe.settimeout(TIMEOUT)
         shown = b""
         while not shown.endswith(b"Enter Choice> "):
             shown += safe.recv(4096)
@@ -304,5 +304,5 @@ def test_the_self_test_of_the_host_kit_passes_in_the_simulator():
         process.stdin.flush()
         lines = iter(process.stdout.readline, "")
         shown = next(line for line in lines if line.startswith(("VTSTEST passed", "VTSTEST FAIL")))
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=TIMEOUT)
     assert shown == "VTSTEST passed\n"

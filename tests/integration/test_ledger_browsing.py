@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import Deferred
 
-from tests.harness.ledger_files import PATIENCE, Pump
+from tests.harness.ledger_files import TIMEOUT, Pump
 from vtspolicy.ledger import LedgerError, QuestionTooLong, RequestRecords
 from vtspolicy.ledger.sqlite import SqliteLedger
 from vtspolicy.ledger.sqlite import ledger as served
@@ -41,7 +41,7 @@ def endless(tx):
 
 def test_what_is_asked_by_others_does_not_hold_up_what_the_engine_asks(pump, opening):
     ledger, go_on = opening(), threading.Event()
-    asked = ledger.browse(lambda _tx: go_on.wait(PATIENCE))
+    asked = ledger.browse(lambda _tx: go_on.wait(TIMEOUT))
     try:
         pump.ask(ledger.write(RequestRecords.record, an_intake(1)))
         assert len(pump.ask(ledger.read(RequestRecords.find))) == 1
@@ -55,7 +55,7 @@ def test_what_is_asked_by_others_does_not_hold_up_what_the_engine_asks(pump, ope
 def test_a_question_that_takes_too_long_is_given_up_and_the_next_one_is_answered(
     pump, opening, monkeypatch
 ):
-    monkeypatch.setattr(served, "PATIENCE", 0.05)
+    monkeypatch.setattr(served, "TIMEOUT", 0.05)
     ledger = opening()
     with pytest.raises(QuestionTooLong, match=r"searched for 0\.05 s"):
         pump.ask(ledger.browse(endless))
@@ -63,7 +63,7 @@ def test_a_question_that_takes_too_long_is_given_up_and_the_next_one_is_answered
 
 
 def test_a_question_under_way_does_not_hold_up_the_end(pump, opening, monkeypatch):
-    monkeypatch.setattr(served, "PATIENCE", 10 * PATIENCE)
+    monkeypatch.setattr(served, "TIMEOUT", 10 * TIMEOUT)
     ledger, begun = opening(), threading.Event()
 
     def look(tx):
@@ -71,7 +71,7 @@ def test_a_question_under_way_does_not_hold_up_the_end(pump, opening, monkeypatc
         return endless(tx)
 
     asked = [ledger.browse(look), ledger.browse(look)]
-    assert begun.wait(PATIENCE)
+    assert begun.wait(TIMEOUT)
     pump.ask(Deferred.fromCoroutine(ledger.close()))
     for each in asked:
         with pytest.raises(LedgerError):

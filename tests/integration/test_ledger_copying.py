@@ -12,7 +12,7 @@ from vtspolicy.ledger.sqlite import copies
 from vtspolicy.ledger.sqlite.copies import ABANDONED, copy
 from vtspolicy.ledger.sqlite.database_file import make
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def whole(path):
 
 
 def test_two_that_are_made_at_once_are_both_made(source, target, monkeypatch):
-    appear, together, failed = copies.appear, threading.Barrier(2, timeout=PATIENCE), []
+    appear, together, failed = copies.appear, threading.Barrier(2, timeout=TIMEOUT), []
 
     def wait_for_the_other(part, place):
         together.wait()

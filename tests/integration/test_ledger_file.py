@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import Deferred
 
-from tests.harness.ledger_files import PATIENCE, Pump
+from tests.harness.ledger_files import TIMEOUT, Pump
 from vtspolicy.jobs import JobState
 from vtspolicy.ledger import (
     LedgerDamaged,
@@ -81,7 +81,7 @@ def writer(path):
     for process in started:
         if process.poll() is None:
             process.kill()
-            process.communicate(timeout=PATIENCE)
+            process.communicate(timeout=TIMEOUT)
 
 
 def confirmed(lines):
@@ -123,7 +123,7 @@ def test_a_kill_at_any_instant_loses_nothing_that_was_confirmed(path, pump, open
         process = writer(round_number * 100_000)
         lines = [process.stdout.readline() for _ in range(chance.randint(2, 400))]
         process.kill()
-        rest, _ = process.communicate(timeout=PATIENCE)
+        rest, _ = process.communicate(timeout=TIMEOUT)
         promised |= confirmed([*lines, *rest.splitlines(keepends=True)])
     assert len(promised) > 10
 
@@ -157,7 +157,7 @@ def test_a_disk_that_can_not_grow_is_waited_for_and_nothing_is_lost(path, pump, 
     assert before > 0
     process.stdin.write("the disk grew\n")
     process.stdin.flush()
-    rest, _ = process.communicate(timeout=PATIENCE)
+    rest, _ = process.communicate(timeout=TIMEOUT)
     assert "over None\n" in rest
     assert rest.endswith("end\n")
     assert process.returncode == 0
@@ -307,13 +307,13 @@ def test_what_arrives_during_a_flush_goes_into_the_next_group(path, pump, openin
     def hold(statement):
         if statement == "COMMIT":
             flushing.set()
-            held.wait(PATIENCE)
+            held.wait(TIMEOUT)
         run(statement)
 
     ledger._writer._tx.sql.run = hold
     first = ledger.write(RequestRecords.record, an_intake(1))
     pump.turn()
-    assert flushing.wait(PATIENCE)
+    assert flushing.wait(TIMEOUT)
     second = ledger.write(RequestRecords.record, an_intake(2))
     assert (first.called, second.called) == (False, False), "nothing is told before it is flushed"
     held.set()
@@ -393,7 +393,7 @@ def test_the_lock_dies_with_the_server(path, opening, writer):
     with pytest.raises(LedgerInUse, match=f"process {process.pid}"):
         opening(path)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=PATIENCE)
+    process.communicate(timeout=TIMEOUT)
     opening(path)
 
 

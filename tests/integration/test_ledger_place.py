@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import Deferred
 
-from tests.harness.ledger_files import PATIENCE, Pump
+from tests.harness.ledger_files import TIMEOUT, Pump
 from vtspolicy.ledger import (
     LedgerDamaged,
     LedgerError,
@@ -254,7 +254,7 @@ def test_a_first_start_that_is_killed_at_any_line_is_followed_by_a_good_one(tmp_
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=10 * PATIENCE,
+        timeout=10 * TIMEOUT,
         check=False,
     )
     assert told.returncode == 0, told.stderr
@@ -270,7 +270,7 @@ def test_a_first_start_on_a_full_disk_leaves_nothing_and_the_next_one_is_good(pa
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
     assert "cannot be opened" in told.stderr

@@ -19,7 +19,7 @@ from tests.harness.station import Station
 pytestmark = pytest.mark.programs
 
 PROMETHEUS = Path(__file__).parents[2] / "deploy" / "prometheus"
-PATIENCE = 120  # seconds
+TIMEOUT = 120  # seconds
 
 
 def promtool(*words):
@@ -67,7 +67,7 @@ class Prometheus:
 
     def until(self, path, true):
         """Return the answer once it satisfies `true`."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         answer = None
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text()
@@ -83,7 +83,7 @@ class Prometheus:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from vtspolicy.cli.why import why
 from vtspolicy.jobs import JobState, RequestState
 from vtspolicy.ledger import JobRecords
 from vtspolicy.ledger.notices import Pending
-from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Why
+from vtspolicy.queue.protocol import ApplicationUse, LockUse, Snapshot, SnapshotJob, Why
 from vtspolicy.readable import duration
 from vtspolicy.records import plain
 from vtspolicy.rules.decision import PlannedJob
@@ -367,10 +367,10 @@ def test_why_as_json_holds_the_trace_as_the_ledger_has_it(site):
 
 
 def full_status():
-    running = Place(
+    running = SnapshotJob(
         job=23, application="DSK", lock="/VAULT01/PAYROLL", since=NOW - 250, due=0, why=None
     )
-    waiting = Place(
+    waiting = SnapshotJob(
         job=24, application="DSK", lock="/VAULT01/PAYROLL", since=NOW - 35, due=0, why=Why.LOCK
     )
     return Status(

@@ -6,7 +6,7 @@ from vtspolicy.config.dial import DialLoader
 from vtspolicy.config.dial_keys import DIAL
 from vtspolicy.config.positions import read_text
 from vtspolicy.config.reading import Findings, items, section_of
-from vtspolicy.links.login import DIALOGUES, PATIENCE, REFUSED
+from vtspolicy.links.login import DIALOGUES, REFUSED, TIMEOUT
 
 
 class Site:
@@ -108,7 +108,7 @@ def test_a_site_writes_its_own_dialogue(site):
         " {expect: '[0-9]+> ', optional: false}]}"
     )
     name, password, end = dial.login.steps
-    assert (name.send, name.within) == ("{user}", PATIENCE)
+    assert (name.send, name.within) == ("{user}", TIMEOUT)
     assert (password.send, password.within) == ("{password}", 9.0)
     assert end.send is None
     assert dial.login.refused == "NO ENTRY"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vtspolicy.runner.disk.failure import BadHandleError, DiskError, shown
 from vtspolicy.runner.disk.layout import (
-    Place,
+    CopyFiles,
     checked_handle,
     handles_among,
     tape_path,
@@ -16,7 +16,7 @@ from vtspolicy.runner.disk.layout import (
 )
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-PLACE = Place(store=Path("/store"), tape=Path("/VAULT01/PAY/A00017"), handle="42-1")
+PLACE = CopyFiles(store=Path("/store"), tape=Path("/VAULT01/PAY/A00017"), handle="42-1")
 
 
 @pytest.mark.parametrize("handle", ["42-1", "a", "A_b.c-9", "x" * 128])

@@ -19,7 +19,7 @@ from vtspolicy.visible import visible
 LOOK = 1.0
 """Seconds between looks at a server that is draining."""
 
-PATIENCE = 300.0
+TIMEOUT = 300.0
 """Seconds that a reload may take: it runs the rule tests."""
 
 LARGE = 20
@@ -198,7 +198,7 @@ def _wait(client: Client, answer: Mapping[str, Any], timeout: float | None) -> i
 @reason_option
 def reload(*, config: Path, as_json: bool, reason: str | None) -> None:
     """Take new rules whole, if they and their tests are right; else keep the old ones (exit 2)."""
-    client = _client(config, PATIENCE)
+    client = _client(config, TIMEOUT)
     answer = told(lambda: _renewed(client, reason))
     if as_json:
         print_json(dict(answer))

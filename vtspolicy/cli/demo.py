@@ -51,7 +51,7 @@ EXPECTED = {
 EXPECTED_ONCE = (Word.REJECTED, Word.DUPLICATE, Word.DENIED)
 """Answers of which the night brings one each: a typing error, a repeated event, a deletion."""
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds after which the demo gives up waiting for an answer, or for the end of its server."""
 
 CONFIGURATION = """\
@@ -123,7 +123,7 @@ class Host:
         return accepted - {n.fields["req"] for n in self.notices if n.word.is_final}
 
     def _wait(self, done: Callable[[], bool], what: str) -> None:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while not done():
             left = until - time.monotonic()
             if left <= 0:
@@ -240,7 +240,7 @@ def _server(root: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield server
         server.send_signal(signal.SIGTERM)
-        server.wait(PATIENCE)
+        server.wait(TIMEOUT)
     except BaseException:
         click.echo(log.read_text("utf-8", "replace"), err=True)
         raise
@@ -252,7 +252,7 @@ def _server(root: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def _connected(port: int, server: subprocess.Popen[bytes]) -> Iterator[socket.socket]:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while True:
         try:
             link = socket.create_connection(("127.0.0.1", port), 5)

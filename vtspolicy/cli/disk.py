@@ -25,7 +25,7 @@ from vtspolicy.runner.disk.failure import (
     explained,
     shown,
 )
-from vtspolicy.runner.disk.layout import Place, checked_handle, tape_path
+from vtspolicy.runner.disk.layout import CopyFiles, checked_handle, tape_path
 from vtspolicy.runner.disk.progress import ProgressLines
 from vtspolicy.runner.disk.restore import restore as restore_tape
 
@@ -89,10 +89,10 @@ def disk() -> None:
 @_json
 def archive(*, path: Path, store: Path, handle: str, next_free: bool, as_json: bool) -> None:
     """Copy the tape at PATH into the store."""
-    place = Place(store=store, tape=path, handle=handle)
+    files = CopyFiles(store=store, tape=path, handle=handle)
     started = time.monotonic()
     with _work(f"cannot archive {shown(path)}", store) as progress:
-        copy, made = archive_tape(place, progress, lambda: datetime.now(UTC), next_free=next_free)
+        copy, made = archive_tape(files, progress, lambda: datetime.now(UTC), next_free=next_free)
     seconds = time.monotonic() - started
     words = "archived" if made else "already archived"
     _tell(
@@ -185,7 +185,7 @@ def query(*, path: Path, store: Path, handle: str | None, check: bool, as_json: 
 def delete(*, path: Path, store: Path, handle: str, as_json: bool) -> None:
     """Delete one copy of the tape at PATH from the store; the tape itself is not touched."""
     with _work(f"cannot delete a copy of {shown(path)}", store):
-        stood = delete_copy(Place(store=store, tape=path, handle=handle))
+        stood = delete_copy(CopyFiles(store=store, tape=path, handle=handle))
     if as_json:
         found = {"operation": "delete", "handle": handle, "path": str(path), "already": not stood}
         click.echo(json.dumps(found))
@@ -206,7 +206,7 @@ def _tell(copy: Copy, as_json: bool, words: str, **more: object) -> None:
             "stored": record.stored,
             "mtime_ns": record.mtime_ns,
             "created": record.created,
-            "data": str(copy.place.data),
+            "data": str(copy.files.data),
         }
         click.echo(json.dumps(fields | more))
         return

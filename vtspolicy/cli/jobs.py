@@ -49,7 +49,7 @@ LINES = 20
 ASKED = 500
 """Live jobs about which a server is asked at once."""
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds that its answer may take; the list does not need it."""
 
 RUNNING = (JobState.RUNNING, JobState.STOPPING)
@@ -99,7 +99,7 @@ def live_of(configuration: Configuration, jobs: Sequence[Job]) -> Mapping[int, L
     numbers = [job.id for job in jobs if job.state.is_live][:ASKED]
     if not numbers:
         return {}
-    client = Client(spool=configuration.spool, timeout=PATIENCE)
+    client = Client(spool=configuration.spool, timeout=TIMEOUT)
     try:
         told = client.get("live", jobs=",".join(map(str, numbers)))["live"]
         return {int(number): typed(each, Live) for number, each in told.items()}

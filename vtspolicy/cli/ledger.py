@@ -11,7 +11,7 @@ from vtspolicy.config.model import Configuration
 from vtspolicy.exit_codes import Exit
 from vtspolicy.visible import visible
 
-PATIENCE = 3600.0
+TIMEOUT = 3600.0
 """Seconds that the copy of a large ledger may take."""
 
 
@@ -29,7 +29,7 @@ def backup_ledger(*, config: Path, as_json: bool, file: Path) -> None:
     target = file.absolute()  # the server has another working directory
     if not target.parent.is_dir():
         give_up(f"{target.parent} is not a directory", Exit.USAGE)
-    client = Client(spool=configuration.spool, timeout=PATIENCE)
+    client = Client(spool=configuration.spool, timeout=TIMEOUT)
     try:
         answer = dict(client.post("backup", path=str(target)))
     except Refusal as error:

@@ -15,7 +15,7 @@ from vtspolicy.exit_codes import Exit
 from vtspolicy.jobs import Job
 from vtspolicy.ledger.notices import Pending
 from vtspolicy.ledger.transaction import Counts
-from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place
+from vtspolicy.queue.protocol import ApplicationUse, LockUse, SnapshotJob
 from vtspolicy.readable import duration, size
 from vtspolicy.records import job_row, plain, typed
 from vtspolicy.status import ClockStatus, HostStatus, LinkStatus, RefusedReload, Status
@@ -238,7 +238,7 @@ def _locks(locks: Sequence[LockUse], at: float) -> str:
     )
 
 
-def _places(places: Sequence[Place], at: float) -> str:
+def _places(places: Sequence[SnapshotJob], at: float) -> str:
     """Return jobs with how long they have run or waited: `23 for 4m10s, 24 for 35s`."""
     return ", ".join(f"{place.job} for {duration(at - place.since)}" for place in places)
 

@@ -4,7 +4,7 @@ from vtspolicy.config import reading
 from vtspolicy.config.positions import Node, Scalar
 from vtspolicy.config.reading import REQUIRED, Findings, Key, Section, keys_of
 from vtspolicy.links.distributor import OVERLAP, TEMPLATE
-from vtspolicy.links.login import DIALOGUES, PATIENCE, REFUSED
+from vtspolicy.links.login import DIALOGUES, REFUSED, TIMEOUT
 from vtspolicy.links.tacl_text import ROUTINE
 
 STEP = keys_of(
@@ -25,7 +25,7 @@ STEP = keys_of(
         name="within",
         read=reading.duration_within("100ms", "10m"),
         type="a duration of 100ms to 10m",
-        default=PATIENCE,
+        default=TIMEOUT,
         default_text="5s",
         help="in which time it has to come",
     ),

@@ -18,7 +18,7 @@ TAIL = 4096
 SHOWN = 200
 """Characters of it that an error shows."""
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds in which an answer of the host is expected (the original's own default)."""
 
 HIDDEN = "***"
@@ -34,7 +34,7 @@ class Step:
 
     expect: str  # a regular expression on the end of what is shown since the last answer
     send: str | None = None  # with {user} and {password}; None: the host has let us in
-    within: float = PATIENCE  # seconds until it has to come
+    within: float = TIMEOUT  # seconds until it has to come
     optional: bool = False  # whether the host may leave it out
 
     @property

@@ -7,9 +7,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from vtspolicy.queue.locks import Claim, LockTree
-from vtspolicy.queue.picture import picture, standings
 from vtspolicy.queue.protocol import DEFAULT_SEATS, FIRST, Entry, Snapshot, Standing
 from vtspolicy.queue.seats import Job, Seats, State
+from vtspolicy.queue.snapshots import make_snapshot, standings
 
 STARTS = 32
 """How many jobs are started in one turn of the reactor."""
@@ -322,7 +322,7 @@ class EmbeddedQueue:
 
     def snapshot(self, first: int = FIRST) -> Snapshot:
         """Who holds and who waits."""
-        return picture(
+        return make_snapshot(
             self._seats.values(),
             self._jobs.values(),
             at=self._clock.seconds(),

@@ -55,7 +55,7 @@ class Why(StrEnum):
 
 
 @frozen(kw_only=True)
-class Place:
+class SnapshotJob:
     """A job in a snapshot."""
 
     job: int
@@ -85,8 +85,8 @@ class ApplicationUse:
     seats: int  # how many there are
     running: int  # how many are taken, which is more than there are after a number was lowered
     waiting: int  # how many jobs want one, also those that wait for something else too
-    holders: tuple[Place, ...]  # the first of those that run
-    waiters: tuple[Place, ...]  # the first of those that only want a seat, the next one first
+    holders: tuple[SnapshotJob, ...]  # the first of those that run
+    waiters: tuple[SnapshotJob, ...]  # the first of those that only want a seat, the next one first
 
 
 @frozen(kw_only=True)
@@ -94,9 +94,9 @@ class LockUse:
     """One lock in a snapshot."""
 
     lock: str
-    holders: tuple[Place, ...]  # who holds it: none, one, or more after an operator's release
+    holders: tuple[SnapshotJob, ...]  # who holds it: none, one, or more after an operator's release
     waiting: int  # how many jobs want this very lock
-    waiters: tuple[Place, ...]  # the first of them, in their order
+    waiters: tuple[SnapshotJob, ...]  # the first of them, in their order
 
 
 @frozen(kw_only=True)

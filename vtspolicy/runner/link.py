@@ -24,7 +24,7 @@ from vtspolicy.runner.protocol import KeeperError
 PROGRAM = Path(keeper.__file__)
 LOG = "keeper.log"
 LOG_SIZE = 1 << 20  # bytes; a log that has grown above that is begun again
-PATIENCE = 10.0  # seconds for a keeper to start, or to greet
+TIMEOUT = 10.0  # seconds for a keeper to start, or to greet
 DECODER = json.JSONDecoder()
 DELAYS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts; the last one repeats
 
@@ -93,7 +93,7 @@ class KeeperLink:
 
     async def open(self) -> None:
         """Connect, starting a keeper if there is none. Raises KeeperError."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         for attempt in range(sys.maxsize):
             try:
                 lines, greeting = await self._connect()
@@ -144,7 +144,7 @@ class KeeperLink:
         if greeting is None:  # it came already
             raise KeeperError("the keeper said something before its greeting")
         try:
-            return lines, await greeting.addTimeout(PATIENCE, self._reactor)
+            return lines, await greeting.addTimeout(TIMEOUT, self._reactor)
         except CancelledError:  # we are closed: the keeper must not stay for us
             lines.hang_up()
             raise
@@ -196,7 +196,7 @@ class KeeperLink:
         is ended, and counts as started: whether it answers is seen next.
         """
         pid = self._spawn_keeper(log)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         code = None
         try:
             while (code := _exit_code(pid)) is None and time.monotonic() < until:

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from vtspolicy.notices import ReceivedNotice, Word, read_line
 from vtspolicy.testing.display import display
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds that a notice may take."""
 
 
@@ -152,7 +152,7 @@ class FakeHost(Protocol):
     # What the host hears.
 
     def wait_for(
-        self, word: Word | str, *, timeout: float = PATIENCE, **fields: str | int
+        self, word: Word | str, *, timeout: float = TIMEOUT, **fields: str | int
     ) -> Deferred[ReceivedNotice]:
         """Return the first notice, from the beginning, with this word and these fields.
 

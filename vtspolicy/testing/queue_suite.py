@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from vtspolicy.queue.protocol import AGEING, DEFAULT_SEATS, Entry, Place, Queue, Why
+from vtspolicy.queue.protocol import AGEING, DEFAULT_SEATS, Entry, Queue, SnapshotJob, Why
 from vtspolicy.testing.clock import TestClock
 
 EVERYTHING = 10_000
@@ -721,7 +721,7 @@ class QueueSuite:
         snapshot = rig.queue.snapshot()
         assert (snapshot.at, snapshot.running, snapshot.waiting) == (begin + 5, 1, 3)
         (use,) = snapshot.applications
-        holder = Place(job=1, application="A", lock="/V/P", since=begin, due=0.0, why=None)
+        holder = SnapshotJob(job=1, application="A", lock="/V/P", since=begin, due=0.0, why=None)
         assert use.holders == (holder,)
         assert [(place.job, place.why) for place in use.waiters] == [(4, Why.SEAT)]
         shown = {

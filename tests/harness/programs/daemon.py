@@ -10,7 +10,7 @@ from pathlib import Path
 
 # Debian keeps daemons where an ordinary user's PATH does not look.
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-PATIENCE = 120  # seconds for a daemon to answer or to end
+TIMEOUT = 120  # seconds for a daemon to answer or to end
 
 
 def program(name):
@@ -43,7 +43,7 @@ class Daemon:
                 env={"PATH": PATH, "LC_ALL": "C", "HOME": os.environ.get("HOME", "/"), **self.env},
                 start_new_session=True,
             )
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not self._answers():
             try:
                 code = self.process.wait(timeout=0.05)
@@ -58,7 +58,7 @@ class Daemon:
             return
         self.process.terminate()
         try:
-            self.process.wait(timeout=PATIENCE)
+            self.process.wait(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -9,7 +9,7 @@ from vtspolicy.rules.expand import ExpansionError, expand
 from vtspolicy.rules.outputs import with_cause
 from vtspolicy.runner.protocol import End, Run
 
-PATIENCE = 300.0
+TIMEOUT = 300.0
 """Seconds that a ready program may take."""
 
 
@@ -37,7 +37,7 @@ async def make_ready(
         env=programs.environment(job),
         job=job.id,
         attempt=job.attempt,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     there = programs.runner.folder(key).exists()
     ended = await programs.run(run, adopt=there, stoppable=False)

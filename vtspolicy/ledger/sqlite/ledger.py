@@ -25,7 +25,7 @@ T = TypeVar("T")
 BROWSED = 1000
 """KiB of the file that are kept in memory for who browses."""
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds that a question of who browses may take: a few million rows looked through."""
 
 _log = Logger()
@@ -81,7 +81,7 @@ class SqliteLedger:
             raise
         self._reader = Reader(self.path, self._reactor, "ledger-reader")
         self._browser = Reader(
-            self.path, self._reactor, "ledger-browser", cache=BROWSED, longest=PATIENCE
+            self.path, self._reactor, "ledger-browser", cache=BROWSED, longest=TIMEOUT
         )
 
     async def _open_writer(self) -> GroupCommit:
@@ -144,7 +144,7 @@ class SqliteLedger:
     def browse(
         self, operation: Callable[Concatenate[Scope, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Run an operation as `read` does, beside all others; QuestionTooLong after PATIENCE."""
+        """Run an operation as `read` does, beside all others; QuestionTooLong after TIMEOUT."""
         return _ask(self._browser, lambda tx: tx.ask(operation, *args, **kwargs))
 
     def backup(self, path: Path) -> Deferred[None]:

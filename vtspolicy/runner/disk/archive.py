@@ -26,7 +26,7 @@ from vtspolicy.runner.disk.files import (
     unchanged,
     writer_to,
 )
-from vtspolicy.runner.disk.layout import HANDLES, TAPES, Place, checked_handle
+from vtspolicy.runner.disk.layout import HANDLES, TAPES, CopyFiles, checked_handle
 from vtspolicy.runner.disk.manifest import Manifest
 from vtspolicy.runner.disk.pump import pump
 
@@ -43,9 +43,9 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
 def archive(
-    place: Place, progress: Progress, now: Callable[[], datetime], *, next_free: bool = False
+    files: CopyFiles, progress: Progress, now: Callable[[], datetime], *, next_free: bool = False
 ) -> tuple[Copy, bool]:
-    """Copy the tape of `place` into the store; return the copy, and whether it was made just now.
+    """Copy the tape of `files` into the store; return the copy, and whether it was made just now.
 
     A copy under the same handle of the same tape with the same size, time and data is taken as this
     one. With `next_free`, a handle that names an earlier copy of other data of this tape is passed
@@ -54,15 +54,15 @@ def archive(
     Raises DiskError and leaves no copy when anything is in doubt: the tape is empty, not a plain
     file, changed while it was read, or the handle is taken. Raises OSError as the system gives it.
     """
-    with opened_tape(place.tape) as (descriptor, before):
+    with opened_tape(files.tape) as (descriptor, before):
         if before.st_size == 0:
             # A copy of an erased tape would be the newest, and be restored instead of the real one.
-            raise DiskError(f"{shown(place.tape)}: the tape is empty (erased); nothing to archive")
-        _make_store(place.store)
+            raise DiskError(f"{shown(files.tape)}: the tape is empty (erased); nothing to archive")
+        _make_store(files.store)
         for number in range(1, MOST_TRIED + 1):
-            one = place
+            one = files
             if number > 1:
-                one = evolve(place, handle=checked_handle(f"{place.handle}.{number}"))
+                one = evolve(files, handle=checked_handle(f"{files.handle}.{number}"))
             try:
                 return _archive(one, descriptor, before, progress, now)
             except HandleTakenError:
@@ -72,20 +72,20 @@ def archive(
 
 
 def _archive(
-    place: Place,
+    files: CopyFiles,
     descriptor: int,
     before: os.stat_result,
     progress: Progress,
     now: Callable[[], datetime],
 ) -> tuple[Copy, bool]:
-    with claimed(place.lock, f"another run is busy with handle {place.handle}"):
-        earlier = _earlier(place, descriptor, before, progress)
+    with claimed(files.lock, f"another run is busy with handle {files.handle}"):
+        earlier = _earlier(files, descriptor, before, progress)
         if earlier is not None:
             return earlier, False
         try:
-            return _write(place, descriptor, before, progress, now), True
+            return _write(files, descriptor, before, progress, now), True
         except BaseException:
-            _forget(place)
+            _forget(files)
             raise
 
 
@@ -107,60 +107,60 @@ def _make_store(store: Path) -> None:
 
 
 def _earlier(
-    place: Place, descriptor: int, tape: os.stat_result, progress: Progress
+    files: CopyFiles, descriptor: int, tape: os.stat_result, progress: Progress
 ) -> Copy | None:
     """Return the copy that this run would make, if it is there; clear what an interrupted run left.
 
     The data is compared, too: a host can write as many bytes and set the old time again. Raises
     DiskError when the handle names another copy.
     """
-    holder = copy_of_link(place.store, place.handle) or place
+    holder = copy_of_link(files.store, files.handle) or files
     if not os.path.lexists(holder.manifest):
         _forget(holder)
-        _forget(place)
+        _forget(files)
         return None
-    if holder != place:
-        raise DiskError(f"handle {place.handle} is taken: it names a copy of {shown(holder.tape)}")
-    copy = checked_copy(place)
+    if holder != files:
+        raise DiskError(f"handle {files.handle} is taken: it names a copy of {shown(holder.tape)}")
+    copy = checked_copy(files)
     same = (copy.manifest.size, copy.manifest.mtime_ns) == (tape.st_size, tape.st_mtime_ns)
     if not same or not has_content(copy, descriptor, tape.st_size, progress):
         raise HandleTakenError(
-            f"handle {place.handle} is taken: it names an earlier copy of this tape,"
+            f"handle {files.handle} is taken: it names an earlier copy of this tape,"
             f" made {copy.manifest.created}; the tape has changed since"
         )
     return copy
 
 
-def _forget(place: Place) -> None:
+def _forget(files: CopyFiles) -> None:
     """Remove every trace of a copy that did not become whole, the manifest first."""
     with suppress(NotADirectoryError):
-        remove(place.manifest, place.data, *place.unfinished)
-    remove(place.index)
+        remove(files.manifest, files.data, *files.unfinished)
+    remove(files.index)
 
 
 def _write(
-    place: Place,
+    files: CopyFiles,
     descriptor: int,
     before: os.stat_result,
     progress: Progress,
     now: Callable[[], datetime],
 ) -> Copy:
     created = now()
-    make_folders(place.folder)
-    place.index.symlink_to(place.index_target)
-    sync_folder(place.index.parent)
-    unfinished_data, unfinished_manifest = place.unfinished
+    make_folders(files.folder)
+    files.index.symlink_to(files.index_target)
+    sync_folder(files.index.parent)
+    unfinished_data, unfinished_manifest = files.unfinished
     sha256, stored = _compress(descriptor, before.st_size, unfinished_data, progress)
-    if not unchanged(before, checked_tape(place.tape)):
+    if not unchanged(before, checked_tape(files.tape)):
         raise DiskError(
-            f"{shown(place.tape)}: the tape was written or replaced while it was read;"
+            f"{shown(files.tape)}: the tape was written or replaced while it was read;"
             " no copy was kept"
         )
-    unfinished_data.rename(place.data)
-    sync_folder(place.folder)
+    unfinished_data.rename(files.data)
+    sync_folder(files.folder)
     manifest = Manifest(
-        handle=place.handle,
-        path=str(place.tape),
+        handle=files.handle,
+        path=str(files.tape),
         size=before.st_size,
         sha256=sha256,
         mtime_ns=before.st_mtime_ns,
@@ -178,9 +178,9 @@ def _write(
     finally:
         os.close(output)
     progress(before.st_size, before.st_size)  # the last moment at which a signal can stop this
-    unfinished_manifest.rename(place.manifest)
-    sync_folder(place.folder)
-    return Copy(place=place, manifest=manifest)
+    unfinished_manifest.rename(files.manifest)
+    sync_folder(files.folder)
+    return Copy(files=files, manifest=manifest)
 
 
 def _compress(descriptor: int, size: int, path: Path, progress: Progress) -> tuple[str, int]:

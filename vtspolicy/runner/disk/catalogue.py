@@ -14,7 +14,7 @@ from vtspolicy.runner.disk.layout import (
     HANDLES,
     MANIFEST,
     TAPES,
-    Place,
+    CopyFiles,
     handles_among,
     index_of,
     tape_folder,
@@ -29,7 +29,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class Copy:
     """A copy whose manifest is there and whose data has the length that the manifest gives."""
 
-    place: Place  # its files
+    files: CopyFiles  # its files
     manifest: Manifest  # its record
 
 
@@ -41,25 +41,25 @@ def find(store: Path, tape: Path, handle: str | None) -> Copy:
     """
     check_store(store)
     if handle is not None:
-        place = Place(store=store, tape=tape, handle=handle)
-        if not os.path.lexists(place.manifest):
-            raise NoCopyError(_absence(place))
-        return checked_copy(place)
+        files = CopyFiles(store=store, tape=tape, handle=handle)
+        if not os.path.lexists(files.manifest):
+            raise NoCopyError(_absence(files))
+        return checked_copy(files)
     try:
         names = [each.name for each in tape_folder(store, tape).iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         names = []
-    places = [Place(store=store, tape=tape, handle=each) for each in handles_among(names)]
+    places = [CopyFiles(store=store, tape=tape, handle=each) for each in handles_among(names)]
     if not places:
         raise NoCopyError(f"{shown(tape)}: no copy in {shown(store)}")
-    manifests = [(_read_manifest(place), place) for place in places]
-    newest, place = max(manifests, key=lambda each: (each[0].created, each[0].handle))
-    return _with_data(place, newest)
+    manifests = [(_read_manifest(files), files) for files in places]
+    newest, files = max(manifests, key=lambda each: (each[0].created, each[0].handle))
+    return _with_data(files, newest)
 
 
-def checked_copy(place: Place) -> Copy:
-    """Return the copy at `place`, whose manifest is known to be there. Raises DamagedError."""
-    return _with_data(place, _read_manifest(place))
+def checked_copy(files: CopyFiles) -> Copy:
+    """Return the copy at `files`, whose manifest is known to be there. Raises DamagedError."""
+    return _with_data(files, _read_manifest(files))
 
 
 def check_store(store: Path) -> None:
@@ -68,8 +68,8 @@ def check_store(store: Path) -> None:
         raise DiskError(f"{shown(store)}: not a store, or its disk is not mounted")
 
 
-def copy_of_link(store: Path, handle: str) -> Place | None:
-    """Return the place that the handle's link leads to, whole or not; None without a link.
+def copy_of_link(store: Path, handle: str) -> CopyFiles | None:
+    """Return the files that the handle's link leads to, whole or not; None without a link.
 
     Raises DamagedError when the link leads out of the store's tapes.
     """
@@ -88,7 +88,7 @@ def copy_of_link(store: Path, handle: str) -> Place | None:
         or target.name != handle + MANIFEST
     ):
         raise DamagedError(f"{shown(link)}: does not lead to a copy of handle {handle}")
-    return Place(store=store, tape=Path("/") / folder.relative_to(top), handle=handle)
+    return CopyFiles(store=store, tape=Path("/") / folder.relative_to(top), handle=handle)
 
 
 def tape_state(copy: Copy) -> str:
@@ -98,7 +98,7 @@ def tape_state(copy: Copy) -> str:
     does not change it.
     """
     try:
-        tape = copy.place.tape.lstat()
+        tape = copy.files.tape.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return "absent"
     if tape.st_size == 0:
@@ -130,7 +130,7 @@ def decompress(copy: Copy, sinks: list[Sink], progress: Callable[[int, int], Non
     Raises DamagedError unless they are those of the manifest.
     """
     manifest = copy.manifest
-    name = shown(copy.place.data)
+    name = shown(copy.files.data)
     digest = hashlib.sha256()
 
     def report(done: int) -> None:
@@ -138,7 +138,7 @@ def decompress(copy: Copy, sinks: list[Sink], progress: Callable[[int, int], Non
             raise DamagedError(f"{name}: holds more than the {manifest.size} bytes of the tape")
         progress(done, manifest.size)
 
-    descriptor = os.open(copy.place.data, _READ)
+    descriptor = os.open(copy.files.data, _READ)
     try:
         with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as source:
             reader = zstandard.ZstdDecompressor().stream_reader(source, read_size=1 << 20)
@@ -157,47 +157,47 @@ def decompress(copy: Copy, sinks: list[Sink], progress: Callable[[int, int], Non
     return digest.hexdigest()
 
 
-def delete(place: Place) -> bool:
+def delete(files: CopyFiles) -> bool:
     """Delete one copy, the manifest first; return whether there was a whole one.
 
     What an interrupted run left under this handle goes too. Raises DiskError when the handle names
     a copy of another tape.
     """
-    check_store(place.store)
-    with claimed(place.lock, f"another run is busy with handle {place.handle}"):
-        holder = copy_of_link(place.store, place.handle)
-        if holder is not None and holder != place:
+    check_store(files.store)
+    with claimed(files.lock, f"another run is busy with handle {files.handle}"):
+        holder = copy_of_link(files.store, files.handle)
+        if holder is not None and holder != files:
             raise DiskError(
-                f"handle {place.handle} names a copy of {shown(holder.tape)},"
-                f" not of {shown(place.tape)}; nothing was deleted"
+                f"handle {files.handle} names a copy of {shown(holder.tape)},"
+                f" not of {shown(files.tape)}; nothing was deleted"
             )
-        stood = os.path.lexists(place.manifest)
-        if place.folder.is_dir():
-            remove(place.manifest)
-            sync_folder(place.folder)
-            remove(place.data, *place.unfinished)
-            sync_folder(place.folder)
-        remove(place.index)
-        sync_folder(place.index.parent)
+        stood = os.path.lexists(files.manifest)
+        if files.folder.is_dir():
+            remove(files.manifest)
+            sync_folder(files.folder)
+            remove(files.data, *files.unfinished)
+            sync_folder(files.folder)
+        remove(files.index)
+        sync_folder(files.index.parent)
         return stood
 
 
-def _absence(place: Place) -> str:
-    holder = copy_of_link(place.store, place.handle)
-    if holder is not None and holder != place and os.path.lexists(holder.manifest):
+def _absence(files: CopyFiles) -> str:
+    holder = copy_of_link(files.store, files.handle)
+    if holder is not None and holder != files and os.path.lexists(holder.manifest):
         return (
-            f"handle {place.handle} names a copy of {shown(holder.tape)},"
-            f" not of {shown(place.tape)}"
+            f"handle {files.handle} names a copy of {shown(holder.tape)},"
+            f" not of {shown(files.tape)}"
         )
-    return f"{shown(place.tape)}: no copy with handle {place.handle} in {shown(place.store)}"
+    return f"{shown(files.tape)}: no copy with handle {files.handle} in {shown(files.store)}"
 
 
-def _read_manifest(place: Place) -> Manifest:
-    name = shown(place.manifest)
+def _read_manifest(files: CopyFiles) -> Manifest:
+    name = shown(files.manifest)
     try:
-        descriptor = os.open(place.manifest, _READ)
+        descriptor = os.open(files.manifest, _READ)
     except FileNotFoundError:
-        raise NoCopyError(_absence(place)) from None  # deleted since it was seen
+        raise NoCopyError(_absence(files)) from None  # deleted since it was seen
     except OSError as error:
         raise DiskError(f"{name}: cannot be read ({error.strerror})") from None
     try:
@@ -207,7 +207,7 @@ def _read_manifest(place: Place) -> Manifest:
     if len(text) > SIZE_LIMIT:
         raise DamagedError(f"{name}: too long for a manifest")
     manifest = from_json(text, name)
-    if (manifest.path, manifest.handle) != (str(place.tape), place.handle):
+    if (manifest.path, manifest.handle) != (str(files.tape), files.handle):
         raise DamagedError(
             f"{name}: describes handle {manifest.handle!r} of {shown(manifest.path)},"
             " which does not belong here"
@@ -215,15 +215,15 @@ def _read_manifest(place: Place) -> Manifest:
     return manifest
 
 
-def _with_data(place: Place, manifest: Manifest) -> Copy:
+def _with_data(files: CopyFiles, manifest: Manifest) -> Copy:
     try:
-        stored = place.data.lstat().st_size
+        stored = files.data.lstat().st_size
     except FileNotFoundError:
         raise DamagedError(
-            f"{shown(place.data)}: missing, although its manifest is there"
+            f"{shown(files.data)}: missing, although its manifest is there"
         ) from None
     if stored != manifest.stored:
         raise DamagedError(
-            f"{shown(place.data)}: has {stored} bytes, the manifest says {manifest.stored}"
+            f"{shown(files.data)}: has {stored} bytes, the manifest says {manifest.stored}"
         )
-    return Copy(place=place, manifest=manifest)
+    return Copy(files=files, manifest=manifest)

@@ -19,7 +19,7 @@ _HANDLE = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 
 @frozen(kw_only=True)
-class Place:
+class CopyFiles:
     """The files of one copy: where they are, or would be."""
 
     store: Path  # absolute path of the store

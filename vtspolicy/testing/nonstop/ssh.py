@@ -42,7 +42,7 @@ from vtspolicy.testing.nonstop.system import System
 TERMINAL = b"tn6530"
 """How the types of terminals begin that get TACL from a shell request (documented)."""
 
-PATIENCE = 120
+TIMEOUT = 120
 """Seconds in which somebody has to authenticate (ours)."""
 
 NOT_SIMULATED = b"This is a simulated host without OSS: ask for the subsystem tacl.\r\n"
@@ -276,7 +276,7 @@ class _Realm:
 class _Authentication(SSHUserAuthServer):
     """Authenticates by the clock that the host was given, as all of it does."""
 
-    loginTimeout = PATIENCE  # noqa: N815 - its name in Conch
+    loginTimeout = TIMEOUT  # noqa: N815 - its name in Conch
     transport: Any  # whose factory is an SshFactory
 
     def serviceStarted(self) -> None:

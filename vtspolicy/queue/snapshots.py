@@ -1,4 +1,4 @@
-"""Pictures: what an operator sees of the embedded queue, without looking at all that waits."""
+"""Snapshots: what an operator sees of the embedded queue, without looking at all that waits."""
 
 from collections.abc import Callable, Collection
 from heapq import heappop, heappush
@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from vtspolicy.queue.locks import Claim, Line, Lock, barrier
-from vtspolicy.queue.protocol import ApplicationUse, LockUse, Place, Snapshot, Standing, Why
+from vtspolicy.queue.protocol import ApplicationUse, LockUse, Snapshot, SnapshotJob, Standing, Why
 from vtspolicy.queue.seats import Job, Seats, State
 
 NEAR = 1000
@@ -19,7 +19,7 @@ LOOKS = 2000
 T = TypeVar("T")
 
 
-def picture(
+def make_snapshot(
     seats: Collection[Seats], jobs: Collection[Job], *, at: float, draining: bool, first: int
 ) -> Snapshot:
     """Return who holds and who waits, with the `first` places of each list.
@@ -122,8 +122,8 @@ def _stands(claim: Claim) -> bool:
     return bool(claim.stand)
 
 
-def _place(job: Job, at: float) -> Place:
-    return Place(
+def _place(job: Job, at: float) -> SnapshotJob:
+    return SnapshotJob(
         job=job.number,
         application=job.seats.name,
         lock=job.lock.text if job.lock is not None else None,

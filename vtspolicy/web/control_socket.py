@@ -24,7 +24,7 @@ class SocketInUseError(OSError):
 
 
 @define(kw_only=True)
-class ControlDoor:
+class ControlSocket:
     """One listening control socket."""
 
     reactor: Any  # a whole reactor
@@ -42,7 +42,7 @@ class ControlDoor:
         spool: Path,
         site: Site,
         group: str | None = None,
-    ) -> "ControlDoor":
+    ) -> "ControlSocket":
         """Listen; a socket that a dead server left is replaced.
 
         Raises OSError, or CannotListenError, when that cannot be done. No connection is possible
@@ -82,7 +82,7 @@ class ControlDoor:
             pass
         return False
 
-    def renew(self) -> "ControlDoor":
+    def renew(self) -> "ControlSocket":
         """Listen again where the file was removed. Raises what `open` raises.
 
         The old socket is closed as one of TCP is: one of UNIX would remove its file, too.
