@@ -113,6 +113,13 @@ def life(state: JobState) -> JobLife:
     return _MACHINE(None, _STATES[state])
 
 
+STARTS_FROM = JobState.WAITING
+"""The one state in which the next attempt of a job may start."""
+
+STARTED_AS = life(STARTS_FROM).start()
+"""The state of a job whose attempt has started."""
+
+
 _HAPPENINGS: dict[JobState, Callable[[JobLife], JobState]] = {
     JobState.WAITING: lambda job: job.retry(),
     JobState.COMPLETED: lambda job: job.complete(),

@@ -6,8 +6,12 @@ from automat import NoTransition
 from vtspolicy.events.event import Event
 from vtspolicy.jobs import (
     ENDS,
+    STARTED_AS,
+    STARTS_FROM,
+    TRANSITIONS,
     Ending,
     Job,
+    JobLife,
     JobState,
     Request,
     RequestState,
@@ -248,3 +252,8 @@ def test_a_repeat_names_the_first_request_has_no_identity_and_no_reference():
     assert (planned.work, planned.tape, planned.pool) == (WORK, TAPE, None)
     alone = renewal(job(tape="/V/P", path=None), None, None, why=None, actor="alice", at=50.0)
     assert (alone.again, alone.jobs[0].tape, alone.jobs[0].pool) == (17, None, "/V/P")
+
+
+def test_an_attempt_starts_from_one_state_only():
+    starts = [(before, after) for before, what, after in TRANSITIONS if what is JobLife.start]
+    assert starts == [(STARTS_FROM, STARTED_AS)]

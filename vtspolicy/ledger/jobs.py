@@ -10,6 +10,8 @@ from vtspolicy.changes import ChangeBuilder
 from vtspolicy.jobs import (
     CHANGING,
     ENDS,
+    STARTED_AS,
+    STARTS_FROM,
     UNDER_WAY,
     Ending,
     Job,
@@ -233,7 +235,9 @@ class JobRecords(Part):
         `boot` names this start of the machine.
         None when the job does not wait any more: nothing was recorded, and nothing may be run.
         """
-        row = self._sql.one("start_job", at=at, id=job_id)
+        row = self._sql.one(
+            "start_job", at=at, id=job_id, before=STARTS_FROM.value, after=STARTED_AS.value
+        )
         if row is None:
             return None
         job = self.from_row(row)
@@ -245,7 +249,7 @@ class JobRecords(Part):
             before=looks_text(before or {}),
             boot=boot,
         )
-        self._move(at, job, JobState.WAITING, f"attempt {job.attempt}", "engine")
+        self._move(at, job, STARTS_FROM, f"attempt {job.attempt}", "engine")
         self._change.started.append(job)
         if not job.notify_all:
             return Started(job=job)

@@ -11,8 +11,8 @@ jobs.code, jobs.reason, jobs.notify, jobs.repeats,
 SELECT {job_columns} FROM jobs WHERE id = :id
 
 -- name: start_job
-UPDATE jobs SET state = 'running', attempt = attempt + 1, started = coalesce(started, :at)
-WHERE id = :id AND state = 'waiting'
+UPDATE jobs SET state = :after, attempt = attempt + 1, started = coalesce(started, :at)
+WHERE id = :id AND state = :before
 RETURNING {job_columns}
 
 -- name: start_attempt
