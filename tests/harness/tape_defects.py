@@ -111,8 +111,8 @@ def _asks_for_the_pool(patch):
 
 
 def _no_lease(patch):
-    def claim(place, file, shown):
-        return files.Lease(system=place.system, file=file, shown=shown, is_real=False)
+    def claim(pool, file, shown):
+        return files.Lease(system=pool.system, file=file, shown=shown, is_real=False)
 
     patch.setattr(files, "_claim", claim)
 
@@ -143,7 +143,7 @@ def _no_settling(patch):
 
 
 def _no_ticks_after_a_restore(patch):
-    patch.setattr(files.Place, "let_pass_ticks", lambda _: None)
+    patch.setattr(files.OpenPool, "let_pass_ticks", lambda _: None)
 
 
 def _data_is_not_read(patch):
@@ -172,18 +172,18 @@ def _data_is_not_compared(patch):
 
 
 def _removes_a_name(patch):
-    def remove(place, file, lease, judged, token):
-        place.system.unlink(place.name, place.pool)
+    def remove(pool, file, lease, judged, token):
+        pool.system.unlink(pool.name, pool.folder)
 
     patch.setattr(acts, "_remove", remove)
 
 
 def _empties_whatever_is_there(patch):
-    patch.setattr(acts, "require_judged", lambda _place, _file, judged: judged)
+    patch.setattr(acts, "require_judged", lambda _pool, _file, judged: judged)
 
 
 def _exchanges_whatever_is_there(patch):
-    patch.setattr(places, "require_judged", lambda _place, _file, judged: judged)
+    patch.setattr(places, "require_judged", lambda _pool, _file, judged: judged)
     patch.setattr(places, "_require_exchanged", lambda *_: None)
 
 

@@ -15,7 +15,7 @@ from vtspolicy.vaults.errors import ChangedError, VaultError
 from vtspolicy.vaults.files import (
     UNSUPPORTED,
     Lease,
-    Place,
+    OpenPool,
     claimed,
     is_moved,
     opened,
@@ -27,7 +27,7 @@ GRACE = 0.01
 """Seconds that are given to a process that has looked up a name and is about to open its file."""
 
 
-def erase(place: Place, judged: Fingerprint) -> Fingerprint:
+def erase(pool: OpenPool, judged: Fingerprint) -> Fingerprint:
     """Empty the judged file and return what it is then.
 
     It is compared and emptied through one descriptor, under a write lease. A process that opens
@@ -39,28 +39,28 @@ def erase(place: Place, judged: Fingerprint) -> Fingerprint:
     the file, would lose what that one writes meanwhile.
     """
     with (
-        opened(place, place.name, os.O_WRONLY) as file,
-        claimed(place, file, place.name) as lease,
+        opened(pool, pool.name, os.O_WRONLY) as file,
+        claimed(pool, file, pool.name) as lease,
     ):
-        now = require_judged(place, file, judged)
+        now = require_judged(pool, file, judged)
         if now.size:
             lease.require()
-            place.system.truncate(file)
-        place.system.sync(file)
-        facts = place.system.facts(file)
+            pool.system.truncate(file)
+        pool.system.sync(file)
+        facts = pool.system.facts(file)
         if lease.may_have_been_broken:
             raise VaultError(
-                f"{place.tape.name} was emptied, but that took so long that another process may"
+                f"{pool.tape.name} was emptied, but that took so long that another process may"
                 " have opened it meanwhile"
             )
         if facts.st_size:
-            raise ChangedError(f"{place.tape.name} was written while it was emptied")
-        if not place.means(place.name, facts):
-            raise ChangedError(f"{place.tape.name} became another file while it was emptied")
-        return place.fingerprint(facts)
+            raise ChangedError(f"{pool.tape.name} was written while it was emptied")
+        if not pool.means(pool.name, facts):
+            raise ChangedError(f"{pool.tape.name} became another file while it was emptied")
+        return pool.fingerprint(facts)
 
 
-def delete(place: Place, judged: Fingerprint, token: str) -> None:
+def delete(pool: OpenPool, judged: Fingerprint, token: str) -> None:
     """Remove the judged file. That it is gone already is fine.
 
     It is renamed to a private name first, so that what is removed is what was compared: a rename
@@ -71,71 +71,73 @@ def delete(place: Place, judged: Fingerprint, token: str) -> None:
     """
     try:
         with (
-            opened(place, place.name, os.O_RDONLY) as file,
-            claimed(place, file, place.name) as lease,
+            opened(pool, pool.name, os.O_RDONLY) as file,
+            claimed(pool, file, pool.name) as lease,
         ):
-            require_judged(place, file, judged)
-            _remove(place, file, lease, judged, token)
+            require_judged(pool, file, judged)
+            _remove(pool, file, lease, judged, token)
     except FileNotFoundError:
         return
 
 
-def _remove(place: Place, file: int, lease: Lease, judged: Fingerprint, token: str) -> None:
-    aside = place.private(token, DELETE)
+def _remove(pool: OpenPool, file: int, lease: Lease, judged: Fingerprint, token: str) -> None:
+    aside = pool.private(token, DELETE)
     lease.require()
-    put_aside(place, aside)
+    put_aside(pool, aside)
     try:
-        facts = place.system.facts(file)
-        if not place.means(aside, facts):
-            raise ChangedError(f"{place.tape.name} became another file: it was not removed")
+        facts = pool.system.facts(file)
+        if not pool.means(aside, facts):
+            raise ChangedError(f"{pool.tape.name} became another file: it was not removed")
         if facts.st_nlink != 1:
-            raise ChangedError(f"{place.tape.name} has got a second name: it was not removed")
-        if not is_moved(judged, place.fingerprint(facts), place.features):
-            raise ChangedError(f"{place.tape.name} was written just now: it was not removed")
+            raise ChangedError(f"{pool.tape.name} has got a second name: it was not removed")
+        if not is_moved(judged, pool.fingerprint(facts), pool.features):
+            raise ChangedError(f"{pool.tape.name} was written just now: it was not removed")
         if lease.is_real:
             time.sleep(GRACE)
         lease.require()
     except (VaultError, OSError) as error:
-        put_back(place, aside, token)
-        place.sync()
+        put_back(pool, aside, token)
+        pool.sync()
         if isinstance(error, VaultError):
-            error.renamed = only_renamed(place, file, lease, judged)
+            error.renamed = only_renamed(pool, file, lease, judged)
         raise
-    place.system.unlink(aside, place.pool)
-    place.sync()
+    pool.system.unlink(aside, pool.folder)
+    pool.sync()
 
 
-def only_renamed(place: Place, file: int, lease: Lease, judged: Fingerprint) -> Fingerprint | None:
+def only_renamed(
+    pool: OpenPool, file: int, lease: Lease, judged: Fingerprint
+) -> Fingerprint | None:
     """Return what the judged file is after it was renamed and has its name again.
 
     None where more than its change time may be another: no lease kept others from writing to it.
     """
-    facts = place.system.facts(file)
-    now = place.fingerprint(facts)
-    if not lease.is_real or lease.may_have_been_broken or not place.means(place.name, facts):
+    facts = pool.system.facts(file)
+    now = pool.fingerprint(facts)
+    if not lease.is_real or lease.may_have_been_broken or not pool.means(pool.name, facts):
         return None
-    return now if is_moved(judged, now, place.features) else None
+    return now if is_moved(judged, now, pool.features) else None
 
 
-def put_aside(place: Place, aside: str) -> None:
+def put_aside(pool: OpenPool, aside: str) -> None:
     """Rename the tape to a private name that is free.
 
     Where the kernel cannot rename without replacing, the name is looked up first; no one else
     makes private names.
     """
     try:
-        place.system.rename_free(place.name, aside, place.pool)
+        pool.system.rename_free(pool.name, aside, pool.folder)
     except FileExistsError as error:
-        raise VaultError(f"{place.shown(aside)} is in the way") from error
+        raise VaultError(f"{pool.shown(aside)} is in the way") from error
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise
-        if place.has(aside):
-            raise VaultError(f"{place.shown(aside)} is in the way") from error
-        place.system.rename(place.name, aside, place.pool)
+        if pool.has(aside):
+            raise VaultError(f"{pool.shown(aside)} is in the way") from error
+        pool.system.rename(pool.name, aside, pool.folder)
 
 
-def put_back(place: Place, aside: str, token: str) -> None:
+def put_back(pool: OpenPool, aside: str, token: str) -> None:
     """Give a file with a private name the tape's name again, if that is free.
 
     Where the kernel cannot rename without replacing, the file gets the name as a second one, and
@@ -145,54 +147,54 @@ def put_back(place: Place, aside: str, token: str) -> None:
     the newer one was deleted.
     """
     try:
-        give_name(place, aside)
+        give_name(pool, aside)
     except FileExistsError as error:
         raise VaultError(
-            f"{keep(place, aside, token)} has data of {place.tape.name}, whose name another file"
+            f"{keep(pool, aside, token)} has data of {pool.tape.name}, whose name another file"
             " has now; it was left there"
         ) from error
     except OSError as error:
         raise VaultError(
-            f"{place.shown(aside)} has data of {place.tape.name} and cannot be renamed to that:"
+            f"{pool.shown(aside)} has data of {pool.tape.name} and cannot be renamed to that:"
             f" {error.strerror}; it was left there"
         ) from error
 
 
-def keep(place: Place, name: str, token: str) -> str:
+def keep(pool: OpenPool, name: str, token: str) -> str:
     """Give a private name up for one that is never removed nor given back; return that, shown."""
     for number in itertools.count(1):
-        kept = place.private(token if number == 1 else f"{token}-{number}", KEPT)
-        if not place.has(kept):
-            place.system.rename(name, kept, place.pool)
+        kept = pool.private(token if number == 1 else f"{token}-{number}", KEPT)
+        if not pool.has(kept):
+            pool.system.rename(name, kept, pool.folder)
             break
-    place.sync()
-    return place.shown(kept)
+    pool.sync()
+    return pool.shown(kept)
 
 
-def give_name(place: Place, aside: str) -> None:
+def give_name(pool: OpenPool, aside: str) -> None:
     """Rename a private file to the tape's name. Raises FileExistsError when that is taken."""
     try:
-        place.system.rename_free(aside, place.name, place.pool)
+        pool.system.rename_free(aside, pool.name, pool.folder)
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise
-        place.system.link(aside, place.name, place.pool)
-        place.system.unlink(aside, place.pool)
+        pool.system.link(aside, pool.name, pool.folder)
+        pool.system.unlink(aside, pool.folder)
 
 
-def undo_delete(place: Place, token: str) -> bool:
+def undo_delete(pool: OpenPool, token: str) -> bool:
     """Put right what a crash in the middle of a delete has left; return whether there was any.
 
     The file gets its name back: whether it was the judged one is not known any more. Raises
     VaultError naming both when another file has the tape's name: see `put_back`.
     """
-    aside = place.private(token, DELETE)
-    facts = place.facts(aside)
+    aside = pool.private(token, DELETE)
+    facts = pool.facts(aside)
     if facts is None:
         return False
-    if place.means(place.name, facts):
-        place.system.unlink(aside, place.pool)  # it had its name back as a second one
+    if pool.means(pool.name, facts):
+        pool.system.unlink(aside, pool.folder)  # it had its name back as a second one
     else:
-        put_back(place, aside, token)
-    place.sync()
+        put_back(pool, aside, token)
+    pool.sync()
     return True

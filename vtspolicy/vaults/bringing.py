@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from vtspolicy.tapes import Fingerprint
 from vtspolicy.vaults.errors import VaultError, trouble
-from vtspolicy.vaults.files import Place, opened
+from vtspolicy.vaults.files import OpenPool, opened
 from vtspolicy.vaults.private import RESTORE, STAGING, private
 from vtspolicy.vaults.system import FOLDER, System
 
@@ -22,102 +22,102 @@ MOST = 10_000
 """How many names may stand below a staging folder."""
 
 
-def new_target(place: Place, token: str) -> str:
+def new_target(pool: OpenPool, token: str) -> str:
     """Return the name of the private file; it is not there."""
-    return place.private(token, RESTORE)
+    return pool.private(token, RESTORE)
 
 
-def new_staging(place: Place, token: str) -> str:
+def new_staging(pool: OpenPool, token: str) -> str:
     """Make the private folder, empty and for its owner alone, and return its name."""
     name = private(token, STAGING)
-    place.system.make_folder(name, place.pool)
-    place.sync()
+    pool.system.make_folder(name, pool.folder)
+    pool.sync()
     return name
 
 
-def brought(place: Place, token: str) -> Fingerprint:
+def brought(pool: OpenPool, token: str) -> Fingerprint:
     """Return what has come back: the private file, or what stands in the staging folder.
 
     The latter becomes the private file: the one regular file that is named like the cartridge, at
     any depth, or the only one that there is. Raises VaultError when nothing came, when it cannot be
     told which file it is, and when it is a link, has a second name or is not a regular file.
     """
-    target = place.private(token, RESTORE)
-    if not place.has(target):
-        _take_from_staging(place, token, target)
+    target = pool.private(token, RESTORE)
+    if not pool.has(target):
+        _take_from_staging(pool, token, target)
     try:
-        with opened(place, target, os.O_RDONLY) as file:
-            place.system.sync(file)
-            place.sync()
-            return place.fingerprint(place.system.facts(file))
+        with opened(pool, target, os.O_RDONLY) as file:
+            pool.system.sync(file)
+            pool.sync()
+            return pool.fingerprint(pool.system.facts(file))
     except FileNotFoundError:
-        raise VaultError(f"nothing came back for {place.tape.name}") from None
+        raise VaultError(f"nothing came back for {pool.tape.name}") from None
 
 
-def remove_brought(place: Place, token: str) -> None:
+def remove_brought(pool: OpenPool, token: str) -> None:
     """Remove the private file and the private folder, if they are there.
 
     So is what the application called the file while it wrote it, and has left there if it was
     killed: a hidden name that begins with that of the private file.
     """
-    target = place.private(token, RESTORE)
-    with os.scandir(place.pool) as entries:
+    target = pool.private(token, RESTORE)
+    with os.scandir(pool.folder) as entries:
         unfinished = [entry.name for entry in entries if entry.name.startswith(f".{target}")]
     for name in (target, private(token, STAGING), *unfinished):
-        remove_tree(place.system, place.pool, name)
-    place.sync()
+        remove_tree(pool.system, pool.folder, name)
+    pool.sync()
 
 
-def _take_from_staging(place: Place, token: str, target: str) -> None:
+def _take_from_staging(pool: OpenPool, token: str, target: str) -> None:
     staging = private(token, STAGING)
     try:
-        folder = place.system.open(staging, FOLDER | os.O_NOFOLLOW, place.pool)
+        folder = pool.system.open(staging, FOLDER | os.O_NOFOLLOW, pool.folder)
     except FileNotFoundError:
-        raise VaultError(f"nothing came back for {place.tape.name}") from None
+        raise VaultError(f"nothing came back for {pool.tape.name}") from None
     except OSError as error:
-        raise trouble(error, f"{place.shown(staging)} cannot be opened") from error
+        raise trouble(error, f"{pool.shown(staging)} cannot be opened") from error
     try:
-        found = list(_below(place.system, folder, ()))
-        path = _chosen(place, found)
-        _with_folder(place, folder, path, target)
+        found = list(_below(pool.system, folder, ()))
+        path = _chosen(pool, found)
+        _with_folder(pool, folder, path, target)
     finally:
-        place.system.close(folder)
-    place.sync()
+        pool.system.close(folder)
+    pool.sync()
 
 
-def _chosen(place: Place, found: list[tuple[tuple[str, ...], os.stat_result]]) -> tuple[str, ...]:
+def _chosen(pool: OpenPool, found: list[tuple[tuple[str, ...], os.stat_result]]) -> tuple[str, ...]:
     """Return where the file is that came back."""
     files = [path for path, facts in found if stat.S_ISREG(facts.st_mode)]
-    named = [path for path in files if path[-1] == place.name]
+    named = [path for path in files if path[-1] == pool.name]
     odd = [path for path, facts in found if not stat.S_ISREG(facts.st_mode)]
     candidates = named or files
-    if any(path[-1] == place.name for path in odd) or (odd and not files):
-        raise VaultError(f"what came back for {place.tape.name} is not a regular file")
+    if any(path[-1] == pool.name for path in odd) or (odd and not files):
+        raise VaultError(f"what came back for {pool.tape.name} is not a regular file")
     if not candidates:
-        raise VaultError(f"nothing came back for {place.tape.name}")
+        raise VaultError(f"nothing came back for {pool.tape.name}")
     if len(candidates) > 1:
         raise VaultError(
-            f"{len(candidates)} files came back for {place.tape.name}, and it is not known which"
+            f"{len(candidates)} files came back for {pool.tape.name}, and it is not known which"
             " of them is the tape"
         )
     return candidates[0]
 
 
-def _with_folder(place: Place, folder: int, path: tuple[str, ...], target: str) -> None:
+def _with_folder(pool: OpenPool, folder: int, path: tuple[str, ...], target: str) -> None:
     """Move a file from below a folder to the target; no step follows a link."""
     if len(path) == 1:
         try:
-            place.system.rename_free(path[0], target, place.pool, source=folder)
+            pool.system.rename_free(path[0], target, pool.folder, source=folder)
         except OSError as error:
             if error.errno not in {errno.EINVAL, errno.ENOSYS, errno.ENOTTY, errno.EOPNOTSUPP}:
                 raise
-            place.system.rename(path[0], target, place.pool, source=folder)
+            pool.system.rename(path[0], target, pool.folder, source=folder)
         return
-    below = place.system.open(path[0], FOLDER | os.O_NOFOLLOW, folder)
+    below = pool.system.open(path[0], FOLDER | os.O_NOFOLLOW, folder)
     try:
-        _with_folder(place, below, path[1:], target)
+        _with_folder(pool, below, path[1:], target)
     finally:
-        place.system.close(below)
+        pool.system.close(below)
 
 
 def _below(

@@ -5,23 +5,23 @@ import os
 from pathlib import Path
 
 from vtspolicy.vaults.errors import told
-from vtspolicy.vaults.files import Place, opened
+from vtspolicy.vaults.files import OpenPool, opened
 from vtspolicy.vaults.private import RESTORE
 
 CHUNK = 1 << 20
 """Bytes that are copied at once."""
 
 
-def digest(place: Place, token: str) -> str:
+def digest(pool: OpenPool, token: str) -> str:
     """Return the SHA-256 of the private file of a restore, hexadecimal. Raises VaultError."""
     sha256 = hashlib.sha256()
-    with opened(place, place.private(token, RESTORE), os.O_RDONLY) as file:
-        while data := place.system.read(file, CHUNK):
+    with opened(pool, pool.private(token, RESTORE), os.O_RDONLY) as file:
+        while data := pool.system.read(file, CHUNK):
             sha256.update(data)
     return sha256.hexdigest()
 
 
-def export(place: Place, token: str, destination: Path) -> None:
+def export(pool: OpenPool, token: str, destination: Path) -> None:
     """Write the private file of a restore to a new file, for its owner alone. Raises VaultError.
 
     A file that is there already is left alone, and one that is not whole is removed.
@@ -30,12 +30,12 @@ def export(place: Place, token: str, destination: Path) -> None:
     with told(f"{destination} cannot be written"):
         new = os.open(destination, flags, 0o600)
         try:
-            with opened(place, place.private(token, RESTORE), os.O_RDONLY) as file:
-                while data := place.system.read(file, CHUNK):
+            with opened(pool, pool.private(token, RESTORE), os.O_RDONLY) as file:
+                while data := pool.system.read(file, CHUNK):
                     rest = memoryview(data)
                     while rest:
-                        rest = rest[place.system.write(new, rest) :]
-            place.system.sync(new)
+                        rest = rest[pool.system.write(new, rest) :]
+            pool.system.sync(new)
         except BaseException:
             destination.unlink()
             raise

@@ -35,11 +35,11 @@ LONGEST_PAUSE = 5.0
 
 
 @frozen(kw_only=True)
-class Place:
+class OpenPool:
     """The pool of a tape, held open, and what can be done in it."""
 
     system: System
-    pool: int  # descriptor of the pool's folder
+    folder: int  # descriptor of the pool's folder
     tape: Tape
     features: VaultFeatures
     without: frozenset[str]  # features that the site has accepted to be missing
@@ -61,7 +61,7 @@ class Place:
     def facts(self, name: str) -> os.stat_result | None:
         """Return what is known of a name in the pool; None when nothing has it."""
         try:
-            return self.system.facts_at(name, self.pool)
+            return self.system.facts_at(name, self.folder)
         except FileNotFoundError:
             return None
 
@@ -80,18 +80,18 @@ class Place:
 
     def sync(self) -> None:
         """Make the names in the pool durable."""
-        self.system.sync(self.pool)
+        self.system.sync(self.folder)
 
 
 @contextmanager
-def opened(place: Place, name: str, flags: int) -> Iterator[int]:
+def opened(pool: OpenPool, name: str, flags: int) -> Iterator[int]:
     """Hold a file of the pool open; give its descriptor.
 
     Raises FileNotFoundError, and VaultError for anything but a regular file with one name.
     """
-    shown = place.shown(name)
+    shown = pool.shown(name)
     try:
-        file = place.system.open(name, flags | FILE, place.pool)
+        file = pool.system.open(name, flags | FILE, pool.folder)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -101,12 +101,12 @@ def opened(place: Place, name: str, flags: int) -> Iterator[int]:
             raise InUseError(f"{shown} is in use: another process holds it") from error
         raise trouble(error, f"{shown} cannot be opened") from error
     try:
-        facts = place.system.facts(file)
+        facts = pool.system.facts(file)
         if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
             raise VaultError(f"{shown} is not a plain file with one name")
         yield file
     finally:
-        place.system.close(file)
+        pool.system.close(file)
 
 
 @frozen(kw_only=True)
@@ -146,31 +146,31 @@ class Lease:
 
 
 @contextmanager
-def claimed(place: Place, file: int, name: str) -> Iterator[Lease]:
+def claimed(pool: OpenPool, file: int, name: str) -> Iterator[Lease]:
     """Hold a write lease on an open file.
 
     Raises InUseError when another process has it open, NoLeaseError when that is not known and
     the site has not accepted it: the user who runs this is not the file's owner and has not the
     capability CAP_LEASE, or the file system has no leases.
     """
-    lease = _claim(place, file, place.shown(name))
+    lease = _claim(pool, file, pool.shown(name))
     try:
         yield lease
     finally:
         if lease.is_real:
             with suppress(OSError):  # it ends with the descriptor at the latest
-                place.system.lease(file, fcntl.F_UNLCK)
+                pool.system.lease(file, fcntl.F_UNLCK)
 
 
-def _claim(place: Place, file: int, shown: str) -> Lease:
-    accepted = "leases" in place.without
+def _claim(pool: OpenPool, file: int, shown: str) -> Lease:
+    accepted = "leases" in pool.without
     reason = "its vault does not support leases"
     real = False
-    if place.features.leases or accepted:
+    if pool.features.leases or accepted:
         try:
-            _take(place.system, file)
+            _take(pool.system, file)
         except BlockingIOError as error:
-            if place.features.leases:
+            if pool.features.leases:
                 raise InUseError(f"{shown} is in use: a process has it open") from error
         except OSError as error:
             if error.errno in PASSING:
@@ -180,7 +180,7 @@ def _claim(place: Place, file: int, shown: str) -> Lease:
             real = True
     if not real and not accepted:
         raise NoLeaseError(f"{shown}: it is not known whether a process has it open: {reason}")
-    return Lease(system=place.system, file=file, shown=shown, is_real=real)
+    return Lease(system=pool.system, file=file, shown=shown, is_real=real)
 
 
 def _take(system: System, file: int) -> None:
@@ -222,11 +222,11 @@ def is_moved(judged: Fingerprint, now: Fingerprint, features: VaultFeatures) -> 
     return is_judged(judged, evolve(now, ctime_ns=then), features)
 
 
-def require_judged(place: Place, file: int, judged: Fingerprint) -> Fingerprint:
+def require_judged(pool: OpenPool, file: int, judged: Fingerprint) -> Fingerprint:
     """Return what an open file is now. Raises ChangedError unless it is the one that was judged."""
-    now = place.fingerprint(place.system.facts(file))
-    if not is_judged(judged, now, place.features):
-        raise ChangedError(f"{place.tape.name} was written just now, or is another file")
+    now = pool.fingerprint(pool.system.facts(file))
+    if not is_judged(judged, now, pool.features):
+        raise ChangedError(f"{pool.tape.name} was written just now, or is another file")
     return now
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import asdict, frozen
 
 from vtspolicy.tapes import Fingerprint
-from vtspolicy.vaults.files import Place
+from vtspolicy.vaults.files import OpenPool
 from vtspolicy.vaults.system import FILE
 
 LONGEST = 4096
@@ -23,12 +23,12 @@ class Note:
     judged: Fingerprint | None  # the tape's; None: there was none
 
 
-def write(place: Place, name: str, note: Note) -> None:
+def write(pool: OpenPool, name: str, note: Note) -> None:
     """Leave a note under a private name, durable before anything is done. Raises OSError."""
-    system = place.system
-    if place.has(name):
-        system.unlink(name, place.pool)
-    file = system.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | FILE, place.pool)
+    system = pool.system
+    if pool.has(name):
+        system.unlink(name, pool.folder)
+    file = system.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | FILE, pool.folder)
     try:
         text = json.dumps(asdict(note)).encode()
         if system.write(file, text) != len(text):
@@ -36,19 +36,19 @@ def write(place: Place, name: str, note: Note) -> None:
         system.sync(file)
     finally:
         system.close(file)
-    place.sync()
+    pool.sync()
 
 
-def read(place: Place, name: str) -> Note | None:
+def read(pool: OpenPool, name: str) -> Note | None:
     """Return the note of that name; None if it is missing or incomplete."""
     try:
-        file = place.system.open(name, os.O_RDONLY | FILE, place.pool)
+        file = pool.system.open(name, os.O_RDONLY | FILE, pool.folder)
     except FileNotFoundError:
         return None
     try:
-        text = place.system.read(file, LONGEST)
+        text = pool.system.read(file, LONGEST)
     finally:
-        place.system.close(file)
+        pool.system.close(file)
     try:
         said: dict[str, Any] = json.loads(text)  # Any: as JSON gives it; the classes check names
         judged = said["judged"]
@@ -60,9 +60,9 @@ def read(place: Place, name: str) -> Note | None:
         return None  # it was being written: nothing had been done yet
 
 
-def remove(place: Place, name: str) -> None:
+def remove(pool: OpenPool, name: str) -> None:
     """Remove a note that may be gone already."""
     try:
-        place.system.unlink(name, place.pool)
+        pool.system.unlink(name, pool.folder)
     except FileNotFoundError:
         return

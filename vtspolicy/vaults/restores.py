@@ -26,7 +26,7 @@ from vtspolicy.vaults.errors import (
 from vtspolicy.vaults.files import (
     UNSUPPORTED,
     Lease,
-    Place,
+    OpenPool,
     claimed,
     is_judged,
     is_moved,
@@ -60,7 +60,7 @@ class Half:
     file: Fingerprint | None = None  # the tape, where it is ours
 
 
-def exchange(place: Place, judged: Fingerprint | None, token: str) -> Fingerprint:
+def exchange(pool: OpenPool, judged: Fingerprint | None, token: str) -> Fingerprint:
     """Put the restored file in the place of the judged one; return what the tape is then.
 
     With None as `judged` no file stands there, and the restored one gets the name only if it is
@@ -69,144 +69,144 @@ def exchange(place: Place, judged: Fingerprint | None, token: str) -> Fingerprin
     tape's name, the names are exchanged back and the act fails. The old file is removed last.
     """
     try:
-        with opened(place, place.private(token, RESTORE), os.O_RDONLY) as new:
+        with opened(pool, pool.private(token, RESTORE), os.O_RDONLY) as new:
             if judged is None:
-                return _put_where_none_is(place, new, token)
-            return _put_in_place(place, new, judged, token)
+                return _put_where_none_is(pool, new, token)
+            return _put_in_place(pool, new, judged, token)
     except FileNotFoundError as error:
-        raise ChangedError(f"{place.tape.name} or its restored file is gone") from error
+        raise ChangedError(f"{pool.tape.name} or its restored file is gone") from error
 
 
-def _put_where_none_is(place: Place, new: int, token: str) -> Fingerprint:
-    target = place.private(token, RESTORE)
-    with claimed(place, new, target) as lease:
-        make_usual(place, new)
-        place.system.sync(new)
+def _put_where_none_is(pool: OpenPool, new: int, token: str) -> Fingerprint:
+    target = pool.private(token, RESTORE)
+    with claimed(pool, new, target) as lease:
+        make_usual(pool, new)
+        pool.system.sync(new)
         lease.require()
         try:
-            give_name(place, target)
+            give_name(pool, target)
         except FileExistsError as error:
-            raise ChangedError(f"{place.tape.name} is there again") from error
+            raise ChangedError(f"{pool.tape.name} is there again") from error
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise
-            raise CannotExchangeError(f"{place.tape.name} cannot be given its file") from error
-        place.sync()
-        return _taken(place, new, lease)
+            raise CannotExchangeError(f"{pool.tape.name} cannot be given its file") from error
+        pool.sync()
+        return _taken(pool, new, lease)
 
 
-def _taken(place: Place, new: int, lease: Lease) -> Fingerprint:
+def _taken(pool: OpenPool, new: int, lease: Lease) -> Fingerprint:
     """Return what the file is that has the tape's name now, taken under its lease.
 
     The lease is held until a write gets other times than the file has: two ticks of the vault.
     """
-    place.let_pass_ticks()
-    facts = place.system.facts(new)
+    pool.let_pass_ticks()
+    facts = pool.system.facts(new)
     if lease.may_have_been_broken:
         raise VaultError(
-            f"{place.tape.name} came back, but that took so long that another process may have"
+            f"{pool.tape.name} came back, but that took so long that another process may have"
             " written to it meanwhile"
         )
-    return place.fingerprint(facts)
+    return pool.fingerprint(facts)
 
 
-def _put_in_place(place: Place, new: int, judged: Fingerprint, token: str) -> Fingerprint:
-    if not place.features.exchange:
-        raise CannotExchangeError(f"the vault of {place.tape.name} cannot exchange two names")
-    target, note = place.private(token, RESTORE), place.private(token, EXCHANGE)
+def _put_in_place(pool: OpenPool, new: int, judged: Fingerprint, token: str) -> Fingerprint:
+    if not pool.features.exchange:
+        raise CannotExchangeError(f"the vault of {pool.tape.name} cannot exchange two names")
+    target, note = pool.private(token, RESTORE), pool.private(token, EXCHANGE)
     with ExitStack() as held:
-        old = held.enter_context(opened(place, place.name, os.O_RDONLY))
-        old_lease = held.enter_context(claimed(place, old, place.name))
-        require_judged(place, old, judged)
-        make_alike(place, old, new)
-        new_lease = held.enter_context(claimed(place, new, target))
-        place.system.sync(new)
-        now = place.fingerprint(place.system.facts(new))
-        notes.write(place, note, notes.Note(new=now, judged=judged))
-        require_judged(place, old, judged)
+        old = held.enter_context(opened(pool, pool.name, os.O_RDONLY))
+        old_lease = held.enter_context(claimed(pool, old, pool.name))
+        require_judged(pool, old, judged)
+        make_alike(pool, old, new)
+        new_lease = held.enter_context(claimed(pool, new, target))
+        pool.system.sync(new)
+        now = pool.fingerprint(pool.system.facts(new))
+        notes.write(pool, note, notes.Note(new=now, judged=judged))
+        require_judged(pool, old, judged)
         try:
             old_lease.require()
-            place.system.exchange(target, place.name, place.pool)
+            pool.system.exchange(target, pool.name, pool.folder)
         except (VaultError, OSError) as error:
-            notes.remove(place, note)
+            notes.remove(pool, note)
             if isinstance(error, OSError) and error.errno in UNSUPPORTED:
-                message = f"the vault of {place.tape.name} cannot exchange two names"
+                message = f"the vault of {pool.tape.name} cannot exchange two names"
                 raise CannotExchangeError(message) from error
             raise
         try:
-            _require_exchanged(place, old, old_lease, judged, target)
+            _require_exchanged(pool, old, old_lease, judged, target)
         except (VaultError, OSError) as error:
-            _exchange_back(place, new, new_lease, token)
-            notes.remove(place, note)
-            place.sync()
+            _exchange_back(pool, new, new_lease, token)
+            notes.remove(pool, note)
+            pool.sync()
             if isinstance(error, VaultError):
-                error.renamed = only_renamed(place, old, old_lease, judged)
+                error.renamed = only_renamed(pool, old, old_lease, judged)
             raise
-        place.sync()
-        after = _taken(place, new, new_lease)
-        place.system.unlink(target, place.pool)
-        notes.remove(place, note)
-        place.sync()
+        pool.sync()
+        after = _taken(pool, new, new_lease)
+        pool.system.unlink(target, pool.folder)
+        notes.remove(pool, note)
+        pool.sync()
         return after
 
 
 def _require_exchanged(
-    place: Place, old: int, lease: Lease, judged: Fingerprint, target: str
+    pool: OpenPool, old: int, lease: Lease, judged: Fingerprint, target: str
 ) -> None:
     """Make sure that it was the judged file which has the private name now."""
-    facts = place.system.facts(old)
-    if not place.means(target, facts) or facts.st_nlink != 1:
-        raise ChangedError(f"{place.tape.name} became another file: nothing was put in its place")
-    if not is_moved(judged, place.fingerprint(facts), place.features):
-        raise ChangedError(f"{place.tape.name} was written just now: nothing was put in its place")
+    facts = pool.system.facts(old)
+    if not pool.means(target, facts) or facts.st_nlink != 1:
+        raise ChangedError(f"{pool.tape.name} became another file: nothing was put in its place")
+    if not is_moved(judged, pool.fingerprint(facts), pool.features):
+        raise ChangedError(f"{pool.tape.name} was written just now: nothing was put in its place")
     if lease.is_real:
         time.sleep(GRACE)
     lease.require()
 
 
-def _exchange_back(place: Place, new: int, lease: Lease, token: str) -> None:
+def _exchange_back(pool: OpenPool, new: int, lease: Lease, token: str) -> None:
     """Give the tape's name back to the file that had it, and the restored one its private name.
 
     Another process may have opened or replaced the restored file under the tape's name meanwhile.
     A file that may be a host's is kept, and named by the error.
     """
-    target = place.private(token, RESTORE)
-    restored = place.system.facts(new)
-    if not place.means(place.name, restored):
+    target = pool.private(token, RESTORE)
+    restored = pool.system.facts(new)
+    if not pool.means(pool.name, restored):
         # Yet another file has got the name. It is the newest; what we took out of its place stays.
         raise VaultError(
-            f"{place.tape.name} became another file twice while it was restored; the file between"
-            f" them is {keep(place, target, token)}"
+            f"{pool.tape.name} became another file twice while it was restored; the file between"
+            f" them is {keep(pool, target, token)}"
         )
-    place.system.exchange(target, place.name, place.pool)
-    if place.means(target, restored):
+    pool.system.exchange(target, pool.name, pool.folder)
+    if pool.means(target, restored):
         if lease.is_held:
             return
         # A process waits for the file that we have just taken back: what it will write is its own.
         raise VaultError(
-            f"{place.tape.name} was opened by two processes while it was restored; the file of one"
-            f" of them is {keep(place, target, token)}"
+            f"{pool.tape.name} was opened by two processes while it was restored; the file of one"
+            f" of them is {keep(pool, target, token)}"
         )
     # Yet another file got the name just before. It is the newest: it gets it again.
-    place.system.exchange(target, place.name, place.pool)
+    pool.system.exchange(target, pool.name, pool.folder)
     raise VaultError(
-        f"{place.tape.name} became another file while it was restored; what had its name before is"
-        f" {keep(place, target, token)}"
+        f"{pool.tape.name} became another file while it was restored; what had its name before is"
+        f" {keep(pool, target, token)}"
     )
 
 
-def begin_copying(place: Place, judged: Fingerprint, token: str) -> None:
+def begin_copying(pool: OpenPool, judged: Fingerprint, token: str) -> None:
     """Leave the note by which a copying that does not end is undone: see `copy_into`."""
     try:
-        with opened(place, place.private(token, RESTORE), os.O_RDONLY) as new:
-            restored = place.fingerprint(place.system.facts(new))
+        with opened(pool, pool.private(token, RESTORE), os.O_RDONLY) as new:
+            restored = pool.fingerprint(pool.system.facts(new))
     except FileNotFoundError as error:
-        raise ChangedError(f"the restored file of {place.tape.name} is gone") from error
+        raise ChangedError(f"the restored file of {pool.tape.name} is gone") from error
     note = notes.Note(new=restored, judged=judged)
-    notes.write(place, place.private(token, COPYING), note)
+    notes.write(pool, pool.private(token, COPYING), note)
 
 
-def copy_into(place: Place, judged: Fingerprint, token: str) -> Fingerprint:
+def copy_into(pool: OpenPool, judged: Fingerprint, token: str) -> Fingerprint:
     """Write the bytes of the restored file into the judged one, which is empty; return what it is.
 
     The note of `begin_copying` is there, and stays with the restored file until it is recorded that
@@ -218,30 +218,30 @@ def copy_into(place: Place, judged: Fingerprint, token: str) -> Fingerprint:
     already is seen by that, but not a write of the same bytes, nor one after the comparison. The
     tape may be half restored when this raises ChangedError.
     """
-    target, flags = place.private(token, RESTORE), os.O_RDWR | os.O_APPEND
+    target, flags = pool.private(token, RESTORE), os.O_RDWR | os.O_APPEND
     try:
         with (
-            opened(place, target, os.O_RDONLY) as new,
-            opened(place, place.name, flags) as file,
+            opened(pool, target, os.O_RDONLY) as new,
+            opened(pool, pool.name, flags) as file,
             ExitStack() as held,
         ):
             with suppress(InUseError, NoLeaseError):
-                held.enter_context(claimed(place, file, place.name))
-            if require_judged(place, file, judged).size:
-                raise ChangedError(f"{place.tape.name} is not empty: nothing is copied into it")
-            return _copied(place, new, file)
+                held.enter_context(claimed(pool, file, pool.name))
+            if require_judged(pool, file, judged).size:
+                raise ChangedError(f"{pool.tape.name} is not empty: nothing is copied into it")
+            return _copied(pool, new, file)
     except FileNotFoundError as error:
-        raise ChangedError(f"{place.tape.name} or its restored file is gone") from error
+        raise ChangedError(f"{pool.tape.name} or its restored file is gone") from error
 
 
-def _copied(place: Place, new: int, file: int) -> Fingerprint:
-    system, done = place.system, 0
+def _copied(pool: OpenPool, new: int, file: int) -> Fingerprint:
+    system, done = pool.system, 0
     try:
         while data := system.read(new, CHUNK):
             rest = memoryview(data)
             while rest:
                 if system.facts(file).st_size != done:
-                    raise ChangedError(f"{place.tape.name} was written while it was restored")
+                    raise ChangedError(f"{pool.tape.name} was written while it was restored")
                 count = system.write(file, rest)
                 rest, done = rest[count:], done + count
     except OSError:  # the disk is full: what was written may end within a page
@@ -249,15 +249,15 @@ def _copied(place: Place, new: int, file: int) -> Fingerprint:
             system.truncate(file)
         raise
     system.sync(file)
-    place.let_pass_ticks()  # what is written from now on gets other times
+    pool.let_pass_ticks()  # what is written from now on gets other times
     facts = system.facts(file)
     whole = is_beginning(file, new) and system.facts(file).st_size == done
-    again = place.fingerprint(system.facts(file))
-    if not whole or not is_judged(place.fingerprint(facts), again, place.features):
-        raise ChangedError(f"{place.tape.name} was written while it was restored")
-    if not place.means(place.name, facts):
-        raise ChangedError(f"{place.tape.name} became another file while it was restored")
-    return place.fingerprint(facts)
+    again = pool.fingerprint(system.facts(file))
+    if not whole or not is_judged(pool.fingerprint(facts), again, pool.features):
+        raise ChangedError(f"{pool.tape.name} was written while it was restored")
+    if not pool.means(pool.name, facts):
+        raise ChangedError(f"{pool.tape.name} became another file while it was restored")
+    return pool.fingerprint(facts)
 
 
 def is_beginning(file: int, whole: int) -> bool:
@@ -270,25 +270,25 @@ def is_beginning(file: int, whole: int) -> bool:
     return True
 
 
-def is_same(place: Place, judged: Fingerprint, token: str) -> bool:
+def is_same(pool: OpenPool, judged: Fingerprint, token: str) -> bool:
     """Return whether the judged file has what was brought back. Raises ChangedError.
 
     A beginning of it is not enough: a host may have shortened the tape.
     """
     try:
         with (
-            opened(place, place.private(token, RESTORE), os.O_RDONLY) as new,
-            opened(place, place.name, os.O_RDONLY) as file,
+            opened(pool, pool.private(token, RESTORE), os.O_RDONLY) as new,
+            opened(pool, pool.name, os.O_RDONLY) as file,
         ):
-            size = require_judged(place, file, judged).size
-            same = size == place.system.facts(new).st_size and is_beginning(file, new)
-            require_judged(place, file, judged)
+            size = require_judged(pool, file, judged).size
+            same = size == pool.system.facts(new).st_size and is_beginning(file, new)
+            require_judged(pool, file, judged)
             return same
     except FileNotFoundError as error:
-        raise ChangedError(f"{place.tape.name} or its restored file is gone") from error
+        raise ChangedError(f"{pool.tape.name} or its restored file is gone") from error
 
 
-def recover(place: Place, token: str) -> None:
+def recover(pool: OpenPool, token: str) -> None:
     """Complete or undo what a crash has left of the acts of one attempt.
 
     Not for an attempt whose application still runs: its private file would be removed. A delete is
@@ -298,116 +298,116 @@ def recover(place: Place, token: str) -> None:
     gets the tape's name again, if no other file has got it since. Raises VaultError naming a file
     that is kept because another one had the name.
     """
-    _recover_copying(place, token)
-    discard(place, token)
-    undo_delete(place, token)
-    kept = place.private(token, KEPT)
-    if place.has(kept):
+    _recover_copying(pool, token)
+    discard(pool, token)
+    undo_delete(pool, token)
+    kept = pool.private(token, KEPT)
+    if pool.has(kept):
         raise VaultError(
-            f"{place.shown(kept)} may have data of {place.tape.name} that was written before what"
+            f"{pool.shown(kept)} may have data of {pool.tape.name} that was written before what"
             " has its name now, or had it last; nothing is done with it"
         )
 
 
-def _recover_exchange(place: Place, token: str) -> None:
-    name, target = place.private(token, EXCHANGE), place.private(token, RESTORE)
-    note = notes.read(place, name)
-    facts = place.facts(target)
+def _recover_exchange(pool: OpenPool, token: str) -> None:
+    name, target = pool.private(token, EXCHANGE), pool.private(token, RESTORE)
+    note = notes.read(pool, name)
+    facts = pool.facts(target)
     if note is not None and note.judged is not None and facts is not None:
-        found = place.fingerprint(facts)
-        is_old = found.inode == note.judged.inode and is_moved(note.judged, found, place.features)
+        found = pool.fingerprint(facts)
+        is_old = found.inode == note.judged.inode and is_moved(note.judged, found, pool.features)
         if not is_old and found.inode != note.new.inode:
-            _take_aside(place, token, note)
-    notes.remove(place, name)
+            _take_aside(pool, token, note)
+    notes.remove(pool, name)
 
 
-def _take_aside(place: Place, token: str, note: notes.Note) -> None:
+def _take_aside(pool: OpenPool, token: str, note: notes.Note) -> None:
     """Keep a file of a host which an exchange took for the judged one.
 
     It gets the tape's name back if that is free, or has the restored file and nothing was written
     to that.
     """
-    target = place.private(token, RESTORE)
-    at_name = place.facts(place.name)
+    target = pool.private(token, RESTORE)
+    at_name = pool.facts(pool.name)
     if at_name is None:
-        put_back(place, target, token)
+        put_back(pool, target, token)
         return
     if at_name.st_ino == note.new.inode and is_moved(
-        note.new, place.fingerprint(at_name), place.features
+        note.new, pool.fingerprint(at_name), pool.features
     ):
-        place.system.exchange(target, place.name, place.pool)
+        pool.system.exchange(target, pool.name, pool.folder)
         return
-    keep(place, target, token)
+    keep(pool, target, token)
 
 
-def discard(place: Place, token: str) -> None:
+def discard(pool: OpenPool, token: str) -> None:
     """Remove the private file and folder of a restore, if they are there.
 
     A file of a host, which an exchange that did not end has left there, is kept.
     """
-    _recover_exchange(place, token)
-    notes.remove(place, place.private(token, COPYING))
-    remove_brought(place, token)
+    _recover_exchange(pool, token)
+    notes.remove(pool, pool.private(token, COPYING))
+    remove_brought(pool, token)
 
 
-def undo_copying(place: Place, token: str) -> Half | None:
+def undo_copying(pool: OpenPool, token: str) -> Half | None:
     """Remove what a copying that did not end has left on the tape, unless a host has written to it.
 
     A copying that had come to its end is removed as well: it is done anew. Returns None where none
     was begun: what is on the tape was there before.
     """
-    name, target = place.private(token, COPYING), place.private(token, RESTORE)
-    note = notes.read(place, name)
-    if note is None or note.judged is None or not place.has(target):
+    name, target = pool.private(token, COPYING), pool.private(token, RESTORE)
+    note = notes.read(pool, name)
+    if note is None or note.judged is None or not pool.has(target):
         return None
     try:
         with (
-            opened(place, place.name, os.O_RDWR) as file,
-            opened(place, target, os.O_RDONLY) as new,
+            opened(pool, pool.name, os.O_RDWR) as file,
+            opened(pool, target, os.O_RDONLY) as new,
         ):
-            half = _whose(place, file, new, note.judged, whole=True)
+            half = _whose(pool, file, new, note.judged, whole=True)
             if half.whose is Whose.OURS:
                 with suppress(InUseError, NoLeaseError):
-                    _empty_again(place, file, new, note.judged, whole=True)
+                    _empty_again(pool, file, new, note.judged, whole=True)
                     half = Half(whose=Whose.NOBODYS)
     except FileNotFoundError:
         return Half(whose=Whose.HOSTS)
     if half.whose is Whose.NOBODYS:
-        notes.remove(place, name)
-        place.sync()
+        notes.remove(pool, name)
+        pool.sync()
     return half
 
 
-def _recover_copying(place: Place, token: str) -> None:
-    name, target = place.private(token, COPYING), place.private(token, RESTORE)
-    note = notes.read(place, name)
-    if note is not None and note.judged is not None and place.has(target):
+def _recover_copying(pool: OpenPool, token: str) -> None:
+    name, target = pool.private(token, COPYING), pool.private(token, RESTORE)
+    note = notes.read(pool, name)
+    if note is not None and note.judged is not None and pool.has(target):
         with (
             suppress(FileNotFoundError),
-            opened(place, place.name, os.O_RDWR) as file,
-            opened(place, target, os.O_RDONLY) as new,
+            opened(pool, pool.name, os.O_RDWR) as file,
+            opened(pool, target, os.O_RDONLY) as new,
         ):
-            _empty_again(place, file, new, note.judged)
-    notes.remove(place, name)
+            _empty_again(pool, file, new, note.judged)
+    notes.remove(pool, name)
 
 
 def _empty_again(
-    place: Place, file: int, new: int, judged: Fingerprint, *, whole: bool = False
+    pool: OpenPool, file: int, new: int, judged: Fingerprint, *, whole: bool = False
 ) -> None:
-    with claimed(place, file, place.name) as lease:
-        if _whose(place, file, new, judged, whole=whole).whose is Whose.OURS:
+    with claimed(pool, file, pool.name) as lease:
+        if _whose(pool, file, new, judged, whole=whole).whose is Whose.OURS:
             lease.require()
-            place.system.truncate(file)
-            place.system.sync(file)
+            pool.system.truncate(file)
+            pool.system.sync(file)
 
 
-def _whose(place: Place, file: int, new: int, judged: Fingerprint, *, whole: bool) -> Half:
+def _whose(pool: OpenPool, file: int, new: int, judged: Fingerprint, *, whole: bool) -> Half:
     """Return whose it is what stands in the file into which was copied.
 
     A write that was cut short ends with a page: a beginning that ends elsewhere was written by a
     host, or by us on a disk that was full. It cannot be told apart.
     """
-    facts, size = place.system.facts(file), place.system.facts(new).st_size
+    facts, size = pool.system.facts(file), pool.system.facts(new).st_size
     if facts.st_ino != judged.inode:
         return Half(whose=Whose.HOSTS)
     if not facts.st_size:
@@ -417,4 +417,4 @@ def _whose(place: Place, file: int, new: int, judged: Fingerprint, *, whole: boo
         return Half(whose=Whose.HOSTS)
     if half and facts.st_size % PAGE:
         return Half(whose=Whose.UNKNOWN)
-    return Half(whose=Whose.OURS, file=place.fingerprint(facts))
+    return Half(whose=Whose.OURS, file=pool.fingerprint(facts))

@@ -31,7 +31,7 @@ from vtspolicy.vaults.errors import (
     trouble,
 )
 from vtspolicy.vaults.export import digest, export
-from vtspolicy.vaults.files import Place, as_looked_at, claimed, is_judged, opened
+from vtspolicy.vaults.files import OpenPool, as_looked_at, claimed, is_judged, opened
 from vtspolicy.vaults.looking import Looking
 from vtspolicy.vaults.private import parsed
 from vtspolicy.vaults.probe import fit_for, fits, probe
@@ -247,9 +247,9 @@ class Vaults(Looking):
         """
         try:
             with (
-                self._place(tape) as place,
-                opened(place, place.name, os.O_RDONLY) as file,
-                claimed(place, file, place.name) as lease,
+                self._open_pool(tape) as pool,
+                opened(pool, pool.name, os.O_RDONLY) as file,
+                claimed(pool, file, pool.name) as lease,
             ):
                 return Use.FREE if lease.is_real else Use.UNTOLD
         except InUseError:
@@ -294,13 +294,13 @@ class Vaults(Looking):
                 self.system.lease(file, fcntl.F_UNLCK)
             self.system.close(file)
 
-    def _require_unwritten(self, place: Place, file: int) -> None:
+    def _require_unwritten(self, pool: OpenPool, file: int) -> None:
         """Make sure that no process has a tape open for writing, where that can be told."""
-        if not place.features.leases:
+        if not pool.features.leases:
             return
         try:
             if self._is_written(file):
-                raise InUseError(f"{place.tape.name} is in use: a process has it open for writing")
+                raise InUseError(f"{pool.tape.name} is in use: a process has it open for writing")
         finally:
             with suppress(OSError):
                 self.system.lease(file, fcntl.F_UNLCK)
@@ -321,17 +321,17 @@ class Vaults(Looking):
         or is not the file that was judged; InUseError when a process has it open for writing. Who
         has it mapped already could write without moving the times; who opens it later cannot.
         """
-        with self._place(tape) as place, opened(place, place.name, os.O_RDONLY) as file:
-            self._require_unwritten(place, file)
-            before = place.fingerprint(place.system.facts(file))
-            if judged is not None and not is_judged(judged, before, place.features):
+        with self._open_pool(tape) as pool, opened(pool, pool.name, os.O_RDONLY) as file:
+            self._require_unwritten(pool, file)
+            before = pool.fingerprint(pool.system.facts(file))
+            if judged is not None and not is_judged(judged, before, pool.features):
                 raise ChangedError(f"{tape.name} was written just now, or is another file")
             with os.fdopen(file, "rb", buffering=0, closefd=False) as content:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()
-            facts = place.system.facts(file)
-            if not is_judged(before, place.fingerprint(facts), place.features):
+            facts = pool.system.facts(file)
+            if not is_judged(before, pool.fingerprint(facts), pool.features):
                 raise ChangedError(f"{tape.name} was written while it was read")
-            if not place.means(place.name, facts):
+            if not pool.means(pool.name, facts):
                 raise ChangedError(f"{tape.name} became another file while it was read")
             return evolve(before, digest=digest)
 
@@ -342,92 +342,92 @@ class Vaults(Looking):
 
         Raises ChangedError, InUseError, NoLeaseError.
         """
-        with self._place(tape) as place:
-            return acts.erase(place, judged or as_looked_at(tape))
+        with self._open_pool(tape) as pool:
+            return acts.erase(pool, judged or as_looked_at(tape))
 
     def delete(self, tape: Tape, judged: Fingerprint | None = None, token: str = "now") -> None:  # noqa: S107  # a token of names, not of access
         """Remove a tape's file; already gone is fine: see `acts.delete`.
 
         Raises ChangedError, InUseError, NoLeaseError.
         """
-        with self._place(tape) as place:
-            if not place.has(place.name):
+        with self._open_pool(tape) as pool:
+            if not pool.has(pool.name):
                 return
-            acts.delete(place, judged or as_looked_at(tape), token)
+            acts.delete(pool, judged or as_looked_at(tape), token)
 
     def undo_delete(self, tape: Tape, token: str) -> bool:
         """Put right what a crash has left of a delete: see `acts.undo_delete`."""
-        with self._place(tape) as place:
-            return acts.undo_delete(place, token)
+        with self._open_pool(tape) as pool:
+            return acts.undo_delete(pool, token)
 
     # -- bringing back
 
     def new_target(self, tape: Tape, token: str) -> str:
         """Return the path of a private file that a restore can write; it is not there yet."""
-        with self._place(tape) as place:
-            restores.discard(place, token)
-            return str(Path(tape.path).parent / bringing.new_target(place, token))
+        with self._open_pool(tape) as pool:
+            restores.discard(pool, token)
+            return str(Path(tape.path).parent / bringing.new_target(pool, token))
 
     def new_staging(self, tape: Tape, token: str) -> str:
         """Make an empty private folder that a restore can write to, and return its path."""
-        with self._place(tape) as place:
-            restores.discard(place, token)
-            return str(Path(tape.path).parent / bringing.new_staging(place, token))
+        with self._open_pool(tape) as pool:
+            restores.discard(pool, token)
+            return str(Path(tape.path).parent / bringing.new_staging(pool, token))
 
     def brought(self, tape: Tape, token: str) -> Fingerprint:
         """Return what has come back, which is a private file then: see `bringing.brought`."""
-        with self._place(tape) as place:
-            return bringing.brought(place, token)
+        with self._open_pool(tape) as pool:
+            return bringing.brought(pool, token)
 
     def exchange(self, tape: Tape, judged: Fingerprint | None, token: str) -> Fingerprint:
         """Put the file that was brought back in the tape's place: see `restores.exchange`.
 
         Raises ChangedError, InUseError, NoLeaseError, CannotExchangeError.
         """
-        with self._place(tape) as place:
-            return restores.exchange(place, judged, token)
+        with self._open_pool(tape) as pool:
+            return restores.exchange(pool, judged, token)
 
     def is_same(self, tape: Tape, judged: Fingerprint, token: str) -> bool:
         """Return whether a tape's file has what was brought back: see `restores.is_same`.
 
         Raises ChangedError.
         """
-        with self._place(tape) as place:
-            return restores.is_same(place, judged, token)
+        with self._open_pool(tape) as pool:
+            return restores.is_same(pool, judged, token)
 
     def begin_copying(self, tape: Tape, judged: Fingerprint, token: str) -> None:
         """Note that the restored file is about to be copied: see `restores.begin_copying`."""
-        with self._place(tape) as place:
-            restores.begin_copying(place, judged, token)
+        with self._open_pool(tape) as pool:
+            restores.begin_copying(pool, judged, token)
 
     def copy_into(self, tape: Tape, judged: Fingerprint, token: str) -> Fingerprint:
         """Copy the file that was brought back into the empty tape: see `restores.copy_into`.
 
         Raises ChangedError.
         """
-        with self._place(tape) as place:
-            return restores.copy_into(place, judged, token)
+        with self._open_pool(tape) as pool:
+            return restores.copy_into(pool, judged, token)
 
     def brought_digest(self, tape: Tape, token: str) -> str:
         """Return the SHA-256 of what has come back, hexadecimal: see `export.digest`."""
-        with self._place(tape) as place:
-            bringing.brought(place, token)
-            return digest(place, token)
+        with self._open_pool(tape) as pool:
+            bringing.brought(pool, token)
+            return digest(pool, token)
 
     def undo_copying(self, tape: Tape, token: str) -> restores.Half | None:
         """Remove what a copying that did not end has left: see `restores.undo_copying`."""
-        with self._place(tape) as place:
-            return restores.undo_copying(place, token)
+        with self._open_pool(tape) as pool:
+            return restores.undo_copying(pool, token)
 
     def export(self, tape: Tape, token: str, destination: Path) -> None:
         """Write what came back to a new file outside of the vaults: see `export.export`."""
-        with self._place(tape) as place:
-            export(place, token, destination)
+        with self._open_pool(tape) as pool:
+            export(pool, token, destination)
 
     def discard(self, tape: Tape, token: str) -> None:
         """Remove the private file and folder of a restore."""
-        with self._place(tape) as place:
-            restores.discard(place, token)
+        with self._open_pool(tape) as pool:
+            restores.discard(pool, token)
 
     # -- after a crash
 
@@ -449,17 +449,17 @@ class Vaults(Looking):
 
     def recover(self, tape: Tape, token: str) -> None:
         """Complete or undo what a crash has left of one attempt: see `restores.recover`."""
-        with self._place(tape) as place:
-            restores.recover(place, token)
+        with self._open_pool(tape) as pool:
+            restores.recover(pool, token)
 
     @contextmanager
-    def _place(self, tape: Tape) -> Iterator[Place]:
+    def _open_pool(self, tape: Tape) -> Iterator[OpenPool]:
         """Hold a tape's pool open; errors of the system become VaultErrors about the tape."""
         features = self.features_for(tape)
-        with self.pool(tape.vault, tape.pool) as pool, told(f"{tape.name} cannot be worked on"):
-            yield Place(
+        with self.pool(tape.vault, tape.pool) as folder, told(f"{tape.name} cannot be worked on"):
+            yield OpenPool(
                 system=self.system,
-                pool=pool,
+                folder=folder,
                 tape=tape,
                 features=features,
                 without=self.accepted.get(tape.vault, frozenset()),

@@ -66,27 +66,27 @@ def _erase_whatever_is_there() -> None:
 
     erase = acts.erase
 
-    def late(place: Any, judged: Any) -> Any:
-        _wait_until(place.tape.path, lambda: _is_written(place, judged))
-        return erase(place, judged)
+    def late(pool: Any, judged: Any) -> Any:
+        _wait_until(pool.tape.path, lambda: _is_written(pool, judged))
+        return erase(pool, judged)
 
     acts.erase = late
-    acts.require_judged = lambda place, file, _judged: place.fingerprint(place.system.facts(file))
+    acts.require_judged = lambda pool, file, _judged: pool.fingerprint(pool.system.facts(file))
 
 
-def _is_other(place: Any, judged: Any) -> bool:
-    facts = place.facts(place.name)
-    return facts is None or place.fingerprint(facts) != judged
+def _is_other(pool: Any, judged: Any) -> bool:
+    facts = pool.facts(pool.name)
+    return facts is None or pool.fingerprint(facts) != judged
 
 
-def _is_written(place: Any, judged: Any) -> bool:
+def _is_written(pool: Any, judged: Any) -> bool:
     """Whether the host has written the tape, and has it open no more."""
     try:
-        file = os.open(place.tape.path, os.O_RDONLY | os.O_NONBLOCK)
+        file = os.open(pool.tape.path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:
-        return _is_other(place, judged) and not _is_open(place.system, file)
+        return _is_other(pool, judged) and not _is_open(pool.system, file)
     finally:
         os.close(file)
 
@@ -100,10 +100,10 @@ def _exchange_without_lease() -> None:
     exchange, held = System.exchange, threading.local()
 
     @contextmanager
-    def unclaimed(place: Any, file: int, name: str) -> Iterator[Lease]:
-        if name == place.name:
-            held.tape = place.tape.path, file
-        yield Lease(system=place.system, file=file, shown=name, is_real=False)
+    def unclaimed(pool: Any, file: int, name: str) -> Iterator[Lease]:
+        if name == pool.name:
+            held.tape = pool.tape.path, file
+        yield Lease(system=pool.system, file=file, shown=name, is_real=False)
 
     def late(self: Any, one: str, other: str, folder: int) -> None:
         tape = getattr(held, "tape", None)
@@ -131,11 +131,11 @@ def _delete_whatever_was_renamed() -> None:
     from vtspolicy.vaults import acts
     from vtspolicy.vaults.private import DELETE
 
-    def remove(place: Any, _file: int, _lease: Any, judged: Any, token: str) -> None:
-        _wait_until(place.tape.path, lambda: _is_other(place, judged))
-        aside = place.private(token, DELETE)
-        acts.put_aside(place, aside)
-        place.system.unlink(aside, place.pool)
+    def remove(pool: Any, _file: int, _lease: Any, judged: Any, token: str) -> None:
+        _wait_until(pool.tape.path, lambda: _is_other(pool, judged))
+        aside = pool.private(token, DELETE)
+        acts.put_aside(pool, aside)
+        pool.system.unlink(aside, pool.folder)
 
     acts._remove = remove
 
