@@ -18,8 +18,11 @@ from tests.crash.tapes import sweep as steps_over_tapes
 ROUND = 150
 """Kills of one storm; each has a site of its own, so that a failure stays small enough to read."""
 
-STORMS = 8
-"""Storms in which a defect must be found."""
+STORMS = 16
+"""Storms in which a defect must be found. Mostly one to three do; a busy machine needs more."""
+
+SEARCH = 1500.0
+"""Seconds after which the search for a defect is stopped: it hangs."""
 
 BLOWS = 8
 """Kills of such a storm."""
@@ -108,7 +111,7 @@ def _defect(root: Path, seed: int, name: str) -> Task:
     def work(tell: Tell) -> Report:
         return found(root / f"defect-{name}", seed, (defect.what, storm_with_it, is_it), tell)
 
-    return Task(what=f"defect {name}", kills=BLOWS, work=work)
+    return Task(what=f"defect {name}", kills=BLOWS, work=work, limit=SEARCH)
 
 
 def _defect_of_tapes(root: Path, seed: int, name: str) -> Task:
@@ -123,7 +126,7 @@ def _defect_of_tapes(root: Path, seed: int, name: str) -> Task:
     def work(tell: Tell) -> Report:
         return found(root / f"tapes-{name}", seed, (defect.what, storm_with_it, is_it), tell)
 
-    return Task(what=f"defect {name} of tapes", kills=BLOWS, work=work)
+    return Task(what=f"defect {name} of tapes", kills=BLOWS, work=work, limit=SEARCH)
 
 
 def found(
