@@ -21,7 +21,7 @@ LINKS = {"NSK1": 2, "NSK2": 1}
 ANSWERS = {Word.ACCEPTED, Word.DUPLICATE, Word.REJECTED, Word.DENIED, Word.NORULE}
 AGAIN = 0.15  # of the answered commands are shown once more, as a restarted distributor does
 RUDE = 0.02  # of what a host that acknowledges reads is lost, and its connection with it
-TIMEOUT = 0.02  # seconds between two tries to connect
+RETRY_DELAY = 0.02  # seconds between two tries to connect
 CANCELLED = 0.08  # of the accepted commands are cancelled
 OPEN = 40  # commands of a host that wait for their final notice, at most, if not told otherwise
 UNANSWERED = 6  # commands of a host that wait for their first notice, at most
@@ -56,7 +56,7 @@ class Link:
         if self.wire is not None:
             self.wire.close()
             self.wire = None
-        self.retry_at = time.monotonic() + TIMEOUT
+        self.retry_at = time.monotonic() + RETRY_DELAY
         self.connected = False
         self.host.show_again(self.shown)
         self.shown = []

@@ -12,7 +12,7 @@ from vtspolicy.testing.nonstop.dialogue import Ask, Break, Dialogue, EndOfFile, 
 from vtspolicy.testing.nonstop.logins import INVALID, Login
 from vtspolicy.testing.nonstop.system import System
 
-TIMEOUT = 3
+FAILURES = 3
 """Failed logons in a row after which there is a pause (documented)."""
 
 _EXIT = "EXIT"
@@ -65,7 +65,7 @@ def log_on(console: Console) -> Dialogue[bool]:
         except (Break, EndOfFile):
             continue
         failures += 1
-        if failures % TIMEOUT == 0:
+        if failures % FAILURES == 0:
             yield Wait(seconds=console.system.settings.logon_pause, is_deaf=True)
 
 
